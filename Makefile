@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+CORES ?= 2
+# The first Python that runs and that the pinned versions are made for.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+		echo $$python; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo report test test-slow lint format lock
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 6 minutes on 2 cores)
+	$(BIN)/snakemake --cores $(CORES)
+
+report: $(VENV)/run.stamp ## make results/report.html from a finished run
+	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+
+test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not slow and not gpu" --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(VENV)/dev.stamp ## what the pre-commit hooks check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/dev.stamp ## format Python and Snakemake code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+# With the oldest Python that we serve: what it can install, the newer ones can.
+lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/layerwise.yaml
+	python3.11 -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet pip-tools pyyaml
+	VENV_BIN=$(VENV)-lock/bin envs/lock.sh
+	rm -rf $(VENV)-lock
+
+# The environment is made anew when a lock file is newer than it, or when it is not there.
+$(VENV)/run.stamp: envs/requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11-3.13; run make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp envs/requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
+	touch $@

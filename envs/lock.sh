@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Resolve the .in files to exact versions. Neither addresses nor local version labels go into the lock files: a wheel for
+# CPU only calls itself torch==X+cpu, which no registry but its own knows.
+set -euo pipefail
+cd "$(dirname "$0")"
+bin=$(cd .. && cd "${VENV_BIN:?folder with pip-compile}" && pwd)
+export CUSTOM_COMPILE_COMMAND="make lock"
+for name in requirements requirements-dev; do
+	"$bin/pip-compile" --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file "$name.txt" "$name.in"
+	sed -i -E 's/^([a-z0-9._-]+==[^+ ]+)\+[a-z0-9.]+$/\1/' "$name.txt"
+done
+{
+	echo "# The versions of requirements.txt for conda, made by \`make lock\`. Everything but Python comes from PyPI, so that both"
+	echo "# ways of setting up give the same packages."
+	echo "name: layerwise"
+	echo "channels: [conda-forge, nodefaults]"
+	echo "dependencies:"
+	echo "  - python=3.12"
+	echo "  - pip"
+	echo "  - pip:"
+	grep -E '^[a-z0-9]' requirements.txt | sed 's/^/      - /'
+} >layerwise.yaml
