@@ -1,0 +1,1 @@
+"""Data sets: readers of the real formats, and an embedded world drawn in the same formats."""

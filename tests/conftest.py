@@ -1,0 +1,50 @@
+"""What several tests share: a small world's files and a small LLaVA with random weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """A small world of shapes on disk, in the formats of COCO and SNLI-VE."""
+    folder = tmp_path_factory.mktemp("world")
+    command = [sys.executable, REPOSITORY / "scripts/make_world.py", "--out", folder, "--seed", "3"]
+    command += ["--train-images", "60", "--val-images", "30", "--flickr-images", "60"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory) -> Path:
+    """A LLaVA of the embedded architecture with random weights, written by ``save_pretrained``."""
+    import torch
+
+    from layerwise.models.embedded.architecture import make_model, make_processor
+    from layerwise.models.embedded.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny-llava")
+    tokenizer = train_tokenizer(["Is there a red circle in the image?", "A blue square left of a green star."] * 50)
+    model = make_model(tokenizer, seed=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Larger weights than usual, so that layers differ and a mistake in one of them shows.
+            if parameter.dim() == 2:
+                parameter.mul_(2)
+    model.save_pretrained(folder)
+    make_processor(tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def study() -> dict:
+    """The demo's config as a user writes it, to be changed by a test."""
+    config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    config |= yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    return json.loads(json.dumps(config))
