@@ -1,0 +1,72 @@
+"""Image-category pairs: is an object of this category in the image?
+
+The pairs are sampled once, balanced per category, and every prompt of the stimulus set - without a cue, with one
+category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
+"""
+
+import numpy as np
+import pandas as pd
+
+from layerwise.datasets.coco import CocoPart
+from layerwise.errors import InputError
+from layerwise.stimuli.items import Stimuli
+from layerwise.stimuli.sampling import sample_ids
+
+
+def build_objects(
+    parts: dict[str, CocoPart],
+    images: dict[str, int | str],
+    pairs_per_category: int,
+    categories: list[str] | None,
+    seed: int,
+) -> Stimuli:
+    """Per category, as many images with the object as without, divided over the parts by their images with it.
+
+    Args:
+        parts: annotated images by official part.
+        images: how many images to sample from each part, or ``"all"``.
+        pairs_per_category: most pairs per category over all parts together.
+        categories: names to ask about, or None for all.
+        seed: seed of every choice.
+
+    Raises:
+        InputError: on a category that the data set does not have.
+    """
+    known = next(iter(parts.values())).categories
+    for category in categories or []:
+        if category not in known:
+            raise InputError(f"stimuli: there is no category {category!r}; the data set has {', '.join(known)}")
+    categories = categories or known
+    sampled = {
+        name: sample_ids(list(parts[name].images["image_id"]), count, np.random.default_rng([seed, *name.encode()]))
+        for name, count in images.items()
+    }
+    total = sum(map(len, sampled.values()))
+    shown, provenance = [], []
+    for name, ids in sampled.items():
+        part = parts[name]
+        paths = part.images.set_index("image_id")["image"]
+        most = max(1, round(pairs_per_category / 2 * len(ids) / total))
+        with_object = part.objects.groupby("category")["image_id"].agg(set).to_dict()
+        for category in categories:
+            rng = np.random.default_rng([seed, *name.encode(), *category.encode()])
+            present = [i for i in ids if i in with_object.get(category, set())]
+            absent = [i for i in ids if i not in with_object.get(category, set())]
+            count = min(most, len(present), len(absent))
+            for label, pool in (("present", present), ("absent", absent)):
+                for image_id in sample_ids(pool, count, rng):
+                    item_id = f"{name}/{image_id}/{category}"
+                    shown.append((item_id, paths[image_id], category))
+                    provenance.append((item_id, f"{name}/{image_id}", f"{name}/{image_id}", name, category, label))
+    shown = pd.DataFrame(shown, columns=["item_id", "image", "category"])
+    provenance = pd.DataFrame(
+        provenance, columns=["item_id", "image_id", "group", "part", "category", "label:presence"]
+    )
+    # Items of one image together, as the extraction wants them.
+    order = provenance.sort_values(["part", "image_id", "category"], kind="stable").index
+    return Stimuli(
+        shown=shown.loc[order].reset_index(drop=True),
+        provenance=provenance.loc[order].reset_index(drop=True),
+        categories=list(categories),
+        notes={"categories_without_pairs": sorted(set(categories) - set(provenance["category"]))},
+    )

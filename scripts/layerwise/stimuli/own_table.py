@@ -1,0 +1,57 @@
+"""Stimuli from a user's own table of image, text and labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.datasets.table import read_table
+from layerwise.errors import InputError
+from layerwise.stimuli.items import Stimuli
+
+SPLITS = ["train", "val", "test"]
+
+
+def build_table(entry: dict[str, Any]) -> Stimuli:
+    """One item per row of the table; the image is the group that a split keeps together.
+
+    Args:
+        entry: the config entry of kind ``table``.
+
+    Raises:
+        InputError: on a missing column or image, an empty cell, a repeated id, or an unknown word in the split column.
+    """
+    file = Path(entry["file"])
+    optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
+    table = read_table(file, list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional])))
+    root = Path(entry.get("image_root", file.parent))
+    images = table[entry["image_column"]]
+    paths = [str(root / image) for image in images]
+    for row, path in enumerate(paths):
+        if not Path(path).is_file():
+            raise InputError(f"{file}, row {row + 2}: there is no image {path}; relative paths start from {root}")
+    parts = table[entry["split_column"]] if "split_column" in entry else pd.Series("all", index=table.index)
+    if "split_column" in entry and (unknown := table.index[~parts.isin(SPLITS)]).size:
+        raise InputError(
+            f"{file}, row {unknown[0] + 2}: {entry['split_column']!r} is {parts[unknown[0]]!r}, not one of {SPLITS}"
+        )
+    if "split_column" in entry and (parts.groupby(images).nunique() > 1).any():
+        image = parts.groupby(images).nunique().gt(1).idxmax()
+        raise InputError(
+            f"{file}: rows of the image {image!r} are in different splits; images must not be shared by splits"
+        )
+    shown = pd.DataFrame({"item_id": table[entry["id_column"]] if "id_column" in entry else table.index.astype(str)})
+    shown["image"] = paths
+    if "text_column" in entry:
+        shown["text"] = table[entry["text_column"]]
+    labels = {f"label:{column}": table[column] for column in entry["labels"]}
+    provenance = pd.DataFrame(
+        {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
+    )
+    order = provenance.sort_values(["part", "image_id"], kind="stable").index
+    return Stimuli(
+        shown=shown.loc[order].reset_index(drop=True),
+        provenance=provenance.loc[order].reset_index(drop=True),
+        categories=[],
+        notes={},
+    )

@@ -1,0 +1,50 @@
+"""Put an item's text or category into a prompt's wording."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from layerwise.errors import InputError
+
+_PLACEHOLDER = re.compile(r"\{(text|category|categories)\}")
+
+
+def check_cue(name: str, prompt: dict[str, Any], categories: Sequence[str]) -> None:
+    """Refuse a category list that names a category unknown to the stimulus set.
+
+    Raises:
+        InputError: naming the prompt and the category.
+    """
+    for category in prompt.get("categories", []):
+        if category not in categories:
+            raise InputError(f"prompt {name}: there is no category {category!r} among {', '.join(categories)}")
+
+
+def render_prompts(prompt: dict[str, Any], items: pd.DataFrame, categories: Sequence[str]) -> list[str]:
+    """The user's turn for each item.
+
+    Only the prompt's own placeholders are replaced; braces in a caption stay what they are.
+    """
+    listed = ", ".join(prompt.get("categories") or categories)
+
+    def render(text: str | None, category: str | None) -> str:
+        values = {"text": text, "category": category, "categories": listed}
+        return _PLACEHOLDER.sub(lambda match: values[match[1]], prompt["text"])
+
+    return [render(text, category) for text, category in zip(items["text"], items["category"], strict=True)]
+
+
+def unique_inputs(items: pd.DataFrame, prompts: Sequence[str]) -> tuple[pd.DataFrame, list[int]]:
+    """What has to be run: one row per distinct (image, prompt).
+
+    Without a category cue all pairs of an image read the same prompt and share one forward pass.
+
+    Returns:
+        The inputs - ``image``, ``prompt``, and ``item_id`` of the first item that needs them - and each item's row.
+    """
+    keyed = items[["item_id", "image", "image_sha256"]].assign(prompt=list(prompts))
+    row = keyed.groupby(["image_sha256", "prompt"], sort=False).ngroup()
+    inputs = keyed.loc[~row.duplicated(), ["item_id", "image", "prompt"]].reset_index(drop=True)
+    return inputs, [int(r) for r in row]

@@ -1,0 +1,136 @@
+"""The task contract: labels and splits over a stimulus set.
+
+``labels.parquet`` has one row per item and label: ``item_id``, ``image_id``, ``group``, ``label`` (its name), ``y``
+(index into the classes) and ``split``. A task of several labels (categories) is so many two-class problems, each over
+its own items. ``task.json`` describes it: see :func:`build_task`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
+from layerwise.errors import InputError
+from layerwise.stimuli.splits import SPLITS, official_split, random_split
+
+# Classes in index order, the "positive" one last.
+CLASSES = {
+    "coco-entailment": ["mismatch", "match"],
+    "snli-ve": SNLI_VE_LABELS,
+    "coco-objects": ["absent", "present"],
+}
+LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
+
+
+def build_task(
+    provenance: pd.DataFrame, kind: str, entry: dict[str, Any], seed: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Labels and splits of a task.
+
+    Args:
+        provenance: of the stimulus set, see :mod:`layerwise.stimuli.items`.
+        kind: the stimulus set's kind.
+        entry: the task's config entry.
+        seed: seed of the split unless the entry has its own.
+
+    Returns:
+        The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
+        (items, images and groups per split), ``balance`` (items per label, split and class), ``excluded`` labels with
+        the reason, ``dropped_items`` of classes not asked for.
+
+    Raises:
+        InputError: when classes, labels or splits leave nothing to learn.
+    """
+    long = _long(provenance, kind)
+    classes = _classes(long, kind, entry)
+    dropped = int((~long["class"].isin(classes)).sum())
+    long = long[long["class"].isin(classes)].reset_index(drop=True)
+    long["y"] = long["class"].map({name: index for index, name in enumerate(classes)}).astype("int64")
+
+    split = entry["split"]
+    split_seed = split.get("seed", seed)
+    parts = provenance.drop_duplicates("group").set_index("group")["part"]
+    if split["by"] == "official":
+        of_group = official_split(parts, split["val"], split_seed)
+    else:
+        of_group = random_split(list(parts.index), split["val"], split["test"], split_seed)
+    long["split"] = long["group"].map(of_group)
+
+    wanted = entry.get("labels") or list(dict.fromkeys(long["label"]))
+    if unknown := [label for label in wanted if label not in set(long["label"])]:
+        raise InputError(f"there is no label {unknown[0]!r}; the stimuli have {', '.join(sorted(set(long['label'])))}")
+    counts = long.groupby(["label", "split", "y"]).size()
+    excluded = []
+    for label in wanted:
+        few = [
+            f"{counts.get((label, name, y), 0)} {class_name} in {name}"
+            for name in SPLITS
+            for y, class_name in enumerate(classes)
+            if counts.get((label, name, y), 0) < entry["min_per_class"]
+        ]
+        if few:
+            excluded.append({"label": label, "reason": f"fewer than {entry['min_per_class']} items: {', '.join(few)}"})
+    left = [label for label in wanted if label not in {e["label"] for e in excluded}]
+    if not left:
+        raise InputError(
+            f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
+            f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
+        )
+    labels = long.loc[long["label"].isin(left), LABEL_COLUMNS].reset_index(drop=True)
+    return labels, {
+        "kind": "multilabel" if len(left) > 1 else "binary" if len(classes) == 2 else "multiclass",
+        "labels": left,
+        "classes": classes,
+        "sizes": {
+            name: {
+                "items": int(part["item_id"].nunique()),
+                "images": int(part["image_id"].nunique()),
+                "groups": int(part["group"].nunique()),
+            }
+            for name in SPLITS
+            for part in [labels[labels["split"] == name]]
+        },
+        "balance": {
+            label: {name: {c: int(counts.get((label, name, y), 0)) for y, c in enumerate(classes)} for name in SPLITS}
+            for label in left
+        },
+        "excluded": excluded,
+        "dropped_items": dropped,
+    }
+
+
+def _long(provenance: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """One row per item and label, with the class's name."""
+    keys = ["item_id", "image_id", "group"]
+    if kind == "coco-objects":
+        return provenance.rename(columns={"category": "label", "label:presence": "class"})[[*keys, "label", "class"]]
+    columns = [column for column in provenance if column.startswith("label:")]
+    long = provenance.melt(id_vars=keys, value_vars=columns, var_name="label", value_name="class")
+    return long.assign(label=long["label"].str.removeprefix("label:"))
+
+
+def _classes(long: pd.DataFrame, kind: str, entry: dict[str, Any]) -> list[str]:
+    known = CLASSES.get(kind) or sorted(set(long["class"]))
+    classes = entry.get("classes") or known
+    if unknown := [name for name in classes if name not in known]:
+        raise InputError(f"there is no class {unknown[0]!r}; the labels have {', '.join(known)}")
+    if len(classes) < 2:
+        raise InputError(f"every label is {classes[0]!r}; a probe needs two classes")
+    if long["label"].nunique() > 1 and len(classes) > 2:
+        raise InputError(f"several labels must share the same two classes, but they have {', '.join(classes)}")
+    return list(classes)
+
+
+def read_task(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a task's labels and description.
+
+    Raises:
+        InputError: when a column is missing.
+    """
+    folder = Path(folder)
+    labels = pd.read_parquet(folder / "labels.parquet")
+    if missing := [column for column in LABEL_COLUMNS if column not in labels]:
+        raise InputError(f"{folder / 'labels.parquet'}: there is no column {missing[0]!r}")
+    return labels, json.loads((folder / "task.json").read_text())

@@ -1,0 +1,70 @@
+"""Make a stimulus set: items, where they come from, and what was counted."""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.datasets import coco, snli_ve
+from layerwise.errors import InputError
+from layerwise.stimuli.entailment import build_entailment
+from layerwise.stimuli.hypotheses import build_hypotheses
+from layerwise.stimuli.items import Stimuli, file_sha256, finish_items, items_digest
+from layerwise.stimuli.objects import build_objects
+from layerwise.stimuli.own_table import build_table
+
+
+def build(args: argparse.Namespace, entry: dict) -> tuple[Stimuli, list[Path]]:
+    """The stimuli of a config entry, and the source files that they were read from."""
+    kind = entry["kind"]
+    if kind == "table":
+        return build_table(entry), [Path(entry["file"])]
+    reader = snli_ve if kind == "snli-ve" else coco
+    parts = {part: reader.read_part(args.annotations, args.images, part) for part in entry["images"]}
+    if kind == "snli-ve":
+        sources = [snli_ve.annotation_file(args.annotations, part) for part in parts]
+        return build_hypotheses(parts, entry["images"], args.seed), sources
+    sources = [file for part in parts for file in coco.annotation_files(args.annotations, part)]
+    if kind == "coco-objects":
+        built = build_objects(parts, entry["images"], entry["pairs_per_category"], entry.get("categories"), args.seed)
+    else:
+        built = build_entailment(parts, entry["images"], entry["captions_per_image"], entry["mismatch"], args.seed)
+    return built, sources
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
+    parser.add_argument("--annotations", help="folder of annotation files")
+    parser.add_argument("--images", help="folder of images")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the stimulus set")
+    args = parser.parse_args()
+
+    stimuli, sources = build(args, args.entry)
+    if stimuli.shown.empty:
+        raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
+    items = finish_items(stimuli)
+    with finished_file(args.out / "items.parquet") as file:
+        items.to_parquet(file, index=False)
+    with finished_file(args.out / "provenance.parquet") as file:
+        stimuli.provenance.to_parquet(file, index=False)
+    description = {
+        "stimuli": args.name,
+        "kind": args.entry["kind"],
+        "digest": items_digest(items, stimuli.categories),
+        "categories": stimuli.categories,
+        "items": len(items),
+        "images": int(items["image"].nunique()),
+        "items_per_part": dict(Counter(stimuli.provenance["part"])),
+        "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in sources],
+        **stimuli.notes,
+    }
+    with finished_file(args.out / "stimuli.json") as file:
+        file.write_text(json.dumps(description, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,210 @@
+"""Items: balance, pairing, sampling, digests, images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from layerwise.datasets import coco, snli_ve
+from layerwise.errors import InputError
+from layerwise.stimuli.entailment import build_entailment, pair_off
+from layerwise.stimuli.hypotheses import build_hypotheses
+from layerwise.stimuli.items import Stimuli, finish_items, items_digest
+from layerwise.stimuli.objects import build_objects
+from layerwise.stimuli.own_table import build_table
+from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
+from layerwise.stimuli.sampling import sample_ids
+
+
+@pytest.fixture(scope="module")
+def parts(world):
+    folder = world / "coco"
+    return {part: coco.read_part(folder / "annotations", folder, part) for part in ("train2017", "val2017")}
+
+
+@pytest.mark.parametrize("mismatch", ["random", "hard"])
+def test_entailment_tells_nothing_by_text_or_image_alone(parts, mismatch):
+    stimuli = build_entailment(parts, {"train2017": 40, "val2017": "all"}, 2, mismatch, seed=1)
+    both = stimuli.provenance.assign(text=stimuli.shown["text"], image=stimuli.shown["image"])
+    both["caption"] = [item_id.rsplit("/", 1)[1] for item_id in both["item_id"]]
+    for key in ("caption", "image"):
+        counts = both.groupby(key)["label:match"].value_counts().unstack()
+        assert (counts["match"] == counts["mismatch"]).all(), key
+    assert both.groupby("image_id")["group"].nunique().eq(1).all()
+    assert both.groupby("group")["part"].nunique().eq(1).all()
+    assert both.loc[both["part"] == "train2017", "image_id"].nunique() == 40
+
+
+def test_own_captions_are_the_matches(parts):
+    stimuli = build_entailment(parts, {"val2017": "all"}, 1, "random", seed=1)
+    own = parts["val2017"].captions.groupby("image_id")["caption"].agg(set)
+    for (_, shown), (_, known) in zip(stimuli.shown.iterrows(), stimuli.provenance.iterrows(), strict=True):
+        image = int(known["image_id"].split("/")[1])
+        if known["label:match"] == "match":
+            assert shown["text"] in own[image]
+        else:
+            partner = {int(i) for i in known["group"].split("/")[1].split("+")} - {image}
+            assert shown["text"] in own[partner.pop()]
+
+
+def test_hard_mismatches_share_more_categories(parts):
+    categories = parts["train2017"].objects.groupby("image_id")["category"].agg(set)
+
+    def shared(mismatch):
+        groups = build_entailment(parts, {"train2017": "all"}, 1, mismatch, seed=1).provenance["group"].unique()
+        pairs = [[int(i) for i in group.split("/")[1].split("+")] for group in groups]
+        return np.mean([len(categories[a] & categories[b]) / len(categories[a] | categories[b]) for a, b in pairs])
+
+    assert shared("hard") > shared("random") + 0.2
+
+
+def test_images_of_one_caption_are_never_partners():
+    texts = [frozenset({"same"})] * 2 + [frozenset({"other"})] * 2
+    for seed in range(20):
+        pairs, alone = pair_off([1, 2, 3, 4], [frozenset()] * 4, texts, "random", np.random.default_rng(seed))
+        assert alone == 0
+        assert all({a, b} not in ({1, 2}, {3, 4}) for a, b in pairs)
+    _, alone = pair_off([1, 2, 3], [frozenset()] * 3, [frozenset({"same"})] * 3, "hard", np.random.default_rng(0))
+    assert alone == 3
+
+
+def test_objects_are_balanced_in_every_part(parts):
+    stimuli = build_objects(parts, {"train2017": "all", "val2017": "all"}, 20, None, seed=1)
+    counts = stimuli.provenance.groupby(["part", "category"])["label:presence"].value_counts().unstack()
+    assert (counts["present"] == counts["absent"]).all()
+    per_category = stimuli.provenance.groupby("category").size()
+    assert (per_category <= 20).all()
+    assert (per_category >= 12).all()
+    truth = parts["train2017"].objects
+    present = {(f"train2017/{row.image_id}", row.category) for row in truth.itertuples()}
+    train = stimuli.provenance[stimuli.provenance["part"] == "train2017"]
+    for row in train.itertuples():
+        assert ((row.image_id, row.category) in present) == (row[-1] == "present")
+
+
+def test_objects_refuse_an_unknown_category(parts):
+    with pytest.raises(InputError, match="no category 'unicorn'; the data set has"):
+        build_objects(parts, {"val2017": "all"}, 20, ["unicorn"], seed=1)
+
+
+def test_a_part_samples_the_same_whatever_the_others_do(parts):
+    alone = build_objects({"val2017": parts["val2017"]}, {"val2017": 10}, 1000, None, seed=1)
+    beside = build_objects(parts, {"train2017": "all", "val2017": 10}, 10000, None, seed=1)
+    assert set(alone.shown["item_id"]) == {i for i in beside.shown["item_id"] if i.startswith("val2017")}
+
+
+def test_hypotheses_keep_all_pairs_of_a_sampled_image(world):
+    folder = world / "snli_ve"
+    read = {part: snli_ve.read_part(folder, folder / "flickr30k_images", part) for part in ("train", "test")}
+    stimuli = build_hypotheses(read, {"train": 5, "test": "all"}, seed=1)
+    train = stimuli.provenance[stimuli.provenance["part"] == "train"]
+    assert train["image_id"].nunique() == 5
+    assert len(train) == read["train"][0]["image_id"].isin(train["image_id"]).sum()
+
+
+def test_sampling():
+    rng = np.random.default_rng(0)
+    assert sample_ids([5, 1, 3], "all", rng) == [5, 1, 3]
+    assert sample_ids([5, 1, 3], 9, rng) == [5, 1, 3]
+    sampled = sample_ids(list(range(100)), 10, rng)
+    assert sampled == sorted(sampled)
+    assert len(set(sampled)) == 10
+    assert sampled == sample_ids(list(range(100)), 10, np.random.default_rng(0))
+
+
+def test_digest_follows_content_not_paths():
+    items = pd.DataFrame(
+        {"item_id": ["a"], "image": ["x.jpg"], "image_sha256": ["0"], "text": ["t"], "category": [None]}
+    )
+    digest = items_digest(items, [])
+    assert items_digest(items.assign(image="elsewhere/x.jpg"), []) == digest
+    for change in ({"item_id": "b"}, {"image_sha256": "1"}, {"text": "u"}, {"text": None}, {"category": "c"}):
+        assert items_digest(items.assign(**change), []) != digest, change
+    assert items_digest(items, ["c"]) != digest
+
+
+def one_item(image) -> Stimuli:
+    return Stimuli(pd.DataFrame({"item_id": ["a"], "image": [str(image)]}), pd.DataFrame(), [], {})
+
+
+def test_bad_images_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone.jpg: the image is missing"):
+        finish_items(one_item(tmp_path / "gone.jpg"))
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(InputError, match=r"empty.jpg: not a readable image"):
+        finish_items(one_item(tmp_path / "empty.jpg"))
+    (tmp_path / "page.jpg").write_text("<html>")
+    with pytest.raises(InputError, match=r"page.jpg: not a readable image"):
+        finish_items(one_item(tmp_path / "page.jpg"))
+    Image.new("RGB", (4, 4)).save(tmp_path / "fine.jpg")
+    assert len(finish_items(one_item(tmp_path / "fine.jpg"))["image_sha256"][0]) == 64
+
+
+def test_repeated_ids_are_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
+    twice = one_item(tmp_path / "a.jpg")
+    twice = Stimuli(pd.concat([twice.shown] * 2), twice.provenance, [], {})
+    with pytest.raises(InputError, match="two items have the id 'a'"):
+        finish_items(twice)
+
+
+def test_prompts_keep_braces_of_a_caption():
+    items = pd.DataFrame({"text": ["{category} {0} $(x)"], "category": [None]})
+    assert render_prompts({"text": '{{"{text}"}}'}, items, []) == ['{{"{category} {0} $(x)"}}']
+
+
+def test_category_cues():
+    items = pd.DataFrame({"text": [None], "category": ["star"]})
+    assert render_prompts({"text": "A {category}?"}, items, ["bar", "star"]) == ["A star?"]
+    assert render_prompts({"text": "Any of {categories}?"}, items, ["bar", "star"]) == ["Any of bar, star?"]
+    listed = {"text": "Any of {categories}?", "categories": ["star"]}
+    assert render_prompts(listed, items, ["bar", "star"]) == ["Any of star?"]
+    check_cue("p", listed, ["bar", "star"])
+    with pytest.raises(InputError, match="prompt p: there is no category 'star' among bar"):
+        check_cue("p", listed, ["bar"])
+
+
+def test_items_of_one_input_share_a_row():
+    items = pd.DataFrame({"item_id": list("abcd"), "image": list("xxyx"), "image_sha256": list("1121")})
+    inputs, rows = unique_inputs(items, ["p", "p", "p", "q"])
+    assert list(zip(inputs["image"], inputs["prompt"], strict=True)) == [("x", "p"), ("y", "p"), ("x", "q")]
+    assert rows == [0, 0, 1, 2]
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(rows: str, **entry):
+        for name in "abc":
+            Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.jpg")
+        (tmp_path / "mine.csv").write_text(rows)
+        return build_table({"file": str(tmp_path / "mine.csv"), "image_column": "image", "labels": ["wet"]} | entry)
+
+    return write
+
+
+def test_own_table(table, tmp_path):
+    stimuli = table("image,wet,part\nb.jpg,yes,train\na.jpg,no,test\n", split_column="part")
+    assert dict(zip(stimuli.shown["item_id"], stimuli.shown["image"], strict=True)) == {
+        "0": str(tmp_path / "b.jpg"),
+        "1": str(tmp_path / "a.jpg"),
+    }
+    known = stimuli.provenance.set_index("item_id")
+    assert known.loc["0", ["group", "part", "label:wet"]].tolist() == ["b.jpg", "train", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "entry", "complaint"),
+    [
+        ("image,wet\nz.jpg,yes\n", {}, "row 2: there is no image"),
+        ("image,wet,part\na.jpg,yes,tets\n", {"split_column": "part"}, "row 2: 'part' is 'tets'"),
+        (
+            "image,wet,part\na.jpg,yes,test\na.jpg,no,train\n",
+            {"split_column": "part"},
+            "'a.jpg' are in different splits",
+        ),
+        ("image,dry\na.jpg,yes\n", {}, "no column 'wet'"),
+    ],
+)
+def test_own_table_complaints(table, rows, entry, complaint):
+    with pytest.raises(InputError, match=complaint):
+        table(rows, **entry)
