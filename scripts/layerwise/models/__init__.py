@@ -1,0 +1,1 @@
+"""Frozen models: what a model family is to everything above it."""

@@ -1,0 +1,127 @@
+"""Batches of lessons: one picture a row, and after it several questions that cannot see each other.
+
+The picture comes first in a causal model, so questions about one picture share its hidden states. Packing them in one
+row (positions restart after the picture, a mask keeps the questions apart) gives each exactly the states that it
+has alone, for about half of the work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import LlavaProcessor
+
+from layerwise.datasets.world.render import render
+from layerwise.datasets.world.scenes import Scene, draw_scene
+from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT
+from layerwise.models.embedded.lessons import LESSONS, Question
+from layerwise.models.embedded.tokenizer import IMAGE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """R rows of L tokens, with T answer tokens of Q questions among them.
+
+    ``pixels`` (R, 3, 64, 64) float32; ``ids`` and ``positions`` (R, L) int64; ``mask`` (R, 1, L, L) bool, true where a
+    token may look. ``at`` (T,) is where, in the flattened rows, each answer token is to be predicted; ``targets`` (T,)
+    the tokens; ``question`` (T,) which question each belongs to; ``lessons`` (Q names) which lesson that is from.
+    """
+
+    pixels: torch.Tensor
+    ids: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    at: torch.Tensor
+    targets: torch.Tensor
+    question: torch.Tensor
+    lessons: tuple[str, ...]
+
+
+class Packer:
+    """Makes batches for one processor's tokens and pixels."""
+
+    def __init__(self, processor: LlavaProcessor) -> None:
+        self.tokenizer = tokenizer = processor.tokenizer
+        before, after = PROMPT.split("{text}")
+        self._encode = lambda texts: [
+            e.ids for e in tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
+        ]
+        self._prefix = [tokenizer.bos_token_id, *self._encode([before.replace(IMAGE, IMAGE * IMAGE_TOKENS)])[0]]
+        self._after = after
+        self._pad, self._eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+        image = processor.image_processor
+        self._mean = np.array(image.image_mean, dtype=np.float32)
+        self._std = np.array(image.image_std, dtype=np.float32)
+        self._factor = np.float32(image.rescale_factor)
+
+    def pixels(self, pictures: np.ndarray) -> torch.Tensor:
+        """What the processor makes of uint8 pictures (N, 64, 64, 3): float32 (N, 3, 64, 64)."""
+        values = (pictures.astype(np.float32) * self._factor - self._mean) / self._std
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+
+    def pack(self, pixels: torch.Tensor, rows: list[list[tuple[str, Question]]]) -> Batch:
+        """A batch of pictures (R, 3, 64, 64) and, for each, its questions with the names of their lessons."""
+        flat = [question for row in rows for _, question in row]
+        asked = iter(self._encode([question.text + self._after for question in flat]))
+        answers = iter(self._encode([question.answer for question in flat]))
+        built = [[(next(asked), [*next(answers), self._eos]) for _ in row] for row in rows]
+        start = len(self._prefix)
+        # The last answer token is never an input.
+        length = start + max(sum(len(ask) + len(answer) - 1 for ask, answer in row) for row in built)
+        ids = np.full((len(rows), length), self._pad, dtype=np.int64)
+        positions = np.zeros((len(rows), length), dtype=np.int64)
+        segment = np.full((len(rows), length), -1, dtype=np.int64)
+        ids[:, :start], positions[:, :start], segment[:, :start] = self._prefix, np.arange(start), 0
+        at, targets, question = [], [], []
+        number = 0
+        for r, row in enumerate(built):
+            where = start
+            for s, (ask, answer) in enumerate(row, start=1):
+                tokens = [*ask, *answer[:-1]]
+                end = where + len(tokens)
+                ids[r, where:end] = tokens
+                positions[r, where:end] = np.arange(start, start + len(tokens))
+                segment[r, where:end] = s
+                first = r * length + where + len(ask) - 1
+                at.extend(range(first, first + len(answer)))
+                targets.extend(answer)
+                question.extend([number] * len(answer))
+                number, where = number + 1, end
+        seen = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])
+        mask = seen & np.tri(length, dtype=bool)
+        return Batch(
+            pixels,
+            torch.from_numpy(ids),
+            torch.from_numpy(positions),
+            torch.from_numpy(mask[:, None]),
+            torch.tensor(at),
+            torch.tensor(targets),
+            torch.tensor(question),
+            tuple(lesson for row in rows for lesson, _ in row),
+        )
+
+    def draw(
+        self, rng: np.random.Generator, pictures: int, questions: int, mixture: Mapping[str, float], noise: int = 0
+    ) -> Batch:
+        """Draw scenes and, for each, ``questions`` questions from lessons with the chances in ``mixture``.
+
+        ``noise``: largest change of a pixel's value (of 255), in place of what JPEG does to a saved picture.
+        """
+        scenes = [draw_scene(rng) for _ in range(pictures)]
+        names, chances = list(mixture), np.array(list(mixture.values()))
+        chosen = rng.choice(len(names), size=(pictures, questions), p=chances / chances.sum())
+        rows = [
+            [(names[i], LESSONS[names[i]](scene, rng, scenes[r - 1])) for i in which]
+            for r, (scene, which) in enumerate(zip(scenes, chosen.tolist(), strict=True))
+        ]
+        return self.pack(self.pixels(noisy(scenes, rng, noise)), rows)
+
+
+def noisy(scenes: list[Scene], rng: np.random.Generator, noise: int) -> np.ndarray:
+    """Pictures of scenes, uint8 (N, 64, 64, 3), each value changed by up to ``noise``."""
+    pictures = np.stack([render(scene) for scene in scenes])
+    if not noise:
+        return pictures
+    change = rng.integers(-noise, noise + 1, size=pictures.shape, dtype=np.int16)
+    return np.clip(pictures + change, 0, 255).astype(np.uint8)

@@ -1,0 +1,270 @@
+"""Training of the embedded model: a warm-up of the vision tower, then naming objects, then all lessons together."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+from layerwise.datasets.world.scenes import GRID, draw_scene
+from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
+from layerwise.models.embedded.batches import Batch, Packer, noisy
+from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.tokenizer import train_tokenizer
+from layerwise.models.embedded.warm_up import PatchWords
+
+# First words of the seed sequences; the world that make_world writes has another.
+TRAINING_STREAM, HELD_OUT_STREAM, TOKENIZER_STREAM = 2, 3, 4
+# What JPEG changes a pixel by, about.
+PIXEL_NOISE = 6
+
+Record = Callable[[int, str, str, str, float], None]
+"""Told the step, phase, lesson, metric and value of each measurement."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A number of steps in which each question is drawn from a lesson with these chances."""
+
+    name: str
+    steps: int
+    mixture: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers of steps, the size of a batch and the largest learning rates.
+
+    Naming objects comes first, alone: its texts are short, and every other lesson is built on finding in the picture
+    what a text names. It stays in the mixture afterwards, or it would be forgotten.
+    """
+
+    warm_up_steps: int = 350
+    warm_up_pictures: int = 48
+    phases: tuple[Phase, ...] = (
+        Phase("objects", 190, (("describe", 1.0), ("list", 0.5), ("object", 3.0))),
+        Phase(
+            "lessons",
+            220,
+            (
+                ("describe", 1.0),
+                ("list", 0.5),
+                ("object", 2.0),
+                ("statement", 2.0),
+                ("agreement", 1.5),
+                ("gqa", 1.5),
+            ),
+        ),
+    )
+    pictures: int = 48
+    questions: int = 4
+    report_every: int = 50
+    warm_up_rate: float = 2e-2
+    matrix_rate: float = 1e-2
+    other_rate: float = 2e-3
+
+    def scaled(self, scale: float) -> "Plan":
+        """The plan with its numbers of steps multiplied, each at least 1."""
+        return replace(
+            self,
+            warm_up_steps=max(1, round(self.warm_up_steps * scale)),
+            phases=tuple(replace(phase, steps=max(1, round(phase.steps * scale))) for phase in self.phases),
+        )
+
+
+def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """Train a model from nothing on freshly drawn scenes; the same seed and thread count give the same weights."""
+    rng = np.random.default_rng(np.random.SeedSequence([TRAINING_STREAM, seed]))
+    processor = make_processor(train_tokenizer(sample_texts(1500)))
+    model = make_model(processor.tokenizer, seed)
+    packer = Packer(processor)
+    warm_up(model, packer, rng, plan, record, seed)
+    # Frozen from here on: the lessons would spend half of their time on it, and it is finished.
+    model.model.vision_tower.requires_grad_(False)
+    teach(model, packer, rng, plan, record)
+    model.requires_grad_(True)
+    model.eval()
+    return model, processor
+
+
+def sample_texts(scenes: int) -> list[str]:
+    """Text of every lesson, for the tokenizer. It is the same for every seed, so that token ids are too."""
+    rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
+    texts = []
+    for _ in range(scenes):
+        scene, other = draw_scene(rng), draw_scene(rng)
+        for lesson in LESSONS.values():
+            question = lesson(scene, rng, other)
+            texts.append(PROMPT.format(text=question.text) + question.answer)
+    return texts
+
+
+def warm_up(
+    model: LlavaForConditionalGeneration,
+    packer: Packer,
+    rng: np.random.Generator,
+    plan: Plan,
+    record: Record,
+    seed: int,
+) -> None:
+    """Teach the vision tower and the projector to say each patch in words."""
+    words = PatchWords(model, packer.tokenizer, torch.Generator().manual_seed(seed))
+    parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
+    optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, 1.5 * plan.other_rate)
+    for step in range(plan.warm_up_steps):
+        # Crowded scenes: most patches of a usual one are empty, and teach little.
+        scenes = [draw_scene(rng, most_objects=GRID * GRID) for _ in range(plan.warm_up_pictures)]
+        loss = words.loss(model, packer.pixels(noisy(scenes, rng, PIXEL_NOISE)), scenes)
+        optimizers.step(loss)
+        if (step + 1) % plan.report_every == 0 or step + 1 == plan.warm_up_steps:
+            record(step + 1, "warm-up", "patches", "loss", loss.item())
+
+
+def teach(
+    model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
+) -> None:
+    """Teach the lessons, phase by phase; every question counts the same, however long its answer."""
+    held_out_rng = np.random.default_rng(np.random.SeedSequence([HELD_OUT_STREAM, 0]))
+    held_out = packer.draw(held_out_rng, 48, 10, dict.fromkeys(LESSONS, 1.0), PIXEL_NOISE)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    steps = sum(phase.steps for phase in plan.phases)
+    optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
+    step = 0
+    for phase in plan.phases:
+        mixture = dict(phase.mixture)
+        for _ in range(phase.steps):
+            step += 1
+            batch = packer.draw(rng, plan.pictures, plan.questions, mixture, PIXEL_NOISE)
+            losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
+            optimizers.step(losses.mean())
+            if step % plan.report_every == 0 or step == steps:
+                for lesson, value in by_lesson(batch, losses.detach()).items():
+                    record(step, phase.name, lesson, "loss", value)
+                for lesson, value in packed_accuracy(model, held_out).items():
+                    record(step, phase.name, lesson, "accuracy", value)
+
+
+def answer_logits(model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
+    """Logits (T, vocabulary) where answer tokens are to be predicted, and nowhere else."""
+    states = model.model(
+        input_ids=batch.ids,
+        pixel_values=batch.pixels,
+        attention_mask=batch.mask,
+        position_ids=batch.positions,
+        use_cache=False,
+    ).last_hidden_state
+    return model.lm_head(states.flatten(0, 1)[batch.at])
+
+
+def question_losses(logits: torch.Tensor, targets: torch.Tensor, question: torch.Tensor) -> torch.Tensor:
+    """Each question's loss (Q,): the mean cross-entropy of its answer tokens.
+
+    The mean over questions is the loss to minimise. A mean over tokens would drown a yes in the captions beside it.
+    ``logits`` (T, vocabulary), ``targets`` (T,), ``question`` (T,): 0 ... Q - 1, each at least once.
+    """
+    tokens = cross_entropy(logits, targets, reduction="none")
+    lengths = torch.bincount(question)
+    return torch.zeros(len(lengths)).index_add(0, question, tokens) / lengths
+
+
+@torch.no_grad()
+def packed_accuracy(model: LlavaForConditionalGeneration, batch: Batch) -> dict[str, float]:
+    """By lesson, the part of questions of which every answer token is the likeliest: greedy decoding's exact match."""
+    model.eval()
+    right = (answer_logits(model, batch).argmax(-1) == batch.targets).float()
+    model.train()
+    whole = torch.ones(len(batch.lessons)).scatter_reduce(0, batch.question, right, "amin")
+    return by_lesson(batch, whole)
+
+
+def by_lesson(batch: Batch, values: torch.Tensor) -> dict[str, float]:
+    """Mean of one value a question over the questions of each lesson that the batch has."""
+    collected: dict[str, list[float]] = {}
+    for lesson, value in zip(batch.lessons, values.tolist(), strict=True):
+        collected.setdefault(lesson, []).append(value)
+    return {lesson: math.fsum(collected[lesson]) / len(collected[lesson]) for lesson in LESSONS if lesson in collected}
+
+
+class Optimizers:
+    """Muon for the weight matrices, AdamW for the rest; linear warm-up and decay.
+
+    Muon needs about a third of AdamW's steps here, which is what makes two minutes enough.
+    """
+
+    def __init__(
+        self,
+        parameters: list[torch.nn.Parameter],
+        steps: int,
+        matrix_rate: float,
+        other_rate: float,
+        shared: torch.nn.Parameter | None = None,
+    ) -> None:
+        matrices = [p for p in parameters if p.ndim == 2 and p is not shared]
+        matrix_ids = {id(p) for p in matrices}
+        others = [p for p in parameters if id(p) not in matrix_ids]
+        self._parameters = parameters
+        self._optimizers = [
+            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
+            torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+        self._schedules = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+            for optimizer in self._optimizers
+        ]
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One step down the loss; gradients are clipped to norm 1 and cleared."""
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+
+
+def _rate(step: int, steps: int) -> float:
+    """Learning rate as a part of the largest: up over a twentieth of the steps, down over the last two fifths."""
+    return min(1.0, (step + 1) / max(1.0, 0.05 * steps), max(0.02, (steps - step) / (0.4 * steps)))
+
+
+def _word_vectors(model: LlavaForConditionalGeneration) -> torch.nn.Parameter:
+    return model.get_input_embeddings().weight
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def wall(self) -> float:
+        """Seconds by the clock."""
+        return time.perf_counter() - self._wall
+
+    def cpu(self) -> float:
+        """Seconds of processor time, of all threads together."""
+        return time.process_time() - self._cpu
+
+
+def log_measurements(rows: list[Mapping[str, object]], watch: Stopwatch) -> Record:
+    """A recorder that appends to ``rows`` (the columns of the curve) and logs."""
+
+    def record(step: int, phase: str, lesson: str, metric: str, value: float) -> None:
+        rows.append(
+            {
+                "seconds": round(watch.wall(), 2),
+                "step": step,
+                "phase": phase,
+                "lesson": lesson,
+                "metric": metric,
+                "value": round(value, 5),
+            }
+        )
+        logging.info("%s step %d: %s %s %.3f", phase, step, lesson, metric, value)
+
+    return record

@@ -1,0 +1,100 @@
+"""What the rest of the workflow sees of a frozen model, and the hooks that read its layers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+
+def layer_names(n_layers: int) -> list[str]:
+    """Names of the ``n_layers + 2`` states per token: embeddings, every block's output, the final norm's output."""
+    return ["embeddings", *(f"block {i}" for i in range(1, n_layers + 1)), "final norm"]
+
+
+class FrozenModel(Protocol):
+    """A multimodal LLM that is only read.
+
+    Attributes:
+        n_layers: number of decoder blocks, L.
+        width: size of a hidden state.
+    """
+
+    n_layers: int
+    width: int
+
+    def render(self, prompt: str) -> str:
+        """The model's whole input text for a user's turn about one image.
+
+        Raises:
+            InputError: when the prompt holds the model's own image token.
+        """
+        ...
+
+    def states(
+        self, images: Sequence[Image.Image], prompts: Sequence[str], positions: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU."""
+        ...
+
+
+# From all tokens of a layer, shape (batch, tokens, width), the state at one position, shape (batch, width).
+Select = Callable[[Tensor], Tensor]
+
+
+def last_token(attention_mask: Tensor) -> Select:
+    """The last token that is not padding, whichever side the padding is on; ``attention_mask``: (batch, tokens)."""
+    index = attention_mask.shape[1] - 1 - attention_mask.flip(1).to(torch.int64).argmax(1)
+    return lambda hidden: hidden[torch.arange(len(hidden), device=hidden.device), index.to(hidden.device)]
+
+
+def mean_over(tokens: Tensor) -> Select:
+    """The mean over the tokens that are true in ``tokens``, shape (batch, tokens)."""
+    weights = tokens.float() / tokens.sum(1, keepdim=True)
+    return lambda hidden: torch.einsum("bt,btw->bw", weights.to(hidden.device), hidden.float())
+
+
+class LayerReadings:
+    """What the hooks keep of one forward pass: by position, one state per layer."""
+
+    def __init__(self, select: dict[str, Select]):
+        self.select = select
+        self.kept: dict[str, list[Tensor]] = {position: [] for position in select}
+
+    def take(self, hidden: Tensor) -> None:
+        """Keep the wanted positions of ``hidden``, shape (batch, tokens, width)."""
+        for position, select in self.select.items():
+            self.kept[position].append(select(hidden))
+
+    def stacked(self) -> dict[str, Tensor]:
+        """By position, shape (batch, L + 2, width), on the CPU."""
+        # Blocks may lie on several devices.
+        return {position: torch.stack([h.cpu() for h in layers], dim=1) for position, layers in self.kept.items()}
+
+
+@contextmanager
+def read_layers(
+    blocks: Sequence[nn.Module], final_norm: nn.Module, select: dict[str, Select]
+) -> Iterator[LayerReadings]:
+    """Hook the decoder while one forward pass runs, and always unhook it.
+
+    Only the selected positions are kept, so that memory does not grow with the sequence. The last block is read
+    before the final norm, which ``output_hidden_states`` of transformers never shows.
+    """
+    readings = LayerReadings(select)
+
+    def before(_module, args, kwargs):
+        readings.take(args[0] if args else kwargs["hidden_states"])
+
+    def after(_module, _args, output):
+        readings.take(output[0] if isinstance(output, tuple) else output)
+
+    handles = [blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
+    handles += [module.register_forward_hook(after) for module in (*blocks, final_norm)]
+    try:
+        yield readings
+    finally:
+        for handle in handles:
+            handle.remove()

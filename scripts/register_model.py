@@ -1,0 +1,26 @@
+"""Find a model's files (downloading them if need be) and describe them in model.json."""
+
+import argparse
+import json
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.models.registration import describe_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
+    parser.add_argument("--embedded", type=Path, help="folder of the model that the workflow trained")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="model.json")
+    args = parser.parse_args()
+
+    description = describe_model(args.name, args.entry, args.embedded, args.seed)
+    with finished_file(args.out) as file:
+        file.write_text(json.dumps(description, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
