@@ -1,0 +1,84 @@
+"""Run one model over one stimulus set with one prompt, and keep its hidden states."""
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.errors import InputError
+from layerwise.stimuli.items import read_items
+from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model.json")
+    parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
+    parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    # Everything that can be wrong with the input comes before torch and the weights are loaded.
+    description = json.loads(args.model.read_text())
+    items, stimuli = read_items(args.stimuli)
+    cell, prompt = args.cell, args.cell["prompt_entry"]
+    if (description["digest"], stimuli["digest"]) != (cell["model_digest"], cell["stimuli_digest"]):
+        raise InputError(f"{args.model} or {args.stimuli} has changed since this job was planned; run again")
+    check_cue(cell["prompt"], prompt, stimuli["categories"])
+    inputs, row_of_item = unique_inputs(items, render_prompts(prompt, items, stimuli["categories"]))
+
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import torch
+    import transformers
+
+    from layerwise.models.frozen import layer_names
+    from layerwise.states.extract import check_prompts, extract_shards, running_order
+    from layerwise.states.store import new_states, write_rows
+    from layerwise.states.work import work_folder
+
+    torch.set_num_threads(args.threads)
+    order = running_order(inputs)
+    rank = {row: position for position, row in enumerate(order)}
+    inputs = inputs.iloc[order].reset_index(drop=True)
+    # Shards of another batch size have other rows, so it is part of what names the work folder.
+    fingerprint = hashlib.sha256(json.dumps([cell, args.batch_size], sort_keys=True).encode()).hexdigest()
+    made_with = {
+        "revision": description["revision"],
+        "path": "plain batches",
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
+    with work_folder(args.work, fingerprint) as work:
+        model = adapter.load(description, device)
+        check_prompts(model, inputs)
+        shards = extract_shards(model, inputs, cell["positions"], args.batch_size, work)
+        with (
+            finished_file(args.out) as partial,
+            new_states(
+                partial,
+                positions=cell["positions"],
+                layers=layer_names(model.n_layers),
+                rows=len(inputs),
+                width=model.width,
+                dtype=cell["dtype"],
+                item_ids=list(items["item_id"]),
+                row_of_item=[rank[row] for row in row_of_item],
+                cell=cell | made_with,
+            ) as datasets,
+        ):
+            for start, stop in shards:
+                for position, values in work.load(start, stop, cell["positions"]).items():
+                    write_rows(datasets[position], start, values.numpy())
+
+
+if __name__ == "__main__":
+    run(main)

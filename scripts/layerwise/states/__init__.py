@@ -1,0 +1,1 @@
+"""Hidden states: running a frozen model over stimuli, and the files that keep what it computed."""
