@@ -1,0 +1,1 @@
+"""Linear probes on hidden states: fits, scores, and how sure we are of them."""

@@ -1,0 +1,81 @@
+"""The engines that fit probes: L2-regularised logistic regression over a path of C."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from layerwise.probes.problems import Problem
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted probe.
+
+    Attributes:
+        coefficients: shape (1, width) for two classes, else (K, width).
+        intercepts: shape (1,) or (K,).
+        C: inverse strength of the penalty.
+        converged: whether the solver met its own criterion.
+    """
+
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    C: float
+    converged: bool
+
+    def scores(self, states: np.ndarray) -> np.ndarray:
+        """Margins, shape (n, 1) for two classes, else (n, K), of states of shape (n, width)."""
+        return states @ self.coefficients.T + self.intercepts
+
+
+class ProbeEngine(Protocol):
+    """Fits all problems of one layer, for all C. Engines differ in speed, not in what they minimise."""
+
+    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+        """For each problem its fits in the order of ``C``.
+
+        Minimises scikit-learn's objective over the training rows: sum of log losses + |w|^2 / (2 C), free intercept.
+
+        Args:
+            states: shape (rows, width), standardised.
+            problems: what to learn from which rows.
+            C: inverse strengths of the penalty, ascending.
+        """
+        ...
+
+
+class SklearnEngine:
+    """The reference: scikit-learn's L-BFGS, one problem and one C at a time, each C started from the one before."""
+
+    max_iterations = 2000
+    tolerance = 1e-4
+
+    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+        """See :meth:`ProbeEngine.fit`."""
+        return [self._path(states[problem.rows["train"]], problem.y["train"], C) for problem in problems]
+
+    def _path(self, states: np.ndarray, y: np.ndarray, C: list[float]) -> list[Fit]:
+        model = LogisticRegression(warm_start=True, max_iter=self.max_iterations, tol=self.tolerance)
+        fits = []
+        for strength in C:
+            model.set_params(C=strength).fit(states, y)
+            converged = bool((model.n_iter_ < self.max_iterations).all())
+            fits.append(Fit(model.coef_.copy(), model.intercept_.copy(), strength, converged))
+        return fits
+
+
+ENGINES: dict[str, type[ProbeEngine]] = {"sklearn": SklearnEngine}
+
+
+def log_loss(scores: np.ndarray, y: np.ndarray) -> float:
+    """Mean log loss of margins, shape (n, 1) or (n, K)."""
+    margins = np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+    margins = margins.astype(np.float64)
+    return float(np.mean(np.logaddexp.reduce(margins, axis=1) - margins[np.arange(len(y)), y]))
+
+
+def choose(fits: list[Fit], states: np.ndarray, y: np.ndarray) -> Fit:
+    """The fit of least validation loss; of equals the one with the stronger penalty."""
+    return min(fits, key=lambda fit: (log_loss(fit.scores(states), y), fit.C))

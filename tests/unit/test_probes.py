@@ -1,0 +1,206 @@
+"""Probes, metrics and intervals against scikit-learn, and on data whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from layerwise.errors import InputError
+from layerwise.probes.bootstrap import percentile_interval, resample_weights
+from layerwise.probes.engine import Fit, SklearnEngine, choose, log_loss
+from layerwise.probes.metrics import metric_values, predicted
+from layerwise.probes.problems import Problem, make_problems, standardise
+from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions
+
+RNG = np.random.default_rng(0)
+Y2, Y3 = RNG.integers(0, 2, 200), RNG.integers(0, 3, 200)
+# Rounded, so that there are ties.
+SCORES2 = np.round(RNG.normal(size=(200, 1)) + Y2[:, None], 1)
+SCORES3 = np.round(RNG.normal(size=(200, 3)) + np.eye(3)[Y3], 1)
+WEIGHTS = RNG.integers(0, 4, size=(5, 200)).astype(float)
+
+
+def sklearn_value(metric: str, y, scores, weight) -> float:
+    guess = predicted(scores)
+    binary = scores.shape[1] == 1
+    if metric == "accuracy":
+        return reference.accuracy_score(y, guess, sample_weight=weight)
+    if metric == "balanced_accuracy":
+        return reference.balanced_accuracy_score(y, guess, sample_weight=weight)
+    if metric == "f1":
+        return reference.f1_score(y, guess, sample_weight=weight, average="binary" if binary else "macro")
+    score = {"roc_auc": reference.roc_auc_score, "average_precision": reference.average_precision_score}[metric]
+    if binary:
+        return score(y, scores[:, 0], sample_weight=weight)
+    return float(np.mean([score(y == k, scores[:, k], sample_weight=weight) for k in range(3)]))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"])
+@pytest.mark.parametrize(("y", "scores"), [(Y2, SCORES2), (Y3, SCORES3)], ids=["two classes", "three"])
+def test_metrics_agree_with_scikit_learn(metric, y, scores):
+    weights = np.vstack([np.ones(200), WEIGHTS])
+    values = metric_values(metric, y, scores, weights, 2 if scores.shape[1] == 1 else 3)
+    expected = [sklearn_value(metric, y, scores, weight) for weight in weights]
+    assert np.allclose(values, expected, atol=1e-10, rtol=0)
+
+
+def test_metrics_without_a_class_are_undefined_not_wrong():
+    weights = np.vstack([np.ones(200), (Y2 == 1).astype(float)])
+    for metric in ("roc_auc", "average_precision"):
+        values = metric_values(metric, Y2, SCORES2, weights, 2)
+        assert np.isfinite(values[0])
+    assert np.isnan(metric_values("roc_auc", Y2, SCORES2, weights, 2)[1])
+    assert metric_values("accuracy", Y2, SCORES2, weights, 2)[1] == pytest.approx((SCORES2[Y2 == 1] > 0).mean())
+
+
+def test_resamples_keep_groups_together():
+    groups = np.array(list("aabbbc"))
+    weights = resample_weights(groups, 500, np.random.default_rng(0))
+    assert weights.shape == (500, 6)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 2] == weights[:, 4]).all()
+    assert (weights[:, [0, 2, 5]].sum(axis=1) == 3).all()
+    assert weights[:, 0].mean() == pytest.approx(1, abs=0.1)
+
+
+def test_interval_of_grouped_items_is_wider():
+    """Eight copies of an item are no more evidence than one."""
+    correct = np.repeat(RNG.integers(0, 2, 60), 8)
+    y = np.ones(480, dtype=int)
+    scores = np.where(correct, 1.0, -1.0)[:, None]
+
+    def width(groups):
+        weights = resample_weights(groups, 2000, np.random.default_rng(1))
+        low, high = percentile_interval(metric_values("accuracy", y, scores, weights, 2))
+        return high - low
+
+    ratio = width(np.repeat(np.arange(60), 8)) / width(np.arange(480))
+    assert ratio == pytest.approx(np.sqrt(8), rel=0.15)
+
+
+def test_interval_leaves_out_undefined_resamples():
+    assert percentile_interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
+    assert np.isnan(percentile_interval(np.array([np.nan]))[0])
+
+
+def problem(n=400, width=10, n_classes=2, seed=0, signal=1.0) -> tuple[np.ndarray, Problem]:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    states = rng.normal(size=(n, width)).astype(np.float32)
+    states[:, :n_classes] += signal * np.eye(n_classes, dtype=np.float32)[y]
+    rows = {"train": np.arange(n // 2), "val": np.arange(n // 2, 3 * n // 4), "test": np.arange(3 * n // 4, n)}
+    ids = np.array([f"i{i}" for i in range(n)])
+    by_split = {split: ids[index] for split, index in rows.items()}
+    return states, Problem("x", n_classes, by_split, by_split, rows, {split: y[index] for split, index in rows.items()})
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_engine_minimises_scikit_learns_objective(n_classes):
+    states, task = problem(n_classes=n_classes)
+    for fit in SklearnEngine().fit(states, [task], [0.01, 1.0])[0]:
+        model = LogisticRegression(C=fit.C, tol=1e-8, max_iter=10000).fit(states[task.rows["train"]], task.y["train"])
+        assert fit.converged
+        assert np.allclose(fit.coefficients, model.coef_, atol=2e-3)
+        margins = model.decision_function(states[task.rows["test"]]).reshape(len(task.y["test"]), -1)
+        assert np.allclose(fit.scores(states[task.rows["test"]]), margins, atol=5e-3)
+
+
+def test_an_unconverged_fit_says_so():
+    states, task = problem()
+    engine = SklearnEngine()
+    engine.max_iterations = 1
+    assert not engine.fit(states, [task], [10.0])[0][0].converged
+
+
+def test_log_loss_agrees_with_scikit_learn():
+    for y, scores in ((Y2, SCORES2), (Y3, SCORES3)):
+        margins = np.hstack([0 * scores, scores]) if scores.shape[1] == 1 else scores
+        probabilities = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
+        assert log_loss(scores, y) == pytest.approx(reference.log_loss(y, probabilities), abs=1e-10)
+    assert np.isfinite(log_loss(np.array([[1e4]]), np.array([0])))
+
+
+def test_choice_is_by_validation_loss_and_ties_go_to_the_stronger_penalty():
+    states = np.array([[1.0], [-1.0]])
+    fits = [Fit(np.array([[w]]), np.zeros(1), C, True) for w, C in ((-1.0, 0.1), (2.0, 10.0), (2.0, 1.0))]
+    assert choose(fits, states, np.array([1, 0])).C == 1.0
+
+
+def test_standardise_uses_training_rows_only():
+    states = np.random.default_rng(0).normal(3, 5, (100, 4)).astype(np.float32)
+    states[:, 3] = 7
+    rows = np.arange(50)
+    ours = standardise(states, rows)
+    assert np.allclose(
+        ours[:, :3], StandardScaler().fit(states[rows, :3].astype(float)).transform(states[:, :3]), atol=1e-5
+    )
+    assert (ours[:, 3] == 0).all()
+    changed = states.copy()
+    changed[50:] += 1000
+    assert np.array_equal(standardise(changed, rows)[:50], ours[:50])
+
+
+def test_problems_follow_the_items():
+    labels = pd.DataFrame(
+        {
+            "item_id": ["a", "b", "a", "c"],
+            "group": ["ga", "gb", "ga", "gc"],
+            "label": ["x", "x", "y", "y"],
+            "y": [1, 0, 0, 1],
+            "split": ["train", "test", "train", "val"],
+        }
+    )
+    first, second = make_problems(labels, ["y", "x"], 2, ["c", "b", "a"], np.array([5, 6, 7]))
+    assert (first.label, second.label) == ("y", "x")
+    assert first.rows["train"].tolist() == [7]
+    assert first.rows["val"].tolist() == [5]
+    assert second.y["test"].tolist() == [0]
+    with pytest.raises(InputError, match="item 'b' is not in the states file"):
+        make_problems(labels, ["x"], 2, ["c", "a"], np.array([0, 1]))
+
+
+def guess_of(task: Problem, states: np.ndarray) -> Guess:
+    fit = SklearnEngine().fit(states, [task], [1.0])[0][0]
+    return Guess({split: fit.scores(states[task.rows[split]]) for split in ("val", "test")}, fit.C)
+
+
+def test_score_rows():
+    states, task = problem()
+    guess = guess_of(task, states)
+    rows = pd.DataFrame(Scorer([task], 200, seed=0).rows([guess])).set_index(["split", "metric"])
+    value = rows.loc[("test", "accuracy")]
+    assert value["value"] == pytest.approx((predicted(guess.scores["test"]) == task.y["test"]).mean())
+    assert value["low"] < value["value"] < value["high"]
+    assert (value["n"], value["n_groups"], value["label"]) == (100, 100, "x")
+    assert "macro" not in set(rows["label"])
+
+
+def test_macro_is_the_mean_over_labels():
+    states, first = problem(seed=0, signal=0.2)
+    _, second = problem(seed=0, signal=0.2)
+    second = Problem("z", 2, second.items, second.groups, second.rows, {k: 1 - v for k, v in second.y.items()})
+    rows = pd.DataFrame(Scorer([first, second], 200, seed=0).rows([guess_of(first, states)] * 2))
+    accuracy = rows[(rows["split"] == "test") & (rows["metric"] == "accuracy")].set_index("label")
+    assert accuracy.loc["macro", "value"] == pytest.approx(0.5)
+    # The two labels are each other's opposite on the same images: resampled together, their mean cannot vary.
+    assert accuracy.loc["macro", "high"] - accuracy.loc["macro", "low"] == pytest.approx(0, abs=1e-12)
+    assert accuracy.loc["x", "high"] - accuracy.loc["x", "low"] > 0.1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_majority_baseline(n_classes):
+    _, task = problem(n_classes=n_classes)
+    task.y["train"][:150] = n_classes - 1
+    guess = majority_guess(task)
+    assert (predicted(guess.scores["test"]) == n_classes - 1).all()
+
+
+def test_predictions_are_kept_item_by_item():
+    states, task = problem()
+    guess = guess_of(task, states)
+    table = predictions(task, guess, {s: predicted(guess.scores[s]) for s in guess.scores})
+    test = table[table["split"] == "test"]
+    assert test["item_id"].tolist() == task.items["test"].tolist()
+    assert ((test["pred"] == 1) == (np.vstack(test["scores"]).ravel() > 0)).all()
