@@ -1,0 +1,191 @@
+"""Table 2: is some layer below the top better than the topmost block?
+
+Per cell (model, task, prompt) the best layer is chosen on the validation split and compared with the topmost block on
+the test split, so that the choice does not favour it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from layerwise.errors import InputError
+from layerwise.figures.headline import METRIC_NAMES, headline_scores
+from layerwise.figures.inputs import Model, Task, read_predictions
+from layerwise.figures.paired import PairedDifference, paired_difference
+from layerwise.figures.tables import Section
+
+CELL = ["model", "task", "prompt"]
+
+
+def choose_layer(validation: pd.DataFrame) -> int:
+    """The layer with the highest validation value among the embeddings and the blocks; the lowest of equals.
+
+    The final norm's output is no candidate: it is the topmost block's output seen through a fixed rescaling.
+
+    Args:
+        validation: One cell's headline rows on the validation split, columns layer, n_layers, value.
+
+    Raises:
+        InputError: No candidate has a value.
+    """
+    candidates = validation[validation["layer"].between(0, validation["n_layers"])].dropna(subset="value")
+    if candidates.empty:
+        raise InputError("no layer has a validation score to choose by; run the probes of this cell again")
+    # Rounded, so that a difference in the last digit of a sum does not decide between equals.
+    best = candidates["value"].round(9).max()
+    return int(candidates.loc[candidates["value"].round(9) == best, "layer"].min())
+
+
+def compare_layers(
+    scores: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    predictions_root: str | Path,
+    n_resamples: int,
+    n_permutations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Compare, in every cell, the layer chosen on validation with the topmost block on the test split.
+
+    Args:
+        scores: All cells' tidy rows, see :func:`layerwise.figures.inputs.read_scores`.
+        tasks: Task descriptions; cells of other tasks are left out.
+        models: Model descriptions; they give the order of the rows.
+        predictions_root: Folder with {model}/{task}/{prompt}.predictions.parquet.
+        n_resamples: Bootstrap resamples for the interval of the difference.
+        n_permutations: Permutations for the p-value; 1 / (n_permutations + 1) is the smallest p.
+        seed: Seed; each cell draws from its own stream, so that a new cell leaves the others as they were.
+
+    Returns:
+        One row per cell: model, weights, task, prompt, metric, label, n_layers, best_layer, top_layer; best, top, norm,
+        each with _low and _high (95 %); difference (best - top) with _low and _high; p_value; p_holm, adjusted over
+        all cells by Holm's method; chance (the majority baseline); n items and n_groups.
+
+    Raises:
+        InputError: A cell has no score for its topmost block or no majority baseline, a model has no description, or
+            the predictions do not give the scores.
+    """
+    validation, test = headline_scores(scores, tasks, "val"), headline_scores(scores, tasks, "test")
+    chance = headline_scores(scores, tasks, "test", probe="majority").set_index(CELL)["value"]
+    unknown = sorted(set(test["model"]) - set(models))
+    if unknown:
+        raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
+    of_validation = dict(list(validation.groupby(CELL)))
+    rows = []
+    for cell, of_cell in test.groupby(CELL, sort=False):
+        model, task, prompt = cell
+        where = f"model {model!r}, task {task!r}, prompt {prompt!r}"
+        if cell not in of_validation or cell not in chance.index:
+            raise InputError(
+                f"{where}: no validation scores or no majority baseline; run the probes of this cell again"
+            )
+        by_layer = of_cell.set_index("layer")
+        best, top = choose_layer(of_validation[cell]), int(of_cell["n_layers"].iloc[0])
+        if not {best, top} <= set(by_layer.index):
+            raise InputError(f"{where}: no test score for layer {best} or {top}; run the probes of this cell again")
+        path = Path(predictions_root) / model / task / f"{prompt}.predictions.parquet"
+        rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
+        paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
+        described = {"model": model, "weights": models[model].weights, "task": task, "prompt": prompt}
+        described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
+        rows.append(described | _row(by_layer, best, top, paired) | {"chance": chance[cell]})
+    table = pd.DataFrame(rows)
+    table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
+    place = {"task": list(tasks), "model": list(models)}
+    return table.sort_values(
+        ["task", "model"], key=lambda column: column.map(place[column.name].index), kind="stable", ignore_index=True
+    )
+
+
+def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) -> dict[str, float]:
+    row = {"n_layers": top, "best_layer": best, "top_layer": top}
+    for name, layer in (("best", best), ("top", top), ("norm", top + 1)):
+        for column, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            row[name + suffix] = by_layer[column].get(layer, np.nan)
+    row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
+    row |= {"n": int(by_layer.loc[best, "n"]), "n_groups": int(by_layer.loc[best, "n_groups"])}
+    return row | {"p_value": paired.p_value}
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """Holm's step-down adjustment (1979, Scand. J. Statist. 6:65) over the values that are defined; NaN stays NaN."""
+    adjusted = p_values.copy()
+    defined = p_values.notna()
+    if defined.any():
+        adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
+    return adjusted
+
+
+def _compare(
+    path: Path,
+    task: Task,
+    best: int,
+    top: int,
+    scores: pd.Series,
+    n_resamples: int,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> PairedDifference:
+    if best == top:
+        return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, 1.0)
+    first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
+    n_classes = len(task.classes) if task.kind == "multiclass" else 2
+    try:
+        paired = paired_difference(first, second, task.metric, n_classes, n_resamples, n_permutations, rng)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    for layer, value in ((best, paired.first), (top, paired.second)):
+        if abs(value - scores[layer]) > 1e-4:
+            raise InputError(
+                f"{path}: the predictions of layer {layer} give {task.metric} {value:.4f}, the scores say "
+                f"{scores[layer]:.4f}; the two are from different runs: run the probes of this cell again"
+            )
+    return paired
+
+
+def comparison_sections(table: pd.DataFrame) -> list[Section]:
+    """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
+    note = (
+        "Test scores × 100 with 95 % bootstrap intervals over images. The best layer is chosen on the validation split "
+        "(embeddings = 0; the lowest of equals). p: swap permutation test on the same test items, adjusted over the "
+        "rows of all tasks by Holm's method."
+    )
+    sections = []
+    for task, rows in table.groupby("task", sort=False):
+        shown = pd.DataFrame(
+            {
+                "Model": rows["model"],
+                "Prompt": rows["prompt"],
+                "Best layer": [
+                    f"{best} / {top}" for best, top in zip(rows["best_layer"], rows["top_layer"], strict=True)
+                ],
+                "Best": _with_interval(rows, "best"),
+                "Top block": _with_interval(rows, "top"),
+                "Best − top": _with_interval(rows, "difference", sign="+"),
+                "p (Holm)": ["< 0.001" if p < 0.001 else _number(p, ".3f") for p in rows["p_holm"]],
+                "Final norm": [_number(100 * value, ".1f") for value in rows["norm"]],
+                "Majority": [_number(100 * value, ".1f") for value in rows["chance"]],
+            }
+        )
+        names = (("Model", 0.12), ("Prompt", 0.11))
+        title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
+        sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names))
+    return sections
+
+
+def _with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+    bounds = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+    shown = (
+        (_number(100 * value, f"{sign}.1f"), _number(100 * low, ".1f"), _number(100 * high, ".1f"))
+        for value, low, high in bounds
+    )
+    return [f"{value} [{low}, {high}]" for value, low, high in shown]
+
+
+def _number(value: float, form: str) -> str:
+    """A number with a true minus sign; a dash where there is none."""
+    return "–" if np.isnan(value) else format(value, form).replace("-", "−")

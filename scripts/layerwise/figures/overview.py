@@ -1,0 +1,82 @@
+"""Table 1: what was probed. The tasks and their data, the models, the prompts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from layerwise.figures.headline import metric_name
+from layerwise.figures.inputs import Model, Task
+from layerwise.figures.tables import Section
+
+SPLITS = ("train", "val", "test")
+
+
+def overview_sections(
+    tasks: Mapping[str, Task], models: Mapping[str, Model], prompts: Sequence[Mapping[str, str]]
+) -> list[Section]:
+    """The sections of Table 1; class counts and excluded labels are marked as detail."""
+    sections = [_tasks(tasks.values()), _models(models.values()), _prompts(prompts), _balance(tasks.values())]
+    excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
+    if excluded:
+        frame = pd.DataFrame(excluded, columns=["Task", "Label", "Reason"])
+        sections.append(Section("Excluded labels", frame, texts=(("Reason", 0.6),), detail=True))
+    return sections
+
+
+def _tasks(tasks: Iterable[Task]) -> Section:
+    rows = []
+    for task in tasks:
+        row = {"Task": task.task, "Stimuli": task.stimuli, "Question": task.question, "Kind": task.kind}
+        row |= {"Labels": len(task.labels), "Excluded": len(task.excluded), "Metric": metric_name(task)}
+        for split in SPLITS:
+            sizes = task.sizes.get(split, {})
+            row[split.capitalize()] = f"{sizes['items']} / {sizes['images']}" if sizes else "0 / 0"
+        rows.append(row | {"Majority": _majority(task)})
+    note = (
+        "Train, val and test give items / images. Majority: share of the most frequent class among the test items, "
+        "in percent, from the lowest to the highest over labels. Excluded: labels left out for want of examples."
+    )
+    numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
+    return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
+
+
+def _majority(task: Task) -> str:
+    counts = [list(splits["test"].values()) for splits in task.balance.values() if any(splits.get("test", {}).values())]
+    shares = sorted(f"{100 * max(count) / sum(count):.0f}".rjust(3) for count in counts)
+    return "–".join(dict.fromkeys(share.strip() for share in (shares[0], shares[-1]))) if shares else ""
+
+
+def _balance(tasks: Iterable[Task]) -> Section:
+    rows = []
+    for task in tasks:
+        for label, splits in task.balance.items():
+            row = {"Task": task.task, "Label": label}
+            for split in SPLITS:
+                row[split.capitalize()] = ", ".join(f"{name}: {n}" for name, n in splits.get(split, {}).items())
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=["Task", "Label", *map(str.capitalize, SPLITS)])
+    return Section("Class balance", frame, "Items of each class.", detail=True)
+
+
+def _models(models: Iterable[Model]) -> Section:
+    rows = [
+        {
+            "Model": model.model,
+            "Weights": model.weights,
+            "Layers": model.n_layers,
+            "Width": model.width,
+            "Precision": model.dtype or "",
+            "Source": model.source,
+            "Revision": (model.revision or "")[:12],
+        }
+        for model in models
+    ]
+    note = "Layers: decoder blocks. Width: units of the hidden state. Random weights: an untrained twin as baseline."
+    return Section("Models", pd.DataFrame(rows), note, ("Layers", "Width"), (("Model", 0.2), ("Source", 0.3)))
+
+
+def _prompts(prompts: Sequence[Mapping[str, str]]) -> Section:
+    rows = [{"Stimuli": p["stimuli"], "Prompt": p["prompt"], "Text": p["text"]} for p in prompts]
+    frame = pd.DataFrame(rows, columns=["Stimuli", "Prompt", "Text"])
+    note = "The probed vector is the hidden state of the last token of this text."
+    return Section("Prompts", frame, note, texts=(("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58)))

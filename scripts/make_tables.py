@@ -1,0 +1,49 @@
+"""Write Table 1 (tasks, models, prompts) and Table 2 (best layer against topmost block) in four formats."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.figures.comparison import compare_layers, comparison_sections
+from layerwise.figures.inputs import read_models, read_prompts, read_scores, read_tasks
+from layerwise.figures.overview import overview_sections
+from layerwise.figures.tables import to_csv, to_html, to_latex, to_markdown
+
+
+def main() -> None:
+    """Read the scores and the descriptions, compare layers in every cell, write both tables in four formats."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", required=True, type=Path, help="all cells' probe scores (Parquet)")
+    parser.add_argument("--predictions-root", required=True, type=Path, help="folder of the cells' predictions")
+    parser.add_argument("--tasks", required=True, type=Path, nargs="+", help="task.json files, in order of the rows")
+    parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files, in order of the rows")
+    parser.add_argument("--prompts", required=True, type=Path, nargs="+", help="JSON lists of stimuli, prompt, text")
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
+    parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
+    parser.add_argument("--seed", type=int, required=True, help="seed of both")
+    parser.add_argument("--out-dir", required=True, type=Path, help="folder for table1.* and table2.*")
+    args = parser.parse_args()
+
+    scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
+    prompts = [prompt for path in args.prompts for prompt in read_prompts(path)]
+    overview = overview_sections(tasks, models, prompts)
+    compared = compare_layers(
+        scores, tasks, models, args.predictions_root, args.resamples, args.permutations, args.seed
+    )
+    # Holm multiplies the smallest p by the number of cells: with few permutations no cell can pass.
+    if len(compared) / (args.permutations + 1) > 0.01:
+        logging.warning("%d permutations are few for %d cells; raise --permutations", args.permutations, len(compared))
+    comparison = comparison_sections(compared)
+    titles = {"table1": "Table 1: tasks, models and prompts", "table2": "Table 2: best layer and topmost block"}
+    csv = {"table1": to_csv(overview), "table2": compared.to_csv(index=False, lineterminator="\n")}
+    for name, sections in (("table1", overview), ("table2", comparison)):
+        files = {"csv": csv[name], "tex": to_latex(sections)}
+        files |= {"md": to_markdown(titles[name], sections), "html": to_html(titles[name], sections)}
+        for suffix, text in files.items():
+            with finished_file(args.out_dir / f"{name}.{suffix}") as partial:
+                partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

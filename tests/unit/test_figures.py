@@ -1,0 +1,347 @@
+"""What the figures draw, read back from the drawing; and files that come out the same byte for byte."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from layerwise.errors import InputError
+from layerwise.figures import layers, style, training
+from layerwise.figures.headline import headline_scores
+from layerwise.figures.inputs import Model, Task, read_models, read_scores, read_tasks
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+MODELS = {
+    "deep": Model("deep", "hub", "pretrained", n_layers=4, width=8),
+    "flat": Model("flat", "hub", "pretrained", n_layers=2, width=8),
+    "twin": Model("twin", "hub", "random", n_layers=4, width=8),
+}
+TASKS = {
+    "agree": Task("agree", "pairs", "global", "binary", ["agrees"], ["no", "yes"], "accuracy"),
+    "objects": Task("objects", "images", "local", "multilabel", ["cat", "dog"], ["absent", "present"], "roc_auc"),
+}
+PROMPTS = {"agree": ["plain", "asked"], "objects": ["free", "cue", "list"]}
+CHANCE = {"agree": 0.55, "objects": 0.5}
+
+
+def value(model, task, prompt, layer, label):
+    """A score that differs in every argument, so that a mixed-up line cannot pass."""
+    places = (list(MODELS).index(model), PROMPTS[task].index(prompt), layer)
+    return 0.56 + 0.1 * places[0] + 0.03 * places[1] + 0.004 * places[2] + (0.001 if label in ("cat", "dog") else 0)
+
+
+@pytest.fixture
+def scores():
+    rows = []
+    for task in TASKS.values():
+        labels = [*task.labels, "macro"] if len(task.labels) > 1 else task.labels
+        for model in MODELS.values():
+            for prompt in PROMPTS[task.task]:
+                cell = {"model": model.model, "task": task.task, "prompt": prompt, "n_layers": model.n_layers}
+                cell |= {"n": 40, "n_groups": 20, "C": 1.0, "at_boundary": False}
+                for label in labels:
+                    for split in ("val", "test"):
+                        # Rows of another metric and of the other split lie 1 off: drawing them shows.
+                        for metric in ("f1", task.metric):
+                            off = (split == "val") + (metric == "f1")
+                            here = cell | {"label": label, "split": split, "metric": metric}
+                            v = CHANCE[task.task] + off
+                            base = {"probe": "majority", "layer": -1, "layer_name": "majority"}
+                            rows.append(here | base | {"value": v, "low": v, "high": v})
+                            for layer in range(model.n_layers + 2):
+                                v = value(model.model, task.task, prompt, layer, label) + off
+                                kind = {"probe": "logistic", "layer": layer, "layer_name": f"block {layer}"}
+                                rows.append(here | kind | {"value": v, "low": v - 0.02, "high": v + 0.03})
+    return pd.DataFrame(rows)
+
+
+def facets(figure):
+    return {axes.get_title(): axes for axes in figure.axes}
+
+
+def line(axes, label):
+    (found,) = [drawn for drawn in axes.get_lines() if drawn.get_label() == label]
+    return found
+
+
+def draw(scores, figure, axis="layer", tasks=TASKS, models=MODELS):
+    with style.figure_style():
+        return layers.draw_layers(scores, tasks, models, figure, axis)
+
+
+def test_entailment_shows_global_tasks_with_a_facet_per_prompt_and_a_line_per_model(scores):
+    drawn = facets(draw(scores, "entailment"))
+    assert list(drawn) == ["plain", "asked"]
+    for prompt, axes in drawn.items():
+        for model in MODELS.values():
+            of_model = line(axes, model.model)
+            expected = [value(model.model, "agree", prompt, k, "agrees") for k in range(model.n_layers + 1)]
+            np.testing.assert_allclose(of_model.get_xdata(), range(model.n_layers + 1))
+            np.testing.assert_allclose(of_model.get_ydata(), expected)
+
+
+def test_recognition_by_prompt_swaps_facets_and_lines_and_draws_the_mean_over_labels(scores):
+    drawn = facets(draw(scores, "recognition-by-prompt"))
+    assert list(drawn) == ["deep", "flat", "twin\n(random weights)"]
+    expected = [value("flat", "objects", "cue", k, "macro") for k in range(3)]
+    np.testing.assert_allclose(line(drawn["flat"], "cue").get_ydata(), expected)
+    assert to_hex(drawn["twin\n(random weights)"].get_facecolor()) != to_hex(drawn["deep"].get_facecolor())
+
+
+def test_band_is_the_interval_of_the_scores(scores):
+    axes = facets(draw(scores, "entailment"))["plain"]
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    values = [value("deep", "agree", "plain", k, "agrees") for k in range(5)]
+    assert heights.min() == pytest.approx(min(values) - 0.02)
+    assert heights.max() == pytest.approx(max(values) + 0.03)
+
+
+def test_chance_line_is_the_majority_baseline_and_says_its_value(scores):
+    for axes in draw(scores, "entailment").axes:
+        np.testing.assert_allclose(line(axes, "_chance").get_ydata(), CHANCE["agree"])
+        assert "majority 0.55" in [text.get_text() for text in axes.texts]
+
+
+def test_baselines_of_cells_scored_on_other_items_are_all_drawn(scores):
+    other = (scores["probe"] == "majority") & (scores["model"] == "flat")
+    scores.loc[other, "value"] += 0.1
+    drawn = [d for d in draw(scores, "entailment").axes[0].get_lines() if d.get_label() == "_chance"]
+    assert sorted(d.get_ydata()[0] for d in drawn) == pytest.approx([0.55, 0.65])
+
+
+def test_final_norm_stands_apart_and_open(scores):
+    axes = facets(draw(scores, "entailment"))["plain"]
+    (norm,) = [c for c in axes.containers if c.get_label() == "_norm deep"]
+    point = norm.lines[0]
+    assert point.get_xdata()[0] >= 5
+    assert point.get_ydata()[0] == pytest.approx(value("deep", "agree", "plain", 5, "agrees"))
+    assert to_hex(point.get_markerfacecolor()) == "#ffffff"
+    assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
+
+
+def test_relative_depth_ends_at_one_for_every_model_and_marks_the_norm(scores):
+    axes = draw(scores, "recognition-by-model", axis="depth").axes[0]
+    np.testing.assert_allclose(line(axes, "deep").get_xdata(), [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(line(axes, "flat").get_xdata(), [0, 0.5, 1])
+    (norm,) = [c for c in axes.containers if c.get_label() == "_norm flat"]
+    assert 1 < norm.lines[0].get_xdata()[0] < 1.3
+    assert axes.get_xticklabels()[-1].get_text() == "norm"
+
+
+def test_legend_names_every_line_once_and_the_twin_is_grey_and_dashed(scores):
+    figure = draw(scores, "entailment")
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["deep", "flat", "twin (random weights)", "95 % interval", "final norm", "majority baseline"]
+    twin, deep = line(figure.axes[0], "twin"), line(figure.axes[0], "deep")
+    red, green, blue = mpl.colors.to_rgb(twin.get_color())
+    assert red == green == blue
+    assert twin.is_dashed()
+    assert not deep.is_dashed()
+
+
+def test_a_model_keeps_its_colour_when_another_has_no_scores(scores):
+    full = line(draw(scores, "entailment").axes[0], "flat").get_color()
+    fewer = draw(scores[scores["model"] != "deep"], "entailment")
+    assert line(fewer.axes[0], "flat").get_color() == full
+    assert "deep" not in [text.get_text() for text in fewer.legends[0].get_texts()]
+
+
+def test_axis_titles_carry_units_and_nothing_is_clipped_or_laid_over(scores):
+    many = [
+        scores[scores["task"] == "objects"].assign(prompt=lambda rows, i=i: rows["prompt"] + f"_with_a_long_name_{i}")
+        for i in range(2)
+    ]
+    figure = draw(pd.concat(many), "recognition-by-model")
+    assert len(figure.axes) == 6
+    assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 3  # wrapped into two rows of three
+    assert figure.axes[0].get_ylabel() == "test ROC AUC"
+    with style.figure_style():
+        figure.draw_without_rendering()
+    page = figure.bbox
+    legend = figure.legends[0].get_window_extent()
+    title = figure.subfigs[-1]._supxlabel
+    assert title.get_text() == "decoder layer (0 = embeddings)"
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for box in [*boxes, legend, title.get_window_extent()]:
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1 + 1
+        assert page.y0 <= box.y0
+        assert box.y1 <= page.y1 + 1
+    for box in [*boxes, title.get_window_extent()]:
+        assert not box.overlaps(legend)
+
+
+def test_facets_of_a_task_share_the_y_axis(scores):
+    limits = {axes.get_ylim() for axes in draw(scores, "recognition-by-model").axes}
+    assert len(limits) == 1
+    low, high = limits.pop()
+    assert low < CHANCE["objects"]
+    assert high > value("twin", "objects", "list", 5, "macro") + 0.03
+
+
+def test_one_model_and_one_prompt_make_one_facet(scores):
+    one = scores[(scores["model"] == "flat") & (scores["prompt"] == "plain")]
+    assert len(draw(one, "entailment").axes) == 1
+
+
+def test_dollar_signs_in_names_are_not_mathematics(scores, tmp_path):
+    figure = draw(scores.replace({"prompt": {"plain": "costs $5_or $6^"}}), "entailment")
+    style.save_figure(figure, tmp_path / "a.svg")
+    assert "costs $5_or $6^" in facets(figure)
+
+
+@pytest.mark.parametrize("missing", ["question", "model", "rows"])
+def test_what_cannot_be_drawn_is_an_input_error_that_names_it(scores, missing):
+    if missing == "question":
+        with pytest.raises(InputError, match="local question"):
+            draw(scores, "recognition-by-model", tasks={"agree": TASKS["agree"]})
+    elif missing == "model":
+        with pytest.raises(InputError, match="deep"):
+            draw(scores, "entailment", models={name: MODELS[name] for name in ("flat", "twin")})
+    else:
+        with pytest.raises(InputError, match=r"'agree'.*'accuracy'"):
+            draw(scores[scores["metric"] == "f1"], "entailment")
+
+
+def test_headline_of_one_label_is_that_label(scores):
+    rows = headline_scores(scores, TASKS, "val")
+    assert set(rows.loc[rows["task"] == "agree", "label"]) == {"agrees"}
+    assert set(rows.loc[rows["task"] == "objects", "label"]) == {"macro"}
+    assert set(rows["split"]) == {"val"}
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_the_same_scores_give_the_same_bytes(scores, tmp_path, suffix):
+    written = []
+    for name in "ab":
+        style.save_figure(draw(scores, "entailment"), tmp_path / f"{name}.{suffix}")
+        written.append((tmp_path / f"{name}.{suffix}").read_bytes())
+    assert written[0] == written[1]
+    style.save_figure(draw(scores.assign(value=scores["value"] + 0.01), "entailment"), tmp_path / f"c.{suffix}")
+    assert (tmp_path / f"c.{suffix}").read_bytes() != written[0]
+
+
+def test_pdf_embeds_truetype_and_svg_has_no_date(scores, tmp_path):
+    for suffix in ("pdf", "svg"):
+        style.save_figure(draw(scores, "entailment"), tmp_path / f"a.{suffix}")
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert "dc:date" not in (tmp_path / "a.svg").read_text()
+
+
+def test_the_style_leaves_the_callers_settings_alone():
+    before = dict(mpl.rcParams)
+    with style.figure_style():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert dict(mpl.rcParams) == before
+
+
+def test_styles_differ_in_colour_and_marker():
+    found = style.line_styles([f"name {i}" for i in range(7)])
+    assert len({s.colour for s in found.values()}) == 7
+    assert len({s.marker for s in found.values()}) == 7
+    more = style.line_styles([f"name {i}" for i in range(20)])
+    assert len({(s.colour, s.dash) for s in more.values()}) == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "wrapped"),
+    [
+        ("short", "short"),
+        ("a_long_name_of_a_prompt", "a_long_name_\nof_a_prompt"),
+        ("two words here", "two words\nhere"),
+        ("unbreakablename", "unbreakablen\name"),
+        ("twin (random weights)", "twin (random\nweights)"),
+        ("model-7b-chat-random", "model-7b-\nchat-random"),
+    ],
+)
+def test_names_wrap_where_they_can_and_lose_nothing(name, wrapped):
+    assert style.wrap_name(name, 12) == wrapped
+
+
+def test_unknown_format_is_refused_before_drawing():
+    with pytest.raises(InputError, match=r"a\.jpg"):
+        style.check_formats(["a.png", "a.jpg"])
+
+
+@pytest.fixture
+def curve(tmp_path):
+    rows = [(10.0 * i, i, "captions", "agree", "loss", 2 - 0.1 * i) for i in range(1, 6)]
+    rows += [(10.0 * i, i, "questions", "count", "loss", 1 - 0.1 * i) for i in range(6, 10)]
+    rows += [(50.0, 5, "captions", "agree", "accuracy", 0.7), (90.0, 9, "questions", "agree", "accuracy", 0.9)]
+    rows += [(90.0, 9, "questions", "count", "accuracy", 0.6)]
+    path = tmp_path / "curve.csv"
+    pd.DataFrame(rows, columns=training.COLUMNS).to_csv(path, index=False)
+    return path
+
+
+def test_training_curve_has_accuracy_per_lesson_loss_and_phases(curve):
+    with style.figure_style():
+        figure = training.draw_training(training.read_curve(curve))
+    above, below = figure.axes
+    np.testing.assert_allclose(line(above, "agree").get_xydata(), [(50, 0.7), (90, 0.9)])
+    np.testing.assert_allclose(line(above, "count").get_xydata(), [(90, 0.6)])
+    np.testing.assert_allclose(line(below, "agree").get_ydata(), [1.9, 1.8, 1.7, 1.6, 1.5])
+    assert below.get_xlabel() == "training time (s)"
+    assert [text.get_text() for text in above.texts] == ["captions", "questions"]
+    first, second = [patch for patch in above.patches if patch.get_label() == "_phase"]
+    assert first.get_x() + first.get_width() == second.get_x() == 50
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["agree", "count"]
+
+
+def test_training_curve_without_a_column_is_an_input_error(curve):
+    pd.read_csv(curve).drop(columns="lesson").to_csv(curve, index=False)
+    with pytest.raises(InputError, match="lesson"):
+        training.read_curve(curve)
+
+
+def described(folder):
+    for kind, entries in (("tasks", TASKS), ("models", MODELS)):
+        for name, entry in entries.items():
+            path = folder / kind / f"{name}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(vars(entry) | {"sources": []}))
+    return [folder / "tasks" / f"{t}.json" for t in TASKS], [folder / "models" / f"{m}.json" for m in MODELS]
+
+
+def test_descriptions_are_read_in_order_and_unknown_keys_ignored(tmp_path):
+    tasks, models = described(tmp_path)
+    assert read_tasks(tasks) == TASKS
+    assert list(read_models(reversed(models))) == ["twin", "flat", "deep"]
+
+
+def test_faulty_descriptions_name_the_file_and_the_key(tmp_path):
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps(vars(TASKS["agree"]) | {"question": "both"}))
+    with pytest.raises(InputError, match=r'task\.json: "question" is \'both\''):
+        read_tasks([path])
+    path.write_text(json.dumps({"task": "agree"}))
+    with pytest.raises(InputError, match=r"task\.json.*stimuli"):
+        read_tasks([path])
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"task\.json.*JSON"):
+        read_tasks([path])
+    with pytest.raises(InputError, match=r"none\.parquet"):
+        read_scores(tmp_path / "none.parquet")
+
+
+def test_program_writes_all_formats_and_fails_in_one_line(scores, tmp_path):
+    tasks, models = described(tmp_path)
+    scores.to_parquet(tmp_path / "scores.parquet")
+    command = [sys.executable, SCRIPTS / "plot_layers.py", "--scores", tmp_path / "scores.parquet"]
+    command += ["--models", *models, "--figure", "entailment", "--axis", "depth"]
+    out = [tmp_path / f"out/figure.{suffix}" for suffix in style.FORMATS]
+    subprocess.run([*command, "--tasks", *tasks, "--out", *out], check=True)
+    assert all(path.stat().st_size > 1000 for path in out)
+    failed = subprocess.run([*command, "--tasks", tasks[1], "--out", *out], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ")
+    assert "Traceback" not in failed.stderr
