@@ -1,0 +1,56 @@
+# Where in a multimodal LLM does an image's meaning live?
+#
+# images and texts -> stimuli -> hidden states of frozen models -> probes -> figures, tables, report
+#
+# README.md says how to run it, config/README.md how to change what it runs.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# The wording of the prompts, then the study's grid. A config given on the command line replaces the demo's grid and is
+# never merged into it.
+configfile: f"{workflow.basedir}/config/prompts.yaml"
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+pathvars:
+    benchmarks="logs/benchmarks",
+
+
+report: "report/workflow.rst"
+
+
+# Names, paths, what is stale; then the stages in the order in which data flow.
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/stimuli.smk"
+include: "rules/states.smk"
+include: "rules/probes.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        rules.tables.input,
+    localrule: True
+
+
+# Named targets: `snakemake states` runs the models and stops there.
+rule states:
+    input:
+        [STATES.format(**cell._asdict()) for cell in grid.states_cells()],
+    localrule: True
+
+
+rule probes:
+    input:
+        "<results>/probes/scores.parquet",
+    localrule: True

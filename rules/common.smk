@@ -1,0 +1,141 @@
+# Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
+import hashlib
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from layerwise.code_digest import code_digest
+from layerwise.config import validate
+from layerwise.grid import Grid
+
+validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+grid = Grid(config)
+
+# What jobs need in their environment: where the scripts are, and the Python that runs Snakemake, also where its
+# environment is not activated. (Conda, if used, comes in front of it.)
+os.environ.update(
+    SCRIPTS=f"{workflow.basedir}/scripts",
+    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+)
+
+STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
+SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
+PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
+EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
+
+
+wildcard_constraints:
+    world="[^/]+",
+    stimuli="[^/]+",
+    task="[^/]+",
+    model="[^/]+",
+    prompt="[^/]+",
+    recipe="[0-9a-f]{8}",
+
+
+def as_json(value):
+    """A config entry as a param: its keys in order, so that a reordered config reruns nothing."""
+    return json.dumps(value, sort_keys=True)
+
+
+def without(entry, *keys):
+    """A config entry without the keys that change no result of the rule at hand."""
+    return {key: value for key, value in entry.items() if key not in keys}
+
+
+# Stimuli and models are inputs of the expensive extraction as ancient(): made anew with the same content they rerun
+# nothing. Snakemake then looks at nothing else of a job whose ancient inputs are being made anew, so a changed config must
+# not remake them in place: their folders are named after what the config says of them, their recipe.
+
+
+def recipe_of(value):
+    """Eight hexadecimal digits for a recipe."""
+    return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
+
+
+def stimuli_file(stimuli, file):
+    """A file of a stimulus set. Where its source files lie is no part of its recipe."""
+    entry = config["stimuli"][stimuli]
+    world = config["datasets"].get(entry.get("dataset"), {}).get("world")
+    drawn = [config["worlds"][world], code_digest("make_world.py")] if world else None
+    recipe = recipe_of([without(entry, "prompts", "dataset", "file", "image_root"), drawn, config["seed"]])
+    return f"<results>/stimuli/{stimuli}/{recipe}/{file}"
+
+
+def model_file(model):
+    """The description of a model. Where its files lie, and how inputs are batched, is no part of its recipe."""
+    entry = without(config["models"][model], "batch_size")
+    trained = None
+    if entry["source"] == "embedded":
+        trained = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
+    elif Path(entry["source"]).is_dir():
+        entry = without(entry, "source")
+    return f"<results>/models/{model}/{recipe_of([entry, trained, config['seed']])}/model.json"
+
+
+def digest_in(file):
+    """The content digest in a description that an earlier job wrote; nothing as long as there is none."""
+    path = Path(file.replace("<results>", config["pathvars"]["results"]))
+    return json.loads(path.read_text())["digest"] if path.exists() else None
+
+
+def states_cell(wildcards):
+    """All that decides the hidden states of a cell. Probes ask for it too, and refuse states of another cell.
+
+    It must not take `input`: Snakemake compares no param that does.
+    """
+    stimuli = getattr(wildcards, "stimuli", None) or config["tasks"][wildcards.task]["stimuli"]
+    adapter = config["models"][wildcards.model]["adapter"]
+    return as_json(
+        {
+            "model": wildcards.model,
+            "model_digest": digest_in(model_file(wildcards.model)),
+            "stimuli": stimuli,
+            "stimuli_digest": digest_in(stimuli_file(stimuli, "stimuli.json")),
+            "prompt": wildcards.prompt,
+            "prompt_entry": grid.prompt(stimuli, wildcards.prompt),
+            "positions": config["states"]["positions"],
+            "dtype": config["states"]["dtype"],
+            "code": code_digest("extract_states.py", f"layerwise/models/adapters/{adapter}.py"),
+        }
+    )
+
+
+def dataset_folders(stimuli):
+    """Folders of annotations and images of a stimulus set's data set; nothing for a table."""
+    if config["stimuli"][stimuli]["kind"] == "table":
+        return {}
+    dataset = config["datasets"][config["stimuli"][stimuli]["dataset"]]
+    if "world" not in dataset:
+        return {"annotations": dataset["annotations"], "images": dataset["images"]}
+    root = f"{config['pathvars']['results']}/worlds/{dataset['world']}"
+    if dataset["format"] == "snli-ve":
+        return {"annotations": f"{root}/snli_ve", "images": f"{root}/snli_ve/flickr30k_images"}
+    return {"annotations": f"{root}/coco/annotations", "images": f"{root}/coco"}
+
+
+def source_files(wildcards):
+    """The files whose change makes a stimulus set stale."""
+    entry = config["stimuli"][wildcards.stimuli]
+    if entry["kind"] == "table":
+        return entry["file"]
+    dataset = config["datasets"][entry["dataset"]]
+    if "world" in dataset:
+        return f"<results>/worlds/{dataset['world']}/world.json"
+    return grid.annotation_files(wildcards.stimuli)
+
+
+def gpus(wildcards):
+    """One card per job; none on a machine without cards, so that its jobs need not queue for one that is not there."""
+    return int(shutil.which("nvidia-smi") is not None or not workflow.local_exec)
+
+
+def all_models(wildcards):
+    return [model_file(model) for model in config["models"]]
+
+
+def tasks_about(wildcards):
+    return expand("<results>/tasks/{task}/task.json", task=grid.tasks_about(QUESTION_OF[wildcards.figure]))

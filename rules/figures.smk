@@ -1,0 +1,113 @@
+# Figures and tables. They read scores and descriptions only.
+#
+# OUTPUTS
+#   <results>/figures/{figure}-by-{axis}.png, .svg, .pdf     Figures 1 to 3, by layer and by relative depth
+#   <results>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
+#   <results>/tables/table1, table2 .csv, .tex, .md, .html
+
+FORMATS = ["png", "svg", "pdf"]
+# Which tasks a figure is about, and where it stands in the report.
+QUESTION_OF = {"entailment": "global", "recognition-by-model": "local", "recognition-by-prompt": "local"}
+FIGURES = [figure for figure, question in QUESTION_OF.items() if grid.tasks_about(question)]
+
+
+wildcard_constraints:
+    figure="|".join(QUESTION_OF),
+    axis="layer|depth",
+
+
+rule plot_layers:
+    input:
+        scores="<results>/probes/scores.parquet",
+        tasks=tasks_about,
+        models=all_models,
+    output:
+        report(
+            "<results>/figures/{figure}-by-{axis}.png",
+            caption="../report/layers.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "x axis": "{axis}"},
+        ),
+        multiext("<results>/figures/{figure}-by-{axis}", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/{figure}-by-{axis}.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        # For the caption.
+        resamples=config["probes"]["resamples"],
+        code=code_digest("plot_layers.py"),
+    message:
+        "Draw {wildcards.figure} by {wildcards.axis}"
+    shell:
+        'python "$SCRIPTS"/plot_layers.py --scores {input.scores:q} --tasks {input.tasks:q} --models {input.models:q} '
+        "--figure {wildcards.figure} --axis {wildcards.axis} --out {output:q} > {log:q} 2>&1"
+
+
+rule plot_training_curve:
+    input:
+        "<results>/embedded_model/curve.csv",
+    output:
+        report(
+            "<results>/figures/training-curve.png",
+            caption="../report/training-curve.rst",
+            category="Figures",
+            labels={"figure": "training-curve", "x axis": "seconds"},
+        ),
+        multiext("<results>/figures/training-curve", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/training-curve.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        code=code_digest("plot_training_curve.py"),
+    message:
+        "Draw the training curve of the embedded model"
+    shell:
+        'python "$SCRIPTS"/plot_training_curve.py --curve {input:q} --out {output:q} > {log:q} 2>&1'
+
+
+rule make_tables:
+    input:
+        scores="<results>/probes/scores.parquet",
+        predictions=[PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()],
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+        prompts=[stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()],
+    output:
+        multiext("<results>/tables/table1", ".csv", ".tex", ".md"),
+        multiext("<results>/tables/table2", ".csv", ".tex", ".md"),
+        table1=report("<results>/tables/table1.html", caption="../report/table1.rst", category="Tables"),
+        table2=report("<results>/tables/table2.html", caption="../report/table2.rst", category="Tables"),
+    log:
+        "<logs>/tables.log",
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        resamples=config["probes"]["resamples"],
+        seed=config["seed"],
+        predictions=lambda wildcards, input: Path(input.scores).parent,
+        out=lambda wildcards, output: Path(output.table1).parent,
+        code=code_digest("make_tables.py"),
+    message:
+        "Write Tables 1 and 2"
+    shell:
+        'python "$SCRIPTS"/make_tables.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
+        "--tasks {input.tasks:q} --models {input.models:q} --prompts {input.prompts:q} --resamples {params.resamples} "
+        "--seed {params.seed} --out-dir {params.out:q} > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES, axis=["layer", "depth"], format=FORMATS),
+        expand("<results>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
+    localrule: True
+
+
+rule tables:
+    input:
+        expand("<results>/tables/{table}.{format}", table=["table1", "table2"], format=["csv", "tex", "md", "html"]),
+    localrule: True

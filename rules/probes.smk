@@ -1,0 +1,62 @@
+# Probes: one job per model x task x prompt loops over the layers.
+#
+# OUTPUTS
+#   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
+#   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
+#   <results>/probes/scores.parquet                                the scores of all cells
+
+
+rule fit_probes:
+    input:
+        states=lambda wildcards: STATES.format(stimuli=config["tasks"][wildcards.task]["stimuli"], **wildcards),
+        labels="<results>/tasks/{task}/labels.parquet",
+        task="<results>/tasks/{task}/task.json",
+    output:
+        scores=SCORES,
+        predictions=PREDICTIONS,
+    log:
+        "<logs>/probes/{model}/{task}/{prompt}.log",
+    benchmark:
+        "<benchmarks>/probes/{model}/{task}/{prompt}.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        engine=config["probes"]["engine"],
+        C=config["probes"]["C"],
+        resamples=config["probes"]["resamples"],
+        position=config["states"]["positions"][0],
+        seed=config["seed"],
+        cell=states_cell,
+        task=lambda wildcards, input: Path(input.task).parent,
+        code=code_digest("fit_probes.py"),
+    message:
+        "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
+    shell:
+        'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
+        "--task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
+        "--resamples {params.resamples} --seed {params.seed} --threads {threads} --scores {output.scores:q} "
+        "--predictions {output.predictions:q} > {log:q} 2>&1"
+
+
+rule gather_scores:
+    input:
+        [SCORES.format(**cell._asdict()) for cell in grid.probe_cells()],
+    output:
+        "<results>/probes/scores.parquet",
+    log:
+        "<logs>/probes/gather_scores.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        root=lambda wildcards, output: Path(output[0]).parent,
+        cells=["/".join(cell) for cell in grid.probe_cells()],
+        code=code_digest("gather_scores.py"),
+    message:
+        "Gather the scores of all cells"
+    shell:
+        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} --out {output:q} > {log:q} 2>&1'

@@ -1,0 +1,87 @@
+# What models are shown, and what is asked of their states.
+#
+# OUTPUTS
+#   <results>/stimuli/{stimuli}/{recipe}/items.parquet, provenance.parquet, stimuli.json
+#   <results>/stimuli/{stimuli}/{recipe}/prompts.json      what a model will read for the first item, by prompt
+#   <results>/tasks/{task}/labels.parquet, task.json
+
+
+rule make_stimuli:
+    input:
+        source_files,
+    output:
+        table="<results>/stimuli/{stimuli}/{recipe}/items.parquet",
+        provenance="<results>/stimuli/{stimuli}/{recipe}/provenance.parquet",
+        description="<results>/stimuli/{stimuli}/{recipe}/stimuli.json",
+    log:
+        "<logs>/stimuli/{stimuli}.{recipe}.log",
+    benchmark:
+        "<benchmarks>/stimuli/{stimuli}.{recipe}.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        entry=lambda wildcards: as_json(without(config["stimuli"][wildcards.stimuli], "prompts")),
+        folders=lambda wildcards: [f"--{name}={folder}" for name, folder in dataset_folders(wildcards.stimuli).items()],
+        seed=config["seed"],
+        out=lambda wildcards, output: Path(output.table).parent,
+        code=code_digest("make_stimuli.py"),
+    message:
+        "Make the stimuli {wildcards.stimuli}"
+    shell:
+        'python "$SCRIPTS"/make_stimuli.py --name {wildcards.stimuli} --entry {params.entry:q} {params.folders:q} '
+        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule check_prompts:
+    input:
+        "<results>/stimuli/{stimuli}/{recipe}/stimuli.json",
+        "<results>/stimuli/{stimuli}/{recipe}/items.parquet",
+    output:
+        "<results>/stimuli/{stimuli}/{recipe}/prompts.json",
+    log:
+        "<logs>/stimuli/{stimuli}.{recipe}.prompts.log",
+    # Before any model is run, although no model waits for it: an edited prompt must not remake what others were made from.
+    priority: 100
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        prompts=lambda wildcards: as_json(grid.prompts(wildcards.stimuli)),
+        stimuli=lambda wildcards, input: Path(input[0]).parent,
+        code=code_digest("check_prompts.py"),
+    message:
+        "Check the prompts of {wildcards.stimuli}"
+    shell:
+        'python "$SCRIPTS"/check_prompts.py --stimuli {params.stimuli:q} --prompts {params.prompts:q} --out {output:q} '
+        "> {log:q} 2>&1"
+
+
+rule make_task:
+    input:
+        description=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json"),
+        provenance=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "provenance.parquet"),
+    output:
+        labels="<results>/tasks/{task}/labels.parquet",
+        description="<results>/tasks/{task}/task.json",
+    log:
+        "<logs>/tasks/{task}.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=10,
+    params:
+        entry=lambda wildcards: as_json(config["tasks"][wildcards.task]),
+        stimuli=lambda wildcards, input: Path(input.description).parent,
+        seed=config["seed"],
+        out=lambda wildcards, output: Path(output.labels).parent,
+        code=code_digest("make_task.py"),
+    message:
+        "Make the task {wildcards.task}"
+    shell:
+        'python "$SCRIPTS"/make_task.py --name {wildcards.task} --entry {params.entry:q} --stimuli {params.stimuli:q} '
+        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"

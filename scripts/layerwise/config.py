@@ -1,0 +1,52 @@
+"""Check a study's config against its schema and fill in the defaults."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+
+from layerwise.errors import InputError
+
+
+def _with_defaults(validator_class: type) -> type:
+    """Extend a validator so that it writes schema defaults into the instance (the recipe of jsonschema's FAQ)."""
+    check_properties = validator_class.VALIDATORS["properties"]
+
+    def set_defaults(validator, properties, instance, schema):
+        if isinstance(instance, dict):
+            for key, subschema in properties.items():
+                if "default" in subschema:
+                    # A copy, so that two entries never share one default list or mapping.
+                    instance.setdefault(key, yaml.safe_load(yaml.safe_dump(subschema["default"])))
+        yield from check_properties(validator, properties, instance, schema)
+
+    return validators.extend(validator_class, {"properties": set_defaults})
+
+
+def validate(config: dict[str, Any], schema: str | Path) -> None:
+    """Check ``config`` in place and add the schema's defaults to it.
+
+    Raises:
+        InputError: with one line for each thing that is wrong, by the path of its key.
+    """
+    schema = yaml.safe_load(Path(schema).read_text())
+    # All errors first, defaults last: a default must not hide what the user left out.
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    if errors:
+        lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
+        raise InputError("the config does not fit config/schemas/config.schema.yaml:\n" + "\n".join(lines))
+    list(_with_defaults(Draft202012Validator)(schema).iter_errors(config))
+
+
+def _explain(error) -> str:
+    """A jsonschema error in one line that a user can act on."""
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        known = sorted(error.schema.get("properties", {}))
+        for branch in error.schema.get("allOf", []):
+            known += sorted(branch["then"].get("properties", {}))
+        hint = f"; known keys: {', '.join(dict.fromkeys(known))}" if known else ""
+        return error.message.replace("Unevaluated", "Additional") + hint
+    if error.validator == "oneOf" and "format" in error.schema.get("properties", {}):
+        return "give either `world`, or both `images` and `annotations`"
+    return error.message

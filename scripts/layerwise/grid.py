@@ -1,0 +1,193 @@
+"""The grid of a study: which model x stimuli x prompt cells are run, and which tasks read them.
+
+Built from a validated config (:func:`layerwise.config.validate`) without importing torch, because the
+Snakefile builds it each time it plans.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from layerwise.datasets import coco, snli_ve
+from layerwise.errors import InputError
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+# What each kind of stimulus can put into a prompt, and what it must.
+ALLOWED_PLACEHOLDERS = {
+    "coco-entailment": {"text"},
+    "snli-ve": {"text"},
+    "coco-objects": {"category", "categories"},
+    "table": {"text"},
+}
+REQUIRED_PLACEHOLDERS = {"coco-entailment": {"text"}, "snli-ve": {"text"}, "coco-objects": set(), "table": set()}
+DATASET_FORMAT = {"coco-entailment": "coco", "coco-objects": "coco", "snli-ve": "snli-ve"}
+
+
+class StatesCell(NamedTuple):
+    """One HDF5 file of hidden states."""
+
+    model: str
+    stimuli: str
+    prompt: str
+
+
+class ProbeCell(NamedTuple):
+    """One file of probe scores."""
+
+    model: str
+    task: str
+    prompt: str
+
+
+class Grid:
+    """The cells of a study.
+
+    Raises:
+        InputError: when the config refers to something that is not there: an entry, a file, a placeholder.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        self.config = config
+        for name, dataset in config["datasets"].items():
+            self._check_dataset(name, dataset)
+        for name, stimuli in config["stimuli"].items():
+            self._check_stimuli(name, stimuli)
+        for name, task in config["tasks"].items():
+            _find(config["stimuli"], task["stimuli"], f"tasks.{name}.stimuli")
+            self._check_task(name, task)
+        for name, model in config["models"].items():
+            _check_model(name, model)
+
+    def states_cells(self) -> list[StatesCell]:
+        """Every model x stimuli x prompt that some task reads."""
+        return [
+            StatesCell(model, stimuli, prompt)
+            for model in self.config["models"]
+            for stimuli in self.used_stimuli()
+            for prompt in self.config["stimuli"][stimuli]["prompts"]
+        ]
+
+    def probe_cells(self) -> list[ProbeCell]:
+        """Every model x task x prompt of the task's stimuli."""
+        return [
+            ProbeCell(model, task, prompt)
+            for model in self.config["models"]
+            for task, entry in self.config["tasks"].items()
+            for prompt in self.config["stimuli"][entry["stimuli"]]["prompts"]
+        ]
+
+    def used_stimuli(self) -> list[str]:
+        """Names of the stimulus sets that some task reads."""
+        used = {task["stimuli"] for task in self.config["tasks"].values()}
+        return [name for name in self.config["stimuli"] if name in used]
+
+    def trains_a_model(self) -> bool:
+        """Whether some model is the small LLaVA that the workflow trains."""
+        return any(model["source"] == "embedded" for model in self.config["models"].values())
+
+    def tasks_about(self, question: str) -> list[str]:
+        """Names of the tasks whose question is ``global`` or ``local``."""
+        return [name for name, task in self.config["tasks"].items() if task["question"] == question]
+
+    def prompt(self, stimuli: str, prompt: str) -> dict[str, Any]:
+        """The prompt entry that a stimulus set refers to."""
+        return self.config["prompts"][self.config["stimuli"][stimuli]["kind"]][prompt]
+
+    def prompts(self, stimuli: str) -> dict[str, dict[str, Any]]:
+        """All prompt entries of a stimulus set."""
+        return {name: self.prompt(stimuli, name) for name in self.config["stimuli"][stimuli]["prompts"]}
+
+    def annotation_files(self, stimuli: str) -> list[Path]:
+        """The annotation files of a stimulus set over a real data set."""
+        entry = self.config["stimuli"][stimuli]
+        folder = self.config["datasets"][entry["dataset"]]["annotations"]
+        if entry["kind"] == "snli-ve":
+            return [snli_ve.annotation_file(folder, part) for part in entry["images"]]
+        return [file for part in entry["images"] for file in coco.annotation_files(folder, part)]
+
+    def _check_dataset(self, name: str, dataset: dict[str, Any]) -> None:
+        if "world" in dataset:
+            _find(self.config["worlds"], dataset["world"], f"datasets.{name}.world")
+            return
+        for key in ("images", "annotations"):
+            if not Path(dataset[key]).is_dir():
+                raise InputError(f"datasets.{name}.{key}: there is no folder {dataset[key]!r}")
+
+    def _check_stimuli(self, name: str, stimuli: dict[str, Any]) -> None:
+        kind = stimuli["kind"]
+        if kind != "table":
+            self._check_parts(name, stimuli)
+        elif not Path(stimuli["file"]).is_file():
+            raise InputError(f"stimuli.{name}.file: there is no file {stimuli['file']!r}")
+        prompts = self.config["prompts"].get(kind, {})
+        for prompt in stimuli["prompts"]:
+            entry = _find(prompts, prompt, f"stimuli.{name}.prompts", f"prompts.{kind}")
+            self._check_prompt(f"prompts.{kind}.{prompt}", kind, entry, stimuli)
+
+    def _check_parts(self, name: str, stimuli: dict[str, Any]) -> None:
+        """The data set of a stimulus set: of the right format, and with the files of each part."""
+        kind = stimuli["kind"]
+        dataset = _find(self.config["datasets"], stimuli["dataset"], f"stimuli.{name}.dataset")
+        if dataset["format"] != DATASET_FORMAT[kind]:
+            raise InputError(
+                f"stimuli.{name}: {kind} reads data sets of format {DATASET_FORMAT[kind]}, "
+                f"but {stimuli['dataset']} is {dataset['format']}"
+            )
+        if "world" in dataset:
+            return
+        for file in self.annotation_files(name):
+            if not file.is_file():
+                raise InputError(f"stimuli.{name}: there is no file {file}; which parts are in {file.parent}?")
+
+    def _check_prompt(self, where: str, kind: str, entry: dict[str, Any], stimuli: dict[str, Any]) -> None:
+        found = set(PLACEHOLDER.findall(entry["text"]))
+        if unknown := found - ALLOWED_PLACEHOLDERS[kind]:
+            allowed = ", ".join(f"{{{p}}}" for p in sorted(ALLOWED_PLACEHOLDERS[kind]))
+            raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; a {kind} prompt knows {allowed}")
+        if missing := REQUIRED_PLACEHOLDERS[kind] - found:
+            raise InputError(f"{where}: the prompt needs {{{min(missing)}}}, or every item would read the same")
+        if len(found) > 1:
+            raise InputError(f"{where}: {{category}} and {{categories}} are two different cues; use one of them")
+        if kind == "table" and "text" in found and "text_column" not in stimuli:
+            raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
+        if "categories" in entry and "categories" not in found:
+            raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
+
+    def _check_task(self, name: str, task: dict[str, Any]) -> None:
+        stimuli = self.config["stimuli"][task["stimuli"]]
+        if stimuli["kind"] == "table":
+            for label in task.get("labels", []):
+                if label not in stimuli["labels"]:
+                    raise InputError(
+                        f"tasks.{name}.labels: {label!r} is not among the table's labels {stimuli['labels']}"
+                    )
+            if task["split"]["by"] == "official" and "split_column" not in stimuli:
+                raise InputError(f"tasks.{name}.split.by: official needs `split_column` in stimuli.{task['stimuli']}")
+        if task["split"]["by"] == "random" and task["split"]["val"] + task["split"]["test"] >= 1:
+            raise InputError(f"tasks.{name}.split: val and test together leave nothing to train on")
+
+
+def _find(entries: dict[str, Any], name: str, where: str, section: str | None = None) -> dict[str, Any]:
+    if name not in entries:
+        known = ", ".join(entries) or "nothing"
+        raise InputError(f"{where}: there is no {name!r}; {section or 'the config'} has {known}")
+    return entries[name]
+
+
+def _check_model(name: str, model: dict[str, Any]) -> None:
+    source = model["source"]
+    conversation = model["conversation"]
+    if conversation not in ("auto", "chat"):
+        for placeholder in ("<image>", "{prompt}"):
+            if conversation.count(placeholder) != 1:
+                raise InputError(f"models.{name}.conversation: {conversation!r} must hold {placeholder} exactly once")
+    if source == "embedded" or Path(source).is_dir():
+        if "revision" in model:
+            raise InputError(f"models.{name}.revision: only a Hugging Face id has revisions, and {source!r} is none")
+        return
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", source):
+        raise InputError(
+            f"models.{name}.source: {source!r} is neither an existing folder, nor a Hugging Face id "
+            "(organisation/name), nor the word embedded"
+        )

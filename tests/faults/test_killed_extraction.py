@@ -1,0 +1,81 @@
+"""SIGKILL in the middle of an extraction: the same command ends with the states of an undisturbed run."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from layerwise.states.store import StatesFile
+from tests.workflow.conftest import TINY, Project, copy_project
+
+STATES = "results/states/llava/captions/agree.h5"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_llava) -> Project:
+    """A grid with a model from a folder, and small shards, so that there is a middle to be killed in."""
+    project = copy_project(tmp_path_factory.mktemp("killed"))
+    config = copy.deepcopy(TINY)
+    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
+    project.configure(config)
+    project.snakemake(STATES)
+    return project
+
+
+def states(project: Project) -> np.ndarray:
+    with StatesFile(project.folder / STATES) as file:
+        return np.stack([file.layer("last", layer) for layer in range(len(file.layers))])
+
+
+def start(project: Project) -> subprocess.Popen:
+    command = [sys.executable, "-m", "snakemake", STATES, "--cores", "1", "--configfile", "tiny.yaml"]
+    return subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for_a_shard(project: Project, parent: psutil.Process) -> psutil.Process:
+    """The extraction's process, once its first shard is on disk."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if list((project.folder / "results/work").glob("*/rows-*.safetensors")):
+            for process in parent.children(recursive=True):
+                if any("extract_states.py" in part for part in process.cmdline()) and "python" in process.name():
+                    return process
+        time.sleep(0.002)
+    raise AssertionError("the extraction did not start")
+
+
+def shards(project: Project) -> list[Path]:
+    return list((project.folder / "results/work").glob("*/rows-*.safetensors"))
+
+
+@pytest.mark.parametrize("victim", ["job", "snakemake"])
+def test_a_killed_extraction_is_taken_up_again(project, victim):
+    undisturbed = states(project)
+    (project.folder / STATES).unlink()
+    running = start(project)
+    job = wait_for_a_shard(project, psutil.Process(running.pid))
+    if victim == "job":
+        job.kill()
+    else:
+        running.kill()
+        # What it started lives on; a user who looks would end it too, or wait.
+        os.kill(job.pid, signal.SIGKILL)
+    running.wait(timeout=60)
+    assert not (project.folder / STATES).exists()
+    kept = {file.name: file.stat().st_mtime_ns for file in shards(project)}
+    assert 0 < len(kept) < 18
+    if victim == "snakemake":
+        assert "cannot be locked" in project.snakemake(STATES, check=False).stderr.replace("\n", " ")
+        project.snakemake("--unlock")
+    project.snakemake(STATES)
+    log = (project.folder / "logs/states/llava/captions/agree.log").read_text()
+    assert log.count("were finished by an earlier job") == len(kept)
+    assert np.array_equal(states(project), undisturbed)
+    assert not shards(project)

@@ -1,0 +1,141 @@
+"""The schema: defaults, rejections, and that it describes every key."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from layerwise.config import validate
+from layerwise.errors import InputError
+from layerwise.grid import Grid
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "config/schemas/config.schema.yaml"
+
+
+def checked(config: dict) -> Grid:
+    config = copy.deepcopy(config)
+    validate(config, SCHEMA)
+    return Grid(config)
+
+
+def test_the_demo_is_valid_and_gets_defaults(study):
+    grid = checked(study)
+    assert grid.config["states"] == {"positions": ["last"], "dtype": "float32"}
+    assert grid.config["tasks"]["objects"]["min_per_class"] == 5
+    assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
+
+
+def test_defaults_are_not_shared_between_entries(study):
+    grid = checked(study)
+    grid.config["states"]["positions"].append("image-mean")
+    assert checked(study).config["states"]["positions"] == ["last"]
+
+
+def test_every_key_is_described():
+    def walk(node, path):
+        for key, value in node.get("properties", {}).items():
+            # Inside allOf/then the kind's word is only a condition, described above.
+            if not (key == "kind" and set(value) == {"const"}):
+                described = "description" in value or "$ref" in value
+                assert described, f"{'.'.join([*path, key])} has no description"
+            walk(value, [*path, key])
+        for word in ("additionalProperties", "items", "then"):
+            if isinstance(node.get(word), dict):
+                walk(node[word], path)
+        for branch in node.get("allOf", []):
+            walk(branch["then"], path)
+        for value in node.get("patternProperties", {}).values():
+            walk(value, path)
+
+    walk(yaml.safe_load(SCHEMA.read_text()), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda c: c.update(sed=1), "top level: .*'sed'"),
+        (
+            lambda c: c["models"]["shapes-llava"].update(dtyp="float32"),
+            r"models.shapes-llava: .*'dtyp'.*known keys:.*dtype",
+        ),
+        (lambda c: c["stimuli"]["captions"].update(mismatc="hard"), r"stimuli.captions: .*'mismatc'"),
+        (lambda c: c["stimuli"]["captions"].update(pairs_per_category=3), r"stimuli.captions: .*pairs_per_category"),
+        (lambda c: c["tasks"]["objects"].pop("question"), "tasks.objects: 'question' is a required"),
+        (lambda c: c["models"].update({"a/b": {"source": "embedded"}}), "models: 'a/b' does not match"),
+        (lambda c: c.update(probes={"C": [0]}), "probes.C.0"),
+        (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
+        (lambda c: c["tasks"].clear(), "tasks: "),
+        (lambda c: c["prompts"].update(kind={}), "prompts: .*'kind'"),
+    ],
+)
+def test_what_the_schema_refuses(study, change, complaint):
+    change(study)
+    with pytest.raises(InputError, match=complaint):
+        checked(study)
+
+
+def test_all_mistakes_are_shown_at_once(study):
+    study["sed"] = 1
+    study["tasks"]["objects"].pop("question")
+    with pytest.raises(InputError) as error:
+        checked(study)
+    assert "sed" in str(error.value)
+    assert "question" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda c: c["stimuli"]["captions"].update(prompts=["nope"]),
+            "there is no 'nope'; prompts.coco-entailment has agree",
+        ),
+        (lambda c: c["stimuli"]["captions"].update(dataset="nope"), "stimuli.captions.dataset: there is no 'nope'"),
+        (lambda c: c["stimuli"]["captions"].update(dataset="shapes-snli-ve"), "reads data sets of format coco"),
+        (lambda c: c["tasks"]["objects"].update(stimuli="nope"), "tasks.objects.stimuli: there is no 'nope'"),
+        (lambda c: c["datasets"]["shapes-coco"].update(world="nope"), "datasets.shapes-coco.world"),
+        (
+            lambda c: c["datasets"].update(d={"format": "coco", "images": "/no", "annotations": "/no"}),
+            "no folder '/no'",
+        ),
+        (lambda c: c["prompts"]["coco-entailment"]["agree"].update(text="Hm?"), r"agree: the prompt needs \{text\}"),
+        (
+            lambda c: c["prompts"]["coco-objects"]["category"].update(text="{caption}"),
+            r"unknown placeholder \{caption\}",
+        ),
+        (
+            lambda c: c["prompts"]["coco-objects"]["category"].update(text="{category} {categories}"),
+            "two different cues",
+        ),
+        (lambda c: c["prompts"]["coco-objects"]["category"].update(categories=["star"]), r"has no \{categories\}"),
+        (lambda c: c["models"].update(m={"source": "not a model"}), "neither an existing folder"),
+        (lambda c: c["models"].update(m={"source": "embedded", "revision": "main"}), "only a Hugging Face id"),
+        (
+            lambda c: c["models"].update(m={"source": "a/b", "conversation": "{prompt}"}),
+            "must hold <image> exactly once",
+        ),
+        (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
+    ],
+)
+def test_what_the_grid_refuses(study, change, complaint):
+    change(study)
+    with pytest.raises(InputError, match=complaint):
+        checked(study)
+
+
+def test_missing_annotation_file_is_named(study, world):
+    (folder := world / "coco").is_dir()
+    study["datasets"]["mine"] = {"format": "coco", "images": str(folder), "annotations": str(folder / "annotations")}
+    study["stimuli"]["captions"] |= {"dataset": "mine", "images": {"test2017": "all"}}
+    with pytest.raises(InputError, match=r"instances_test2017\.json"):
+        checked(study)
+
+
+def test_cells(study):
+    grid = checked(study)
+    assert len(grid.states_cells()) == 2 * (2 + 2 + 3)
+    assert len(grid.probe_cells()) == 2 * (2 + 2 + 2 + 3)
+    study["tasks"] = {"objects": study["tasks"]["objects"]}
+    assert {cell.stimuli for cell in checked(study).states_cells()} == {"objects"}

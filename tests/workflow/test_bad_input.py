@@ -1,0 +1,73 @@
+"""What a user sees who made a mistake: one clear error, before a model is loaded."""
+
+import copy
+import shutil
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.workflow.conftest import TINY, copy_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("bad-input"))
+
+
+def failure(project, change, *arguments) -> str:
+    config = copy.deepcopy(TINY)
+    change(config)
+    project.configure(config)
+    result = project.snakemake(*arguments, check=False)
+    assert result.returncode
+    return result.stdout + result.stderr
+
+
+def test_mistakes_in_the_config_stop_the_plan(project):
+    cases = [
+        (lambda c: c.update(sed=1), "top level: Additional properties are not allowed ('sed' was unexpected)"),
+        (
+            lambda c: c["stimuli"]["own"].update(file="own/gone.csv"),
+            "stimuli.own.file: there is no file 'own/gone.csv'",
+        ),
+        (lambda c: c["stimuli"]["captions"].update(prompts=["agre"]), "there is no 'agre'"),
+    ]
+    for change, message in cases:
+        assert message in failure(project, change, "--dry-run")
+    assert not (project.folder / "results/models").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["prompts"]["coco-objects"]["category-list"].update(categories=["circle", "dragon"]),
+            "prompt category-list: there is no category 'dragon' among circle",
+        ),
+        (lambda c: c["stimuli"]["objects"].update(categories=["dragon"]), "there is no category 'dragon'"),
+    ],
+)
+def test_unknown_categories_stop_before_any_model(project, change, message):
+    def with_prompts(config):
+        config["prompts"] = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())["prompts"]
+        config["stimuli"]["objects"]["prompts"] = ["category-list"]
+        change(config)
+
+    error = failure(project, with_prompts, "--until", "check_prompts")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_a_missing_image_and_captions_without_images(project):
+    project.configure(TINY)
+    project.snakemake("results/worlds/shapes/world.json")
+    shutil.rmtree(project.folder / "results/stimuli", ignore_errors=True)
+    folder = project.folder / "results/worlds/shapes/coco"
+    next((folder / "train2017").glob("*.jpg")).unlink()
+    error = failure(project, lambda c: None, "results/tasks/entailment/task.json")
+    assert "the image is missing; the annotations name it" in error
+    (folder / "train2017").rename(folder / "elsewhere")
+    error = failure(project, lambda c: None, "results/tasks/entailment/task.json")
+    assert "train2017: there is no such folder" in error
+    assert "Traceback" not in error

@@ -1,0 +1,164 @@
+"""What an edit makes stale: as much as it must, and no GPU hour more."""
+
+import copy
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+from tests.workflow.conftest import TINY, Project, copy_project
+
+FIGURES = {"plot_layers": 6}
+AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
+
+
+@contextmanager
+def edited(project: Project, file: str, old: str, new: str):
+    """A file of the project with one place replaced, and put back afterwards."""
+    path = project.folder / file
+    before, stamp = path.read_bytes(), path.stat()
+    assert old.encode() in before, f"{file} has no {old!r}"
+    path.write_bytes(before.replace(old.encode(), new.encode(), 1))
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+@contextmanager
+def configured(project: Project, change):
+    config = copy.deepcopy(TINY)
+    change(config)
+    project.configure(config)
+    try:
+        yield
+    finally:
+        project.configure(TINY)
+
+
+def test_a_touched_file_makes_nothing_stale(finished):
+    for file in ("scripts/extract_states.py", "scripts/layerwise/probes/engine.py", "Snakefile", "config/prompts.yaml"):
+        (finished.folder / file).touch()
+    (finished.folder / "own/colours.csv").touch()
+    next(finished.folder.glob("results/models/llava/*/model.json")).touch()
+    assert finished.planned() == {}
+
+
+def test_a_comment_or_docstring_makes_nothing_stale(finished):
+    with (
+        edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
+        edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
+        edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
+    ):
+        assert finished.planned() == {}
+
+
+def test_an_edited_plot_redraws_figures_only(finished):
+    with edited(finished, "scripts/layerwise/figures/layers.py", "\nimport", "\nEDITED = 1\nimport"):
+        assert finished.planned() == FIGURES
+
+
+def test_an_edited_prompt_reruns_its_own_cells(finished):
+    with edited(finished, "config/prompts.yaml", "Does this text agree with the image?", "Do they agree?"):
+        # Two models, one prompt; the prompt's check and the tables that list it.
+        assert finished.planned() == AFTER_PROBES | {"check_prompts": 1, "extract_states": 2, "fit_probes": 2}
+
+
+def test_a_new_model_runs_its_own_cells(finished):
+    with configured(finished, lambda c: c["models"].update(third={"source": "embedded", "dtype": "bfloat16"})):
+        assert finished.planned() == AFTER_PROBES | {"register_model": 1, "extract_states": 6, "fit_probes": 6}
+
+
+def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
+    def add(config):
+        config["tasks"]["binary"] = {**config["tasks"]["snli-ve"], "classes": ["contradiction", "entailment"]}
+
+    with configured(finished, add):
+        assert finished.planned() == AFTER_PROBES | {"make_task": 1, "fit_probes": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12}),
+        (lambda c: c["tasks"]["objects"].update(split={"seed": 5}), {"make_task": 1, "fit_probes": 4}),
+        (lambda c: c["tasks"]["snli-ve"].update(classes=["neutral", "entailment"]), {"make_task": 1, "fit_probes": 2}),
+    ],
+    ids=["C grid", "split seed", "classes"],
+)
+def test_probes_and_labels_rerun_no_states(finished, change, jobs):
+    with configured(finished, change):
+        assert finished.planned() == AFTER_PROBES | jobs
+
+
+def test_corrected_labels_in_a_table_rerun_no_states(finished):
+    with edited(finished, "own/colours.csv", "\n0.png,no", "\n0.png,yes"):
+        planned = finished.planned()
+    assert planned == AFTER_PROBES | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2}
+
+
+def test_batch_size_threads_and_reordered_keys_make_nothing_stale(finished):
+    def reorder(config):
+        config["models"]["llava"]["batch_size"] = 8
+        config["stimuli"]["captions"] = dict(reversed(config["stimuli"]["captions"].items()))
+
+    with configured(finished, reorder):
+        assert finished.planned() == {}
+    result = finished.snakemake("--dry-run", "--set-threads", "extract_states=2")
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished):
+    adapters = finished.folder / "scripts/layerwise/models/adapters"
+    shutil.copy(adapters / "generic.py", adapters / "other.py")
+    try:
+        assert finished.planned() == {}
+    finally:
+        (adapters / "other.py").unlink()
+    with edited(finished, "scripts/layerwise/models/adapters/generic.py", "import torch", "import torch\n\nEDITED = 1"):
+        assert finished.planned() == AFTER_PROBES | {"extract_states": 12, "fit_probes": 12}
+
+
+def test_a_refactored_stimuli_builder_reruns_no_states(finished):
+    """Its items come out the same; the digest says so."""
+    with edited(finished, "scripts/layerwise/stimuli/sampling.py", "def sample_ids", "EDITED = 1\n\n\ndef sample_ids"):
+        planned = finished.planned()
+        assert "extract_states" not in planned
+        assert planned["make_stimuli"] == 4
+
+
+def test_a_changed_config_needs_no_second_run(finished):
+    """What is shown and what shows it are remade, and so is all that follows, in the same plan."""
+    with configured(finished, lambda c: c["worlds"]["shapes"].update(val_images=61)):
+        planned = finished.planned()
+    # All but the two cells over the user's own table.
+    assert (planned["make_world"], planned["make_stimuli"], planned["extract_states"]) == (1, 3, 10)
+    assert "train_embedded_model" not in planned
+    with configured(finished, lambda c: c["embedded_model"].update(steps_scale=0.03)):
+        planned = finished.planned()
+    assert (planned["train_embedded_model"], planned["register_model"], planned["extract_states"]) == (1, 2, 12)
+    assert "make_stimuli" not in planned
+    with configured(finished, lambda c: c["models"]["twin"].update(dtype="bfloat16")):
+        planned = finished.planned()
+    assert (planned["register_model"], planned["extract_states"], planned["fit_probes"]) == (1, 6, 6)
+
+
+def test_changed_contents_are_never_probed_with_old_states(tmp_path_factory):
+    """A caption edited in the source file: the run that notices refuses the old states, the next one makes new ones."""
+    project = copy_project(tmp_path_factory.mktemp("contents"))
+    config = copy.deepcopy(TINY)
+    config["stimuli"]["own"] |= {"text_column": "warm", "prompts": ["plain"]}
+    config["tasks"], config["models"] = {"warm": config["tasks"]["warm"]}, {"twin": config["models"]["twin"]}
+    project.configure(config)
+    scores = "results/probes/twin/warm/plain.scores.parquet"
+    project.snakemake(scores)
+    table = project.folder / "own/colours.csv"
+    table.write_text(table.read_text().replace("yes", "really"))
+    first = project.snakemake(scores, check=False)
+    assert first.returncode
+    assert "of another cell (stimuli_digest changed since); run the same command again" in first.stdout + first.stderr
+    second = project.snakemake(scores)
+    assert "Run twin over own" in second.stderr
+    assert project.planned(scores) == {}

@@ -1,0 +1,119 @@
+"""One run of the tiny grid: what it leaves, and that the numbers in it are right."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from layerwise.states.store import StatesFile
+from layerwise.stimuli.items import read_items
+
+METRICS = {"accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"}
+
+
+def test_everything_is_there_and_nothing_is_left_to_do(finished):
+    results = finished.folder / "results"
+    for figure in ("entailment", "recognition-by-model", "recognition-by-prompt"):
+        for axis in ("layer", "depth"):
+            for suffix in ("png", "svg", "pdf"):
+                assert (results / f"figures/{figure}-by-{axis}.{suffix}").stat().st_size > 1000
+    for table in ("table1", "table2"):
+        for suffix in ("csv", "tex", "md", "html"):
+            assert (results / f"tables/{table}.{suffix}").stat().st_size > 100
+    assert (results / "figures/training-curve.png").stat().st_size > 1000
+    assert not list(results.rglob("*partial*"))
+    assert not [file for file in (results / "work").iterdir() if file.is_dir()]
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("stimuli", "prompt"), [("captions", "agree"), ("objects", "category"), ("objects", "no-cue"), ("own", "describe")]
+)
+def test_states_equal_transformers_one_sample_at_a_time(finished, stimuli, prompt):
+    """Every entry of ``output_hidden_states``, for items at the start, in the middle and at the end of the file."""
+    results = finished.folder / "results"
+    folder = json.loads(next(results.glob("models/llava/*/model.json")).read_text())["folder"]
+    model = AutoModelForImageTextToText.from_pretrained(finished.folder / folder, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(finished.folder / folder)
+    items, _ = read_items(next(results.glob(f"stimuli/{stimuli}/*/")))
+    with StatesFile(results / f"states/llava/{stimuli}/{prompt}.h5") as states:
+        layers = [states.layer("last", layer) for layer in range(len(states.layers))]
+        rows, template = states.row_of_item, states.cell["prompt_entry"]["text"]
+    assert len(layers) == model.config.text_config.num_hidden_layers + 2
+    for index in np.linspace(0, len(items) - 1, 12).astype(int):
+        item = items.iloc[index]
+        text = template.replace("{text}", str(item["text"])).replace("{category}", str(item["category"]))
+        turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}
+        whole = processor.apply_chat_template([turn], add_generation_prompt=True)
+        image = Image.open(finished.folder / item["image"]).convert("RGB")
+        inputs = processor(images=image, text=whole, return_tensors="pt")
+        with torch.inference_mode():
+            expected = [h[0, -1] for h in model(**inputs, output_hidden_states=True).hidden_states]
+        ours = [torch.from_numpy(layers[layer][rows[index]]) for layer in [*range(len(layers) - 2), len(layers) - 1]]
+        assert len(ours) == len(expected)
+        for layer, (mine, theirs) in enumerate(zip(ours, expected, strict=True)):
+            assert (mine - theirs).norm() / theirs.norm() < 1e-5, f"item {item['item_id']}, entry {layer}"
+
+
+def test_without_a_cue_pairs_of_an_image_share_a_row(finished):
+    results = finished.folder / "results"
+    items, _ = read_items(next(results.glob("stimuli/objects/*/")))
+    with StatesFile(results / "states/llava/objects/no-cue.h5") as states:
+        assert states.item_ids == list(items["item_id"])
+        assert states.layer("last", 0).shape[0] == items["image_sha256"].nunique()
+        assert states.positions == ["image-mean", "last"]
+    with StatesFile(results / "states/llava/objects/category.h5") as states:
+        assert states.layer("last", 0).shape[0] == len(items)
+
+
+def test_labels_and_splits_never_reach_the_states(finished):
+    results = finished.folder / "results"
+    for folder in results.glob("stimuli/*/*/"):
+        columns = set(pd.read_parquet(folder / "items.parquet").columns)
+        assert columns == {"item_id", "image", "image_sha256", "text", "category"}
+
+
+def test_scores_are_those_of_the_predictions(finished):
+    probes = finished.folder / "results/probes"
+    scores = pd.read_parquet(probes / "scores.parquet")
+    assert set(scores["metric"]) == METRICS
+    assert len(scores[["model", "task", "prompt"]].drop_duplicates()) == 2 * (2 + 1 + 2 + 1)
+    trained = scores[(scores["probe"] == "logistic") & (scores["metric"] == "accuracy") & (scores["split"] == "test")]
+    assert (trained["low"] <= trained["value"] + 1e-9).all()
+    assert (trained["high"] >= trained["value"] - 1e-9).all()
+    cell = trained[(trained["model"] == "llava") & (trained["task"] == "objects") & (trained["prompt"] == "category")]
+    predictions = pd.read_parquet(probes / "llava/objects/category.predictions.parquet")
+    predictions = predictions[predictions["split"] == "test"]
+    expected = (predictions["pred"] == predictions["y"]).groupby([predictions["layer"], predictions["label"]]).mean()
+    for (layer, label), value in expected.items():
+        row = cell[(cell["layer"] == layer) & (cell["label"] == label)]
+        assert row["value"].item() == pytest.approx(value)
+    macro = cell[(cell["layer"] == 3) & (cell["label"] == "macro")]["value"].item()
+    assert macro == pytest.approx(expected[3].mean())
+
+
+def test_a_probe_finds_what_is_plainly_there(finished):
+    """Warm and cold pictures differ in every pixel: even an untrained model's states tell them apart."""
+    scores = pd.read_parquet(finished.folder / "results/probes/scores.parquet")
+    warm = scores[(scores["task"] == "warm") & (scores["split"] == "test") & (scores["metric"] == "accuracy")]
+    top = warm[(warm["probe"] == "logistic") & (warm["layer"] == warm["n_layers"])]
+    assert (top["value"] >= 0.9).all()
+    # The last token of one prompt reads the same in every picture, before attention brings the picture in.
+    assert (warm[warm["layer"] == 0]["value"] <= 0.7).all()
+
+
+def test_report(finished):
+    finished.snakemake("--report", "report.html")
+    text = (finished.folder / "report.html").read_text()
+    for word in ("entailment-by-layer.png", "recognition-by-prompt-by-depth.png", "table2.html", "training-curve.png"):
+        assert word in text
+    (finished.folder / "report.html").unlink()
+
+
+def test_jobs_say_what_they_do(finished):
+    logs = [file.read_text() for file in (finished.folder / ".snakemake/log").glob("*.log")]
+    assert any("Run llava over captions with the prompt agree" in log for log in logs)
