@@ -1,0 +1,39 @@
+"""The demo as `make demo` runs it: whether the embedded model learns its world, and whether the probes see it."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import copy_project
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    project = copy_project(tmp_path_factory.mktemp("demo"))
+    (project.folder / "tiny.yaml").write_bytes((project.folder / "config/config.yaml").read_bytes())
+    project.snakemake()
+    return project.folder / "results"
+
+
+@pytest.mark.slow
+def test_the_embedded_model_learns_its_world(demo):
+    evaluation = json.loads((demo / "embedded_model/weights/evaluation.json").read_text())
+    assert evaluation["questions"] >= 500
+    assert evaluation["held_out_accuracy"]["object"] >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", ["no-cue", "category", "category-list"])
+def test_the_best_layer_beats_the_twin_and_chance(demo, prompt):
+    """Figure 2: the intervals of the trained model's best layer lie above the twin's everywhere, and above chance."""
+    scores = pd.read_parquet(demo / "probes/scores.parquet")
+    scores = scores[(scores["task"] == "objects") & (scores["prompt"] == prompt) & (scores["label"] == "macro")]
+    scores = scores[scores["metric"] == "accuracy"].set_index(["model", "probe", "split"])
+    validation = scores.loc[("shapes-llava", "logistic", "val")]
+    best = validation.loc[validation["value"] == validation["value"].max(), "layer"].min()
+    test = scores.loc[("shapes-llava", "logistic", "test")].set_index("layer")
+    twin = scores.loc[("shapes-llava-untrained", "logistic", "test")]
+    majority = scores.loc[("shapes-llava", "majority", "test")]
+    assert test.loc[best, "low"] > twin["high"].max()
+    assert test.loc[best, "low"] > majority["high"].max()
