@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.grid import Grid
+from layerwise.models.files import fingerprint
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -25,6 +26,9 @@ STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
+
+# Priority of the jobs that read what the user gave: mistakes show before a model is trained or run.
+CHECK_FIRST = 100
 
 
 wildcard_constraints:
@@ -57,23 +61,26 @@ def recipe_of(value):
 
 
 def stimuli_file(stimuli, file):
-    """A file of a stimulus set. Where its source files lie is no part of its recipe."""
+    """A file of a stimulus set. Where its sources lie, and what is a label in them, is no part of its recipe."""
     entry = config["stimuli"][stimuli]
+    shown = without(entry, "prompts", "dataset", "file", "image_root", "labels", "split_column")
     world = config["datasets"].get(entry.get("dataset"), {}).get("world")
-    drawn = [config["worlds"][world], code_digest("make_world.py")] if world else None
-    recipe = recipe_of([without(entry, "prompts", "dataset", "file", "image_root"), drawn, config["seed"]])
-    return f"<results>/stimuli/{stimuli}/{recipe}/{file}"
+    drawn = [config["worlds"][world], config["seed"], code_digest("make_world.py")] if world else None
+    sampled = None if entry["kind"] == "table" else config["seed"]
+    return f"<results>/stimuli/{stimuli}/{recipe_of([shown, drawn, sampled])}/{file}"
 
 
 def model_file(model):
-    """The description of a model. Where its files lie, and how inputs are batched, is no part of its recipe."""
-    entry = without(config["models"][model], "batch_size")
-    trained = None
-    if entry["source"] == "embedded":
-        trained = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
-    elif Path(entry["source"]).is_dir():
-        entry = without(entry, "source")
-    return f"<results>/models/{model}/{recipe_of([entry, trained, config['seed']])}/model.json"
+    """The description of a model. Its files count by their content, not by where they lie."""
+    entry = without(config["models"][model], "batch_size", "source")
+    source = config["models"][model]["source"]
+    random = entry["weights"] == "random"
+    if source == "embedded":
+        content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
+    else:
+        content = fingerprint(source, weights=not random) if Path(source).is_dir() else source
+    recipe = recipe_of([entry, content, config["seed"] if random else None])
+    return f"<results>/models/{model}/{recipe}/model.json"
 
 
 def digest_in(file):

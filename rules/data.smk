@@ -11,6 +11,7 @@ rule make_world:
         "<logs>/worlds/{world}.log",
     benchmark:
         "<benchmarks>/worlds/{world}.tsv"
+    priority: CHECK_FIRST
     conda:
         "../envs/layerwise.yaml"
     resources:

@@ -45,11 +45,11 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size")),
-        embedded=lambda wildcards, input: f"--embedded {Path(input[0]).parent}" if input else "",
+        embedded=lambda wildcards, input: ["--embedded", str(Path(input[0]).parent)] if input else [],
         seed=config["seed"],
         code=code_digest("register_model.py"),
     message:
         "Find the files of {wildcards.model}"
     shell:
-        'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.embedded} '
+        'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.embedded:q} '
         "--seed {params.seed} --out {output:q} > {log:q} 2>&1"

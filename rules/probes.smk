@@ -9,6 +9,9 @@
 rule fit_probes:
     input:
         states=lambda wildcards: STATES.format(stimuli=config["tasks"][wildcards.task]["stimuli"], **wildcards),
+        # Ancient, and only to come first: the script compares their content with that of the states.
+        model=ancient(lambda wildcards: model_file(wildcards.model)),
+        stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
         labels="<results>/tasks/{task}/labels.parquet",
         task="<results>/tasks/{task}/task.json",
     output:

@@ -17,6 +17,7 @@ rule make_stimuli:
         "<logs>/stimuli/{stimuli}.{recipe}.log",
     benchmark:
         "<benchmarks>/stimuli/{stimuli}.{recipe}.tsv"
+    priority: CHECK_FIRST
     conda:
         "../envs/layerwise.yaml"
     resources:
@@ -43,8 +44,8 @@ rule check_prompts:
         "<results>/stimuli/{stimuli}/{recipe}/prompts.json",
     log:
         "<logs>/stimuli/{stimuli}.{recipe}.prompts.log",
-    # Before any model is run, although no model waits for it: an edited prompt must not remake what others were made from.
-    priority: 100
+    # No model waits for it: an edited prompt must not remake what others were made from.
+    priority: CHECK_FIRST
     localrule: True
     conda:
         "../envs/layerwise.yaml"
@@ -68,6 +69,7 @@ rule make_task:
         description="<results>/tasks/{task}/task.json",
     log:
         "<logs>/tasks/{task}.log",
+    priority: CHECK_FIRST
     localrule: True
     conda:
         "../envs/layerwise.yaml"

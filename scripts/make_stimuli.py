@@ -8,9 +8,11 @@ from pathlib import Path
 from layerwise.command import finished_file, run
 from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
+from layerwise.stimuli.building import Stimuli, file_sha256, finish_items
+from layerwise.stimuli.duplicates import join_groups
 from layerwise.stimuli.entailment import build_entailment
 from layerwise.stimuli.hypotheses import build_hypotheses
-from layerwise.stimuli.items import Stimuli, file_sha256, finish_items, items_digest
+from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.objects import build_objects
 from layerwise.stimuli.own_table import build_table
 
@@ -46,11 +48,12 @@ def main() -> None:
     stimuli, sources = build(args, args.entry)
     if stimuli.shown.empty:
         raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
-    items = finish_items(stimuli)
+    shown = finish_items(stimuli)
+    items, provenance = join_groups(shown, stimuli.provenance)
     with finished_file(args.out / "items.parquet") as file:
         items.to_parquet(file, index=False)
     with finished_file(args.out / "provenance.parquet") as file:
-        stimuli.provenance.to_parquet(file, index=False)
+        provenance.to_parquet(file, index=False)
     description = {
         "stimuli": args.name,
         "kind": args.entry["kind"],
@@ -58,7 +61,8 @@ def main() -> None:
         "categories": stimuli.categories,
         "items": len(items),
         "images": int(items["image"].nunique()),
-        "items_per_part": dict(Counter(stimuli.provenance["part"])),
+        "items_per_part": dict(Counter(provenance["part"])),
+        "items_dropped_as_duplicates": len(shown) - len(items),
         "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in sources],
         **stimuli.notes,
     }

@@ -24,7 +24,7 @@ def main() -> None:
     stimuli = read_description(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
     try:
-        labels, description = build_task(provenance, stimuli["kind"], args.entry, args.seed)
+        labels, description = build_task(provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"])
     except InputError as error:
         raise InputError(f"tasks.{args.name}: {error}") from error
     with finished_file(args.out / "labels.parquet") as file:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
+from layerwise.models.files import SAMPLE_BYTES, SAMPLES, fingerprint
 from layerwise.models.frozen import last_token, layer_names, mean_over, read_layers
 from layerwise.models.registration import describe_model
 
@@ -141,3 +142,20 @@ def test_model_complaints(tmp_path, tiny_llava):
     (tmp_path / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"models.tiny: cannot load"):
         generic.load(described(tmp_path), "cpu")
+
+
+def test_fingerprints_follow_content_not_place(tiny_llava, tmp_path):
+    for file in tiny_llava.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert fingerprint(tmp_path, weights=True) == fingerprint(tiny_llava, weights=True)
+    (tmp_path / "evaluation.json").write_text("{}")
+    assert fingerprint(tmp_path, weights=True) == fingerprint(tiny_llava, weights=True)
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    assert len(weights) > SAMPLES * SAMPLE_BYTES
+    weights[len(weights) // 2 :] = bytes(len(weights) - len(weights) // 2)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert fingerprint(tmp_path, weights=True) != fingerprint(tiny_llava, weights=True)
+    # A twin draws its own weights.
+    assert fingerprint(tmp_path, weights=False) == fingerprint(tiny_llava, weights=False)
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    assert fingerprint(tmp_path, weights=False) != fingerprint(tiny_llava, weights=False)

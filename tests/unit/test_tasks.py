@@ -44,6 +44,8 @@ def test_official_parts():
     assert sorted(split[k] for k in "abcd") == ["train", "train", "train", "val"]
     own = official_split(pd.Series({"a": "train", "b": "dev", "c": "test"}), val=0.25, seed=0)
     assert own == {"a": "train", "b": "val", "c": "test"}
+    with pytest.raises(InputError, match="does not know the part 'train2014'"):
+        official_split(pd.Series({"a": "train2014", "b": "val2017"}), val=0.25, seed=0)
     with pytest.raises(InputError, match="needs images from a test part"):
         official_split(pd.Series({"a": "train2017"}), val=0.25, seed=0)
 
@@ -86,8 +88,15 @@ def test_rare_categories_are_left_out_and_listed():
         build_task(objects(), "coco-objects", ENTRY | {"min_per_class": 30}, seed=0)
 
 
+def test_categories_without_a_pair_are_listed_too():
+    _, description = build_task(objects(), "coco-objects", ENTRY, seed=0, categories=["cat", "dog", "zebra"])
+    assert "dog" in [entry["label"] for entry in description["excluded"]]
+
+
 def test_labels_can_be_chosen():
-    _, description = build_task(objects(), "coco-objects", ENTRY | {"labels": ["cat"]}, seed=0)
+    _, description = build_task(
+        objects(), "coco-objects", ENTRY | {"labels": ["cat"]}, seed=0, categories=["cat", "zebra"]
+    )
     assert description["labels"] == ["cat"]
     with pytest.raises(InputError, match="no label 'dog'; the stimuli have cat, zebra"):
         build_task(objects(), "coco-objects", ENTRY | {"labels": ["dog"]}, seed=0)
@@ -100,6 +109,10 @@ def test_own_label_columns():
     assert description["kind"] == "multilabel"
     assert description["labels"] == ["wet", "cold"]
     assert len(labels) == 2 * len(table)
+    table["label:kind"] = ["a", "b", "c", "d"] * 20
+    _, description = build_task(table, "table", ENTRY | {"labels": ["wet"]}, seed=0)
+    assert (description["labels"], description["classes"]) == (["wet"], ["0", "1"])
+    table = table.drop(columns="label:kind")
     table["label:cold"] = ["a", "b", "c", "d"] * 20
     with pytest.raises(InputError, match="must share the same two classes"):
         build_task(table, "table", ENTRY, seed=0)

@@ -71,7 +71,8 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake as a user without an activated environment would."""
         # Targets first: --configfile takes all that follows for its files.
-        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", "tiny.yaml"]
+        cores = [] if "--cores" in arguments else ["--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *arguments, *cores, "--configfile", "tiny.yaml"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
         environment["PATH"] = os.defpath
         result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
@@ -99,11 +100,11 @@ def copy_project(folder: Path) -> Project:
     (folder / "own").mkdir()
     with open(folder / "own/colours.csv", "w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "warm"])
+        rows.writerow(["image", "warm", "even"])
         for i in range(80):
             warm = i % 2
             Image.new("RGB", (80, 60), (150 + i, 60, 40) if warm else (40, 60, 150 + i)).save(folder / f"own/{i}.png")
-            rows.writerow([f"{i}.png", "yes" if warm else "no"])
+            rows.writerow([f"{i}.png", "yes" if warm else "no", "yes" if i % 4 < 2 else "no"])
     project = Project(folder)
     project.configure(TINY)
     return project

@@ -85,8 +85,12 @@ def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
         (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12}),
         (lambda c: c["tasks"]["objects"].update(split={"seed": 5}), {"make_task": 1, "fit_probes": 4}),
         (lambda c: c["tasks"]["snli-ve"].update(classes=["neutral", "entailment"]), {"make_task": 1, "fit_probes": 2}),
+        (
+            lambda c: c["stimuli"]["own"].update(labels=["warm", "even"]),
+            {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2},
+        ),
     ],
-    ids=["C grid", "split seed", "classes"],
+    ids=["C grid", "split seed", "classes", "label columns"],
 )
 def test_probes_and_labels_rerun_no_states(finished, change, jobs):
     with configured(finished, change):
@@ -145,20 +149,58 @@ def test_a_changed_config_needs_no_second_run(finished):
     assert (planned["register_model"], planned["extract_states"], planned["fit_probes"]) == (1, 6, 6)
 
 
-def test_changed_contents_are_never_probed_with_old_states(tmp_path_factory):
-    """A caption edited in the source file: the run that notices refuses the old states, the next one makes new ones."""
-    project = copy_project(tmp_path_factory.mktemp("contents"))
-    config = copy.deepcopy(TINY)
-    config["stimuli"]["own"] |= {"text_column": "warm", "prompts": ["plain"]}
-    config["tasks"], config["models"] = {"warm": config["tasks"]["warm"]}, {"twin": config["models"]["twin"]}
-    project.configure(config)
-    scores = "results/probes/twin/warm/plain.scores.parquet"
-    project.snakemake(scores)
-    table = project.folder / "own/colours.csv"
-    table.write_text(table.read_text().replace("yes", "really"))
-    first = project.snakemake(scores, check=False)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, tiny_llava) -> Project:
+    """One model from a folder over the user's own table, finished."""
+    project = copy_project(tmp_path_factory.mktemp("small"))
+    shutil.copytree(tiny_llava, project.folder / "models/first")
+    project.configure(SMALL)
+    project.snakemake()
+    assert project.planned() == {}
+    return project
+
+
+SMALL = TINY | {
+    "tasks": {"warm": TINY["tasks"]["warm"]},
+    "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "warm", "prompts": ["plain"]}},
+    "models": {"mine": {"source": "models/first"}},
+}
+REFUSED = "run the same command again"
+
+
+def refused_once_then_made_anew(project: Project, changed: str) -> None:
+    """One core, so that nothing is put right by luck in the order of jobs."""
+    first = project.snakemake("--cores", "1", check=False)
     assert first.returncode
-    assert "of another cell (stimuli_digest changed since); run the same command again" in first.stdout + first.stderr
-    second = project.snakemake(scores)
-    assert "Run twin over own" in second.stderr
-    assert project.planned(scores) == {}
+    assert f"of another cell ({changed} changed since); {REFUSED}" in first.stdout + first.stderr
+    second = project.snakemake("--cores", "1")
+    assert "Run mine over own" in second.stderr
+    assert project.planned() == {}
+
+
+def test_changed_contents_are_never_probed_with_old_states(small):
+    """A text edited in the source file: the run that notices refuses the old states, the next one makes new ones."""
+    table = small.folder / "own/colours.csv"
+    table.write_text(table.read_text().replace("yes", "really"))
+    refused_once_then_made_anew(small, "stimuli_digest")
+
+
+def test_an_edit_on_both_sides_of_an_ancient_file_comes_to_an_end(small):
+    items = small.folder / "scripts/layerwise/stimuli/items.py"
+    items.write_text(items.read_text() + "\n\nEDITED = 1\n")
+    refused_once_then_made_anew(small, "code")
+
+
+def test_other_weights_are_another_model_wherever_they_lie(small):
+    shutil.copytree(small.folder / "models/first", small.folder / "models/second")
+    moved = SMALL | {"models": {"mine": {"source": "models/second"}}}
+    small.configure(moved)
+    planned = small.planned()
+    assert "extract_states" not in planned
+    small.snakemake()
+    weights = small.folder / "models/second/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-100_000:-50_000] = content[-50_000:]
+    weights.write_bytes(content)
+    planned = small.planned()
+    assert (planned["register_model"], planned["extract_states"], planned["fit_probes"]) == (1, 1, 1)

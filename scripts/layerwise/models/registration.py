@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import AutoConfig
 
 from layerwise.errors import InputError
+from layerwise.models.files import deciding_files
 
 # No pickles: weights come as safetensors, the rest is text.
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
@@ -60,7 +60,7 @@ def describe_model(name: str, entry: dict[str, Any], embedded_folder: Path | Non
         "width": text_config.hidden_size,
     }
     # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
-    files = revision or {file.name: _sha256(file) for file in sorted(folder.iterdir()) if _decides(file, entry)}
+    files = revision or {file.name: _sha256(file) for file in deciding_files(folder, entry["weights"] == "pretrained")}
     identity = {key: value for key, value in description.items() if key != "source" or revision}
     digest = hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
     return {"model": name, "folder": str(folder), **description, "digest": digest}
@@ -69,15 +69,6 @@ def describe_model(name: str, entry: dict[str, Any], embedded_folder: Path | Non
 def _precision(config: Any) -> str:
     """The precision that the weights were saved in, as their config says; float32 where it says nothing."""
     return str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
-
-
-def _decides(file: Path, entry: dict[str, Any]) -> bool:
-    """Whether a file takes part in what the model computes: its weights, its config, its processor."""
-    if file.suffix == ".safetensors":
-        return entry["weights"] == "pretrained"
-    return file.suffix in (".jinja", ".model", ".txt") or bool(
-        re.search(r"(config|tokenizer|vocab)[\w.]*\.json$", file.name)
-    )
 
 
 def _from_hub(name: str, source: str, revision: str | None) -> tuple[Path, str]:

@@ -74,8 +74,9 @@ class Scorer:
                     }
                 if len(per_label) > 1:
                     groups = np.concatenate([problem.groups[split] for problem in self.problems])
+                    # A resample in which some label has one class only counts by the other labels.
                     yield {
-                        **_row("macro", split, metric, np.mean(per_label, axis=0)),
+                        **_row("macro", split, metric, np.nanmean(per_label, axis=0)),
                         "C": float("nan"),
                         "at_boundary": any(guess.at_boundary for guess in guesses),
                         "n": len(groups),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.datasets.coco import CocoPart
-from layerwise.stimuli.items import Stimuli
+from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from layerwise.stimuli.items import Stimuli
+from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
 
 

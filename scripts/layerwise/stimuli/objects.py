@@ -9,7 +9,7 @@ import pandas as pd
 
 from layerwise.datasets.coco import CocoPart
 from layerwise.errors import InputError
-from layerwise.stimuli.items import Stimuli
+from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
 
 

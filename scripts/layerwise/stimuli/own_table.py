@@ -7,9 +7,8 @@ import pandas as pd
 
 from layerwise.datasets.table import read_table
 from layerwise.errors import InputError
-from layerwise.stimuli.items import Stimuli
-
-SPLITS = ["train", "val", "test"]
+from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.splits import SPLITS
 
 
 def build_table(entry: dict[str, Any]) -> Stimuli:
@@ -32,9 +31,8 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
             raise InputError(f"{file}, row {row + 2}: there is no image {path}; relative paths start from {root}")
     parts = table[entry["split_column"]] if "split_column" in entry else pd.Series("all", index=table.index)
     if "split_column" in entry and (unknown := table.index[~parts.isin(SPLITS)]).size:
-        raise InputError(
-            f"{file}, row {unknown[0] + 2}: {entry['split_column']!r} is {parts[unknown[0]]!r}, not one of {SPLITS}"
-        )
+        column, word = entry["split_column"], parts[unknown[0]]
+        raise InputError(f"{file}, row {unknown[0] + 2}: {column!r} is {word!r}, not one of {', '.join(SPLITS)}")
     if "split_column" in entry and (parts.groupby(images).nunique() > 1).any():
         image = parts.groupby(images).nunique().gt(1).idxmax()
         raise InputError(

@@ -35,6 +35,8 @@ def official_split(parts: pd.Series, val: float, seed: int) -> dict[str, str]:
     Raises:
         InputError: when no training or no test part was sampled.
     """
+    if unknown := sorted(set(parts) - set(OFFICIAL)):
+        raise InputError(f"split.by: official does not know the part {unknown[0]!r}; it knows {', '.join(OFFICIAL)}")
     split = parts.map(OFFICIAL)
     for needed in ("train", "test"):
         if not (split == needed).any():

@@ -6,6 +6,7 @@ its own items. ``task.json`` describes it: see :func:`build_task`.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
 
 def build_task(
-    provenance: pd.DataFrame, kind: str, entry: dict[str, Any], seed: int
+    provenance: pd.DataFrame, kind: str, entry: dict[str, Any], seed: int, categories: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Labels and splits of a task.
 
@@ -34,6 +35,7 @@ def build_task(
         kind: the stimulus set's kind.
         entry: the task's config entry.
         seed: seed of the split unless the entry has its own.
+        categories: categories that were asked about, also those without a pair, which are then listed as excluded.
 
     Returns:
         The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
@@ -44,6 +46,10 @@ def build_task(
         InputError: when classes, labels or splits leave nothing to learn.
     """
     long = _long(provenance, kind)
+    wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
+    if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
+        raise InputError(f"there is no label {unknown[0]!r}; the stimuli have {', '.join(sorted(set(long['label'])))}")
+    long = long[long["label"].isin(wanted)]
     classes = _classes(long, kind, entry)
     dropped = int((~long["class"].isin(classes)).sum())
     long = long[long["class"].isin(classes)].reset_index(drop=True)
@@ -58,9 +64,6 @@ def build_task(
         of_group = random_split(list(parts.index), split["val"], split["test"], split_seed)
     long["split"] = long["group"].map(of_group)
 
-    wanted = entry.get("labels") or list(dict.fromkeys(long["label"]))
-    if unknown := [label for label in wanted if label not in set(long["label"])]:
-        raise InputError(f"there is no label {unknown[0]!r}; the stimuli have {', '.join(sorted(set(long['label'])))}")
     counts = long.groupby(["label", "split", "y"]).size()
     excluded = []
     for label in wanted:

@@ -1,0 +1,79 @@
+"""What every kind of stimulus set is made of, and the checks that all of them go through."""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from layerwise.errors import InputError
+from layerwise.stimuli.items import ITEM_COLUMNS
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """A stimulus set as its builder makes it.
+
+    Attributes:
+        shown: ``item_id``, ``image``, and ``text`` and ``category`` where the kind has them.
+        provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
+        categories: for category cues, the category names in order; empty elsewhere.
+        notes: what was counted or left out, for ``stimuli.json``.
+    """
+
+    shown: pd.DataFrame
+    provenance: pd.DataFrame
+    categories: list[str]
+    notes: dict[str, Any]
+
+
+def check_images(paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each image file, after checking that Pillow can decode it.
+
+    Raises:
+        InputError: naming the first file that is missing, empty or no image.
+    """
+    unique = sorted(set(paths))
+
+    def check(path: str) -> str:
+        try:
+            content = Path(path).read_bytes()
+            with Image.open(path) as image:
+                # Decoded to the end, or a file that was cut short would show only in the middle of an extraction; as
+                # small as the format allows, which is enough for that.
+                image.draft("RGB", (64, 64))
+                image.load()
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: the image is missing; the annotations name it") from error
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path}: not a readable image ({error}); replace the file") from error
+        return hashlib.sha256(content).hexdigest()
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(unique, pool.map(check, unique), strict=True))
+
+
+def file_sha256(file: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def finish_items(stimuli: Stimuli) -> pd.DataFrame:
+    """The items table with image checksums and every column of the contract.
+
+    Raises:
+        InputError: on a missing image, or on two items of one id.
+    """
+    items = stimuli.shown.copy()
+    if (repeated := items.loc[items["item_id"].duplicated(), "item_id"]).size:
+        raise InputError(f"two items have the id {repeated.iloc[0]!r}; ids must be unique")
+    for column in ("text", "category"):
+        if column not in items:
+            items[column] = None
+    items["image_sha256"] = items["image"].map(check_images(items["image"]))
+    return items[ITEM_COLUMNS]
