@@ -7,6 +7,8 @@ import pandas as pd
 
 from layerwise.errors import InputError
 
+ROWS_PER_BLOCK = 4096
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -62,13 +64,27 @@ def make_problems(
 
 
 def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """States with mean 0 and standard deviation 1 in every dimension over ``rows``; constant dimensions become 0.
+    """Give every dimension mean 0 and standard deviation 1 over ``rows``, in place; constant dimensions become 0.
 
     Args:
-        states: shape (rows, width), float32.
+        states: shape (rows, width), float32; overwritten, because a layer of a large study fits into memory once.
         rows: rows to take mean and deviation from - training rows only, so that nothing of the test is seen.
+
+    Returns:
+        ``states``.
     """
-    training = states[rows].astype(np.float64)
-    mean, deviation = training.mean(axis=0), training.std(axis=0)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-12 * np.abs(mean).clip(1e-12))
-    return ((states - mean) * scale).astype(np.float32)
+    total, squares = np.zeros(states.shape[1]), np.zeros(states.shape[1])
+    blocks = np.array_split(rows, -(-len(rows) // ROWS_PER_BLOCK))
+    for block in blocks:
+        total += states[block].sum(axis=0, dtype=np.float64)
+    mean = total / len(rows)
+    for block in blocks:
+        squares += np.square(states[block] - mean).sum(axis=0)
+    deviation = np.sqrt(squares / len(rows))
+    # A deviation at float32's rounding of the mean is that of a constant.
+    constant = deviation <= 1e-6 * np.abs(mean)
+    states -= mean.astype(np.float32)
+    states *= np.divide(1, deviation, out=np.zeros_like(deviation), where=~constant & (deviation > 0)).astype(
+        np.float32
+    )
+    return states

@@ -83,22 +83,23 @@ def pair_off(
     Returns:
         The pairs, and how many images found no partner (an odd one out, or equal captions throughout).
     """
-    order = list(rng.permutation(len(ids)))
+    names = sorted(frozenset().union(*categories))
+    present = np.array([[name in of_image for name in names] for of_image in categories], dtype=np.float32)
+    sizes = present.sum(axis=1)
+    order = rng.permutation(len(ids))
     pairs, alone = [], 0
-    while order:
-        first = order.pop(0)
-        allowed = (k for k, i in enumerate(order) if not texts[first] & texts[i])
+    while order.size:
+        first, order = order[0], order[1:]
         if mismatch == "hard":
-            best = max(allowed, key=lambda k: (_jaccard(categories[first], categories[order[k]]), -k), default=None)
+            shared = present[order] @ present[first]
+            union = np.maximum(sizes[order] + sizes[first] - shared, 1)
+            candidates = np.argsort(-shared / union, kind="stable")
         else:
-            best = next(allowed, None)
+            candidates = range(len(order))
+        best = next((k for k in candidates if not texts[first] & texts[order[k]]), None)
         if best is None:
             alone += 1
         else:
-            pairs.append((ids[first], ids[order.pop(best)]))
+            pairs.append((ids[first], ids[order[best]]))
+            order = np.delete(order, best)
     return pairs, alone
-
-
-def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    union = len(first | second)
-    return len(first & second) / union if union else 0.0
