@@ -37,7 +37,7 @@ def main() -> None:
     args = parser.parse_args()
 
     labels, task = read_task(args.task)
-    engine, strengths = ENGINES[args.engine](), sorted(args.C)
+    engine, strengths = ENGINES[args.engine](args.threads), sorted(args.C)
     with StatesFile(args.states, args.cell) as states, threadpool_limits(args.threads):
         problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
         scorer = Scorer(problems, args.resamples, args.seed)

@@ -1,11 +1,13 @@
 """The engines that fit probes: L2-regularised logistic regression over a path of C."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from layerwise.errors import InputError
 from layerwise.probes.problems import Problem
 
 
@@ -34,7 +36,7 @@ class ProbeEngine(Protocol):
     """Fits all problems of one layer, for all C. Engines differ in speed, not in what they minimise."""
 
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """For each problem its fits in the order of ``C``.
+        """For each problem its fits in the order of ``C``: at least up to the one that :func:`choose` takes.
 
         Minimises scikit-learn's objective over the training rows: sum of log losses + |w|^2 / (2 C), free intercept.
 
@@ -42,6 +44,9 @@ class ProbeEngine(Protocol):
             states: shape (rows, width), standardised.
             problems: what to learn from which rows.
             C: inverse strengths of the penalty, ascending.
+
+        Raises:
+            InputError: on a problem whose training rows are not of all its classes.
         """
         ...
 
@@ -54,6 +59,7 @@ class SklearnEngine:
 
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
         """See :meth:`ProbeEngine.fit`."""
+        check_classes(problems)
         return [self._path(states[problem.rows["train"]], problem.y["train"], C) for problem in problems]
 
     def _path(self, states: np.ndarray, y: np.ndarray, C: list[float]) -> list[Fit]:
@@ -66,7 +72,26 @@ class SklearnEngine:
         return fits
 
 
-ENGINES: dict[str, type[ProbeEngine]] = {"sklearn": SklearnEngine}
+def _torch_engine(threads: int) -> ProbeEngine:
+    # Importing torch takes seconds, which the other engine need not pay.
+    from layerwise.probes.torch_engine import TorchEngine
+
+    return TorchEngine(threads)
+
+
+# By name, how to make an engine for a number of threads; scikit-learn's are those of the BLAS, which the caller limits.
+ENGINES: dict[str, Callable[[int], ProbeEngine]] = {"torch": _torch_engine, "sklearn": lambda threads: SklearnEngine()}
+
+
+def check_classes(problems: list[Problem]) -> None:
+    """Raise InputError on a problem whose training rows lack a class: its objective has no minimum."""
+    for problem in problems:
+        missing = np.setdiff1d(np.arange(problem.n_classes), problem.y["train"])
+        if len(missing):
+            raise InputError(
+                f"label {problem.label!r} has no training item of class {missing[0]} (of {problem.n_classes}): "
+                "raise min_per_class of its task, or leave the label out"
+            )
 
 
 def log_loss(scores: np.ndarray, y: np.ndarray) -> float:

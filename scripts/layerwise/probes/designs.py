@@ -1,0 +1,126 @@
+"""The rows that batched fits learn from: shared by all fits, or each fit's own."""
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.probes.spectrum import Spectrum
+
+
+class Rows:
+    """Some rows of a layer's states, centred: held on the device within a budget, else brought there block by block.
+
+    Centring takes differences in float64, because states far from zero would lose in float32 what tells them apart.
+    """
+
+    def __init__(
+        self, states: np.ndarray, index: np.ndarray, mean: np.ndarray, device: torch.device, budget_bytes: int
+    ):
+        """
+        Args:
+            states: shape (rows, d).
+            index: the rows to take, shape (n,).
+            mean: to subtract, shape (d,), float64.
+            device: where to compute.
+            budget_bytes: how much of the device's memory the rows may take, one block at least.
+        """
+        self._states, self._index, self._mean, self._device = states, index, mean, device
+        self.n, self.width = len(index), states.shape[1]
+        held = 4 * self.n * self.width <= budget_bytes
+        # A streamed block exists as gathered, float64 and float32 rows at the same time.
+        self._block_rows = self.n if held else max(1, int(budget_bytes // (16 * self.width)))
+        self._held = self._load(slice(0, self.n)) if held else None
+
+    def _load(self, rows: slice) -> Tensor:
+        loaded = torch.empty(rows.stop - rows.start, self.width)
+        # Small pieces, so that the float64 copy stays small whatever the block.
+        for start in range(rows.start, rows.stop, 256):
+            stop = min(start + 256, rows.stop)
+            piece = self._states[self._index[start:stop]].astype(np.float64)
+            piece -= self._mean
+            loaded[start - rows.start : stop - rows.start] = torch.from_numpy(piece)
+        return loaded.to(self._device)
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """All rows in order: which, and their values, shape (rows in block, d), float32 on the device."""
+        if self._held is not None:
+            yield slice(0, self.n), self._held
+            return
+        for start in range(0, self.n, self._block_rows):
+            rows = slice(start, min(start + self._block_rows, self.n))
+            yield rows, self._load(rows)
+
+    def times(self, weights: Tensor) -> Tensor:
+        """Margins, shape (k, n), of weights, shape (k, d)."""
+        margins = weights.new_empty(len(weights), self.n)
+        for rows, block in self.blocks():
+            margins[:, rows] = weights @ block.T
+        return margins
+
+    def transposed_times(self, residuals: Tensor) -> Tensor:
+        """Shape (k, d) of residuals of shape (k, n)."""
+        total = residuals.new_zeros(len(residuals), self.width)
+        for rows, block in self.blocks():
+            total.addmm_(residuals[:, rows], block)
+        return total
+
+
+class HeldRows:
+    """A matrix on the device, shape (n, r), in the place of :class:`Rows`."""
+
+    def __init__(self, matrix: Tensor):
+        self._matrix = matrix
+
+    def times(self, weights: Tensor) -> Tensor:
+        """See :meth:`Rows.times`."""
+        return weights @ self._matrix.T
+
+    def transposed_times(self, residuals: Tensor) -> Tensor:
+        """See :meth:`Rows.transposed_times`."""
+        return residuals @ self._matrix
+
+
+class SharedDesign:
+    """One set of rows for all fits; see :class:`layerwise.probes.batched.Design`."""
+
+    def __init__(self, rows: Rows | HeldRows, spectrum: Spectrum):
+        self._rows, self._spectrum = rows, spectrum
+
+    def margins(self, weights: Tensor) -> Tensor:
+        return self._rows.times(weights.flatten(0, 1)).unflatten(0, weights.shape[:2])
+
+    def pull_back(self, residuals: Tensor) -> Tensor:
+        return self._rows.transposed_times(residuals.flatten(0, 1)).unflatten(0, residuals.shape[:2])
+
+    def precondition(self, gradient: Tensor, curvature: Tensor, penalty: Tensor) -> Tensor:
+        return self._spectrum.solve(gradient, curvature, penalty)
+
+    def take(self, keep: Tensor) -> Self:
+        return self
+
+
+class OwnDesign:
+    """Rows of its own for each fit, in coordinates in which their Gram matrix is diagonal, padded to equal shapes."""
+
+    def __init__(self, rows: Tensor, spectrum: Tensor):
+        """
+        Args:
+            rows: shape (J, n, r), 0 beyond a fit's own.
+            spectrum: the diagonals of rowsᵀ rows / n, shape (J, r).
+        """
+        self._rows, self._spectrum = rows, spectrum
+
+    def margins(self, weights: Tensor) -> Tensor:
+        return torch.bmm(weights, self._rows.transpose(1, 2))
+
+    def pull_back(self, residuals: Tensor) -> Tensor:
+        return torch.bmm(residuals, self._rows)
+
+    def precondition(self, gradient: Tensor, curvature: Tensor, penalty: Tensor) -> Tensor:
+        return gradient / (curvature * self._spectrum[:, None] + penalty)
+
+    def take(self, keep: Tensor) -> "OwnDesign":
+        return OwnDesign(self._rows[keep], self._spectrum[keep])
