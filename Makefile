@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo report test test-slow lint format lock
+.PHONY: help demo report test test-slow bench lint format lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,6 +24,9 @@ test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 c
 
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+bench: $(VENV)/run.stamp ## time extraction, probes and storage against the alternatives, into docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
 
 lint: $(VENV)/dev.stamp ## what the pre-commit hooks check
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -38,29 +41,36 @@ def main() -> None:
     import transformers
 
     from layerwise.models.frozen import layer_names
-    from layerwise.states.extract import check_prompts, extract_shards, running_order
-    from layerwise.states.store import new_states, write_rows
+    from layerwise.states.extract import check_prompts, check_sharing, extract_shards
+    from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.work import work_folder
+    from layerwise.states.writing import holds, new_states, write_rows
 
     torch.set_num_threads(args.threads)
-    order = running_order(inputs)
-    rank = {row: position for position, row in enumerate(order)}
-    inputs = inputs.iloc[order].reset_index(drop=True)
     # Shards of another batch size have other rows, so it is part of what names the work folder.
     fingerprint = hashlib.sha256(json.dumps([cell, args.batch_size], sort_keys=True).encode()).hexdigest()
-    made_with = {
-        "revision": description["revision"],
-        "path": "plain batches",
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
+        if holds(args.out, cell):
+            # An orphan of a killed run held the lock until now, and has finished what this job was to do.
+            log.info("%s has been finished in the meantime", args.out)
+            return
         model = adapter.load(description, device)
         check_prompts(model, inputs)
-        shards = extract_shards(model, inputs, cell["positions"], args.batch_size, work)
+        order = running_order(inputs, model.shares_prefix)
+        rank = {row: position for position, row in enumerate(order)}
+        inputs = inputs.iloc[order].reset_index(drop=True)
+        shards = plan_shards(inputs, model.shares_prefix, args.batch_size)
+        check_sharing(model, inputs, shards, cell["positions"])
+        finished = extract_shards(model, inputs, shards, cell["positions"], work)
+        made_with = {
+            "revision": description["revision"],
+            "path": path_of(shards),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
         with (
             finished_file(args.out) as partial,
             new_states(
@@ -75,7 +85,7 @@ def main() -> None:
                 cell=cell | made_with,
             ) as datasets,
         ):
-            for start, stop in shards:
+            for start, stop in finished:
                 for position, values in work.load(start, stop, cell["positions"]).items():
                     write_rows(datasets[position], start, values.numpy())
 

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -11,9 +13,13 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
-from layerwise.states.extract import check_prompts, extract_shards, read_image, running_order
-from layerwise.states.store import StatesFile, from_bits, new_states, to_bits, write_rows
+from layerwise.models.frozen import FrozenModel
+from layerwise.models.memory import Room
+from layerwise.states.extract import ahead, check_prompts, check_sharing, extract_shards, read_image
+from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_shards, running_order
+from layerwise.states.store import StatesFile, from_bits
 from layerwise.states.work import WorkFolder, check_finite, work_folder
+from layerwise.states.writing import holds, new_states, to_bits, write_rows
 
 STATES = np.random.default_rng(0).normal(size=(300, 4, 8)).astype(np.float32)
 
@@ -82,6 +88,27 @@ def test_damaged_files_are_named(tmp_path):
         StatesFile(path)
 
 
+def test_a_flipped_byte_is_an_error_that_names_the_file(tmp_path):
+    path = write(tmp_path / "s.h5")
+    with h5py.File(path) as file:
+        chunk = file["last"].id.get_chunk_info(2)
+        layer = chunk.chunk_offset[0]
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path.write_bytes(content)
+    with StatesFile(path) as states, pytest.raises(InputError, match=rf"s\.h5: layer {layer} is damaged"):
+        states.layer("last", layer)
+
+
+def test_a_finished_file_is_recognised_by_its_cell(tmp_path):
+    path = write(tmp_path / "s.h5")
+    assert holds(path, {"prompt": "p", "model_digest": "m" * 64})
+    assert not holds(path, {"prompt": "q"})
+    assert not holds(tmp_path / "none.h5", {})
+    path.write_bytes(path.read_bytes()[:100])
+    assert not holds(path, {})
+
+
 def test_not_a_number_is_named():
     states = torch.zeros(2, 3, 4)
     check_finite({"last": states}, ["embeddings", "block 1", "final norm"], ["a", "b"])
@@ -90,37 +117,223 @@ def test_not_a_number_is_named():
         check_finite({"last": states}, ["embeddings", "block 1", "final norm"], ["a", "b"])
 
 
-class CountingModel:
+class CountingModel(FrozenModel):
     """Stands in for a model where only the bookkeeping is under test: its states are the prompt's length."""
 
-    n_layers, width = 1, 2
+    n_layers, width, dtype = 1, 2, torch.float32
 
-    def __init__(self, fail_at=None):
-        self.seen, self.fail_at = [], fail_at
+    def __init__(self, fail_at=None, shares_prefix=False, holds=None, error=0.0):
+        self.seen, self.fail_at, self.shares_prefix, self.holds, self.error = [], fail_at, shares_prefix, holds, error
+        self.groups, self.batches, self.threads = [], [], set()
 
     def render(self, prompt):
         if "bad" in prompt:
             raise InputError("no such prompt")
         return prompt
 
-    def states(self, images, prompts, positions):
+    def prepare(self, images, prompts):
+        assert len(images) == len(prompts)
+        self.threads.add(threading.get_ident())
+        return prompts
+
+    def run(self, prepared, positions):
         if self.fail_at is not None and len(self.seen) >= self.fail_at:
             raise KeyboardInterrupt
-        self.seen += prompts
-        lengths = torch.tensor([float(len(prompt)) for prompt in prompts])
+        if self.holds is not None and len(prepared) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+        self.seen += prepared
+        self.batches.append(len(prepared))
+        lengths = torch.tensor([float(len(prompt)) for prompt in prepared])
         return {"last": lengths.view(-1, 1, 1).expand(-1, 3, 2)}
+
+    def prepare_shared(self, image, prompts):
+        return self.prepare([image] * len(prompts), prompts)
+
+    def run_shared(self, prepared, positions):
+        self.groups.append(len(prepared))
+        return {position: values + self.error for position, values in self.run(prepared, positions).items()}
+
+
+def extract(model, inputs, work, batch_size=1):
+    return extract_shards(model, inputs, plan_shards(inputs, model.shares_prefix, batch_size), ["last"], work)
 
 
 @pytest.fixture
-def inputs(tmp_path):
+def table(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     prompts = ["x" * (1 + i * 7 % 50) for i in range(50)]
-    table = pd.DataFrame({"image": str(tmp_path / "a.png"), "prompt": prompts, "item_id": [f"i{i}" for i in range(50)]})
-    return table.iloc[running_order(table)].reset_index(drop=True)
+    return pd.DataFrame({"image": str(tmp_path / "a.png"), "prompt": prompts, "item_id": [f"i{i}" for i in range(50)]})
+
+
+@pytest.fixture
+def inputs(table):
+    return table.iloc[running_order(table, shares_prefix=False)].reset_index(drop=True)
+
+
+def images_of(tmp_path, counts):
+    """Inputs with so many prompts about each of several images, the images' rows mixed."""
+    rows = []
+    for i, count in enumerate(counts):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{i}.png")
+        rows += [(str(tmp_path / f"{i}.png"), "x" * (5 + j * 3 % 7), f"{i}-{j}") for j in range(count)]
+    mixed = sorted(rows, key=lambda row: row[2].split("-")[::-1])
+    return pd.DataFrame(mixed, columns=["image", "prompt", "item_id"])
 
 
 def test_running_order_puts_equal_lengths_together(inputs):
     assert inputs["prompt"].str.len().is_monotonic_increasing
+
+
+def test_running_order_of_groups(tmp_path):
+    table = images_of(tmp_path, [3, 1, 2, 1])
+    order = running_order(table, shares_prefix=True)
+    assert sorted(order) == list(range(7))
+    ordered = table.iloc[order]
+    assert [item.split("-")[0] for item in ordered["item_id"]] == ["1", "3", "0", "0", "0", "2", "2"]
+    for _, rows in ordered.groupby("image"):
+        assert rows["prompt"].str.len().is_monotonic_increasing
+    plain = table.iloc[running_order(table, shares_prefix=False)]
+    assert plain["prompt"].str.len().is_monotonic_increasing
+
+
+def test_shards_are_runs_of_whole_images(tmp_path):
+    table = images_of(tmp_path, [1, 9, 1, 9, 8, 1, 30, 2])
+    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
+    shards = plan_shards(table, shares_prefix=True, batch_size=1)
+    units = [unit for units in shards for unit in units]
+    assert [(u.start, u.stop, u.shared) for u in units] == [
+        (0, 1, False),
+        (1, 2, False),
+        (2, 3, False),
+        (3, 12, True),
+        (12, 21, True),
+        (21, 29, True),
+        (29, 59, True),
+        (59, 61, True),
+    ]
+    assert all(table["image"][u.start : u.stop].nunique() == 1 for u in units if u.shared)
+    assert [(units[0].start, units[-1].stop) for units in shards] == [(0, 21), (21, 59), (59, 61)]
+    assert path_of(shards) == SHARED
+    assert path_of(plan_shards(table, shares_prefix=False, batch_size=1)) == PLAIN
+
+
+def test_an_image_of_very_many_texts_is_several_units(tmp_path):
+    table = images_of(tmp_path, [2500])
+    units = [unit for units in plan_shards(table, shares_prefix=True, batch_size=1) for unit in units]
+    assert units == [Unit(0, 1024, True), Unit(1024, 2048, True), Unit(2048, 2500, True)]
+
+
+def test_groups_are_shared_and_single_prompts_batched(tmp_path):
+    table = images_of(tmp_path, [3, 1, 2, 1, 1])
+    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
+    model = CountingModel(shares_prefix=True)
+    shards = extract(model, table, WorkFolder(tmp_path), batch_size=2)
+    assert model.groups == [3, 2]
+    assert model.batches == [2, 1, 3, 2]
+    rows = torch.cat([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    assert rows[:, 0, 0].tolist() == table["prompt"].str.len().tolist()
+
+
+def test_a_model_that_does_not_share_runs_plain_batches(tmp_path):
+    table = images_of(tmp_path, [3, 2])
+    model = CountingModel(shares_prefix=False)
+    extract(model, table, WorkFolder(tmp_path), batch_size=2)
+    assert model.groups == []
+    assert model.batches == [2, 2, 1]
+
+
+def test_sharing_is_checked_on_the_first_two_images(tmp_path):
+    table = images_of(tmp_path, [3, 1, 2, 5])
+    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
+    shards = plan_shards(table, shares_prefix=True, batch_size=2)
+    model = CountingModel(shares_prefix=True)
+    check_sharing(model, table, shards, ["last"])
+    assert model.groups == [2, 2]
+    wrong = CountingModel(shares_prefix=True, error=1e-3)
+    with pytest.raises(InputError, match=r"item 0-0: over a shared prefix the state at embeddings, position last"):
+        check_sharing(wrong, table, shards, ["last"])
+    wrong.dtype = torch.bfloat16
+    check_sharing(wrong, table, shards, ["last"])
+    wrong.dtype = torch.float32
+    check_sharing(wrong, table, plan_shards(table, shares_prefix=False, batch_size=2), ["last"])
+
+
+@pytest.mark.parametrize(
+    ("rounding", "error", "fails"), [(0, 3, True), (2, 3, False), (100, 9, False), (100, 11, True)]
+)
+def test_what_batches_round_widens_the_tolerance_within_bounds(tmp_path, rounding, error, fails):
+    """In units of 1e-6 of the state; the tolerance of float32 is 2, and 10 at the widest."""
+
+    class Rounding(CountingModel):
+        def run(self, prepared, positions):
+            states = super().run(prepared, positions)
+            return {p: values.double() * (1 + 1e-6 * rounding * (len(prepared) > 1)) for p, values in states.items()}
+
+        def run_shared(self, prepared, positions):
+            states = super().run(prepared, positions)
+            return {p: values.double() * (1 + 1e-6 * error) for p, values in states.items()}
+
+    table = images_of(tmp_path, [3])
+    shards = plan_shards(table, shares_prefix=True, batch_size=2)
+    if fails:
+        with pytest.raises(InputError, match=r"more than the rounding of torch\.float32 explains"):
+            check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
+    else:
+        check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
+
+
+def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
+    model = CountingModel(holds=3)
+    shards = extract(model, inputs, WorkFolder(tmp_path), batch_size=16)
+    assert max(model.batches) == 2
+    assert model.batches[:8] == [2] * 8
+    assert caplog.text.count("out of device memory") == 3
+    assert "out of device memory with 4 inputs in a batch at once (CUDA out of memory); going on with 2" in caplog.text
+    rows = torch.cat([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
+
+
+def test_out_of_memory_with_one_input_says_what_to_do(tmp_path, inputs):
+    with pytest.raises(InputError, match=r"too small for a single one of the inputs in a batch .* bfloat16"):
+        extract(CountingModel(holds=0), inputs, WorkFolder(tmp_path), batch_size=4)
+
+
+def test_room_covers_all():
+    room = Room(8, "things")
+
+    def run(start, stop):
+        if stop - start > 5:
+            raise torch.OutOfMemoryError("full")
+        return list(range(start, stop))
+
+    assert room.over(19, run) == [list(range(a, min(a + 4, 19))) for a in range(0, 19, 4)]
+    assert room.size == 4
+    assert room.over(0, run) == []
+
+
+def test_what_threads_raise_comes_out_in_turn(tmp_path, inputs):
+    assert list(ahead(ThreadPoolExecutor(1), lambda i: i * i, range(9))) == [i * i for i in range(9)]
+
+    def make(i):
+        if i == 3:
+            raise InputError("the fourth")
+        return i
+
+    made = ahead(ThreadPoolExecutor(1), make, range(9))
+    assert [next(made) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InputError, match="the fourth"):
+        next(made)
+    inputs.loc[40, "image"] = str(tmp_path / "not-there.png")
+    model = CountingModel()
+    with pytest.raises(InputError, match=r"not-there.png: the image cannot be decoded"):
+        extract(model, inputs, WorkFolder(tmp_path))
+    assert threading.get_ident() not in model.threads
+    assert len(list(tmp_path.glob("rows-*"))) == 2
+
+
+def test_a_shard_that_cannot_be_written_ends_the_run(tmp_path, inputs):
+    with pytest.raises(FileExistsError, match=r"a\.png"):
+        extract(CountingModel(), inputs, WorkFolder(tmp_path / "a.png"))
 
 
 def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
@@ -128,10 +341,10 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
     work = WorkFolder(tmp_path)
     first = CountingModel(fail_at=40)
     with pytest.raises(KeyboardInterrupt):
-        extract_shards(first, inputs, ["last"], 1, work)
+        extract(first, inputs, work)
     assert len(first.seen) == 40
     second = CountingModel()
-    shards = extract_shards(second, inputs, ["last"], 1, work)
+    shards = extract(second, inputs, work)
     assert len(second.seen) == 50 - 32
     rows = torch.cat([work.load(start, stop, ["last"])["last"] for start, stop in shards])
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
@@ -139,7 +352,7 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
 
 def test_damaged_or_foreign_shards_are_made_again(tmp_path, inputs):
     work = WorkFolder(tmp_path)
-    shards = extract_shards(CountingModel(), inputs, ["last"], 1, work)
+    shards = extract(CountingModel(), inputs, work)
     files = sorted(tmp_path.glob("rows-*"))
     assert len(files) == len(shards) == 4
     files[0].write_bytes(files[0].read_bytes()[:100])
@@ -148,7 +361,7 @@ def test_damaged_or_foreign_shards_are_made_again(tmp_path, inputs):
     files[2].write_bytes(files[3].read_bytes())
     assert work.load(*shards[2], ["last"]) is None
     model = CountingModel()
-    extract_shards(model, inputs, ["last"], 1, work)
+    extract(model, inputs, work)
     assert len(model.seen) == 32
 
 

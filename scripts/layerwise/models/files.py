@@ -1,4 +1,4 @@
-"""Which files of a model folder decide what the model computes, and how to tell two folders apart without reading all."""
+"""Which files of a model folder decide what the model computes, and a way to tell folders apart without reading all."""
 
 import hashlib
 import json
@@ -23,8 +23,8 @@ def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
 def fingerprint(folder: str | Path, weights: bool) -> str:
     """Sixteen hexadecimal digits for a folder's content, wherever it lies and whenever it was written.
 
-    Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are read.
-    Other weights of the same shape differ in those.
+    Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are
+    read. Other weights of the same shape differ in those.
     """
     parts = [[file.name, file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

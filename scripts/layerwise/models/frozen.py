@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -17,13 +17,21 @@ def layer_names(n_layers: int) -> list[str]:
 class FrozenModel(Protocol):
     """A multimodal LLM that is only read.
 
+    What the host does to inputs (``prepare``) and what the device does (``run``) are apart, so that a long run can do
+    both at the same time.
+
     Attributes:
         n_layers: number of decoder blocks, L.
         width: size of a hidden state.
+        dtype: of the weights.
+        shares_prefix: whether states of several prompts about one image may be computed over one prefix, exactly. That
+            takes a decoder that is causal over image and prefix: what comes first does not depend on what follows.
     """
 
     n_layers: int
     width: int
+    dtype: torch.dtype
+    shares_prefix: bool
 
     def render(self, prompt: str) -> str:
         """The model's whole input text for a user's turn about one image.
@@ -33,11 +41,34 @@ class FrozenModel(Protocol):
         """
         ...
 
+    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:
+        """Inputs of a batch of pairs, on the host. May run in another thread than ``run``, but not twice at once."""
+        ...
+
+    def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
+        """States of a prepared batch; see :meth:`states`."""
+        ...
+
+    def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
+        """Inputs of several prompts about one image, on the host. The image is processed once."""
+        ...
+
+    def run_shared(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
+        """States of prepared prompts about one image; see :meth:`states_shared`."""
+        ...
+
     def states(
         self, images: Sequence[Image.Image], prompts: Sequence[str], positions: Sequence[str]
     ) -> dict[str, Tensor]:
         """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU."""
-        ...
+        return self.run(self.prepare(images, prompts), positions)
+
+    def states_shared(self, image: Image.Image, prompts: Sequence[str], positions: Sequence[str]) -> dict[str, Tensor]:
+        """The same as :meth:`states` of the image with each prompt, with image and common prefix computed once.
+
+        Shape (prompts, L + 2, width), on the CPU, in the order of the prompts. Only where ``shares_prefix`` is true.
+        """
+        return self.run_shared(self.prepare_shared(image, prompts), positions)
 
 
 # From all tokens of a layer, shape (batch, tokens, width), the state at one position, shape (batch, width).
@@ -70,8 +101,12 @@ class LayerReadings:
 
     def stacked(self) -> dict[str, Tensor]:
         """By position, shape (batch, L + 2, width), on the CPU."""
-        # Blocks may lie on several devices.
-        return {position: torch.stack([h.cpu() for h in layers], dim=1) for position, layers in self.kept.items()}
+        stacked = {}
+        for position, layers in self.kept.items():
+            # Blocks may lie on several devices. They meet on one of them, and come to the CPU in a single copy.
+            device = layers[-1].device
+            stacked[position] = torch.stack([layer.to(device) for layer in layers], dim=1).cpu()
+        return stacked
 
 
 @contextmanager

@@ -1,8 +1,14 @@
 """Run a frozen model over stimuli and keep the hidden states of a few tokens."""
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -12,16 +18,22 @@ from tqdm import tqdm
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel, layer_names
+from layerwise.models.memory import Room
+from layerwise.states.plan import Unit
 from layerwise.states.work import WorkFolder, check_finite
 
 log = logging.getLogger(__name__)
 
-BATCHES_PER_SHARD = 16
+# Inputs made ready on the host before the device asks for them.
+AHEAD = 2
+# How far states over a shared prefix may be from those of the same inputs alone: norm of the difference over norm of
+# the vector. A prefix that is not shared exactly is off by percents in float32.
+TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-2}
+# A deep model can amplify what is rounded differently beyond that. How much is seen from plain batches, whose states
+# are those of single inputs but for rounding; they widen the tolerance, but not by more than this.
+WIDEST = 5
 
-
-def running_order(inputs: pd.DataFrame) -> list[int]:
-    """Positions of ``inputs`` by length of prompt, so that a batch holds little padding; ties in their old order."""
-    return sorted(range(len(inputs)), key=lambda i: len(inputs["prompt"].iat[i]))
+Given, Made = TypeVar("Given"), TypeVar("Made")
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -50,46 +62,165 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
             raise InputError(f"item {item_id}: {error}") from error
 
 
+def check_sharing(
+    model: FrozenModel, inputs: pd.DataFrame, shards: Sequence[Sequence[Unit]], positions: Sequence[str]
+) -> None:
+    """Compare states over a shared prefix with those of the same inputs one at a time, before the long run.
+
+    The shortest and the longest prompt of the first two images that share; nothing where none does.
+
+    Raises:
+        InputError: naming the item and the layer where they differ by more than rounding.
+    """
+    layers = layer_names(model.n_layers)
+    for unit in islice((unit for units in shards for unit in units if unit.shared), 2):
+        rows = inputs.iloc[sorted({unit.start, unit.stop - 1})]
+        image, prompts = read_image(rows["image"].iat[0]), list(rows["prompt"])
+        shared = model.states_shared(image, prompts, positions)
+        batch = model.states([image] * len(prompts), prompts, positions)
+        single = [model.states([image], [prompt], positions) for prompt in prompts]
+        for position in positions:
+            alone = torch.cat([states[position] for states in single])
+            relative, rounding = _relative(shared[position], alone), _relative(batch[position], alone).max()
+            allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
+            log.info(
+                "shared prefix, position %s: differs by %.1e from inputs run alone (batches by %.1e, allowed %.1e)",
+                *(position, relative.max(), rounding, allowed),
+            )
+            # Written so that NaN passes: check_finite says more of it.
+            if (relative > allowed).any():
+                row, layer = divmod(int(relative.argmax()), len(layers))
+                raise InputError(
+                    f"item {rows['item_id'].iat[row]}: over a shared prefix the state at {layers[layer]}, position "
+                    f"{position}, differs by {relative.max():.1e} from that of the same input alone, more than the "
+                    f"rounding of {model.dtype} explains ({allowed:.1e}): this model cannot share prefixes exactly; "
+                    "give it an adapter that sets shares_prefix to False"
+                )
+
+
+def _relative(states: Tensor, expected: Tensor) -> Tensor:
+    """Norm of the difference over norm of the vector, per row and layer; shape (rows, L + 2)."""
+    norm = expected.double().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    return (states.double() - expected.double()).norm(dim=-1) / norm
+
+
 def extract_shards(
-    model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str], batch_size: int, work: WorkFolder
+    model: FrozenModel,
+    inputs: pd.DataFrame,
+    shards: Sequence[Sequence[Unit]],
+    positions: Sequence[str],
+    work: WorkFolder,
 ) -> list[tuple[int, int]]:
     """Make every shard that is not there yet.
 
+    Images are read and prepared in one thread and shards written in another, while the device works.
+
     Args:
         inputs: ``image``, ``prompt``, ``item_id`` in running order.
+        shards: what :func:`layerwise.states.plan.plan_shards` made of them.
         positions: token positions to keep.
-        batch_size: inputs per forward pass.
         work: where shards are kept.
 
     Returns:
         The shards as (first row, row after the last).
 
     Raises:
-        InputError: on an image that cannot be decoded.
+        InputError: on an image that cannot be decoded, or a device that does not hold a single input.
         FloatingPointError: on a state that is not finite.
     """
-    layers = layer_names(model.n_layers)
-    # Shards depend on the batch size: another size finds none of the old shards and starts anew, nothing mixes.
-    step = batch_size * BATCHES_PER_SHARD
-    shards = [(start, min(start + step, len(inputs))) for start in range(0, len(inputs), step)]
+    ranges = [(units[0].start, units[-1].stop) for units in shards]
+    missing = []
     with tqdm(total=len(inputs), unit="input", mininterval=5) as progress:
-        for start, stop in shards:
+        for units, (start, stop) in zip(shards, ranges, strict=True):
             if work.load(start, stop, positions) is None:
-                batches = []
-                for first in range(start, stop, batch_size):
-                    batch = inputs.iloc[first : min(first + batch_size, stop)]
-                    states = _run(model, batch, positions)
-                    check_finite(states, layers, list(batch["item_id"]))
-                    batches.append(states)
-                    progress.update(len(batch))
-                work.save(start, stop, {p: torch.cat([states[p] for states in batches]) for p in positions})
+                missing.append(units)
             else:
                 log.info("rows %d to %d were finished by an earlier job", start, stop)
                 progress.update(stop - start)
-    return shards
+        extraction = _Extraction(model, inputs, positions)
+        with ThreadPoolExecutor(1) as writer, _ended(ThreadPoolExecutor(1)) as host:
+            prepared = ahead(host, extraction.prepare, [unit for units in missing for unit in units])
+            written: Future | None = None
+            for units in missing:
+                done = []
+                for unit in units:
+                    done.append(extraction.run(unit, next(prepared)))
+                    progress.update(unit.stop - unit.start)
+                states = {position: torch.cat([part[position] for part in done]) for position in positions}
+                # One shard waits to be written at most: a slow disk must not fill the memory.
+                if written:
+                    written.result()
+                written = writer.submit(work.save, units[0].start, units[-1].stop, states)
+            if written:
+                written.result()
+    return ranges
 
 
-def _run(model: FrozenModel, batch: pd.DataFrame, positions: Sequence[str]) -> dict[str, Tensor]:
-    images = [read_image(path) for path in batch["image"]]
-    states = model.states(images, list(batch["prompt"]), positions)
-    return {position: values.float() for position, values in states.items()}
+@contextmanager
+def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
+    """End the pool with the block: it finishes what it is at, and begins nothing more."""
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ahead(pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequence[Given]) -> Iterator[Made]:
+    """What ``make`` gives for each of ``given``, in order, made at most ``AHEAD`` before it is asked for.
+
+    An error in the thread is raised here, when its turn comes.
+    """
+    waiting: deque[Future] = deque()
+    for one in given:
+        waiting.append(pool.submit(make, one))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class _Extraction:
+    """How a unit's states are made: the host's part and the device's."""
+
+    def __init__(self, model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]):
+        self.model = model
+        self.inputs = inputs
+        self.positions = positions
+        self.layers = layer_names(model.n_layers)
+        self.room = Room(len(inputs), "inputs in a batch")
+        # A batch that turns out too large is prepared anew, in parts, while the other thread is at the next one.
+        self.host = Lock()
+
+    def prepare(self, unit: Unit) -> Any:
+        """The host's part; None for a batch that is known to be too large for the device, and is prepared in parts."""
+        rows = self.inputs.iloc[unit.start : unit.stop]
+        if unit.shared:
+            image = read_image(rows["image"].iat[0])
+            with self.host:
+                return self.model.prepare_shared(image, list(rows["prompt"]))
+        return self._prepare_batch(rows) if len(rows) <= self.room.size else None
+
+    def _prepare_batch(self, rows: pd.DataFrame) -> Any:
+        images = [read_image(path) for path in rows["image"]]
+        with self.host:
+            return self.model.prepare(images, list(rows["prompt"]))
+
+    def run(self, unit: Unit, prepared: Any) -> dict[str, Tensor]:
+        """The device's part: states by position, float32, shape (rows, L + 2, width), on the CPU.
+
+        Raises:
+            FloatingPointError: on a state that is not finite.
+        """
+        rows = self.inputs.iloc[unit.start : unit.stop]
+        if unit.shared:
+            parts = [self.model.run_shared(prepared, self.positions)]
+        else:
+
+            def run_part(start: int, stop: int) -> dict[str, Tensor]:
+                whole = prepared is not None and stop - start == len(rows)
+                return self.model.run(prepared if whole else self._prepare_batch(rows[start:stop]), self.positions)
+
+            parts = self.room.over(len(rows), run_part)
+        states = {position: torch.cat([part[position] for part in parts]).float() for position in self.positions}
+        check_finite(states, self.layers, list(rows["item_id"]))
+        return states

@@ -8,69 +8,19 @@ its 16 bits, with the attribute ``dtype`` of the dataset.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
+import hdf5plugin  # noqa: F401 - registers the compression with h5py
 import numpy as np
 
 from layerwise.errors import InputError
-
-ROWS_PER_CHUNK = 128
-DTYPES = ("float32", "bfloat16")
-
-
-def to_bits(states: np.ndarray) -> np.ndarray:
-    """float32 to the upper 16 bits, rounded to the nearest even: bfloat16 as NumPy can hold it."""
-    bits = np.ascontiguousarray(states, dtype=np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def from_bits(bits: np.ndarray) -> np.ndarray:
     """bfloat16 bits to float32, exactly."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
-
-
-@contextmanager
-def new_states(
-    path: str | Path,
-    *,
-    positions: Sequence[str],
-    layers: Sequence[str],
-    rows: int,
-    width: int,
-    dtype: str,
-    item_ids: Sequence[str],
-    row_of_item: Sequence[int],
-    cell: dict[str, Any],
-) -> Iterator[dict[str, h5py.Dataset]]:
-    """Open a new file and give its datasets, to be filled by :func:`write_rows`."""
-    with h5py.File(path, "w") as file:
-        file.attrs["layers"] = list(layers)
-
-        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-        file["row"] = np.asarray(row_of_item, dtype=np.int64)
-        datasets = {}
-        for position in positions:
-            datasets[position] = file.create_dataset(
-                position,
-                shape=(len(layers), rows, width),
-                dtype=np.uint16 if dtype == "bfloat16" else np.float32,
-                chunks=(1, min(ROWS_PER_CHUNK, rows), width),
-                compression=hdf5plugin.Bitshuffle(cname="lz4"),
-            )
-            datasets[position].attrs["dtype"] = dtype
-        yield datasets
-
-
-def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:
-    """Write float32 states of shape (rows, layers, width) from row ``start`` on."""
-    block = np.ascontiguousarray(states.swapaxes(0, 1))
-    dataset[:, start : start + states.shape[0]] = to_bits(block) if dataset.attrs["dtype"] == "bfloat16" else block
 
 
 class StatesFile:

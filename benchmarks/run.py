@@ -1,0 +1,53 @@
+"""Run all benchmarks and write their tables to docs/benchmarks.md. The machine should have nothing else to do."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import torch
+
+FOLDER = Path(__file__).resolve().parent
+SECTIONS = {
+    "extraction.py": "Extraction by shared prefix",
+    "probes.py": "Probes: all labels and all C of a layer",
+    "storage.py": "Storage of hidden states",
+}
+HEAD = """# Benchmarks
+
+Made by `make bench` on {date}: {cpu}, {cores} cores, Python {python}, torch {torch}. Every section compares ways to do
+the same thing within one run, in turns, so read ratios rather than seconds.
+"""
+
+
+def main() -> None:
+    """Run each program and put its output under a heading."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=["quick", "full"], default="quick")
+    parser.add_argument("--out", type=Path, default=FOLDER.parent / "docs/benchmarks.md")
+    args = parser.parse_args()
+
+    head = HEAD.format(
+        date=date.today().isoformat(),
+        cpu=platform.processor() or platform.machine(),
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        torch=torch.__version__.split("+")[0],
+    )
+    parts = [head]
+    for program, title in SECTIONS.items():
+        print(f"{title} ...", file=sys.stderr)
+        flags = ["--quick"] if args.size == "quick" else ["--full"]
+        done = subprocess.run([sys.executable, FOLDER / program, *flags], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{program} failed:\n{done.stderr}")
+        parts.append(f"## {title}\n\n`python benchmarks/{program} {flags[0]}`\n\n{done.stdout.strip()}\n")
+    args.out.write_text("\n".join(parts))
+    print("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Kosmos-2: the image always comes first, put there by the processor, and the text decoder makes its own mask."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
+
+from layerwise.models.adapters import generic
+from layerwise.models.prefix import PackedTexts
+
+
+def load(description: dict[str, Any], device: str) -> "Kosmos2Model":
+    """Load the model that ``model.json`` describes; see :func:`layerwise.models.adapters.generic.load`."""
+    return generic.load(description, device, Kosmos2Model)
+
+
+class Kosmos2Model(generic.GenericModel):
+    """Kosmos-2 behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
+
+    shared_types = frozenset({"kosmos-2"})
+    default_conversation = "{prompt}"
+
+    def find_decoder(self) -> nn.Module:
+        """The decoder lies inside the language model."""
+        return self.model.text_model.model
+
+    def find_final_norm(self) -> nn.Module:
+        """The decoder's norm has another name than elsewhere."""
+        return self.decoder.layer_norm
+
+    def find_image_token(self) -> str:
+        """What the processor begins the image with; a prompt must not hold it."""
+        return self.processor.boi_token
+
+    def image_comes_first(self) -> bool:
+        """The processor puts the image before every text."""
+        return True
+
+    def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The processor says where they are; their ids are those of other words."""
+        return inputs["image_embeds_position_mask"].bool()
+
+    def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> None:
+        """The processor writes the image into the text, so only it can tell."""
+        return
+
+    def forward(self, **inputs: Any) -> None:
+        """There is no base model without the language-model head; it is spared all tokens but one."""
+        self.model(**inputs, logits_to_keep=1)
+
+    def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
+        """The decoder takes no mask but one of padding, so its blocks are given the packed one instead of its own."""
+        mask = packed.mask(self.dtype)
+
+        def with_our_mask(_block, args, kwargs):
+            hidden, _, *rest = args
+            return (hidden, mask, *rest), kwargs
+
+        with ExitStack() as hooks:
+            for block in self.blocks:
+                hooks.callback(block.register_forward_pre_hook(with_our_mask, with_kwargs=True).remove)
+            self.decoder(
+                input_ids=packed.ids,
+                # Its positions begin behind the padding token's id.
+                position_ids=packed.positions + self.decoder.embed_positions.padding_idx + 1,
+                past_key_values=prefix,
+                use_cache=True,
+            )

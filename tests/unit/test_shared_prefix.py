@@ -1,0 +1,354 @@
+"""States over a shared prefix against the plain path, on tiny models of many families.
+
+The models come from their real configuration classes with random weights. Their processors are a stand-in (see
+tests/families.py), and for those named ``..._own`` the family's own. The own ones of Qwen2-VL, Qwen2.5-VL, InternVL and
+SmolVLM need torchvision or num2words, which this project does without; LLaVA's own is in test_frozen_model.py.
+"""
+
+import copy
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from layerwise.errors import InputError
+from layerwise.models import prefix
+from layerwise.models.adapters import generic
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.memory import Room
+from layerwise.models.prefix import PackedTexts, can_pack, expanded_like, split_prefix
+from layerwise.models.registration import describe_model
+from layerwise.states.extract import check_sharing, extract_shards, read_image
+from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
+from layerwise.states.store import StatesFile
+from layerwise.states.work import WorkFolder
+from layerwise.stimuli.items import items_digest
+from tests import families
+from tests.conftest import REPOSITORY
+
+POSITIONS = ["last", "image-mean"]
+# Float32, norm of the difference over norm of the vector, at every layer.
+EXACT = 2e-6
+PROMPTS = [
+    "Is there a circle?",
+    "A much longer prompt, about a red circle left of a blue square.",
+    "Hm.",
+    "Is there a circle",
+    "Is",
+    "A blue star above a red star?",
+]
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    # One wide and one high: families that number rows and columns go on at different positions behind them.
+    return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in ((48, 64, 3), (64, 40, 3))]
+
+
+@pytest.fixture(scope="module")
+def llava():
+    return families.frozen(families.llava)
+
+
+def relative(first, second) -> float:
+    return float(((first.double() - second.double()).norm(dim=-1) / second.double().norm(dim=-1)).max())
+
+
+def one_at_a_time(model, image, prompts):
+    each = [model.states([image], [prompt], POSITIONS) for prompt in prompts]
+    return {position: torch.cat([states[position] for states in each]) for position in POSITIONS}
+
+
+@pytest.mark.parametrize("family", families.SHARING, ids=lambda family: family.__name__)
+def test_sharing_is_exact(family, images):
+    model = families.frozen(family)
+    assert model.shares_prefix
+    groups = [model.prepare_shared(image, PROMPTS) for image in images]
+    for image, group in zip(images, groups, strict=True):
+        # The other image ran last: what a model remembers of it must not matter.
+        shared = model.run_shared(group, POSITIONS)
+        expected = one_at_a_time(model, image, PROMPTS)
+        for position in POSITIONS:
+            assert shared[position].shape == (len(PROMPTS), model.n_layers + 2, model.width)
+            assert relative(shared[position], expected[position]) <= EXACT
+        model.run_shared(groups[0], ["last"])
+    # Both the image and the text matter in these models, or equality would say nothing.
+    states = [model.run_shared(group, ["last"])["last"][:, -1] for group in groups]
+    assert relative(states[0], states[1]) > 1e-3
+    assert relative(states[0][:1], states[0][1:2]) > 1e-3
+
+
+@pytest.mark.parametrize("family", families.NOT_SHARING, ids=lambda family: family.__name__)
+def test_families_that_cannot_share_fall_back(family, images, tmp_path):
+    model = families.frozen(family)
+    assert not model.shares_prefix
+    # Rightly so: forced to share, they are far off.
+    forced = model.states_shared(images[0], PROMPTS, POSITIONS)
+    expected = one_at_a_time(model, images[0], PROMPTS)
+    assert relative(forced["image-mean"], expected["image-mean"]) > 1e-2
+    table, work = study(images, tmp_path), WorkFolder(tmp_path)
+    shards = plan_shards(table, model.shares_prefix, 4)
+    assert path_of(shards) == "plain batches"
+    extract_shards(model, table, shards, ["last"], work)
+    # Were it declared to share all the same, the run would not begin.
+    model.shares_prefix = True
+    table = study(images, tmp_path, shares_prefix=True)
+    with pytest.raises(InputError, match="cannot share prefixes exactly"):
+        check_sharing(model, table, plan_shards(table, True, 4), ["last"])
+
+
+def study(images, folder, shares_prefix=False):
+    """Inputs over both images, in running order."""
+    rows = []
+    for i, image in enumerate(images):
+        image.save(folder / f"{i}.png")
+        rows += [(str(folder / f"{i}.png"), prompt, f"{i}-{j}") for j, prompt in enumerate(PROMPTS)]
+    table = pd.DataFrame(rows, columns=["image", "prompt", "item_id"])
+    return table.iloc[running_order(table, shares_prefix)].reset_index(drop=True)
+
+
+def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
+    states = {}
+    for shares in (False, True):
+        (tmp_path / f"{shares}").mkdir()
+        table, work = study(images, tmp_path, shares), WorkFolder(tmp_path / f"{shares}")
+        shards = plan_shards(table, shares, batch_size=4)
+        check_sharing(llava, table, shards, POSITIONS)
+        ranges = extract_shards(llava, table, shards, POSITIONS, work)
+        rows = torch.cat([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges])
+        states[shares] = dict(zip(table["item_id"], rows, strict=True))
+    assert path_of(shards) == SHARED
+    assert sorted(states[True]) == sorted(states[False])
+    for item, row in states[True].items():
+        # Batches are padded, which rounds differently.
+        assert relative(row, states[False][item]) < 1e-5
+
+
+def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
+    """From items to a states file: each item finds its own row, and the file says which path made it."""
+    shown = []
+    for i, image in enumerate([*images, images[0].rotate(90)]):
+        image.save(tmp_path / f"{i}.png")
+        # The last image has one text only; texts of the others come in turns.
+        path = tmp_path / f"{i}.png"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        shown += [(f"{j}-{i}", str(path), digest, text) for j, text in enumerate(PROMPTS) if i < 2 or j == 0]
+    items = pd.DataFrame(sorted(shown), columns=["item_id", "image", "image_sha256", "text"]).assign(category=None)
+    items.to_parquet(tmp_path / "items.parquet")
+    stimuli = {"digest": items_digest(items, []), "categories": []}
+    (tmp_path / "stimuli.json").write_text(json.dumps(stimuli))
+    entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
+    model = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    cell = {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"], "prompt": "text"}
+    cell |= {"prompt_entry": {"text": "{text}"}, "positions": POSITIONS, "dtype": "float32"}
+    command = [sys.executable, REPOSITORY / "scripts/extract_states.py", "--model", tmp_path / "model.json"]
+    command += ["--stimuli", tmp_path, "--cell", json.dumps(cell), "--batch-size", "2", "--threads", "1"]
+    command += ["--work", tmp_path / "work", "--out", tmp_path / "states.h5"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("shared prefix, position") == 4
+    frozen = generic.load(model, "cpu")
+    with StatesFile(tmp_path / "states.h5") as states:
+        assert states.cell["path"] == "shared prefix"
+        assert states.item_ids == list(items["item_id"])
+        for position in POSITIONS:
+            kept = np.stack([states.layer(position, layer) for layer in range(len(states.layers))], axis=1)
+            for i, item in enumerate(items.itertuples()):
+                expected = frozen.states([read_image(item.image)], [item.text], [position])[position][0]
+                assert relative(torch.from_numpy(kept[states.row_of_item[i]]), expected) <= EXACT
+
+
+def test_chunks_change_nothing(llava, images, monkeypatch):
+    prompts = [f"{prompt} {word}" for prompt in PROMPTS for word in ("one", "two, or three", "star")]
+    group = llava.prepare_shared(images[0], prompts)
+    whole = llava.run_shared(group, POSITIONS)
+    for texts, tokens in ((4, 10**6), (1, 10**6), (10**6, 40), (10**6, 1)):
+        monkeypatch.setattr(prefix, "TOKENS_PER_CHUNK", tokens)
+        monkeypatch.setattr(llava, "room", Room(texts, "texts"))
+        parts = llava.run_shared(group, POSITIONS)
+        assert all(relative(parts[position], whole[position]) <= EXACT for position in POSITIONS)
+
+
+def test_chunks_are_even():
+    assert prefix._chunks([1] * 21, 20) == [(0, 11), (11, 21)]
+    assert prefix._chunks([1] * 80, 20) == [(0, 20), (20, 40), (40, 60), (60, 80)]
+    assert prefix._chunks([3], 20) == [(0, 1)]
+    assert prefix._chunks([prefix.TOKENS_PER_CHUNK + 5] * 3, 20) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_half_precision_is_within_its_rounding(images):
+    full = families.frozen(families.llava)
+    half = families.frozen(families.llava)
+    half.model.bfloat16()
+    half.dtype = torch.bfloat16
+    shared, alone = half.states_shared(images[0], PROMPTS, POSITIONS), one_at_a_time(half, images[0], PROMPTS)
+    truth = one_at_a_time(full, images[0], PROMPTS)["last"]
+    assert shared["last"].dtype == torch.bfloat16
+    for position in POSITIONS:
+        assert relative(shared[position], alone[position]) < 2e-2
+    # Neither path is further from the truth than the other.
+    assert relative(shared["last"], truth) < 1.5 * relative(alone["last"], truth)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_either_kind_of_attention_takes_the_mask(images, implementation):
+    model = families.frozen(families.llava)
+    model.model.set_attn_implementation(implementation)
+    assert can_pack(model.decoder.config)
+    shared = model.states_shared(images[0], PROMPTS, ["last"])["last"]
+    assert relative(shared, one_at_a_time(model, images[0], PROMPTS)["last"]) <= EXACT
+
+
+def test_other_kinds_of_attention_do_not_share():
+    config = copy.deepcopy(families.frozen(families.llava).decoder.config)
+    assert can_pack(config)
+    config.layer_types = ["full_attention", "linear_attention"]
+    assert not can_pack(config)
+    config.layer_types = None
+    config._attn_implementation = "flash_attention_2"
+    assert not can_pack(config)
+
+
+def test_an_image_behind_the_prompt_is_not_shared():
+    model, processor = families.llava()
+    assert GenericModel(model, processor, "Look: <image> {prompt}").shares_prefix
+    assert not GenericModel(model, processor, "{prompt} <image>").shares_prefix
+
+
+def test_the_image_is_processed_once(llava, images):
+    llava.processor.images_seen = 0
+    llava.prepare_shared(images[0], PROMPTS)
+    assert llava.processor.images_seen == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "worked_out"),
+    [
+        (families.llava, True),
+        (families.llava_next_own, True),
+        (families.idefics3_own, True),
+        # What Gemma 3 and Kosmos-2 write behind the image may join with the text: the processor is asked per text.
+        (families.gemma3_own, False),
+        (families.kosmos2_own, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_token_ids_are_those_of_the_processor(family, worked_out, images):
+    model = families.frozen(family)
+    prompts = [*PROMPTS, "  two spaces", "\nA line."]
+    for image in images:
+        expected = [model.prepare([image], [prompt])["input_ids"][0].tolist() for prompt in prompts]
+        token_ids = model.token_ids(expected[0], prompts)
+        assert token_ids == (expected if worked_out else None)
+
+
+def test_the_prefix_is_run_once_and_kept_once(llava, images):
+    rows = []
+    handle = llava.blocks[0].register_forward_pre_hook(lambda _, args: rows.append(args[0].shape[:2]))
+    seen = []
+    tower = llava.model.base_model.vision_tower.register_forward_hook(lambda *_: seen.append(1))
+    group = llava.prepare_shared(images[0], PROMPTS)
+    llava.run_shared(group, POSITIONS)
+    handle.remove()
+    tower.remove()
+    tokens = sum(len(rest) for rest in group.rests)
+    assert rows == [(1, group.prefix["input_ids"].shape[1]), (1, tokens)]
+    assert seen == [1]
+
+
+class SmallDevice:
+    """Makes a model's decoder run out of memory above so many tokens behind the prefix."""
+
+    def __init__(self, model, tokens):
+        self.model, self.tokens, self.inner, self.tried = model, tokens, model.continue_texts, []
+
+    def __call__(self, packed, cache):
+        self.tried.append(len(packed.lengths))
+        if packed.ids.shape[1] > self.tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        self.inner(packed, cache)
+
+
+def test_out_of_memory_halves_the_chunk(images, monkeypatch, caplog):
+    model = families.frozen(families.llava)
+    group = model.prepare_shared(images[0], PROMPTS)
+    expected = model.run_shared(group, POSITIONS)
+    small = SmallDevice(model, max(len(rest) for rest in group.rests))
+    monkeypatch.setattr(model, "continue_texts", small)
+    states = model.run_shared(group, POSITIONS)
+    assert all(relative(states[position], expected[position]) <= EXACT for position in POSITIONS)
+    assert small.tried[0] == len(PROMPTS)
+    assert "out of device memory with 6 texts about one image" in caplog.text
+    # The next image begins with what was learnt.
+    assert model.room.size < len(PROMPTS)
+    small.tried.clear()
+    model.run_shared(group, POSITIONS)
+    assert max(small.tried) == model.room.size
+    small.tokens = 0
+    with pytest.raises(InputError, match=r"too small for a single one of the texts about one image .*2 GiB|memory"):
+        model.run_shared(group, POSITIONS)
+
+
+def test_out_of_memory_in_the_prefix_says_what_to_do(images, monkeypatch):
+    model = families.frozen(families.llava)
+
+    def full(**_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(model, "forward", full)
+    with pytest.raises(InputError, match=r"a single one of the images .*CUDA out of memory.* bfloat16"):
+        model.states_shared(images[0], PROMPTS, POSITIONS)
+
+
+def test_packed_mask():
+    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([2, 1]), prefix=2, start=7)
+    assert packed.positions.tolist() == [[7, 8, 7]]
+    assert packed.ends.tolist() == [1, 2]
+    seen = (packed.mask(torch.float32)[0, 0] == 0).int().tolist()
+    assert seen == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
+    # A token sees itself and the one before it in its own text or, at its start, the prefix's last.
+    seen = (packed.mask(torch.bfloat16, window=2)[0, 0] == 0).int().tolist()
+    assert seen == [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 1]]
+
+
+def test_split_at_the_longest_common_prefix():
+    def split(*texts, image=(0, 1, 1)):
+        first = torch.tensor([texts[0]])
+        tokens = torch.zeros(1, len(texts[0]), dtype=torch.bool)
+        tokens[0, : len(image)] = torch.tensor(image, dtype=torch.bool)
+        inputs = {"input_ids": first, "attention_mask": torch.ones_like(first), "pixel_values": torch.zeros(1, 9)}
+        group = split_prefix(inputs, tokens, texts)
+        return group.prefix, [rest.tolist() for rest in group.rests]
+
+    kept, rests = split([1, 9, 9, 4, 5, 6], [1, 9, 9, 4, 7], [1, 9, 9, 4, 5])
+    assert kept["input_ids"].tolist() == [[1, 9, 9, 4]]
+    assert kept["attention_mask"].shape == (1, 4)
+    assert kept["pixel_values"].shape == (1, 9)
+    assert rests == [[5, 6], [7], [5]]
+    # A text that is the start of another still has a token of its own; so has one that is alone.
+    assert split([1, 9, 9, 4, 5], [1, 9, 9, 4])[1] == [[4, 5], [4]]
+    assert split([1, 9, 9, 4])[1] == [[4]]
+    with pytest.raises(ValueError, match="differ before the image ends"):
+        split([1, 9, 9, 4], [2, 9, 9, 4])
+
+
+def test_written_out_like_the_first_text():
+    plain = [[1, 50, 7, 8], [1, 50, 9]]
+    assert expanded_like([1, 60, 50, 50, 61, 7, 8], plain, 50, {50, 61}) == [
+        [1, 60, 50, 50, 61, 7, 8],
+        [1, 60, 50, 50, 61, 9],
+    ]
+    # What ends in an ordinary token might join with what follows.
+    assert expanded_like([1, 50, 50, 5, 7, 8], plain, 50, {50}) is None
+    # The processor changed what follows, or a text has another start or another image.
+    assert expanded_like([1, 50, 50, 8, 8], plain, 50, {50}) is None
+    assert expanded_like([1, 50, 50, 7, 8], [plain[0], [2, 50, 9]], 50, {50}) is None
+    assert expanded_like([1, 50, 50, 7, 8], [plain[0], [1, 50, 50, 9]], 50, {50}) is None
