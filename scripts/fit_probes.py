@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.command import finished_file, run
-from layerwise.probes.engine import ENGINES, choose
+from layerwise.probes.engine import choose
+from layerwise.probes.engines import ENGINES
 from layerwise.probes.metrics import predicted
 from layerwise.probes.problems import make_problems, standardise
 from layerwise.probes.scoring import SPLITS, Guess, Scorer, majority_guess, predictions

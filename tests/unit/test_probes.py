@@ -9,7 +9,8 @@ from sklearn.preprocessing import StandardScaler
 
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import percentile_interval, resample_weights
-from layerwise.probes.engine import Fit, SklearnEngine, choose, log_loss
+from layerwise.probes.engine import Fit, choose, log_loss
+from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.metrics import metric_values, predicted
 from layerwise.probes.problems import Problem, make_problems, standardise
 from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions

@@ -11,7 +11,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
-from layerwise.probes.engine import ENGINES, Fit, SklearnEngine, choose, log_loss
+from layerwise.probes.engine import Fit, choose, log_loss
+from layerwise.probes.engines import ENGINES, SklearnEngine
 from layerwise.probes.metrics import predicted
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.torch_engine import TorchEngine
@@ -291,7 +292,7 @@ def test_engines_choose_alike():
 
 
 def test_scikit_learns_engine_imports_no_torch():
-    code = "import sys, layerwise.probes.engine as e; e.ENGINES['sklearn'](1); sys.exit('torch' in sys.modules)"
+    code = "import sys, layerwise.probes.engines as e; e.ENGINES['sklearn'](1); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "scripts"}, check=False).returncode == 0
 
 

@@ -1,11 +1,9 @@
-"""The engines that fit probes: L2-regularised logistic regression over a path of C."""
+"""What an engine that fits probes takes and gives: L2-regularised logistic regression over a path of C."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
 from layerwise.probes.problems import Problem
@@ -49,38 +47,6 @@ class ProbeEngine(Protocol):
             InputError: on a problem whose training rows are not of all its classes.
         """
         ...
-
-
-class SklearnEngine:
-    """The reference: scikit-learn's L-BFGS, one problem and one C at a time, each C started from the one before."""
-
-    max_iterations = 2000
-    tolerance = 1e-4
-
-    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """See :meth:`ProbeEngine.fit`."""
-        check_classes(problems)
-        return [self._path(states[problem.rows["train"]], problem.y["train"], C) for problem in problems]
-
-    def _path(self, states: np.ndarray, y: np.ndarray, C: list[float]) -> list[Fit]:
-        model = LogisticRegression(warm_start=True, max_iter=self.max_iterations, tol=self.tolerance)
-        fits = []
-        for strength in C:
-            model.set_params(C=strength).fit(states, y)
-            converged = bool((model.n_iter_ < self.max_iterations).all())
-            fits.append(Fit(model.coef_.copy(), model.intercept_.copy(), strength, converged))
-        return fits
-
-
-def _torch_engine(threads: int) -> ProbeEngine:
-    # Importing torch takes seconds, which the other engine need not pay.
-    from layerwise.probes.torch_engine import TorchEngine
-
-    return TorchEngine(threads)
-
-
-# By name, how to make an engine for a number of threads; scikit-learn's are those of the BLAS, which the caller limits.
-ENGINES: dict[str, Callable[[int], ProbeEngine]] = {"torch": _torch_engine, "sklearn": lambda threads: SklearnEngine()}
 
 
 def check_classes(problems: list[Problem]) -> None:
