@@ -79,3 +79,26 @@ def test_a_killed_extraction_is_taken_up_again(project, victim):
     assert log.count("were finished by an earlier job") == len(kept)
     assert np.array_equal(states(project), undisturbed)
     assert not shards(project)
+
+
+def test_an_orphan_is_waited_for_not_worked_against(project):
+    """Snakemake alone is killed; the same command comes while its extraction still runs."""
+    undisturbed = states(project)
+    (project.folder / STATES).unlink()
+    running = start(project)
+    orphan = wait_for_a_shard(project, psutil.Process(running.pid))
+    orphan.suspend()
+    running.kill()
+    running.wait(timeout=60)
+    project.snakemake("--unlock")
+    successor = start(project)
+    log = project.folder / "logs/states/llava/captions/agree.log"
+    deadline = time.monotonic() + 120
+    while "waiting for it" not in log.read_text():
+        assert time.monotonic() < deadline, "the successor does not wait"
+        time.sleep(0.05)
+    orphan.resume()
+    assert successor.wait(timeout=120) == 0
+    assert "has been finished in the meantime" in log.read_text()
+    assert np.array_equal(states(project), undisturbed)
+    assert not shards(project)

@@ -126,7 +126,8 @@ def test_what_the_grid_refuses(study, change, complaint):
 
 
 def test_missing_annotation_file_is_named(study, world):
-    (folder := world / "coco").is_dir()
+    folder = world / "coco"
+    assert folder.is_dir()
     study["datasets"]["mine"] = {"format": "coco", "images": str(folder), "annotations": str(folder / "annotations")}
     study["stimuli"]["captions"] |= {"dataset": "mine", "images": {"test2017": "all"}}
     with pytest.raises(InputError, match=r"instances_test2017\.json"):

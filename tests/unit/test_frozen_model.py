@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import LlavaForConditionalGeneration
 
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
@@ -142,6 +143,22 @@ def test_model_complaints(tmp_path, tiny_llava):
     (tmp_path / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"models.tiny: cannot load"):
         generic.load(described(tmp_path), "cpu")
+
+
+def test_a_family_that_the_adapter_does_not_serve_says_so(tiny_llava, monkeypatch):
+    # get_decoder() of BLIP-2 and others gives a module of another shape.
+    monkeypatch.setattr(LlavaForConditionalGeneration, "get_decoder", lambda self: self.lm_head)
+    with pytest.raises(InputError, match="'generic' does not find its way in a model of type llava"):
+        generic.load(described(tiny_llava), "cpu")
+
+
+def test_a_package_that_a_processor_needs_is_named(tiny_llava, monkeypatch):
+    def missing(folder):
+        raise ImportError("requires the Torchvision library")
+
+    monkeypatch.setattr(generic.AutoProcessor, "from_pretrained", missing)
+    with pytest.raises(InputError, match="needs a package that is not here: requires the Torchvision"):
+        generic.load(described(tiny_llava), "cpu")
 
 
 def test_fingerprints_follow_content_not_place(tiny_llava, tmp_path):

@@ -49,7 +49,8 @@ def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] 
         adapter: the class that serves a family of its own.
 
     Raises:
-        InputError: when the folder holds no model that transformers knows.
+        InputError: when the folder holds no model that transformers knows, a package is missing, or the family needs
+            another adapter.
     """
     folder = description["folder"]
     try:
@@ -63,10 +64,21 @@ def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] 
                 model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
         else:
             model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+    except ImportError as error:
+        # Some processors need a package of their own, and say which.
+        raise InputError(
+            f"models.{description['model']}: {folder} needs a package that is not here: {error}"
+        ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"models.{description['model']}: cannot load {folder}: {error}") from error
     frozen = model.to(device).eval().requires_grad_(False)
-    return (adapter or GenericModel)(frozen, processor, description["conversation"])
+    try:
+        return (adapter or GenericModel)(frozen, processor, description["conversation"])
+    except AttributeError as error:
+        raise InputError(
+            f"models.{description['model']}: the adapter {description['adapter']!r} does not find its way in a model "
+            f"of type {description['model_type']} ({error}); this family needs an adapter of its own"
+        ) from error
 
 
 class GenericModel(FrozenModel):
