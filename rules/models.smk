@@ -34,7 +34,9 @@ rule train_embedded_model:
 
 rule register_model:
     input:
-        lambda wildcards: EMBEDDED if config["models"][wildcards.model]["source"] == "embedded" else [],
+        embedded=lambda wildcards: EMBEDDED if config["models"][wildcards.model]["source"] == "embedded" else [],
+        # Extraction needs these too, but must not be stale when they are made anew: it waits for model.json.
+        needs=lambda wildcards: needed_files(wildcards.model),
     output:
         "<results>/models/{model}/{recipe}/model.json",
     log:
@@ -45,11 +47,12 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size")),
-        embedded=lambda wildcards, input: ["--embedded", str(Path(input[0]).parent)] if input else [],
+        embedded=lambda wildcards, input: ["--embedded", str(Path(input.embedded).parent)] if input.embedded else [],
+        upstream=lambda wildcards: upstream_of(wildcards.model),
         seed=config["seed"],
         code=code_digest("register_model.py"),
     message:
         "Find the files of {wildcards.model}"
     shell:
         'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.embedded:q} '
-        "--seed {params.seed} --out {output:q} > {log:q} 2>&1"
+        "{params.upstream:q} --seed {params.seed} --out {output:q} > {log:q} 2>&1"

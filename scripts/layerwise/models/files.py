@@ -4,18 +4,23 @@ import hashlib
 import json
 from pathlib import Path
 
-# Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
-SUFFIXES = (".json", ".jinja", ".model", ".txt")
+# Text of the model and its processor, and code that lies beside the weights. The index of a sharded checkpoint and
+# reports beside the model decide nothing.
+SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 NOT_DECIDING = ("evaluation.json", "generation_config.json", "model.safetensors.index.json")
 # Of a larger file, so many samples of so many bytes are read.
 SAMPLES, SAMPLE_BYTES = 64, 4096
 
 
 def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
-    """The files that decide what a model computes, with its weights or (for a twin with random ones) without."""
+    """The files that decide what a model computes, with its weights or (for a twin with random ones) without.
+
+    Some families keep the parts of a model in folders of their own.
+    """
     return [
         file
-        for file in sorted(Path(folder).iterdir())
+        for file in sorted(Path(folder).rglob("*"))
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
         if (file.suffix == ".safetensors" and weights) or (file.suffix in SUFFIXES and file.name not in NOT_DECIDING)
     ]
 
@@ -26,7 +31,9 @@ def fingerprint(folder: str | Path, weights: bool) -> str:
     Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are
     read. Other weights of the same shape differ in those.
     """
-    parts = [[file.name, file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)]
+    parts = [
+        [str(file.relative_to(folder)), file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
