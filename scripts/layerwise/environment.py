@@ -43,8 +43,8 @@ def find_python(version: str) -> str:
     if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
         return found
     raise InputError(
-        f"there is no {name} on the path, which the environment of Qwen-VL, LaVIT and Emu is made for; install it beside "
-        "the Python that runs the workflow, or leave these models out"
+        f"there is no {name} on the path, which the environment of Qwen-VL, LaVIT and Emu is made for; install it "
+        "beside the Python that runs the workflow, or leave these models out"
     )
 
 

@@ -54,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(7)
     folder = args.out / "model"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         ask = FAMILIES[args.family](folder, args.code)
         states = [ask(image, prompt) for image, prompt in zip(args.images, args.prompts, strict=True)]

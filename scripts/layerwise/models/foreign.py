@@ -108,7 +108,9 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
             weights = {name.removeprefix(prefix): tensor for name, tensor in load_file(file).items()}
             model.load_state_dict(weights, strict=False)
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise InputError(f"{file}: cannot load these weights: {error}") from error
+            # Of all tensors that do not fit, the first is named.
+            reason = str(error).split("\n\t")[:2][-1]
+            raise InputError(f"{file}: cannot load these weights: {reason}") from error
         if unknown := sorted(weights.keys() - known):
             log.info("%s: %d tensors are not used, such as %s", file, len(unknown), unknown[0])
         missing -= weights.keys()
