@@ -15,6 +15,7 @@ rule make_legacy_environment:
         "<environments>/legacy/ready",
     log:
         "<logs>/environments/legacy.log",
+    priority: CHECK_FIRST
     # Packages are downloaded where the workflow runs, as are weights and code.
     localrule: True
     conda:
@@ -34,6 +35,7 @@ rule clone_upstream:
         "<results>/upstream/{adapter}/{commit}/cloned.txt",
     log:
         "<logs>/upstream/{adapter}.{commit}.log",
+    priority: CHECK_FIRST
     localrule: True
     conda:
         "../envs/layerwise.yaml"

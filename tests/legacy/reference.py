@@ -10,6 +10,7 @@ before the final norm's output that of the last block.
 import argparse
 import base64
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,7 +115,11 @@ def qwen(folder: Path, code: Path) -> Ask:
     ranks = {bytes([i]): i for i in range(256)} | {b"th": 256, b" a": 257, b"re": 258}
     lines = [f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in ranks.items()]
     (folder / "qwen.tiktoken").write_text("".join(lines))
-    configuration, modeling, tokenization = qwen_vl.import_code({"upstream": {"folder": str(code)}})
+    # As on the hub, where the code lies beside the weights.
+    for file in code.glob("*.py"):
+        shutil.copy(file, folder)
+    beside = {"model": "tiny", "folder": str(folder), "trust_remote_code": True}
+    configuration, modeling, tokenization = qwen_vl.import_code(beside)
     words = tokenization.QWenTokenizer(folder / "qwen.tiktoken")
     visual = {"image_size": 448, "patch_size": 14, "width": 32, "layers": 2, "heads": 2, "mlp_ratio": 2.0}
     visual |= {"n_queries": 256, "output_dim": 128, "image_start_id": words.img_start_id}
@@ -166,14 +171,14 @@ def lavit_(folder: Path, code: Path) -> Ask:
     (folder / lavit.VISUAL).mkdir()
     (folder / lavit.VISUAL / "config.json").write_text(json.dumps(sizes))
     llama = larger(LlamaForCausalLM(config))
-    write_weights(language / "model.safetensors", llama.state_dict())
-    write_weights(folder / lavit.VISUAL / "eva_vitg_psz14.safetensors", visual.encoder.state_dict())
-    # Of the weights in both files, those in the language model's folder count.
-    rest = {k: v for k, v in visual.state_dict().items() if not k.startswith(("encoder.", "vit_proj."))}
-    merger = {k: v for k, v in visual.state_dict().items() if k.startswith(("causal_encoder.", "vit_proj."))}
-    write_weights(language / "visual_weight.safetensors", merger)
-    rest |= {k: torch.randn_like(v) for k, v in rest.items() if k.startswith("causal_encoder.")}
-    write_weights(folder / lavit.VISUAL / "tokenizer_encoder.safetensors", rest)
+    # Their files, in one: the language model, the tower by names of its own, and the tokenizer around it.
+    around = {name: tensor for name, tensor in visual.state_dict().items() if not name.startswith("encoder.")}
+    trained = {name: tensor for name, tensor in around.items() if name.startswith(("causal_encoder.", "vit_proj."))}
+    before = {name: torch.randn_like(tensor) for name, tensor in trained.items()}
+    everything = llama.state_dict() | visual.encoder.state_dict() | around | before
+    write_weights(folder / "model.safetensors", everything)
+    # Of the weights in both files, those that were trained with the language model count.
+    write_weights(language / "visual_weight.safetensors", trained)
 
     model = understanding.LaVITforUnderstanding.__new__(understanding.LaVITforUnderstanding)
     nn.Module.__init__(model)

@@ -10,7 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from layerwise.errors import InputError
+from layerwise.models.adapters.qwen_vl import import_code
 from layerwise.models.foreign import (
+    check_whole,
     drawn_in,
     fill,
     import_modules,
@@ -55,7 +57,11 @@ def test_weights_are_filled_in_order_and_completely(tmp_path):
     first = {f"module.{name}": torch.full_like(p, 1) for name, p in model.named_parameters()}
     save_file(first | {"module.gone": torch.zeros(1)}, tmp_path / "a.safetensors")
     save_file({"1.bias": torch.full((2,), 2.0)}, tmp_path / "b.safetensors")
-    fill(model, weight_files(tmp_path, "a*.safetensors", "b*.safetensors"), prefix="module.")
+    (tmp_path / "below").mkdir()
+    save_file({"1.bias": torch.zeros(2)}, tmp_path / "below/c.safetensors")
+    files = weight_files(tmp_path, last="b")
+    assert [file.name for file in files] == ["a.safetensors", "c.safetensors", "b.safetensors"]
+    fill(model, files, prefix="module.")
     assert model[0].bias.tolist() == [1, 1]
     assert model[1].bias.tolist() == [2, 2]
     with pytest.raises(InputError, match=r"b.safetensors: 3 of 4 parameters are not there, such as 0.bias"):
@@ -63,13 +69,24 @@ def test_weights_are_filled_in_order_and_completely(tmp_path):
     with pytest.raises(InputError, match=r"1 of 4 parameters are not there, such as 1.weight"):
         fill(model, [tmp_path / "b.safetensors"], filled="0.")
     save_file({"1.bias": torch.zeros(3)}, tmp_path / "b.safetensors")
-    with pytest.raises(InputError, match=r"b.safetensors: cannot load these weights: .*size mismatch"):
+    with pytest.raises(InputError, match=r"b.safetensors: 1.bias has the shape \[3\], the model \[2\]"):
         fill(model, [tmp_path / "b.safetensors"])
     (tmp_path / "b.safetensors").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"b.safetensors: cannot load"):
         fill(model, [tmp_path / "b.safetensors"])
-    with pytest.raises(InputError, match=r"there is no visual/\*.safetensors; docs/paper-models.md"):
-        weight_files(tmp_path, "visual/*.safetensors")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"there is no .safetensors file; docs/paper-models.md"):
+        weight_files(tmp_path / "empty")
+
+
+def test_what_these_families_cannot_do_is_refused():
+    description = {"model": "m", "adapter": "emu", "quantization": "none", "device_map": None}
+    check_whole(description)
+    for key in ("quantization", "device_map"):
+        with pytest.raises(InputError, match=f"models.m.{key}: the adapter 'emu' loads its model whole"):
+            check_whole(description | {key: "auto"})
+    with pytest.raises(InputError, match=r"models.m: the code of Qwen-VL .*trust_remote_code"):
+        import_code(description | {"folder": "somewhere"})
 
 
 def test_padding_moves_no_position():

@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
@@ -89,7 +88,9 @@ def drawn_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str | None = None) -> None:
-    """Give a model the weights of safetensors files, one after the other; a later file has the last word.
+    """Give a model its weights from safetensors files, one after the other; a later file has the last word.
+
+    Weights of other names are left: a file may hold several parts of a model.
 
     Args:
         model: with parameters of the wanted precision.
@@ -100,40 +101,59 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
     Raises:
         InputError: when a file cannot be read, does not fit, or parameters are left without weights.
     """
-    known = model.state_dict().keys()
+    own = model.state_dict()
     wanted = {name for name, _ in model.named_parameters()}
     missing = {name for name in wanted if filled is None or not name.startswith(filled)}
     for file in files:
         try:
-            weights = {name.removeprefix(prefix): tensor for name, tensor in load_file(file).items()}
-            model.load_state_dict(weights, strict=False)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            # Of all tensors that do not fit, the first is named.
-            reason = str(error).split("\n\t")[:2][-1]
-            raise InputError(f"{file}: cannot load these weights: {reason}") from error
-        if unknown := sorted(weights.keys() - known):
-            log.info("%s: %d tensors are not used, such as %s", file, len(unknown), unknown[0])
-        missing -= weights.keys()
+            with safe_open(file, framework="pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 - this is no mapping
+                    if (target := own.get(name.removeprefix(prefix))) is None:
+                        continue
+                    shape = list(weights.get_slice(name).get_shape())
+                    if shape != list(target.shape):
+                        raise InputError(f"{file}: {name} has the shape {shape}, the model {list(target.shape)}")
+                    target.copy_(weights.get_tensor(name))
+                    missing.discard(name.removeprefix(prefix))
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: cannot load these weights: {error}") from error
     if missing:
         raise InputError(
-            f"{', '.join(map(str, files)) or 'no file'}: {len(missing)} of {len(wanted)} parameters are not there, "
-            f"such as {min(missing)}; is this the whole model?"
+            f"{', '.join(map(str, files))}: {len(missing)} of {len(wanted)} parameters are not there, such as "
+            f"{min(missing)}; is this the whole model?"
         )
 
 
-def weight_files(folder: str | Path, *patterns: str) -> list[Path]:
-    """The safetensors files of a model's folder in the order of ``patterns``, which stand for one file at least each.
+def weight_files(folder: str | Path, last: str = "") -> list[Path]:
+    """The safetensors files in a model's folder and below it, in the order of their names.
+
+    Args:
+        folder: of the model.
+        last: how the names of files begin that come after the others.
 
     Raises:
-        InputError: when there is none for a pattern.
+        InputError: when there is none.
     """
-    found: list[Path] = []
-    for pattern in patterns:
-        files = [file for file in sorted(Path(folder).glob(pattern)) if file not in found]
-        if not files:
-            raise InputError(f"{folder}: there is no {pattern}; docs/paper-models.md says what belongs there")
-        found += files
-    return found
+    files = sorted(Path(folder).rglob("*.safetensors"))
+    if last:
+        files.sort(key=lambda file: file.name.startswith(last))
+    if not files:
+        raise InputError(f"{folder}: there is no .safetensors file; docs/paper-models.md says what belongs there")
+    return files
+
+
+def check_whole(description: dict[str, Any]) -> None:
+    """These families are loaded as they are.
+
+    Raises:
+        InputError: when the entry asks for fewer bits or several devices.
+    """
+    for key in ("quantization", "device_map"):
+        if description.get(key) not in (None, "none"):
+            raise InputError(
+                f"models.{description['model']}.{key}: the adapter {description['adapter']!r} loads its model whole, "
+                "on one device; leave the key out"
+            )
 
 
 def left_padded(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,15 @@ from transformers import T5Config
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from layerwise.errors import InputError
-from layerwise.models.foreign import drawn_in, fill, import_modules, import_torchvision, replaced, weight_files
+from layerwise.models.foreign import (
+    check_whole,
+    drawn_in,
+    fill,
+    import_modules,
+    import_torchvision,
+    replaced,
+    weight_files,
+)
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
 from layerwise.models.older import is_instructed
 
@@ -51,10 +59,11 @@ def load(description: dict[str, Any], device: str) -> "EmuModel":
     Raises:
         InputError: when the folder lacks files, or the authors' code cannot be imported.
     """
+    check_whole(description)
     folder, code = Path(description["folder"]), Path(description["upstream"]["folder"]) / "models"
     dtype = getattr(torch, description["dtype"])
     random = description["weights"] == "random"
-    files = [] if random else weight_files(folder, "*.safetensors")
+    files = [] if random else weight_files(folder)
     with torch.random.fork_rng(devices=[]):
         if random:
             torch.manual_seed(description["seed"])

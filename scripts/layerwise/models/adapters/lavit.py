@@ -17,7 +17,16 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
 
-from layerwise.models.foreign import drawn_in, fill, import_modules, import_torchvision, replaced, seed_of, weight_files
+from layerwise.models.foreign import (
+    check_whole,
+    drawn_in,
+    fill,
+    import_modules,
+    import_torchvision,
+    replaced,
+    seed_of,
+    weight_files,
+)
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
 
 # The ids that stand before and behind an image's tokens; the code names them by number alone.
@@ -35,6 +44,7 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
     Raises:
         InputError: when the folder lacks files, or the authors' code cannot be imported.
     """
+    check_whole(description)
     folder, code = Path(description["folder"]), Path(description["upstream"]["folder"]) / "models"
     dtype = getattr(torch, description["dtype"])
     import_torchvision()
@@ -52,10 +62,11 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
         with drawn_in(dtype):
             llama = LlamaForCausalLM(config)
     if description["weights"] != "random":
-        own = weight_files(folder, f"{LANGUAGE}/visual_weight*.safetensors")
-        fill(visual.encoder, weight_files(folder, f"{VISUAL}/eva_vitg_psz14*.safetensors"))
-        fill(visual, [*weight_files(folder, f"{VISUAL}/tokenizer_encoder*.safetensors"), *own], filled="encoder.")
-        fill(llama, [file for file in weight_files(folder, f"{LANGUAGE}/*.safetensors") if file not in own])
+        # Weights of the tokenizer that were trained with the language model replace those from before.
+        files = weight_files(folder, last="visual_weight")
+        fill(visual.encoder, files)
+        fill(visual, files, filled="encoder.")
+        fill(llama, files)
     for module in visual.modules():
         # As the authors' code does it; norms stay as they are.
         if isinstance(module, nn.Linear | nn.Conv2d):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from layerwise.errors import InputError
 from layerwise.models.foreign import (
+    check_whole,
     drawn_in,
     fill,
     import_modules,
@@ -48,6 +49,7 @@ def load(description: dict[str, Any], device: str) -> "QwenVLModel":
     Raises:
         InputError: when the folder lacks files, or its code may not or cannot be run.
     """
+    check_whole(description)
     folder = Path(description["folder"])
     configuration, modeling, tokenization = import_code(description)
     config = configuration.QWenConfig.from_pretrained(folder)
@@ -59,7 +61,7 @@ def load(description: dict[str, Any], device: str) -> "QwenVLModel":
             torch.manual_seed(description["seed"])
         model = modeling.QWenLMHeadModel(config)
     if not random:
-        fill(model, weight_files(folder, "*.safetensors"))
+        fill(model, weight_files(folder))
     words = tokenization.QWenTokenizer.from_pretrained(folder)
     return QwenVLModel(model.to(device).eval().requires_grad_(False), words, description["conversation"])
 
