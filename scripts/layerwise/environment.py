@@ -20,8 +20,13 @@ def make_environment(folder: str | Path, requirements: str | Path, version: str)
         version: of Python, such as ``3.11``.
 
     Raises:
-        InputError: when there is no such Python, or pip cannot install the packages.
+        InputError: when there is no such Python, pip cannot install the packages, or the folder is not ours to empty.
     """
+    if Path(folder).is_symlink():
+        raise InputError(
+            f"{folder} is a link to an environment of your own that is older than {requirements}; install these "
+            f"versions there, then copy that file to {folder}/ready"
+        )
     python = find_python(version)
     log.info("making an environment of %s in %s", python, folder)
     _run([python, "-m", "venv", "--clear", str(folder)], f"{python} cannot make an environment in {folder}")

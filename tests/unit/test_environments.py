@@ -59,6 +59,10 @@ def test_an_environment_is_made_and_what_fails_is_named(tmp_path):
     make_environment(tmp_path / "made", lock, here)
     found = [str(tmp_path / "made/bin/python"), "-c", "import sys; print(sys.prefix)"]
     assert subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip() == str(tmp_path / "made")
+    (tmp_path / "own").symlink_to(tmp_path / "made")
+    with pytest.raises(InputError, match="is a link to an environment of your own"):
+        make_environment(tmp_path / "own", lock, here)
+    assert (tmp_path / "made/bin/python").exists()
     lock.write_text("./no-such-wheel-1.0-py3-none-any.whl\n")
     with pytest.raises(InputError, match=r"pip cannot install .*lock.txt into .*no-such-wheel"):
         make_environment(tmp_path / "made", lock, here)
