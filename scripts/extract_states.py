@@ -85,8 +85,8 @@ def main() -> None:
                 cell=cell | made_with,
             ) as datasets,
         ):
-            for start, stop in finished:
-                for position, values in work.load(start, stop, cell["positions"]).items():
+            for start, states in work.assemble(finished, cell["positions"]):
+                for position, values in states.items():
                     write_rows(datasets[position], start, values.numpy())
 
 

@@ -1,6 +1,7 @@
 """States files, work in progress, and extraction."""
 
 import fcntl
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -332,8 +333,10 @@ def test_what_threads_raise_comes_out_in_turn(tmp_path, inputs):
 
 
 def test_a_shard_that_cannot_be_written_ends_the_run(tmp_path, inputs):
-    with pytest.raises(FileExistsError, match=r"a\.png"):
-        extract(CountingModel(), inputs, WorkFolder(tmp_path / "a.png"))
+    work = WorkFolder(tmp_path / "work")
+    work.folder.write_text("a file where the folder should be")
+    with pytest.raises(FileExistsError, match="work"):
+        extract(CountingModel(), inputs, work)
 
 
 def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
@@ -350,19 +353,41 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
-def test_damaged_or_foreign_shards_are_made_again(tmp_path, inputs):
-    work = WorkFolder(tmp_path)
-    shards = extract(CountingModel(), inputs, work)
+def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, inputs, caplog):
+    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
     files = sorted(tmp_path.glob("rows-*"))
     assert len(files) == len(shards) == 4
-    files[0].write_bytes(files[0].read_bytes()[:100])
-    assert work.load(*shards[0], ["last"]) is None
-    assert work.load(*shards[1], ["last", "image-mean"]) is None
+    whole = files[0].read_bytes()
+    # One bit in the middle of the numbers: the file still opens.
+    files[0].write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    files[1].write_bytes(files[1].read_bytes()[:100])
     files[2].write_bytes(files[3].read_bytes())
-    assert work.load(*shards[2], ["last"]) is None
+    files[3].unlink()
+    work = WorkFolder(tmp_path)
+    for shard, file, reason in zip(shards, files, ("damaged", "damaged", "damaged", "missing"), strict=True):
+        caplog.clear()
+        assert work.load(*shard, ["last"]) is None
+        assert f"{file} is {reason}" in caplog.text
+    with pytest.raises(InputError, match=files[0].name):
+        list(work.assemble(shards, ["last"]))
     model = CountingModel()
     extract(model, inputs, work)
-    assert len(model.seen) == 32
+    assert len(model.seen) == 50
+    assert sorted(tmp_path.glob("rows-*")) == files
+    assert files[0].read_bytes() == whole
+    # A cell that keeps another position cannot take them.
+    assert work.load(*shards[1], ["last", "image-mean"]) is None
+
+
+def test_the_manifest_lists_rows_and_checksums(tmp_path, inputs, caplog):
+    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [entry["rows"] for entry in manifest.values()] == [stop - start for start, stop in shards]
+    for name, entry in manifest.items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
+    (tmp_path / "manifest.json").write_text("{")
+    assert WorkFolder(tmp_path).load(*shards[0], ["last"]) is None
+    assert "manifest.json is damaged" in caplog.text
 
 
 def test_work_folders(tmp_path):
