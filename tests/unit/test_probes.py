@@ -126,7 +126,7 @@ def test_log_loss_agrees_with_scikit_learn():
 def test_choice_is_by_validation_loss_and_ties_go_to_the_stronger_penalty():
     states = np.array([[1.0], [-1.0]])
     fits = [Fit(np.array([[w]]), np.zeros(1), C, True) for w, C in ((-1.0, 0.1), (2.0, 10.0), (2.0, 1.0))]
-    assert choose(fits, states, np.array([1, 0])).C == 1.0
+    assert choose(fits, states, np.arange(2), np.array([1, 0])).C == 1.0
 
 
 def test_standardise_uses_training_rows_only(monkeypatch):
