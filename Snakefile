@@ -43,7 +43,13 @@ rule all:
     localrule: True
 
 
-# Named targets: `snakemake states` runs the models and stops there.
+# Named targets: `snakemake models` finds (or downloads) the models' files, `snakemake states` runs them and stops there.
+rule models:
+    input:
+        all_models,
+    localrule: True
+
+
 rule states:
     input:
         [STATES.format(**cell._asdict()) for cell in grid.states_cells()],

@@ -130,7 +130,7 @@ def test_choice_is_by_validation_loss_and_ties_go_to_the_stronger_penalty():
 
 
 def test_standardise_uses_training_rows_only(monkeypatch):
-    monkeypatch.setattr("layerwise.probes.problems.ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr("layerwise.probes.problems.NUMBERS_PER_BLOCK", 35)
     states = np.random.default_rng(0).normal(3, 5, (100, 5)).astype(np.float32)
     states[:, 3] = 7
     states[:, 4] = 1e4 + states[:, 0]

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from layerwise.errors import InputError
-from layerwise.probes.problems import ROWS_PER_BLOCK, Problem
+from layerwise.probes.problems import Problem, in_blocks
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,8 @@ def margins(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray) -> list[n
     """
     weights = np.concatenate([fit.coefficients for fit in fits])
     intercepts = np.concatenate([fit.intercepts for fit in fits])
-    found = np.empty((len(rows), len(weights)), np.result_type(weights, intercepts, states))
-    for start in range(0, len(rows), ROWS_PER_BLOCK):
-        block = rows[start : start + ROWS_PER_BLOCK]
-        found[start : start + len(block)] = states[block] @ weights.T + intercepts
+    parts = [states[block] @ weights.T + intercepts for block in in_blocks(rows, states.shape[1])]
+    found = np.concatenate(parts) if parts else np.empty((0, len(weights)))
     return np.split(found, len(fits), axis=1)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-NUMBERS_AT_ONCE = 2**21
+NUMBERS_AT_ONCE = 2**19
 
 
 def predicted(scores: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from layerwise.errors import InputError
 
 # Rows that are read at once: a multiple of the rows in a chunk, so that none is decompressed twice.
-ROWS_PER_BLOCK = 2048
+ROWS_PER_BLOCK = 512
 
 
 def from_bits(bits: np.ndarray) -> np.ndarray:
