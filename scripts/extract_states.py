@@ -42,6 +42,7 @@ def main() -> None:
     import transformers
 
     from layerwise.models.frozen import layer_names
+    from layerwise.states.checks import check_batches, check_hooks
     from layerwise.states.extract import check_prompts, check_sharing, extract_shards
     from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.sharing import least_texts
@@ -66,6 +67,8 @@ def main() -> None:
         rank = {row: position for position, row in enumerate(order)}
         inputs = inputs.iloc[order].reset_index(drop=True)
         shards = plan_shards(inputs, share_from, args.batch_size)
+        check_hooks(model, inputs, cell["positions"])
+        check_batches(model, inputs, shards, cell["positions"])
         check_sharing(model, inputs, shards, cell["positions"])
         finished = extract_shards(model, inputs, shards, cell["positions"], work)
         made_with = {

@@ -1,9 +1,4 @@
-"""States over a shared prefix against the plain path, on tiny models of many families.
-
-The models come from their real configuration classes with random weights. Their processors are a stand-in (see
-tests/families.py), and for those named ``..._own`` the family's own. The own ones of Qwen2-VL, Qwen2.5-VL, InternVL and
-SmolVLM need torchvision or num2words, which this project does without; LLaVA's own is in test_frozen_model.py.
-"""
+"""How states over a shared prefix are made; test_families.py shows for each family that they are exact."""
 
 import copy
 import hashlib
@@ -15,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models import prefix
@@ -32,25 +26,15 @@ from layerwise.states.work import WorkFolder
 from layerwise.stimuli.items import items_digest
 from tests import families
 from tests.conftest import REPOSITORY
+from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
-POSITIONS = ["last", "image-mean"]
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
-PROMPTS = [
-    "Is there a circle?",
-    "A much longer prompt, about a red circle left of a blue square.",
-    "Hm.",
-    "Is there a circle",
-    "Is",
-    "A blue star above a red star?",
-]
 
 
 @pytest.fixture(scope="module")
 def images():
-    rng = np.random.default_rng(0)
-    # One wide and one high: families that number rows and columns go on at different positions behind them.
-    return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in ((48, 64, 3), (64, 40, 3))]
+    return pictures()
 
 
 @pytest.fixture(scope="module")
@@ -58,42 +42,15 @@ def llava():
     return families.frozen(families.llava)
 
 
-def relative(first, second) -> float:
-    return float(((first.double() - second.double()).norm(dim=-1) / second.double().norm(dim=-1)).max())
-
-
 def one_at_a_time(model, image, prompts):
     each = [model.states([image], [prompt], POSITIONS) for prompt in prompts]
     return {position: torch.cat([states[position] for states in each]) for position in POSITIONS}
 
 
-@pytest.mark.parametrize("family", families.SHARING, ids=lambda family: family.__name__)
-def test_sharing_is_exact(family, images):
-    model = families.frozen(family)
-    assert model.shares_prefix
-    groups = [model.prepare_shared(image, PROMPTS) for image in images]
-    for image, group in zip(images, groups, strict=True):
-        # The other image ran last: what a model remembers of it must not matter.
-        shared = model.run_shared(group, POSITIONS)
-        expected = one_at_a_time(model, image, PROMPTS)
-        for position in POSITIONS:
-            assert shared[position].shape == (len(PROMPTS), model.n_layers + 2, model.width)
-            assert relative(shared[position], expected[position]) <= EXACT
-        model.run_shared(groups[0], ["last"])
-    # Both the image and the text matter in these models, or equality would say nothing.
-    states = [model.run_shared(group, ["last"])["last"][:, -1] for group in groups]
-    assert relative(states[0], states[1]) > 1e-3
-    assert relative(states[0][:1], states[0][1:2]) > 1e-3
-
-
-@pytest.mark.parametrize("family", families.NOT_SHARING, ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", [families.paligemma, families.instructblip], ids=lambda family: family.__name__)
 def test_families_that_cannot_share_fall_back(family, images, tmp_path):
     model = families.frozen(family)
     assert not model.shares_prefix
-    # Rightly so: forced to share, they are far off.
-    forced = model.states_shared(images[0], PROMPTS, POSITIONS)
-    expected = one_at_a_time(model, images[0], PROMPTS)
-    assert relative(forced["image-mean"], expected["image-mean"]) > 1e-2
     table, work = study(images, tmp_path), WorkFolder(tmp_path)
     shards = plan_shards(table, 0, 4)
     assert path_of(shards) == "plain batches"

@@ -67,7 +67,10 @@ def check_sharing(
         single = [model.states([image], [prompt], positions) for prompt in prompts]
         for position in positions:
             alone = torch.cat([states[position] for states in single])
-            relative, rounding = _relative(shared[position], alone), _relative(batch[position], alone).max()
+            relative, rounding = (
+                relative_difference(shared[position], alone),
+                relative_difference(batch[position], alone).max(),
+            )
             allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
             log.info(
                 "shared prefix, position %s: differs by %.1e from inputs run alone (batches by %.1e, allowed %.1e)",
@@ -84,7 +87,7 @@ def check_sharing(
                 )
 
 
-def _relative(states: Tensor, expected: Tensor) -> Tensor:
+def relative_difference(states: Tensor, expected: Tensor) -> Tensor:
     """Norm of the difference over norm of the vector, per row and layer; shape (rows, L + 2)."""
     norm = expected.double().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
     return (states.double() - expected.double()).norm(dim=-1) / norm
