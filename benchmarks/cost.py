@@ -40,7 +40,7 @@ def main() -> None:
     cells = estimate_states(config, args.demo / "results", "cpu")
     names = cells["model"] + "/" + cells["stimuli"] + "/" + cells["prompt"]
     logs = [pd.read_csv(args.demo / f"logs/benchmarks/states/{name}.tsv", sep="\t") for name in names]
-    cells["seconds"] = [float(log["cpu_time"].iloc[-1]) for log in logs]
+    cells["seconds"] = [float(log["s"].iloc[-1]) for log in logs]
     files = [args.demo / f"results/states/{name}.h5" for name in names]
     cells["disk"] = [file.stat().st_size for file in files]
     for file, predicted in zip(files, cells["inputs"], strict=True):
@@ -53,7 +53,7 @@ def main() -> None:
     (start, per_token), *_ = np.linalg.lstsq(terms, cells["seconds"], rcond=None)
     cells["predicted"] = terms @ [start, per_token]
 
-    print("| cell | inputs | tokens | CPU s measured | CPU s predicted | MB of states | MB on disk |")
+    print("| cell | inputs | tokens | s measured | s predicted | MB of states | MB on disk |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name, cell in zip(names, cells.itertuples(), strict=True):
         print(

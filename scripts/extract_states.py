@@ -11,6 +11,7 @@ from pathlib import Path
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.items import read_items
+from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ def main() -> None:
     if (description["digest"], stimuli["digest"]) != (cell["model_digest"], cell["stimuli_digest"]):
         raise InputError(f"{args.model} or {args.stimuli} has changed since this job was planned; run again")
     check_cue(cell["prompt"], prompt, stimuli["categories"])
-    inputs, row_of_item = unique_inputs(items, render_prompts(prompt, items, stimuli["categories"]))
+    # Shuffled by the items themselves, so that every model sees the same images in the wrong places.
+    shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
+    inputs, row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import torch

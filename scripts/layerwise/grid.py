@@ -153,6 +153,11 @@ class Grid:
             raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
         if "categories" in entry and "categories" not in found:
             raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
+        if entry.get("image") == "none":
+            if "image-mean" in self.config["states"]["positions"]:
+                raise InputError(f"{where}: without an image (`image: none`) there is no position image-mean to keep")
+            if not found & {"text", "category"}:
+                raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
 
     def _check_task(self, name: str, task: dict[str, Any]) -> None:
         stimuli = self.config["stimuli"][task["stimuli"]]

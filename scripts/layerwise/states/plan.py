@@ -72,6 +72,7 @@ def path_of(shards: Sequence[Sequence[Unit]]) -> str:
 
 def _in_groups(inputs: pd.DataFrame, least_texts: int) -> list[bool]:
     """Per input whether it is run over a prefix that it shares with another one."""
-    if least_texts == 0:
+    # Texts without an image have no prefix of its to share.
+    if least_texts == 0 or inputs["image"].isna().all():
         return [False] * len(inputs)
     return (inputs.groupby("image")["image"].transform("size") >= max(least_texts, 2)).tolist()
