@@ -93,6 +93,16 @@ def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
     assert 2 * (decoder * cell.tokens + vision * 4 * 16) == pytest.approx(cell.flop, rel=0.05)
 
 
+def test_controls_without_the_image_are_counted(own, tmp_path):
+    own["prompts"]["table"] |= {name: {"text": "{text}", "image": name} for name in ("none", "blank", "shuffled")}
+    own["stimuli"]["own"]["prompts"] = ["plain", "none", "blank", "shuffled"]
+    cells = estimate_states(own, tmp_path / "results", "cpu").set_index("prompt")
+    # The questions are four, and each image has some of them.
+    assert cells["inputs"].to_dict() == {"plain": 10, "none": 4, "blank": 4, "shuffled": 10}
+    assert cells["images"]["blank"] == 1
+    assert max(cells["tokens"][["none", "blank"]]) < cells["tokens"]["plain"] == cells["tokens"]["shuffled"]
+
+
 def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     validate(study, SCHEMA)

@@ -15,6 +15,7 @@ from layerwise.datasets.world.snli_ve import TRIPLETS_PER_IMAGE
 from layerwise.grid import PLACEHOLDER
 from layerwise.states.images import read_image
 from layerwise.stimuli.items import read_items
+from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
 
 # Images and pairs per image of the official parts: COCO 2017 (https://cocodataset.org/#download) and SNLI-VE
@@ -24,6 +25,7 @@ PAIRS_PER_IMAGE = 17.8
 CATEGORIES = 80
 # Images whose texts are looked at to tell how many tokens inputs have.
 SAMPLED_IMAGES = 12
+MOST_SAMPLED = 1000
 # Mean lengths in characters of COCO's captions, SNLI's hypotheses and COCO's category names.
 LENGTH = {"coco-entailment": 52, "snli-ve": 37, "category": 7}
 
@@ -50,15 +52,15 @@ class Inputs:
         """Whether they were counted, not worked out from the config and the sizes of the official parts."""
         return not self.sample.empty
 
-    def sampled(self) -> Iterator[tuple[Image.Image, list[str]]]:
+    def sampled(self) -> Iterator[tuple[Image.Image | None, list[str]]]:
         """A few images, each with all its prompts; as long as there are none, a blank one with texts of that length."""
         if self.sample.empty:
             before, after = (" word" * round(length / 5) for length in (self.before, self.after))
             texts = max(1, round(self.count / self.images))
             yield Image.new("RGB", (640, 480)), [f"{before} {i}{after}" for i in range(texts)]
         else:
-            for path, inputs in self.sample.groupby("image", sort=False):
-                yield read_image(path), list(inputs["prompt"])
+            for path, inputs in self.sample.groupby("image", sort=False, dropna=False):
+                yield read_image(None if pd.isna(path) else path), list(inputs["prompt"])
 
 
 def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], folder: Path) -> Inputs:
@@ -72,14 +74,17 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
     """
     if (folder / "stimuli.json").exists():
         items, description = read_items(folder)
-        inputs, _ = unique_inputs(items, render_prompts(prompt, items, description["categories"]))
+        shown = with_images(items, prompt.get("image", "shown"), seed=0)
+        inputs, _ = unique_inputs(shown, render_prompts(prompt, items, description["categories"]))
         images = inputs["image"].unique()
         # From all over the set, since its parts may differ.
         some = images[:: max(1, len(images) // SAMPLED_IMAGES)][:SAMPLED_IMAGES]
-        sample = inputs[inputs["image"].isin(some)]
+        sample = inputs[inputs["image"].isin(some)].head(MOST_SAMPLED)
         return Inputs(len(images), len(inputs), 0, inputs["prompt"].str.len().mean(), sample)
     entry = config["stimuli"][stimuli]
     images, texts_per_image, length = _expected(config, entry)
+    if prompt.get("image") in ("blank", "none"):
+        images, texts_per_image = 1, images * texts_per_image
     text, placeholders = prompt["text"], PLACEHOLDER.findall(prompt["text"])
     if not placeholders:
         return Inputs(images, images, len(text), 0, pd.DataFrame())

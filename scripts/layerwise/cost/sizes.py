@@ -126,7 +126,8 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
         tokens, seen, count = 0, 0.0, 0
         for image, prompts in inputs.sampled():
             count += len(prompts)
-            shared = frozen.prepare_shared(image, prompts) if may_share and len(prompts) > 1 else None
+            shareable = may_share and image is not None and len(prompts) > 1
+            shared = frozen.prepare_shared(image, prompts) if shareable else None
             if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
                 tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
                 seen += patches(shared.prefix["pixel_values"])
@@ -134,7 +135,7 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
                 tokens += written["input_ids"].shape[1]
-                seen += patches(written["pixel_values"])
+                seen += 0 if image is None else patches(written["pixel_values"])
         return tokens / count, seen / count
 
     before = _parameters(model) - decoder - vocabulary
