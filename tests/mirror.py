@@ -1,5 +1,6 @@
 """A mirror on this machine: an HTTP server whose files, and whose failures, a test decides."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -8,7 +9,6 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Mirror:
         ranges: whether ``Range`` is understood; else every answer begins at the first byte.
         headers: sent with every file.
         breaks: for one request after another, after how many bytes of the body the connection ends.
+        stalls: for one request after another, after how many bytes the server falls silent until ``go_on`` is set.
         answers: for one request after another, a status to answer instead of a file.
         requests: path and ``Range`` of each request, in order.
     """
@@ -35,6 +36,8 @@ class Mirror:
         self.lengths = True
         self.headers: dict[str, str] = {}
         self.breaks: list[int] = []
+        self.stalls: list[int] = []
+        self.go_on = threading.Event()
         self.answers: list[int] = []
         self.requests: list[tuple[str, str | None]] = []
 
@@ -43,7 +46,7 @@ class Mirror:
         return [span for asked, span in self.requests if asked == path]
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving() -> Iterator[Mirror]:
     """A mirror for the time of the block."""
 
@@ -77,9 +80,16 @@ def serving() -> Iterator[Mirror]:
             self.send_header("Connection", "close")
             self.end_headers()
             end = start + mirror.breaks.pop(0) if mirror.breaks else len(content)
+            stall = start + mirror.stalls.pop(0) if mirror.stalls else len(content)
             for position in range(start, min(end, len(content)), CHUNK):
+                if position >= stall:
+                    mirror.go_on.wait(60)
                 self.wfile.write(content[position : min(position + CHUNK, end)])
             self.close_connection = True
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # of a client that was killed
+                super().handle()
 
         def log_message(self, *_) -> None:
             pass
