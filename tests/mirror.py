@@ -20,6 +20,7 @@ class Mirror:
 
     Attributes:
         files: content by path (``/zips/val2017.zip``).
+        shift: so many bytes after the one that was asked for a ranged answer begins.
         lengths: whether ``Content-Length`` is sent.
         ranges: whether ``Range`` is understood; else every answer begins at the first byte.
         headers: sent with every file.
@@ -33,6 +34,7 @@ class Mirror:
         self.address = address
         self.files: dict[str, bytes] = {}
         self.ranges = True
+        self.shift = 0
         self.lengths = True
         self.headers: dict[str, str] = {}
         self.breaks: list[int] = []
@@ -64,6 +66,7 @@ def serving() -> Iterator[Mirror]:
                 self.end_headers()
                 return
             start = int(re.fullmatch(r"bytes=(\d+)-", span).group(1)) if span and mirror.ranges else 0
+            start += mirror.shift if start else 0
             if start and start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")

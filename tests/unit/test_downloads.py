@@ -97,6 +97,15 @@ def test_more_bytes_than_the_file_has_are_of_no_use(fetch, mirror, tmp_path):
     assert (tmp_path / "noise.zip").read_bytes() == ARCHIVE
 
 
+def test_other_bytes_than_those_asked_for_are_not_appended(fetch, mirror, tmp_path):
+    mirror.shift = 10
+    (tmp_path / "noise.zip.partial").write_bytes(ARCHIVE[:1000])
+    # Without a checksum, and with a server that never does better: what is wrong must be seen in the answer itself.
+    fetch(Expected())
+    assert mirror.asked_for(PATH) == ["bytes=1000-", None]
+    assert (tmp_path / "noise.zip").read_bytes() == ARCHIVE
+
+
 @pytest.mark.parametrize("expected", [KNOWN, Expected()], ids=["size known", "nothing known"])
 def test_all_bytes_were_there_but_the_name(fetch, mirror, tmp_path, expected):
     (tmp_path / "noise.zip.partial").write_bytes(ARCHIVE)
