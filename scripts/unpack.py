@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     names = args.members or args.list.read_text(encoding="utf-8").splitlines()
-    missing = {Path(name).name: args.out / name for name in names}
+    missing = {name: args.out / name for name in names}
     with one_at_a_time(args.out / ".unpacking.lock"):
         for receipt in args.receipts:
             archive = receipt.with_suffix("")

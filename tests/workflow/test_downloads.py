@@ -98,6 +98,19 @@ def test_from_addresses_to_figures(project, archives, mirror, tiny_llava):
     assert len(list(data.glob("coco-2017/train2017/*.jpg"))) >= 50
 
 
+def test_downloads_alone(project, mirror):
+    """For a login node: what a study needs and nothing else, each archive with its receipt."""
+    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config["tasks"] = {"objects": config["tasks"]["objects"]}
+    project.configure(config)
+    project.snakemake("downloads")
+    needed = ["/coco-2017/annotations_trainval2017.zip", "/coco-2017/val2017.zip"]
+    assert sorted(path for path, _ in mirror.requests) == needed
+    for path in needed:
+        assert (project.folder / f"data/coco-2017/archives/{path.split('/')[-1]}.json").is_file()
+    assert [file.name for file in (project.folder / "results").iterdir()] == ["README.md"]
+
+
 def failure(project, *targets) -> str:
     result = project.snakemake(*targets, check=False)
     assert result.returncode

@@ -1,8 +1,8 @@
 """Look into archives, and take single files out of them.
 
 An archive comes from the network, so nothing in it is believed: a name that would leave the target folder, a link, or a
-member that unpacks to far more than it can hold stops everything. Members are found by the last part of their name,
-which is unique in every data set that we read, whatever folder a mirror packed them in.
+member that unpacks to far more than it can hold stops everything. Members are found by the end of their path, whatever
+folder a mirror packed them in: ``1.jpg`` is ``images/1.jpg``, and ``val/1.jpg`` is ``coco/val/1.jpg``.
 """
 
 import gzip
@@ -36,7 +36,7 @@ class Member:
     """A file in an archive.
 
     Attributes:
-        name: the last part of its name.
+        name: its path in the archive.
         size: bytes when unpacked; None where only unpacking tells.
         limit: more bytes than this are never written for it.
         open: opens its content for reading. Of a tar archive, only until the next member is asked for.
@@ -71,7 +71,7 @@ def check_archive(file: Path, name: str, *, thorough: bool) -> None:
 
 
 def unpack(archive: Path, wanted: dict[str, Path]) -> list[str]:
-    """Take the members with the ``wanted`` names out of an archive, each to its target path.
+    """Take the members with the ``wanted`` names (ends of their paths) out of an archive, each to its target path.
 
     A target appears under its name only when it is whole and on the disk; one of the right size that is there is kept.
 
@@ -84,17 +84,20 @@ def unpack(archive: Path, wanted: dict[str, Path]) -> list[str]:
     sizes = _sizes(archive, wanted)
     for folder in {target.parent for target in wanted.values()}:
         folder.mkdir(parents=True, exist_ok=True)
-        needed = sum(size for name, size in sizes.items() if wanted[name].parent == folder)
+        needed = sum(size for target, size in sizes.items() if target.parent == folder)
         check_free_space(folder, needed, f"unpacking {archive.name}")
     found: set[str] = set()
     with tqdm(total=len(wanted), desc=archive.name, unit="file", mininterval=10) as progress:
         for member in _members(archive, archive.name):
-            if member.name not in wanted:
+            name = _wanted_name(member, wanted)
+            if name is None:
                 continue
-            if member.name in found:
-                raise InputError(f"{archive}: two members are called {member.name}; which of them is meant?")
-            found.add(member.name)
-            target = wanted[member.name]
+            if name in found:
+                raise InputError(
+                    f"{archive}: {member.name} is not the only member called {name}; which of them is meant?"
+                )
+            found.add(name)
+            target = wanted[name]
             if not (target.exists() and target.stat().st_size == member.size):
                 _write(archive, member, target)
             progress.update()
@@ -125,15 +128,19 @@ def _chunks(content: BinaryIO, member: Member, archive: str | Path) -> Iterator[
         raise InputError(f"{archive}: {member.name} ends after {size} of {member.size} bytes; download it again")
 
 
-def _sizes(archive: Path, wanted: dict[str, Path]) -> dict[str, int]:
-    """Sizes of the members that have still to be written, where the archive tells them without being unpacked."""
+def _wanted_name(member: Member, wanted: dict[str, Path]) -> str | None:
+    parts = PurePosixPath(member.name).parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end in wanted), None)
+
+
+def _sizes(archive: Path, wanted: dict[str, Path]) -> dict[Path, int]:
+    """Bytes by target of what has still to be written, where the archive tells them without being unpacked."""
     if _is_tar(archive.name):
         return {}
-    return {
-        member.name: member.size
-        for member in _members(archive, archive.name)
-        if member.name in wanted and member.size is not None and not wanted[member.name].exists()
-    }
+    named = ((_wanted_name(member, wanted), member.size) for member in _members(archive, archive.name))
+    sizes = {wanted[name]: size for name, size in named if name is not None and size is not None}
+    return {target: size for target, size in sizes.items() if not target.exists()}
 
 
 def _is_tar(name: str) -> bool:
@@ -172,7 +179,7 @@ def _zip_members(file: Path, name: str) -> Iterator[Member]:
             if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
                 files.append(info)
         for info in files:
-            yield Member(PurePosixPath(info.filename).name, info.file_size, info.file_size, _opener(archive, info))
+            yield Member(info.filename, info.file_size, info.file_size, _opener(archive, info))
 
 
 def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
@@ -189,7 +196,7 @@ def _tar_members(file: Path, name: str) -> Iterator[Member]:
                 continue
             if not info.isreg() or info.issparse():
                 raise InputError(f"{name}: the member {info.name!r} is a link, device or sparse file; not unpacked")
-            yield Member(PurePosixPath(info.name).name, info.size, info.size, _tar_opener(archive, info))
+            yield Member(info.name, info.size, info.size, _tar_opener(archive, info))
         # To the end, where gzip keeps its checksum.
         while stream.read(CHUNK):
             pass

@@ -31,6 +31,7 @@ TIMEOUT = (20, 60)
 LONGEST_WAIT = 60
 # Answers that may be another one in a moment: timeouts, too many requests, and the server's own failures.
 PASSING = {408, 425, 429, 500, 502, 503, 504}
+NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def download(
                 return _verified(path, path.name, expected, key)
             except InputError as error:
                 raise InputError(f"{error}; delete the file to download it, or correct {key}") from error
-        receipt = None
-        while receipt is None:
+        for tried_again in (False, True):
             resumed = _fetch(url, partial, expected.size, key, attempts, first_wait)
             try:
                 receipt = _verified(partial, path.name, expected, key)
+                break
             except InputError as error:
                 partial.unlink()
-                if not resumed:
+                if tried_again or not resumed:
                     raise InputError(f"{error}; it came from {url} and was removed") from error
                 # Its two halves may be of two files: what lies at an address can change between two tries.
                 log.warning("%s; starting again from its first byte", error)
@@ -132,7 +133,7 @@ def _continue(url: str, partial: Path, have: int, size: int | None, key: str) ->
             if have and start == total:
                 return True
             if total is not None:
-                check_free_space(partial.parent, total - start, partial.stem)
+                check_free_space(partial.parent, total - have, partial.stem)
             kept = f"what was written is kept in {partial}, and the same command goes on from there"
             with says_when_full(partial.parent, kept), open(partial, "ab") as file:
                 file.truncate(start)
@@ -140,7 +141,11 @@ def _continue(url: str, partial: Path, have: int, size: int | None, key: str) ->
                     for chunk in response.raw.stream(CHUNK, decode_content=False):
                         file.write(chunk)
                         progress.update(len(chunk))
-    except requests.exceptions.InvalidURL as error:
+                        if size is not None and file.tell() > size:
+                            break
+            if size is not None and partial.stat().st_size < size:
+                raise _MayPass("the connection ended early")
+    except NO_ADDRESS as error:
         raise InputError(f"{url}: not an address ({error}); correct {key}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _MayPass(_reason(error)) from error
