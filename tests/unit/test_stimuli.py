@@ -120,6 +120,8 @@ def test_hypotheses_balanced_within_every_image(world):
     assert table.loc[second, "neutral"] == 1
     assert table.drop(second).eq(2).all(axis=None)
     assert stimuli.notes["images_without_every_label"] == 1
+    fewest = build_hypotheses(read, {"train": "all"}, 1, pairs_per_label=1).provenance
+    assert fewest.groupby(["image_id", "label:gold_label"]).size().eq(1).all()
     # Of two that would do, the seed decides, and the same seed the same.
     ones = [set(build_hypotheses(read, {"train": "all"}, seed, 1).shown["item_id"]) for seed in (1, 1, 2)]
     assert ones[0] == ones[1] != ones[2]

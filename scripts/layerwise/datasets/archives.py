@@ -176,7 +176,7 @@ def _zip_members(file: Path, name: str) -> Iterator[Member]:
                     f"{name}: the member {info.filename!r} is to unpack from {info.compress_size} bytes to "
                     f"{info.file_size}; nothing real does"
                 )
-            if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
+            if not info.is_dir():
                 files.append(info)
         for info in files:
             yield Member(info.filename, info.file_size, info.file_size, _opener(archive, info))
