@@ -73,6 +73,8 @@ def check_archive(file: Path, name: str, *, thorough: bool) -> None:
 def unpack(archive: Path, wanted: dict[str, Path]) -> list[str]:
     """Take the members with the ``wanted`` names (ends of their paths) out of an archive, each to its target path.
 
+    All targets are taken to lie on one disk.
+
     A target appears under its name only when it is whole and on the disk; one of the right size that is there is kept.
 
     Returns:
@@ -81,11 +83,11 @@ def unpack(archive: Path, wanted: dict[str, Path]) -> list[str]:
     Raises:
         InputError: on an unsafe or damaged archive, two members of one wanted name, or a full disk.
     """
-    sizes = _sizes(archive, wanted)
-    for folder in {target.parent for target in wanted.values()}:
-        folder.mkdir(parents=True, exist_ok=True)
-        needed = sum(size for target, size in sizes.items() if target.parent == folder)
-        check_free_space(folder, needed, f"unpacking {archive.name}")
+    if not wanted:
+        return []
+    for target in wanted.values():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    check_free_space(target.parent, sum(_sizes(archive, wanted).values()), f"unpacking {archive.name}")
     found: set[str] = set()
     with tqdm(total=len(wanted), desc=archive.name, unit="file", mininterval=10) as progress:
         for member in _members(archive, archive.name):
