@@ -45,10 +45,17 @@ rule all:
     localrule: True
 
 
-# Named targets: `snakemake downloads` fetches what the study needs, `snakemake states` runs the models and stops there.
+# Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
+# models' files, `snakemake states` runs them and stops there.
 rule downloads:
     input:
         [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
+    localrule: True
+
+
+rule models:
+    input:
+        all_models,
     localrule: True
 
 

@@ -1,5 +1,4 @@
 # Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
-import hashlib
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
-from layerwise.models.files import fingerprint
+from layerwise.recipes import as_json, model_folder, stimuli_folder, without
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -44,51 +43,14 @@ wildcard_constraints:
     annotation="[^/]+",
 
 
-def as_json(value):
-    """A config entry as a param: its keys in order, so that a reordered config reruns nothing."""
-    return json.dumps(value, sort_keys=True)
-
-
-def without(entry, *keys):
-    """A config entry without the keys that change no result of the rule at hand."""
-    return {key: value for key, value in entry.items() if key not in keys}
-
-
-# Stimuli and models are inputs of the expensive extraction as ancient(): made anew with the same content they rerun
-# nothing. Snakemake then looks at nothing else of a job whose ancient inputs are being made anew, so a changed config must
-# not remake them in place: their folders are named after what the config says of them, their recipe.
-
-
-def recipe_of(value):
-    """Eight hexadecimal digits for a recipe."""
-    return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
-
-
 def stimuli_file(stimuli, file):
-    """A file of a stimulus set. Where its sources lie, and what is a label in them, is no part of its recipe."""
-    entry = config["stimuli"][stimuli]
-    shown = without(entry, "prompts", "dataset", "file", "image_root", "labels", "split_column")
-    dataset = config["datasets"].get(entry.get("dataset"), {})
-    world = dataset.get("world")
-    if dropping := sorted(set(dataset.get("corrected_labels", {})) & set(entry.get("images", {}))):
-        # Pairs without a corrected label are not shown.
-        shown |= {"corrected_labels": dropping}
-    drawn = [config["worlds"][world], config["seed"], code_digest("make_world.py")] if world else None
-    sampled = None if entry["kind"] == "table" else config["seed"]
-    return f"<results>/stimuli/{stimuli}/{recipe_of([shown, drawn, sampled])}/{file}"
+    """A file of a stimulus set."""
+    return f"<results>/{stimuli_folder(config, stimuli)}/{file}"
 
 
 def model_file(model):
-    """The description of a model. Its files count by their content, not by where they lie."""
-    entry = without(config["models"][model], "batch_size", "source")
-    source = config["models"][model]["source"]
-    random = entry["weights"] == "random"
-    if source == "embedded":
-        content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
-    else:
-        content = fingerprint(source, weights=not random) if Path(source).is_dir() else source
-    recipe = recipe_of([entry, content, config["seed"] if random else None])
-    return f"<results>/models/{model}/{recipe}/model.json"
+    """The description of a model."""
+    return f"<results>/{model_folder(config, model)}/model.json"
 
 
 def digest_in(file):

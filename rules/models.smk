@@ -44,7 +44,7 @@ rule register_model:
     conda:
         "../envs/layerwise.yaml"
     params:
-        entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size")),
+        entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size", "sharing", "expected")),
         embedded=lambda wildcards, input: ["--embedded", str(Path(input[0]).parent)] if input else [],
         seed=config["seed"],
         code=code_digest("register_model.py"),

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--out", type=Path, required=True)
@@ -43,14 +44,15 @@ def main() -> None:
     from layerwise.models.frozen import layer_names
     from layerwise.states.extract import check_prompts, check_sharing, extract_shards
     from layerwise.states.plan import path_of, plan_shards, running_order
+    from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
     from layerwise.states.writing import holds, new_states, write_rows
 
     torch.set_num_threads(args.threads)
-    # Shards of another batch size have other rows, so it is part of what names the work folder.
-    fingerprint = hashlib.sha256(json.dumps([cell, args.batch_size], sort_keys=True).encode()).hexdigest()
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    # What decides which rows a shard has is part of what names the work folder.
+    rows_by = [args.batch_size, args.sharing, device]
+    fingerprint = hashlib.sha256(json.dumps([cell, rows_by], sort_keys=True).encode()).hexdigest()
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
         if holds(args.out, cell):
@@ -59,10 +61,11 @@ def main() -> None:
             return
         model = adapter.load(description, device)
         check_prompts(model, inputs)
-        order = running_order(inputs, model.shares_prefix)
+        share_from = least_texts(model, inputs, args.sharing, device)
+        order = running_order(inputs, share_from)
         rank = {row: position for position, row in enumerate(order)}
         inputs = inputs.iloc[order].reset_index(drop=True)
-        shards = plan_shards(inputs, model.shares_prefix, args.batch_size)
+        shards = plan_shards(inputs, share_from, args.batch_size)
         check_sharing(model, inputs, shards, cell["positions"])
         finished = extract_shards(model, inputs, shards, cell["positions"], work)
         made_with = {
@@ -85,8 +88,8 @@ def main() -> None:
                 cell=cell | made_with,
             ) as datasets,
         ):
-            for start, stop in finished:
-                for position, values in work.load(start, stop, cell["positions"]).items():
+            for start, states in work.assemble(finished, cell["positions"]):
+                for position, values in states.items():
                     write_rows(datasets[position], start, values.numpy())
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from layerwise.errors import InputError
 from layerwise.grid import Grid
+from layerwise.recipes import stimuli_folder
 from tests.unit.test_config import ROOT, checked
 
 
@@ -149,3 +150,27 @@ def test_parts_and_sources_that_do_not_fit(downloading, change, complaint):
     change(downloading)
     with pytest.raises(InputError, match=complaint):
         checked(downloading)
+
+
+def test_the_recipe_of_stimuli_follows_what_is_shown_not_where_it_lies(downloading, world, tmp_path):
+    def recipe() -> str:
+        return stimuli_folder(checked(downloading).config, "hypotheses")
+
+    before = recipe()
+    dataset = downloading["datasets"]["shapes-snli-ve"]
+    folder = world / "snli_ve"
+    in_place = {"format": "snli-ve", "images": str(folder / "flickr30k_images"), "annotations": str(folder)}
+    downloading["datasets"]["shapes-snli-ve"] = in_place
+    assert recipe() == before
+    (tmp_path / "dev.csv").touch()
+    in_place["corrected_labels"] = {"dev": str(tmp_path / "dev.csv")}
+    corrected = recipe()
+    assert corrected != before
+    dataset["corrected_labels"] = in_place["corrected_labels"]
+    downloading["datasets"]["shapes-snli-ve"] = dataset
+    assert recipe() == corrected
+    # Of a part that is not sampled they change nothing.
+    downloading["stimuli"]["hypotheses"]["images"] = {"train": 5, "test": 5}
+    without_dev = recipe()
+    del dataset["corrected_labels"]
+    assert recipe() == without_dev

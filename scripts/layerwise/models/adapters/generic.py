@@ -169,6 +169,11 @@ class GenericModel(FrozenModel):
         shared = SharedDecoder(self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts)
         return shared.states(group, positions, self.room)
 
+    def spared_flop(self, prepared: PromptGroup) -> float:
+        """See :meth:`FrozenModel.spared_flop`: two per parameter and token."""
+        block = sum(parameter.numel() for parameter in self.blocks[0].parameters())
+        return 2 * block * prepared.prefix["input_ids"].shape[1]
+
     def forward(self, **inputs: Any) -> None:
         """Run the model up to the final norm, where its base model ends: the language-model head is not needed."""
         self.model.base_model(**inputs)
