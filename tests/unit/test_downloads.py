@@ -295,20 +295,6 @@ def test_two_members_of_one_name_are_not_guessed_between(tmp_path):
     assert (tmp_path / "out/e/a.jpg").read_bytes() == b"b"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system with room for 256 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small file system, and not in every container")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def test_a_disk_too_small_is_seen_before_the_first_byte(mirror, small_disk):
     with pytest.raises(InputError, match=r"noise.zip needs \d+.\d kB, but \d+.\d kB are free; make room"):
         download(mirror.address + PATH, small_disk / "noise.zip", KNOWN)

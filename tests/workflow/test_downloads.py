@@ -3,7 +3,9 @@
 import copy
 import json
 import random
+import re
 import shutil
+import subprocess
 
 import pandas as pd
 import pytest
@@ -164,6 +166,22 @@ def test_bad_archives_leave_nothing_that_looks_finished(project, mirror, change,
     assert not {name for name in files if name.startswith("val2017") or name.endswith((".jpg", ".partial"))}
     assert not list(project.folder.rglob("outside.jpg"))
     assert not list((project.folder / "results").rglob("stimuli.json"))
+
+
+def test_a_full_disk(project, archives, small_disk):
+    """The archive fits, what is in it does not: seen before anything is written, and in one line."""
+    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config["pathvars"] = {"data": str(small_disk)}
+    project.configure(config)
+    room = len(archives["coco-2017"]["annotations_trainval2017.zip"]) + 30_000
+    subprocess.run(["mount", "-o", f"remount,size={room}", small_disk], check=True)
+    error = failure(project, "--cores", "1", "results/tasks/objects/task.json")
+    assert re.search(r"(unpacking annotations_trainval2017|val2017).zip needs .*B, but .* are free; make room", error)
+    files = {file.name for file in small_disk.rglob("*") if file.is_file() and not file.name.endswith(".lock")}
+    assert files <= {"annotations_trainval2017.zip", "annotations_trainval2017.zip.json"}
+    # With more room the same command goes on.
+    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    project.snakemake("results/tasks/objects/task.json")
 
 
 def test_snli_ve_built_from_snli_over_a_folder_of_pictures(project, archives, mirror, world):
