@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
+from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
 from layerwise.recipes import as_json, model_folder, stimuli_folder, without
 
@@ -37,6 +38,9 @@ wildcard_constraints:
     model="[^/]+",
     prompt="[^/]+",
     recipe="[0-9a-f]{8}",
+    source="[^/]+",
+    archive="[^/]+",
+    annotation="[^/]+",
 
 
 def stimuli_file(stimuli, file):
@@ -77,28 +81,37 @@ def states_cell(wildcards):
     )
 
 
-def dataset_folders(stimuli):
-    """Folders of annotations and images of a stimulus set's data set; nothing for a table."""
-    if config["stimuli"][stimuli]["kind"] == "table":
-        return {}
-    dataset = config["datasets"][config["stimuli"][stimuli]["dataset"]]
-    if "world" not in dataset:
-        return {"annotations": dataset["annotations"], "images": dataset["images"]}
-    root = f"{config['pathvars']['results']}/worlds/{dataset['world']}"
-    if dataset["format"] == "snli-ve":
-        return {"annotations": f"{root}/snli_ve", "images": f"{root}/snli_ve/flickr30k_images"}
-    return {"annotations": f"{root}/coco/annotations", "images": f"{root}/coco"}
+def dataset_options(wildcards):
+    """Command-line options for the folders of a stimulus set's data set; none for a table."""
+    if config["stimuli"][wildcards.stimuli]["kind"] == "table":
+        return []
+    dataset = config["stimuli"][wildcards.stimuli]["dataset"]
+    options = [f"--{name}={folder}" for name, folder in grid.data.folders(dataset).items()]
+    if corrected := config["datasets"][dataset].get("corrected_labels"):
+        options.append(f"--corrected-labels={as_json(corrected)}")
+    return options
 
 
 def source_files(wildcards):
-    """The files whose change makes a stimulus set stale."""
+    """The files whose change makes a stimulus set stale, but for its images."""
     entry = config["stimuli"][wildcards.stimuli]
     if entry["kind"] == "table":
         return entry["file"]
     dataset = config["datasets"][entry["dataset"]]
     if "world" in dataset:
         return f"<results>/worlds/{dataset['world']}/world.json"
-    return grid.annotation_files(wildcards.stimuli)
+    return grid.data.annotation_files(entry["dataset"], list(entry["images"]))
+
+
+def image_receipts(wildcards):
+    """The downloads that a stimulus set's images are unpacked from; none for images that are used where they lie."""
+    entry = config["stimuli"][wildcards.stimuli]
+    return [] if entry["kind"] == "table" else grid.data.image_receipts(entry["dataset"], list(entry["images"]))
+
+
+def unpacked(wildcards):
+    """What says that a stimulus set's images have been unpacked, where they are to be."""
+    return stimuli_file(wildcards.stimuli, "unpacked.json") if image_receipts(wildcards) else []
 
 
 def gpus(wildcards):

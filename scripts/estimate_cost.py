@@ -27,8 +27,10 @@ def main() -> None:
     parser.add_argument("--core-gigaflops", type=float, default=30, help="sustained by a core, float32, for the probes")
     args = parser.parse_args()
 
-    config = yaml.safe_load((CONFIG / "prompts.yaml").read_text())
-    # As Snakemake does it: a study may add to the wording.
+    config = {}
+    for defaults in ("prompts.yaml", "sources.yaml"):
+        config |= yaml.safe_load((CONFIG / defaults).read_text())
+    # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
     update_config(config, yaml.safe_load(args.configfile.read_text()))
     validate(config, CONFIG / "schemas/config.schema.yaml")
     results = Path(config["pathvars"]["results"])

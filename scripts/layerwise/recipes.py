@@ -38,10 +38,15 @@ def stimuli_folder(config: dict[str, Any], stimuli: str) -> str:
     """A stimulus set's folder under the results root. Where its sources lie, and what is a label in them, is no part of
     its recipe."""
     entry = config["stimuli"][stimuli]
-    world = config["datasets"].get(entry.get("dataset"), {}).get("world")
+    shown = without(entry, *NOT_SHOWN)
+    dataset = config["datasets"].get(entry.get("dataset"), {})
+    if corrected := sorted(set(dataset.get("corrected_labels", {})) & set(entry.get("images", {}))):
+        # Pairs that have no corrected label are not shown.
+        shown["corrected_labels"] = corrected
+    world = dataset.get("world")
     drawn = [config["worlds"][world], config["seed"], code_digest("make_world.py")] if world else None
     sampled = None if entry["kind"] == "table" else config["seed"]
-    return f"stimuli/{stimuli}/{recipe_of([without(entry, *NOT_SHOWN), drawn, sampled])}"
+    return f"stimuli/{stimuli}/{recipe_of([shown, drawn, sampled])}"
 
 
 def model_folder(config: dict[str, Any], model: str) -> str:

@@ -130,6 +130,14 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     assert probe_flop(study, cells.reset_index()) > 0
 
 
+def test_a_study_of_few_pairs_costs_few(study, tmp_path):
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["stimuli"]["hypotheses"]["pairs_per_label"] = 1
+    validate(study, SCHEMA)
+    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    assert cells.loc[("hypotheses", "statement"), "inputs"] == 820 * 3
+
+
 def test_official_parts_are_counted_whole(study, tmp_path):
     study["datasets"] = {"ve": {"format": "snli-ve", "images": str(tmp_path), "annotations": str(tmp_path)}}
     study["stimuli"] = {

@@ -113,6 +113,7 @@ def _expected(config: dict[str, Any], entry: dict[str, Any]) -> tuple[int, float
         return images, 2 * entry["captions_per_image"], LENGTH["coco-entailment"]
     if entry["kind"] == "snli-ve":
         per_image = PAIRS_PER_IMAGE if world is None else TRIPLETS_PER_IMAGE * len(LABELS)
+        per_image = min(per_image, entry.get("pairs_per_label", per_image) * len(LABELS))
         return images, per_image, LENGTH["snli-ve"]
     categories = entry.get("categories") or (SHAPES if world else range(CATEGORIES))
     pairs = entry["pairs_per_category"] * len(categories)
