@@ -50,6 +50,11 @@ def without(entry, *keys):
     return {key: value for key, value in entry.items() if key not in keys}
 
 
+def only(entry, *keys):
+    """A config entry with no more than the keys that a rule looks at."""
+    return {key: entry[key] for key in keys if key in entry}
+
+
 # Stimuli and models are inputs of the expensive extraction as ancient(): made anew with the same content they rerun
 # nothing. Snakemake then looks at nothing else of a job whose ancient inputs are being made anew, so a changed config must
 # not remake them in place: their folders are named after what the config says of them, their recipe.
@@ -72,15 +77,29 @@ def stimuli_file(stimuli, file):
 
 def model_file(model):
     """The description of a model. Its files count by their content, not by where they lie."""
-    entry = without(config["models"][model], "batch_size", "source")
+    entry = without(config["models"][model], "batch_size", "device_map", "source")
     source = config["models"][model]["source"]
     random = entry["weights"] == "random"
     if source == "embedded":
         content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
     else:
-        content = fingerprint(source, weights=not random) if Path(source).is_dir() else source
+        # Weights that are converted are pinned by their checksums.
+        weights = not random and "convert" not in entry
+        content = fingerprint(source, weights) if Path(source).is_dir() else source
     recipe = recipe_of([entry, content, config["seed"] if random else None])
     return f"<results>/models/{model}/{recipe}/model.json"
+
+
+def made_files(model):
+    """What the workflow makes of a model's source before it can be registered: nothing for most."""
+    entry = config["models"][model]
+    if entry["source"] == "embedded":
+        return [EMBEDDED]
+    if "convert" not in entry:
+        return []
+    source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
+    recipe = recipe_of([source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")])
+    return [f"<results>/converted/{model}/{recipe}/model.safetensors"]
 
 
 def digest_in(file):

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--out", type=Path, required=True)
@@ -37,6 +38,8 @@ def main() -> None:
     inputs, row_of_item = unique_inputs(items, render_prompts(prompt, items, stimuli["categories"]))
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     import transformers
 
@@ -58,7 +61,7 @@ def main() -> None:
             # An orphan of a killed run held the lock until now, and has finished what this job was to do.
             log.info("%s has been finished in the meantime", args.out)
             return
-        model = adapter.load(description, device)
+        model = adapter.load(description | {"device_map": args.device_map}, device)
         check_prompts(model, inputs)
         order = running_order(inputs, model.shares_prefix)
         rank = {row: position for position, row in enumerate(order)}
