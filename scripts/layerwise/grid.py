@@ -186,6 +186,8 @@ def _check_model(name: str, model: dict[str, Any]) -> None:
         for key in ("quantization", "convert"):
             if model.get(key, "none") != "none":
                 raise InputError(f"models.{name}.{key}: a model with random weights has none to load; leave it out")
+    if source == "embedded" and "convert" in model:
+        raise InputError(f"models.{name}.convert: the embedded model is saved as safetensors; leave it out")
     if source == "embedded" or Path(source).is_dir():
         if "revision" in model:
             raise InputError(f"models.{name}.revision: only a Hugging Face id has revisions, and {source!r} is none")
