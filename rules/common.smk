@@ -10,7 +10,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
-from layerwise.recipes import as_json, model_folder, stimuli_folder, without
+from layerwise.recipes import as_json, converted_folder, model_folder, only, stimuli_folder, without
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -51,6 +51,14 @@ def stimuli_file(stimuli, file):
 def model_file(model):
     """The description of a model."""
     return f"<results>/{model_folder(config, model)}/model.json"
+
+
+def made_files(model):
+    """What the workflow makes of a model's source before it can be registered: nothing for most."""
+    entry = config["models"][model]
+    if entry["source"] == "embedded":
+        return [EMBEDDED]
+    return [f"<results>/{converted_folder(config, model)}/model.safetensors"] if "convert" in entry else []
 
 
 def digest_in(file):

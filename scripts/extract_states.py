@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
+    parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--out", type=Path, required=True)
@@ -41,6 +42,8 @@ def main() -> None:
     inputs, row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     import transformers
 
@@ -63,7 +66,7 @@ def main() -> None:
             # An orphan of a killed run held the lock until now, and has finished what this job was to do.
             log.info("%s has been finished in the meantime", args.out)
             return
-        model = adapter.load(description, device)
+        model = adapter.load(description | {"device_map": args.device_map}, device)
         check_prompts(model, inputs)
         share_from = least_texts(model, inputs, args.sharing, device)
         order = running_order(inputs, share_from)

@@ -171,6 +171,12 @@ def _check_model(name: str, model: dict[str, Any]) -> None:
         for placeholder in ("<image>", "{prompt}"):
             if conversation.count(placeholder) != 1:
                 raise InputError(f"models.{name}.conversation: {conversation!r} must hold {placeholder} exactly once")
+    if model["weights"] == "random":
+        for key in ("quantization", "convert"):
+            if model.get(key, "none") != "none":
+                raise InputError(f"models.{name}.{key}: a model with random weights has none to load; leave it out")
+    if source == "embedded" and "convert" in model:
+        raise InputError(f"models.{name}.convert: the embedded model is saved as safetensors; leave it out")
     if source == "embedded" or Path(source).is_dir():
         if "revision" in model:
             raise InputError(f"models.{name}.revision: only a Hugging Face id has revisions, and {source!r} is none")
@@ -179,4 +185,9 @@ def _check_model(name: str, model: dict[str, Any]) -> None:
         raise InputError(
             f"models.{name}.source: {source!r} is neither an existing folder, nor a Hugging Face id "
             "(organisation/name), nor the word embedded"
+        )
+    if model["trust_remote_code"] and not re.fullmatch(r"[0-9a-f]{40}", model.get("revision", "")):
+        raise InputError(
+            f"models.{name}.trust_remote_code: code from the hub runs only from a commit that you chose; give its 40 "
+            "digits as `revision`"
         )

@@ -16,7 +16,7 @@ from layerwise.models.files import fingerprint
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
-NOT_COMPUTED = ("batch_size", "sharing", "source", "expected")
+NOT_COMPUTED = ("batch_size", "device_map", "sharing", "source", "expected")
 
 
 def as_json(value: Any) -> str:
@@ -27,6 +27,11 @@ def as_json(value: Any) -> str:
 def without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
     """A config entry without some keys."""
     return {key: value for key, value in entry.items() if key not in keys}
+
+
+def only(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """A config entry with no more than some keys."""
+    return {key: entry[key] for key in keys if key in entry}
 
 
 def recipe_of(value: Any) -> str:
@@ -57,5 +62,15 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     if source == "embedded":
         content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
     else:
-        content = fingerprint(source, weights=not random) if Path(source).is_dir() else source
+        # Weights that are converted are pinned by their checksums.
+        weights = not random and "convert" not in entry
+        content = fingerprint(source, weights) if Path(source).is_dir() else source
     return f"models/{model}/{recipe_of([without(entry, *NOT_COMPUTED), content, config['seed'] if random else None])}"
+
+
+def converted_folder(config: dict[str, Any], model: str) -> str:
+    """The folder under the results root for safetensors of a model whose weights came in an older format."""
+    entry = config["models"][model]
+    source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
+    made_from = [source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")]
+    return f"converted/{model}/{recipe_of(made_from)}"

@@ -163,5 +163,6 @@ __all__ = [
     "kosmos2_own",
     "llava",
     "llava_next_own",
+    "llava_own",
     "paligemma",
 ]

@@ -24,11 +24,13 @@ from tests.families.standin import (
 )
 
 
-def llava(decoder: transformers.PreTrainedConfig | None = None, words: PreTrainedTokenizerFast | None = None) -> Built:
+def llava(
+    decoder: transformers.PreTrainedConfig | None = None, words: PreTrainedTokenizerFast | None = None, **tower: int
+) -> Built:
     """LLaVA-1.5: 16 image tokens."""
     words = words or tokenizer()
     config = transformers.LlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(**vision()),
+        vision_config=transformers.CLIPVisionConfig(**vision(**tower)),
         text_config=decoder or transformers.LlamaConfig(**text(words)),
         image_token_index=image_token(words),
         image_seq_length=16,
@@ -36,10 +38,10 @@ def llava(decoder: transformers.PreTrainedConfig | None = None, words: PreTraine
     return transformers.LlavaForConditionalGeneration(config), StandInProcessor(words, plain_pixels, lambda _: 16)
 
 
-def llava_own() -> Built:
+def llava_own(**tower: int) -> Built:
     """LLaVA-1.5 with its own processor."""
     words = tokenizer()
-    return llava(words=words)[0], _llava_processor(words)
+    return llava(words=words, **tower)[0], _llava_processor(words)
 
 
 def _llava_processor(words: PreTrainedTokenizerFast) -> transformers.LlavaProcessor:

@@ -1,10 +1,7 @@
 """How states over a shared prefix are made; test_families.py shows for each family that they are exact."""
 
 import copy
-import hashlib
-import json
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -23,9 +20,8 @@ from layerwise.states.images import read_image
 from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
 from layerwise.states.store import StatesFile
 from layerwise.states.work import WorkFolder
-from layerwise.stimuli.items import items_digest
 from tests import families
-from tests.conftest import REPOSITORY
+from tests.cells import extraction, write_items
 from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
 # Float32, norm of the difference over norm of the vector, at every layer.
@@ -96,33 +92,12 @@ def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
     for i, image in enumerate([*images, images[0].rotate(90)]):
         image.save(tmp_path / f"{i}.png")
         # The last image has one text only; texts of the others come in turns.
-        path = tmp_path / f"{i}.png"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        shown += [(f"{j}-{i}", str(path), digest, text) for j, text in enumerate(PROMPTS) if i < 2 or j == 0]
-    items = pd.DataFrame(sorted(shown), columns=["item_id", "image", "image_sha256", "text"]).assign(category=None)
-    items.to_parquet(tmp_path / "items.parquet")
-    stimuli = {"digest": items_digest(items, []), "categories": []}
-    (tmp_path / "stimuli.json").write_text(json.dumps(stimuli))
+        shown += [(f"{j}-{i}", tmp_path / f"{i}.png", text) for j, text in enumerate(PROMPTS) if i < 2 or j == 0]
+    items = write_items(tmp_path, shown)
     entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
     model = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
-    (tmp_path / "model.json").write_text(json.dumps(model))
-    cell = {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"], "prompt": "text"}
-    cell |= {"prompt_entry": {"text": "{text}"}, "positions": POSITIONS, "dtype": "float32"}
-    command = [sys.executable, REPOSITORY / "scripts/extract_states.py", "--model", tmp_path / "model.json"]
-    command += [
-        "--stimuli",
-        tmp_path,
-        "--cell",
-        json.dumps(cell),
-        "--batch-size",
-        "2",
-        "--threads",
-        "1",
-        "--sharing",
-        "always",
-    ]
-    command += ["--work", tmp_path / "work", "--out", tmp_path / "states.h5"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    command = [*extraction(tmp_path, model, POSITIONS, tmp_path / "states.h5"), "--sharing", "always"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("shared prefix, position") == 4
     frozen = generic.load(model, "cpu")

@@ -5,19 +5,36 @@ import json
 from pathlib import Path
 
 # Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
-SUFFIXES = (".json", ".jinja", ".model", ".txt")
-NOT_DECIDING = ("evaluation.json", "generation_config.json", "model.safetensors.index.json")
+SUFFIXES = (".json", ".jinja", ".model", ".py", ".txt")
+# What layerwise.models.conversion writes of where converted weights come from.
+CONVERSION = "conversion.json"
+NOT_DECIDING = (
+    "evaluation.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+    CONVERSION,
+)
 # Of a larger file, so many samples of so many bytes are read.
 SAMPLES, SAMPLE_BYTES = 64, 4096
 
 
 def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
-    """The files that decide what a model computes, with its weights or (for a twin with random ones) without."""
+    """The files that decide what a model computes, with its weights or (for a twin with random ones) without.
+
+    Weights lie in the folder itself. Some processors keep text in folders below it.
+    """
+    folder = Path(folder)
     return [
         file
-        for file in sorted(Path(folder).iterdir())
-        if (file.suffix == ".safetensors" and weights) or (file.suffix in SUFFIXES and file.name not in NOT_DECIDING)
+        for file in sorted(folder.rglob("*"))
+        if (file.suffix == ".safetensors" and weights and file.parent == folder)
+        or (file.suffix in SUFFIXES and file.name not in NOT_DECIDING and not _hidden(file.relative_to(folder)))
     ]
+
+
+def _hidden(file: Path) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in file.parts)
 
 
 def fingerprint(folder: str | Path, weights: bool) -> str:
@@ -26,7 +43,10 @@ def fingerprint(folder: str | Path, weights: bool) -> str:
     Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are
     read. Other weights of the same shape differ in those.
     """
-    parts = [[file.name, file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)]
+    folder = Path(folder)
+    parts = [
+        [str(file.relative_to(folder)), file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

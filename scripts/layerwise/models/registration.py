@@ -5,62 +5,71 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import AutoConfig
 
 from layerwise.errors import InputError
-from layerwise.models.files import deciding_files
-
-# No pickles: weights come as safetensors, the rest is text.
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+from layerwise.models.files import CONVERSION, deciding_files
+from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 
 
-def describe_model(name: str, entry: dict[str, Any], embedded_folder: Path | None, seed: int) -> dict[str, Any]:
+def describe_model(name: str, entry: dict[str, Any], made_folder: Path | None, seed: int) -> dict[str, Any]:
     """Describe a model entry; files are used where they lie, never copied.
 
     Args:
         name: the model's name in the config.
         entry: its config entry.
-        embedded_folder: where the workflow saved its own model, for the source ``embedded``.
+        made_folder: what the workflow made of the source, for the source ``embedded`` and for converted weights.
         seed: draws the weights of an entry with ``weights: random``.
 
     Returns:
-        ``model, source, revision, folder, weights, seed, dtype, adapter, conversation, model_type, n_layers, width``
-        and ``digest``, a SHA-256 over all that decides what the model computes.
+        ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
+        conversation, model_type, n_layers, width`` and ``digest``, a SHA-256 over all that decides what the model
+        computes.
 
     Raises:
         InputError: when the source cannot be had, or has no safetensors.
     """
-    source, revision = entry["source"], None
-    if source == "embedded":
-        folder = embedded_folder
+    source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
+    if made_folder:
+        folder = made_folder
+        if "convert" in entry:
+            revision = json.loads((folder / CONVERSION).read_text())["revision"]
     elif Path(source).is_dir():
         folder = Path(source)
     else:
-        folder, revision = _from_hub(name, source, entry.get("revision"))
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights and entry["weights"] == "pretrained":
-        raise InputError(f"models.{name}: there is no .safetensors file in {folder}; pickled weights are not loaded")
+        patterns = [*TEXT, *(WEIGHTS if entry["weights"] == "pretrained" else []), *(CODE if trust else [])]
+        folder, revision = snapshot(name, source, entry.get("revision"), patterns)
+    if not any(folder.glob("*.safetensors")) and entry["weights"] == "pretrained":
+        raise InputError(
+            f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "
+            "checksums"
+        )
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise InputError(f"models.{name}: {folder} has no config.json that transformers knows ({error})") from error
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+    except (OSError, ValueError, ImportError) as error:
+        hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
+        raise InputError(
+            f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
+        ) from error
     text_config = config.get_text_config()
     description = {
         "source": source,
         "revision": revision,
         "weights": entry["weights"],
+        "convert": entry.get("convert"),
         "seed": seed if entry["weights"] == "random" else None,
         "dtype": _precision(config) if entry["dtype"] == "auto" else entry["dtype"],
         "adapter": entry["adapter"],
         "conversation": entry["conversation"],
+        "quantization": entry.get("quantization", "none"),
+        "trust_remote_code": entry.get("trust_remote_code", False),
         "model_type": config.model_type,
         "n_layers": text_config.num_hidden_layers,
         "width": text_config.hidden_size,
     }
     # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
-    files = revision or {file.name: _sha256(file) for file in deciding_files(folder, entry["weights"] == "pretrained")}
+    with_weights = entry["weights"] == "pretrained"
+    files = revision or {str(file.relative_to(folder)): _sha256(file) for file in deciding_files(folder, with_weights)}
     identity = {key: value for key, value in description.items() if key != "source" or revision}
     digest = hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
     return {"model": name, "folder": str(folder), **description, "digest": digest}
@@ -69,15 +78,6 @@ def describe_model(name: str, entry: dict[str, Any], embedded_folder: Path | Non
 def _precision(config: Any) -> str:
     """The precision that the weights were saved in, as their config says; float32 where it says nothing."""
     return str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
-
-
-def _from_hub(name: str, source: str, revision: str | None) -> tuple[Path, str]:
-    try:
-        folder = Path(snapshot_download(source, revision=revision, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"models.{name}: cannot download {source} (revision {revision or 'main'}): {error}") from error
-    # The cache keeps a snapshot under its commit.
-    return folder, folder.name
 
 
 def _sha256(file: Path) -> str:

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BatchFeature
+from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
+from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
 from layerwise.models.prefix import (
     PER_TOKEN,
@@ -63,39 +63,21 @@ RUN_ALONE = frozenset({"emu3"})
 
 
 def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] | None" = None) -> "GenericModel":
-    """Load the model that ``model.json`` describes; random weights are drawn from its seed.
+    """Load the model that ``model.json`` describes.
 
     Args:
-        description: see :func:`layerwise.models.registration.describe_model`.
-        device: as torch names it.
+        description, device: see :func:`layerwise.models.loading.load_model`.
         adapter: the class that serves a family of its own.
 
     Raises:
         InputError: when the folder holds no model that transformers knows, a package is missing, or the family needs
             another adapter.
     """
-    folder = description["folder"]
+    model, processor = load_model(description, device)
+    # LLM.int8 picks the columns that it leaves in half precision by looking at all tokens that run together.
+    batch_invariant = description.get("quantization") != "8bit"
     try:
-        processor = AutoProcessor.from_pretrained(folder)
-        dtype = getattr(torch, description["dtype"])
-        if description["weights"] == "random":
-            config = AutoConfig.from_pretrained(folder)
-            # The seed draws the twin's weights and nothing else.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(description["seed"])
-                model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
-        else:
-            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-    except ImportError as error:
-        # Some processors need a package of their own, and say which.
-        raise InputError(
-            f"models.{description['model']}: {folder} needs a package that is not here: {error}"
-        ) from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"models.{description['model']}: cannot load {folder}: {error}") from error
-    frozen = model.to(device).eval().requires_grad_(False)
-    try:
-        return (adapter or GenericModel)(frozen, processor, description["conversation"])
+        return (adapter or GenericModel)(model, processor, description["conversation"], batch_invariant)
     except AttributeError as error:
         raise InputError(
             f"models.{description['model']}: the adapter {description['adapter']!r} does not find its way in a model "
@@ -126,6 +108,7 @@ class GenericModel(FrozenModel):
         self.width = model.config.get_text_config().hidden_size
         # Not of the first weight: some families keep a few of them in float32, and quantized ones are whole numbers.
         self.dtype = self.final_norm.weight.dtype
+        self.device = input_device(model)
         self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
         self.image_token_id = getattr(model.config, "image_token_id", None)
@@ -243,7 +226,7 @@ class GenericModel(FrozenModel):
         if isinstance(prepared, list):
             parts = [self.run(one, positions) for one in prepared]
             return {position: torch.cat([part[position] for part in parts]) for position in positions}
-        inputs = prepared.to(self.model.device, self.dtype)
+        inputs = prepared.to(self.device, self.dtype)
         select = {position: self._select(inputs, position) for position in positions}
         with read_layers(self.blocks, self.final_norm, select) as readings:
             self.forward(**inputs, use_cache=False)
@@ -252,7 +235,7 @@ class GenericModel(FrozenModel):
     @torch.inference_mode()
     def reported(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.reported`: what transformers calls ``hidden_states``."""
-        inputs = prepared.to(self.model.device, self.dtype)
+        inputs = prepared.to(self.device, self.dtype)
         readings = LayerReadings({position: self._select(inputs, position) for position in positions})
         output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
         # BLIP-2 and InstructBLIP hand on what their language model gives.
@@ -272,7 +255,7 @@ class GenericModel(FrozenModel):
     @torch.inference_mode()
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
-        group = prepared.to(self.model.device, self.dtype)
+        group = prepared.to(self.device, self.dtype)
         shared = SharedDecoder(self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts)
         return shared.states(group, positions, self.room)
 
