@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo report test test-slow bench lint format lock
+.PHONY: help demo report test test-slow bench families lint format lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,6 +27,9 @@ test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 
 bench: $(VENV)/run.stamp ## time extraction, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+families: $(VENV)/run.stamp ## check every model family on a tiny model, into docs/families.md
+	$(BIN)/python tests/families/table.py
 
 lint: $(VENV)/dev.stamp ## what the pre-commit hooks check
 	$(BIN)/ruff check .

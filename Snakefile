@@ -8,10 +8,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# What adapters need, the wording of the prompts, then the study's grid. A config given on the command line replaces the
-# demo's grid and is never merged into it.
+# What adapters need, the wording of the prompts and where data sets are downloaded from, then the study's grid. A config
+# given on the command line replaces the demo's grid and is never merged into it.
 configfile: f"{workflow.basedir}/config/adapters.yaml"
 configfile: f"{workflow.basedir}/config/prompts.yaml"
+configfile: f"{workflow.basedir}/config/sources.yaml"
 
 
 if not workflow.overwrite_configfiles:
@@ -21,6 +22,7 @@ if not workflow.overwrite_configfiles:
 
 pathvars:
     benchmarks="logs/benchmarks",
+    data="data",
     environments=".environments",
 
 
@@ -46,7 +48,20 @@ rule all:
     localrule: True
 
 
-# Named targets: `snakemake states` runs the models and stops there.
+# Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
+# models' files, `snakemake states` runs them and stops there.
+rule downloads:
+    input:
+        [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
+    localrule: True
+
+
+rule models:
+    input:
+        all_models,
+    localrule: True
+
+
 rule states:
     input:
         [STATES.format(**cell._asdict()) for cell in grid.states_cells()],

@@ -3,6 +3,7 @@
 # OUTPUTS
 #   <results>/embedded_model/weights       the small LLaVA that the workflow trains
 #   <results>/embedded_model/curve.csv     its training curve
+#   <results>/converted/{model}/{recipe}   safetensors of a model whose weights came in an older format
 #   <results>/models/{model}/{recipe}/model.json    where a model's files lie, and a digest of what it computes
 
 
@@ -32,9 +33,30 @@ rule train_embedded_model:
         "--steps-scale {params.steps_scale} --threads {threads} > {log:q} 2>&1"
 
 
+rule convert_weights:
+    output:
+        "<results>/converted/{model}/{recipe}/model.safetensors",
+    log:
+        "<logs>/converted/{model}.{recipe}.log",
+    # It downloads what it converts.
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        entry=lambda wildcards: as_json(
+            only(config["models"][wildcards.model], "source", "revision", "convert", "trust_remote_code")
+        ),
+        out=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Write the weights of {wildcards.model} as safetensors"
+    shell:
+        'python "$SCRIPTS"/convert_weights.py --name {wildcards.model} --entry {params.entry:q} --out {params.out:q} '
+        "> {log:q} 2>&1"
+
+
 rule register_model:
     input:
-        embedded=lambda wildcards: EMBEDDED if config["models"][wildcards.model]["source"] == "embedded" else [],
+        made=lambda wildcards: made_files(wildcards.model),
         # Extraction needs these too, but must not be stale when they are made anew: it waits for model.json.
         needs=lambda wildcards: needed_files(wildcards.model),
     output:
@@ -46,13 +68,15 @@ rule register_model:
     conda:
         "../envs/layerwise.yaml"
     params:
-        entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size")),
-        embedded=lambda wildcards, input: ["--embedded", str(Path(input.embedded).parent)] if input.embedded else [],
+        entry=lambda wildcards: as_json(
+            without(config["models"][wildcards.model], "batch_size", "device_map", "sharing", "expected")
+        ),
+        made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),
         seed=config["seed"],
         code=code_digest("register_model.py"),
     message:
         "Find the files of {wildcards.model}"
     shell:
-        'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.embedded:q} '
+        'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.made:q} '
         "{params.upstream:q} --seed {params.seed} --out {output:q} > {log:q} 2>&1"

@@ -178,7 +178,7 @@ def lavit_(folder: Path, code: Path) -> Ask:
     everything = llama.state_dict() | visual.encoder.state_dict() | around | before
     write_weights(folder / "model.safetensors", everything)
     # Of the weights in both files, those that were trained with the language model count.
-    write_weights(language / "visual_weight.safetensors", trained)
+    write_weights(folder / "visual_weight.safetensors", trained)
 
     model = understanding.LaVITforUnderstanding.__new__(understanding.LaVITforUnderstanding)
     nn.Module.__init__(model)

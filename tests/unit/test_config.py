@@ -85,6 +85,10 @@ def test_every_key_is_described():
             lambda c: c.update(adapters={"lavit": {"environment": "new"}}),
             "adapters.lavit.environment: 'new' is not one",
         ),
+        (lambda c: c["models"]["shapes-llava"].update(quantization="2bit"), "models.shapes-llava.quantization: '2bit'"),
+        (lambda c: c["models"]["shapes-llava"].update(device_map="everywhere"), "models.shapes-llava.device_map: "),
+        (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),
+        (lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}), "models.shapes-llava.convert: "),
     ],
 )
 def test_what_the_schema_refuses(study, change, complaint):
@@ -133,12 +137,38 @@ def test_all_mistakes_are_shown_at_once(study):
             lambda c: c["models"].update(m={"source": "a/b", "conversation": "{prompt}"}),
             "must hold <image> exactly once",
         ),
+        (
+            lambda c: c["models"].update(m={"source": "a/b", "revision": "main", "trust_remote_code": True}),
+            "m.trust_remote_code: code from the hub runs only from a commit",
+        ),
+        (
+            lambda c: c["models"].update(m={"source": "a/b", "trust_remote_code": True}),
+            "give its 40 digits as `revision`",
+        ),
+        (
+            lambda c: c["models"].update(m={"source": "a/b", "weights": "random", "quantization": "8bit"}),
+            "m.quantization: a model with random weights has none to load",
+        ),
+        (
+            lambda c: c["models"].update(m={"source": "a/b", "weights": "random", "convert": {"a.pt": "0" * 64}}),
+            "m.convert: a model with random weights has none to load",
+        ),
+        (
+            lambda c: c["models"].update(m={"source": "embedded", "convert": {"a.pt": "0" * 64}}),
+            "m.convert: the embedded model is saved as safetensors",
+        ),
         (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
     ],
 )
 def test_what_the_grid_refuses(study, change, complaint):
     change(study)
     with pytest.raises(InputError, match=complaint):
+        checked(study)
+
+
+def test_code_from_the_hub_may_run_from_a_commit_and_from_a_folder(study, tmp_path):
+    for entry in ({"source": "a/b", "revision": "0a" * 20}, {"source": str(tmp_path)}):
+        study["models"]["m"] = entry | {"trust_remote_code": True}
         checked(study)
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from huggingface_hub import save_torch_state_dict
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
@@ -57,8 +58,7 @@ def test_weights_are_filled_in_order_and_completely(tmp_path):
     first = {f"module.{name}": torch.full_like(p, 1) for name, p in model.named_parameters()}
     save_file(first | {"module.gone": torch.zeros(1)}, tmp_path / "a.safetensors")
     save_file({"1.bias": torch.full((2,), 2.0)}, tmp_path / "b.safetensors")
-    (tmp_path / "below").mkdir()
-    save_file({"1.bias": torch.zeros(2)}, tmp_path / "below/c.safetensors")
+    save_file({"1.bias": torch.zeros(2)}, tmp_path / "c.safetensors")
     files = weight_files(tmp_path, last="b")
     assert [file.name for file in files] == ["a.safetensors", "c.safetensors", "b.safetensors"]
     fill(model, files, prefix="module.")
@@ -77,6 +77,14 @@ def test_weights_are_filled_in_order_and_completely(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"there is no .safetensors file; docs/paper-models.md"):
         weight_files(tmp_path / "empty")
+
+
+def test_weights_that_share_memory_are_written_once_and_found(tmp_path):
+    tied = torch.ones(2, 2)
+    save_torch_state_dict({"0.weight": tied, "1.weight": tied}, tmp_path)
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    fill(model, weight_files(tmp_path))
+    assert model[0].weight.tolist() == model[1].weight.tolist() == [[1, 1], [1, 1]]
 
 
 def test_what_these_families_cannot_do_is_refused():
@@ -139,7 +147,7 @@ def lavit_folder(tmp_path):
     (tmp_path / "language_model").mkdir(parents=True)
     config = {"num_hidden_layers": 32, "hidden_size": 4096}
     (tmp_path / "language_model/config.json").write_text(json.dumps(config))
-    save_file({"x": torch.zeros(1)}, tmp_path / "language_model/model.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
     return tmp_path
 
 
@@ -150,11 +158,11 @@ def test_lavit_is_described_without_being_loaded(tmp_path):
     shown = [description[key] for key in ("model_type", "n_layers", "width", "dtype", "upstream")]
     assert shown == ["lavit", 32, 4096, "bfloat16", code]
     assert description["conversation"] == "<image>Question: {prompt} Answer:"
-    # Another place of the same code is the same model; other code, or other weights in a subfolder, are not.
+    # Another place of the same code is the same model; other code, or other weights, are not.
     digest = description["digest"]
     assert describe_model("lavit", entry, None, 0, code | {"folder": "elsewhere"})["digest"] == digest
     assert describe_model("lavit", entry, None, 0, code | {"commit": "b" * 40})["digest"] != digest
-    save_file({"x": torch.ones(1)}, tmp_path / "lavit/language_model/model.safetensors")
+    save_file({"x": torch.ones(1)}, tmp_path / "lavit/model.safetensors")
     assert describe_model("lavit", entry, None, 0, code)["digest"] != digest
     own = describe_model("lavit", entry | {"conversation": "<image>{prompt}", "dtype": "float32"}, None, 0, code)
     assert (own["conversation"], own["dtype"]) == ("<image>{prompt}", "float32")

@@ -9,6 +9,7 @@ from PIL import Image
 from transformers import LlavaForConditionalGeneration
 
 from layerwise.errors import InputError
+from layerwise.models import loading
 from layerwise.models.adapters import generic
 from layerwise.models.files import SAMPLE_BYTES, SAMPLES, fingerprint
 from layerwise.models.frozen import last_token, layer_names, mean_over, read_layers
@@ -153,10 +154,10 @@ def test_a_family_that_the_adapter_does_not_serve_says_so(tiny_llava, monkeypatc
 
 
 def test_a_package_that_a_processor_needs_is_named(tiny_llava, monkeypatch):
-    def missing(folder):
+    def missing(folder, **_):
         raise ImportError("requires the Torchvision library")
 
-    monkeypatch.setattr(generic.AutoProcessor, "from_pretrained", missing)
+    monkeypatch.setattr(loading.AutoProcessor, "from_pretrained", missing)
     with pytest.raises(InputError, match="needs a package that is not here: requires the Torchvision"):
         generic.load(described(tiny_llava), "cpu")
 

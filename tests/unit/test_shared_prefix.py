@@ -1,21 +1,12 @@
-"""States over a shared prefix against the plain path, on tiny models of many families.
-
-The models come from their real configuration classes with random weights. Their processors are a stand-in (see
-tests/families.py), and for those named ``..._own`` the family's own. The own ones of Qwen2-VL, Qwen2.5-VL, InternVL and
-SmolVLM need torchvision or num2words, which this project does without; LLaVA's own is in test_frozen_model.py.
-"""
+"""How states over a shared prefix are made; test_families.py shows for each family that they are exact."""
 
 import copy
-import hashlib
-import json
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models import prefix
@@ -24,32 +15,22 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
 from layerwise.models.prefix import PackedTexts, can_pack, expanded_like, split_prefix
 from layerwise.models.registration import describe_model
-from layerwise.states.extract import check_sharing, extract_shards, read_image
+from layerwise.states.extract import check_sharing, extract_shards
+from layerwise.states.images import read_image
 from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
 from layerwise.states.store import StatesFile
 from layerwise.states.work import WorkFolder
-from layerwise.stimuli.items import items_digest
 from tests import families
-from tests.conftest import REPOSITORY
+from tests.cells import extraction, write_items
+from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
-POSITIONS = ["last", "image-mean"]
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
-PROMPTS = [
-    "Is there a circle?",
-    "A much longer prompt, about a red circle left of a blue square.",
-    "Hm.",
-    "Is there a circle",
-    "Is",
-    "A blue star above a red star?",
-]
 
 
 @pytest.fixture(scope="module")
 def images():
-    rng = np.random.default_rng(0)
-    # One wide and one high: families that number rows and columns go on at different positions behind them.
-    return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in ((48, 64, 3), (64, 40, 3))]
+    return pictures()
 
 
 @pytest.fixture(scope="module")
@@ -57,69 +38,43 @@ def llava():
     return families.frozen(families.llava)
 
 
-def relative(first, second) -> float:
-    return float(((first.double() - second.double()).norm(dim=-1) / second.double().norm(dim=-1)).max())
-
-
 def one_at_a_time(model, image, prompts):
     each = [model.states([image], [prompt], POSITIONS) for prompt in prompts]
     return {position: torch.cat([states[position] for states in each]) for position in POSITIONS}
 
 
-@pytest.mark.parametrize("family", families.SHARING, ids=lambda family: family.__name__)
-def test_sharing_is_exact(family, images):
-    model = families.frozen(family)
-    assert model.shares_prefix
-    groups = [model.prepare_shared(image, PROMPTS) for image in images]
-    for image, group in zip(images, groups, strict=True):
-        # The other image ran last: what a model remembers of it must not matter.
-        shared = model.run_shared(group, POSITIONS)
-        expected = one_at_a_time(model, image, PROMPTS)
-        for position in POSITIONS:
-            assert shared[position].shape == (len(PROMPTS), model.n_layers + 2, model.width)
-            assert relative(shared[position], expected[position]) <= EXACT
-        model.run_shared(groups[0], ["last"])
-    # Both the image and the text matter in these models, or equality would say nothing.
-    states = [model.run_shared(group, ["last"])["last"][:, -1] for group in groups]
-    assert relative(states[0], states[1]) > 1e-3
-    assert relative(states[0][:1], states[0][1:2]) > 1e-3
-
-
-@pytest.mark.parametrize("family", families.NOT_SHARING, ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", [families.paligemma, families.instructblip], ids=lambda family: family.__name__)
 def test_families_that_cannot_share_fall_back(family, images, tmp_path):
     model = families.frozen(family)
     assert not model.shares_prefix
-    # Rightly so: forced to share, they are far off.
-    forced = model.states_shared(images[0], PROMPTS, POSITIONS)
-    expected = one_at_a_time(model, images[0], PROMPTS)
-    assert relative(forced["image-mean"], expected["image-mean"]) > 1e-2
     table, work = study(images, tmp_path), WorkFolder(tmp_path)
-    shards = plan_shards(table, model.shares_prefix, 4)
+    shards = plan_shards(table, 0, 4)
     assert path_of(shards) == "plain batches"
     extract_shards(model, table, shards, ["last"], work)
     # Were it declared to share all the same, the run would not begin.
     model.shares_prefix = True
-    table = study(images, tmp_path, shares_prefix=True)
+    table = study(images, tmp_path, least_texts=2)
     with pytest.raises(InputError, match="cannot share prefixes exactly"):
-        check_sharing(model, table, plan_shards(table, True, 4), ["last"])
+        check_sharing(model, table, plan_shards(table, 2, 4), ["last"])
 
 
-def study(images, folder, shares_prefix=False):
+def study(images, folder, least_texts=0):
     """Inputs over both images, in running order."""
     rows = []
     for i, image in enumerate(images):
         image.save(folder / f"{i}.png")
         rows += [(str(folder / f"{i}.png"), prompt, f"{i}-{j}") for j, prompt in enumerate(PROMPTS)]
     table = pd.DataFrame(rows, columns=["image", "prompt", "item_id"])
-    return table.iloc[running_order(table, shares_prefix)].reset_index(drop=True)
+    return table.iloc[running_order(table, least_texts)].reset_index(drop=True)
 
 
 def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
     states = {}
     for shares in (False, True):
         (tmp_path / f"{shares}").mkdir()
-        table, work = study(images, tmp_path, shares), WorkFolder(tmp_path / f"{shares}")
-        shards = plan_shards(table, shares, batch_size=4)
+        least_texts = 2 if shares else 0
+        table, work = study(images, tmp_path, least_texts), WorkFolder(tmp_path / f"{shares}")
+        shards = plan_shards(table, least_texts, batch_size=4)
         check_sharing(llava, table, shards, POSITIONS)
         ranges = extract_shards(llava, table, shards, POSITIONS, work)
         rows = torch.cat([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges])
@@ -137,22 +92,12 @@ def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
     for i, image in enumerate([*images, images[0].rotate(90)]):
         image.save(tmp_path / f"{i}.png")
         # The last image has one text only; texts of the others come in turns.
-        path = tmp_path / f"{i}.png"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        shown += [(f"{j}-{i}", str(path), digest, text) for j, text in enumerate(PROMPTS) if i < 2 or j == 0]
-    items = pd.DataFrame(sorted(shown), columns=["item_id", "image", "image_sha256", "text"]).assign(category=None)
-    items.to_parquet(tmp_path / "items.parquet")
-    stimuli = {"digest": items_digest(items, []), "categories": []}
-    (tmp_path / "stimuli.json").write_text(json.dumps(stimuli))
+        shown += [(f"{j}-{i}", tmp_path / f"{i}.png", text) for j, text in enumerate(PROMPTS) if i < 2 or j == 0]
+    items = write_items(tmp_path, shown)
     entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
     model = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
-    (tmp_path / "model.json").write_text(json.dumps(model))
-    cell = {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"], "prompt": "text"}
-    cell |= {"prompt_entry": {"text": "{text}"}, "positions": POSITIONS, "dtype": "float32"}
-    command = [sys.executable, REPOSITORY / "scripts/extract_states.py", "--model", tmp_path / "model.json"]
-    command += ["--stimuli", tmp_path, "--cell", json.dumps(cell), "--batch-size", "2", "--threads", "1"]
-    command += ["--work", tmp_path / "work", "--out", tmp_path / "states.h5"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    command = [*extraction(tmp_path, model, POSITIONS, tmp_path / "states.h5"), "--sharing", "always"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("shared prefix, position") == 4
     frozen = generic.load(model, "cpu")

@@ -4,10 +4,17 @@ import hashlib
 import json
 from pathlib import Path
 
-# Text of the model and its processor, and code that lies beside the weights. The index of a sharded checkpoint and
-# reports beside the model decide nothing.
-SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
-NOT_DECIDING = ("evaluation.json", "generation_config.json", "model.safetensors.index.json")
+# Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
+SUFFIXES = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
+# What layerwise.models.conversion writes of where converted weights come from.
+CONVERSION = "conversion.json"
+NOT_DECIDING = (
+    "evaluation.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+    CONVERSION,
+)
 # Of a larger file, so many samples of so many bytes are read.
 SAMPLES, SAMPLE_BYTES = 64, 4096
 
@@ -15,14 +22,19 @@ SAMPLES, SAMPLE_BYTES = 64, 4096
 def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
     """The files that decide what a model computes, with its weights or (for a twin with random ones) without.
 
-    Some families keep the parts of a model in folders of their own.
+    Weights lie in the folder itself. Some processors keep text in folders below it.
     """
+    folder = Path(folder)
     return [
         file
-        for file in sorted(Path(folder).rglob("*"))
-        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if (file.suffix == ".safetensors" and weights) or (file.suffix in SUFFIXES and file.name not in NOT_DECIDING)
+        for file in sorted(folder.rglob("*"))
+        if (file.suffix == ".safetensors" and weights and file.parent == folder)
+        or (file.suffix in SUFFIXES and file.name not in NOT_DECIDING and not _hidden(file.relative_to(folder)))
     ]
+
+
+def _hidden(file: Path) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in file.parts)
 
 
 def fingerprint(folder: str | Path, weights: bool) -> str:
@@ -31,6 +43,7 @@ def fingerprint(folder: str | Path, weights: bool) -> str:
     Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are
     read. Other weights of the same shape differ in those.
     """
+    folder = Path(folder)
     parts = [
         [str(file.relative_to(folder)), file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)
     ]

@@ -107,13 +107,16 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118 - this is no mapping
+                held = {name: name for name in weights.keys()}  # noqa: SIM118 - this is no mapping
+                # Tensors that share memory are written once; the file says under which other name.
+                shared = {name: other for name, other in (weights.metadata() or {}).items() if other in held}
+                for name, other in (shared | held).items():
                     if (target := own.get(name.removeprefix(prefix))) is None:
                         continue
-                    shape = list(weights.get_slice(name).get_shape())
+                    shape = list(weights.get_slice(other).get_shape())
                     if shape != list(target.shape):
                         raise InputError(f"{file}: {name} has the shape {shape}, the model {list(target.shape)}")
-                    target.copy_(weights.get_tensor(name))
+                    target.copy_(weights.get_tensor(other))
                     missing.discard(name.removeprefix(prefix))
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file}: cannot load these weights: {error}") from error
@@ -125,7 +128,7 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
 
 
 def weight_files(folder: str | Path, last: str = "") -> list[Path]:
-    """The safetensors files in a model's folder and below it, in the order of their names.
+    """The safetensors files in a model's folder, in the order of their names.
 
     Args:
         folder: of the model.
@@ -134,7 +137,7 @@ def weight_files(folder: str | Path, last: str = "") -> list[Path]:
     Raises:
         InputError: when there is none.
     """
-    files = sorted(Path(folder).rglob("*.safetensors"))
+    files = sorted(Path(folder).glob("*.safetensors"))
     if last:
         files.sort(key=lambda file: file.name.startswith(last))
     if not files:

@@ -49,12 +49,24 @@ class FrozenModel(Protocol):
         """States of a prepared batch; see :meth:`states`."""
         ...
 
+    def reported(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor] | None:
+        """The same states as the family's own forward pass reports them, to check the hooks by.
+
+        Shape (batch, L + 1, width), on the CPU: embeddings, blocks 1 to L - 1, the final norm's output. (What block L
+        gives is reported nowhere.) None for a family whose forward pass reports nothing.
+        """
+        return None
+
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
         """Inputs of several prompts about one image, on the host. The image is processed once."""
         ...
 
     def run_shared(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """States of prepared prompts about one image; see :meth:`states_shared`."""
+        ...
+
+    def spared_flop(self, prepared: Any) -> float:
+        """Operations in one block that each text after the first is spared by sharing the prepared prefix."""
         ...
 
     def states(

@@ -73,7 +73,7 @@ ABOUT: dict[str, Callable[[Path, Path | None], About]] = {
 
 def is_instructed(folder: str | Path) -> bool:
     """Whether a folder holds the instruction-tuned Emu, told by the low-rank adapters among its weights."""
-    for file in sorted(Path(folder).rglob("*.safetensors")):
+    for file in sorted(Path(folder).glob("*.safetensors")):
         try:
             with safe_open(file, framework="np") as weights:
                 if any("lora_" in name for name in weights.keys()):  # noqa: SIM118 - this is no mapping

@@ -5,22 +5,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import AutoConfig
 
 from layerwise.errors import InputError
-from layerwise.models.files import deciding_files
+from layerwise.models.files import CONVERSION, deciding_files
+from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.older import ABOUT, About
-
-# No pickles: weights come as safetensors, the rest is text.
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 def describe_model(
     name: str,
     entry: dict[str, Any],
-    embedded_folder: Path | None,
+    made_folder: Path | None,
     seed: int,
     upstream: dict[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -29,40 +25,49 @@ def describe_model(
     Args:
         name: the model's name in the config.
         entry: its config entry.
-        embedded_folder: where the workflow saved its own model, for the source ``embedded``.
+        made_folder: what the workflow made of the source, for the source ``embedded`` and for converted weights.
         seed: draws the weights of an entry with ``weights: random``.
         upstream: ``commit`` and ``folder`` of the code of the model's authors, for a family that runs theirs.
 
     Returns:
-        ``model, source, revision, folder, weights, seed, dtype, adapter, conversation, model_type, n_layers, width``,
-        ``upstream`` and ``digest``, a SHA-256 over all that decides what the model computes.
+        ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
+        conversation, model_type, n_layers, width``, ``upstream`` and ``digest``, a SHA-256 over all that decides what
+        the model computes.
 
     Raises:
         InputError: when the source cannot be had, or has no safetensors.
     """
-    source, revision = entry["source"], None
-    if source == "embedded":
-        folder = embedded_folder
+    source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
+    if made_folder:
+        folder = made_folder
+        if "convert" in entry:
+            revision = json.loads((folder / CONVERSION).read_text())["revision"]
     elif Path(source).is_dir():
         folder = Path(source)
     else:
-        folder, revision = _from_hub(name, source, entry.get("revision"))
-    weights = sorted(folder.rglob("*.safetensors"))
-    if not weights and entry["weights"] == "pretrained":
-        raise InputError(f"models.{name}: there is no .safetensors file in {folder}; pickled weights are not loaded")
+        patterns = [*TEXT, *(WEIGHTS if entry["weights"] == "pretrained" else []), *(CODE if trust else [])]
+        folder, revision = snapshot(name, source, entry.get("revision"), patterns)
+    if not any(folder.glob("*.safetensors")) and entry["weights"] == "pretrained":
+        raise InputError(
+            f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "
+            "checksums"
+        )
     if entry["adapter"] in ABOUT:
         about = ABOUT[entry["adapter"]](folder, Path(upstream["folder"]) if upstream else None)
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
     else:
-        about, conversation = _about(name, folder), entry["conversation"]
+        about, conversation = _about(name, folder, trust), entry["conversation"]
     description = {
         "source": source,
         "revision": revision,
         "weights": entry["weights"],
+        "convert": entry.get("convert"),
         "seed": seed if entry["weights"] == "random" else None,
         "dtype": about.dtype if entry["dtype"] == "auto" else entry["dtype"],
         "adapter": entry["adapter"],
         "conversation": conversation,
+        "quantization": entry.get("quantization", "none"),
+        "trust_remote_code": entry.get("trust_remote_code", False),
         "model_type": about.model_type,
         "n_layers": about.n_layers,
         "width": about.width,
@@ -70,10 +75,8 @@ def describe_model(
     if upstream:
         description["upstream"] = upstream
     # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
-    files = revision or {
-        str(file.relative_to(folder)): _sha256(file)
-        for file in deciding_files(folder, entry["weights"] == "pretrained")
-    }
+    with_weights = entry["weights"] == "pretrained"
+    files = revision or {str(file.relative_to(folder)): _sha256(file) for file in deciding_files(folder, with_weights)}
     identity = {key: value for key, value in description.items() if key != "source" or revision}
     if upstream:
         # A commit, too, names its files for good.
@@ -82,12 +85,15 @@ def describe_model(
     return {"model": name, "folder": str(folder), **description, "digest": digest}
 
 
-def _about(name: str, folder: Path) -> About:
-    """What transformers' own configuration of a family says."""
+def _about(name: str, folder: Path, trust: bool) -> About:
+    """What transformers' own configuration of a family says, or with ``trust`` one that comes with the model."""
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise InputError(f"models.{name}: {folder} has no config.json that transformers knows ({error})") from error
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+    except (OSError, ValueError, ImportError) as error:
+        hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
+        raise InputError(
+            f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
+        ) from error
     text = config.get_text_config()
     return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto")
 
@@ -95,15 +101,6 @@ def _about(name: str, folder: Path) -> About:
 def _precision(config: Any) -> str:
     """The precision that the weights were saved in, as their config says; float32 where it says nothing."""
     return str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
-
-
-def _from_hub(name: str, source: str, revision: str | None) -> tuple[Path, str]:
-    try:
-        folder = Path(snapshot_download(source, revision=revision, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"models.{name}: cannot download {source} (revision {revision or 'main'}): {error}") from error
-    # The cache keeps a snapshot under its commit.
-    return folder, folder.name
 
 
 def _sha256(file: Path) -> str:

@@ -1,19 +1,20 @@
 """Any family that ``AutoModelForImageTextToText`` loads, with its decoder under ``get_decoder()``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
-from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
+from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
+from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
 from layerwise.models.prefix import (
+    PER_TOKEN,
     TEXTS_PER_CHUNK,
     PackedTexts,
     PromptGroup,
@@ -28,52 +29,55 @@ from layerwise.models.prefix import (
 # InstructBLIP, whose image tokens depend on the text; mllama, which has no image tokens.
 SHARES_PREFIX = frozenset(
     {
+        "aria",
+        "blip-2",
+        "chameleon",
+        "emu3",
         "gemma3",
+        "glm4v",
+        "idefics2",
         "idefics3",
         "internvl",
+        "janus",
         "llava",
         "llava_next",
+        "llava_onevision",
+        "mistral3",
+        "ovis2",
         "qwen2_5_vl",
         "qwen2_vl",
+        "qwen3_vl",
         "smolvlm",
+        "vipllava",
     }
 )
 
+# Model types that do not read a text without an image as they do one with it, and why.
+NEEDS_IMAGE = {
+    "mllama": "leaves out its blocks of cross-attention without an image",
+    "paligemma": "attends both ways over image and prompt, and only so far as its processor says where they end",
+}
+
+# Model types that make a picture's tokens from the padding to the batch's greatest picture, too. Each runs by itself.
+RUN_ALONE = frozenset({"emu3"})
+
 
 def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] | None" = None) -> "GenericModel":
-    """Load the model that ``model.json`` describes; random weights are drawn from its seed.
+    """Load the model that ``model.json`` describes.
 
     Args:
-        description: see :func:`layerwise.models.registration.describe_model`.
-        device: as torch names it.
+        description, device: see :func:`layerwise.models.loading.load_model`.
         adapter: the class that serves a family of its own.
 
     Raises:
         InputError: when the folder holds no model that transformers knows, a package is missing, or the family needs
             another adapter.
     """
-    folder = description["folder"]
+    model, processor = load_model(description, device)
+    # LLM.int8 picks the columns that it leaves in half precision by looking at all tokens that run together.
+    batch_invariant = description.get("quantization") != "8bit"
     try:
-        processor = AutoProcessor.from_pretrained(folder)
-        dtype = getattr(torch, description["dtype"])
-        if description["weights"] == "random":
-            config = AutoConfig.from_pretrained(folder)
-            # The seed draws the twin's weights and nothing else.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(description["seed"])
-                model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
-        else:
-            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-    except ImportError as error:
-        # Some processors need a package of their own, and say which.
-        raise InputError(
-            f"models.{description['model']}: {folder} needs a package that is not here: {error}"
-        ) from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"models.{description['model']}: cannot load {folder}: {error}") from error
-    frozen = model.to(device).eval().requires_grad_(False)
-    try:
-        return (adapter or GenericModel)(frozen, processor, description["conversation"])
+        return (adapter or GenericModel)(model, processor, description["conversation"], batch_invariant)
     except AttributeError as error:
         raise InputError(
             f"models.{description['model']}: the adapter {description['adapter']!r} does not find its way in a model "
@@ -85,72 +89,158 @@ class GenericModel(FrozenModel):
     """A frozen model behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
     shared_types = SHARES_PREFIX
-    default_conversation = "<image>\n{prompt}"
 
-    def __init__(self, model: nn.Module, processor: Any, conversation: str):
+    def __init__(self, model: nn.Module, processor: Any, conversation: str, batch_invariant: bool = True):
+        """Find the model's parts.
+
+        Args:
+            model: on its device, in evaluation mode.
+            processor: the family's own.
+            conversation: see the model entry's key in the config.
+            batch_invariant: whether an input's states are the same whatever else is in its batch; where they are not,
+                prefixes are not shared.
+        """
         self.model = model
         self.processor = processor
         self.decoder = self.find_decoder()
         self.blocks, self.final_norm = self.decoder.layers, self.find_final_norm()
         self.n_layers = len(self.blocks)
         self.width = model.config.get_text_config().hidden_size
-        self.dtype = model.dtype
+        # Not of the first weight: some families keep a few of them in float32, and quantized ones are whole numbers.
+        self.dtype = self.final_norm.weight.dtype
+        self.device = input_device(model)
         self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
         self.image_token_id = getattr(model.config, "image_token_id", None)
         if conversation == "auto":
-            conversation = "chat" if getattr(processor, "chat_template", None) else self.default_conversation
+            conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
+            if conversation != "chat" and self.image_is_put_first():
+                conversation = "<image>{prompt}"
         self.conversation = conversation
         self.shares_prefix = (
-            model.config.model_type in self.shared_types and can_pack(self.decoder.config) and self.image_comes_first()
+            batch_invariant
+            and model.config.model_type in self.shared_types
+            and can_pack(self.decoder.config)
+            and self.image_comes_first()
         )
+        self.runs_alone = model.config.model_type in RUN_ALONE
         self.room = Room(TEXTS_PER_CHUNK, "texts about one image")
 
     def find_decoder(self) -> nn.Module:
-        """The text decoder, with its blocks under ``layers``."""
-        return self.model.get_decoder()
+        """The text decoder: what holds the blocks, at or below what the family names its decoder.
+
+        Raises:
+            AttributeError: when there is none.
+            InputError: when it is not the only one to read the prompt.
+        """
+        config = self.model.config
+        if config.is_encoder_decoder or config.get_text_config().is_encoder_decoder:
+            raise InputError(
+                f"a model of type {config.model_type} on {config.get_text_config().model_type} is an encoder and a "
+                "decoder: the prompt's last token is in the one and what is written in the other, so that there is no "
+                "decoder to read layer by layer"
+            )
+        module = self.model.get_decoder()
+        while not isinstance(getattr(module, "layers", None), nn.ModuleList):
+            module = _first(module, ("model", "decoder", "language_model", "text_model"), "a list of blocks")
+        return module
 
     def find_final_norm(self) -> nn.Module:
-        """The norm behind the last block."""
-        return self.decoder.norm
+        """The norm behind the last block.
+
+        Raises:
+            AttributeError: when there is none.
+        """
+        return _first(self.decoder, ("norm", "final_layer_norm", "layer_norm"), "a final norm")
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
-        return self.processor.image_token
+        return str(self.processor.image_token)
+
+    def image_is_put_first(self) -> bool:
+        """Whether the processor puts the image before every text, so that no text says where it is."""
+        return getattr(self.processor, "num_query_tokens", None) is not None
 
     def image_comes_first(self) -> bool:
         """Whether the image stands before the prompt, so that prompts about it share it."""
         before, _, _ = self.render("the prompt itself").partition("the prompt itself")
-        return self.image_token in before
+        return self.image_is_put_first() or self.image_token in before
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, with_image: bool = True) -> str:
         """See :meth:`FrozenModel.render`."""
         if self.image_token in prompt:
             raise InputError(f"the prompt {prompt!r} holds the model's image token {self.image_token}; reword the text")
-        if self.conversation != "chat":
-            # The prompt last: a prompt that says "<image>" must stay text.
-            return self.conversation.replace("<image>", self.image_token).replace("{prompt}", prompt)
-        turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
-        return self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+        if self.conversation == "chat":
+            image = [{"type": "image"}] if with_image else []
+            turn = {"role": "user", "content": [*image, {"type": "text", "text": prompt}]}
+            return self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+        image = self.image_token if with_image and not self.image_is_put_first() else ""
+        written = self.conversation.replace("<image>", image)
+        # The prompt last: a prompt that says "<image>" must stay text.
+        return (written if with_image else written.lstrip()).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:
-        """The processor's tensors for a batch; padded on whichever side the tokenizer pads, never truncated."""
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
+        """The processor's tensors for a batch; padded on whichever side the tokenizer pads, never truncated.
+
+        Raises:
+            InputError: when a text comes without its image's tokens: the model would not see the image. When no image
+                is given to a model that cannot read a text without one.
+        """
+        if images[0] is None:
+            return self._prepare_texts(prompts)
+        if self.runs_alone and len(images) > 1:
+            return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
         texts = [self.render(prompt) for prompt in prompts]
-        return self.processor(
+        inputs = self.processor(
             text=texts,
             images=[[image] for image in images],
             padding=True,
             return_tensors="pt",
             add_special_tokens=self._adds_special_tokens(texts[0]),
         )
+        # PaliGemma's processor gives labels for a loss that nobody asks for.
+        inputs.pop("labels", None)
+        settle_padding(inputs)
+        seen = self.image_tokens(inputs).any(1)
+        if not seen.all():
+            raise InputError(
+                f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote no "
+                "image token for it; `conversation` of the model entry says where the image stands"
+            )
+        return inputs
+
+    def _prepare_texts(self, prompts: Sequence[str]) -> Any:
+        model_type = self.model.config.model_type
+        why = "puts an image before every text" if self.image_is_put_first() else NEEDS_IMAGE.get(model_type)
+        if why:
+            raise InputError(f"a model of type {model_type} {why}: use `image: blank` in place of `image: none`")
+        texts = [self.render(prompt, with_image=False) for prompt in prompts]
+        special = self._adds_special_tokens(texts[0])
+        # The tokenizer that the processor writes texts with, which asks for no image.
+        written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
+        return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 
     @torch.inference_mode()
     def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run`."""
-        inputs = prepared.to(self.model.device, self.dtype)
+        if isinstance(prepared, list):
+            parts = [self.run(one, positions) for one in prepared]
+            return {position: torch.cat([part[position] for part in parts]) for position in positions}
+        inputs = prepared.to(self.device, self.dtype)
         select = {position: self._select(inputs, position) for position in positions}
         with read_layers(self.blocks, self.final_norm, select) as readings:
             self.forward(**inputs, use_cache=False)
+        return readings.stacked()
+
+    @torch.inference_mode()
+    def reported(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
+        """See :meth:`FrozenModel.reported`: what transformers calls ``hidden_states``."""
+        inputs = prepared.to(self.device, self.dtype)
+        readings = LayerReadings({position: self._select(inputs, position) for position in positions})
+        output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
+        # BLIP-2 and InstructBLIP hand on what their language model gives.
+        for hidden in getattr(output, "language_model_outputs", output).hidden_states:
+            readings.take(hidden)
         return readings.stacked()
 
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> PromptGroup:
@@ -165,13 +255,18 @@ class GenericModel(FrozenModel):
     @torch.inference_mode()
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
-        group = prepared.to(self.model.device, self.dtype)
+        group = prepared.to(self.device, self.dtype)
         shared = SharedDecoder(self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts)
         return shared.states(group, positions, self.room)
 
-    def forward(self, **inputs: Any) -> None:
+    def spared_flop(self, prepared: PromptGroup) -> float:
+        """See :meth:`FrozenModel.spared_flop`: two per parameter and token."""
+        block = sum(parameter.numel() for parameter in self.blocks[0].parameters())
+        return 2 * block * prepared.prefix["input_ids"].shape[1]
+
+    def forward(self, **inputs: Any) -> Any:
         """Run the model up to the final norm, where its base model ends: the language-model head is not needed."""
-        self.model.base_model(**inputs)
+        return self.model.base_model(**inputs)
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
         """Run packed texts through the decoder, over the prefix's cache."""
@@ -208,3 +303,31 @@ class GenericModel(FrozenModel):
         if position == "last":
             return last_token(inputs["attention_mask"])
         return mean_over(self.image_tokens(inputs))
+
+
+def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:
+    """Move padding to where it changes no state, in place: the processors of BLIP-2 and InstructBLIP misplace it.
+
+    They pad the text on the left and then put the image's tokens before it. A decoder that counts positions without
+    looking at the mask would see a shorter text of the batch further from its image. And what InstructBLIP's queries
+    read is padded on that side too, though they count from the left.
+    """
+    mask = inputs["attention_mask"]
+    if ((mask.diff(dim=1) != 0).sum(1) > 1).any():
+        _reorder(inputs, PER_TOKEN, mask.argsort(dim=1, stable=True))
+    if "qformer_attention_mask" in inputs:
+        order = inputs["qformer_attention_mask"].argsort(dim=1, stable=True, descending=True)
+        _reorder(inputs, ("qformer_input_ids", "qformer_attention_mask"), order)
+
+
+def _reorder(inputs: MutableMapping[str, Tensor], keys: Sequence[str], order: Tensor) -> None:
+    for key in keys:
+        if key in inputs:
+            inputs[key] = inputs[key].gather(1, order)
+
+
+def _first(module: nn.Module, names: Sequence[str], what: str) -> nn.Module:
+    for name in names:
+        if isinstance(inner := getattr(module, name, None), nn.Module):
+            return inner
+    raise AttributeError(f"{type(module).__name__} holds neither {what} nor any of {', '.join(names)}")

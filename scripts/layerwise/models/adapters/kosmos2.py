@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.cache_utils import Cache
 
 from layerwise.models.adapters import generic
@@ -20,21 +20,12 @@ class Kosmos2Model(generic.GenericModel):
     """Kosmos-2 behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
     shared_types = frozenset({"kosmos-2"})
-    default_conversation = "{prompt}"
-
-    def find_decoder(self) -> nn.Module:
-        """The decoder lies inside the language model."""
-        return self.model.text_model.model
-
-    def find_final_norm(self) -> nn.Module:
-        """The decoder's norm has another name than elsewhere."""
-        return self.decoder.layer_norm
 
     def find_image_token(self) -> str:
         """What the processor begins the image with; a prompt must not hold it."""
         return self.processor.boi_token
 
-    def image_comes_first(self) -> bool:
+    def image_is_put_first(self) -> bool:
         """The processor puts the image before every text."""
         return True
 
@@ -46,9 +37,9 @@ class Kosmos2Model(generic.GenericModel):
         """The processor writes the image into the text, so only it can tell."""
         return
 
-    def forward(self, **inputs: Any) -> None:
+    def forward(self, **inputs: Any) -> Any:
         """There is no base model without the language-model head; it is spared all tokens but one."""
-        self.model(**inputs, logits_to_keep=1)
+        return self.model(**inputs, logits_to_keep=1)
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
         """The decoder takes no mask but one of padding, so its blocks are given the packed one instead of its own."""

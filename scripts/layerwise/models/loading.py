@@ -1,0 +1,94 @@
+"""Load a model's weights and its processor from the folder that ``model.json`` names, onto one device or several."""
+
+import importlib.util
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+
+from layerwise.errors import InputError
+
+
+def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any]:
+    """A frozen model in evaluation mode and its processor; random weights are drawn from the description's seed.
+
+    Args:
+        description: see :func:`layerwise.models.registration.describe_model`. Its key ``device_map``, which is no part
+            of what the model computes, spreads the model over devices as accelerate does.
+        device: as torch names it, for a model that is not spread.
+
+    Raises:
+        InputError: when the folder holds no model that transformers knows, or a package is missing.
+    """
+    name, folder = description["model"], description["folder"]
+    trust = {"trust_remote_code": bool(description.get("trust_remote_code"))}
+    dtype = getattr(torch, description["dtype"])
+    placed = _placement(description, dtype, device)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, **trust)
+        if description["weights"] == "random":
+            config = AutoConfig.from_pretrained(folder, **trust)
+            # The seed draws the twin's weights and nothing else.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(description["seed"])
+                model = AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
+            if "device_map" in placed:
+                model = _spread(model, placed["device_map"])
+        else:
+            how = {"dtype": dtype, "use_safetensors": True} | placed | trust
+            model = AutoModelForImageTextToText.from_pretrained(folder, **how)
+    except ImportError as error:
+        # Some processors need a package of their own, and say which.
+        raise InputError(f"models.{name}: {folder} needs a package that is not here: {error}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"models.{name}: cannot load {folder}: {error}") from error
+    if "device_map" not in placed:
+        model = model.to(device)
+    return model.eval().requires_grad_(False), processor
+
+
+def _placement(description: dict[str, Any], dtype: torch.dtype, device: str) -> dict[str, Any]:
+    """Arguments of ``from_pretrained`` for what is quantized and spread."""
+    name, quantization = description["model"], description.get("quantization", "none")
+    device_map = description.get("device_map")
+    if quantization == "none" and device_map is None:
+        return {}
+    _need("accelerate", f"models.{name}.{'device_map' if device_map else 'quantization'}")
+    if quantization == "none":
+        return {"device_map": device_map}
+    _need("bitsandbytes", f"models.{name}.quantization")
+    if quantization == "8bit":
+        config = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        # As in QLoRA (Dettmers et al. 2023, section 3): 4-bit NormalFloat, products in the model's own precision.
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    return {"quantization_config": config, "device_map": device_map or {"": device}}
+
+
+def _spread(model: nn.Module, device_map: str | dict[str, Any]) -> nn.Module:
+    """Spread a model that was not loaded from a file; see ``from_pretrained`` for what ``device_map`` may be."""
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    if isinstance(device_map, str):
+        whole = {"no_split_module_classes": list(model._no_split_modules)}
+        memory = None
+        if device_map != "sequential":
+            memory = get_balanced_memory(model, low_zero=device_map == "balanced_low_0", **whole)
+        device_map = infer_auto_device_map(model, max_memory=memory, **whole)
+    return dispatch_model(model, device_map)
+
+
+def _need(package: str, key: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise InputError(f"{key} needs the package {package}; install it, or leave the key out")
+
+
+def input_device(model: nn.Module) -> torch.device:
+    """Where a model takes its inputs: where its embeddings are computed, which need not be where they are kept."""
+    embeddings = model.get_input_embeddings()
+    hook = getattr(embeddings, "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    return embeddings.weight.device if device is None else torch.device(device)

@@ -1,0 +1,168 @@
+"""Tiny models with random weights of every family that is served, from their real configuration classes.
+
+``FAMILIES`` lists them; tests/unit/test_families.py shows what holds for each, and ``make families`` writes it down in
+docs/families.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.adapters.kosmos2 import Kosmos2Model
+from tests.families.codebooks import chameleon, emu3, janus, ovis2
+from tests.families.cross_attention import mllama
+from tests.families.gemma import gemma3, gemma3_own, paligemma
+from tests.families.idefics import idefics2, idefics3, idefics3_own, smolvlm
+from tests.families.native_resolution import glm4v, mistral3, qwen2_5_vl, qwen2_vl, qwen3_vl
+from tests.families.projectors import (
+    internvl,
+    llava,
+    llava_mixed_windows,
+    llava_next,
+    llava_next_own,
+    llava_onevision,
+    llava_own,
+    llava_sliding,
+    vipllava,
+)
+from tests.families.queries import aria, blip2, blip2_t5, instructblip, instructblip_opt, kosmos2, kosmos2_own
+from tests.families.standin import Built, StandInProcessor
+
+TORCHVISION = "needs torchvision"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family, or one of its kinds, and what is said of it in docs/families.md.
+
+    Attributes:
+        name: what its makers call it; several entries of one name are kinds of it.
+        build: makes the tiny model and its processor.
+        not_shared: why several prompts about one image are not run over one prefix; empty where they are.
+        note: what else a reader of its states should know.
+        no_own_processor: why a stand-in prepares its inputs; empty where its own processor does.
+        gain: what the weights are multiplied with, so that layers differ and a mistake in one of them shows.
+    """
+
+    name: str
+    build: Callable[[], Built]
+    not_shared: str = ""
+    note: str = ""
+    no_own_processor: str = ""
+    gain: float = 3.0
+
+    def frozen(self) -> GenericModel:
+        """The tiny model behind its adapter."""
+        return frozen(self.build, gain=self.gain)
+
+
+QUERIES_READ_TEXT = "its queries read the text before they look at the image"
+STAND_IN_TOO = "the stand-in, beside its own"
+
+FAMILIES = [
+    Family("LLaVA-1.5", llava_own),
+    Family("LLaVA-1.5", llava, no_own_processor=STAND_IN_TOO),
+    Family("LLaVA-1.5 on Mistral with a window", llava_sliding, no_own_processor="LLaVA-1.5's own is shown above"),
+    Family(
+        "LLaVA-1.5 on Qwen2 with some windows", llava_mixed_windows, no_own_processor="LLaVA-1.5's own is shown above"
+    ),
+    Family("ViP-LLaVA", vipllava),
+    Family("LLaVA-NeXT", llava_next_own),
+    Family("LLaVA-NeXT", llava_next, no_own_processor=STAND_IN_TOO),
+    Family("LLaVA-OneVision", llava_onevision, no_own_processor=TORCHVISION),
+    Family("InternVL", internvl, no_own_processor=TORCHVISION),
+    Family("Qwen2-VL", qwen2_vl, no_own_processor=TORCHVISION),
+    Family("Qwen2.5-VL", qwen2_5_vl, no_own_processor=TORCHVISION),
+    Family(
+        "Qwen3-VL",
+        qwen3_vl,
+        no_own_processor=TORCHVISION,
+        note="behind each of the first blocks, features of the vision tower are added to the image tokens; what is "
+        "read is the block's output before that, as in `output_hidden_states`, so that on image tokens the next block "
+        "starts from another state",
+    ),
+    Family("GLM-4V", glm4v, no_own_processor=TORCHVISION),
+    Family("Mistral 3", mistral3, no_own_processor=TORCHVISION),
+    Family("Idefics2", idefics2),
+    Family("Idefics3", idefics3_own),
+    Family("Idefics3", idefics3, no_own_processor=STAND_IN_TOO),
+    Family("SmolVLM", smolvlm, no_own_processor="needs num2words"),
+    Family(
+        "PaliGemma",
+        paligemma,
+        not_shared="image and prompt attend to one another both ways",
+        note="its processor ends every prompt with a new line, which is the last token",
+    ),
+    Family("Gemma 3", gemma3_own),
+    Family("Gemma 3", gemma3, no_own_processor=STAND_IN_TOO),
+    Family(
+        "BLIP-2",
+        blip2,
+        note="its processor puts the image first; the vision tower of an untrained twin is all but blind",
+    ),
+    Family("InstructBLIP", instructblip, not_shared=QUERIES_READ_TEXT, note="as BLIP-2"),
+    Family("InstructBLIP on OPT", instructblip_opt, not_shared=QUERIES_READ_TEXT),
+    Family("Kosmos-2", kosmos2_own, note="its processor puts the image first; `adapter: kosmos2`"),
+    Family("Kosmos-2", kosmos2, no_own_processor=STAND_IN_TOO),
+    Family("Aria", aria),
+    Family(
+        "Chameleon",
+        chameleon,
+        # Its norms of queries and keys amplify rounding.
+        gain=1.0,
+        note="its processor ends every prompt with the end of the user's turn, which is the last token",
+    ),
+    Family("Emu3", emu3, note="a picture's codes depend on padding, so the inputs of a batch run one by one"),
+    Family("Janus", janus),
+    Family("Ovis2", ovis2),
+    Family(
+        "Llama 3.2 Vision (mllama)",
+        mllama,
+        not_shared="texts packed in one row do not carry along what they see of the image across",
+        note="the image has one token in the text: `image-mean` is the state there",
+    ),
+]
+
+# Families that are refused, and why.
+NOT_SERVED = [
+    (
+        "BLIP-2 and InstructBLIP on T5",
+        blip2_t5,
+        "an encoder reads the prompt, and a decoder writes what follows",
+    ),
+]
+
+
+def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> GenericModel:
+    """A family's tiny model behind its adapter, with weights from ``seed``."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model, processor = build()
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(gain)
+            # Some begin with projections or gates of zero, to which all images are one.
+            if not parameter.any():
+                parameter.fill_(0.5) if parameter.numel() == 1 else parameter.normal_(std=0.02)
+    adapter = Kosmos2Model if model.config.model_type == "kosmos-2" else GenericModel
+    return adapter(model.eval().requires_grad_(False), processor, "auto")
+
+
+__all__ = [
+    "FAMILIES",
+    "NOT_SERVED",
+    "Family",
+    "StandInProcessor",
+    "emu3",
+    "frozen",
+    "gemma3_own",
+    "idefics3_own",
+    "instructblip",
+    "kosmos2_own",
+    "llava",
+    "llava_next_own",
+    "llava_own",
+    "paligemma",
+]

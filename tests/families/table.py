@@ -1,0 +1,80 @@
+"""Write docs/families.md from what the checks of all families give: ``make families``."""
+
+import re
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import torch
+import transformers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TABLE = REPOSITORY / "docs/families.md"
+NUMBER = re.compile(r"\de[+-]\d\d|(?<=\| )0(?= \|)")
+
+HEAD = """# Model families
+
+Written by `make families` from the checks of `tests/unit/test_families.py`: do not edit. Each family is a tiny model
+with random weights, built from its real configuration class in transformers {transformers} (torch {torch}, float32,
+CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions `last`
+and `image-mean`, prompts and images:
+
+- **hidden states**: what is read of embeddings, every block and the final norm, against `output_hidden_states` of the
+  whole model; the topmost block, which transformers does not report, by what the final norm makes of it.
+- **batch**: a batch of unequal prompts, padded on either side, against its inputs one at a time.
+- **shared prefix**: several prompts over one run of the image, against the same one at a time. Where it is not used,
+  the number says how wrong it would be.
+- **processor**: the family's own, from a local tokenizer, or why a stand-in prepares the inputs (`tests/families/`).
+  To run such a model, install what its processor needs.
+
+Every extraction repeats these checks on a few of its own inputs before it begins, whatever the family, and stops where
+one of them fails.
+
+| family | `model_type` | blocks at | hidden states | batch | shared prefix | processor |
+|---|---|---|---|---|---|---|
+"""
+
+
+def table() -> str:
+    """The whole page."""
+    # Imported late, so that the program finds the library when it is run as a file.
+    from tests.families import FAMILIES, NOT_SERVED
+    from tests.families.measure import measure
+
+    lines, notes = [], []
+    for name, kinds in groupby(FAMILIES, key=lambda family: family.name):
+        kinds = list(kinds)
+        measured = [measure(family) for family in kinds]
+        shared = _number(max(one.shared for one in measured))
+        if why := kinds[0].not_shared:
+            shared = f"not used ({shared}): {why}"
+        cells = [
+            name,
+            f"`{measured[0].model_type}`",
+            f"`{measured[0].decoder}`",
+            _number(max(one.hooks for one in measured)),
+            _number(max(one.batch for one in measured)),
+            shared,
+            f"stand-in: {kinds[0].no_own_processor}" if kinds[0].no_own_processor else "own",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+        notes += [f"- **{name}**: {family.note}." for family in kinds if family.note]
+    versions = {"transformers": transformers.__version__, "torch": torch.__version__}
+    refused = [f"- **{name}**: {why}." for name, _, why in NOT_SERVED]
+    return "\n".join(
+        [HEAD.format(**versions) + "\n".join(lines), "", "## To know", "", *notes, "", "## Refused", "", *refused, ""]
+    )
+
+
+def without_numbers(page: str) -> str:
+    """A page in which every measured number is the same: they differ between machines."""
+    return NUMBER.sub("#", page)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0e}" if value else "0"
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "scripts")]
+    TABLE.write_text(table())

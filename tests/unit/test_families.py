@@ -1,0 +1,91 @@
+"""Every family of tests/families: hooks, padding and shared prefixes against one input at a time."""
+
+import pytest
+import torch
+
+from layerwise.errors import InputError
+from layerwise.models.adapters.generic import RUN_ALONE, SHARES_PREFIX, GenericModel, settle_padding
+from layerwise.models.adapters.kosmos2 import Kosmos2Model
+from tests import families
+from tests.families import FAMILIES, NOT_SERVED
+from tests.families.measure import PROMPTS, measure, one_at_a_time, pictures, relative
+from tests.families.table import TABLE, table, without_numbers
+
+# Float32, norm of the difference over norm of the vector, at every layer.
+EXACT = 2e-6
+
+each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.build.__name__)
+
+
+@each_family
+def test_hooks_read_what_the_model_reports(family):
+    assert measure(family).hooks <= EXACT
+
+
+@each_family
+def test_a_padded_batch_is_as_its_inputs_alone(family):
+    assert measure(family).batch <= EXACT
+
+
+@each_family
+def test_sharing_is_exact_or_not_used(family):
+    measured = measure(family)
+    assert measured.declared is not bool(family.not_shared)
+    if measured.declared:
+        assert measured.shared <= EXACT
+    else:
+        # Rightly so: forced to share, they are far off.
+        assert measured.shared > 1e-2
+
+
+@each_family
+def test_the_image_matters(family):
+    """Or equality would say nothing."""
+    assert measure(family).image > 1e-3
+
+
+def test_at_least_twenty_families():
+    assert len({measure(family).model_type for family in FAMILIES}) >= 20
+    # What is declared to be exact is tested here.
+    shared = {measure(family).model_type for family in FAMILIES if not family.not_shared}
+    assert shared == SHARES_PREFIX | Kosmos2Model.shared_types
+    assert {measure(family).model_type for family in FAMILIES} >= RUN_ALONE
+
+
+def test_the_table_in_the_docs_is_that_of_these_families():
+    assert without_numbers(TABLE.read_text()) == without_numbers(table()), "run: make families"
+
+
+@pytest.mark.parametrize(("name", "build", "why"), NOT_SERVED)
+def test_families_that_are_refused(name, build, why):
+    model, processor = build()
+    with pytest.raises(InputError, match="an encoder and a decoder"):
+        GenericModel(model, processor, "auto")
+
+
+def test_inputs_that_depend_on_their_batch_run_one_by_one():
+    model = families.frozen(families.emu3)
+    assert isinstance(model.prepare(pictures(), PROMPTS[:2]), list)
+    # Rightly so: together, the smaller picture's codes are others.
+    model.runs_alone = False
+    together = model.states(pictures(), PROMPTS[:2], ["last"])["last"]
+    assert relative(together, one_at_a_time(model, pictures(), PROMPTS[:2])["last"]) > 1e-2
+
+
+def test_padding_between_image_and_text_moves_to_the_left():
+    inputs = {
+        "input_ids": torch.tensor([[9, 9, 0, 0, 5], [9, 9, 6, 7, 8]]),
+        "attention_mask": torch.tensor([[1, 1, 0, 0, 1], [1, 1, 1, 1, 1]]),
+        "pixel_values": torch.zeros(2, 3),
+        "qformer_input_ids": torch.tensor([[0, 5], [6, 7]]),
+        "qformer_attention_mask": torch.tensor([[0, 1], [1, 1]]),
+    }
+    settle_padding(inputs)
+    assert inputs["input_ids"].tolist() == [[0, 0, 9, 9, 5], [9, 9, 6, 7, 8]]
+    assert inputs["attention_mask"].tolist() == [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
+    assert inputs["qformer_input_ids"].tolist() == [[5, 0], [6, 7]]
+    assert inputs["qformer_attention_mask"].tolist() == [[1, 0], [1, 1]]
+    # Padding at one end stays where it is.
+    inputs = {"input_ids": torch.tensor([[5, 0], [6, 7]]), "attention_mask": torch.tensor([[1, 0], [1, 1]])}
+    settle_padding(inputs)
+    assert inputs["input_ids"].tolist() == [[5, 0], [6, 7]]
