@@ -10,7 +10,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
-from layerwise.recipes import as_json, converted_folder, model_folder, only, stimuli_folder, without
+from layerwise.recipes import as_json, converted_folder, in_order, model_folder, only, stimuli_folder, without
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)

@@ -44,7 +44,7 @@ rule convert_weights:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            only(config["models"][wildcards.model], "source", "revision", "convert", "trust_remote_code")
+            only(in_order(config["models"][wildcards.model]), "source", "revision", "convert", "trust_remote_code")
         ),
         out=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -69,7 +69,7 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            without(config["models"][wildcards.model], "batch_size", "device_map", "sharing", "expected")
+            without(in_order(config["models"][wildcards.model]), "batch_size", "device_map", "sharing", "expected")
         ),
         made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),

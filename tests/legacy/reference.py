@@ -2,7 +2,7 @@
 
     python tests/legacy/reference.py FAMILY --code CLONE --images 1.png 2.png --prompts ... --out FOLDER
 
-writes ``FOLDER/model`` as the workflow takes it, and ``FOLDER/reference.safetensors`` with ``states``, shape
+writes ``FOLDER/model`` in the layout of the published one, and ``FOLDER/reference.safetensors`` with ``states``, shape
 (inputs, L + 2, width): what the authors' own forward pass gives with ``output_hidden_states``, one input at a time, and
 before the final norm's output that of the last block.
 """
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import sentencepiece
 import torch
@@ -92,9 +93,10 @@ def write_words(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def write_weights(file: Path, weights: dict[str, Tensor]) -> None:
+def write_weights(file: Path, weights: dict[str, Any]) -> None:
+    """Weights in the format in which their authors publish them."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.clone().contiguous() for name, tensor in weights.items()}, file)
+    torch.save(weights, file)
 
 
 def stacked(hidden_states: Sequence[Tensor], last_block: Tensor) -> Tensor:
@@ -137,7 +139,7 @@ def qwen(folder: Path, code: Path) -> Ask:
     )
     model = larger(modeling.QWenLMHeadModel(config))
     config.save_pretrained(folder)
-    write_weights(folder / "model.safetensors", model.state_dict())
+    write_weights(folder / "pytorch_model.bin", model.state_dict())
     last_block = keep_output(model.transformer.h[-1])
 
     def ask(image: Path, prompt: str) -> Tensor:
@@ -171,14 +173,14 @@ def lavit_(folder: Path, code: Path) -> Ask:
     (folder / lavit.VISUAL).mkdir()
     (folder / lavit.VISUAL / "config.json").write_text(json.dumps(sizes))
     llama = larger(LlamaForCausalLM(config))
-    # Their files, in one: the language model, the tower by names of its own, and the tokenizer around it.
     around = {name: tensor for name, tensor in visual.state_dict().items() if not name.startswith("encoder.")}
     trained = {name: tensor for name, tensor in around.items() if name.startswith(("causal_encoder.", "vit_proj."))}
     before = {name: torch.randn_like(tensor) for name, tensor in trained.items()}
-    everything = llama.state_dict() | visual.encoder.state_dict() | around | before
-    write_weights(folder / "model.safetensors", everything)
+    write_weights(language / "pytorch_model.bin", llama.state_dict())
+    write_weights(folder / lavit.VISUAL / "eva_vitg_psz14.bin", visual.encoder.state_dict())
+    write_weights(folder / lavit.VISUAL / "tokenizer_encoder.bin", around | before)
     # Of the weights in both files, those that were trained with the language model count.
-    write_weights(folder / "visual_weight.safetensors", trained)
+    write_weights(language / "visual_weight.bin", trained)
 
     model = understanding.LaVITforUnderstanding.__new__(understanding.LaVITforUnderstanding)
     nn.Module.__init__(model)
@@ -217,7 +219,7 @@ def emu_(folder: Path, code: Path, instructed: bool = False) -> Ask:
     sizes["vladapter_cfg"] = {"name": "cformer", "n_causal": 32}
     (folder / "Emu-14B.json").write_text(json.dumps(sizes))
     model = larger(emu.build(folder, code / "models", instructed, torch.float32))
-    write_weights(folder / "model.safetensors", {f"module.{k}": v for k, v in model.state_dict().items()})
+    write_weights(folder / "Emu.pt", {"module": model.state_dict()})
     language, words = model.decoder.lm, model.decoder.tokenizer
     llama = language.get_base_model() if instructed else language
     llama.config.output_hidden_states = True

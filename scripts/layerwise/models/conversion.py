@@ -26,15 +26,17 @@ INSIDE = ("state_dict", "model_state_dict", "model", "module")
 def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     """Make a model folder with safetensors of the files that ``convert`` names, and the text files beside them.
 
+    Of weights of one name in two files, those of the file that is named later count.
+
     Args:
         name: the model's name in the config.
-        entry: its config entry with ``source`` and ``convert``.
+        entry: its config entry with ``source`` and ``convert``, checksums by file, as a mapping or as pairs.
         out: the folder. It is written under a temporary name and renamed.
 
     Raises:
         InputError: when a file cannot be had, is another one, or holds more than tensors.
     """
-    source, pinned, revision = entry["source"], entry["convert"], None
+    source, pinned, revision = entry["source"], dict(entry["convert"]), None
     if Path(source).is_dir():
         folder = Path(source)
     else:
