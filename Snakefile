@@ -8,9 +8,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# The wording of the prompts, then the study's grid. A config given on the command line replaces the demo's grid and is
-# never merged into it.
+# The wording of the prompts and where data sets are downloaded from, then the study's grid. A config given on the command
+# line replaces the demo's grid and is never merged into it.
 configfile: f"{workflow.basedir}/config/prompts.yaml"
+configfile: f"{workflow.basedir}/config/sources.yaml"
 
 
 if not workflow.overwrite_configfiles:
@@ -20,6 +21,7 @@ if not workflow.overwrite_configfiles:
 
 pathvars:
     benchmarks="logs/benchmarks",
+    data="data",
 
 
 report: "report/workflow.rst"
@@ -43,7 +45,20 @@ rule all:
     localrule: True
 
 
-# Named targets: `snakemake states` runs the models and stops there.
+# Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
+# models' files, `snakemake states` runs them and stops there.
+rule downloads:
+    input:
+        [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
+    localrule: True
+
+
+rule models:
+    input:
+        all_models,
+    localrule: True
+
+
 rule states:
     input:
         [STATES.format(**cell._asdict()) for cell in grid.states_cells()],

@@ -36,11 +36,14 @@ SHORTEST, LONGEST = 11, 24
 
 @dataclass(frozen=True)
 class Shape:
-    """What is measured: the model's size, image tokens and texts per image."""
+    """What is measured: the model's size, image tokens, and the vision tower's size."""
 
     width: int
     layers: int
     image_tokens: int
+    vision_width: int = 96
+    vision_layers: int = 4
+    heads: int | None = None
 
 
 class NoProcessor:
@@ -50,16 +53,17 @@ class NoProcessor:
     chat_template = None
 
 
-def make_model(shape: Shape) -> GenericModel:
+def make_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32) -> GenericModel:
     """A LLaVA of this shape with random weights."""
     torch.manual_seed(0)
+    heads = shape.heads or shape.width // 64
     side = PATCH * round(shape.image_tokens**0.5)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=96,
-            intermediate_size=384,
-            num_hidden_layers=4,
-            num_attention_heads=4,
+            hidden_size=shape.vision_width,
+            intermediate_size=4 * shape.vision_width,
+            num_hidden_layers=shape.vision_layers,
+            num_attention_heads=max(4, shape.vision_width // 64),
             image_size=side,
             patch_size=PATCH,
         ),
@@ -67,15 +71,17 @@ def make_model(shape: Shape) -> GenericModel:
             hidden_size=shape.width,
             intermediate_size=int(shape.width * 2.6875),
             num_hidden_layers=shape.layers,
-            num_attention_heads=shape.width // 64,
-            num_key_value_heads=shape.width // 64,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
             vocab_size=VOCABULARY,
             max_position_embeddings=4096,
         ),
         image_token_index=IMAGE_TOKEN,
         image_seq_length=shape.image_tokens,
     )
-    model = LlavaForConditionalGeneration(config).eval().requires_grad_(False)
+    # Weights are drawn where they will be used: a large model would take minutes on the host.
+    with torch.device(device):
+        model = LlavaForConditionalGeneration._from_config(config, dtype=dtype).eval().requires_grad_(False)
     return GenericModel(model, NoProcessor(), "<image>\n{prompt}")
 
 
@@ -86,12 +92,14 @@ class Ways:
         draw = torch.Generator().manual_seed(1)
         side = PATCH * round(shape.image_tokens**0.5)
         self.model = model
-        self.pixels = torch.randn(1, 3, side, side, generator=draw)
+        device, dtype = model.model.device, model.dtype
+        self.pixels = torch.randn(1, 3, side, side, generator=draw).to(device, dtype)
         before = torch.randint(0, IMAGE_TOKEN, (5,), generator=draw)
         behind = torch.randint(0, IMAGE_TOKEN, (1,), generator=draw)
         start = torch.cat([before, torch.full((shape.image_tokens,), IMAGE_TOKEN), behind])
         lengths = torch.randint(SHORTEST, LONGEST, (texts,), generator=draw).tolist()
-        self.ids = [torch.cat([start, torch.randint(0, IMAGE_TOKEN, (n,), generator=draw)]) for n in lengths]
+        texts_ids = (torch.randint(0, IMAGE_TOKEN, (n,), generator=draw) for n in lengths)
+        self.ids = [torch.cat([start, ids]).to(device) for ids in texts_ids]
         self.prefix, self.text = len(start), statistics.fmean(lengths)
         self.timed = min(texts, TEXTS_TIMED)
         self.scale = texts / self.timed

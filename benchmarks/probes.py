@@ -224,9 +224,11 @@ def measure(
             if strength == fit.C
         )
 
-    val = states[problems[0].rows["val"]]
     chosen = {
-        key: [choose(contender.fits[label], val, problem.y["val"]).C for label, problem in enumerate(problems)]
+        key: [
+            choose(contender.fits[label], states, problem.rows["val"], problem.y["val"]).C
+            for label, problem in enumerate(problems)
+        ]
         for key, contender in ours.items()
     }
     nominal = shape.labels * len(C)

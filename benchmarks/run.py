@@ -15,6 +15,8 @@ SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
     "probes.py": "Probes: all labels and all C of a layer",
     "storage.py": "Storage of hidden states",
+    "memory.py": "Peak memory when items double",
+    "cost.py": "The cost model against the demo",
 }
 HEAD = """# Benchmarks
 
@@ -38,13 +40,14 @@ def main() -> None:
         torch=torch.__version__.split("+")[0],
     )
     parts = [head]
-    for program, title in SECTIONS.items():
+    on_card = {"gpu.py": "On a card"} if torch.cuda.is_available() else {}
+    for program, title in (SECTIONS | on_card).items():
         print(f"{title} ...", file=sys.stderr)
-        flags = ["--quick"] if args.size == "quick" else ["--full"]
+        flags = [] if program in on_card else [f"--{args.size}"]
         done = subprocess.run([sys.executable, FOLDER / program, *flags], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{program} failed:\n{done.stderr}")
-        parts.append(f"## {title}\n\n`python benchmarks/{program} {flags[0]}`\n\n{done.stdout.strip()}\n")
+        parts.append(f"## {title}\n\n`python benchmarks/{' '.join([program, *flags])}`\n\n{done.stdout.strip()}\n")
     args.out.write_text("\n".join(parts))
     print("\n".join(parts))
 

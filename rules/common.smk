@@ -1,5 +1,4 @@
 # Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
-import hashlib
 import json
 import os
 import shutil
@@ -9,8 +8,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
+from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
-from layerwise.models.files import fingerprint
+from layerwise.recipes import as_json, converted_folder, model_folder, only, stimuli_folder, without
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -38,56 +38,19 @@ wildcard_constraints:
     model="[^/]+",
     prompt="[^/]+",
     recipe="[0-9a-f]{8}",
-
-
-def as_json(value):
-    """A config entry as a param: its keys in order, so that a reordered config reruns nothing."""
-    return json.dumps(value, sort_keys=True)
-
-
-def without(entry, *keys):
-    """A config entry without the keys that change no result of the rule at hand."""
-    return {key: value for key, value in entry.items() if key not in keys}
-
-
-def only(entry, *keys):
-    """A config entry with no more than the keys that a rule looks at."""
-    return {key: entry[key] for key in keys if key in entry}
-
-
-# Stimuli and models are inputs of the expensive extraction as ancient(): made anew with the same content they rerun
-# nothing. Snakemake then looks at nothing else of a job whose ancient inputs are being made anew, so a changed config must
-# not remake them in place: their folders are named after what the config says of them, their recipe.
-
-
-def recipe_of(value):
-    """Eight hexadecimal digits for a recipe."""
-    return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
+    source="[^/]+",
+    archive="[^/]+",
+    annotation="[^/]+",
 
 
 def stimuli_file(stimuli, file):
-    """A file of a stimulus set. Where its sources lie, and what is a label in them, is no part of its recipe."""
-    entry = config["stimuli"][stimuli]
-    shown = without(entry, "prompts", "dataset", "file", "image_root", "labels", "split_column")
-    world = config["datasets"].get(entry.get("dataset"), {}).get("world")
-    drawn = [config["worlds"][world], config["seed"], code_digest("make_world.py")] if world else None
-    sampled = None if entry["kind"] == "table" else config["seed"]
-    return f"<results>/stimuli/{stimuli}/{recipe_of([shown, drawn, sampled])}/{file}"
+    """A file of a stimulus set."""
+    return f"<results>/{stimuli_folder(config, stimuli)}/{file}"
 
 
 def model_file(model):
-    """The description of a model. Its files count by their content, not by where they lie."""
-    entry = without(config["models"][model], "batch_size", "device_map", "source")
-    source = config["models"][model]["source"]
-    random = entry["weights"] == "random"
-    if source == "embedded":
-        content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
-    else:
-        # Weights that are converted are pinned by their checksums.
-        weights = not random and "convert" not in entry
-        content = fingerprint(source, weights) if Path(source).is_dir() else source
-    recipe = recipe_of([entry, content, config["seed"] if random else None])
-    return f"<results>/models/{model}/{recipe}/model.json"
+    """The description of a model."""
+    return f"<results>/{model_folder(config, model)}/model.json"
 
 
 def made_files(model):
@@ -95,11 +58,7 @@ def made_files(model):
     entry = config["models"][model]
     if entry["source"] == "embedded":
         return [EMBEDDED]
-    if "convert" not in entry:
-        return []
-    source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
-    recipe = recipe_of([source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")])
-    return [f"<results>/converted/{model}/{recipe}/model.safetensors"]
+    return [f"<results>/{converted_folder(config, model)}/model.safetensors"] if "convert" in entry else []
 
 
 def digest_in(file):
@@ -130,28 +89,37 @@ def states_cell(wildcards):
     )
 
 
-def dataset_folders(stimuli):
-    """Folders of annotations and images of a stimulus set's data set; nothing for a table."""
-    if config["stimuli"][stimuli]["kind"] == "table":
-        return {}
-    dataset = config["datasets"][config["stimuli"][stimuli]["dataset"]]
-    if "world" not in dataset:
-        return {"annotations": dataset["annotations"], "images": dataset["images"]}
-    root = f"{config['pathvars']['results']}/worlds/{dataset['world']}"
-    if dataset["format"] == "snli-ve":
-        return {"annotations": f"{root}/snli_ve", "images": f"{root}/snli_ve/flickr30k_images"}
-    return {"annotations": f"{root}/coco/annotations", "images": f"{root}/coco"}
+def dataset_options(wildcards):
+    """Command-line options for the folders of a stimulus set's data set; none for a table."""
+    if config["stimuli"][wildcards.stimuli]["kind"] == "table":
+        return []
+    dataset = config["stimuli"][wildcards.stimuli]["dataset"]
+    options = [f"--{name}={folder}" for name, folder in grid.data.folders(dataset).items()]
+    if corrected := config["datasets"][dataset].get("corrected_labels"):
+        options.append(f"--corrected-labels={as_json(corrected)}")
+    return options
 
 
 def source_files(wildcards):
-    """The files whose change makes a stimulus set stale."""
+    """The files whose change makes a stimulus set stale, but for its images."""
     entry = config["stimuli"][wildcards.stimuli]
     if entry["kind"] == "table":
         return entry["file"]
     dataset = config["datasets"][entry["dataset"]]
     if "world" in dataset:
         return f"<results>/worlds/{dataset['world']}/world.json"
-    return grid.annotation_files(wildcards.stimuli)
+    return grid.data.annotation_files(entry["dataset"], list(entry["images"]))
+
+
+def image_receipts(wildcards):
+    """The downloads that a stimulus set's images are unpacked from; none for images that are used where they lie."""
+    entry = config["stimuli"][wildcards.stimuli]
+    return [] if entry["kind"] == "table" else grid.data.image_receipts(entry["dataset"], list(entry["images"]))
+
+
+def unpacked(wildcards):
+    """What says that a stimulus set's images have been unpacked, where they are to be."""
+    return stimuli_file(wildcards.stimuli, "unpacked.json") if image_receipts(wildcards) else []
 
 
 def gpus(wildcards):

@@ -1,7 +1,12 @@
-# Data sets.
+# Data sets: drawn, or downloaded.
 #
 # OUTPUTS
-#   <results>/worlds/{world}/world.json    a synthetic world in the formats of COCO, SNLI-VE and GQA
+#   <results>/worlds/{world}/world.json               a synthetic world in the formats of COCO, SNLI-VE and GQA
+#   <data>/{source}/archives/{archive}.json           the receipt of a download, which lies beside it
+#   <data>/{source}/annotations/{annotation}          annotation files, taken out of their archive
+#   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
+#   <results>/stimuli/{stimuli}/{recipe}/images.txt   the images that the sampled items show
+#   <results>/stimuli/{stimuli}/{recipe}/unpacked.json    once they have been taken out of their archives
 
 
 rule make_world:
@@ -29,3 +34,123 @@ rule make_world:
     shell:
         'python "$SCRIPTS"/make_world.py --out {params.out:q} --train-images {params.train} --val-images {params.val} '
         "--flickr-images {params.flickr} --seed {params.seed} > {log:q} 2>&1"
+
+
+# The rules of downloads have no param `code`, and their output is a receipt. Snakemake deletes the output of a job that
+# failed or is to run again, and nineteen gigabytes are not to be fetched anew because a program was edited: what is
+# downloaded or unpacked is the same bytes however it came, and is checked against the sums in the config or the archive.
+rule download_archive:
+    output:
+        "<data>/{source}/archives/{archive}.json",
+    log:
+        "<logs>/downloads/{source}.{archive}.log",
+    priority: CHECK_FIRST
+    # Where the workflow runs, never in a job on a node without a network.
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        # Another mirror of the same bytes makes nothing stale.
+        address=lambda wildcards: grid.data.address(wildcards.source, wildcards.archive),
+    params:
+        expected=lambda wildcards: as_json(grid.data.expected(wildcards.source, wildcards.archive)),
+    message:
+        "Download {wildcards.archive} of {wildcards.source}"
+    shell:
+        'python "$SCRIPTS"/download_archive.py --source {wildcards.source:q} --address {resources.address:q} '
+        "--expected {params.expected:q} --receipt {output:q} > {log:q} 2>&1"
+
+
+rule unpack_annotations:
+    input:
+        lambda wildcards: grid.data.annotation_receipts(wildcards.source, wildcards.annotation),
+    output:
+        "<data>/{source}/annotations/{annotation}",
+    log:
+        "<logs>/downloads/{source}.{annotation}.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        out=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Unpack {wildcards.annotation} of {wildcards.source}"
+    shell:
+        'python "$SCRIPTS"/unpack.py --receipts {input:q} --members {wildcards.annotation:q} --out {params.out:q} '
+        "> {log:q} 2>&1"
+
+
+rule build_snli_ve:
+    input:
+        snli=expand("<data>/{{source}}/annotations/{file}", file=SNLI_FILES),
+        lists=lambda wildcards: grid.data.split_lists(wildcards.source),
+    output:
+        expand("<data>/{{source}}/snli_ve/snli_ve_{part}.jsonl", part=SNLI_VE_PARTS),
+    log:
+        "<logs>/downloads/{source}.snli_ve.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        snli=lambda wildcards, input: Path(input.snli[0]).parent,
+        out=lambda wildcards, output: Path(output[0]).parent,
+        code=code_digest("build_snli_ve.py"),
+    message:
+        "Build SNLI-VE from {wildcards.source}"
+    shell:
+        'python "$SCRIPTS"/build_snli_ve.py --snli {params.snli:q} --lists {input.lists:q} --out {params.out:q} '
+        "> {log:q} 2>&1"
+
+
+rule list_images:
+    input:
+        source_files,
+    output:
+        "<results>/stimuli/{stimuli}/{recipe}/images.txt",
+    log:
+        "<logs>/stimuli/{stimuli}.{recipe}.images.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        entry=lambda wildcards: as_json(without(config["stimuli"][wildcards.stimuli], "prompts")),
+        folders=dataset_options,
+        seed=config["seed"],
+        code=code_digest("list_images.py"),
+    message:
+        "Sample the stimuli {wildcards.stimuli}"
+    shell:
+        'python "$SCRIPTS"/list_images.py --entry {params.entry:q} {params.folders:q} --seed {params.seed} '
+        "--out {output:q} > {log:q} 2>&1"
+
+
+rule unpack_images:
+    input:
+        images="<results>/stimuli/{stimuli}/{recipe}/images.txt",
+        receipts=image_receipts,
+    output:
+        "<results>/stimuli/{stimuli}/{recipe}/unpacked.json",
+    log:
+        "<logs>/stimuli/{stimuli}.{recipe}.unpacked.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        out=lambda wildcards: grid.data.image_folder(config["stimuli"][wildcards.stimuli]["dataset"]),
+    message:
+        "Unpack the images of {wildcards.stimuli}"
+    shell:
+        'python "$SCRIPTS"/unpack.py --receipts {input.receipts:q} --list {input.images:q} --out {params.out:q} '
+        "--receipt {output:q} > {log:q} 2>&1"

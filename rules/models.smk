@@ -66,7 +66,9 @@ rule register_model:
     conda:
         "../envs/layerwise.yaml"
     params:
-        entry=lambda wildcards: as_json(without(config["models"][wildcards.model], "batch_size", "device_map")),
+        entry=lambda wildcards: as_json(
+            without(config["models"][wildcards.model], "batch_size", "device_map", "sharing", "expected")
+        ),
         made=lambda wildcards, input: ["--made", str(Path(input[0]).parent)] if input else [],
         seed=config["seed"],
         code=code_digest("register_model.py"),

@@ -34,6 +34,7 @@ rule fit_probes:
         position=config["states"]["positions"][0],
         seed=config["seed"],
         cell=states_cell,
+        work=f"{config['pathvars']['results']}/work",
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_probes.py"),
     message:
@@ -41,8 +42,8 @@ rule fit_probes:
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
         "--task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
-        "--resamples {params.resamples} --seed {params.seed} --threads {threads} --scores {output.scores:q} "
-        "--predictions {output.predictions:q} > {log:q} 2>&1"
+        "--resamples {params.resamples} --seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} "
+        "--work {params.work:q} --scores {output.scores:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
 rule gather_scores:

@@ -22,6 +22,7 @@ rule extract_states:
     resources:
         # What changes no result stays out of params.
         batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
+        sharing=lambda wildcards: config["models"][wildcards.model]["sharing"],
         device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
         gpu=gpus,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
@@ -34,4 +35,5 @@ rule extract_states:
         "Run {wildcards.model} over {wildcards.stimuli} with the prompt {wildcards.prompt}"
     shell:
         'python "$SCRIPTS"/extract_states.py --model {input.model:q} --stimuli {params.stimuli:q} --cell {params.cell:q} '
-        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --threads {threads} --work {params.work:q} --out {output:q} > {log:q} 2>&1"
+        "--batch-size {resources.batch_size} --sharing {resources.sharing} --device-map {resources.device_map:q} "
+        "--threads {threads} --work {params.work:q} --out {output:q} > {log:q} 2>&1"

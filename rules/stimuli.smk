@@ -9,6 +9,7 @@
 rule make_stimuli:
     input:
         source_files,
+        unpacked,
     output:
         table="<results>/stimuli/{stimuli}/{recipe}/items.parquet",
         provenance="<results>/stimuli/{stimuli}/{recipe}/provenance.parquet",
@@ -25,7 +26,7 @@ rule make_stimuli:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         entry=lambda wildcards: as_json(without(config["stimuli"][wildcards.stimuli], "prompts")),
-        folders=lambda wildcards: [f"--{name}={folder}" for name, folder in dataset_folders(wildcards.stimuli).items()],
+        folders=dataset_options,
         seed=config["seed"],
         out=lambda wildcards, output: Path(output.table).parent,
         code=code_digest("make_stimuli.py"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.items import read_items
+from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
@@ -35,7 +37,9 @@ def main() -> None:
     if (description["digest"], stimuli["digest"]) != (cell["model_digest"], cell["stimuli_digest"]):
         raise InputError(f"{args.model} or {args.stimuli} has changed since this job was planned; run again")
     check_cue(cell["prompt"], prompt, stimuli["categories"])
-    inputs, row_of_item = unique_inputs(items, render_prompts(prompt, items, stimuli["categories"]))
+    # Shuffled by the items themselves, so that every model sees the same images in the wrong places.
+    shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
+    inputs, row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
@@ -47,14 +51,15 @@ def main() -> None:
     from layerwise.states.checks import check_batches, check_hooks
     from layerwise.states.extract import check_prompts, check_sharing, extract_shards
     from layerwise.states.plan import path_of, plan_shards, running_order
+    from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
     from layerwise.states.writing import holds, new_states, write_rows
 
     torch.set_num_threads(args.threads)
-    # Shards of another batch size have other rows, so it is part of what names the work folder.
-    fingerprint = hashlib.sha256(json.dumps([cell, args.batch_size], sort_keys=True).encode()).hexdigest()
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    # What decides which rows a shard has is part of what names the work folder.
+    rows_by = [args.batch_size, args.sharing, device]
+    fingerprint = hashlib.sha256(json.dumps([cell, rows_by], sort_keys=True).encode()).hexdigest()
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
         if holds(args.out, cell):
@@ -63,10 +68,11 @@ def main() -> None:
             return
         model = adapter.load(description | {"device_map": args.device_map}, device)
         check_prompts(model, inputs)
-        order = running_order(inputs, model.shares_prefix)
+        share_from = least_texts(model, inputs, args.sharing, device)
+        order = running_order(inputs, share_from)
         rank = {row: position for position, row in enumerate(order)}
         inputs = inputs.iloc[order].reset_index(drop=True)
-        shards = plan_shards(inputs, model.shares_prefix, args.batch_size)
+        shards = plan_shards(inputs, share_from, args.batch_size)
         check_hooks(model, inputs, cell["positions"])
         check_batches(model, inputs, shards, cell["positions"])
         check_sharing(model, inputs, shards, cell["positions"])
@@ -91,8 +97,8 @@ def main() -> None:
                 cell=cell | made_with,
             ) as datasets,
         ):
-            for start, stop in finished:
-                for position, values in work.load(start, stop, cell["positions"]).items():
+            for start, states in work.assemble(finished, cell["positions"]):
+                for position, values in states.items():
                     write_rows(datasets[position], start, values.numpy())
 
 

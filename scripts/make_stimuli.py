@@ -6,33 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from layerwise.command import finished_file, run
-from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
-from layerwise.stimuli.building import Stimuli, file_sha256, finish_items
+from layerwise.stimuli.building import file_sha256, finish_items
 from layerwise.stimuli.duplicates import join_groups
-from layerwise.stimuli.entailment import build_entailment
-from layerwise.stimuli.hypotheses import build_hypotheses
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.objects import build_objects
-from layerwise.stimuli.own_table import build_table
-
-
-def build(args: argparse.Namespace, entry: dict) -> tuple[Stimuli, list[Path]]:
-    """The stimuli of a config entry, and the source files that they were read from."""
-    kind = entry["kind"]
-    if kind == "table":
-        return build_table(entry), [Path(entry["file"])]
-    reader = snli_ve if kind == "snli-ve" else coco
-    parts = {part: reader.read_part(args.annotations, args.images, part) for part in entry["images"]}
-    if kind == "snli-ve":
-        sources = [snli_ve.annotation_file(args.annotations, part) for part in parts]
-        return build_hypotheses(parts, entry["images"], args.seed), sources
-    sources = [file for part in parts for file in coco.annotation_files(args.annotations, part)]
-    if kind == "coco-objects":
-        built = build_objects(parts, entry["images"], entry["pairs_per_category"], entry.get("categories"), args.seed)
-    else:
-        built = build_entailment(parts, entry["images"], entry["captions_per_image"], entry["mismatch"], args.seed)
-    return built, sources
+from layerwise.stimuli.kinds import build_stimuli
 
 
 def main() -> None:
@@ -41,11 +19,12 @@ def main() -> None:
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
     parser.add_argument("--annotations", help="folder of annotation files")
     parser.add_argument("--images", help="folder of images")
+    parser.add_argument("--corrected-labels", type=json.loads, default={}, help="files by SNLI-VE part, as JSON")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the stimulus set")
     args = parser.parse_args()
 
-    stimuli, sources = build(args, args.entry)
+    stimuli, sources = build_stimuli(args.entry, args.annotations, args.images, args.corrected_labels, args.seed)
     if stimuli.shown.empty:
         raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
     shown = finish_items(stimuli)

@@ -43,6 +43,20 @@ def tiny_llava(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def small_disk(tmp_path):
+    """A file system with room for 256 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small file system, and not in every container")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
 def study() -> dict:
     """The demo's config as a user writes it, to be changed by a test."""
     config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())

@@ -48,5 +48,5 @@ def _explain(error) -> str:
         hint = f"; known keys: {', '.join(dict.fromkeys(known))}" if known else ""
         return error.message.replace("Unevaluated", "Additional") + hint
     if error.validator == "oneOf" and "format" in error.schema.get("properties", {}):
-        return "give either `world`, or both `images` and `annotations`"
+        return "give either `world`, or both `images` and `annotations`, or `download`"
     return error.message

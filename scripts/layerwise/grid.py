@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerwise.datasets import coco, snli_ve
+from layerwise.datasets.locations import Locations
 from layerwise.errors import InputError
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -49,8 +49,7 @@ class Grid:
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
-        for name, dataset in config["datasets"].items():
-            self._check_dataset(name, dataset)
+        self.data = Locations(config)
         for name, stimuli in config["stimuli"].items():
             self._check_stimuli(name, stimuli)
         for name, task in config["tasks"].items():
@@ -98,21 +97,10 @@ class Grid:
         """All prompt entries of a stimulus set."""
         return {name: self.prompt(stimuli, name) for name in self.config["stimuli"][stimuli]["prompts"]}
 
-    def annotation_files(self, stimuli: str) -> list[Path]:
-        """The annotation files of a stimulus set over a real data set."""
+    def receipts(self, stimuli: str) -> list[str]:
+        """Receipts of all downloads that a stimulus set needs."""
         entry = self.config["stimuli"][stimuli]
-        folder = self.config["datasets"][entry["dataset"]]["annotations"]
-        if entry["kind"] == "snli-ve":
-            return [snli_ve.annotation_file(folder, part) for part in entry["images"]]
-        return [file for part in entry["images"] for file in coco.annotation_files(folder, part)]
-
-    def _check_dataset(self, name: str, dataset: dict[str, Any]) -> None:
-        if "world" in dataset:
-            _find(self.config["worlds"], dataset["world"], f"datasets.{name}.world")
-            return
-        for key in ("images", "annotations"):
-            if not Path(dataset[key]).is_dir():
-                raise InputError(f"datasets.{name}.{key}: there is no folder {dataset[key]!r}")
+        return [] if entry["kind"] == "table" else self.data.receipts(entry["dataset"], list(entry["images"]))
 
     def _check_stimuli(self, name: str, stimuli: dict[str, Any]) -> None:
         kind = stimuli["kind"]
@@ -134,11 +122,7 @@ class Grid:
                 f"stimuli.{name}: {kind} reads data sets of format {DATASET_FORMAT[kind]}, "
                 f"but {stimuli['dataset']} is {dataset['format']}"
             )
-        if "world" in dataset:
-            return
-        for file in self.annotation_files(name):
-            if not file.is_file():
-                raise InputError(f"stimuli.{name}: there is no file {file}; which parts are in {file.parent}?")
+        self.data.check_parts(f"stimuli.{name}", stimuli["dataset"], list(stimuli["images"]))
 
     def _check_prompt(self, where: str, kind: str, entry: dict[str, Any], stimuli: dict[str, Any]) -> None:
         found = set(PLACEHOLDER.findall(entry["text"]))
@@ -153,6 +137,11 @@ class Grid:
             raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
         if "categories" in entry and "categories" not in found:
             raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
+        if entry.get("image") == "none":
+            if "image-mean" in self.config["states"]["positions"]:
+                raise InputError(f"{where}: without an image (`image: none`) there is no position image-mean to keep")
+            if not found & {"text", "category"}:
+                raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
 
     def _check_task(self, name: str, task: dict[str, Any]) -> None:
         stimuli = self.config["stimuli"][task["stimuli"]]

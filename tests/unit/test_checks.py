@@ -18,7 +18,7 @@ def inputs(tmp_path):
         image.save(tmp_path / f"{i}.png")
         rows.append((str(tmp_path / f"{i}.png"), prompt, f"item-{i}"))
     table = pd.DataFrame(rows, columns=["image", "prompt", "item_id"])
-    return table.iloc[running_order(table, True)].reset_index(drop=True)
+    return table.iloc[running_order(table, 2)].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def model():
 def test_a_model_that_is_read_rightly_passes(model, inputs, caplog):
     caplog.set_level("INFO")
     check_hooks(model, inputs, POSITIONS)
-    check_batches(model, inputs, plan_shards(inputs, True, 2), POSITIONS)
+    check_batches(model, inputs, plan_shards(inputs, 2, 2), POSITIONS)
     assert caplog.text.count("what the model reports") == 2
     assert caplog.text.count("from inputs run alone") == 2
 
@@ -69,9 +69,9 @@ def test_a_batch_in_which_padding_is_seen_stops_the_run(model, inputs, monkeypat
 
     monkeypatch.setattr(model, "prepare", without_mask)
     with pytest.raises(InputError, match=r"item item-0: in a batch the state at .*position last.* `batch_size` to 1"):
-        check_batches(model, inputs, plan_shards(inputs, False, 2), ["last"])
+        check_batches(model, inputs, plan_shards(inputs, 0, 2), ["last"])
     # One at a time there is no padding.
-    check_batches(model, inputs, plan_shards(inputs, False, 1), ["last"])
+    check_batches(model, inputs, plan_shards(inputs, 0, 1), ["last"])
 
 
 def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
@@ -83,4 +83,4 @@ def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
         return run(prepared, positions)
 
     monkeypatch.setattr(model, "run", small)
-    check_batches(model, inputs, plan_shards(inputs, False, 2), POSITIONS)
+    check_batches(model, inputs, plan_shards(inputs, 0, 2), POSITIONS)

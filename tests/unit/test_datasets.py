@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from layerwise.datasets import coco, snli_ve
+from layerwise.datasets import coco, snli, snli_ve
 from layerwise.datasets.table import read_table
 from layerwise.errors import InputError
 
@@ -73,11 +73,27 @@ def test_coco_malformed_and_missing_files(coco_folder, tmp_path):
         coco.read_part(tmp_path, tmp_path, "train2017")
 
 
-def test_coco_without_its_images(coco_folder, tmp_path):
-    coco_folder()
-    (tmp_path / "val2017").rmdir()
-    with pytest.raises(InputError, match="val2017: there is no such folder"):
-        coco.read_part(tmp_path, tmp_path, "val2017")
+@pytest.mark.parametrize("part", ["train2017", "val2017"])
+def test_coco_reads_as_pycocotools_does(world, part):
+    """The readers of COCO's own authors, on files of the same format."""
+    from pycocotools.coco import COCO
+
+    folder = world / "coco/annotations"
+    ours = coco.read_part(folder, world / "coco", part)
+    instances, captions = COCO(folder / f"instances_{part}.json"), COCO(folder / f"captions_{part}.json")
+    assert ours.categories == [category["name"] for category in instances.loadCats(instances.getCatIds())]
+    assert set(ours.images["image_id"]) == set(instances.getImgIds())
+    for image in instances.loadImgs(instances.getImgIds()):
+        path = ours.images.set_index("image_id")["image"][image["id"]]
+        assert path == str(world / "coco" / part / image["file_name"])
+    for category in instances.loadCats(instances.getCatIds()):
+        of_category = ours.objects.loc[ours.objects["category"] == category["name"], "image_id"]
+        assert set(of_category) == set(instances.getImgIds(catIds=[category["id"]])), category["name"]
+        assert of_category.is_unique
+    theirs = captions.loadAnns(captions.getAnnIds())
+    assert len(theirs) == len(ours.captions)
+    assert ours.captions.set_index("caption_id")["caption"].to_dict() == {c["id"]: c["caption"] for c in theirs}
+    assert ours.captions.set_index("caption_id")["image_id"].to_dict() == {c["id"]: c["image_id"] for c in theirs}
 
 
 def snli_line(**change) -> str:
@@ -88,8 +104,8 @@ def snli_line(**change) -> str:
 def test_snli_ve(tmp_path):
     lines = [snli_line(), "", snli_line(pairID="b", gold_label="-"), snli_line(pairID="c", gold_label="entailment")]
     (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join(lines))
-    pairs, undecided = snli_ve.read_part(tmp_path, "images", "dev")
-    assert undecided == 1
+    pairs, counts = snli_ve.read_part(tmp_path, "images", "dev")
+    assert counts == {"pairs_without_gold_label": 1}
     assert list(pairs["pair_id"]) == ["12.jpg#0r1n", "c"]
     assert list(pairs["image"]) == ["images/12.jpg"] * 2
 
@@ -107,6 +123,111 @@ def test_snli_ve_complaints(tmp_path, line, complaint):
     (tmp_path / "snli_ve_dev.jsonl").write_text(f"{snli_line()}\n{line}\n")
     with pytest.raises(InputError, match=complaint):
         snli_ve.read_part(tmp_path, "images", "dev")
+
+
+CORRECTED = "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
+
+
+def test_corrected_labels(tmp_path):
+    """In the layout of e-SNLI-VE's files: a pair that is not listed is no longer in the data set."""
+    lines = [snli_line(), snli_line(pairID="b", gold_label="entailment"), snli_line(pairID="c")]
+    (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join(lines))
+    rows = '12.jpg#0r1n,12.jpg,A dog.,contradiction,"a, b"\nb,12.jpg,A dog.,entailment,None\nx,1.jpg,?,neutral,c\n'
+    (tmp_path / "dev.csv").write_text(CORRECTED + rows)
+    pairs, counts = snli_ve.read_part(tmp_path, "images", "dev", tmp_path / "dev.csv")
+    assert dict(zip(pairs["pair_id"], pairs["gold_label"], strict=True)) == {
+        "12.jpg#0r1n": "contradiction",
+        "b": "entailment",
+    }
+    assert counts == {"pairs_without_gold_label": 0, "labels_corrected": 1, "pairs_without_corrected_label": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        (f"{CORRECTED}b,1.jpg,?,maybe,c\n", "dev.csv, row 2: gold_label 'maybe' is none of"),
+        (f"{CORRECTED}b,1.jpg,?,neutral,c\nb,1.jpg,?,neutral,c\n", "dev.csv: the pairID 'b' appears twice"),
+        (f"{CORRECTED}x,1.jpg,?,neutral,c\n", "none of its pairIDs is in this part"),
+        ("id,gold_label\nb,neutral\n", "there is no column 'pairID'"),
+    ],
+)
+def test_corrected_labels_complaints(tmp_path, rows, complaint):
+    (tmp_path / "snli_ve_dev.jsonl").write_text(snli_line(pairID="b"))
+    (tmp_path / "dev.csv").write_text(rows)
+    with pytest.raises(InputError, match=complaint):
+        snli_ve.read_part(tmp_path, "images", "dev", tmp_path / "dev.csv")
+
+
+@pytest.fixture
+def snli_folder(tmp_path):
+    """SNLI 1.0 in its own layout, written back from a world's SNLI-VE: premises are captions, parts are mixed anew."""
+
+    def write(world):
+        lines = [
+            json.loads(line)
+            for part in ("train", "dev", "test")
+            for line in (world / f"snli_ve/snli_ve_{part}.jsonl").read_text().splitlines()
+        ]
+        for line in lines:
+            del line["Flickr30K_ID"]
+        lines += [
+            lines[0] | {"gold_label": "-", "pairID": "undecided"},
+            lines[0] | {"captionID": "vg_len12r137n", "pairID": "vg_len12r137n1c"},
+            lines[0] | {"captionID": "77.jpg#0", "pairID": "77.jpg#0r1c"},
+        ]
+        # As SNLI's own parts are: they have nothing to do with SNLI-VE's.
+        for number, part in enumerate(("train", "dev", "test")):
+            text = "".join(json.dumps(line) + "\n" for line in lines[number::3])
+            (tmp_path / f"snli_1.0_{part}.jsonl").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_snli_ve_is_built_from_snli(snli_folder, world, tmp_path):
+    """By the lists of the world's parts every part has the pairs that the world gave it, in the lists' order."""
+    snli_folder(world)
+    lists = []
+    for part in ("train", "dev", "test"):
+        pairs, _ = snli_ve.read_part(world / "snli_ve", "images", part)
+        lists.append(tmp_path / f"{part}.txt")
+        lists[-1].write_text("\n".join(f"{image}.jpg" for image in reversed(pairs["image_id"].unique())))
+    counts = snli.build_snli_ve(tmp_path, lists, tmp_path / "built")
+    assert (counts["without gold label"], counts["of no listed image"]) == (1, 2)
+    for part in ("train", "dev", "test"):
+        built, _ = snli_ve.read_part(tmp_path / "built", "images", part)
+        given, _ = snli_ve.read_part(world / "snli_ve", "images", part)
+        assert counts[part] == len(built) == len(given)
+        columns = list(given.columns)
+        assert built.sort_values("pair_id")[columns].values.tolist() == given.sort_values("pair_id").values.tolist()
+        assert list(built["image_id"].unique()) == list(reversed(given["image_id"].unique()))
+
+
+def test_the_end_of_snli_ves_own_list_is_its_dev_part(tmp_path):
+    files = [tmp_path / "flickr30k_train_val.lst", tmp_path / "flickr30k_test.lst"]
+    files[0].write_text("".join(f"{image}\n" for image in range(1003)))
+    files[1].write_text("2000\n")
+    read = snli.read_lists(files)
+    assert (read["train"], read["dev"], read["test"]) == (["0", "1", "2"], [str(i) for i in range(3, 1003)], ["2000"])
+    files[0].write_text("1\n2\n")
+    with pytest.raises(InputError, match=r"flickr30k_train_val.lst: 2 images; the last 1000 are dev"):
+        snli.read_lists(files)
+
+
+def test_snli_complaints(snli_folder, world, tmp_path):
+    snli_folder(world)
+    lists = [tmp_path / f"{part}.txt" for part in ("train", "dev", "test")]
+    for file, text in zip(lists, ("1\n", "2\n", "1\n"), strict=True):
+        file.write_text(text)
+    with pytest.raises(InputError, match="the image 1 is listed for train and for test"):
+        snli.build_snli_ve(tmp_path, lists, tmp_path / "built")
+    lists[2].write_text("3\n")
+    with pytest.raises(InputError, match="no pair of SNLI is about an image of the part train"):
+        snli.build_snli_ve(tmp_path, lists, tmp_path / "built")
+    (tmp_path / "snli_1.0_dev.jsonl").write_text("{}\n")
+    with pytest.raises(InputError, match=r"snli_1.0_dev.jsonl, line 1: there is no field 'annotator_labels'"):
+        snli.build_snli_ve(tmp_path, lists, tmp_path / "built")
+    assert not (tmp_path / "built").exists()
 
 
 def test_tables(tmp_path):

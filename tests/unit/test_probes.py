@@ -126,11 +126,11 @@ def test_log_loss_agrees_with_scikit_learn():
 def test_choice_is_by_validation_loss_and_ties_go_to_the_stronger_penalty():
     states = np.array([[1.0], [-1.0]])
     fits = [Fit(np.array([[w]]), np.zeros(1), C, True) for w, C in ((-1.0, 0.1), (2.0, 10.0), (2.0, 1.0))]
-    assert choose(fits, states, np.array([1, 0])).C == 1.0
+    assert choose(fits, states, np.arange(2), np.array([1, 0])).C == 1.0
 
 
 def test_standardise_uses_training_rows_only(monkeypatch):
-    monkeypatch.setattr("layerwise.probes.problems.ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr("layerwise.probes.problems.NUMBERS_PER_BLOCK", 35)
     states = np.random.default_rng(0).normal(3, 5, (100, 5)).astype(np.float32)
     states[:, 3] = 7
     states[:, 4] = 1e4 + states[:, 0]

@@ -15,7 +15,8 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
 from layerwise.models.prefix import PackedTexts, can_pack, expanded_like, split_prefix
 from layerwise.models.registration import describe_model
-from layerwise.states.extract import check_sharing, extract_shards, read_image
+from layerwise.states.extract import check_sharing, extract_shards
+from layerwise.states.images import read_image
 from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
 from layerwise.states.store import StatesFile
 from layerwise.states.work import WorkFolder
@@ -47,32 +48,33 @@ def test_families_that_cannot_share_fall_back(family, images, tmp_path):
     model = families.frozen(family)
     assert not model.shares_prefix
     table, work = study(images, tmp_path), WorkFolder(tmp_path)
-    shards = plan_shards(table, model.shares_prefix, 4)
+    shards = plan_shards(table, 0, 4)
     assert path_of(shards) == "plain batches"
     extract_shards(model, table, shards, ["last"], work)
     # Were it declared to share all the same, the run would not begin.
     model.shares_prefix = True
-    table = study(images, tmp_path, shares_prefix=True)
+    table = study(images, tmp_path, least_texts=2)
     with pytest.raises(InputError, match="cannot share prefixes exactly"):
-        check_sharing(model, table, plan_shards(table, True, 4), ["last"])
+        check_sharing(model, table, plan_shards(table, 2, 4), ["last"])
 
 
-def study(images, folder, shares_prefix=False):
+def study(images, folder, least_texts=0):
     """Inputs over both images, in running order."""
     rows = []
     for i, image in enumerate(images):
         image.save(folder / f"{i}.png")
         rows += [(str(folder / f"{i}.png"), prompt, f"{i}-{j}") for j, prompt in enumerate(PROMPTS)]
     table = pd.DataFrame(rows, columns=["image", "prompt", "item_id"])
-    return table.iloc[running_order(table, shares_prefix)].reset_index(drop=True)
+    return table.iloc[running_order(table, least_texts)].reset_index(drop=True)
 
 
 def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
     states = {}
     for shares in (False, True):
         (tmp_path / f"{shares}").mkdir()
-        table, work = study(images, tmp_path, shares), WorkFolder(tmp_path / f"{shares}")
-        shards = plan_shards(table, shares, batch_size=4)
+        least_texts = 2 if shares else 0
+        table, work = study(images, tmp_path, least_texts), WorkFolder(tmp_path / f"{shares}")
+        shards = plan_shards(table, least_texts, batch_size=4)
         check_sharing(llava, table, shards, POSITIONS)
         ranges = extract_shards(llava, table, shards, POSITIONS, work)
         rows = torch.cat([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges])
@@ -94,7 +96,7 @@ def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
     items = write_items(tmp_path, shown)
     entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
     model = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
-    command = extraction(tmp_path, model, POSITIONS, tmp_path / "states.h5")
+    command = [*extraction(tmp_path, model, POSITIONS, tmp_path / "states.h5"), "--sharing", "always"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("shared prefix, position") == 4

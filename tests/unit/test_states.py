@@ -1,6 +1,7 @@
 """States files, work in progress, and extraction."""
 
 import fcntl
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ from PIL import Image
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
-from layerwise.states.extract import ahead, check_prompts, check_sharing, extract_shards, read_image
+from layerwise.states.extract import ahead, check_prompts, check_sharing, extract_shards
+from layerwise.states.images import read_image
 from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_shards, running_order
+from layerwise.states.sharing import PASS_FLOP, least_texts
 from layerwise.states.store import StatesFile, from_bits
 from layerwise.states.work import WorkFolder, check_finite, work_folder
 from layerwise.states.writing import holds, new_states, to_bits, write_rows
@@ -155,7 +158,7 @@ class CountingModel(FrozenModel):
 
 
 def extract(model, inputs, work, batch_size=1):
-    return extract_shards(model, inputs, plan_shards(inputs, model.shares_prefix, batch_size), ["last"], work)
+    return extract_shards(model, inputs, plan_shards(inputs, 2 * model.shares_prefix, batch_size), ["last"], work)
 
 
 @pytest.fixture
@@ -167,7 +170,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def inputs(table):
-    return table.iloc[running_order(table, shares_prefix=False)].reset_index(drop=True)
+    return table.iloc[running_order(table, least_texts=0)].reset_index(drop=True)
 
 
 def images_of(tmp_path, counts):
@@ -186,20 +189,20 @@ def test_running_order_puts_equal_lengths_together(inputs):
 
 def test_running_order_of_groups(tmp_path):
     table = images_of(tmp_path, [3, 1, 2, 1])
-    order = running_order(table, shares_prefix=True)
+    order = running_order(table, least_texts=2)
     assert sorted(order) == list(range(7))
     ordered = table.iloc[order]
     assert [item.split("-")[0] for item in ordered["item_id"]] == ["1", "3", "0", "0", "0", "2", "2"]
     for _, rows in ordered.groupby("image"):
         assert rows["prompt"].str.len().is_monotonic_increasing
-    plain = table.iloc[running_order(table, shares_prefix=False)]
+    plain = table.iloc[running_order(table, least_texts=0)]
     assert plain["prompt"].str.len().is_monotonic_increasing
 
 
 def test_shards_are_runs_of_whole_images(tmp_path):
     table = images_of(tmp_path, [1, 9, 1, 9, 8, 1, 30, 2])
-    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
-    shards = plan_shards(table, shares_prefix=True, batch_size=1)
+    table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
+    shards = plan_shards(table, least_texts=2, batch_size=1)
     units = [unit for units in shards for unit in units]
     assert [(u.start, u.stop, u.shared) for u in units] == [
         (0, 1, False),
@@ -214,18 +217,41 @@ def test_shards_are_runs_of_whole_images(tmp_path):
     assert all(table["image"][u.start : u.stop].nunique() == 1 for u in units if u.shared)
     assert [(units[0].start, units[-1].stop) for units in shards] == [(0, 21), (21, 59), (59, 61)]
     assert path_of(shards) == SHARED
-    assert path_of(plan_shards(table, shares_prefix=False, batch_size=1)) == PLAIN
+    assert path_of(plan_shards(table, least_texts=0, batch_size=1)) == PLAIN
+
+
+def test_images_of_fewer_texts_than_pay_are_batched(tmp_path):
+    table = images_of(tmp_path, [1, 2, 5, 3])
+    table = table.iloc[running_order(table, least_texts=3)].reset_index(drop=True)
+    units = [unit for units in plan_shards(table, least_texts=3, batch_size=4) for unit in units]
+    assert units == [Unit(0, 3, False), Unit(3, 8, True), Unit(8, 11, True)]
+
+
+def test_sharing_is_used_where_it_spares_more_than_it_costs(tmp_path):
+    class Spares(CountingModel):
+        def spared_flop(self, prepared):
+            return self.spared
+
+    table, model = images_of(tmp_path, [3, 1, 2]), Spares(shares_prefix=True)
+    model.spared = 0.4 * PASS_FLOP["cpu"]
+    assert least_texts(model, table, "auto", "cpu") == 6
+    # A card does so much in the same time that the same prefix is not worth it.
+    assert least_texts(model, table, "auto", "cuda") > 1000
+    assert least_texts(model, table, "always", "cuda") == 2
+    assert least_texts(model, table, "never", "cpu") == 0
+    assert least_texts(model, images_of(tmp_path, [1, 1]), "auto", "cpu") == 0
+    assert least_texts(Spares(shares_prefix=False), table, "always", "cpu") == 0
 
 
 def test_an_image_of_very_many_texts_is_several_units(tmp_path):
     table = images_of(tmp_path, [2500])
-    units = [unit for units in plan_shards(table, shares_prefix=True, batch_size=1) for unit in units]
+    units = [unit for units in plan_shards(table, least_texts=2, batch_size=1) for unit in units]
     assert units == [Unit(0, 1024, True), Unit(1024, 2048, True), Unit(2048, 2500, True)]
 
 
 def test_groups_are_shared_and_single_prompts_batched(tmp_path):
     table = images_of(tmp_path, [3, 1, 2, 1, 1])
-    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
+    table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
     model = CountingModel(shares_prefix=True)
     shards = extract(model, table, WorkFolder(tmp_path), batch_size=2)
     assert model.groups == [3, 2]
@@ -244,8 +270,8 @@ def test_a_model_that_does_not_share_runs_plain_batches(tmp_path):
 
 def test_sharing_is_checked_on_the_first_two_images(tmp_path):
     table = images_of(tmp_path, [3, 1, 2, 5])
-    table = table.iloc[running_order(table, shares_prefix=True)].reset_index(drop=True)
-    shards = plan_shards(table, shares_prefix=True, batch_size=2)
+    table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
+    shards = plan_shards(table, least_texts=2, batch_size=2)
     model = CountingModel(shares_prefix=True)
     check_sharing(model, table, shards, ["last"])
     assert model.groups == [2, 2]
@@ -255,7 +281,7 @@ def test_sharing_is_checked_on_the_first_two_images(tmp_path):
     wrong.dtype = torch.bfloat16
     check_sharing(wrong, table, shards, ["last"])
     wrong.dtype = torch.float32
-    check_sharing(wrong, table, plan_shards(table, shares_prefix=False, batch_size=2), ["last"])
+    check_sharing(wrong, table, plan_shards(table, least_texts=0, batch_size=2), ["last"])
 
 
 @pytest.mark.parametrize(
@@ -274,7 +300,7 @@ def test_what_batches_round_widens_the_tolerance_within_bounds(tmp_path, roundin
             return {p: values.double() * (1 + 1e-6 * error) for p, values in states.items()}
 
     table = images_of(tmp_path, [3])
-    shards = plan_shards(table, shares_prefix=True, batch_size=2)
+    shards = plan_shards(table, least_texts=2, batch_size=2)
     if fails:
         with pytest.raises(InputError, match=r"more than the rounding of torch\.float32 explains"):
             check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
@@ -332,8 +358,10 @@ def test_what_threads_raise_comes_out_in_turn(tmp_path, inputs):
 
 
 def test_a_shard_that_cannot_be_written_ends_the_run(tmp_path, inputs):
-    with pytest.raises(FileExistsError, match=r"a\.png"):
-        extract(CountingModel(), inputs, WorkFolder(tmp_path / "a.png"))
+    work = WorkFolder(tmp_path / "work")
+    work.folder.write_text("a file where the folder should be")
+    with pytest.raises(FileExistsError, match="work"):
+        extract(CountingModel(), inputs, work)
 
 
 def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
@@ -350,19 +378,41 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
-def test_damaged_or_foreign_shards_are_made_again(tmp_path, inputs):
-    work = WorkFolder(tmp_path)
-    shards = extract(CountingModel(), inputs, work)
+def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, inputs, caplog):
+    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
     files = sorted(tmp_path.glob("rows-*"))
     assert len(files) == len(shards) == 4
-    files[0].write_bytes(files[0].read_bytes()[:100])
-    assert work.load(*shards[0], ["last"]) is None
-    assert work.load(*shards[1], ["last", "image-mean"]) is None
+    whole = files[0].read_bytes()
+    # One bit in the middle of the numbers: the file still opens.
+    files[0].write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    files[1].write_bytes(files[1].read_bytes()[:100])
     files[2].write_bytes(files[3].read_bytes())
-    assert work.load(*shards[2], ["last"]) is None
+    files[3].unlink()
+    work = WorkFolder(tmp_path)
+    for shard, file, reason in zip(shards, files, ("damaged", "damaged", "damaged", "missing"), strict=True):
+        caplog.clear()
+        assert work.load(*shard, ["last"]) is None
+        assert f"{file} is {reason}" in caplog.text
+    with pytest.raises(InputError, match=files[0].name):
+        list(work.assemble(shards, ["last"]))
     model = CountingModel()
     extract(model, inputs, work)
-    assert len(model.seen) == 32
+    assert len(model.seen) == 50
+    assert sorted(tmp_path.glob("rows-*")) == files
+    assert files[0].read_bytes() == whole
+    # A cell that keeps another position cannot take them.
+    assert work.load(*shards[1], ["last", "image-mean"]) is None
+
+
+def test_the_manifest_lists_rows_and_checksums(tmp_path, inputs, caplog):
+    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [entry["rows"] for entry in manifest.values()] == [stop - start for start, stop in shards]
+    for name, entry in manifest.items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
+    (tmp_path / "manifest.json").write_text("{")
+    assert WorkFolder(tmp_path).load(*shards[0], ["last"]) is None
+    assert "manifest.json is damaged" in caplog.text
 
 
 def test_work_folders(tmp_path):

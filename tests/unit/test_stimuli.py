@@ -104,6 +104,29 @@ def test_hypotheses_keep_all_pairs_of_a_sampled_image(world):
     assert len(train) == read["train"][0]["image_id"].isin(train["image_id"]).sum()
 
 
+def test_hypotheses_balanced_within_every_image(world):
+    folder = world / "snli_ve"
+    pairs, counts = snli_ve.read_part(folder, folder / "flickr30k_images", "train")
+    # One image without a contradiction, one with fewer of them, the others with two of each label.
+    first, second = pairs["image_id"].unique()[:2]
+    contradictions = pairs["gold_label"] == "contradiction"
+    without = pairs["image_id"].eq(first) & contradictions
+    fewer = pairs.index[pairs["image_id"].eq(second) & contradictions][:1]
+    read = {"train": (pairs[~without].drop(fewer), counts)}
+    stimuli = build_hypotheses(read, {"train": "all"}, 1, pairs_per_label=2)
+    table = stimuli.provenance.groupby("image_id")["label:gold_label"].value_counts().unstack()
+    assert table.eq(table["neutral"], axis=0).all(axis=None)
+    assert first not in table.index
+    assert table.loc[second, "neutral"] == 1
+    assert table.drop(second).eq(2).all(axis=None)
+    assert stimuli.notes["images_without_every_label"] == 1
+    fewest = build_hypotheses(read, {"train": "all"}, 1, pairs_per_label=1).provenance
+    assert fewest.groupby(["image_id", "label:gold_label"]).size().eq(1).all()
+    # Of two that would do, the seed decides, and the same seed the same.
+    ones = [set(build_hypotheses(read, {"train": "all"}, seed, 1).shown["item_id"]) for seed in (1, 1, 2)]
+    assert ones[0] == ones[1] != ones[2]
+
+
 def test_sampling():
     rng = np.random.default_rng(0)
     assert sample_ids([5, 1, 3], "all", rng) == [5, 1, 3]
@@ -132,6 +155,8 @@ def one_item(image) -> Stimuli:
 def test_bad_images_are_named(tmp_path):
     with pytest.raises(InputError, match=r"gone.jpg: the image is missing"):
         finish_items(one_item(tmp_path / "gone.jpg"))
+    with pytest.raises(InputError, match="val2017: there is no such folder, but annotations name its images"):
+        finish_items(one_item(tmp_path / "val2017/1.jpg"))
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"empty.jpg: not a readable image"):
         finish_items(one_item(tmp_path / "empty.jpg"))

@@ -11,10 +11,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
-from layerwise.probes.engine import Fit, choose, log_loss
+from layerwise.probes.engine import Fit, choose, log_loss, margins
 from layerwise.probes.engines import ENGINES, SklearnEngine
 from layerwise.probes.metrics import predicted
 from layerwise.probes.problems import Problem, standardise
+from layerwise.probes.room import room_for_layer
 from layerwise.probes.torch_engine import TorchEngine
 
 C = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
@@ -149,7 +150,7 @@ def test_a_class_without_training_items_is_refused(engine, n_classes):
     y = np.arange(60) % n_classes
     task = replace(problem(y, np.flatnonzero(y > 0)[:20], np.arange(30, 60)), label="zebra")
     with pytest.raises(InputError, match="label 'zebra' has no training item of class 0"):
-        ENGINES[engine](1).fit(states, [task], [1.0])
+        ENGINES[engine](1, 2**30).fit(states, [task], [1.0])
 
 
 def test_subsets_of_common_rows():
@@ -182,7 +183,7 @@ def test_rows_of_their_own(d):
     assert batch.design.margins(batch.loss.y.new_zeros(12, 1, batch.width)).shape == (12, 1, 100)
     assert_agrees(states, problems, engine.fit(states, problems, C))
     # In turns, where the budget does not hold all.
-    bounded = whole_path(budget_bytes=4 * 1200 * 100 * 3)
+    bounded = whole_path(host_budget_bytes=4 * 1200 * 100 * 3)
     assert len(list(bounded._batches(states, problems))) > 1
     assert_agrees(states, problems, bounded.fit(states, problems, C))
 
@@ -211,7 +212,7 @@ def test_row_blocks_equal_one_block(small, monkeypatch):
     monkeypatch.setattr("layerwise.probes.torch_engine.SMALL", small)
     states = standardise(states_like(4500, 50), np.arange(500))
     problems = problems_of(labels_of(states, 2), 500)
-    blocked = whole_path(budget_bytes=16 * 50 * 64)
+    blocked = whole_path(host_budget_bytes=16 * 50 * 64)
     (batch,) = blocked._batches(states, problems)
     assert [len(block) for _, block in batch.design._rows.blocks()] == [64] * 7 + [52]
     for one, many in zip(whole_path().fit(states, problems, C), blocked.fit(states, problems, C), strict=True):
@@ -219,6 +220,35 @@ def test_row_blocks_equal_one_block(small, monkeypatch):
             train = problems[0].rows["train"]
             assert np.allclose(fit.scores(states[train]), of_blocks.scores(states[train]), atol=5e-3)
     assert_agrees(states, problems, blocked.fit(states, problems, C))
+
+
+def chosen_C(fits, states, task):
+    return choose(fits, states, task.rows["val"], task.y["val"]).C
+
+
+def test_a_layer_on_disk_gives_the_same_fits(tmp_path):
+    states = states_like(900, 64)
+    problems = problems_of(labels_of(states, 4), 600)
+    expected = whole_path().fit(standardise(states.copy(), np.arange(600)), problems, C)
+    with room_for_layer(states.shape, states.nbytes - 1, tmp_path) as room:
+        assert isinstance(room, np.memmap)
+        assert not list(tmp_path.iterdir())
+        room[:] = states
+        on_disk = standardise(room, np.arange(600))
+        found = whole_path(host_budget_bytes=16 * 50 * 64).fit(on_disk, problems, C)
+        for ours, theirs, task in zip(expected, found, problems, strict=True):
+            both = (margins(fits, on_disk, task.rows["val"]) for fits in (ours, theirs))
+            assert all(np.allclose(first, second, atol=5e-3) for first, second in zip(*both, strict=True))
+    with room_for_layer(states.shape, states.nbytes, tmp_path) as room:
+        assert not isinstance(room, np.memmap)
+
+
+def test_no_room_on_disk_is_said_before_anything_is_computed(tmp_path):
+    with (
+        pytest.raises(InputError, match=f"{tmp_path}: no room for a layer of 4503599.6 GB"),
+        room_for_layer((2**40, 2**10), 2**30, tmp_path),
+    ):
+        pass
 
 
 def test_early_end_chooses_as_the_whole_path_does():
@@ -231,14 +261,14 @@ def test_early_end_chooses_as_the_whole_path_does():
     chosen = set()
     for task, fits, fewer in zip(problems, whole, ended, strict=True):
         val = states[task.rows["val"]]
-        assert choose(fits, val, task.y["val"]).C == choose(fewer, val, task.y["val"]).C
+        assert chosen_C(fits, states, task) == chosen_C(fewer, states, task)
         assert [fit.C for fit in fewer] == strengths[: len(fewer)]
         # A path goes on as its own when others have ended.
         for a, b in zip(fits, fewer, strict=False):
             assert log_loss(b.scores(val), task.y["val"]) == pytest.approx(
                 log_loss(a.scores(val), task.y["val"]), rel=0.02
             )
-        chosen.add(choose(fits, val, task.y["val"]).C)
+        chosen.add(chosen_C(fits, states, task))
     assert len(chosen) > 1
     assert all(len(fewer) < len(fits) for fits, fewer in zip(whole, ended, strict=True))
     assert early.products < 0.8 * full.products
@@ -287,12 +317,11 @@ def test_engines_choose_alike():
         SklearnEngine().fit(states, problems, C),
         strict=True,
     ):
-        val = states[task.rows["val"]]
-        assert choose(ours, val, task.y["val"]).C == choose(theirs, val, task.y["val"]).C
+        assert chosen_C(ours, states, task) == chosen_C(theirs, states, task)
 
 
 def test_scikit_learns_engine_imports_no_torch():
-    code = "import sys, layerwise.probes.engines as e; e.ENGINES['sklearn'](1); sys.exit('torch' in sys.modules)"
+    code = "import sys, layerwise.probes.engines as e; e.ENGINES['sklearn'](1, 2**30); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "scripts"}, check=False).returncode == 0
 
 

@@ -37,7 +37,7 @@ def annotation_files(annotations: str | Path, part: str) -> list[Path]:
 
 
 def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPart:
-    """Read images, captions and category presence of ``part``.
+    """Read images, captions and category presence of ``part``; the image files themselves need not be there yet.
 
     Raises:
         InputError: on a missing or malformed file, naming the record; on an annotation of an unknown image or
@@ -58,8 +58,6 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPar
         _check_known(table, "image_id", image_table["id"], file, "images")
 
     folder = Path(images) / part
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder, but {instances_file} describes its images")
     names = category_table.set_index("id")["name"]
     return CocoPart(
         images=pd.DataFrame(

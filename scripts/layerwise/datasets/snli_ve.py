@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerwise.datasets.table import read_table
 from layerwise.errors import InputError
 
 LABELS = ["contradiction", "neutral", "entailment"]
@@ -16,12 +17,21 @@ def annotation_file(annotations: str | Path, part: str) -> Path:
     return Path(annotations) / f"snli_ve_{part}.jsonl"
 
 
-def read_part(annotations: str | Path, images: str | Path, part: str) -> tuple[pd.DataFrame, int]:
+def read_part(
+    annotations: str | Path, images: str | Path, part: str, corrected_labels: str | Path | None = None
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the pairs of ``part`` that have a gold label.
 
+    Args:
+        annotations: folder of the jsonl files.
+        images: folder of Flickr30k's pictures, which need not be there yet.
+        part: train, dev or test.
+        corrected_labels: see :func:`correct`; None to take the labels as they are.
+
     Returns:
-        The pairs - ``pair_id``, ``image_id``, ``image`` (path), ``hypothesis``, ``gold_label`` - and how many
-        pairs were left out because their annotators did not agree (label ``-``).
+        The pairs - ``pair_id``, ``image_id``, ``image`` (path), ``hypothesis``, ``gold_label`` - and what was counted:
+        ``pairs_without_gold_label`` were left out because their annotators did not agree (label ``-``), and see
+        :func:`correct`.
 
     Raises:
         InputError: on a missing file, a line that is no JSON or lacks a field, an unknown label, a repeated pairID.
@@ -50,4 +60,41 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> tuple[p
     if (repeated := pairs.loc[pairs["pair_id"].duplicated(), "pair_id"]).size:
         raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
     pairs.insert(2, "image", [str(Path(images) / f"{image_id}.jpg") for image_id in pairs["image_id"]])
-    return pairs, undecided
+    counts = {"pairs_without_gold_label": undecided}
+    if corrected_labels is not None:
+        pairs, corrected = correct(pairs, corrected_labels)
+        counts |= corrected
+    return pairs, counts
+
+
+def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Give pairs the labels of ``file``, and leave out the pairs that it does not list.
+
+    e-SNLI-VE (Do et al. 2020, arXiv 2004.03744; Kayser et al. 2021, arXiv 2105.03761) looked again at SNLI-VE's neutral
+    pairs, changed the labels of many and dropped others; its dev and test files list what is left.
+
+    Args:
+        pairs: as :func:`read_part` returns them.
+        file: a CSV or Parquet file with the columns ``pairID`` and ``gold_label``; others are not read.
+
+    Returns:
+        The corrected pairs, and ``labels_corrected`` and ``pairs_without_corrected_label``.
+
+    Raises:
+        InputError: on a missing column, an unknown label, a repeated pairID, or when no pair is of this part.
+    """
+    table = read_table(file, ["pairID", "gold_label"])
+    if (unknown := table.index[~table["gold_label"].isin(LABELS)]).size:
+        label = table.at[unknown[0], "gold_label"]
+        raise InputError(f"{file}, row {unknown[0] + 2}: gold_label {label!r} is none of {LABELS}")
+    if (repeated := table.loc[table["pairID"].duplicated(), "pairID"]).size:
+        raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
+    label = pairs["pair_id"].map(table.set_index("pairID")["gold_label"])
+    kept = label.notna()
+    if not kept.any():
+        raise InputError(f"{file}: none of its pairIDs is in this part of SNLI-VE; is it the file of another part?")
+    counts = {
+        "labels_corrected": int((label[kept] != pairs.loc[kept, "gold_label"]).sum()),
+        "pairs_without_corrected_label": int((~kept).sum()),
+    }
+    return pairs[kept].assign(gold_label=label[kept]).reset_index(drop=True), counts

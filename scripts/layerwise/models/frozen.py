@@ -65,6 +65,10 @@ class FrozenModel(Protocol):
         """States of prepared prompts about one image; see :meth:`states_shared`."""
         ...
 
+    def spared_flop(self, prepared: Any) -> float:
+        """Operations in one block that each text after the first is spared by sharing the prepared prefix."""
+        ...
+
     def states(
         self, images: Sequence[Image.Image], prompts: Sequence[str], positions: Sequence[str]
     ) -> dict[str, Tensor]:

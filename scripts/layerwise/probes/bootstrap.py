@@ -2,6 +2,8 @@
 
 import numpy as np
 
+RESAMPLES_AT_ONCE = 50
+
 
 def resample_weights(groups: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
     """How often each item counts in each bootstrap resample of groups.
@@ -12,13 +14,16 @@ def resample_weights(groups: np.ndarray, n_resamples: int, rng: np.random.Genera
         rng: the source of randomness.
 
     Returns:
-        Shape (R, n), float32: multinomial counts over groups, the same for all items of a group. Metrics take it as
+        Shape (R, n), uint16: multinomial counts over groups, the same for all items of a group. Metrics take it as
         weights, so that no resample is ever copied out.
     """
     _, index = np.unique(groups, return_inverse=True)
     n_groups = int(index.max()) + 1
-    counts = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples)
-    return counts.astype(np.float32)[:, index]
+    weights = np.empty((n_resamples, len(groups)), np.uint16)
+    # Some at a time: the generator counts in 64 bits.
+    for part in np.array_split(weights, -(-n_resamples // RESAMPLES_AT_ONCE)):
+        part[:] = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=len(part))[:, index]
+    return weights
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:

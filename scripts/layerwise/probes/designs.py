@@ -30,22 +30,27 @@ class Rows:
         self._states, self._index, self._mean, self._device = states, index, mean, device
         self.n, self.width = len(index), states.shape[1]
         held = 4 * self.n * self.width <= budget_bytes
-        # A streamed block exists as gathered, float64 and float32 rows at the same time.
         self._block_rows = self.n if held else max(1, int(budget_bytes // (16 * self.width)))
+        # Allocated once: blocks that come and go would leave the heap in pieces that are never given back.
+        self._block = torch.empty(self._block_rows, self.width)
+        self._piece = np.empty((min(256, self._block_rows), self.width))
         self._held = self._load(slice(0, self.n)) if held else None
 
     def _load(self, rows: slice) -> Tensor:
-        loaded = torch.empty(rows.stop - rows.start, self.width)
+        loaded = self._block[: rows.stop - rows.start]
         # Small pieces, so that the float64 copy stays small whatever the block.
         for start in range(rows.start, rows.stop, 256):
             stop = min(start + 256, rows.stop)
-            piece = self._states[self._index[start:stop]].astype(np.float64)
-            piece -= self._mean
+            piece = self._piece[: stop - start]
+            np.subtract(self._states[self._index[start:stop]], self._mean, out=piece)
             loaded[start - rows.start : stop - rows.start] = torch.from_numpy(piece)
         return loaded.to(self._device)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """All rows in order: which, and their values, shape (rows in block, d), float32 on the device."""
+        """All rows in order: which, and their values, shape (rows in block, d), float32 on the device.
+
+        A block may be overwritten by the next one.
+        """
         if self._held is not None:
             yield slice(0, self.n), self._held
             return

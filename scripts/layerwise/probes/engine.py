@@ -1,12 +1,13 @@
 """What an engine that fits probes takes and gives: L2-regularised logistic regression over a path of C."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from layerwise.errors import InputError
-from layerwise.probes.problems import Problem
+from layerwise.probes.problems import Problem, in_blocks
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,22 @@ def log_loss(scores: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.logaddexp.reduce(margins, axis=1) - margins[np.arange(len(y)), y]))
 
 
-def choose(fits: list[Fit], states: np.ndarray, y: np.ndarray) -> Fit:
-    """The fit of least validation loss; of equals the one with the stronger penalty."""
-    return min(fits, key=lambda fit: (log_loss(fit.scores(states), y), fit.C))
+def margins(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Margins of several fits on some rows, each of shape (n, 1) or (n, K); rows are taken out a block at a time.
+
+    Args:
+        fits: of one problem.
+        states: shape (all rows, width).
+        rows: which to take, shape (n,).
+    """
+    weights = np.concatenate([fit.coefficients for fit in fits])
+    intercepts = np.concatenate([fit.intercepts for fit in fits])
+    parts = [states[block] @ weights.T + intercepts for block in in_blocks(rows, states.shape[1])]
+    found = np.concatenate(parts) if parts else np.empty((0, len(weights)))
+    return np.split(found, len(fits), axis=1)
+
+
+def choose(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray, y: np.ndarray) -> Fit:
+    """The fit of least loss on validation rows of ``states``; of equals the one with the stronger penalty."""
+    losses = [log_loss(scores, y) for scores in margins(fits, states, rows)]
+    return min(zip(losses, fits, strict=True), key=lambda pair: (pair[0], pair[1].C))[1]

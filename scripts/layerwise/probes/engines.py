@@ -30,12 +30,17 @@ class SklearnEngine:
         return fits
 
 
-def _torch_engine(threads: int) -> ProbeEngine:
+def _torch_engine(threads: int, budget_bytes: int) -> ProbeEngine:
     # Importing torch takes seconds, which the other engine need not pay.
     from layerwise.probes.torch_engine import TorchEngine
 
-    return TorchEngine(threads)
+    return TorchEngine(threads, host_budget_bytes=budget_bytes)
 
 
-# By name, how to make an engine for a number of threads; scikit-learn's are those of the BLAS, which the caller limits.
-ENGINES: dict[str, Callable[[int], ProbeEngine]] = {"torch": _torch_engine, "sklearn": lambda threads: SklearnEngine()}
+def _sklearn_engine(threads: int, budget_bytes: int) -> ProbeEngine:
+    # Its threads are those of the BLAS, which the caller limits; it takes all training rows of a problem at once.
+    return SklearnEngine()
+
+
+# By name, how to make an engine for a number of threads and so many bytes of memory.
+ENGINES: dict[str, Callable[[int, int], ProbeEngine]] = {"torch": _torch_engine, "sklearn": _sklearn_engine}

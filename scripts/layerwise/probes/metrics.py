@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+NUMBERS_AT_ONCE = 2**19
+
 
 def predicted(scores: np.ndarray) -> np.ndarray:
     """Classes from margins of shape (n, 1) (two classes, positive for the second) or (n, K)."""
@@ -29,7 +31,11 @@ def metric_values(metric: str, y: np.ndarray, scores: np.ndarray, weights: np.nd
         Shape (R,). F1 is that of the second of two classes, and the mean over classes otherwise; ROC AUC and average
         precision of more than two classes are means over one-against-rest.
     """
-    return METRICS[metric](y, scores, np.asarray(weights, dtype=np.float64), n_classes)
+    # Metrics hold a few numbers per weighting and item at a time; some weightings at once keep that bounded.
+    at_once = max(1, NUMBERS_AT_ONCE // max(len(y), 1))
+    parts = (weights[start : start + at_once] for start in range(0, len(weights), at_once))
+    compute = METRICS[metric]
+    return np.concatenate([compute(y, scores, np.asarray(part, dtype=np.float64), n_classes) for part in parts])
 
 
 def _accuracy(y, scores, weights, n_classes):

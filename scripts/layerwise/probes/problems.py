@@ -1,5 +1,6 @@
 """What a probe engine is asked: for each label of a task, which rows of the states to learn from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 
 from layerwise.errors import InputError
 
-ROWS_PER_BLOCK = 4096
+# Numbers that are taken out of a layer at once, in float64 where they are summed.
+NUMBERS_PER_BLOCK = 2**21
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
         ``states``.
     """
     total, squares = np.zeros(states.shape[1]), np.zeros(states.shape[1])
-    blocks = np.array_split(rows, -(-len(rows) // ROWS_PER_BLOCK))
+    blocks = list(in_blocks(rows, states.shape[1]))
     for block in blocks:
         total += states[block].sum(axis=0, dtype=np.float64)
     mean = total / len(rows)
@@ -88,3 +90,10 @@ def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
         np.float32
     )
     return states
+
+
+def in_blocks(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
+    """Row indices, shape (n,), in consecutive parts whose states are few enough to be held beside a layer."""
+    at_once = max(1, NUMBERS_PER_BLOCK // width)
+    for start in range(0, len(rows), at_once):
+        yield rows[start : start + at_once]

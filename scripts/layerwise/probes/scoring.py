@@ -1,10 +1,14 @@
 """Scores of a cell - model x task x prompt - as tidy rows, with bootstrap intervals and a majority baseline."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from layerwise.probes.bootstrap import percentile_interval, resample_weights
 from layerwise.probes.metrics import METRICS, metric_values
@@ -108,3 +112,18 @@ def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]
         ],
         ignore_index=True,
     )
+
+
+@contextmanager
+def predictions_file(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Give a function that adds a table to a Parquet file: layer by layer, so that never all are held."""
+    with ExitStack() as writers:
+        writer: pq.ParquetWriter | None = None
+
+        def add(table: pd.DataFrame) -> None:
+            nonlocal writer
+            rows = pa.Table.from_pandas(table, preserve_index=False)
+            writer = writer or writers.enter_context(pq.ParquetWriter(path, rows.schema))
+            writer.write_table(rows)
+
+        yield add

@@ -21,6 +21,8 @@ SMALL = 1024
 LEAST_USED = 1 / 8
 # Fits solved at once: more make no better use of the matrix products, and take more memory.
 MOST_FITS = 512
+# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps, and their temporaries.
+PER_FIT_AND_ROW = 12
 
 
 @dataclass
@@ -94,7 +96,7 @@ class TorchEngine:
         threads: int | None = None,
         tolerance: float = 1e-6,
         early_end: bool = True,
-        budget_bytes: int = 4 * 2**30,
+        host_budget_bytes: int = 4 * 2**30,
         device: str | None = None,
     ):
         """
@@ -102,14 +104,17 @@ class TorchEngine:
             threads: for torch, of this whole process. Default - as they are.
             tolerance: relative excess of the objective.
             early_end: whether to end a path by its validation loss.
-            budget_bytes: how much of the device's memory training rows may take, and validation rows again; more are
-                read block by block in every iteration.
+            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows and what the
+                solver holds per row again; more rows are read block by block in every iteration, more fits solved one
+                after the other. On a card it is a quarter of what is free there.
             device: Default - cuda where there is one, else cpu.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        self.tolerance, self.early_end, self.budget_bytes = tolerance, early_end, budget_bytes
+        self.tolerance, self.early_end = tolerance, early_end
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        on_card = self.device.type == "cuda"
+        self.budget_bytes = torch.cuda.mem_get_info(self.device)[0] // 4 if on_card else host_budget_bytes
         self.products = 0.0
 
     @torch.inference_mode()
@@ -186,8 +191,11 @@ class TorchEngine:
             rows = Rows(states, union, mean, self.device, self.budget_bytes)
             spectrum = (whole if width <= SMALL else sketched)(rows.blocks, len(union), width, self.device)
         design = SharedDesign(rows, spectrum)
-        for start in range(0, len(members), MOST_FITS):
-            part = members[start : start + MOST_FITS]
+        n_margins = 1 if problems[members[0]].n_classes == 2 else problems[members[0]].n_classes
+        per_fit = 4 * PER_FIT_AND_ROW * n_margins * len(union)
+        at_once = int(min(MOST_FITS, max(1, self.budget_bytes // per_fit)))
+        for start in range(0, len(members), at_once):
+            part = members[start : start + at_once]
             own = [problems[member] for member in part]
             loss, sizes = self._loss(own, [np.searchsorted(union, p.rows["train"]) for p in own], len(union))
             places = [np.searchsorted(held_out, _validation(problem)) for problem in own]

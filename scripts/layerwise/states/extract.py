@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
+from layerwise.states.images import read_image
 from layerwise.states.plan import Unit
 from layerwise.states.work import WorkFolder, check_finite
 
@@ -34,19 +33,6 @@ TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 WIDEST = 5
 
 Given, Made = TypeVar("Given"), TypeVar("Made")
-
-
-def read_image(path: str | Path) -> Image.Image:
-    """An RGB image, turned upright as its EXIF tag says.
-
-    Raises:
-        InputError: when the file cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: the image cannot be decoded ({error}); replace the file") from error
 
 
 def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:

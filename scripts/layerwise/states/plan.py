@@ -21,30 +21,31 @@ class Unit:
     shared: bool
 
 
-def running_order(inputs: pd.DataFrame, shares_prefix: bool) -> list[int]:
+def running_order(inputs: pd.DataFrame, least_texts: int) -> list[int]:
     """Positions of ``inputs`` in the order in which they are run.
 
-    Prompts alone with their image come first, by length, so that a batch holds little padding. Where prefixes are
-    shared, the other images follow in their old order, each with its prompts by length. Ties keep their old order.
+    An image's prompts share a prefix if they are at least ``least_texts``, which is 0 for never. The other inputs come
+    first, by length, so that a batch holds little padding; then the images that share follow in their old order, each
+    with its prompts by length. Ties keep their old order.
     """
     length = inputs["prompt"].str.len().tolist()
     image = pd.factorize(inputs["image"])[0].tolist()
-    grouped = _in_groups(inputs, shares_prefix)
+    grouped = _in_groups(inputs, least_texts)
     return sorted(range(len(inputs)), key=lambda i: (grouped[i], image[i] if grouped[i] else 0, length[i]))
 
 
-def plan_shards(inputs: pd.DataFrame, shares_prefix: bool, batch_size: int) -> list[list[Unit]]:
+def plan_shards(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list[list[Unit]]:
     """What is run together, by shard: what is kept together.
 
     Args:
         inputs: in running order.
-        shares_prefix: as in :func:`running_order`.
+        least_texts: as in :func:`running_order`.
         batch_size: inputs per plain batch.
 
     Returns:
         The shards in order of rows, each of about ``batch_size * BATCHES_PER_SHARD`` rows; images stay whole.
     """
-    grouped = _in_groups(inputs, shares_prefix)
+    grouped = _in_groups(inputs, least_texts)
     alone = grouped.count(False)
     units = [Unit(i, min(i + batch_size, alone), shared=False) for i in range(0, alone, batch_size)]
     row = alone
@@ -69,6 +70,9 @@ def path_of(shards: Sequence[Sequence[Unit]]) -> str:
     return SHARED if any(unit.shared for units in shards for unit in units) else PLAIN
 
 
-def _in_groups(inputs: pd.DataFrame, shares_prefix: bool) -> list[bool]:
+def _in_groups(inputs: pd.DataFrame, least_texts: int) -> list[bool]:
     """Per input whether it is run over a prefix that it shares with another one."""
-    return (inputs["image"].duplicated(keep=False) & shares_prefix).tolist()
+    # Texts without an image have no prefix of its to share.
+    if least_texts == 0 or inputs["image"].isna().all():
+        return [False] * len(inputs)
+    return (inputs.groupby("image")["image"].transform("size") >= max(least_texts, 2)).tolist()

@@ -17,6 +17,9 @@ import numpy as np
 
 from layerwise.errors import InputError
 
+# Rows that are read at once: a multiple of the rows in a chunk, so that none is decompressed twice.
+ROWS_PER_BLOCK = 512
+
 
 def from_bits(bits: np.ndarray) -> np.ndarray:
     """bfloat16 bits to float32, exactly."""
@@ -55,22 +58,41 @@ class StatesFile:
             )
         self.positions = [name for name in self._file if name not in ("item_id", "row")]
 
-    def layer(self, position: str, layer: int) -> np.ndarray:
+    def shape(self, position: str) -> tuple[int, int]:
+        """Rows and width of each layer at one position.
+
+        Raises:
+            InputError: when the position was not kept.
+        """
+        return self._dataset(position).shape[1:]
+
+    def layer(self, position: str, layer: int, out: np.ndarray | None = None) -> np.ndarray:
         """One layer at one position as float32, shape (rows, width).
+
+        Args:
+            position: token position.
+            layer: its index in ``layers``.
+            out: where to put it, of that shape and type. It is filled block by block, so that little beside it is held.
 
         Raises:
             InputError: when the position was not kept, or the data cannot be read back.
         """
+        dataset = self._dataset(position)
+        out = np.empty(dataset.shape[1:], np.float32) if out is None else out
+        for start in range(0, len(out), ROWS_PER_BLOCK):
+            try:
+                values = dataset[layer, start : start + ROWS_PER_BLOCK]
+            except OSError as error:
+                raise InputError(
+                    f"{self.path}: layer {layer} is damaged ({error}); delete the file and run again"
+                ) from error
+            out[start : start + ROWS_PER_BLOCK] = from_bits(values) if dataset.attrs["dtype"] == "bfloat16" else values
+        return out
+
+    def _dataset(self, position: str) -> h5py.Dataset:
         if position not in self.positions:
             raise InputError(f"{self.path}: there is no position {position!r}; it has {', '.join(self.positions)}")
-        dataset = self._file[position]
-        try:
-            values = dataset[layer]
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: layer {layer} is damaged ({error}); delete the file and run again"
-            ) from error
-        return from_bits(values) if dataset.attrs["dtype"] == "bfloat16" else values
+        return self._file[position]
 
     def close(self) -> None:
         """Close the file."""

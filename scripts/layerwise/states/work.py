@@ -1,54 +1,98 @@
 """Work in progress on one cell: finished shards that survive a killed job.
 
 The folder is named after the cell's fingerprint, so that what a stopped job left is taken up by the same cell - same
-model, stimuli, prompt, code - and by no other.
+model, stimuli, prompt, code - and by no other. ``manifest.json`` in it lists each shard's rows and checksum.
 """
 
 import fcntl
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from layerwise.command import finished_file
+from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
 
 class WorkFolder:
-    """Shards of consecutive rows, each written whole or not at all."""
+    """Shards of consecutive rows, each written whole or not at all, and listed in a manifest."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._manifest_file = folder / "manifest.json"
+        self._manifest = self._read_manifest()
+
+    def _read_manifest(self) -> dict[str, dict[str, Any]]:
+        try:
+            return json.loads(self._manifest_file.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            log.warning("%s is damaged (%s); its shards will be made again", self._manifest_file, error)
+            return {}
 
     def _file(self, start: int, stop: int) -> Path:
         return self.folder / f"rows-{start:09d}-{stop:09d}.safetensors"
 
     def save(self, start: int, stop: int, states: dict[str, Tensor]) -> None:
         """Keep the states of rows ``start`` to ``stop``: by position, shape (rows, layers, width)."""
-        with finished_file(self._file(start, stop)) as file:
+        shard = self._file(start, stop)
+        with finished_file(shard) as file:
             save_file({position: values.contiguous() for position, values in states.items()}, file)
+            # Listed before it has its name: killed in between, a shard is listed but missing, never there unlisted.
+            self._manifest[shard.name] = {"rows": stop - start, "sha256": _sha256(file)}
+            with finished_file(self._manifest_file) as manifest:
+                manifest.write_text(json.dumps(self._manifest, indent=1))
 
     def load(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, Tensor] | None:
-        """A finished shard, or None when it has still to be made."""
+        """A finished shard as it was written; None when it has still to be made, or made again."""
         file = self._file(start, stop)
+        listed = self._manifest.get(file.name)
+        if listed is None:
+            return None
         if not file.exists():
+            log.warning("%s is missing and will be made again", file)
             return None
-        try:
-            states = load_file(file)
-        except SafetensorError as error:
-            log.warning("%s is damaged (%s) and will be made again", file, error)
+        if _sha256(file) != listed["sha256"]:
+            log.warning("%s is damaged (its checksum is not that of the manifest) and will be made again", file)
             return None
-        if set(states) != set(positions) or any(len(values) != stop - start for values in states.values()):
+        states = load_file(file)
+        if set(states) != set(positions) or any(len(values) != listed["rows"] for values in states.values()):
             log.warning("%s does not hold rows %d to %d and will be made again", file, start, stop)
             return None
         return states
+
+    def assemble(
+        self, shards: Sequence[tuple[int, int]], positions: Sequence[str]
+    ) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """First row and states of each of the finished shards, in order.
+
+        Raises:
+            InputError: on a shard that was lost or damaged since it was made.
+        """
+        for start, stop in shards:
+            states = self.load(start, stop, positions)
+            if states is None:
+                raise InputError(
+                    f"{self._file(start, stop)}: the shard was lost or damaged while the others were made; run the "
+                    "same command again, and only it is made anew"
+                )
+            yield start, states
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager

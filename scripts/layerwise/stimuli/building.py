@@ -48,6 +48,8 @@ def check_images(paths: Iterable[str]) -> dict[str, str]:
                 image.draft("RGB", (64, 64))
                 image.load()
         except FileNotFoundError as error:
+            if not (folder := Path(path).parent).is_dir():
+                raise InputError(f"{folder}: there is no such folder, but annotations name its images") from error
             raise InputError(f"{path}: the image is missing; the annotations name it") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{path}: not a readable image ({error}); replace the file") from error

@@ -1,5 +1,7 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
@@ -7,21 +9,36 @@ from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
 
 
-def build_hypotheses(parts: dict[str, tuple[pd.DataFrame, int]], images: dict[str, int | str], seed: int) -> Stimuli:
-    """All pairs of the sampled images.
+def build_hypotheses(
+    parts: dict[str, tuple[pd.DataFrame, dict[str, int]]],
+    images: dict[str, int | str],
+    seed: int,
+    pairs_per_label: int | None = None,
+) -> Stimuli:
+    """All pairs of the sampled images, or as many of each label.
 
     Args:
         parts: what :func:`layerwise.datasets.snli_ve.read_part` gave, by part.
         images: how many images to sample from each part, or ``"all"``.
         seed: seed of the sampling.
+        pairs_per_label: take the same number of pairs of each label from every image, at most so many; images that have
+            no pair of some label are left out before the sampling, and counted. Neither the parts nor the image alone
+            then tells anything of the label. None takes all pairs of the sampled images.
     """
-    tables, undecided = [], 0
+    tables, counts = [], Counter()
     for part, count in images.items():
-        pairs, left_out = parts[part]
-        undecided += left_out
+        pairs, counted = parts[part]
+        counts.update(counted)
         rng = np.random.default_rng([seed, *part.encode()])
+        if pairs_per_label is not None:
+            every = pairs.groupby("image_id")["gold_label"].transform("nunique") == pairs["gold_label"].nunique()
+            counts["images_without_every_label"] += pairs.loc[~every, "image_id"].nunique()
+            pairs = pairs[every]
         kept = sample_ids(list(pairs["image_id"].unique()), count, rng)
-        tables.append(pairs[pairs["image_id"].isin(kept)].assign(part=part))
+        pairs = pairs[pairs["image_id"].isin(kept)]
+        if pairs_per_label is not None:
+            pairs = _balanced(pairs, pairs_per_label, rng)
+        tables.append(pairs.assign(part=part))
     pairs = pd.concat(tables, ignore_index=True).sort_values(["part", "image_id"], kind="stable", ignore_index=True)
     return Stimuli(
         shown=pd.DataFrame({"item_id": pairs["pair_id"], "image": pairs["image"], "text": pairs["hypothesis"]}),
@@ -35,5 +52,14 @@ def build_hypotheses(parts: dict[str, tuple[pd.DataFrame, int]], images: dict[st
             }
         ),
         categories=[],
-        notes={"pairs_without_gold_label": undecided},
+        notes=dict(counts),
     )
+
+
+def _balanced(pairs: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Of every image as many pairs of each label as of the label it has fewest of, and at most ``most``."""
+    # A random order within image and label, of which the first few are taken.
+    shuffled = pairs.iloc[rng.permutation(len(pairs))]
+    place = shuffled.groupby(["image_id", "gold_label"]).cumcount()
+    fewest = shuffled.groupby(["image_id", "gold_label"])["pair_id"].transform("size").groupby(shuffled["image_id"])
+    return shuffled[place < fewest.transform("min").clip(upper=most)].sort_index()

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
@@ -51,6 +52,12 @@ SHARES_PREFIX = frozenset(
         "vipllava",
     }
 )
+
+# Model types that do not read a text without an image as they do one with it, and why.
+NEEDS_IMAGE = {
+    "mllama": "leaves out its blocks of cross-attention without an image",
+    "paligemma": "attends both ways over image and prompt, and only so far as its processor says where they end",
+}
 
 # Model types that make a picture's tokens from the padding to the batch's greatest picture, too. Each runs by itself.
 RUN_ALONE = frozenset({"emu3"})
@@ -162,23 +169,28 @@ class GenericModel(FrozenModel):
         before, _, _ = self.render("the prompt itself").partition("the prompt itself")
         return self.image_is_put_first() or self.image_token in before
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, with_image: bool = True) -> str:
         """See :meth:`FrozenModel.render`."""
         if self.image_token in prompt:
             raise InputError(f"the prompt {prompt!r} holds the model's image token {self.image_token}; reword the text")
         if self.conversation == "chat":
-            turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
+            image = [{"type": "image"}] if with_image else []
+            turn = {"role": "user", "content": [*image, {"type": "text", "text": prompt}]}
             return self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
-        image = "" if self.image_is_put_first() else self.image_token
+        image = self.image_token if with_image and not self.image_is_put_first() else ""
+        written = self.conversation.replace("<image>", image)
         # The prompt last: a prompt that says "<image>" must stay text.
-        return self.conversation.replace("<image>", image).replace("{prompt}", prompt)
+        return (written if with_image else written.lstrip()).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
         """The processor's tensors for a batch; padded on whichever side the tokenizer pads, never truncated.
 
         Raises:
-            InputError: when a text comes without its image's tokens: the model would not see the image.
+            InputError: when a text comes without its image's tokens: the model would not see the image. When no image
+                is given to a model that cannot read a text without one.
         """
+        if images[0] is None:
+            return self._prepare_texts(prompts)
         if self.runs_alone and len(images) > 1:
             return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
         texts = [self.render(prompt) for prompt in prompts]
@@ -199,6 +211,17 @@ class GenericModel(FrozenModel):
                 "image token for it; `conversation` of the model entry says where the image stands"
             )
         return inputs
+
+    def _prepare_texts(self, prompts: Sequence[str]) -> Any:
+        model_type = self.model.config.model_type
+        why = "puts an image before every text" if self.image_is_put_first() else NEEDS_IMAGE.get(model_type)
+        if why:
+            raise InputError(f"a model of type {model_type} {why}: use `image: blank` in place of `image: none`")
+        texts = [self.render(prompt, with_image=False) for prompt in prompts]
+        special = self._adds_special_tokens(texts[0])
+        # The tokenizer that the processor writes texts with, which asks for no image.
+        written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
+        return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 
     @torch.inference_mode()
     def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
@@ -240,6 +263,11 @@ class GenericModel(FrozenModel):
             self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts, self.across
         )
         return shared.states(group, positions, self.room)
+
+    def spared_flop(self, prepared: PromptGroup) -> float:
+        """See :meth:`FrozenModel.spared_flop`: two per parameter and token."""
+        block = sum(parameter.numel() for parameter in self.blocks[0].parameters())
+        return 2 * block * prepared.prefix["input_ids"].shape[1]
 
     def forward(self, **inputs: Any) -> Any:
         """Run the model up to the final norm, where its base model ends: the language-model head is not needed."""

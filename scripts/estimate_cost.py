@@ -1,0 +1,65 @@
+"""What a study will cost before anyone pays: forward tokens, bytes of hidden states, hours.
+
+Counts are exact for stimuli and models that are there already; else they come from the config, the sizes of the
+official data sets and what model entries expect. Hours are for the stated rates: measure yours with `make bench`.
+
+    python scripts/estimate_cost.py --configfile my-study.yaml --teraflops 125
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+from snakemake.utils import update_config
+
+from layerwise.command import run
+from layerwise.config import validate
+from layerwise.cost.estimate import estimate_states, probe_flop
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=CONFIG / "config.yaml")
+    parser.add_argument("--teraflops", type=float, default=125, help="sustained by a card: 40 %% of an A100's bfloat16")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="what the models run on")
+    parser.add_argument("--core-gigaflops", type=float, default=30, help="sustained by a core, float32, for the probes")
+    args = parser.parse_args()
+
+    config = {}
+    for defaults in ("prompts.yaml", "sources.yaml"):
+        config |= yaml.safe_load((CONFIG / defaults).read_text())
+    # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
+    update_config(config, yaml.safe_load(args.configfile.read_text()))
+    validate(config, CONFIG / "schemas/config.schema.yaml")
+    results = Path(config["pathvars"]["results"])
+    cells = estimate_states(config, results, args.device)
+
+    row = "{:<24} {:<14} {:<16} {:>9} {:>10} {:>10} {:>9} {:>9}"
+    print(row.format("model", "stimuli", "prompt", "images", "inputs", "Mtokens", "GB", "hours"))
+    for cell in cells.itertuples():
+        mark = "" if cell.exact else "~"
+        print(
+            row.format(
+                *(cell.model, cell.stimuli, cell.prompt, f"{cell.images:,}", f"{mark}{cell.inputs:,}"),
+                *(f"{cell.tokens / 1e6:.2f}", f"{cell.bytes / 1e9:.2f}", f"{_hours(cell.flop, args.teraflops):.3g}"),
+            )
+        )
+    print(
+        f"\n{len(cells)} cells: {cells['tokens'].sum() / 1e6:.1f} million forward tokens, "
+        f"{cells['bytes'].sum() / 1e9:.1f} GB of states before compression, "
+        f"{_hours(cells['flop'].sum(), args.teraflops):.3g} hours at {args.teraflops:g} TFLOP/s, "
+        f"{_hours(probe_flop(config, cells), args.core_gigaflops / 1e3):.3g} core hours of probes "
+        f"at {args.core_gigaflops:g} GFLOP/s."
+    )
+    if not cells["exact"].all():
+        print("~: worked out from the config; exact once the stimuli are made and the model's files are here.")
+
+
+def _hours(flop: float, teraflops: float) -> float:
+    return flop / (teraflops * 1e12) / 3600
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""What a study will cost, told before anyone pays: tokens, bytes, hours."""

@@ -1,0 +1,151 @@
+"""What one input costs a model: read off its own files where they are, else what its config entry expects."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from layerwise.cost.inputs import Inputs
+from layerwise.errors import InputError
+from layerwise.states.sharing import worth_from
+
+CHARACTERS_PER_TOKEN = 4
+# Characters that a chat template writes before and behind a prompt.
+TEMPLATE_CHARACTERS = 40
+
+
+if TYPE_CHECKING:
+    import torch
+
+# Adapters whose models can be built without their weights, and the classes that serve them.
+MEASURED = {"generic": "GenericModel", "kosmos2": "Kosmos2Model"}
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What decides a model's cost.
+
+    Attributes:
+        layers, width: of its decoder.
+        parameters: of its decoder, without token embeddings and head.
+        vision_parameters: of all before the decoder.
+        per_input: of a cell's inputs: decoder tokens and patches of the vision tower, per input on average.
+        exact: whether this was read off its files.
+    """
+
+    layers: int
+    width: int
+    parameters: float
+    vision_parameters: float
+    per_input: Callable[[Inputs], tuple[float, float]]
+    exact: bool
+
+
+def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> ModelSize:
+    """The size of a model entry.
+
+    Args:
+        name: of the entry.
+        entry: from the config.
+        embedded: folder of the small LLaVA that the workflow trains.
+        device: that it will run on, ``cuda`` or ``cpu``: it decides from where on sharing a prefix pays.
+
+    Raises:
+        InputError: when its files are not here and the entry expects nothing.
+    """
+    folder = _folder(entry, embedded)
+    if folder is not None and entry["adapter"] in MEASURED:
+        return _measured(folder, entry, device)
+    expected = entry.get("expected")
+    if expected is None:
+        raise InputError(
+            f"models.{name}: its files are not here, so its cost is unknown; give `expected` in its entry (layers, "
+            "width, parameters, image_tokens), or run `snakemake models` first"
+        )
+
+    may_share = expected["shares_prefix"] and entry["sharing"] != "never"
+    least = _least_texts(entry, device)
+
+    def per_input(inputs: Inputs) -> tuple[float, float]:
+        image, texts = expected["image_tokens"], inputs.count / inputs.images
+        before = image + (TEMPLATE_CHARACTERS + inputs.before) / CHARACTERS_PER_TOKEN
+        after = (TEMPLATE_CHARACTERS + inputs.after) / CHARACTERS_PER_TOKEN
+        spared = 2e9 * expected["parameters"] / expected["layers"] * before
+        over = texts if may_share and texts >= max(2, least(spared)) else 1
+        return before / over + after, image / over
+
+    return ModelSize(
+        layers=expected["layers"],
+        width=expected["width"],
+        parameters=1e9 * expected["parameters"],
+        vision_parameters=1e9 * expected["vision_parameters"],
+        per_input=per_input,
+        exact=False,
+    )
+
+
+def _folder(entry: dict[str, Any], embedded: Path) -> Path | None:
+    source = entry["source"]
+    if source == "embedded":
+        return embedded if (embedded / "config.json").exists() else None
+    if Path(source).is_dir():
+        return Path(source)
+    cached = try_to_load_from_cache(source, "config.json", revision=entry.get("revision"))
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
+    """Build the model without memory for its weights, and let its own processor write a few inputs."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+    adapter = importlib.import_module(f"layerwise.models.adapters.{entry['adapter']}")
+    frozen = getattr(adapter, MEASURED[entry["adapter"]])(
+        model, AutoProcessor.from_pretrained(folder), entry["conversation"]
+    )
+    decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
+    words, head = model.get_input_embeddings(), model.get_output_embeddings()
+    tied = head is None or head.weight is words.weight
+    vocabulary = words.weight.numel() + (0 if tied else head.weight.numel())
+    patch = getattr(model.config.vision_config, "patch_size", 14)
+    patch = patch if isinstance(patch, int) else patch[0]
+
+    def patches(pixels: torch.Tensor) -> float:
+        """Of a tensor with a patch in each row, or of pictures, shape (..., 3, height, width)."""
+        return len(pixels) if pixels.dim() == 2 else pixels[..., 0, :, :].numel() / patch**2
+
+    may_share = frozen.shares_prefix and entry["sharing"] != "never"
+    least = _least_texts(entry, device)
+
+    def per_input(inputs: Inputs) -> tuple[float, float]:
+        tokens, seen, count = 0, 0.0, 0
+        for image, prompts in inputs.sampled():
+            count += len(prompts)
+            shareable = may_share and image is not None and len(prompts) > 1
+            shared = frozen.prepare_shared(image, prompts) if shareable else None
+            if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
+                tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
+                seen += patches(shared.prefix["pixel_values"])
+                continue
+            for prompt in prompts:
+                written = frozen.prepare([image], [prompt])
+                tokens += written["input_ids"].shape[1]
+                seen += 0 if image is None else patches(written["pixel_values"])
+        return tokens / count, seen / count
+
+    before = _parameters(model) - decoder - vocabulary
+    return ModelSize(frozen.n_layers, frozen.width, decoder, before, per_input, exact=True)
+
+
+def _least_texts(entry: dict[str, Any], device: str) -> Callable[[float], int]:
+    """From how many texts on they share a prefix that spares so many operations in a block."""
+    return lambda spared_flop: 2 if entry["sharing"] == "always" else worth_from(spared_flop, device)
+
+
+def _parameters(module: "torch.nn.Module") -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

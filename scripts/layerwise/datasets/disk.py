@@ -1,0 +1,61 @@
+"""A disk that is full, or will be: said before the work where possible, and in one line where not."""
+
+import errno
+import fcntl
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from layerwise.errors import InputError
+
+log = logging.getLogger(__name__)
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def readable(size: int) -> str:
+    """A number of bytes as a person reads it."""
+    value, units = float(size), ["bytes", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def check_free_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what the disk under ``folder`` cannot hold.
+
+    Raises:
+        InputError: when fewer than ``needed`` bytes are free there.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {what} needs {readable(needed)}, but {readable(free)} are free; make room, or set "
+            "pathvars.data to a folder on another disk"
+        )
+
+
+@contextmanager
+def says_when_full(folder: Path, then: str) -> Iterator[None]:
+    """Turn "no space left" while writing under ``folder`` into one error; ``then`` says what became of the work."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise InputError(f"{folder}: the disk (or your quota on it) is full; {then}") from error
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Let one process at a time into the block: of two studies that share a data folder, the second one waits."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process works in %s; waiting for it", lock.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,164 @@
+"""The cost model against what is really run."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from layerwise.config import validate
+from layerwise.cost.estimate import estimate_states, probe_flop
+from layerwise.cost.inputs import count_inputs
+from layerwise.errors import InputError
+from layerwise.grid import Grid
+from layerwise.models.adapters import generic
+from layerwise.models.registration import describe_model
+from layerwise.recipes import stimuli_folder
+from layerwise.states.extract import extract_shards
+from layerwise.states.plan import plan_shards, running_order
+from layerwise.states.work import WorkFolder
+from layerwise.stimuli.items import items_digest
+from layerwise.stimuli.prompts import render_prompts, unique_inputs
+from tests.conftest import REPOSITORY
+
+SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"
+EXPECTED = {"layers": 32, "width": 4096, "parameters": 6.5, "image_tokens": 576}
+
+
+@pytest.fixture
+def own(tmp_path, tiny_llava) -> dict:
+    """A study of a table: 4 images with 1 to 4 questions each, made as the workflow makes it."""
+    rows = [(f"{i}.png", f"Is there a {'very ' * j}red circle?", j % 2) for i in range(4) for j in range(i + 1)]
+    pd.DataFrame(rows, columns=["image", "question", "yes"]).to_csv(tmp_path / "own.csv", index=False)
+    for i in range(4):
+        Image.fromarray(np.full((40, 60, 3), 50 * i, dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    config |= {
+        "pathvars": {"results": str(tmp_path / "results")},
+        "stimuli": {
+            "own": {
+                "kind": "table",
+                "file": str(tmp_path / "own.csv"),
+                "text_column": "question",
+                "labels": ["yes"],
+                "prompts": ["plain"],
+            }
+        },
+        "tasks": {"yes": {"stimuli": "own", "question": "local"}},
+        "models": {"tiny": {"source": str(tiny_llava), "sharing": "always"}},
+    }
+    validate(config, SCHEMA)
+    items = pd.DataFrame(rows, columns=["image", "text", "label"]).drop(columns="label")
+    items["image"] = [str(tmp_path / image) for image in items["image"]]
+    items = items.assign(item_id=[f"i{i}" for i in range(len(items))], image_sha256=items["image"], category=None)
+    folder = tmp_path / "results" / stimuli_folder(config, "own")
+    folder.mkdir(parents=True)
+    items.to_parquet(folder / "items.parquet")
+    description = {"digest": items_digest(items, []), "categories": []}
+    (folder / "stimuli.json").write_text(json.dumps(description))
+    config["items"] = items
+    return config
+
+
+def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
+    items = own.pop("items")
+    (cell,) = estimate_states(own, tmp_path / "results", "cpu").itertuples()
+    assert (cell.images, cell.inputs, cell.exact) == (4, 10, True)
+
+    entry = own["models"]["tiny"]
+    model = generic.load(describe_model("tiny", entry, None, 0), "cpu")
+    prompt = Grid(own).prompt("own", "plain")
+    inputs, _ = unique_inputs(items, render_prompts(prompt, items, []))
+    inputs = inputs.iloc[running_order(inputs, 2)].reset_index(drop=True)
+    # One input a batch, so that no padding is run.
+    shards = plan_shards(inputs, 2, 1)
+    assert {unit.shared for units in shards for unit in units} == {True, False}
+    run, seen = [], []
+    model.blocks[0].register_forward_pre_hook(lambda _, args: run.append(args[0].shape[1]))
+    tower = model.model.base_model.vision_tower
+    tower.register_forward_pre_hook(lambda _, args, kwargs: seen.append(args or kwargs), with_kwargs=True)
+    work = WorkFolder(tmp_path / "work")
+    finished = extract_shards(model, inputs, shards, ["last"], work)
+    assert sum(run) == cell.tokens
+    assert cell.bytes == sum(states["last"].nbytes for _, states in work.assemble(finished, ["last"]))
+    vision = sum(parameter.numel() for parameter in model.model.base_model.vision_tower.parameters())
+    decoder = sum(parameter.numel() for parameter in model.blocks.parameters())
+    # 4 images of 16 patches; norms and projector are the rest.
+    assert len(seen) == 4
+    assert 2 * (decoder * cell.tokens + vision * 4 * 16) == pytest.approx(cell.flop, rel=0.05)
+
+
+def test_controls_without_the_image_are_counted(own, tmp_path):
+    own["prompts"]["table"] |= {name: {"text": "{text}", "image": name} for name in ("none", "blank", "shuffled")}
+    own["stimuli"]["own"]["prompts"] = ["plain", "none", "blank", "shuffled"]
+    cells = estimate_states(own, tmp_path / "results", "cpu").set_index("prompt")
+    # The questions are four, and each image has some of them.
+    assert cells["inputs"].to_dict() == {"plain": 10, "none": 4, "blank": 4, "shuffled": 10}
+    assert cells["images"]["blank"] == 1
+    assert max(cells["tokens"][["none", "blank"]]) < cells["tokens"]["plain"] == cells["tokens"]["shuffled"]
+
+
+def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    validate(study, SCHEMA)
+    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    assert not cells["exact"].any()
+    # Two items per image; 818 images with six pairs; eight shapes of 500 pairs.
+    assert cells["inputs"].to_dict() == {
+        ("captions", "agree"): 3200,
+        ("captions", "caption"): 3200,
+        ("hypotheses", "statement"): 820 * 6,
+        ("hypotheses", "entail"): 820 * 6,
+        ("objects", "no-cue"): 1600,
+        ("objects", "category"): 4000,
+        ("objects", "category-list"): 1600,
+    }
+    one = cells.loc["objects", "no-cue"]
+    assert one["bytes"] == 34 * 1600 * 4096 * 4
+    assert one["tokens"] == pytest.approx(1600 * 600, rel=0.05)
+    # Six texts about an image cost little more than one.
+    assert cells.loc["hypotheses", "entail"]["tokens"] < 820 * (576 + 6 * 40)
+    alone = copy.deepcopy(study)
+    alone["models"]["seven-billion"]["expected"]["shares_prefix"] = False
+    alone = estimate_states(alone, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    assert alone.loc["hypotheses", "entail"]["tokens"] > 820 * 6 * 576
+    assert probe_flop(study, cells.reset_index()) > 0
+
+
+def test_a_study_of_few_pairs_costs_few(study, tmp_path):
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["stimuli"]["hypotheses"]["pairs_per_label"] = 1
+    validate(study, SCHEMA)
+    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    assert cells.loc[("hypotheses", "statement"), "inputs"] == 820 * 3
+
+
+def test_official_parts_are_counted_whole(study, tmp_path):
+    study["datasets"] = {"ve": {"format": "snli-ve", "images": str(tmp_path), "annotations": str(tmp_path)}}
+    study["stimuli"] = {
+        "all": {"kind": "snli-ve", "dataset": "ve", "images": {"train": "all", "test": 500}, "prompts": ["statement"]}
+    }
+    study["tasks"] = {"all": {"stimuli": "all", "question": "global"}}
+    validate(study, SCHEMA)
+    inputs = count_inputs(study, "all", study["prompts"]["snli-ve"]["statement"], tmp_path)
+    assert inputs.images == 30_283
+    assert inputs.count == pytest.approx(529_527 + 17_901 / 2, rel=0.01)
+
+
+def test_an_unknown_model_is_named(study, tmp_path):
+    study["models"] = {"mystery": {"source": "some/model"}}
+    validate(study, SCHEMA)
+    with pytest.raises(InputError, match=r"models\.mystery: its files are not here"):
+        estimate_states(study, tmp_path, "cuda")
+
+
+def test_the_program_prints_totals():
+    command = [sys.executable, "scripts/estimate_cost.py", "--teraflops", "1"]
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert "14 cells: " in printed
+    assert "hours at 1 TFLOP/s" in printed

@@ -1,0 +1,78 @@
+"""The same items with another image, a blank one, or none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from layerwise.errors import InputError
+from layerwise.models.adapters.generic import NEEDS_IMAGE
+from layerwise.states.images import read_image
+from layerwise.states.plan import Unit, plan_shards
+from layerwise.stimuli.modalities import with_images
+from layerwise.stimuli.prompts import unique_inputs
+from tests import families
+from tests.families.standin import SIDE
+
+ITEMS = pd.DataFrame(
+    {
+        "item_id": [f"i{i}" for i in range(9)],
+        "image": [f"{i // 3}.jpg" for i in range(9)],
+        "image_sha256": [f"s{i // 3}" for i in range(9)],
+    },
+    # As of a table that was filtered.
+    index=range(10, 19),
+)
+TEXTS = ["a", "b", "c"] * 3
+
+
+def test_shuffled_images_are_all_used_and_none_stays():
+    shown = with_images(ITEMS, "shuffled", seed=3)
+    assert (shown["image"] != ITEMS["image"]).all()
+    assert shown.groupby(ITEMS["image"])["image"].nunique().tolist() == [1, 1, 1]
+    assert sorted(shown["image"].unique()) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert shown["image_sha256"].tolist() == [f"s{image[0]}" for image in shown["image"]]
+    assert list(shown["item_id"]) == list(ITEMS["item_id"])
+    assert shown.equals(with_images(ITEMS, "shuffled", seed=3))
+    with pytest.raises(ValueError, match="only one"):
+        with_images(ITEMS.head(3), "shuffled", seed=3)
+
+
+@pytest.mark.parametrize(("image", "rows"), [("shown", 9), ("shuffled", 9), ("blank", 3), ("none", 3)])
+def test_items_that_look_the_same_are_run_once(image, rows):
+    inputs, row = unique_inputs(with_images(ITEMS, image, seed=0), TEXTS)
+    assert len(inputs) == rows
+    assert inputs["prompt"].iloc[row].tolist() == TEXTS
+
+
+def test_a_grey_image_and_none(tmp_path):
+    grey = read_image(with_images(ITEMS, "blank", 0)["image"].iat[0])
+    assert np.ptp(np.asarray(grey)) == 0
+    # A file of that name is a file.
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "blank", format="png")
+    assert read_image(tmp_path / "blank").size == (4, 4)
+    assert read_image(with_images(ITEMS, "none", 0)["image"].iat[0]) is None
+
+
+def test_texts_without_an_image_share_no_prefix():
+    inputs, _ = unique_inputs(with_images(ITEMS, "none", 0), TEXTS)
+    assert plan_shards(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=False)]]
+    inputs, _ = unique_inputs(with_images(ITEMS, "blank", 0), TEXTS)
+    assert plan_shards(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=True)]]
+
+
+@pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: f"{family.name}-{family.build.__name__}")
+def test_a_text_alone_is_read_or_refused(family):
+    model = family.frozen()
+    image = Image.new("RGB", (SIDE, SIDE), "red")
+    texts = ["Is there a circle?", "A much longer statement about a blue square?"]
+    if model.image_is_put_first() or model.model.config.model_type in NEEDS_IMAGE:
+        with pytest.raises(InputError, match="use `image: blank` in place of `image: none`"):
+            model.states([None], texts[:1], ["last"])
+        return
+    states = model.states([None, None], texts, ["last"])["last"]
+    assert torch.isfinite(states).all()
+    alone = torch.cat([model.states([None], [text], ["last"])["last"] for text in texts])
+    assert torch.allclose(states, alone, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(states, model.states([image, image], texts, ["last"])["last"], rtol=1e-2)
