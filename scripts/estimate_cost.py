@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
 
     config = {}
-    for defaults in ("prompts.yaml", "sources.yaml"):
+    for defaults in ("adapters.yaml", "prompts.yaml", "sources.yaml"):
         config |= yaml.safe_load((CONFIG / defaults).read_text())
     # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
     update_config(config, yaml.safe_load(args.configfile.read_text()))

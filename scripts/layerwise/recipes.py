@@ -65,7 +65,10 @@ def model_folder(config: dict[str, Any], model: str) -> str:
         # Weights that are converted are pinned by their checksums.
         weights = not random and "convert" not in entry
         content = fingerprint(source, weights) if Path(source).is_dir() else source
-    return f"models/{model}/{recipe_of([without(entry, *NOT_COMPUTED), content, config['seed'] if random else None])}"
+    upstream = config["adapters"].get(entry["adapter"], {}).get("upstream")
+    code = [upstream["commit"]] if upstream else []
+    computed = [without(entry, *NOT_COMPUTED), content, config["seed"] if random else None, *code]
+    return f"models/{model}/{recipe_of(computed)}"
 
 
 def converted_folder(config: dict[str, Any], model: str) -> str:

@@ -50,7 +50,8 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     try:
         # One file, whatever its size. Weights that share memory are written once.
         save_torch_state_dict(tensors, partial, max_shard_size="1000TB", metadata={"format": "pt"})
-        for file in deciding_files(folder, weights=False):
+        # Of a model with code of its own, the settings of generation may say how it is talked to.
+        for file in [*deciding_files(folder, weights=False), *folder.glob("generation_config.json")]:
             (partial / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, partial / file.relative_to(folder))
         (partial / CONVERSION).write_text(json.dumps({"revision": revision, "files": pinned}, indent=2) + "\n")
