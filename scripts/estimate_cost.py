@@ -36,7 +36,7 @@ def main() -> None:
     results = Path(config["pathvars"]["results"])
     cells = estimate_states(config, results, args.device)
 
-    row = "{:<24} {:<14} {:<16} {:>9} {:>10} {:>10} {:>9} {:>9}"
+    row = "{:<24} {:<12} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
     print(row.format("model", "stimuli", "prompt", "images", "inputs", "Mtokens", "GB", "hours"))
     for cell in cells.itertuples():
         mark = "" if cell.exact else "~"

@@ -120,8 +120,7 @@ FAMILIES = [
     Family(
         "Llama 3.2 Vision (mllama)",
         mllama,
-        not_shared="texts packed in one row do not carry along what they see of the image across",
-        note="the image has one token in the text: `image-mean` is the state there",
+        note="some blocks look across at the image, which has one token in the text: `image-mean` is the state there",
     ),
 ]
 

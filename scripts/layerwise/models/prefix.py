@@ -7,7 +7,7 @@ positions start again behind the prefix with every text. Nothing is padded and t
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 from layerwise.models.frozen import Select, mean_over, read_layers
 from layerwise.models.memory import Result, Room
 
 # What the processor gives per token; all else (pixels, sizes) is about the image as a whole.
-PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
+PER_TOKEN = (
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_embeds_position_mask",
+    "cross_attention_mask",
+)
 
 # A chunk of texts is run together. Its tokens see one another only to be masked, so attention grows with its square;
 # too short a chunk leaves the matrix products thin.
@@ -168,12 +175,15 @@ class PackedTexts:
         lengths: tokens per text, shape (texts,), on the same device.
         prefix: P.
         start: the position of each text's first token as the decoder counts; P for most families.
+        across: which tiles of the image each token sees where blocks look across at it, shape (1, tokens, images,
+            tiles); None for other families.
     """
 
     ids: Tensor
     lengths: Tensor
     prefix: int
     start: int
+    across: Tensor | None = None
 
     @property
     def ends(self) -> Tensor:
@@ -240,6 +250,7 @@ class SharedDecoder:
         blocks: its L blocks.
         final_norm: its final norm.
         continue_texts: its forward pass over packed texts and the prefix's cache.
+        across: which blocks look across at the image, and keep its keys and values in place of the prefix's.
     """
 
     run_prefix: Callable[..., Any]
@@ -247,6 +258,7 @@ class SharedDecoder:
     blocks: Sequence[nn.Module]
     final_norm: nn.Module
     continue_texts: Callable[[PackedTexts, Cache], None]
+    across: Collection[int] = ()
 
     def states(self, group: PromptGroup, positions: Sequence[str], room: Room) -> dict[str, Tensor]:
         """States of a group whose tensors are on the device, by position, shape (prompts, L + 2, width), on the CPU.
@@ -266,27 +278,31 @@ class SharedDecoder:
         states = {p: values.expand(len(group.rests), -1, -1) for p, values in readings.stacked().items()}
         if "last" in positions:
             start = group.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
-            states["last"] = self._last(group, cache, start, room)
+            # The image stands in the prefix, so all that follows sees as much of it as the prefix's last token.
+            across = group.prefix.get("cross_attention_mask")
+            states["last"] = self._last(group, cache, start, across if across is None else across[:, -1:], room)
         return {position: states[position] for position in positions}
 
-    def _last(self, group: PromptGroup, cache: DynamicCache, start: int, room: Room) -> Tensor:
+    def _last(self, group: PromptGroup, cache: DynamicCache, start: int, across: Tensor | None, room: Room) -> Tensor:
         lengths = torch.tensor([len(rest) for rest in group.rests])
         # Texts of about one length together, so that chunks are even.
         order = lengths.argsort(stable=True)
         sizes = lengths[order].tolist()
         chunks = _chunks(sizes, room.size)
         most = max(sum(sizes[first:end]) for first, end in chunks)
-        prefix = _whole(lambda *_: _prefix_cache(cache, most))
+        prefix = _whole(lambda *_: _prefix_cache(cache, most, self.across))
         parts = []
         for first, end in chunks:
             texts = [group.rests[i] for i in order[first:end]]
-            parts += room.over(end - first, lambda a, b, texts=texts: self._chunk(texts[a:b], prefix, start))
+            parts += room.over(end - first, lambda a, b, texts=texts: self._chunk(texts[a:b], prefix, start, across))
         return torch.cat(parts)[order.argsort()]
 
-    def _chunk(self, texts: list[Tensor], prefix: Cache, start: int) -> Tensor:
+    def _chunk(self, texts: list[Tensor], prefix: Cache, start: int, across: Tensor | None) -> Tensor:
         """States at the last token of each text, shape (texts, L + 2, width), on the CPU."""
         lengths = torch.tensor([len(text) for text in texts], device=texts[0].device)
-        packed = PackedTexts(torch.cat(texts)[None], lengths, prefix.get_seq_length(), start)
+        ids = torch.cat(texts)[None]
+        across = across if across is None else across.expand(-1, ids.shape[1], -1, -1)
+        packed = PackedTexts(ids, lengths, _length(prefix), start, across)
         ends = packed.ends
         select: dict[str, Select] = {"last": lambda hidden: hidden[0, ends.to(hidden.device)]}
         with read_layers(self.blocks, self.final_norm, select) as readings:
@@ -299,12 +315,21 @@ def _whole(run: Callable[[int, int], Result]) -> Result:
     return Room(1, "images with the start of their prompts").over(1, run)[0]
 
 
-def _prefix_cache(cache: DynamicCache, room: int) -> Cache:
-    """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer: memory holds about one of them."""
-    layers = []
+def _prefix_cache(cache: DynamicCache, room: int, across: Collection[int]) -> Cache:
+    """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer: memory holds about one of them.
+
+    Layers that look across at the image keep what they have of it, and need no room.
+    """
+    layers: list[CacheLayerMixin] = []
     while cache.layers:
-        layers.append(PrefixLayer(cache.layers.pop(0), room))
+        layer = cache.layers.pop(0)
+        layers.append(layer if len(layers) in across else PrefixLayer(layer, room))
     return Cache(layers=layers)
+
+
+def _length(prefix: Cache) -> int:
+    """The prefix's length in tokens."""
+    return next(layer.length for layer in prefix.layers if isinstance(layer, PrefixLayer))
 
 
 def _chunks(lengths: Sequence[int], most_texts: int) -> list[tuple[int, int]]:

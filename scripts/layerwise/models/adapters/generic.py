@@ -24,9 +24,9 @@ from layerwise.models.prefix import (
     split_prefix,
 )
 
-# Model types whose decoder is causal over image and prefix, and for which tests/unit/test_shared_prefix.py shows that
-# sharing it changes nothing. Left out, among others: PaliGemma, whose prefix attends to all of itself, the text too;
-# InstructBLIP, whose image tokens depend on the text; mllama, which has no image tokens.
+# Model types whose decoder is causal over image and prefix, and for which tests/unit/test_families.py shows that
+# sharing it changes nothing. Left out, among others: PaliGemma, whose prefix attends to all of itself, the text too,
+# and InstructBLIP, whose image tokens depend on the text.
 SHARES_PREFIX = frozenset(
     {
         "aria",
@@ -43,6 +43,7 @@ SHARES_PREFIX = frozenset(
         "llava_next",
         "llava_onevision",
         "mistral3",
+        "mllama",
         "ovis2",
         "qwen2_5_vl",
         "qwen2_vl",
@@ -108,6 +109,8 @@ class GenericModel(FrozenModel):
         self.width = model.config.get_text_config().hidden_size
         # Not of the first weight: some families keep a few of them in float32, and quantized ones are whole numbers.
         self.dtype = self.final_norm.weight.dtype
+        # Blocks that look across at the image, which then needs no tokens (mllama).
+        self.across = frozenset(getattr(self.decoder.config, "cross_attention_layers", None) or ())
         self.device = input_device(model)
         self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
@@ -256,7 +259,9 @@ class GenericModel(FrozenModel):
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
         group = prepared.to(self.device, self.dtype)
-        shared = SharedDecoder(self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts)
+        shared = SharedDecoder(
+            self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts, self.across
+        )
         return shared.states(group, positions, self.room)
 
     def spared_flop(self, prepared: PromptGroup) -> float:
@@ -270,13 +275,18 @@ class GenericModel(FrozenModel):
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
         """Run packed texts through the decoder, over the prefix's cache."""
-        self.decoder(
-            input_ids=packed.ids,
-            position_ids=packed.positions,
-            attention_mask=packed.masks(self.decoder.config, self.dtype),
-            past_key_values=prefix,
-            use_cache=True,
-        )
+        inputs = {
+            "input_ids": packed.ids,
+            "position_ids": packed.positions,
+            "attention_mask": packed.masks(self.decoder.config, self.dtype),
+            "past_key_values": prefix,
+            "use_cache": True,
+        }
+        if packed.across is None:
+            self.decoder(**inputs)
+        else:
+            # What is around the decoder makes its mask of what each token sees across.
+            self.forward(**inputs, cross_attention_mask=packed.across)
 
     def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> list[list[int]] | None:
         """Token ids of prompts about one image, from those that the processor made of the first one and the image.
