@@ -43,7 +43,7 @@ format: $(VENV)/dev.stamp ## format Python and Snakemake code
 	$(BIN)/snakefmt Snakefile rules
 
 # With the oldest Python that we serve: what it can install, the newer ones can.
-lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/layerwise.yaml
+lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/*.yaml
 	python3.11 -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools pyyaml
 	VENV_BIN=$(VENV)-lock/bin envs/lock.sh

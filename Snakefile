@@ -8,8 +8,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# The wording of the prompts and where data sets are downloaded from, then the study's grid. A config given on the command
-# line replaces the demo's grid and is never merged into it.
+# What adapters need, the wording of the prompts and where data sets are downloaded from, then the study's grid. A config
+# given on the command line replaces the demo's grid and is never merged into it.
+configfile: f"{workflow.basedir}/config/adapters.yaml"
 configfile: f"{workflow.basedir}/config/prompts.yaml"
 configfile: f"{workflow.basedir}/config/sources.yaml"
 
@@ -22,6 +23,7 @@ if not workflow.overwrite_configfiles:
 pathvars:
     benchmarks="logs/benchmarks",
     data="data",
+    environments=".environments",
 
 
 report: "report/workflow.rst"
@@ -30,6 +32,7 @@ report: "report/workflow.rst"
 # Names, paths, what is stale; then the stages in the order in which data flow.
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/legacy.smk"
 include: "rules/models.smk"
 include: "rules/stimuli.smk"
 include: "rules/states.smk"

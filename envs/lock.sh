@@ -5,19 +5,28 @@ set -euo pipefail
 cd "$(dirname "$0")"
 bin=$(cd .. && cd "${VENV_BIN:?folder with pip-compile}" && pwd)
 export CUSTOM_COMPILE_COMMAND="make lock"
-for name in requirements requirements-dev; do
+for name in requirements requirements-dev legacy; do
 	"$bin/pip-compile" --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file "$name.txt" "$name.in"
 	sed -i -E 's/^([a-z0-9._-]+==[^+ ]+)\+[a-z0-9.]+$/\1/' "$name.txt"
 done
+# The same packages for conda: its file, its name, the lock file, its Python.
+conda() {
+	echo "name: $2"
+	echo "channels: [conda-forge, nodefaults]"
+	echo "dependencies:"
+	echo "  - python=$4"
+	echo "  - pip"
+	echo "  - pip:"
+	grep -E '^[a-z0-9]' "$3" | sed 's/^/      - /'
+} >>"$1"
 {
 	echo "# The versions of requirements.txt for conda, made by \`make lock\`. Everything but Python comes from PyPI, so that both"
 	echo "# ways of setting up give the same packages."
-	echo "name: layerwise"
-	echo "channels: [conda-forge, nodefaults]"
-	echo "dependencies:"
-	echo "  - python=3.12"
-	echo "  - pip"
-	echo "  - pip:"
-	grep -E '^[a-z0-9]' requirements.txt | sed 's/^/      - /'
 } >layerwise.yaml
+conda layerwise.yaml layerwise requirements.txt 3.12
+{
+	echo "# The versions of legacy.txt for conda, made by \`make lock\`. No rule uses this file and it is untested: the workflow makes"
+	echo "# a plain environment from legacy.txt. config/README.md says how to put one of conda's in its place."
+} >legacy.yaml
+conda legacy.yaml layerwise-legacy legacy.txt 3.11

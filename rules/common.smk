@@ -10,7 +10,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
-from layerwise.recipes import as_json, converted_folder, model_folder, only, stimuli_folder, without
+from layerwise.recipes import as_json, converted_folder, in_order, model_folder, only, stimuli_folder, without
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -38,6 +38,8 @@ wildcard_constraints:
     model="[^/]+",
     prompt="[^/]+",
     recipe="[0-9a-f]{8}",
+    adapter="[^/]+",
+    commit="[0-9a-f]{40}",
     source="[^/]+",
     archive="[^/]+",
     annotation="[^/]+",
@@ -59,6 +61,34 @@ def made_files(model):
     if entry["source"] == "embedded":
         return [EMBEDDED]
     return [f"<results>/{converted_folder(config, model)}/model.safetensors"] if "convert" in entry else []
+
+
+def needs_of(model):
+    """What a model's adapter needs beyond the main environment; config/adapters.yaml says it."""
+    return config["adapters"].get(config["models"][model]["adapter"], {"environment": "layerwise"})
+
+
+def needed_files(model):
+    """What must be there before a model can be described and run."""
+    needs, adapter = needs_of(model), config["models"][model]["adapter"]
+    environment = ["<environments>/legacy/ready"] if needs["environment"] == "legacy" else []
+    code = [f"<results>/upstream/{adapter}/{needs['upstream']['commit']}/cloned.txt"] if "upstream" in needs else []
+    return environment + code
+
+
+def upstream_of(model):
+    """Where the authors' code lies, as an option; nothing for a model that needs none."""
+    upstream, adapter = needs_of(model).get("upstream"), config["models"][model]["adapter"]
+    if not upstream:
+        return []
+    folder = f"{config['pathvars']['results']}/upstream/{adapter}/{upstream['commit']}/code/{upstream['folder']}"
+    return ["--upstream", as_json({"commit": upstream["commit"], "folder": folder})]
+
+
+def python_of(model):
+    """The Python that runs a model."""
+    legacy = needs_of(model)["environment"] == "legacy"
+    return f"{config['pathvars']['environments']}/legacy/bin/python" if legacy else "python"
 
 
 def digest_in(file):

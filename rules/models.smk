@@ -44,7 +44,7 @@ rule convert_weights:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            only(config["models"][wildcards.model], "source", "revision", "convert", "trust_remote_code")
+            only(in_order(config["models"][wildcards.model]), "source", "revision", "convert", "trust_remote_code")
         ),
         out=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -56,7 +56,9 @@ rule convert_weights:
 
 rule register_model:
     input:
-        lambda wildcards: made_files(wildcards.model),
+        made=lambda wildcards: made_files(wildcards.model),
+        # Extraction needs these too, but must not be stale when they are made anew: it waits for model.json.
+        needs=lambda wildcards: needed_files(wildcards.model),
     output:
         "<results>/models/{model}/{recipe}/model.json",
     log:
@@ -67,13 +69,14 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            without(config["models"][wildcards.model], "batch_size", "device_map", "sharing", "expected")
+            without(in_order(config["models"][wildcards.model]), "batch_size", "device_map", "sharing", "expected")
         ),
-        made=lambda wildcards, input: ["--made", str(Path(input[0]).parent)] if input else [],
+        made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
+        upstream=lambda wildcards: upstream_of(wildcards.model),
         seed=config["seed"],
         code=code_digest("register_model.py"),
     message:
         "Find the files of {wildcards.model}"
     shell:
         'python "$SCRIPTS"/register_model.py --name {wildcards.model} --entry {params.entry:q} {params.made:q} '
-        "--seed {params.seed} --out {output:q} > {log:q} 2>&1"
+        "{params.upstream:q} --seed {params.seed} --out {output:q} > {log:q} 2>&1"

@@ -22,6 +22,7 @@ rule extract_states:
     resources:
         # What changes no result stays out of params.
         batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
+        python=lambda wildcards: python_of(wildcards.model),
         sharing=lambda wildcards: config["models"][wildcards.model]["sharing"],
         device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
         gpu=gpus,
@@ -34,6 +35,6 @@ rule extract_states:
     message:
         "Run {wildcards.model} over {wildcards.stimuli} with the prompt {wildcards.prompt}"
     shell:
-        'python "$SCRIPTS"/extract_states.py --model {input.model:q} --stimuli {params.stimuli:q} --cell {params.cell:q} '
-        "--batch-size {resources.batch_size} --sharing {resources.sharing} --device-map {resources.device_map:q} "
-        "--threads {threads} --work {params.work:q} --out {output:q} > {log:q} 2>&1"
+        '{resources.python:q} "$SCRIPTS"/extract_states.py --model {input.model:q} --stimuli {params.stimuli:q} '
+        "--cell {params.cell:q} --batch-size {resources.batch_size} --sharing {resources.sharing} "
+        "--device-map {resources.device_map:q} --threads {threads} --work {params.work:q} --out {output:q} > {log:q} 2>&1"

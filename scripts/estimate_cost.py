@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
 
     config = {}
-    for defaults in ("prompts.yaml", "sources.yaml"):
+    for defaults in ("adapters.yaml", "prompts.yaml", "sources.yaml"):
         config |= yaml.safe_load((CONFIG / defaults).read_text())
     # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
     update_config(config, yaml.safe_load(args.configfile.read_text()))
@@ -36,7 +36,7 @@ def main() -> None:
     results = Path(config["pathvars"]["results"])
     cells = estimate_states(config, results, args.device)
 
-    row = "{:<24} {:<14} {:<16} {:>9} {:>10} {:>10} {:>9} {:>9}"
+    row = "{:<24} {:<12} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
     print(row.format("model", "stimuli", "prompt", "images", "inputs", "Mtokens", "GB", "hours"))
     for cell in cells.itertuples():
         mark = "" if cell.exact else "~"

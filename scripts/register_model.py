@@ -14,10 +14,11 @@ def main() -> None:
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
     parser.add_argument("--made", type=Path, help="folder that the workflow made: its own model, or converted weights")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--upstream", type=json.loads, help="commit and folder of the authors' code, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="model.json")
     args = parser.parse_args()
 
-    description = describe_model(args.name, args.entry, args.made, args.seed)
+    description = describe_model(args.name, args.entry, args.made, args.seed, args.upstream)
     with finished_file(args.out) as file:
         file.write_text(json.dumps(description, indent=2) + "\n")
 

@@ -34,6 +34,11 @@ def only(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: entry[key] for key in keys if key in entry}
 
 
+def in_order(entry: dict[str, Any]) -> dict[str, Any]:
+    """A model's entry whose ``convert`` is a list of pairs: of weights in two files, those named later count."""
+    return entry | {"convert": list(entry["convert"].items())} if "convert" in entry else entry
+
+
 def recipe_of(value: Any) -> str:
     """Eight hexadecimal digits for a recipe."""
     return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
@@ -65,12 +70,15 @@ def model_folder(config: dict[str, Any], model: str) -> str:
         # Weights that are converted are pinned by their checksums.
         weights = not random and "convert" not in entry
         content = fingerprint(source, weights) if Path(source).is_dir() else source
-    return f"models/{model}/{recipe_of([without(entry, *NOT_COMPUTED), content, config['seed'] if random else None])}"
+    upstream = config["adapters"].get(entry["adapter"], {}).get("upstream")
+    code = [upstream["commit"]] if upstream else []
+    computed = [without(in_order(entry), *NOT_COMPUTED), content, config["seed"] if random else None, *code]
+    return f"models/{model}/{recipe_of(computed)}"
 
 
 def converted_folder(config: dict[str, Any], model: str) -> str:
     """The folder under the results root for safetensors of a model whose weights came in an older format."""
-    entry = config["models"][model]
+    entry = in_order(config["models"][model])
     source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
     made_from = [source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")]
     return f"converted/{model}/{recipe_of(made_from)}"

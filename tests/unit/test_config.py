@@ -27,6 +27,15 @@ def test_the_demo_is_valid_and_gets_defaults(study):
     assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
 
 
+def test_what_adapters_need_is_valid_and_about_adapters(study):
+    needs = yaml.safe_load((ROOT / "config/adapters.yaml").read_text())
+    grid = checked(study | needs)
+    assert grid.config["adapters"]["lavit"]["upstream"]["folder"] == "LaVIT"
+    assert grid.config["adapters"]["qwen_vl"] == {"environment": "legacy"}
+    for name in needs["adapters"]:
+        assert (ROOT / f"scripts/layerwise/models/adapters/{name}.py").is_file()
+
+
 def test_defaults_are_not_shared_between_entries(study):
     grid = checked(study)
     grid.config["states"]["positions"].append("image-mean")
@@ -68,6 +77,14 @@ def test_every_key_is_described():
         (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
         (lambda c: c["tasks"].clear(), "tasks: "),
         (lambda c: c["prompts"].update(kind={}), "prompts: .*'kind'"),
+        (
+            lambda c: c.update(adapters={"lavit": {"upstream": {"repository": "/x", "commit": "main"}}}),
+            r"adapters.lavit.upstream.commit: 'main' does not match",
+        ),
+        (
+            lambda c: c.update(adapters={"lavit": {"environment": "new"}}),
+            "adapters.lavit.environment: 'new' is not one",
+        ),
         (lambda c: c["models"]["shapes-llava"].update(quantization="2bit"), "models.shapes-llava.quantization: '2bit'"),
         (lambda c: c["models"]["shapes-llava"].update(device_map="everywhere"), "models.shapes-llava.device_map: "),
         (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),

@@ -14,6 +14,7 @@ from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.conversion import convert
 from layerwise.models.registration import describe_model
+from layerwise.recipes import as_json, converted_folder, in_order
 from tests.conftest import REPOSITORY
 from tests.families.measure import PROMPTS, pictures
 from tests.hub import COMMIT, Hub, in_process, serve
@@ -68,6 +69,21 @@ def test_the_model_is_the_same(old, tiny_llava, tmp_path):
     first = sha256(tmp_path / "converted/model.safetensors")
     convert("old", entry(old, *FILES), tmp_path / "converted")
     assert sha256(tmp_path / "converted/model.safetensors") == first
+
+
+def test_of_two_weights_of_one_name_the_later_file_counts(tmp_path):
+    (tmp_path / "old/part").mkdir(parents=True)
+    torch.save({"first": torch.zeros(1), "both": torch.zeros(1)}, tmp_path / "old/part/b.bin")
+    torch.save({"both": torch.ones(1)}, tmp_path / "old/a.pt")
+    folders = set()
+    for files, counts in ((("part/b.bin", "a.pt"), 1), (("a.pt", "part/b.bin"), 0)):
+        model = entry(tmp_path / "old", *files)
+        # As the rule hands it on: keys sorted, and yet in order.
+        convert("m", json.loads(as_json(in_order(model))), tmp_path / "out")
+        weights = load_file(tmp_path / "out/model.safetensors")
+        assert (weights["both"].item(), weights["first"].item()) == (counts, 0)
+        folders.add(converted_folder({"models": {"m": model}}, "m"))
+    assert len(folders) == 2
 
 
 def test_weights_that_share_memory_are_written_once(tmp_path):

@@ -66,7 +66,7 @@ class Project:
         self.folder = folder
 
     def configure(self, config: dict) -> None:
-        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake as a user without an activated environment would."""

@@ -84,7 +84,9 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
     entry = config["stimuli"][stimuli]
     images, texts_per_image, length = _expected(config, entry)
     if prompt.get("image") in ("blank", "none"):
-        images, texts_per_image = 1, images * texts_per_image
+        # Equal texts are run once, and questions about categories are as many as these.
+        distinct = _categories(config, entry) if entry["kind"] == "coco-objects" else images * texts_per_image
+        images, texts_per_image = 1, distinct
     text, placeholders = prompt["text"], PLACEHOLDER.findall(prompt["text"])
     if not placeholders:
         return Inputs(images, images, len(text), 0, pd.DataFrame())
@@ -115,9 +117,13 @@ def _expected(config: dict[str, Any], entry: dict[str, Any]) -> tuple[int, float
         per_image = PAIRS_PER_IMAGE if world is None else TRIPLETS_PER_IMAGE * len(LABELS)
         per_image = min(per_image, entry.get("pairs_per_label", per_image) * len(LABELS))
         return images, per_image, LENGTH["snli-ve"]
-    categories = entry.get("categories") or (SHAPES if world else range(CATEGORIES))
-    pairs = entry["pairs_per_category"] * len(categories)
+    pairs = entry["pairs_per_category"] * _categories(config, entry)
     return min(images, pairs), max(1, pairs / images), LENGTH["category"]
+
+
+def _categories(config: dict[str, Any], entry: dict[str, Any]) -> int:
+    drawn = "world" in config["datasets"][entry["dataset"]]
+    return len(entry.get("categories") or (SHAPES if drawn else range(CATEGORIES)))
 
 
 def _drawn(world: dict[str, Any]) -> dict[str, int]:

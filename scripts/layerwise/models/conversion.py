@@ -26,15 +26,17 @@ INSIDE = ("state_dict", "model_state_dict", "model", "module")
 def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     """Make a model folder with safetensors of the files that ``convert`` names, and the text files beside them.
 
+    Of weights of one name in two files, those of the file that is named later count.
+
     Args:
         name: the model's name in the config.
-        entry: its config entry with ``source`` and ``convert``.
+        entry: its config entry with ``source`` and ``convert``, checksums by file, as a mapping or as pairs.
         out: the folder. It is written under a temporary name and renamed.
 
     Raises:
         InputError: when a file cannot be had, is another one, or holds more than tensors.
     """
-    source, pinned, revision = entry["source"], entry["convert"], None
+    source, pinned, revision = entry["source"], dict(entry["convert"]), None
     if Path(source).is_dir():
         folder = Path(source)
     else:
@@ -50,7 +52,8 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     try:
         # One file, whatever its size. Weights that share memory are written once.
         save_torch_state_dict(tensors, partial, max_shard_size="1000TB", metadata={"format": "pt"})
-        for file in deciding_files(folder, weights=False):
+        # Of a model with code of its own, the settings of generation may say how it is talked to.
+        for file in [*deciding_files(folder, weights=False), *folder.glob("generation_config.json")]:
             (partial / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, partial / file.relative_to(folder))
         (partial / CONVERSION).write_text(json.dumps({"revision": revision, "files": pinned}, indent=2) + "\n")

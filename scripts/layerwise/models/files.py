@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 # Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
-SUFFIXES = (".json", ".jinja", ".model", ".py", ".txt")
+SUFFIXES = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
 # What layerwise.models.conversion writes of where converted weights come from.
 CONVERSION = "conversion.json"
 NOT_DECIDING = (

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 # No pickles and no code: weights come as safetensors, the rest is text.
-TEXT, WEIGHTS, CODE = ["*.json", "*.txt", "*.model", "*.jinja"], ["*.safetensors"], ["*.py"]
+TEXT = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+WEIGHTS, CODE = ["*.safetensors"], ["*.py"]
 # The same weights once more, in the layout of their makers' own code.
 TWICE = ["consolidated*.safetensors", "*/*.safetensors"]
 COMMIT, SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")

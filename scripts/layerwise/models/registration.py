@@ -10,9 +10,16 @@ from transformers import AutoConfig
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
+from layerwise.models.older import ABOUT, About
 
 
-def describe_model(name: str, entry: dict[str, Any], made_folder: Path | None, seed: int) -> dict[str, Any]:
+def describe_model(
+    name: str,
+    entry: dict[str, Any],
+    made_folder: Path | None,
+    seed: int,
+    upstream: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Describe a model entry; files are used where they lie, never copied.
 
     Args:
@@ -20,11 +27,12 @@ def describe_model(name: str, entry: dict[str, Any], made_folder: Path | None, s
         entry: its config entry.
         made_folder: what the workflow made of the source, for the source ``embedded`` and for converted weights.
         seed: draws the weights of an entry with ``weights: random``.
+        upstream: ``commit`` and ``folder`` of the code of the model's authors, for a family that runs theirs.
 
     Returns:
         ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
-        conversation, model_type, n_layers, width`` and ``digest``, a SHA-256 over all that decides what the model
-        computes.
+        conversation, model_type, n_layers, width``, ``upstream`` and ``digest``, a SHA-256 over all that decides what
+        the model computes.
 
     Raises:
         InputError: when the source cannot be had, or has no safetensors.
@@ -44,6 +52,41 @@ def describe_model(name: str, entry: dict[str, Any], made_folder: Path | None, s
             f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "
             "checksums"
         )
+    if entry["adapter"] in ABOUT:
+        about = ABOUT[entry["adapter"]](folder, Path(upstream["folder"]) if upstream else None)
+        conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
+    else:
+        about, conversation = _about(name, folder, trust), entry["conversation"]
+    description = {
+        "source": source,
+        "revision": revision,
+        "weights": entry["weights"],
+        "convert": entry.get("convert"),
+        "seed": seed if entry["weights"] == "random" else None,
+        "dtype": about.dtype if entry["dtype"] == "auto" else entry["dtype"],
+        "adapter": entry["adapter"],
+        "conversation": conversation,
+        "quantization": entry.get("quantization", "none"),
+        "trust_remote_code": entry.get("trust_remote_code", False),
+        "model_type": about.model_type,
+        "n_layers": about.n_layers,
+        "width": about.width,
+    }
+    if upstream:
+        description["upstream"] = upstream
+    # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
+    with_weights = entry["weights"] == "pretrained"
+    files = revision or {str(file.relative_to(folder)): _sha256(file) for file in deciding_files(folder, with_weights)}
+    identity = {key: value for key, value in description.items() if key != "source" or revision}
+    if upstream:
+        # A commit, too, names its files for good.
+        identity["upstream"] = upstream["commit"]
+    digest = hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
+    return {"model": name, "folder": str(folder), **description, "digest": digest}
+
+
+def _about(name: str, folder: Path, trust: bool) -> About:
+    """What transformers' own configuration of a family says, or with ``trust`` one that comes with the model."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
@@ -51,28 +94,8 @@ def describe_model(name: str, entry: dict[str, Any], made_folder: Path | None, s
         raise InputError(
             f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
         ) from error
-    text_config = config.get_text_config()
-    description = {
-        "source": source,
-        "revision": revision,
-        "weights": entry["weights"],
-        "convert": entry.get("convert"),
-        "seed": seed if entry["weights"] == "random" else None,
-        "dtype": _precision(config) if entry["dtype"] == "auto" else entry["dtype"],
-        "adapter": entry["adapter"],
-        "conversation": entry["conversation"],
-        "quantization": entry.get("quantization", "none"),
-        "trust_remote_code": entry.get("trust_remote_code", False),
-        "model_type": config.model_type,
-        "n_layers": text_config.num_hidden_layers,
-        "width": text_config.hidden_size,
-    }
-    # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
-    with_weights = entry["weights"] == "pretrained"
-    files = revision or {str(file.relative_to(folder)): _sha256(file) for file in deciding_files(folder, with_weights)}
-    identity = {key: value for key, value in description.items() if key != "source" or revision}
-    digest = hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
-    return {"model": name, "folder": str(folder), **description, "digest": digest}
+    text = config.get_text_config()
+    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto")
 
 
 def _precision(config: Any) -> str:

@@ -1,0 +1,148 @@
+"""LaVIT (Jin et al. 2024, https://arxiv.org/abs/2309.04669): an image becomes as many tokens as its content takes.
+
+Its authors' code turns a picture into features of 256 patches, decides by chance how many of them are kept (Gumbel
+softmax over a learned score), and merges the others into these. The chance is seeded by the picture here: a picture has
+the same tokens in every prompt and run. The code is imported from a clone; see docs/paper-models.md for the files that
+a model's folder must hold.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
+
+from layerwise.models.foreign import (
+    check_whole,
+    drawn_in,
+    fill,
+    import_modules,
+    import_torchvision,
+    replaced,
+    seed_of,
+    weight_files,
+)
+from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
+
+# The ids that stand before and behind an image's tokens; the code names them by number alone.
+IMAGE_BEGIN, IMAGE_END = 32000, 32001
+LANGUAGE, VISUAL = "language_model", "visual_tokenizer"
+
+
+def load(description: dict[str, Any], device: str) -> "LavitModel":
+    """Load the model that ``model.json`` describes; random weights are drawn from its seed.
+
+    Args:
+        description: see :func:`layerwise.models.registration.describe_model`.
+        device: as torch names it.
+
+    Raises:
+        InputError: when the folder lacks files, or the authors' code cannot be imported.
+    """
+    check_whole(description)
+    folder, code = Path(description["folder"]), Path(description["upstream"]["folder"]) / "models"
+    dtype = getattr(torch, description["dtype"])
+    import_torchvision()
+    tokenizers, encoders, transform = import_modules(
+        "models", code, "modeling_visual_tokenzier", "modeling_visual_encoder", "transform"
+    )
+    config = LlamaConfig.from_pretrained(folder / LANGUAGE)
+    sizes = folder / VISUAL / "config.json"
+    with torch.random.fork_rng(devices=[]):
+        if description["weights"] == "random":
+            torch.manual_seed(description["seed"])
+        visual = build_visual_tokenizer(
+            tokenizers, encoders, json.loads(sizes.read_text()) if sizes.exists() else {}, config.hidden_size
+        )
+        with drawn_in(dtype):
+            llama = LlamaForCausalLM(config)
+    if description["weights"] != "random":
+        # Weights of the tokenizer that were trained with the language model replace those from before.
+        files = weight_files(folder, last="visual_weight")
+        fill(visual.encoder, files)
+        fill(visual, files, filled="encoder.")
+        fill(llama, files)
+    for module in visual.modules():
+        # As the authors' code does it; norms stay as they are.
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.to(dtype)
+    frozen = nn.ModuleList([visual, llama.to(dtype)]).to(device).eval().requires_grad_(False)
+    words = LlamaTokenizer.from_pretrained(folder / LANGUAGE, use_fast=False)
+    return LavitModel(*frozen, words, transform.LaVITImageProcessor(), description["conversation"])
+
+
+def build_visual_tokenizer(tokenizers: Any, encoders: Any, sizes: dict[str, Any], width: int) -> nn.Module:
+    """The authors' visual tokenizer with new weights.
+
+    Args:
+        tokenizers, encoders: their modules of it and of its vision tower.
+        sizes: empty for the one size that their code is written for; else arguments of ``DynamicVisualTokenizer``, and
+            under ``vision_cfg`` those of the tower.
+        width: of the language model.
+    """
+    sizes = dict(sizes)
+    tower = sizes.pop("vision_cfg", None)
+    other = {}
+    if tower:
+        other["build_eva_clip"] = lambda **_: encoders._build_vision_tower(embed_dim=tower["width"], vision_cfg=tower)
+    with replaced(tokenizers, **other):
+        visual = tokenizers.DynamicVisualTokenizer(**sizes)
+    if visual.vit_proj.out_features != width:
+        visual.vit_proj = nn.Linear(visual.vit_proj.in_features, width)
+    return visual
+
+
+class LavitModel(LlamaDecoderModel):
+    """LaVIT behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
+
+    def __init__(self, visual: nn.Module, llama: nn.Module, words: Any, processor: Any, conversation: str):
+        super().__init__(llama.model)
+        self.visual = visual
+        self.words = words
+        self.processor = processor
+        self.conversation = conversation
+
+    def render(self, prompt: str) -> str:
+        """See :meth:`FrozenModel.render`. The image has no token in the text: ``<image>`` shows where it goes."""
+        return self.conversation.replace("{prompt}", prompt)
+
+    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
+        """See :meth:`FrozenModel.prepare`."""
+        return Inputs(
+            torch.stack([self.processor(image) for image in images]),
+            [self.token_ids(prompt) for prompt in prompts],
+            [seed_of(image) for image in images],
+        )
+
+    def token_ids(self, prompt: str) -> list[list[int]]:
+        """Token ids before the image and behind it. No first token: the authors add none."""
+        before, after = self.conversation.split("<image>")
+        # The prompt last: a prompt that says "<image>" must stay text.
+        parts = [part.replace("{prompt}", prompt) for part in (before, after)]
+        return [self.words(part, add_special_tokens=False)["input_ids"] if part else [] for part in parts]
+
+    def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
+        """See :meth:`LlamaDecoderModel.rows`."""
+        rows, image = [], []
+        for pixels, seed, (before, after) in zip(prepared.pixels, prepared.seeds, prepared.ids, strict=True):
+            tokens = self.image_tokens(pixels, seed)
+            parts = [self.embed([*before, IMAGE_BEGIN]), tokens, self.embed([IMAGE_END, *after])]
+            rows.append(torch.cat([part.to(self.dtype) for part in parts]))
+            image.append(torch.cat([torch.full((len(part),), i == 1) for i, part in enumerate(parts)]).to(self.device))
+        return rows, image
+
+    def image_tokens(self, pixels: Tensor, seed: int) -> Tensor:
+        """The tokens that are kept of a picture, shape (tokens, width).
+
+        One picture at a time: what is drawn for it must not depend on its neighbours in a batch.
+        """
+        cards = [self.device] if self.device.type == "cuda" else []
+        half = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+        with torch.random.fork_rng(devices=cards), half:
+            torch.manual_seed(seed)
+            return self.visual.encode_features(pixels[None].to(self.device))[0]
