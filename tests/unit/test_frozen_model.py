@@ -113,7 +113,7 @@ def test_a_model_that_would_not_see_the_image_is_stopped(tiny_llava, images):
         generic.load(described(tiny_llava, conversation="Look: {prompt}"), "cpu")
     blind = generic.load(described(tiny_llava), "cpu")
     blind.image_token_id = 10**6
-    with pytest.raises(InputError, match="would not see the image of 'USER: .* ASSISTANT:'.* 1000000 that"):
+    with pytest.raises(InputError, match=r"would not see the image of 'USER: .* ASSISTANT:'.* 1000000 that"):
         blind.prepare(images[:1], ["Hm."])
     blind.image_token_id = None
     with pytest.raises(InputError, match="names no image token"):
