@@ -154,6 +154,7 @@ __all__ = [
     "NOT_SERVED",
     "Family",
     "StandInProcessor",
+    "blip2",
     "emu3",
     "frozen",
     "gemma3_own",

@@ -32,13 +32,14 @@ def tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
         more: further special tokens.
         named: further ones that a processor asks for by name, and by name and ``_id``.
     """
-    made = train_tokenizer(["Is there a red circle in the image?", "A blue square left of a green star."] * 20)
-    special = dict.fromkeys(["<image>", BEGIN, END, *more, *named.values()])
-    made.add_special_tokens({"additional_special_tokens": list(special), "unk_token": "<unk>"})
-    for name, token in named.items():
-        setattr(made, name, token)
-        setattr(made, f"{name}_id", made.convert_tokens_to_ids(token))
-    return made
+    trained = train_tokenizer(["Is there a red circle in the image?", "A blue square left of a green star."] * 20)
+    trained.add_special_tokens({"additional_special_tokens": ["<image>", BEGIN, END, *more], "unk_token": "<unk>"})
+    return PreTrainedTokenizerFast(
+        tokenizer_object=trained.backend_tokenizer,
+        padding_side=trained.padding_side,
+        **{name: token for name, token in trained.special_tokens_map.items() if name != "additional_special_tokens"},
+        extra_special_tokens=named,
+    )
 
 
 def pixels(image: Image.Image, side: int = SIDE) -> Tensor:

@@ -24,8 +24,9 @@ and `image-mean`, prompts and images:
 - **batch**: a batch of unequal prompts, padded on either side, against its inputs one at a time.
 - **shared prefix**: several prompts over one run of the image, against the same one at a time. Where it is not used,
   the number says how wrong it would be.
-- **processor**: the family's own, from a local tokenizer, or why a stand-in prepares the inputs (`tests/families/`).
-  To run such a model, install what its processor needs.
+- **processor**: the family's own, with a local tokenizer - model and processor are then also saved, registered and
+  loaded from a folder, as a study does it - or why a stand-in prepares the inputs (`tests/families/`). To run such a
+  model, install what its processor needs.
 
 Every extraction repeats these checks on a few of its own inputs before it begins, whatever the family, and stops where
 one of them fails.

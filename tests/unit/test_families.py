@@ -1,14 +1,17 @@
 """Every family of tests/families: hooks, padding and shared prefixes against one input at a time."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from layerwise.errors import InputError
 from layerwise.models.adapters.generic import RUN_ALONE, SHARES_PREFIX, GenericModel, settle_padding
 from layerwise.models.adapters.kosmos2 import Kosmos2Model
+from layerwise.models.registration import describe_model
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED
-from tests.families.measure import PROMPTS, measure, one_at_a_time, pictures, relative
+from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.table import TABLE, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
@@ -42,6 +45,24 @@ def test_sharing_is_exact_or_not_used(family):
 def test_the_image_matters(family):
     """Or equality would say nothing."""
     assert measure(family).image > 1e-3
+
+
+@pytest.mark.parametrize(
+    "family", [one for one in FAMILIES if not one.no_own_processor], ids=lambda family: family.build.__name__
+)
+def test_a_family_is_the_same_from_a_folder(family, tmp_path):
+    """As a study meets it: its files are found, described, and loaded by its adapter."""
+    made = family.frozen()
+    for part in (made.model, made.processor):
+        part.save_pretrained(tmp_path)
+    adapter = "kosmos2" if isinstance(made, Kosmos2Model) else "generic"
+    entry = {"source": str(tmp_path), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
+    description = describe_model("tiny", entry | {"adapter": adapter}, None, seed=0)
+    loaded = import_module(f"layerwise.models.adapters.{adapter}").load(description, "cpu")
+    assert (description["n_layers"], description["width"]) == (made.n_layers, made.width)
+    assert loaded.shares_prefix is made.shares_prefix
+    states, again = (model.states(pictures(), PROMPTS[:2], POSITIONS) for model in (made, loaded))
+    assert all(torch.equal(states[position], again[position]) for position in POSITIONS)
 
 
 def test_at_least_twenty_families():

@@ -14,6 +14,7 @@ from layerwise.models.adapters import generic
 from layerwise.models.files import SAMPLE_BYTES, SAMPLES, fingerprint
 from layerwise.models.frozen import last_token, layer_names, mean_over, read_layers
 from layerwise.models.registration import describe_model
+from tests import families
 
 PROMPTS = ["Is there a circle?", "A much longer prompt, about a red circle left of a blue square.", "Hm."]
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
@@ -105,6 +106,25 @@ def test_conversations(tiny_llava, model):
     assert raw.render("{prompt} $x") == "<image> {prompt} $x"
     with pytest.raises(InputError, match="holds the model's image token <image>"):
         raw.render("an <image> in the text")
+
+
+def test_a_model_that_would_not_see_the_image_is_stopped(tiny_llava, images):
+    with pytest.raises(InputError, match=r"conversation 'Look: \{prompt\}' has no place for the image"):
+        generic.load(described(tiny_llava, conversation="Look: {prompt}"), "cpu")
+    blind = generic.load(described(tiny_llava), "cpu")
+    blind.image_token_id = 10**6
+    with pytest.raises(InputError, match=r"would not see the image of 'USER: .* ASSISTANT:'.* 1000000 that"):
+        blind.prepare(images[:1], ["Hm."])
+    blind.image_token_id = None
+    with pytest.raises(InputError, match="names no image token"):
+        blind.prepare(images[:1], ["Hm."])
+
+
+def test_older_files_of_blip2_are_told_how_many_tokens_an_image_has(images):
+    model, processor = families.blip2()
+    processor.num_query_tokens = None
+    prepared = generic.GenericModel(model, processor, "auto").prepare(images[:1], ["Hm."])
+    assert int((prepared["input_ids"] == model.config.image_token_id).sum()) == 8
 
 
 def test_half_precision(tiny_llava, images, model):

@@ -133,20 +133,19 @@ def test_a_model_of_the_hub_is_registered_once_and_runs_without_a_network(tiny_l
     """The login node downloads; the job may not even open a connection."""
     hub.files = {file.name: file.read_bytes() for file in tiny_llava.iterdir()}
     register = [REPOSITORY / "scripts/register_model.py", "--name", "tiny", "--seed", "5", "--out"]
-    for weights, revision in (("random", COMMIT), ("pretrained", COMMIT), ("pretrained", "main")):
-        entry = json.dumps(ENTRY | {"weights": weights, "revision": revision})
-        done = in_process(hub, tmp_path, [*register, tmp_path / f"{weights}-{revision}.json", "--entry", entry])
+    for weights in ("random", "pretrained"):
+        entry = json.dumps(ENTRY | {"weights": weights, "revision": COMMIT})
+        done = in_process(hub, tmp_path, [*register, tmp_path / f"{weights}.json", "--entry", entry])
         assert done.returncode == 0, done.stderr
         # A twin needs no weights.
         assert ("model.safetensors" in hub.sent) is (weights == "pretrained")
-    model = json.loads((tmp_path / f"pretrained-{COMMIT}.json").read_text())
+    model = json.loads((tmp_path / "pretrained.json").read_text())
     assert model["revision"] == COMMIT
-    # A branch is the commit that it names.
-    assert model == json.loads((tmp_path / "pretrained-main.json").read_text())
     (tmp_path / "denied").mkdir()
     (tmp_path / "denied/sitecustomize.py").write_text(
         "import socket\n"
         "def refuse(*_):\n"
+        f"    open({str(tmp_path / 'tried')!r}, 'w').close()\n"
         "    raise PermissionError('this job has no network')\n"
         "socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse\n"
     )
@@ -154,11 +153,26 @@ def test_a_model_of_the_hub_is_registered_once_and_runs_without_a_network(tiny_l
     # The denial works.
     tried = in_process(hub, tmp_path, ["-c", SNAPSHOT, "main", *ALL], **denied)
     assert "this job has no network" in tried.stderr
+    (tmp_path / "tried").unlink()
     pictures()[0].save(tmp_path / "0.png")
     write_items(tmp_path, [(f"{i}", tmp_path / "0.png", prompt) for i, prompt in enumerate(PROMPTS)])
     _, *arguments = extraction(tmp_path, model, ["last"], tmp_path / "states.h5")
     done = in_process(hub, tmp_path, arguments, **denied)
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "tried").exists()
     with StatesFile(tmp_path / "states.h5") as states:
         assert states.cell["revision"] == COMMIT
         assert len(states.item_ids) == len(PROMPTS)
+    # Not even where a model's files ask for code of another one: it would have had to be there already.
+    (tmp_path / "asks").mkdir()
+    for name, content in hub.files.items():
+        (tmp_path / "asks" / name).write_bytes(content)
+    classes = {"AutoConfig": "lab/other--code.Config", "AutoModelForImageTextToText": "lab/other--code.Model"}
+    config = json.loads(hub.files["config.json"]) | {"auto_map": classes, "model_type": "other"}
+    (tmp_path / "asks/config.json").write_text(json.dumps(config))
+    model |= {"folder": str(tmp_path / "asks"), "trust_remote_code": True}
+    _, *arguments = extraction(tmp_path, model, ["last"], tmp_path / "other.h5")
+    done = in_process(hub, tmp_path, arguments, **denied)
+    assert done.returncode == 1
+    assert "error: models.tiny: cannot load" in done.stderr
+    assert not (tmp_path / "tried").exists()

@@ -15,7 +15,7 @@ from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
 # One block is read from disk each time it runs: on a single device, the nearest to being on another one.
-SPREAD = {"model.vision_tower": "cpu", "model.multi_modal_projector": "cpu", "lm_head": "disk"}
+SPREAD = {"model.vision_tower": "disk", "model.multi_modal_projector": "cpu", "lm_head": "disk"}
 SPREAD |= {"model.language_model.embed_tokens": "disk", "model.language_model.layers.0": "cpu"}
 SPREAD |= {f"model.language_model.layers.{i}": "disk" for i in range(1, 6)}
 SPREAD |= {"model.language_model.norm": "disk", "model.language_model.rotary_emb": "cpu"}
@@ -53,6 +53,7 @@ def blocks_of_64(tmp_path_factory):
 def test_a_spread_model_gives_the_same_states(tiny_llava, whole):
     pytest.importorskip("accelerate")
     model = load(tiny_llava, device_map=SPREAD)
+    assert model.model.device.type == "meta"
     assert model.model.get_input_embeddings().weight.device.type == "meta"
     assert model.device.type == "cpu"
     for path, values in states(model).items():
@@ -81,6 +82,18 @@ def test_quantized_models_are_near_the_whole_one(blocks_of_64, quantization, all
     assert relative(torch.cat([read[:, :-2], read[:, -1:]], dim=1), reported) < 1e-6
     difference = relative(reported[:, -1], whole["reported"][:, -1])
     assert 1e-5 < difference < allowed
+
+
+def test_inputs_are_in_the_precision_of_the_decoder(tmp_path):
+    """BLIP-2 keeps its first weights in float32."""
+    for part in families.blip2():
+        part.save_pretrained(tmp_path)
+    model = load(tmp_path, dtype="float16")
+    assert next(model.model.parameters()).dtype == torch.float32
+    assert model.dtype == torch.float16
+    half, full = (one.states(pictures(), PROMPTS[:2], ["last"])["last"] for one in (model, load(tmp_path)))
+    assert half.dtype == torch.float16
+    assert relative(half.float()[:, :2], full[:, :2]) < 0.01
 
 
 def test_quantization_is_another_model_and_a_device_map_is_not(tiny_llava):

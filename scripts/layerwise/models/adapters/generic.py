@@ -112,6 +112,9 @@ class GenericModel(FrozenModel):
         # Blocks that look across at the image, which then needs no tokens (mllama).
         self.across = frozenset(getattr(self.decoder.config, "cross_attention_layers", None) or ())
         self.device = input_device(model)
+        if getattr(processor, "num_query_tokens", 0) is None:
+            # Files of BLIP-2 from before its processor wrote the image's tokens do not tell it how many.
+            processor.num_query_tokens = model.config.num_query_tokens
         self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
         self.image_token_id = getattr(model.config, "image_token_id", None)
@@ -120,6 +123,11 @@ class GenericModel(FrozenModel):
             if conversation != "chat" and self.image_is_put_first():
                 conversation = "<image>{prompt}"
         self.conversation = conversation
+        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
+            raise InputError(
+                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
+                "give the model entry a `conversation` with <image> and {prompt}"
+            )
         self.shares_prefix = (
             batch_invariant
             and model.config.model_type in self.shared_types
@@ -162,7 +170,7 @@ class GenericModel(FrozenModel):
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
-        return getattr(self.processor, "num_query_tokens", None) is not None
+        return hasattr(self.processor, "num_query_tokens")
 
     def image_comes_first(self) -> bool:
         """Whether the image stands before the prompt, so that prompts about it share it."""
@@ -207,8 +215,8 @@ class GenericModel(FrozenModel):
         seen = self.image_tokens(inputs).any(1)
         if not seen.all():
             raise InputError(
-                f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote no "
-                "image token for it; `conversation` of the model entry says where the image stands"
+                f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote none "
+                f"of the tokens {self.image_token_id} that the model takes for an image's; they are of two models"
             )
         return inputs
 
@@ -301,7 +309,16 @@ class GenericModel(FrozenModel):
         return expanded_like(first, plain, placeholder, set(tokenizer.get_added_vocab().values()))
 
     def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Where the image's tokens are, shape (batch, tokens)."""
+        """Where the image's tokens are, shape (batch, tokens).
+
+        Raises:
+            InputError: when the model does not say which they are.
+        """
+        if self.image_token_id is None:
+            raise InputError(
+                f"the config.json of this model of type {self.model.config.model_type} names no image token "
+                "(image_token_id, image_token_index): it is from before transformers needed one; take a newer revision"
+            )
         return inputs["input_ids"] == self.image_token_id
 
     def _adds_special_tokens(self, text: str) -> bool:
