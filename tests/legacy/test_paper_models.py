@@ -167,7 +167,7 @@ def test_states_are_those_of_the_authors_forward_pass(upstream, environments, tm
 
 def study(environments: Path, needs: dict, source: str, adapter: str = "lavit") -> dict:
     """A study of a table of pictures and texts, and a tiny model with its untrained twin."""
-    entry = {"adapter": adapter, "dtype": "float32", "batch_size": 4, "source": source}
+    entry = {"adapter": adapter, "dtype": "float32", "batch_size": 2, "source": source}
     own = {"kind": "table", "file": "items.csv", "text_column": "text", "labels": ["warm"], "prompts": ["plain"]}
     return {
         "pathvars": {"environments": str(environments)},
