@@ -48,8 +48,8 @@ def main() -> None:
     import transformers
 
     from layerwise.models.frozen import layer_names
-    from layerwise.states.checks import check_batches, check_hooks
-    from layerwise.states.extract import check_prompts, check_sharing, extract_shards
+    from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
+    from layerwise.states.extract import extract_shards
     from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from layerwise.models.adapters import emu, lavit, qwen_vl
 from layerwise.models.foreign import import_modules, import_torchvision, seed_of
+from layerwise.models.older import about_qwen_vl
 
 LAYERS, WIDTH = 3, 64
 SENTENCES = [
@@ -122,6 +123,7 @@ def qwen(folder: Path, code: Path) -> Ask:
         shutil.copy(file, folder)
     beside = {"model": "tiny", "folder": str(folder), "trust_remote_code": True}
     configuration, modeling, tokenization = qwen_vl.import_code(beside)
+    (generation,) = import_modules("qwen_vl", folder, "qwen_generation_utils")
     words = tokenization.QWenTokenizer(folder / "qwen.tiktoken")
     visual = {"image_size": 448, "patch_size": 14, "width": 32, "layers": 2, "heads": 2, "mlp_ratio": 2.0}
     visual |= {"n_queries": 256, "output_dim": 128, "image_start_id": words.img_start_id}
@@ -132,7 +134,8 @@ def qwen(folder: Path, code: Path) -> Ask:
         num_hidden_layers=LAYERS,
         num_attention_heads=2,
         kv_channels=64,
-        seq_length=2048,
+        # Shorter than the longest row of the tests: beyond it the model scales by a row's length.
+        seq_length=300,
         visual=visual,
         fp32=True,
         torch_dtype="float32",
@@ -141,6 +144,13 @@ def qwen(folder: Path, code: Path) -> Ask:
     config.save_pretrained(folder)
     write_weights(folder / "pytorch_model.bin", model.state_dict())
     last_block = keep_output(model.transformer.h[-1])
+
+    # The chat model's form of a question is the one that its own code makes.
+    (folder / "generation_config.json").write_text(json.dumps({"chat_format": "chatml"}))
+    question, system = "Picture 1: <img>x</img>\nA red circle?", "You are a helpful assistant."
+    chat = about_qwen_vl(folder, None).conversation.replace("<image>", "<img>x</img>").format(prompt="A red circle?")
+    assert words(chat)["input_ids"] == generation.make_context(words, question, system=system)[1]
+    (folder / "generation_config.json").unlink()
 
     def ask(image: Path, prompt: str) -> Tensor:
         text = f"Picture 1: <img>{image}</img>\n{prompt}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from layerwise.errors import InputError
@@ -111,6 +112,22 @@ def test_code_in_a_file_does_not_run(tmp_path, monkeypatch, protocol):
         convert("m", entry(tmp_path, "model.pt"), tmp_path / "out")
     assert not (tmp_path / "harm").exists()
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_pinned_yet_is_printed_for_the_config(old, tmp_path):
+    unpinned = entry(old, *FILES)
+    pins = dict(unpinned["convert"])
+    unpinned["convert"] |= {FILES[0]: "unpinned"}
+    with pytest.raises(InputError, match="not pinned yet") as error:
+        convert("m", unpinned, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    # What is printed is what the config takes.
+    printed = str(error.value).split("into the config:\n")[1]
+    assert yaml.safe_load(printed) == {"convert": pins}
+    missing = entry(old, *FILES)
+    missing["convert"]["pytorch_model.bin"] = "unpinned"
+    with pytest.raises(InputError, match=r"there are pytorch_model-00001-of-00002\.bin, pytorch_model-00002"):
+        convert("m", missing, tmp_path / "new")
 
 
 def test_another_file_is_not_even_opened(tmp_path, monkeypatch):

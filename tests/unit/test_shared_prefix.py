@@ -15,7 +15,8 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
 from layerwise.models.prefix import PackedTexts, can_pack, expanded_like, split_prefix
 from layerwise.models.registration import describe_model
-from layerwise.states.extract import check_sharing, extract_shards
+from layerwise.states.checks import check_sharing
+from layerwise.states.extract import extract_shards
 from layerwise.states.images import read_image
 from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
 from layerwise.states.store import StatesFile

@@ -16,7 +16,8 @@ from PIL import Image
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
-from layerwise.states.extract import ahead, check_prompts, check_sharing, extract_shards
+from layerwise.states.checks import check_prompts, check_sharing
+from layerwise.states.extract import ahead, extract_shards
 from layerwise.states.images import read_image
 from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_shards, running_order
 from layerwise.states.sharing import PASS_FLOP, least_texts

@@ -75,7 +75,7 @@ def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> Mo
         after = (TEMPLATE_CHARACTERS + inputs.after) / CHARACTERS_PER_TOKEN
         spared = 2e9 * expected["parameters"] / expected["layers"] * before
         over = texts if may_share and texts >= max(2, least(spared)) else 1
-        return before / over + after, image / over
+        return before / over + after, expected.get("patches", image) / over
 
     return ModelSize(
         layers=expected["layers"],

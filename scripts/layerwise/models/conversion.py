@@ -42,8 +42,19 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     else:
         code = CODE if entry.get("trust_remote_code") else []
         folder, revision = snapshot(name, source, entry.get("revision"), [*TEXT, *code, *pinned])
+    found = {file: _sha256(name, folder, file) for file in pinned}
+    if "unpinned" in pinned.values():
+        lines = "\n".join(f"      {file}: {digest}" for file, digest in found.items())
+        raise InputError(
+            f"models.{name}.convert: these files are not pinned yet. They are kept; compare their SHA-256 with those "
+            f"on the model's page, then write into the config:\n    convert:\n{lines}"
+        )
     for file, expected in pinned.items():
-        _check(name, folder / file, expected)
+        if found[file] != expected:
+            raise InputError(
+                f"models.{name}.convert: {folder / file} has the SHA-256 {found[file]}, but the config pins "
+                f"{expected}; it is another file, or a damaged one"
+            )
     tensors: dict[str, Tensor] = {}
     for file in pinned:
         tensors |= _tensors(name, folder / file)
@@ -67,17 +78,16 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check(name: str, file: Path, expected: str) -> None:
+def _sha256(name: str, folder: Path, file: str) -> str:
     try:
-        with open(file, "rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        with open(folder / file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"models.{name}.convert: cannot read {file}: {error}") from error
-    if found != expected:
+        there = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in (".bin", ".pt"))
         raise InputError(
-            f"models.{name}.convert: {file} has the SHA-256 {found}, but the config pins {expected}; it is another "
-            "file, or a damaged one"
-        )
+            f"models.{name}.convert: cannot read {folder / file}: {error}; there are "
+            f"{', '.join(there) or 'no such files'}"
+        ) from error
 
 
 def _tensors(name: str, file: Path) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.states.images import read_image
@@ -25,72 +23,8 @@ log = logging.getLogger(__name__)
 
 # Inputs made ready on the host before the device asks for them.
 AHEAD = 2
-# How far states over a shared prefix may be from those of the same inputs alone: norm of the difference over norm of
-# the vector. A prefix that is not shared exactly is off by percents in float32.
-TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-2}
-# A deep model can amplify what is rounded differently beyond that. How much is seen from plain batches, whose states
-# are those of single inputs but for rounding; they widen the tolerance, but not by more than this.
-WIDEST = 5
 
 Given, Made = TypeVar("Given"), TypeVar("Made")
-
-
-def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
-    """Render every prompt once before anything is run.
-
-    Raises:
-        InputError: naming the item whose prompt cannot be shown to this model.
-    """
-    for item_id, prompt in zip(inputs["item_id"], inputs["prompt"], strict=True):
-        try:
-            model.render(prompt)
-        except InputError as error:
-            raise InputError(f"item {item_id}: {error}") from error
-
-
-def check_sharing(
-    model: FrozenModel, inputs: pd.DataFrame, shards: Sequence[Sequence[Unit]], positions: Sequence[str]
-) -> None:
-    """Compare states over a shared prefix with those of the same inputs one at a time, before the long run.
-
-    The shortest and the longest prompt of the first two images that share; nothing where none does.
-
-    Raises:
-        InputError: naming the item and the layer where they differ by more than rounding.
-    """
-    layers = layer_names(model.n_layers)
-    for unit in islice((unit for units in shards for unit in units if unit.shared), 2):
-        rows = inputs.iloc[sorted({unit.start, unit.stop - 1})]
-        image, prompts = read_image(rows["image"].iat[0]), list(rows["prompt"])
-        shared = model.states_shared(image, prompts, positions)
-        batch = model.states([image] * len(prompts), prompts, positions)
-        single = [model.states([image], [prompt], positions) for prompt in prompts]
-        for position in positions:
-            alone = torch.cat([states[position] for states in single])
-            relative, rounding = (
-                relative_difference(shared[position], alone),
-                relative_difference(batch[position], alone).max(),
-            )
-            allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
-            log.info(
-                "shared prefix, position %s: differs by %.1e from inputs run alone (batches by %.1e, allowed %.1e)",
-                *(position, relative.max(), rounding, allowed),
-            )
-            # Written so that NaN passes: check_finite says more of it.
-            if (relative > allowed).any():
-                row, layer = divmod(int(relative.argmax()), len(layers))
-                raise InputError(
-                    f"item {rows['item_id'].iat[row]}: over a shared prefix the state at {layers[layer]}, position "
-                    f"{position}, differs by {relative.max():.1e} from that of the same input alone, more than the "
-                    f"rounding of {model.dtype} explains ({allowed:.1e}): this model cannot share prefixes exactly; "
-                    "give it an adapter that sets shares_prefix to False"
-                )
-
-
-def relative_difference(states: Tensor, expected: Tensor) -> Tensor:
-    """Norm of the difference over norm of the vector, per row and layer; shape (rows, L + 2)."""
-    norm = expected.double().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
-    return (states.double() - expected.double()).norm(dim=-1) / norm
 
 
 def extract_shards(
