@@ -30,7 +30,7 @@ from tests.families.projectors import (
 from tests.families.queries import aria, blip2, blip2_t5, instructblip, instructblip_opt, kosmos2, kosmos2_own
 from tests.families.standin import Built, StandInProcessor
 
-TORCHVISION = "needs torchvision"
+TORCHVISION = "its own needs torchvision"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,11 @@ FAMILIES = [
     Family("Idefics2", idefics2),
     Family("Idefics3", idefics3_own),
     Family("Idefics3", idefics3, no_own_processor=STAND_IN_TOO),
-    Family("SmolVLM", smolvlm, no_own_processor="needs num2words"),
+    Family(
+        "SmolVLM",
+        smolvlm,
+        no_own_processor="its own needs torchvision and num2words",
+    ),
     Family(
         "PaliGemma",
         paligemma,

@@ -19,6 +19,9 @@ from tests.families.standin import (
     vision,
 )
 
+# Where in the grid of parts a part stands.
+PARTS = [f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)]
+
 
 def _idefics(config_class: type, model_class: type, words: PreTrainedTokenizerFast | None = None) -> Built:
     words = words or tokenizer()
@@ -65,13 +68,12 @@ def idefics3(words: PreTrainedTokenizerFast | None = None) -> Built:
 
 def idefics3_own() -> Built:
     """Idefics3 with its own processor, which cuts the picture into parts."""
-    parts = [f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)]
-    words = tokenizer("<fake_token_around_image>", "<global-img>", *parts)
+    words = tokenizer("<fake_token_around_image>", "<global-img>", *PARTS)
     size = {"size": {"longest_edge": 2 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
     processor = transformers.Idefics3Processor(transformers.Idefics3ImageProcessorPil(**size), words, image_seq_len=4)
     return idefics3(words)[0], processor
 
 
-def smolvlm() -> Built:
+def smolvlm(words: PreTrainedTokenizerFast | None = None) -> Built:
     """SmolVLM."""
-    return _idefics(transformers.SmolVLMConfig, transformers.SmolVLMForConditionalGeneration)
+    return _idefics(transformers.SmolVLMConfig, transformers.SmolVLMForConditionalGeneration, words)

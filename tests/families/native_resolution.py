@@ -46,9 +46,13 @@ def _merged(image: Image.Image) -> int:
 
 
 def _by_rows_and_columns(
-    config_class: type, model_class: type, marks: Callable[[PreTrainedTokenizerFast], dict[str, int]], **tower: Any
+    config_class: type,
+    model_class: type,
+    marks: Callable[[PreTrainedTokenizerFast], dict[str, int]],
+    words: PreTrainedTokenizerFast | None,
+    **tower: Any,
 ) -> Built:
-    words = tokenizer("<begin-video>", "<end-video>")
+    words = words or tokenizer("<begin-video>", "<end-video>")
     rope = {"rope_type": "default", "type": "mrope", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
     config = config_class(
         text_config=text(words, head_dim=16, rope_parameters=rope),
@@ -70,43 +74,43 @@ def _glm_marks(words: PreTrainedTokenizerFast) -> dict[str, int]:
     return dict(zip(names, words.convert_tokens_to_ids([BEGIN, END, "<begin-video>", "<end-video>"]), strict=True))
 
 
-def qwen2_vl() -> Built:
+def qwen2_vl(words: PreTrainedTokenizerFast | None = None) -> Built:
     """Qwen2-VL: positions by time, row and column."""
     tower = {"embed_dim": 32, "hidden_size": WIDTH, "num_heads": 2, "mlp_ratio": 2}
     return _by_rows_and_columns(
-        transformers.Qwen2VLConfig, transformers.Qwen2VLForConditionalGeneration, _qwen_marks, **tower
+        transformers.Qwen2VLConfig, transformers.Qwen2VLForConditionalGeneration, _qwen_marks, words, **tower
     )
 
 
-def qwen2_5_vl() -> Built:
+def qwen2_5_vl(words: PreTrainedTokenizerFast | None = None) -> Built:
     """Qwen2.5-VL: the same with windows in its vision tower."""
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": WIDTH}
     tower |= {"fullatt_block_indexes": [1], "window_size": 56}
     return _by_rows_and_columns(
-        transformers.Qwen2_5_VLConfig, transformers.Qwen2_5_VLForConditionalGeneration, _qwen_marks, **tower
+        transformers.Qwen2_5_VLConfig, transformers.Qwen2_5_VLForConditionalGeneration, _qwen_marks, words, **tower
     )
 
 
-def qwen3_vl() -> Built:
+def qwen3_vl(words: PreTrainedTokenizerFast | None = None) -> Built:
     """Qwen3-VL: adds features of the vision tower to the image tokens behind the first blocks."""
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": WIDTH}
     tower |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     return _by_rows_and_columns(
-        transformers.Qwen3VLConfig, transformers.Qwen3VLForConditionalGeneration, _qwen_marks, **tower
+        transformers.Qwen3VLConfig, transformers.Qwen3VLForConditionalGeneration, _qwen_marks, words, **tower
     )
 
 
-def glm4v() -> Built:
+def glm4v(words: PreTrainedTokenizerFast | None = None) -> Built:
     """GLM-4V: positions by row and column, norms before and behind each part of a block."""
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": WIDTH, "image_size": 112}
     return _by_rows_and_columns(
-        transformers.Glm4vConfig, transformers.Glm4vForConditionalGeneration, _glm_marks, **tower
+        transformers.Glm4vConfig, transformers.Glm4vForConditionalGeneration, _glm_marks, words, **tower
     )
 
 
-def mistral3() -> Built:
+def mistral3(words: PreTrainedTokenizerFast | None = None) -> Built:
     """Mistral 3: Pixtral's tower, four neighbouring patches to a token."""
-    words = tokenizer()
+    words = words or tokenizer()
     config = transformers.Mistral3Config(
         vision_config=transformers.PixtralVisionConfig(**vision(image_size=12 * PATCH)),
         text_config=transformers.MistralConfig(**text(words, head_dim=16, sliding_window=None)),

@@ -113,9 +113,9 @@ def llava_next_own() -> Built:
     return llava_next(words)[0], processor
 
 
-def llava_onevision() -> Built:
+def llava_onevision(words: PreTrainedTokenizerFast | None = None) -> Built:
     """LLaVA-OneVision: SigLIP and Qwen2, a grid of parts with a token at the end of each row."""
-    words = tokenizer()
+    words = words or tokenizer()
     config = transformers.LlavaOnevisionConfig(
         vision_config=siglip(),
         text_config=transformers.Qwen2Config(**text(words)),
@@ -135,9 +135,9 @@ def llava_onevision() -> Built:
     return model, StandInProcessor(words, _parts, tokens)
 
 
-def internvl() -> Built:
+def internvl(words: PreTrainedTokenizerFast | None = None) -> Built:
     """InternVL on Qwen2, with a token on either side of the image."""
-    words = tokenizer()
+    words = words or tokenizer()
     config = transformers.InternVLConfig(
         vision_config=vision(image_size=[SIDE, SIDE], patch_size=[PATCH, PATCH]),
         text_config=transformers.Qwen2Config(**text(words)).to_dict(),

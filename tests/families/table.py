@@ -26,7 +26,8 @@ and `image-mean`, prompts and images:
   the number says how wrong it would be.
 - **processor**: the family's own, with a local tokenizer - model and processor are then also saved, registered and
   loaded from a folder, as a study does it - or why a stand-in prepares the inputs (`tests/families/`). To run such a
-  model, install what its processor needs.
+  model, install what its processor needs; `tests/unit/test_optional_processors.py` shows the same with those processors
+  where they can be had.
 
 Every extraction repeats these checks on a few of its own inputs before it begins, whatever the family, and stops where
 one of them fails.

@@ -131,14 +131,15 @@ def test_tokens_come_from_the_environment_and_show_nowhere(download, hub):
 
 def test_a_model_of_the_hub_is_registered_once_and_runs_without_a_network(tiny_llava, tmp_path, hub):
     """The login node downloads; the job may not even open a connection."""
-    hub.files = {file.name: file.read_bytes() for file in tiny_llava.iterdir()}
+    hub.files = {file.name: file.read_bytes() for file in tiny_llava.iterdir()} | {"code.py": b"pass"}
     register = [REPOSITORY / "scripts/register_model.py", "--name", "tiny", "--seed", "5", "--out"]
     for weights in ("random", "pretrained"):
-        entry = json.dumps(ENTRY | {"weights": weights, "revision": COMMIT})
+        trust = {"trust_remote_code": weights == "pretrained"}
+        entry = json.dumps(ENTRY | trust | {"weights": weights, "revision": COMMIT})
         done = in_process(hub, tmp_path, [*register, tmp_path / f"{weights}.json", "--entry", entry])
         assert done.returncode == 0, done.stderr
-        # A twin needs no weights.
-        assert ("model.safetensors" in hub.sent) is (weights == "pretrained")
+        # A twin needs no weights, and code is wanted only where it is trusted.
+        assert ("model.safetensors" in hub.sent) is ("code.py" in hub.sent) is (weights == "pretrained")
     model = json.loads((tmp_path / "pretrained.json").read_text())
     assert model["revision"] == COMMIT
     (tmp_path / "denied").mkdir()
