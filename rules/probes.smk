@@ -3,6 +3,7 @@
 # OUTPUTS
 #   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
+#   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
 #   <results>/probes/scores.parquet                                the scores of all cells
 
 
@@ -17,6 +18,7 @@ rule fit_probes:
     output:
         scores=SCORES,
         predictions=PREDICTIONS,
+        curve="<results>/probes/{model}/{task}/{prompt}.curve.parquet",
     log:
         "<logs>/probes/{model}/{task}/{prompt}.log",
     benchmark:
@@ -31,6 +33,8 @@ rule fit_probes:
         engine=config["probes"]["engine"],
         C=config["probes"]["C"],
         resamples=config["probes"]["resamples"],
+        random_labels=config["probes"]["controls"]["random_labels"],
+        description_length="--description-length" if config["probes"]["controls"]["description_length"] else "",
         position=config["states"]["positions"][0],
         seed=config["seed"],
         cell=states_cell,
@@ -42,8 +46,9 @@ rule fit_probes:
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
         "--task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
-        "--resamples {params.resamples} --seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} "
-        "--work {params.work:q} --scores {output.scores:q} --predictions {output.predictions:q} > {log:q} 2>&1"
+        "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
+        "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
+        "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
 
 
 rule gather_scores:
