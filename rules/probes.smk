@@ -4,7 +4,7 @@
 #   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
-#   <results>/probes/scores.parquet                                the scores of all cells
+#   <results>/probes/scores.parquet, curves.parquet                those of all cells
 
 
 rule fit_probes:
@@ -18,7 +18,7 @@ rule fit_probes:
     output:
         scores=SCORES,
         predictions=PREDICTIONS,
-        curve="<results>/probes/{model}/{task}/{prompt}.curve.parquet",
+        curve=CURVE,
     log:
         "<logs>/probes/{model}/{task}/{prompt}.log",
     benchmark:
@@ -53,9 +53,10 @@ rule fit_probes:
 
 rule gather_scores:
     input:
-        [SCORES.format(**cell._asdict()) for cell in grid.probe_cells()],
+        [file.format(**cell._asdict()) for cell in grid.probe_cells() for file in (SCORES, CURVE)],
     output:
-        "<results>/probes/scores.parquet",
+        scores="<results>/probes/scores.parquet",
+        curves="<results>/probes/curves.parquet",
     log:
         "<logs>/probes/gather_scores.log",
     localrule: True
@@ -66,6 +67,7 @@ rule gather_scores:
         cells=["/".join(cell) for cell in grid.probe_cells()],
         code=code_digest("gather_scores.py"),
     message:
-        "Gather the scores of all cells"
+        "Gather the scores and learning curves of all cells"
     shell:
-        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} --out {output:q} > {log:q} 2>&1'
+        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} '
+        "--scores {output.scores:q} --curves {output.curves:q} > {log:q} 2>&1"

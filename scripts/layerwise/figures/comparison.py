@@ -149,9 +149,8 @@ def _compare(
     if best == top:
         return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, 1.0)
     first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
-    n_classes = len(task.classes) if task.kind == "multiclass" else 2
     try:
-        paired = paired_difference(first, second, task.metric, n_classes, n_resamples, n_permutations, rng)
+        paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for layer, value in ((best, paired.first), (top, paired.second)):
@@ -167,11 +166,10 @@ def _not_worse(path: Path, task: Task, best: int, layers: list[int], rng: np.ran
     """The layers that the test items do not show to be worse than the best."""
     others = [layer for layer in layers if layer != best]
     frames = (read_predictions(path, layer, "test") for layer in others)
-    n_classes = len(task.classes) if task.kind == "multiclass" else 2
     seed = int(rng.integers(2**32))
     try:
         reference = read_predictions(path, best, "test")
-        p_values = worse_than(reference, frames, task.metric, n_classes, LAYER_PERMUTATIONS, seed)
+        p_values = worse_than(reference, frames, task.metric, task.n_classes, LAYER_PERMUTATIONS, seed)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if not p <= LEVEL)])
