@@ -64,18 +64,21 @@ def _task_title(task: Task) -> str:
     return f"{task.task} ({task.question} question{labels})"
 
 
-def draw_baseline(axes: Axes, values: Iterable[float], name: str) -> None:
-    """A dotted line with its value; as a rule one, but cells scored on different items have different baselines."""
+def draw_baseline(axes: Axes, values: Iterable[float], name: str, above: bool = False) -> None:
+    """A dotted line with its value; as a rule one, but cells scored on different items have different baselines.
+
+    Its name stands below it, or ``above`` it where the lines of the models run below.
+    """
     for value in sorted({round(value, 6) for value in values}):
         axes.axhline(value, color=CHANCE_COLOUR, linestyle=":", linewidth=1, label=CHANCE, zorder=1)
         text = axes.annotate(
             f"{name} {value:.2f}",
             (1, value),
             xycoords=("axes fraction", "data"),
-            xytext=(-2, -2),
+            xytext=(-2, 2 if above else -2),
             textcoords="offset points",
             ha="right",
-            va="top",
+            va="bottom" if above else "top",
             fontsize=6.5,
             color=CHANCE_COLOUR,
             # Under the data: a score below the baseline must stay in sight.

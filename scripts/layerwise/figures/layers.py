@@ -47,13 +47,19 @@ class Quantity:
     probe: str = "logistic"
     split: str = "test"
     metric: str | None = None
+    less_is_more: bool = False
 
 
 SCORE = Quantity("test {metric}", "majority baseline", "majority")
 SELECTIVITY = Quantity(
-    "test {metric},\nabove random labels", "no better than random labels", "none", probe="selectivity"
+    "test {metric},\nabove random labels", "no better than random labels", "random labels", probe="selectivity"
 )
-CODE_LENGTH = Quantity("code length\n(bits per label)", "uniform code", "uniform", split="train", metric="code_bits")
+CODE_LENGTH = Quantity(
+    *("code length\n(bits per label)", "uniform code", "uniform"),
+    split="train",
+    metric="code_bits",
+    less_is_more=True,
+)
 
 
 @dataclass(frozen=True)
@@ -125,11 +131,12 @@ def draw_layers(
             of_facet = _cell(probes, spec, name, facet)
             for line, style in styles.items():
                 _draw_line(axes, of_facet[of_facet[spec.lines] == line], style, axis, list(styles).index(line), line)
-            draw_baseline(axes, _cell(baseline, spec, name, facet)["value"], shown.baseline_name)
+            values = _cell(baseline, spec, name, facet)["value"]
+            draw_baseline(axes, values, shown.baseline_name, above=shown.less_is_more)
         for axes in grid.flat[len(facets) :]:
             axes.remove()
         label_edges(grid, len(facets), shown.y_label.format(metric=metric_name(tasks[name])))
-    _share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()))
+    _share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
     # On the last band rather than the figure, where it would lie on the legend.
     bands[-1][1].supxlabel(AXES[axis], fontsize=8)
     return drawing
@@ -191,7 +198,7 @@ def _norm_x(last: int, axis: str, place: float) -> float:
     return scale + max(NORM_GAP * scale, 1.0 if axis == "layer" else 0.0) + NORM_STEP * scale * place
 
 
-def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int) -> None:
+def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool) -> None:
     all_axes = [axes for band in bands for axes in band.axes]
     right = max(axes.get_xlim()[1] for axes in all_axes)
     for band in bands:
@@ -201,10 +208,13 @@ def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int) -> None:
             line.get_ydata()[0] for axes in band.axes for line in axes.get_lines() if line.get_label() == CHANCE
         )
         span = max(high - low, 0.05)
-        # Room below the baseline for its name.
-        bottom = min(low - 0.04 * span, chance - 0.16 * span)
+        # Room beside the baseline for its name.
+        if less_is_more:
+            limits = 0, max(high + 0.05 * span, chance + 0.16 * span)
+        else:
+            limits = min(low - 0.04 * span, chance - 0.16 * span), high + 0.05 * span
         for axes in band.axes:
-            axes.set_ylim(bottom, high + 0.05 * span)
+            axes.set_ylim(limits)
     for axes in all_axes:
         axes.set_xlim(right=right)
         if axis == "depth":
