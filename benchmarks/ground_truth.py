@@ -260,7 +260,7 @@ def false_positives(n_layers: int, rate: float, n_images: int, items: int, studi
         for title, chosen in (("best against top", best), ("the same, chosen on test", best_on_test)):
             pair = paired_difference(test[chosen], test[-1], "accuracy", 2, 400, 999, rng)
             counts[title] += chosen != n_layers - 1 and pair.p_value <= 0.05
-            if chosen is best:
+            if title == "best against top":
                 counts["covers 0"] += pair.low <= 0 <= pair.high
         others = [layer for place, layer in enumerate(test) if place != best]
         counts["some layer not as good"] += min(worse_than(test[best], others, "accuracy", 2, 999, seed=k)) <= 0.05

@@ -49,11 +49,14 @@ def main() -> None:
         finished_file(args.predictions) as predictions_partial,
         predictions_file(predictions_partial) as keep,
     ):
-        problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
+        made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
+        problems = make_problems(labels, *made_of)
+        seeds = [column.removeprefix("split:") for column in labels if column.startswith("split:")]
         probes = LayerProbes(
             *(problems, engine, args.C, task["metric"], args.resamples, args.seed),
             repeats=args.random_labels,
             description_length=args.description_length,
+            resplits={seed: make_problems(labels, *made_of, split=f"split:{seed}") for seed in seeds},
         )
         scores, curve = [probes.majority().assign(layer=-1, layer_name="majority")], []
         for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 
 from layerwise.probes.controls import image_order, portion, random_labels
 from layerwise.probes.engine import Fit
@@ -142,6 +142,47 @@ def test_selectivity_is_the_task_less_its_controls(found):
     macro = rows.loc[("macro", "control", "train"), "value"]
     assert macro == pytest.approx(rows.loc[[("x", "control", "train"), ("noise", "control", "train")], "value"].mean())
     assert rows.loc[("x", "control", "test"), "C"] == rows.loc[("x", "logistic", "test"), "C"]
+
+
+def test_a_control_has_the_c_of_its_task():
+    """Each label its own C; what the control memorises is what scikit-learn does with it."""
+    states, task = problem(n=400, signal=3.0, width=60)
+    _, noise = problem(n=400, label="noise", seed=5)
+    probes = LayerProbes([task, noise], ENGINES["sklearn"](1, 2**30), [1e-4, 10.0], "accuracy", 50, 0, repeats=1)
+    found = probes.layer(states, "block 1").scores
+    memorised = found.query("probe == 'control' and split == 'train'").set_index("label")["value"]
+    chosen = found.query("probe == 'logistic' and split == 'test' and metric == 'accuracy'").set_index("label")["C"]
+    assert (chosen["x"], chosen["noise"]) == (10.0, 1e-4)
+    for label in (task, noise):
+        y = random_labels(label, 0, seed=0).y["train"]
+        rows = states[label.rows["train"]]
+        model = LogisticRegression(C=chosen[label.label], max_iter=2000).fit(rows, y)
+        assert memorised[label.label] == pytest.approx(model.score(rows, y), abs=0.01)
+
+
+def test_other_splits_are_fitted_and_scored_on_their_own():
+    states, task = problem(n=400, signal=1.0)
+    _, second = problem(n=400, label="z", seed=5)
+    order = np.random.default_rng(1).permutation(400)
+    parts = dict(zip(SPLITS, np.split(order, [240, 320]), strict=True))
+    resplit = []
+    for label in (task, second):
+        y = np.concatenate([label.y[split] for split in SPLITS])
+        ids = {split: np.array([f"i{row}" for row in rows]) for split, rows in parts.items()}
+        resplit.append(Problem(label.label, 2, ids, ids, parts, {split: y[rows] for split, rows in parts.items()}))
+    engine = ENGINES["sklearn"](1, 2**30)
+    found = LayerProbes([task, second], engine, [0.1], "roc_auc", 50, 0, resplits={"7": resplit}).layer(states, "b")
+    rows = found.scores[found.scores["probe"] == "resplit"].set_index(["label", "split"])
+    assert set(rows["split_seed"]) == {"7"}
+    model = LogisticRegression(C=0.1).fit(states[parts["train"]], resplit[0].y["train"])
+    for split in ("val", "test"):
+        expected = roc_auc_score(resplit[0].y[split], model.decision_function(states[parts[split]]))
+        assert rows.loc[("x", split), "value"] == pytest.approx(expected, abs=2e-3)
+        assert rows.loc[("macro", split), "value"] == pytest.approx(
+            rows.loc[["x", "z"], "value"].xs(split, level=1).mean()
+        )
+        assert rows.loc[("x", split), "n"] == 80
+    assert len(rows) == 6
 
 
 def test_what_cannot_be_read_is_not_compressed(found):

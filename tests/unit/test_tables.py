@@ -131,6 +131,28 @@ def test_selectivity_is_that_of_the_best_layer(grid):
     assert (row["selectivity"], row["selectivity_low"], row["selectivity_high"]) == (0.1, 0.0, 0.9)
 
 
+def test_spread_over_splits(grid):
+    """Two further splits: one whose best layer is the top, one whose validation takes layer 2."""
+    scores, root = grid
+    assert compare(grid)["n_splits"].eq(1).all()
+    assert "Best − top, over splits" not in comparison_sections(compare(grid))[0].frame
+    parts = []
+    for seed, val, test in (("8", (0, 0, 0, 1), (0.5, 0.5, 0.5, 0.9)), ("9", (0, 0, 1, 0), (0.5, 0.5, 0.8, 0.7))):
+        for split, values in (("val", val), ("test", test)):
+            rows = scores[(scores["split"] == split) & (scores["layer"] < 4)]
+            rows = rows.query("model == 'b' and task == 'agree' and probe == 'logistic'").sort_values("layer")
+            parts.append(rows.assign(probe="resplit", split_seed=seed, value=values))
+    table = compare((pd.concat([scores, *parts]), root))
+    row = table.set_index(["model", "task"]).loc[("b", "agree")]
+    assert (row["n_splits"], row["split_layers"]) == (3, "1 3 2")
+    assert row["split_best"] == pytest.approx(np.mean([0.85, 0.9, 0.8]))
+    assert row["split_difference"] == pytest.approx(np.mean([0.25, 0, 0.1]))
+    assert row["split_difference_sd"] == pytest.approx(np.std([0.25, 0, 0.1], ddof=1))
+    shown = {section.title: section.frame for section in comparison_sections(table)}
+    assert shown["agree: accuracy"]["Best − top, over splits"].tolist() == ["+11.7 ± 12.6 (3)", "–"]
+    assert "Best − top, over splits" not in shown["objects: accuracy"]
+
+
 def test_rows_follow_the_given_order_and_p_is_adjusted_over_all_cells(grid):
     table = compare(grid)
     assert list(zip(table["task"], table["model"], strict=True)) == [

@@ -70,7 +70,9 @@ def compare_layers(
         each with _low and _high (95 %); difference (best - top) with _low and _high; p_value; p_holm, adjusted over
         all cells by Holm's method; not_worse, the layers that are not worse than the best at the level of 5 % over all
         layers of the cell, separated by spaces; selectivity of the best layer with _low and _high (NaN without
-        controls); chance (the majority baseline); n items and n_groups.
+        controls); chance (the majority baseline); n items and n_groups. Over the task's splits, each with its own
+        choice of the layer: n_splits, split_layers (the best layers), and the mean and standard deviation of the best
+        layer's score and of its difference from the topmost block, split_best, split_difference, each with _sd.
 
     Raises:
         InputError: A cell has no score for its topmost block or no majority baseline, a model has no description, or
@@ -82,6 +84,7 @@ def compare_layers(
     if unknown:
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
     of_validation = dict(list(validation.groupby(CELL)))
+    resplits = scores[scores["probe"] == "resplit"]
     controlled = "selectivity" in set(scores["probe"])
     selectivity = (
         headline_scores(scores, tasks, "test", probe="selectivity").set_index([*CELL, "layer"]) if controlled else None
@@ -108,6 +111,8 @@ def compare_layers(
         above = selectivity.loc[(*cell, best)] if controlled else dict.fromkeys(("value", "low", "high"), np.nan)
         described |= _row(by_layer, best, top, paired) | {"not_worse": " ".join(map(str, not_worse))}
         described |= {"selectivity": above["value"], "selectivity_low": above["low"], "selectivity_high": above["high"]}
+        in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
+        described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
         rows.append(described | {"chance": chance[cell]})
     table = pd.DataFrame(rows)
     table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
@@ -175,6 +180,24 @@ def _not_worse(path: Path, task: Task, best: int, layers: list[int], rng: np.ran
     return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if not p <= LEVEL)])
 
 
+def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.DataFrame) -> dict[str, object]:
+    """Best layer, its score and its difference from the topmost block under each split of a cell."""
+    splits = [(validation, test)]
+    if not resplits.empty:
+        splits += [
+            tuple(of_seed[of_seed["split"] == s] for s in ("val", "test"))
+            for _, of_seed in resplits.groupby("split_seed")
+        ]
+    chosen = [choose_layer(of_validation) for of_validation, _ in splits]
+    by_layer = [of_test.set_index("layer")["value"] for _, of_test in splits]
+    best = np.array([values[layer] for values, layer in zip(by_layer, chosen, strict=True)])
+    top = np.array([values[int(test["n_layers"].iloc[0])] for values in by_layer])
+    row: dict[str, object] = {"n_splits": len(splits), "split_layers": " ".join(map(str, chosen))}
+    for name, values in (("split_best", best), ("split_difference", best - top)):
+        row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1) if len(splits) > 1 else np.nan}
+    return row
+
+
 def comparison_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
     note = (
@@ -183,6 +206,8 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         "rows of all tasks by Holm's method. As good: layers that are not worse than the best one at the level of 5 %, "
         "corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
     )
+    if table["n_splits"].max() > 1:
+        note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
     sections = []
     for task, rows in table.groupby("task", sort=False):
         shown = pd.DataFrame(
@@ -202,6 +227,14 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Majority": [_number(100 * value, ".1f") for value in rows["chance"]],
             }
         )
+        if rows["n_splits"].max() > 1:
+            shown["Best − top, over splits"] = [
+                "–"
+                if row.n_splits == 1
+                else f"{_number(100 * row.split_difference, '+.1f')} ± "
+                f"{_number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
+                for row in rows.itertuples()
+            ]
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names))

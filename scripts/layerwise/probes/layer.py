@@ -1,7 +1,7 @@
 """All that is asked of one layer: the task's probes, their controls, and their description length."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from layerwise.probes.bootstrap import difference_interval
 from layerwise.probes.controls import PORTIONS, image_order, portion, random_labels
 from layerwise.probes.engine import Fit, ProbeEngine, choose, margins
-from layerwise.probes.metrics import predicted
+from layerwise.probes.metrics import metric_values, predicted
 from layerwise.probes.online_code import code_length, code_rows
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.scoring import SPLITS, Guess, Measured, Scorer, majority_guess, predictions
@@ -42,6 +42,7 @@ class LayerProbes:
         seed: int,
         repeats: int = 0,
         description_length: bool = False,
+        resplits: Mapping[str, list[Problem]] | None = None,
     ):
         """
         Args:
@@ -53,9 +54,11 @@ class LayerProbes:
             seed: of resamples, random labels and the order of images.
             repeats: controls with random labels, per label; their scores are averaged.
             description_length: whether to fit probes to portions of the training images too.
+            resplits: the same labels under other splits, by the seed of the split.
         """
         self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
         self.training_rows = np.unique(np.concatenate([problem.rows["train"] for problem in problems]))
+        self._resplits = dict(resplits or {})
         self._scorer = Scorer(problems, resamples, seed)
         self._controls = [[random_labels(problem, k, seed) for problem in problems] for k in range(repeats)]
         self._order = image_order(problems, seed)
@@ -86,6 +89,8 @@ class LayerProbes:
             parts += self._control_rows(states, fits, guesses, measured, name)
         codes, curve = self._portion_rows(states, fits, measured, name)
         parts += _as("logistic", codes)
+        for seed, problems in self._resplits.items():
+            parts += self._resplit_rows(states, seed, problems, name)
         kept = [
             predictions(problem, guess, {split: predicted(scores) for split, scores in guess.scores.items()})
             for problem, guess in zip(self.problems, guesses, strict=True)
@@ -153,6 +158,29 @@ class LayerProbes:
             *_as("control", self._training_accuracy(found, problems, states, len(self._controls))),
             *_as("selectivity", self._scorer.rows(above, guesses, difference_interval)),
         ]
+
+    def _resplit_rows(self, states: np.ndarray, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
+        """Values, without intervals, of the task's metric under another split; states are standardised as they are."""
+        fits = self._chosen(states, problems, name)
+        for split in SPLITS:
+            values = [
+                metric_values(
+                    *(self.metric, problem.y[split], margins([fit], states, problem.rows[split])[0]),
+                    np.ones((1, len(problem.y[split]))),
+                    problem.n_classes,
+                )[0]
+                for fit, problem in zip(fits, problems, strict=True)
+            ]
+            row = {"split": split, "metric": self.metric, "low": np.nan, "high": np.nan, "at_boundary": False}
+            row |= {"probe": "resplit", "split_seed": seed}
+            for fit, problem, value in zip(fits, problems, values, strict=True):
+                groups = problem.groups[split]
+                counts = {"n": len(groups), "n_groups": len(np.unique(groups))}
+                yield row | counts | {"label": problem.label, "value": float(value), "C": fit.C}
+            if len(problems) > 1:
+                groups = np.concatenate([problem.groups[split] for problem in problems])
+                counts = {"n": len(groups), "n_groups": len(np.unique(groups))}
+                yield row | counts | {"label": "macro", "value": float(np.nanmean(values)), "C": np.nan}
 
     def _portion_rows(
         self, states: np.ndarray, fits: list[Fit], measured: Measured, name: str
