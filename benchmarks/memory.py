@@ -120,11 +120,12 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     table["label"] = [names[i % labels] for i in range(rows)]
     table["split"] = np.array(["train", "train", "train", "val", "test"])[np.arange(rows) // labels % 5]
     table.to_parquet(task / "labels.parquet")
-    (task / "task.json").write_text(json.dumps({"labels": names, "classes": ["no", "yes"]}))
+    (task / "task.json").write_text(json.dumps({"labels": names, "classes": ["no", "yes"], "metric": "accuracy"}))
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", states, "--cell", json.dumps(cell)]
     command += ["--task", task, "--position", "last", "--engine", "torch", "--C", 0.001, 0.1, "--resamples", 1000]
     command += ["--seed", 0, "--threads", 1, "--memory-mb", PROBE_MEMORY_MB, "--work", folder / "work"]
-    command += ["--scores", folder / "scores.parquet", "--predictions", folder / "predictions.parquet"]
+    command += ["--random-labels", 1, "--description-length", "--scores", folder / "scores.parquet"]
+    command += ["--predictions", folder / "predictions.parquet", "--curve", folder / "curve.parquet"]
     return list(map(str, command))
 
 

@@ -17,6 +17,7 @@ SECTIONS = {
     "storage.py": "Storage of hidden states",
     "memory.py": "Peak memory when items double",
     "cost.py": "The cost model against the demo",
+    "ground_truth.py": "Planted signals: layers, intervals and tests against the truth",
 }
 HEAD = """# Benchmarks
 

@@ -25,6 +25,7 @@ os.environ.update(
 STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
+CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
 
 # Priority of the jobs that read what the user gave: mistakes show before a model is trained or run.
@@ -162,4 +163,4 @@ def all_models(wildcards):
 
 
 def tasks_about(wildcards):
-    return expand("<results>/tasks/{task}/task.json", task=grid.tasks_about(QUESTION_OF[wildcards.figure]))
+    return expand("<results>/tasks/{task}/task.json", task=tasks_of(wildcards.figure))

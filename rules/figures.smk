@@ -1,14 +1,25 @@
 # Figures and tables. They read scores and descriptions only.
 #
 # OUTPUTS
-#   <results>/figures/{figure}-by-{axis}.png, .svg, .pdf     Figures 1 to 3, by layer and by relative depth
+#   <results>/figures/{figure}-by-{axis}.png, .svg, .pdf     Figures 1 to 3 and those of the controls, by layer and depth
+#   <results>/figures/learning-curve.png, .svg, .pdf         test score by number of training images
 #   <results>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
 #   <results>/tables/table1, table2 .csv, .tex, .md, .html
 
 FORMATS = ["png", "svg", "pdf"]
-# Which tasks a figure is about, and where it stands in the report.
+CONTROLS = config["probes"]["controls"]
+# Which tasks a figure is about: those of a question, or all.
 QUESTION_OF = {"entailment": "global", "recognition-by-model": "local", "recognition-by-prompt": "local"}
-FIGURES = [figure for figure, question in QUESTION_OF.items() if grid.tasks_about(question)]
+QUESTION_OF |= {"selectivity": None, "code-length": None}
+
+
+def tasks_of(figure):
+    """Names of the tasks that a figure shows."""
+    return grid.tasks_about(QUESTION_OF[figure]) if QUESTION_OF[figure] else list(config["tasks"])
+
+
+FIGURES = [figure for figure, question in QUESTION_OF.items() if question and grid.tasks_about(question)]
+FIGURES += ["selectivity"] * (CONTROLS["random_labels"] > 0) + ["code-length"] * CONTROLS["description_length"]
 
 
 wildcard_constraints:
@@ -42,6 +53,33 @@ rule plot_layers:
     shell:
         'python "$SCRIPTS"/plot_layers.py --scores {input.scores:q} --tasks {input.tasks:q} --models {input.models:q} '
         "--figure {wildcards.figure} --axis {wildcards.axis} --out {output:q} > {log:q} 2>&1"
+
+
+rule plot_learning:
+    input:
+        curves="<results>/probes/curves.parquet",
+        scores="<results>/probes/scores.parquet",
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+    output:
+        report(
+            "<results>/figures/learning-curve.png",
+            caption="../report/learning-curve.rst",
+            category="Figures",
+            labels={"figure": "learning-curve", "x axis": "training images"},
+        ),
+        multiext("<results>/figures/learning-curve", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/learning-curve.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        code=code_digest("plot_learning.py"),
+    message:
+        "Draw the learning curves"
+    shell:
+        'python "$SCRIPTS"/plot_learning.py --curves {input.curves:q} --scores {input.scores:q} --tasks {input.tasks:q} '
+        "--models {input.models:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule plot_training_curve:
@@ -103,6 +141,7 @@ rule make_tables:
 rule figures:
     input:
         expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES, axis=["layer", "depth"], format=FORMATS),
+        expand("<results>/figures/learning-curve.{format}", format=FORMATS if CONTROLS["description_length"] else []),
         expand("<results>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
     localrule: True
 

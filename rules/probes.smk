@@ -3,7 +3,8 @@
 # OUTPUTS
 #   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
-#   <results>/probes/scores.parquet                                the scores of all cells
+#   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
+#   <results>/probes/scores.parquet, curves.parquet                those of all cells
 
 
 rule fit_probes:
@@ -17,6 +18,7 @@ rule fit_probes:
     output:
         scores=SCORES,
         predictions=PREDICTIONS,
+        curve=CURVE,
     log:
         "<logs>/probes/{model}/{task}/{prompt}.log",
     benchmark:
@@ -31,6 +33,8 @@ rule fit_probes:
         engine=config["probes"]["engine"],
         C=config["probes"]["C"],
         resamples=config["probes"]["resamples"],
+        random_labels=config["probes"]["controls"]["random_labels"],
+        description_length="--description-length" if config["probes"]["controls"]["description_length"] else "",
         position=config["states"]["positions"][0],
         seed=config["seed"],
         cell=states_cell,
@@ -42,15 +46,17 @@ rule fit_probes:
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
         "--task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
-        "--resamples {params.resamples} --seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} "
-        "--work {params.work:q} --scores {output.scores:q} --predictions {output.predictions:q} > {log:q} 2>&1"
+        "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
+        "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
+        "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
 
 
 rule gather_scores:
     input:
-        [SCORES.format(**cell._asdict()) for cell in grid.probe_cells()],
+        [file.format(**cell._asdict()) for cell in grid.probe_cells() for file in (SCORES, CURVE)],
     output:
-        "<results>/probes/scores.parquet",
+        scores="<results>/probes/scores.parquet",
+        curves="<results>/probes/curves.parquet",
     log:
         "<logs>/probes/gather_scores.log",
     localrule: True
@@ -61,6 +67,7 @@ rule gather_scores:
         cells=["/".join(cell) for cell in grid.probe_cells()],
         code=code_digest("gather_scores.py"),
     message:
-        "Gather the scores of all cells"
+        "Gather the scores and learning curves of all cells"
     shell:
-        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} --out {output:q} > {log:q} 2>&1'
+        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} '
+        "--scores {output.scores:q} --curves {output.curves:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""Put the scores of all cells into one table."""
+"""Put the scores of all cells into one table, and their learning curves into another."""
 
 import argparse
 from pathlib import Path
@@ -13,20 +13,23 @@ COLUMNS = ["model", "task", "prompt", "probe", "layer", "layer_name", "n_layers"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--root", type=Path, required=True, help="folder of the cells: MODEL/TASK/PROMPT.scores.parquet"
+        "--root", type=Path, required=True, help="folder of the cells: MODEL/TASK/PROMPT.scores.parquet, .curve.parquet"
     )
     parser.add_argument("--cells", nargs="+", required=True, help="cells to gather, as MODEL/TASK/PROMPT")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True, help="table to write")
+    parser.add_argument("--curves", type=Path, required=True, help="table to write")
     args = parser.parse_args()
 
-    tables = []
-    for cell in args.cells:
-        model, task, prompt = cell.split("/")
-        table = pd.read_parquet(args.root / f"{cell}.scores.parquet")
-        tables.append(table.assign(model=model, task=task, prompt=prompt))
-    scores = pd.concat(tables, ignore_index=True)
-    with finished_file(args.out) as file:
-        scores[COLUMNS + [column for column in scores if column not in COLUMNS]].to_parquet(file, index=False)
+    for kind, out in (("scores", args.scores), ("curve", args.curves)):
+        tables = []
+        for cell in args.cells:
+            model, task, prompt = cell.split("/")
+            table = pd.read_parquet(args.root / f"{cell}.{kind}.parquet")
+            tables.append(table.assign(model=model, task=task, prompt=prompt))
+        gathered = pd.concat(tables, ignore_index=True)
+        first = [column for column in COLUMNS if column in gathered]
+        with finished_file(out) as file:
+            gathered[first + [column for column in gathered if column not in first]].to_parquet(file, index=False)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from statsmodels.stats.proportion import proportion_confint
 
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import percentile_interval, resample_weights
+from layerwise.probes.bootstrap import difference_interval, resample_weights, score_interval, standard_error
 from layerwise.probes.engine import Fit, choose, log_loss
 from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.metrics import metric_values, predicted
@@ -73,17 +75,58 @@ def test_interval_of_grouped_items_is_wider():
     scores = np.where(correct, 1.0, -1.0)[:, None]
 
     def width(groups):
-        weights = resample_weights(groups, 2000, np.random.default_rng(1))
-        low, high = percentile_interval(metric_values("accuracy", y, scores, weights, 2))
+        weights = np.vstack([np.ones(480), resample_weights(groups, 2000, np.random.default_rng(1))])
+        values = metric_values("accuracy", y, scores, weights, 2)
+        low, high = score_interval(values[0], values[1:], len(np.unique(groups)))
         return high - low
 
     ratio = width(np.repeat(np.arange(60), 8)) / width(np.arange(480))
     assert ratio == pytest.approx(np.sqrt(8), rel=0.15)
 
 
+@pytest.mark.parametrize(("right", "n"), [(116, 120), (280, 400), (1, 50), (60, 60), (0, 60)])
+def test_interval_of_independent_items_is_wilson_s(right, n):
+    """With as exact a standard error as the formula has, and quantiles of the normal distribution for many groups."""
+    value = right / n
+    error = np.sqrt(value * (1 - value) / n)
+    # Two resamples whose corrected deviation is the error.
+    resampled = value + np.array([-1, 1]) * error / np.sqrt(2) * np.sqrt((n - 1) / n)
+    low, high = score_interval(value, resampled, n)
+    t = stats.t.ppf(0.975, n - 1)
+    expected = proportion_confint(right, n, alpha=2 * stats.norm.sf(t), method="wilson")
+    assert (low, high) == pytest.approx(expected, abs=1e-6)
+    reference = stats.binomtest(right, n).proportion_ci(1 - 2 * stats.norm.sf(t), method="wilson")
+    assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-6)
+
+
+def test_interval_of_a_difference_is_student_s():
+    """That of scipy's paired t test, with the standard error that the test itself computes."""
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(0, 2, 90), rng.integers(0, 2, 90)
+    test = stats.ttest_rel(a, b)
+    error = stats.sem(a - b)
+    resampled = (a - b).mean() + np.array([-1, 1]) * error / np.sqrt(2) * np.sqrt(89 / 90)
+    expected = test.confidence_interval()
+    assert difference_interval((a - b).mean(), resampled, 90) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert difference_interval(0.99, resampled, 90)[1] == 1
+
+
+def test_bootstrap_error_is_that_of_a_mean():
+    values = RNG.integers(0, 2, 40).astype(float)
+    weights = resample_weights(np.arange(40), 20000, np.random.default_rng(0))
+    assert standard_error(weights @ values / 40, 40) == pytest.approx(stats.sem(values), rel=0.03)
+
+
 def test_interval_leaves_out_undefined_resamples():
-    assert percentile_interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
-    assert np.isnan(percentile_interval(np.array([np.nan]))[0])
+    assert standard_error(np.array([np.nan, 1.0, 3.0]), 10**6) == pytest.approx(np.sqrt(2))
+    for value, resampled, groups in ((0.5, [np.nan], 9), (np.nan, [0.4, 0.6], 9), (0.5, [0.4, 0.6], 1)):
+        assert np.isnan(score_interval(value, np.array(resampled), groups)).all()
+        assert np.isnan(difference_interval(value, np.array(resampled), groups)).all()
+
+
+def test_a_value_that_no_choice_of_images_changes_is_certain():
+    """Right for one of the two captions of every picture: half, whatever pictures there are."""
+    assert score_interval(0.5, np.full(100, 0.5), 30) == (0.5, 0.5)
 
 
 def problem(n=400, width=10, n_classes=2, seed=0, signal=1.0) -> tuple[np.ndarray, Problem]:
@@ -171,7 +214,8 @@ def guess_of(task: Problem, states: np.ndarray) -> Guess:
 def test_score_rows():
     states, task = problem()
     guess = guess_of(task, states)
-    rows = pd.DataFrame(Scorer([task], 200, seed=0).rows([guess])).set_index(["split", "metric"])
+    scorer = Scorer([task], 200, seed=0)
+    rows = pd.DataFrame(scorer.rows(scorer.measure([guess]), [guess])).set_index(["split", "metric"])
     value = rows.loc[("test", "accuracy")]
     assert value["value"] == pytest.approx((predicted(guess.scores["test"]) == task.y["test"]).mean())
     assert value["low"] < value["value"] < value["high"]
@@ -183,7 +227,8 @@ def test_macro_is_the_mean_over_labels():
     states, first = problem(seed=0, signal=0.2)
     _, second = problem(seed=0, signal=0.2)
     second = Problem("z", 2, second.items, second.groups, second.rows, {k: 1 - v for k, v in second.y.items()})
-    rows = pd.DataFrame(Scorer([first, second], 200, seed=0).rows([guess_of(first, states)] * 2))
+    scorer, guesses = Scorer([first, second], 200, seed=0), [guess_of(first, states)] * 2
+    rows = pd.DataFrame(scorer.rows(scorer.measure(guesses), guesses))
     accuracy = rows[(rows["split"] == "test") & (rows["metric"] == "accuracy")].set_index("label")
     assert accuracy.loc["macro", "value"] == pytest.approx(0.5)
     # The two labels are each other's opposite on the same images: resampled together, their mean cannot vary.

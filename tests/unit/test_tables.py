@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from docutils.core import publish_parts
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections, holm
 from layerwise.figures.inputs import Model, Task, read_predictions, read_prompts
 from layerwise.figures.overview import overview_sections
-from layerwise.figures.paired import paired_difference
+from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.figures.tables import Section, escape_latex, escape_markdown, to_csv, to_html, to_latex, to_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -104,11 +106,51 @@ def test_best_layer_is_chosen_on_validation_and_measured_on_test(grid):
         assert row["chance"] == 0.5
 
 
-def test_best_equal_to_top_is_no_difference_and_reads_no_predictions(grid):
-    (grid[1] / "a/agree/plain.predictions.parquet").unlink()
+def test_best_equal_to_top_is_no_difference(grid):
     row = compare(grid).set_index(["model", "task"]).loc[("a", "agree")]
     assert row["best_layer"] == 3
     assert (row["difference"], row["difference_low"], row["difference_high"], row["p_value"]) == (0, 0, 0, 1)
+
+
+def test_layers_as_good_as_the_best_are_listed(grid):
+    """Test rates are 0.5, 0.85, 0.95, 0.6: layer 2 beats the chosen layer 1, the others are plainly worse."""
+    table = compare(grid).set_index(["model", "task"])
+    assert table.loc[("b", "agree"), "not_worse"] == "1 2"
+    assert table.loc[("a", "agree"), "not_worse"] == "3"
+    shown = comparison_sections(compare(grid).assign(not_worse="0 2 3 4 6 7"))[0].frame["As good"]
+    assert shown.iloc[0] == "0, 2–4, 6–7"
+
+
+def test_selectivity_is_that_of_the_best_layer(grid):
+    scores, root = grid
+    assert compare(grid)["selectivity"].isna().all()
+    assert (comparison_sections(compare(grid))[0].frame["Selectivity"] == "–").all()
+    above = scores[scores["probe"] == "logistic"].assign(probe="selectivity")
+    above = above.assign(value=above["layer"] / 10, low=0.0, high=0.9)
+    row = compare((pd.concat([scores, above]), root)).set_index(["model", "task"]).loc[("b", "agree")]
+    assert (row["selectivity"], row["selectivity_low"], row["selectivity_high"]) == (0.1, 0.0, 0.9)
+
+
+def test_spread_over_splits(grid):
+    """Two further splits: one whose best layer is the top, one whose validation takes layer 2."""
+    scores, root = grid
+    assert compare(grid)["n_splits"].eq(1).all()
+    assert "Best − top, over splits" not in comparison_sections(compare(grid))[0].frame
+    parts = []
+    for seed, val, test in (("8", (0, 0, 0, 1), (0.5, 0.5, 0.5, 0.9)), ("9", (0, 0, 1, 0), (0.5, 0.5, 0.8, 0.7))):
+        for split, values in (("val", val), ("test", test)):
+            rows = scores[(scores["split"] == split) & (scores["layer"] < 4)]
+            rows = rows.query("model == 'b' and task == 'agree' and probe == 'logistic'").sort_values("layer")
+            parts.append(rows.assign(probe="resplit", split_seed=seed, value=values))
+    table = compare((pd.concat([scores, *parts]), root))
+    row = table.set_index(["model", "task"]).loc[("b", "agree")]
+    assert (row["n_splits"], row["split_layers"]) == (3, "1 3 2")
+    assert row["split_best"] == pytest.approx(np.mean([0.85, 0.9, 0.8]))
+    assert row["split_difference"] == pytest.approx(np.mean([0.25, 0, 0.1]))
+    assert row["split_difference_sd"] == pytest.approx(np.std([0.25, 0, 0.1], ddof=1))
+    shown = {section.title: section.frame for section in comparison_sections(table)}
+    assert shown["agree: accuracy"]["Best − top, over splits"].tolist() == ["+11.7 ± 12.6 (3)", "–"]
+    assert "Best − top, over splits" not in shown["objects: accuracy"]
 
 
 def test_rows_follow_the_given_order_and_p_is_adjusted_over_all_cells(grid):
@@ -182,8 +224,63 @@ def test_p_values_are_uniform_when_the_layers_are_equally_good(metric):
     p = np.array([pair.p_value for pair in found])
     # Ties make p a little conservative; a test of items rather than groups would reject 30 % at 5 %.
     assert (p <= 0.05).mean() < 0.085
-    assert (p <= 0.5).mean() == pytest.approx(0.5, abs=0.1)
+    assert (p <= 0.5).mean() == pytest.approx(0.45, abs=0.1)
     assert p.min() > 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+def test_sums_over_groups_permute_as_the_metric_itself_does(metric, monkeypatch):
+    rng = np.random.default_rng(3)
+    labels = [null_pair(rng) for _ in range(2)]
+    first, second = (
+        pd.concat([frames[k].assign(label=name) for frames, name in zip(labels, ("cat", "dog"), strict=True)])
+        for k in (0, 1)
+    )
+    summed = paired_difference(first, second, metric, 2, 50, 299, np.random.default_rng(1))
+    monkeypatch.setattr("layerwise.figures.paired.SUM_METRICS", ())
+    monkeypatch.setattr("layerwise.figures.paired._WEIGHTS_AT_ONCE", 5000)
+    assert paired_difference(first, second, metric, 2, 50, 299, np.random.default_rng(1)) == summed
+    assert 0 < summed.p_value < 1
+
+
+def test_p_value_is_that_of_scipy_s_exact_test():
+    """With one item per group the swap test of accuracy is the sign test of the items that the layers differ on."""
+    y, group = np.ones(60, int), np.arange(60)
+    first, second = np.arange(60) < 50, np.arange(60) >= 7
+    # Right in the first alone: 7; in the second alone: 10.
+    pair = paired_difference(predictions(first, y, group), predictions(second, y, group), "accuracy", 2, 10, 200_000,
+                             np.random.default_rng(0))  # fmt: skip
+    assert pair.p_value == pytest.approx(stats.binomtest(7, 17).pvalue, abs=0.005)
+    table = [[43, 7], [10, 0]]
+    assert pair.p_value == pytest.approx(mcnemar(table, exact=True).pvalue, abs=0.005)
+
+
+def layers_of(rng, rates, n=150, shared=0.8):
+    """Layers right at the given rates, whose mistakes coincide in part, as one layer's do with the next one's."""
+    y, group = rng.integers(0, 2, n), np.arange(n)
+    common = rng.random(n)
+    return [predictions(np.where(rng.random(n) < shared, common, rng.random(n)) < rate, y, group) for rate in rates]
+
+
+def test_equally_good_layers_are_seldom_called_worse_and_bad_ones_always():
+    rng, any_wrong, bad_found = np.random.default_rng(4), 0, 0
+    for k in range(150):
+        reference, *others = layers_of(rng, [0.8] * 12 + [0.5])
+        p_values = worse_than(reference, others, "accuracy", 2, 199, seed=k)
+        any_wrong += min(p_values[:-1]) <= 0.05
+        bad_found += p_values[-1] <= 0.05
+    # 5 % are allowed, over all layers; without the correction it would be some 30 %.
+    assert any_wrong / 150 <= 0.09
+    assert bad_found / 150 >= 0.95
+
+
+def test_a_layer_that_predicts_alike_is_not_worse():
+    reference, other = layers_of(np.random.default_rng(0), [0.8, 0.5])
+    assert worse_than(reference, [reference], "accuracy", 2, 99, seed=0) == [1.0]
+    p_values = worse_than(reference, [other, reference], "roc_auc", 2, 99, seed=0)
+    assert p_values[0] <= 0.05
+    assert p_values[1] == 1.0
+    assert worse_than(reference, [], "accuracy", 2, 99, seed=0) == []
 
 
 def test_ranking_metrics_see_no_scale_of_the_margins():

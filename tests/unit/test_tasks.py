@@ -1,5 +1,6 @@
 """Labels and splits."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -48,6 +49,29 @@ def test_official_parts():
         official_split(pd.Series({"a": "train2014", "b": "val2017"}), val=0.25, seed=0)
     with pytest.raises(InputError, match="needs images from a test part"):
         official_split(pd.Series({"a": "train2017"}), val=0.25, seed=0)
+
+
+def test_further_seeds_are_further_columns():
+    entry = ENTRY | {"split": ENTRY["split"] | {"seeds": [5, 6]}}
+    labels, _ = build_task(provenance(), "coco-entailment", entry, seed=0)
+    first, _ = build_task(provenance(), "coco-entailment", ENTRY, seed=0)
+    other, _ = build_task(provenance(), "coco-entailment", ENTRY | {"split": ENTRY["split"] | {"seed": 5}}, seed=0)
+    assert labels.drop(columns=["split:5", "split:6"]).equals(first)
+    assert labels["split:5"].tolist() == other["split"].tolist()
+    assert not labels["split:5"].equals(labels["split:6"])
+
+
+def test_a_further_seed_that_leaves_a_split_without_a_class_is_refused():
+    rare = provenance()
+    column = next(name for name in rare if name.startswith("label:"))
+    groups = rare["group"].unique()
+    # One class in three groups only: each seed that puts none of them into some split fails.
+    classes = rare[column].unique()
+    rare[column] = np.where(rare["group"].isin(groups[:3]), classes[0], classes[1])
+    with pytest.raises(InputError, match=r"split\.seeds: with the seed \d+ the label .* lacks a class in"):
+        build_task(
+            rare, "coco-entailment", ENTRY | {"min_per_class": 0, "split": ENTRY["split"] | {"seeds": [*range(20)]}}, 0
+        )
 
 
 def test_random_split_does_not_depend_on_order():

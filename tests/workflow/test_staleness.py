@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
-FIGURES = {"plot_layers": 6}
+FIGURES = {"plot_layers": 10, "plot_learning": 1}
 AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
 
 
@@ -56,7 +56,7 @@ def test_a_comment_or_docstring_makes_nothing_stale(finished):
 
 
 def test_an_edited_plot_redraws_figures_only(finished):
-    with edited(finished, "scripts/layerwise/figures/layers.py", "\nimport", "\nEDITED = 1\nimport"):
+    with edited(finished, "scripts/layerwise/figures/facets.py", "\nimport", "\nEDITED = 1\nimport"):
         assert finished.planned() == FIGURES
 
 

@@ -17,14 +17,15 @@ METRICS = {"accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"
 
 def test_everything_is_there_and_nothing_is_left_to_do(finished):
     results = finished.folder / "results"
-    for figure in ("entailment", "recognition-by-model", "recognition-by-prompt"):
+    for figure in ("entailment", "recognition-by-model", "recognition-by-prompt", "selectivity", "code-length"):
         for axis in ("layer", "depth"):
             for suffix in ("png", "svg", "pdf"):
                 assert (results / f"figures/{figure}-by-{axis}.{suffix}").stat().st_size > 1000
     for table in ("table1", "table2"):
         for suffix in ("csv", "tex", "md", "html"):
             assert (results / f"tables/{table}.{suffix}").stat().st_size > 100
-    assert (results / "figures/training-curve.png").stat().st_size > 1000
+    for figure in ("training-curve", "learning-curve"):
+        assert (results / f"figures/{figure}.png").stat().st_size > 1000
     assert not list(results.rglob("*partial*"))
     assert not [file for file in (results / "work").iterdir() if file.is_dir()]
     assert finished.planned() == {}
@@ -80,7 +81,8 @@ def test_labels_and_splits_never_reach_the_states(finished):
 def test_scores_are_those_of_the_predictions(finished):
     probes = finished.folder / "results/probes"
     scores = pd.read_parquet(probes / "scores.parquet")
-    assert set(scores["metric"]) == METRICS
+    assert set(scores["metric"]) == METRICS | {"code_bits", "compression"}
+    assert set(scores["probe"]) == {"logistic", "majority", "control", "selectivity"}
     assert len(scores[["model", "task", "prompt"]].drop_duplicates()) == 2 * (2 + 1 + 2 + 1)
     trained = scores[(scores["probe"] == "logistic") & (scores["metric"] == "accuracy") & (scores["split"] == "test")]
     assert (trained["low"] <= trained["value"] + 1e-9).all()
@@ -109,7 +111,7 @@ def test_a_probe_finds_what_is_plainly_there(finished):
 def test_report(finished):
     finished.snakemake("--report", "report.html")
     text = (finished.folder / "report.html").read_text()
-    for word in ("entailment-by-layer.png", "recognition-by-prompt-by-depth.png", "table2.html", "training-curve.png"):
+    for word in ("entailment-by-layer.png", "code-length-by-depth.png", "table2.html", "learning-curve.png"):
         assert word in text
     (finished.folder / "report.html").unlink()
 

@@ -1,11 +1,12 @@
-"""Table 2: is some layer below the top better than the topmost block?
+"""Table 2: is some layer below the top better than the topmost block, and which layers are as good as the best?
 
-Per cell (model, task, prompt) the best layer is chosen on the validation split and compared with the topmost block on
-the test split, so that the choice does not favour it.
+Per cell (model, task, prompt) the best layer is chosen on the validation split and compared with the topmost block, and
+with every other layer, on the test split, so that the choice does not favour it.
 """
 
 import hashlib
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,14 @@ from statsmodels.stats.multitest import multipletests
 from layerwise.errors import InputError
 from layerwise.figures.headline import METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
-from layerwise.figures.paired import PairedDifference, paired_difference
+from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
 from layerwise.figures.tables import Section
 
 CELL = ["model", "task", "prompt"]
+# Layers are called worse than the best at this level, per cell.
+LEVEL = 0.05
+# Enough for a level of 5 %; every layer takes as many.
+LAYER_PERMUTATIONS = 1999
 
 
 def choose_layer(validation: pd.DataFrame) -> int:
@@ -63,7 +68,11 @@ def compare_layers(
     Returns:
         One row per cell: model, weights, task, prompt, metric, label, n_layers, best_layer, top_layer; best, top, norm,
         each with _low and _high (95 %); difference (best - top) with _low and _high; p_value; p_holm, adjusted over
-        all cells by Holm's method; chance (the majority baseline); n items and n_groups.
+        all cells by Holm's method; not_worse, the layers that are not worse than the best at the level of 5 % over all
+        layers of the cell, separated by spaces; selectivity of the best layer with _low and _high (NaN without
+        controls); chance (the majority baseline); n items and n_groups. Over the task's splits, each with its own
+        choice of the layer: n_splits, split_layers (the best layers), and the mean and standard deviation of the best
+        layer's score and of its difference from the topmost block, split_best, split_difference, each with _sd.
 
     Raises:
         InputError: A cell has no score for its topmost block or no majority baseline, a model has no description, or
@@ -75,6 +84,11 @@ def compare_layers(
     if unknown:
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
     of_validation = dict(list(validation.groupby(CELL)))
+    resplits = scores[scores["probe"] == "resplit"]
+    controlled = "selectivity" in set(scores["probe"])
+    selectivity = (
+        headline_scores(scores, tasks, "test", probe="selectivity").set_index([*CELL, "layer"]) if controlled else None
+    )
     rows = []
     for cell, of_cell in test.groupby(CELL, sort=False):
         model, task, prompt = cell
@@ -89,10 +103,17 @@ def compare_layers(
             raise InputError(f"{where}: no test score for layer {best} or {top}; run the probes of this cell again")
         path = Path(predictions_root) / model / task / f"{prompt}.predictions.parquet"
         rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
+        layers = [layer for layer in by_layer.index if layer <= top]
         paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
+        not_worse = _not_worse(path, tasks[task], best, layers, rng)
         described = {"model": model, "weights": models[model].weights, "task": task, "prompt": prompt}
         described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
-        rows.append(described | _row(by_layer, best, top, paired) | {"chance": chance[cell]})
+        above = selectivity.loc[(*cell, best)] if controlled else dict.fromkeys(("value", "low", "high"), np.nan)
+        described |= _row(by_layer, best, top, paired) | {"not_worse": " ".join(map(str, not_worse))}
+        described |= {"selectivity": above["value"], "selectivity_low": above["low"], "selectivity_high": above["high"]}
+        in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
+        described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
+        rows.append(described | {"chance": chance[cell]})
     table = pd.DataFrame(rows)
     table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
     place = {"task": list(tasks), "model": list(models)}
@@ -133,9 +154,8 @@ def _compare(
     if best == top:
         return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, 1.0)
     first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
-    n_classes = len(task.classes) if task.kind == "multiclass" else 2
     try:
-        paired = paired_difference(first, second, task.metric, n_classes, n_resamples, n_permutations, rng)
+        paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for layer, value in ((best, paired.first), (top, paired.second)):
@@ -147,13 +167,47 @@ def _compare(
     return paired
 
 
+def _not_worse(path: Path, task: Task, best: int, layers: list[int], rng: np.random.Generator) -> list[int]:
+    """The layers that the test items do not show to be worse than the best."""
+    others = [layer for layer in layers if layer != best]
+    frames = (read_predictions(path, layer, "test") for layer in others)
+    seed = int(rng.integers(2**32))
+    try:
+        reference = read_predictions(path, best, "test")
+        p_values = worse_than(reference, frames, task.metric, task.n_classes, LAYER_PERMUTATIONS, seed)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if not p <= LEVEL)])
+
+
+def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.DataFrame) -> dict[str, object]:
+    """Best layer, its score and its difference from the topmost block under each split of a cell."""
+    splits = [(validation, test)]
+    if not resplits.empty:
+        splits += [
+            tuple(of_seed[of_seed["split"] == s] for s in ("val", "test"))
+            for _, of_seed in resplits.groupby("split_seed")
+        ]
+    chosen = [choose_layer(of_validation) for of_validation, _ in splits]
+    by_layer = [of_test.set_index("layer")["value"] for _, of_test in splits]
+    best = np.array([values[layer] for values, layer in zip(by_layer, chosen, strict=True)])
+    top = np.array([values[int(test["n_layers"].iloc[0])] for values in by_layer])
+    row: dict[str, object] = {"n_splits": len(splits), "split_layers": " ".join(map(str, chosen))}
+    for name, values in (("split_best", best), ("split_difference", best - top)):
+        row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1) if len(splits) > 1 else np.nan}
+    return row
+
+
 def comparison_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
     note = (
-        "Test scores × 100 with 95 % bootstrap intervals over images. The best layer is chosen on the validation split "
+        "Test scores × 100 with 95 % intervals over images. The best layer is chosen on the validation split "
         "(embeddings = 0; the lowest of equals). p: swap permutation test on the same test items, adjusted over the "
-        "rows of all tasks by Holm's method."
+        "rows of all tasks by Holm's method. As good: layers that are not worse than the best one at the level of 5 %, "
+        "corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
     )
+    if table["n_splits"].max() > 1:
+        note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
     sections = []
     for task, rows in table.groupby("task", sort=False):
         shown = pd.DataFrame(
@@ -167,14 +221,32 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Top block": _with_interval(rows, "top"),
                 "Best − top": _with_interval(rows, "difference", sign="+"),
                 "p (Holm)": ["< 0.001" if p < 0.001 else _number(p, ".3f") for p in rows["p_holm"]],
+                "As good": [_ranges(layers) for layers in rows["not_worse"]],
+                "Selectivity": _with_interval(rows, "selectivity"),
                 "Final norm": [_number(100 * value, ".1f") for value in rows["norm"]],
                 "Majority": [_number(100 * value, ".1f") for value in rows["chance"]],
             }
         )
+        if rows["n_splits"].max() > 1:
+            shown["Best − top, over splits"] = [
+                "–"
+                if row.n_splits == 1
+                else f"{_number(100 * row.split_difference, '+.1f')} ± "
+                f"{_number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
+                for row in rows.itertuples()
+            ]
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names))
     return sections
+
+
+def _ranges(layers: str) -> str:
+    """Layers for reading: "0 2 3 4" as "0, 2–4"."""
+    numbers = [int(layer) for layer in layers.split()]
+    # Consecutive numbers differ from their place by the same.
+    runs = [[layer for _, layer in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 def _with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
@@ -183,7 +255,7 @@ def _with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
         (_number(100 * value, f"{sign}.1f"), _number(100 * low, ".1f"), _number(100 * high, ".1f"))
         for value, low, high in bounds
     )
-    return [f"{value} [{low}, {high}]" for value, low, high in shown]
+    return [value if value == "–" else f"{value} [{low}, {high}]" for value, low, high in shown]
 
 
 def _number(value: float, form: str) -> str:

@@ -17,9 +17,11 @@ METRIC_NAMES = {
 
 
 def headline_scores(
-    scores: pd.DataFrame, tasks: Mapping[str, Task], split: str, probe: str = "logistic"
+    scores: pd.DataFrame, tasks: Mapping[str, Task], split: str, probe: str = "logistic", metric: str | None = None
 ) -> pd.DataFrame:
     """Rows of ``scores`` of the given tasks, in the tasks' order: headline metric and label, one split, one probe.
+
+    ``metric`` takes another one than the task's.
 
     Raises:
         InputError: A task has no such rows.
@@ -30,12 +32,12 @@ def headline_scores(
             (scores["task"] == task.task)
             & (scores["probe"] == probe)
             & (scores["split"] == split)
-            & (scores["metric"] == task.metric)
+            & (scores["metric"] == (metric or task.metric))
             & (scores["label"] == task.headline_label)
         ]
         if rows.empty:
             raise InputError(
-                f"task {task.task!r}: the scores have no {probe} rows with metric {task.metric!r}, "
+                f"task {task.task!r}: the scores have no {probe} rows with metric {metric or task.metric!r}, "
                 f"label {task.headline_label!r} and split {split!r}; run its probes or leave the task out"
             )
         parts.append(rows)

@@ -41,6 +41,11 @@ class Task:
         """The label of the rows that stand for the whole task: its only label, or the mean over its labels."""
         return self.labels[0] if len(self.labels) == 1 else "macro"
 
+    @property
+    def n_classes(self) -> int:
+        """Classes of each label."""
+        return len(self.classes) if self.kind == "multiclass" else 2
+
 
 @dataclass(frozen=True)
 class Model:

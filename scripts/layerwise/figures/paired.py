@@ -4,7 +4,7 @@ Both the interval and the test treat a group (an image, or a pair of images) as 
 image are not independent.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,12 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import percentile_interval, resample_weights
-from layerwise.probes.metrics import metric_values
+from layerwise.probes.bootstrap import difference_interval, resample_weights
+from layerwise.probes.metrics import metric_values, predicted
 
 RANK_METRICS = ("roc_auc", "average_precision")
+# Sums over items: what a group adds to them does not depend on the other groups.
+SUM_METRICS = ("accuracy", "balanced_accuracy")
 # Weights held at a time, for memory: 5 million are 40 MB, and a metric holds several copies.
 _WEIGHTS_AT_ONCE = 5_000_000
 
@@ -58,11 +60,12 @@ def paired_difference(
 ) -> PairedDifference:
     """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
 
-    The interval is the percentile bootstrap over groups: each resample draws the groups once, over all labels, and
-    takes both layers' metric on it. The p-value is a permutation test: if the layers were equally good, swapping their
-    predictions within a group would change nothing, so each permutation swaps them in a random half of the groups. This
-    holds for any metric, since nothing is assumed but that exchange. Metrics of ranking see each layer's margins as
-    ranks (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149), as margins of two probes have no common scale.
+    The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
+    over all labels, and takes both layers' metric on it. The p-value is a permutation test: if the layers were equally
+    good, swapping their predictions within a group would change nothing, so each permutation swaps them in a random
+    half of the groups. This holds for any metric, since nothing is assumed but that exchange. Metrics of ranking see
+    each layer's margins as ranks (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149), as margins of two probes have
+    no common scale.
     p = (1 + permutations at least as extreme) / (1 + permutations), after Phipson and Smyth 2010,
     doi:10.2202/1544-6115.1585.
 
@@ -78,50 +81,147 @@ def paired_difference(
     Raises:
         InputError: The two layers were not predicted on the same items.
     """
-    for column in ("label", "item_id", "group", "y"):
-        if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
-            raise InputError("the two layers have predictions of different items; run the probes of this cell again")
-    groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
-    labels = _labels(first, second, codes, rank=metric in RANK_METRICS)
-
-    def mean_of_labels(of_label: Callable[[_Label], np.ndarray]) -> np.ndarray:
-        # A resample without a class of some label has no value, as in the scores; the interval leaves it out.
-        values = np.stack([np.asarray(of_label(label), dtype=np.float64) for label in labels])
-        return values.mean(axis=0)
-
-    def metric_of(label: _Label, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return metric_values(metric, label.y, scores, weights, n_classes)
-
-    a = mean_of_labels(lambda label: metric_of(label, label.first, np.ones((1, len(label.y)))))[0]
-    b = mean_of_labels(lambda label: metric_of(label, label.second, np.ones((1, len(label.y)))))[0]
-
-    draws = resample_weights(groups, n_resamples, rng)
-    resampled = mean_of_labels(
-        lambda label: (
-            metric_of(label, label.first, draws[:, label.codes]) - metric_of(label, label.second, draws[:, label.codes])
-        )
-    )
-    low, high = percentile_interval(resampled)
+    pair = _Pair.of(first, second, metric, n_classes)
+    a, b = pair.values()
+    draws = resample_weights(np.arange(pair.n_groups), n_resamples, rng)
+    low, high = difference_interval(a - b, pair.differences(draws), pair.n_groups)
     if not np.isfinite(a - b):
-        return PairedDifference(float(a), float(b), np.nan, np.nan, np.nan, np.nan)
+        return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
+    permuted = pair.permuted(n_permutations, rng)
+    # Sums of float32 weights differ in their last digits; equal differences must count as equal.
+    extreme = int((np.abs(permuted) >= abs(a - b) - 1e-6).sum())
+    return PairedDifference(a, b, a - b, low, high, (1 + extreme) / (1 + n_permutations))
 
-    def swapped_difference(label: _Label, swap: np.ndarray) -> np.ndarray:
+
+def worse_than(
+    reference: pd.DataFrame,
+    others: Iterable[pd.DataFrame],
+    metric: str,
+    n_classes: int,
+    n_permutations: int,
+    seed: int,
+) -> list[float]:
+    """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
+
+    Adjusted over the layers by the greatest of their statistics under the same swaps (Westfall and Young 1993's
+    single-step maxT), which keeps the chance that any layer as good as the reference is called worse at the level, and
+    sees that neighbouring layers are alike. A layer's statistic is its difference from the reference over the spread
+    of that difference under swaps. The reference must not have been chosen on these items.
+
+    Args:
+        reference: The layer that the others are compared with; see :func:`paired_difference`.
+        others: The other layers, read one at a time.
+        metric: A metric that :func:`layerwise.probes.metrics.metric_values` knows.
+        n_classes: Number of classes of each label.
+        n_permutations: Random swaps.
+        seed: Of the swaps, which are the same for all layers.
+
+    Returns:
+        NaN where a layer's metric is not defined.
+
+    Raises:
+        InputError: A layer was not predicted on the same items.
+    """
+    statistics, under_null = [], []
+    for other in others:
+        pair = _Pair.of(reference, other, metric, n_classes)
+        a, b = pair.values()
+        permuted = pair.permuted(n_permutations, np.random.default_rng(seed))
+        spread = np.sqrt(np.mean(permuted**2))
+        # Layers that predict alike do not differ, nor under any swap.
+        scale = spread if spread > 1e-9 else np.inf
+        statistics.append((a - b) / scale)
+        under_null.append(permuted / scale)
+    if not statistics:
+        return []
+    greatest = np.nanmax(under_null, axis=0)
+    return [
+        float((1 + (greatest >= statistic - 1e-6).sum()) / (1 + n_permutations)) if np.isfinite(statistic) else np.nan
+        for statistic in statistics
+    ]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two layers on the same items."""
+
+    labels: list[_Label]
+    n_groups: int
+    metric: str
+    n_classes: int
+
+    @classmethod
+    def of(cls, first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int) -> "_Pair":
+        for column in ("label", "item_id", "group", "y"):
+            if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
+                raise InputError(
+                    "the two layers have predictions of different items; run the probes of this cell again"
+                )
+        groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
+        return cls(_labels(first, second, codes, metric in RANK_METRICS), len(groups), metric, n_classes)
+
+    def _metric(self, label: _Label, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return metric_values(self.metric, label.y, scores, weights, self.n_classes)
+
+    def values(self) -> tuple[float, float]:
+        """Both layers' metric, averaged over labels."""
+        found = [
+            [self._metric(label, scores, np.ones((1, len(label.y))))[0] for scores in (label.first, label.second)]
+            for label in self.labels
+        ]
+        a, b = np.mean(found, axis=0)
+        return float(a), float(b)
+
+    def differences(self, draws: np.ndarray) -> np.ndarray:
+        """First less second under weights of the groups, shape (R, groups); NaN where some label lacks a class."""
+        return np.mean(
+            [
+                self._metric(label, label.first, draws[:, label.codes])
+                - self._metric(label, label.second, draws[:, label.codes])
+                for label in self.labels
+            ],
+            axis=0,
+        )
+
+    def permuted(self, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
+        """First less second when the layers are swapped in a random half of the groups, shape (permutations,)."""
+        if self.metric in SUM_METRICS:
+            gains, per_group = self._gains(), 1
+            found = [(1.0 - 2.0 * swap) @ gains for swap in self._swaps(n_permutations, per_group, rng)]
+        else:
+            per_group = 2 * max(len(label.y) for label in self.labels) / self.n_groups
+            found = [
+                np.mean([self._swapped(label, swap) for label in self.labels], axis=0)
+                for swap in self._swaps(n_permutations, per_group, rng)
+            ]
+        return np.concatenate(found)
+
+    def _swaps(self, n: int, numbers_per_group: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Random swaps, shape (some, groups): as many at once as fit, the same in whatever parts they come."""
+        at_once = max(1, int(_WEIGHTS_AT_ONCE / (numbers_per_group * self.n_groups)))
+        for start in range(0, n, at_once):
+            yield rng.random((min(at_once, n - start), self.n_groups)) < 0.5
+
+    def _gains(self) -> np.ndarray:
+        """What each group adds to the difference, shape (groups,), for metrics that are sums over items."""
+        gains = np.zeros(self.n_groups)
+        for label in self.labels:
+            gain = (predicted(label.first) == label.y).astype(float) - (predicted(label.second) == label.y)
+            if self.metric == "balanced_accuracy":
+                # Every class counts alike, so an item of a small one counts more.
+                counts = np.bincount(label.y, minlength=self.n_classes)
+                gain *= len(label.y) / (counts[label.y] * (counts > 0).sum())
+            gains += np.bincount(label.codes, gain / len(label.y), self.n_groups)
+        return gains / len(self.labels)
+
+    def _swapped(self, label: _Label, swap: np.ndarray) -> np.ndarray:
         # Both layers' items one under the other; weight 1 picks, for each item, the layer whose turn it is.
         y, scores = np.concatenate([label.y, label.y]), np.concatenate([label.first, label.second])
         swapped = swap[:, label.codes]
         as_first = np.concatenate([~swapped, swapped], axis=1).astype(np.float32)
-        return metric_values(metric, y, scores, as_first, n_classes) - metric_values(
-            metric, y, scores, 1 - as_first, n_classes
+        return metric_values(self.metric, y, scores, as_first, self.n_classes) - metric_values(
+            self.metric, y, scores, 1 - as_first, self.n_classes
         )
-
-    at_once = max(1, _WEIGHTS_AT_ONCE // (2 * max(len(label.y) for label in labels)))
-    extreme = 0
-    for start in range(0, n_permutations, at_once):
-        swap = rng.integers(0, 2, size=(min(at_once, n_permutations - start), len(groups))).astype(bool)
-        permuted = mean_of_labels(lambda label, swap=swap: swapped_difference(label, swap))
-        # Sums of float32 weights differ in their last digits; equal differences must count as equal.
-        extreme += int((np.abs(permuted) >= abs(a - b) - 1e-6).sum())
-    return PairedDifference(float(a), float(b), float(a - b), low, high, (1 + extreme) / (1 + n_permutations))
 
 
 def _labels(first: pd.DataFrame, second: pd.DataFrame, codes: np.ndarray, rank: bool) -> list[_Label]:

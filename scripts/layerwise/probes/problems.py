@@ -34,7 +34,12 @@ class Problem:
 
 
 def make_problems(
-    labels: pd.DataFrame, names: list[str], n_classes: int, item_ids: list[str], row_of_item: np.ndarray
+    labels: pd.DataFrame,
+    names: list[str],
+    n_classes: int,
+    item_ids: list[str],
+    row_of_item: np.ndarray,
+    split: str = "split",
 ) -> list[Problem]:
     """The problems of a task, in the order of ``names``.
 
@@ -44,6 +49,7 @@ def make_problems(
         n_classes: classes per label.
         item_ids: the items that the states file holds.
         row_of_item: their rows in it.
+        split: the column that says which split an item is in.
 
     Raises:
         InputError: on an item that the states file does not hold.
@@ -56,7 +62,7 @@ def make_problems(
     problems = []
     for name in names:
         of_label = labels[labels["label"] == name]
-        splits = dict(list(of_label.groupby("split", sort=False)))
+        splits = dict(list(of_label.groupby(split, sort=False)))
 
         def column(key: str, splits=splits) -> dict[str, np.ndarray]:
             return {split: table[key].to_numpy() for split, table in splits.items()}

@@ -1,6 +1,6 @@
 """Scores of a cell - model x task x prompt - as tidy rows, with bootstrap intervals and a majority baseline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.probes.bootstrap import percentile_interval, resample_weights
+from layerwise.probes.bootstrap import resample_weights, score_interval
 from layerwise.probes.metrics import METRICS, metric_values
 from layerwise.probes.problems import Problem
 
 SPLITS = ("val", "test")
+# By split and metric, shape (labels, 1 + R): the value and its resamples.
+Measured = dict[tuple[str, str], np.ndarray]
+# From a value, its resamples, shape (R,), and the number of groups to the interval's ends.
+Interval = Callable[[float, np.ndarray, int], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Scorer:
     """Turns guesses into score rows; every layer is scored on the same resamples, so that layers can be compared."""
 
     def __init__(self, problems: list[Problem], resamples: int, seed: int):
-        self.problems = problems
+        self.problems, self.resamples = problems, resamples
         self._weights = {split: self._resample(split, resamples, seed) for split in SPLITS}
 
     def _resample(self, split: str, resamples: int, seed: int) -> list[np.ndarray]:
@@ -60,37 +64,67 @@ class Scorer:
         sizes = np.cumsum([len(problem.groups[split]) for problem in self.problems])[:-1]
         return [np.vstack([np.ones_like(part[:1]), part]) for part in np.split(weights, sizes, axis=1)]
 
-    def rows(self, guesses: list[Guess]) -> Iterator[dict]:
-        """Score rows of one layer: for each split, metric and label, and for several labels their mean, ``macro``."""
-        for split in SPLITS:
-            for metric in METRICS:
-                per_label = []
-                for problem, guess, weights in zip(self.problems, guesses, self._weights[split], strict=True):
-                    y = problem.y[split]
-                    values = metric_values(metric, y, guess.scores[split], weights, problem.n_classes)
-                    per_label.append(values)
-                    yield {
-                        **_row(problem.label, split, metric, values),
-                        "C": guess.C,
-                        "at_boundary": guess.at_boundary,
-                        "n": len(y),
-                        "n_groups": len(np.unique(problem.groups[split])),
-                    }
-                if len(per_label) > 1:
-                    groups = np.concatenate([problem.groups[split] for problem in self.problems])
-                    # A resample in which some label has one class only counts by the other labels.
-                    yield {
-                        **_row("macro", split, metric, np.nanmean(per_label, axis=0)),
-                        "C": float("nan"),
-                        "at_boundary": any(guess.at_boundary for guess in guesses),
-                        "n": len(groups),
-                        "n_groups": len(np.unique(groups)),
-                    }
+    def measure(
+        self, guesses: list[Guess], problems: list[Problem] | None = None, metrics: Iterable[str] = METRICS
+    ) -> Measured:
+        """Metrics of one layer's guesses: by split and metric, shape (labels, 1 + R), the value and its resamples.
+
+        Args:
+            guesses: one per problem.
+            problems: with labels of their own for the same items. Default - the scorer's.
+            metrics: which ones.
+        """
+        return {
+            (split, metric): np.stack(
+                [
+                    self.measure_label(place, guess.scores[split], split, metric, problem.y[split])
+                    for place, (problem, guess) in enumerate(zip(problems or self.problems, guesses, strict=True))
+                ]
+            )
+            for split in SPLITS
+            for metric in metrics
+        }
+
+    def measure_label(
+        self, place: int, scores: np.ndarray, split: str, metric: str, y: np.ndarray | None = None
+    ) -> np.ndarray:
+        """One metric of one problem, shape (1 + R,), of margins for its items; ``y`` are labels other than its own."""
+        problem = self.problems[place]
+        y = problem.y[split] if y is None else y
+        return metric_values(metric, y, scores, self._weights[split][place], problem.n_classes)
+
+    def rows(
+        self, measured: Measured, guesses: list[Guess] | None = None, interval: Interval = score_interval
+    ) -> Iterator[dict]:
+        """Score rows of one layer: for each split, metric and label, and for several labels their mean, ``macro``.
+
+        Args:
+            measured: values and resamples, see :meth:`measure`.
+            guesses: for C and whether it is at the grid's end; without, there is none.
+            interval: how an interval is made of a value, its resamples and the number of groups.
+        """
+        guesses = guesses or [Guess({})] * len(self.problems)
+        for (split, metric), values in measured.items():
+            for problem, guess, of_label in zip(self.problems, guesses, values, strict=True):
+                groups = problem.groups[split]
+                yield _row(problem.label, split, metric, of_label, groups, interval) | {
+                    "C": guess.C,
+                    "at_boundary": guess.at_boundary,
+                }
+            if len(values) > 1:
+                groups = np.concatenate([problem.groups[split] for problem in self.problems])
+                # A resample in which some label has one class only counts by the other labels.
+                yield _row("macro", split, metric, np.nanmean(values, axis=0), groups, interval) | {
+                    "C": float("nan"),
+                    "at_boundary": any(guess.at_boundary for guess in guesses),
+                }
 
 
-def _row(label: str, split: str, metric: str, values: np.ndarray) -> dict:
-    low, high = percentile_interval(values[1:])
-    return {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
+def _row(label: str, split: str, metric: str, values: np.ndarray, groups: np.ndarray, interval: Interval) -> dict:
+    n_groups = len(np.unique(groups))
+    low, high = interval(float(values[0]), values[1:], n_groups)
+    row = {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
+    return row | {"n": len(groups), "n_groups": n_groups}
 
 
 def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]) -> pd.DataFrame:

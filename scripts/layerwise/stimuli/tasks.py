@@ -1,8 +1,9 @@
 """The task contract: labels and splits over a stimulus set.
 
 ``labels.parquet`` has one row per item and label: ``item_id``, ``image_id``, ``group``, ``label`` (its name), ``y``
-(index into the classes) and ``split``. A task of several labels (categories) is so many two-class problems, each over
-its own items. ``task.json`` describes it: see :func:`build_task`.
+(index into the classes) and ``split``; for each further seed of the split a column ``split:SEED``. A task of several
+labels (categories) is so many two-class problems, each over its own items. ``task.json`` describes it: see
+:func:`build_task`.
 """
 
 import json
@@ -56,13 +57,14 @@ def build_task(
     long["y"] = long["class"].map({name: index for index, name in enumerate(classes)}).astype("int64")
 
     split = entry["split"]
-    split_seed = split.get("seed", seed)
     parts = provenance.drop_duplicates("group").set_index("group")["part"]
-    if split["by"] == "official":
-        of_group = official_split(parts, split["val"], split_seed)
-    else:
-        of_group = random_split(list(parts.index), split["val"], split["test"], split_seed)
-    long["split"] = long["group"].map(of_group)
+    seeds = {"split": split.get("seed", seed)} | {f"split:{other}": other for other in split.get("seeds", [])}
+    for column, split_seed in seeds.items():
+        if split["by"] == "official":
+            of_group = official_split(parts, split["val"], split_seed)
+        else:
+            of_group = random_split(list(parts.index), split["val"], split["test"], split_seed)
+        long[column] = long["group"].map(of_group)
 
     counts = long.groupby(["label", "split", "y"]).size()
     excluded = []
@@ -81,7 +83,18 @@ def build_task(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
             f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
         )
-    labels = long.loc[long["label"].isin(left), LABEL_COLUMNS].reset_index(drop=True)
+    repeats = [column for column in seeds if column != "split"]
+    labels = long.loc[long["label"].isin(left), LABEL_COLUMNS + repeats].reset_index(drop=True)
+    for column in repeats:
+        places = pd.MultiIndex.from_product([left, SPLITS])
+        found = labels.groupby(["label", column])["y"].nunique().reindex(places, fill_value=0)
+        lacking = found[found < len(classes)]
+        if len(lacking):
+            label, name = lacking.index[0]
+            raise InputError(
+                f"split.seeds: with the seed {seeds[column]} the label {label!r} lacks a class in {name}; leave the "
+                "seed out, raise min_per_class, or sample more images"
+            )
     return labels, {
         "kind": "multilabel" if len(left) > 1 else "binary" if len(classes) == 2 else "multiclass",
         "labels": left,

@@ -1,0 +1,332 @@
+"""Hidden states with a planted signal of known strength: are its layers found, and do intervals cover the truth?
+
+Writes states files with the writer of extraction and runs scripts/fit_probes.py and the code of Table 2 on them. A
+layer is a mixture of Gaussians whose means depend on the label, so that the true score of any linear probe is known.
+
+| layer | holds |
+|---|---|
+| embeddings | nothing |
+| block 1 | a weak signal |
+| block 2 | decoy: the label is the product of two coordinates' signs, which no linear probe reads |
+| block 3 | the strong signal |
+| block 4 | decoy: a coordinate that tells the label in the training split only |
+| block 5 | the strong signal, in another direction and with noise of its own |
+| block 6 | a signal between the weak and the strong one |
+| final norm | block 6, rescaled |
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from layerwise.figures.comparison import choose_layer, compare_layers
+from layerwise.figures.inputs import Model, Task
+from layerwise.figures.paired import paired_difference, worse_than
+from layerwise.probes.bootstrap import resample_weights, score_interval
+from layerwise.probes.engine import choose
+from layerwise.probes.metrics import METRICS, metric_values
+from layerwise.probes.problems import make_problems
+from layerwise.probes.torch_engine import TorchEngine
+from layerwise.states.store import StatesFile
+from layerwise.states.writing import new_states, write_rows
+from layerwise.stimuli.tasks import read_task
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ["embeddings", *(f"block {k}" for k in range(1, 7)), "final norm"]
+WIDTH = 16
+C = [0.001, 0.01, 0.1]
+# Best accuracies that a linear probe could have, with all there is to know about the weak, middle and strong signal.
+WEAK, MIDDLE, STRONG = 0.72, 0.9, 0.975
+READABLE = {"weak (block 1)": 1, "strong (block 3)": 3, "strong (block 5)": 5, "middle (block 6)": 6}
+NOTHING = {"nothing (embeddings)": 0, "decoy, product (block 2)": 2, "decoy, training only (block 4)": 4}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of a study: items per split and image, how alike the noise of an image's items is, and the number of labels."""
+
+    train: int
+    val: int
+    test: int
+    items_per_image: int
+    alike: float
+    labels: int
+
+    def __str__(self) -> str:
+        return f"{self.test} items of {self.test // self.items_per_image} images"
+
+
+def means(layer: int, y: np.ndarray, other: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """What a layer holds of items before noise, shape (n, WIDTH).
+
+    Args:
+        layer: index in LAYERS.
+        y: labels as -1 and 1, shape (n,).
+        other: a sign that has nothing to do with the label, shape (n,).
+        training: whether items are of the training split, shape (n,).
+    """
+    found = np.zeros((len(y), WIDTH))
+    if layer in (1, 3, 5, 6, 7):
+        strength = {1: WEAK, 3: STRONG, 5: STRONG}.get(layer, MIDDLE)
+        # Another direction in every layer.
+        direction = np.random.default_rng(min(layer, 6)).standard_normal(WIDTH)
+        found += norm.ppf(strength) * np.outer(y, direction / np.linalg.norm(direction))
+    elif layer == 2:
+        found[:, 0], found[:, 1] = 3 * other, 3 * other * y
+    elif layer == 4:
+        found[:, 0] = 3 * np.where(training, y, other)
+    return found
+
+
+def plant(folder: Path, shape: Shape, seed: int) -> None:
+    """Write ``states.h5`` and the task's two files; every label has items of its own, and is a replication."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for label in range(shape.labels):
+        for split in ("train", "val", "test"):
+            index = np.arange(getattr(shape, split))
+            table = pd.DataFrame({"label": f"l{label}", "split": split, "y": index % 2})
+            table["group"] = [f"{label}-{split}-{k // shape.items_per_image}" for k in index]
+            table["item_id"] = [f"{label}-{split}-item{k}" for k in index]
+            tables.append(table)
+    table = pd.concat(tables, ignore_index=True).assign(image_id=lambda t: t["group"])
+    y, training = 2 * table["y"].to_numpy() - 1, (table["split"] == "train").to_numpy()
+    other = rng.choice([-1, 1], len(table))
+    _, image = np.unique(table["group"], return_inverse=True)
+    cell = {"model": "planted", "prompt": "plain"}
+    with new_states(
+        *(folder / "states.h5",),
+        positions=["last"],
+        layers=LAYERS,
+        rows=len(table),
+        width=WIDTH,
+        dtype="float32",
+        item_ids=table["item_id"],
+        row_of_item=range(len(table)),
+        cell=cell,
+    ) as datasets:
+        states = np.empty((len(table), len(LAYERS), WIDTH), np.float32)
+        for layer in range(len(LAYERS) - 1):
+            of_image = rng.standard_normal((image.max() + 1, WIDTH))[image]
+            noise = np.sqrt(shape.alike) * of_image + np.sqrt(1 - shape.alike) * rng.standard_normal(
+                (len(table), WIDTH)
+            )
+            states[:, layer] = means(layer, y, other, training) + noise
+        states[:, -1] = 0.1 * states[:, -2]
+        write_rows(datasets["last"], 0, states)
+    table.to_parquet(folder / "labels.parquet")
+    names = list(table["label"].unique())
+    task = {"task": "planted", "stimuli": "planted", "question": "global", "labels": names, "classes": ["no", "yes"]}
+    task |= {"kind": "multilabel" if len(names) > 1 else "binary", "metric": "accuracy"}
+    (folder / "task.json").write_text(json.dumps(task))
+
+
+def fit(folder: Path, resamples: int, *flags: str) -> pd.DataFrame:
+    """Run the program that fits probes; its scores."""
+    command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", folder / "states.h5", "--cell", "{}"]
+    command += ["--task", folder, "--position", "last", "--engine", "torch", "--C", *C, "--resamples", resamples]
+    command += ["--seed", 0, "--threads", 1, "--memory-mb", 4000, "--work", folder / "work", *flags]
+    command += ["--scores", folder / "plain.scores.parquet", "--predictions", folder / "plain.predictions.parquet"]
+    command += ["--curve", folder / "plain.curve.parquet"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"fit_probes.py failed:\n{done.stderr}")
+    return pd.read_parquet(folder / "plain.scores.parquet")
+
+
+def truths(folder: Path, layer: int) -> dict[str, dict[str, float]]:
+    """The true scores of the probes of one layer, by label and metric: the same fits, and what their weights give."""
+    labels, task = read_task(folder)
+    with StatesFile(folder / "states.h5") as file:
+        problems = make_problems(labels, task["labels"], 2, file.item_ids, file.row_of_item)
+        states = file.layer("last", layer)
+    rows = np.concatenate([problem.rows["train"] for problem in problems])
+    centre, scale = states[rows].mean(axis=0, dtype=np.float64), states[rows].std(axis=0, dtype=np.float64)
+    states = ((states - centre) / scale).astype(np.float32)
+    signs = np.array([(y, other) for y in (-1, 1) for other in (-1, 1)])
+    components = means(layer, signs[:, 0], signs[:, 1], np.zeros(4, bool)) * (0.1 if layer == 7 else 1)
+    found = {}
+    for problem, path in zip(problems, TorchEngine(1).fit(states, problems, C), strict=True):
+        chosen = choose(path, states, problem.rows["val"], problem.y["val"])
+        weights = chosen.coefficients[0] / scale
+        margins = components @ weights + chosen.intercepts[0] - weights @ centre
+        deviation = np.linalg.norm(weights) * (0.1 if layer == 7 else 1)
+        found[problem.label] = true_scores(margins[signs[:, 0] < 0], margins[signs[:, 0] > 0], deviation)
+    return found
+
+
+def true_scores(negative: np.ndarray, positive: np.ndarray, deviation: float) -> dict[str, float]:
+    """Scores of a margin that is a mixture of Gaussians in both of two equally frequent classes.
+
+    Args:
+        negative: the components' means in the first class.
+        positive: the components' means in the second class.
+        deviation: the standard deviation of all components.
+    """
+    low = norm.cdf(0, negative, deviation).mean()
+    high = norm.sf(0, positive, deviation).mean()
+    # Thresholds from above all margins to below.
+    ends = np.concatenate([negative, positive])
+    threshold = np.linspace(ends.max() + 8 * deviation, ends.min() - 8 * deviation, 4001)[:, None]
+    recall, false = (norm.sf(threshold, centre, deviation).mean(axis=1) for centre in (positive, negative))
+    precision = recall / np.maximum(recall + false, 1e-300)
+    return {
+        "accuracy": (low + high) / 2,
+        "balanced_accuracy": (low + high) / 2,
+        "f1": 2 * high / (2 * high + (1 - low) + (1 - high)),
+        "roc_auc": float(np.trapezoid(recall, false)),
+        "average_precision": float(np.trapezoid(precision, recall)),
+    }
+
+
+def coverage(shape: Shape, resamples: int, seed: int) -> Iterator[dict]:
+    """How often the interval of a test score covers the probe's true score, by layer, as rows of a table."""
+    with tempfile.TemporaryDirectory(prefix="planted-") as name:
+        folder = Path(name)
+        plant(folder, shape, seed)
+        scores = fit(folder, resamples)
+        scores = scores[(scores["probe"] == "logistic") & (scores["split"] == "test") & (scores["label"] != "macro")]
+        for title, layer in (READABLE | NOTHING).items():
+            truth = truths(folder, layer)
+            of_layer = scores[scores["layer"] == layer]
+            true = np.array([truth[row.label][row.metric] for row in of_layer.itertuples()])
+            covers = ((of_layer["low"] <= true) & (true <= of_layer["high"])).groupby(of_layer["metric"]).mean()
+            accuracy = of_layer["metric"] == "accuracy"
+            yield {
+                "test set": str(shape),
+                "layer": title,
+                "true accuracy": true[accuracy].mean(),
+                "found": of_layer.loc[accuracy, "value"].mean(),
+                **covers[list(METRICS)],
+            }
+
+
+def macro_coverage(n_images: int, n_labels: int, rate: float, replications: int, seed: int) -> float:
+    """The same for a mean over labels whose items share images, so that mistakes come together."""
+    rng, covered = np.random.default_rng(seed), 0
+    for _ in range(replications):
+        common = np.sqrt(0.3) * rng.standard_normal((n_images, 1))
+        right = common + np.sqrt(0.7) * rng.standard_normal((n_images, n_labels)) < norm.ppf(rate)
+        y = np.arange(n_images) % 2
+        weights = np.vstack([np.ones(n_images), resample_weights(np.arange(n_images), 400, rng)])
+        scores = np.where(right, 1, -1) * (2 * y - 1)[:, None]
+        per_label = [metric_values("accuracy", y, scores[:, [k]], weights, 2) for k in range(n_labels)]
+        values = np.mean(per_label, axis=0)
+        low, high = score_interval(values[0], values[1:], n_images)
+        covered += low <= rate <= high
+    return covered / replications
+
+
+def alike_layers(rng: np.random.Generator, rates: np.ndarray, n_images: int, items: int) -> list[pd.DataFrame]:
+    """Predictions of layers that are right at given rates, with mistakes that layers and an image's items share."""
+    image = np.repeat(np.arange(n_images), items)
+    y = np.arange(len(image)) % 2
+    common = np.sqrt(0.3) * rng.standard_normal(n_images)[image] + np.sqrt(0.7) * rng.standard_normal(len(image))
+    table = pd.DataFrame({"label": "x", "item_id": np.arange(len(image)), "group": image, "y": y})
+    layers = []
+    for rate in rates:
+        own = np.sqrt(0.9) * common + np.sqrt(0.1) * rng.standard_normal(len(image))
+        margin = np.where(own < norm.ppf(rate), 1.0, -1.0) * (2 * y - 1)
+        layers.append(table.assign(scores=[[value] for value in margin]))
+    return layers
+
+
+def false_positives(n_layers: int, rate: float, n_images: int, items: int, studies: int, seed: int) -> dict[str, float]:
+    """Layers that are all equally good: how often some test says that they are not, at the level of 5 %."""
+    rng = np.random.default_rng(seed)
+    counts = dict.fromkeys(("best against top", "the same, chosen on test", "some layer not as good", "covers 0"), 0)
+
+    def accuracy(layers: list[pd.DataFrame]) -> pd.DataFrame:
+        values = [(np.vstack(layer["scores"])[:, 0] > 0).astype(int) == layer["y"] for layer in layers]
+        return pd.DataFrame(
+            {"layer": range(n_layers), "n_layers": n_layers - 1, "value": [hit.mean() for hit in values]}
+        )
+
+    for k in range(studies):
+        validation, test = (alike_layers(rng, np.full(n_layers, rate), n_images, items) for _ in range(2))
+        best, best_on_test = choose_layer(accuracy(validation)), choose_layer(accuracy(test))
+        for title, chosen in (("best against top", best), ("the same, chosen on test", best_on_test)):
+            pair = paired_difference(test[chosen], test[-1], "accuracy", 2, 400, 999, rng)
+            counts[title] += chosen != n_layers - 1 and pair.p_value <= 0.05
+            if title == "best against top":
+                counts["covers 0"] += pair.low <= 0 <= pair.high
+        others = [layer for place, layer in enumerate(test) if place != best]
+        counts["some layer not as good"] += min(worse_than(test[best], others, "accuracy", 2, 999, seed=k)) <= 0.05
+    return {title: count / studies for title, count in counts.items()}
+
+
+def found_layers(shape: Shape, studies: int) -> pd.DataFrame:
+    """Table 2 of several studies of one label each: one row per study."""
+    rows = []
+    for seed in range(studies):
+        with tempfile.TemporaryDirectory(prefix="planted-") as name:
+            folder = Path(name) / "planted" / "planted"
+            plant(folder, shape, seed)
+            scores = fit(folder, 300, "--random-labels", "1", "--description-length")
+            task = Task("planted", "planted", "global", "binary", ["l0"], ["no", "yes"], "accuracy")
+            scores = scores.assign(model="planted", task="planted", prompt="plain")
+            model = Model("planted", "planted", "pretrained", n_layers=6, width=WIDTH)
+            table = compare_layers(scores, {"planted": task}, {"planted": model}, name, 300, 1999, seed)
+            bits = scores[scores["metric"] == "code_bits"].set_index("layer")["value"]
+            rows.append(table.iloc[0].to_dict() | {"shortest code": int(bits.loc[:6].idxmin())})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="the default; about three minutes")
+    size.add_argument("--full", action="store_true", help="four times as many replications")
+    scale = 4 if parser.parse_args().full else 1
+
+    shapes = [
+        Shape(240, 60, 120, 1, 0.0, labels=150 * scale),
+        Shape(240, 60, 400, 1, 0.0, labels=60 * scale),
+        Shape(240, 60, 120, 2, 0.3, labels=150 * scale),
+        Shape(240, 60, 400, 4, 0.3, labels=60 * scale),
+    ]
+    print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
+    print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
+    print(f"|---|---|---:|---:|{'---:|' * len(METRICS)}")
+    for seed, shape in enumerate(shapes):
+        for row in coverage(shape, 400, seed):
+            numbers = [f"{100 * row[metric]:.1f}" for metric in METRICS]
+            print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
+                  f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
+    print("\nMeans over labels that share images, 97 % and 70 % right, in percent:", end=" ")
+    found = [macro_coverage(n, k, rate, 500 * scale, 0) for n, k in ((60, 4), (200, 8)) for rate in (0.97, 0.7)]
+    print(", ".join(f"{100 * value:.1f}" for value in found), "(60 images, 4 labels; 200 images, 8 labels).\n")
+
+    print("**False positives** at the level of 5 %, in percent: studies whose layers are all equally good.\n")
+    titles = ["best against top", "the same, chosen on test", "some layer not as good", "covers 0"]
+    print("| layers | accuracy | test set | best against top | the same, chosen on test | some layer not as good | "
+          "interval of the difference covers 0 |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
+    for n_layers, rate, n_images, items in ((24, 0.7, 400, 1), (24, 0.97, 120, 1), (24, 0.8, 100, 4)):
+        rates = false_positives(n_layers, rate, n_images, items, 150 * scale, 0)
+        numbers = " | ".join(f"{100 * rates[title]:.1f}" for title in titles)
+        print(f"| {n_layers} | {rate} | {n_images * items} items of {n_images} images | {numbers} |", flush=True)
+
+    shape = Shape(240, 120, 400, 2, 0.3, labels=1)
+    table = found_layers(shape, 6 * scale)
+    right = table["best_layer"].isin([3, 5]).sum()
+    print(f"\n**Layers.** Of {len(table)} studies ({shape}), {right} take one of the two strong layers as the best, "
+          f"{(table['p_holm'] <= 0.05).sum()} call it better than the topmost block (true), "
+          f"{table['not_worse'].isin(['3 5']).sum()} name exactly the two as equally good, "
+          f"{sum({3, 5} <= set(map(int, layers.split())) for layers in table['not_worse'])} at least the two, "
+          f"and in {table['shortest code'].isin([3, 5]).sum()} one of them has the shortest code.")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What figures of many facets share: a band of facets per task, one baseline, one legend."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from layerwise.figures.inputs import Task
+from layerwise.figures.style import CHANCE_COLOUR, LineStyle, wrap_name
+
+FACET_INCHES = (2.3, 1.75)
+MAX_COLUMNS = 4
+NAME_WIDTH = 26
+# Labels that start with an underscore stay out of legends.
+CHANCE = "_chance"
+
+
+def lay_out(
+    drawing: Figure, tasks: Mapping[str, Task], blocks: Mapping[str, Sequence[str]], legend_rows: int, width: float
+) -> list[tuple[str, SubFigure, np.ndarray]]:
+    """Divide a drawing into a titled band per task, and each band into a grid with a place for every facet.
+
+    Args:
+        drawing: of the given width, in inches; its height is set here.
+        tasks: descriptions.
+        blocks: by task, the names of its facets.
+        legend_rows: lines of text of the legend.
+        width: inches.
+
+    Returns:
+        Per task its name, its band and its axes, shape (rows, columns); places without a facet are to be removed.
+    """
+    columns = grid_columns(max(map(len, blocks.values())))
+    rows = {name: ceil(len(facets) / columns) for name, facets in blocks.items()}
+    drawing.set_figheight(sum(rows.values()) * FACET_INCHES[1] + 0.35 * len(rows) + 0.45 + 0.16 * legend_rows)
+    drawing.get_layout_engine().set(w_pad=0.05, h_pad=0.04, hspace=0.02, wspace=0.03)
+    bands = drawing.subfigures(len(blocks), 1, height_ratios=[n + 0.22 for n in rows.values()], squeeze=False)[:, 0]
+    found = []
+    for band, name in zip(bands, blocks, strict=True):
+        title = wrap_name(_task_title(tasks[name]), int(width * 10))
+        band.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        found.append((name, band, band.subplots(rows[name], columns, squeeze=False)))
+    return found
+
+
+def drawing_width(blocks: Mapping[str, Sequence[str]]) -> float:
+    """Inches that the widest band takes."""
+    return max(4.2, grid_columns(max(map(len, blocks.values()))) * FACET_INCHES[0] + 0.5)
+
+
+def grid_columns(n_facets: int) -> int:
+    """Wrap many facets into rows of equal length: six become two rows of three, not four and two."""
+    return ceil(n_facets / ceil(n_facets / MAX_COLUMNS))
+
+
+def _task_title(task: Task) -> str:
+    labels = f", mean over {len(task.labels)} labels" if task.headline_label == "macro" else ""
+    return f"{task.task} ({task.question} question{labels})"
+
+
+def draw_baseline(axes: Axes, values: Iterable[float], name: str, above: bool = False) -> None:
+    """A dotted line with its value; as a rule one, but cells scored on different items have different baselines.
+
+    Its name stands below it, or ``above`` it where the lines of the models run below.
+    """
+    for value in sorted({round(value, 6) for value in values}):
+        axes.axhline(value, color=CHANCE_COLOUR, linestyle=":", linewidth=1, label=CHANCE, zorder=1)
+        text = axes.annotate(
+            f"{name} {value:.2f}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 2 if above else -2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom" if above else "top",
+            fontsize=6.5,
+            color=CHANCE_COLOUR,
+            # Under the data: a score below the baseline must stay in sight.
+            zorder=1.5,
+        )
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
+def label_edges(grid: np.ndarray, n_facets: int, y_label: str) -> None:
+    """Keep tick labels on the outer facets only; the lowest facet of a column may be above an empty place."""
+    n_columns = grid.shape[1]
+    for i, axes in enumerate(grid.flat[:n_facets]):
+        axes.tick_params(labelleft=i % n_columns == 0, labelbottom=i + n_columns >= n_facets)
+        if i % n_columns == 0:
+            axes.set_ylabel(y_label)
+
+
+def draw_legend(
+    drawing: Figure, styles: Mapping[str, LineStyle], random: Sequence[str], baseline: str, norm: bool = True
+) -> int:
+    """Put the legend below the facets, as wide as the figure allows, and return its number of lines of text."""
+    handles: list = []
+    labels: list[str] = []
+    for name, style in styles.items():
+        handles.append(Line2D([], [], color=style.colour, linestyle=style.dash, marker=style.marker))
+        labels.append(wrap_name(f"{name} (random weights)" if name in random else name, 40))
+    band = (Patch(facecolor="#888888", alpha=0.25), Line2D([], [], color="#888888"))
+    handles.append(band)
+    labels.append("95 % interval")
+    if norm:
+        handles.append(Line2D([], [], color="#888888", marker="o", markerfacecolor="white", linestyle="none"))
+        labels.append("final norm")
+    handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=":", linewidth=1))
+    labels.append(baseline)
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    # Inches per character of the legend's font, and of a handle with its padding.
+    columns = min(len(labels), max(1, int(drawing.get_figwidth() / (0.065 * longest + 0.6))))
+    drawing.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.6,
+        handler_map={tuple: HandlerTuple(ndivide=1)},
+    )
+    return ceil(len(labels) / columns) + sum(label.count("\n") for label in labels)

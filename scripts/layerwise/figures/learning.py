@@ -1,0 +1,106 @@
+"""Learning curves: the test score of a cell's best layer by number of training images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from layerwise.errors import InputError
+from layerwise.figures.comparison import CELL, choose_layer
+from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, drawing_width, label_edges, lay_out
+from layerwise.figures.headline import headline_scores, metric_name
+from layerwise.figures.inputs import Model, Task
+from layerwise.figures.style import line_styles, wrap_name
+
+COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
+
+
+def read_curves(path: str | Path) -> pd.DataFrame:
+    """Read the learning curves of all cells.
+
+    Raises:
+        InputError: The file lacks a column.
+    """
+    curves = pd.read_parquet(path)
+    if missing := [column for column in COLUMNS if column not in curves]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}")
+    return curves
+
+
+def draw_learning(
+    curves: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]
+) -> Figure:
+    """Draw the test score against the number of training images, of the layer that is best on validation.
+
+    One band per task, one facet per prompt, one line per model. The layer is chosen once, with all training images.
+
+    Args:
+        curves: Learning curves of all cells, see :func:`read_curves`.
+        scores: Scores of all cells, which name the best layers and the baseline.
+        tasks: Task descriptions.
+        models: Model descriptions, in the order in which they get colours.
+
+    Raises:
+        InputError: A task has no scores, or a model in the curves has no description.
+    """
+    validation = headline_scores(scores, tasks, "val")
+    baseline = headline_scores(scores, tasks, "test", probe="majority")
+    best = validation.groupby(CELL)[["layer", "n_layers", "value"]].apply(choose_layer).rename("best").reset_index()
+    labels = pd.DataFrame([(task.task, task.headline_label) for task in tasks.values()], columns=["task", "label"])
+    rows = curves.merge(labels, on=["task", "label"]).merge(best, on=CELL)
+    rows = rows[rows["layer"] == rows["best"]]
+    if unknown := sorted(set(rows["model"]) - set(models)):
+        raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
+
+    random = [name for name, model in models.items() if model.is_random]
+    styles = {name: style for name, style in line_styles(list(models), random).items() if name in set(rows["model"])}
+    blocks = {name: list(rows.loc[rows["task"] == name, "prompt"].unique()) for name in tasks}
+    width = drawing_width(blocks)
+    drawing = Figure(layout="constrained")
+    drawing.set_figwidth(width)
+    bands = lay_out(
+        drawing, tasks, blocks, draw_legend(drawing, styles, random, "majority baseline", norm=False), width
+    )
+    for name, _, grid in bands:
+        of_task, facets = rows[rows["task"] == name], blocks[name]
+        span = of_task["low"].min(), of_task["high"].max()
+        for axes, prompt in zip(grid.flat, facets, strict=False):
+            axes.set_title(wrap_name(prompt, NAME_WIDTH))
+            for model, style in styles.items():
+                line = of_task[(of_task["prompt"] == prompt) & (of_task["model"] == model)].sort_values("train_groups")
+                axes.plot(
+                    line["train_groups"],
+                    line["value"],
+                    color=style.colour,
+                    linestyle=style.dash,
+                    marker=style.marker,
+                    label=model,
+                    zorder=3,
+                )
+                axes.fill_between(
+                    line["train_groups"],
+                    line["low"],
+                    line["high"],
+                    color=style.colour,
+                    alpha=0.15,
+                    linewidth=0,
+                    zorder=2,
+                )
+            chance = baseline.loc[(baseline["task"] == name) & (baseline["prompt"] == prompt), "value"]
+            draw_baseline(axes, chance, "majority")
+            axes.set_xscale("log", base=2)
+            ticks = sorted(of_task["train_groups"].unique())[::2]
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+            low = min(span[0], chance.min())
+            axes.set_ylim(low - 0.16 * (span[1] - low), span[1] + 0.05 * (span[1] - low))
+        for axes in grid.flat[len(facets) :]:
+            axes.remove()
+        label_edges(grid, len(facets), f"test {metric_name(tasks[name])}")
+        # Every task has its own number of images.
+        for axes in grid.flat[: len(facets)]:
+            axes.tick_params(labelbottom=True)
+    bands[-1][1].supxlabel("training images (groups that a split keeps together)", fontsize=8)
+    return drawing
