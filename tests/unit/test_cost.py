@@ -160,5 +160,5 @@ def test_an_unknown_model_is_named(study, tmp_path):
 def test_the_program_prints_totals():
     command = [sys.executable, "scripts/estimate_cost.py", "--teraflops", "1"]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    assert "14 cells: " in printed
+    assert "18 cells: " in printed
     assert "hours at 1 TFLOP/s" in printed
