@@ -112,8 +112,11 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     assert cells["inputs"].to_dict() == {
         ("captions", "agree"): 3200,
         ("captions", "caption"): 3200,
+        # Each caption is once a match and once a mismatch, but the same text.
+        ("captions", "agree-text-only"): 1600,
         ("hypotheses", "statement"): 820 * 6,
         ("hypotheses", "entail"): 820 * 6,
+        ("hypotheses", "statement-text-only"): 820 * 6,
         ("objects", "no-cue"): 1600,
         ("objects", "category"): 4000,
         ("objects", "category-list"): 1600,

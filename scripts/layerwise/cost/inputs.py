@@ -84,17 +84,20 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
     entry = config["stimuli"][stimuli]
     images, texts_per_image, length = _expected(config, entry)
     if prompt.get("image") in ("blank", "none"):
-        # Equal texts are run once, and questions about categories are as many as these.
-        distinct = _categories(config, entry) if entry["kind"] == "coco-objects" else images * texts_per_image
+        # Equal texts are run once: a caption is shown with two images, a category with many.
+        distinct = images * texts_per_image
+        if entry["kind"] == "coco-entailment":
+            distinct /= 2
+        elif entry["kind"] == "coco-objects":
+            distinct = _categories(config, entry)
         images, texts_per_image = 1, distinct
     text, placeholders = prompt["text"], PLACEHOLDER.findall(prompt["text"])
     if not placeholders:
         return Inputs(images, images, len(text), 0, pd.DataFrame())
     first = text.index("{")
     if placeholders == ["categories"]:
-        length = (LENGTH["category"] + 2) * len(
-            prompt.get("categories") or entry.get("categories") or range(CATEGORIES)
-        )
+        listed = len(prompt["categories"]) if "categories" in prompt else _categories(config, entry)
+        length = (LENGTH["category"] + 2) * listed
         return Inputs(images, images, len(text) + length, 0, pd.DataFrame())
     after = len(PLACEHOLDER.sub("", text)) - first + length
     return Inputs(images, round(images * texts_per_image), first, after, pd.DataFrame())
