@@ -19,6 +19,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from layerwise.command import sync
 from layerwise.datasets.archives import check_archive
 from layerwise.datasets.disk import check_free_space, one_at_a_time, readable, says_when_full
 from layerwise.errors import InputError
@@ -90,9 +91,9 @@ def download(
                     raise InputError(f"{error}; it came from {url} and was removed") from error
                 # Its two halves may be of two files: what lies at an address can change between two tries.
                 log.warning("%s; starting again from its first byte", error)
-        _sync(partial)
+        sync(partial)
         os.replace(partial, path)
-        _sync(path.parent)
+        sync(path.parent)
     return receipt
 
 
@@ -207,12 +208,3 @@ def _reason(error: Exception) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or a folder's list of names, written to the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
