@@ -178,8 +178,12 @@ def peak_memory(key: str) -> float:
     return next((float(line.split()[1]) for line in lines if line.startswith(key)), float("nan"))
 
 
-def compare(shape: Shape, texts: int, rounds: int, model: GenericModel) -> str:
-    """One row of the table."""
+# Shares of the theory's speed-up and of the pure forward pass's speed that sharing is to reach, from so many texts on.
+LEAST_SHARE, GOAL_TEXTS = 0.9, 5
+
+
+def compare(shape: Shape, texts: int, rounds: int, model: GenericModel) -> tuple[str, list[str]]:
+    """One row of the table, and the goals that it misses."""
     ways = Ways(model, shape, texts)
     names = ("alone", "padded", "shared", "pure", "vision")
     costs: dict[str, list[Cost]] = {name: [] for name in names}
@@ -209,7 +213,13 @@ def compare(shape: Shape, texts: int, rounds: int, model: GenericModel) -> str:
         f"{speed / theory:.2f}",
         f"{median('pure', 'cpu') / median('shared', 'cpu'):.2f}",
     ]
-    return f"| {' | '.join(row)} |"
+    reached = {"theory": speed / theory, "pure forward": median("pure", "cpu") / median("shared", "cpu")}
+    missed = [
+        f"{shape.image_tokens} image tokens, {texts} texts: {share:.2f} of the {of}"
+        for of, share in reached.items()
+        if texts >= GOAL_TEXTS and round(share, 2) < LEAST_SHARE
+    ]
+    return f"| {' | '.join(row)} |", missed
 
 
 def check(ways: Ways) -> None:
@@ -233,25 +243,34 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="two layers, three rounds (the default)")
+    size.add_argument("--quick", action="store_true", help="two layers, five rounds (the default)")
     size.add_argument("--full", action="store_true", help="eight layers, five rounds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, help="how often each way is measured")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    width, layers, rounds = (1024, 8, 5) if args.full else (1024, 2, 3)
+    width, layers, rounds = (1024, 8, 5) if args.full else (1024, 2, 5)
     rounds = args.rounds or rounds
     print(
         f"Width {width}, {layers} layers, {args.threads} thread(s), float32, median of {rounds}; CPU time per text.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
+    missed: list[str] = []
     for image_tokens in (576, 64):
         shape = Shape(width, layers, image_tokens)
         model = make_model(shape)
         for texts in (1, 5, 18, 80):
-            print(compare(shape, texts, rounds, model), flush=True)
-    print("\nGoals for 5 texts and more: at least 0.90 of theory and of the pure forward pass.")
+            row, of_row = compare(shape, texts, rounds, model)
+            missed += of_row
+            print(row, flush=True)
+    print(f"\nGoal for {GOAL_TEXTS} texts and more: at least {LEAST_SHARE} of the theory and of the pure forward pass.")
+    print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
+    if missed:
+        print(
+            "\nThe theory counts tokens. An image and its texts are two passes, each with fewer tokens than one pass over "
+            "all of them, and thin matrix products are slower per token: that shows where both are short."
+        )
 
 
 if __name__ == "__main__":
