@@ -268,8 +268,8 @@ def main() -> None:
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     if missed:
         print(
-            "\nThe theory counts tokens. An image and its texts are two passes, each with fewer tokens than one pass over "
-            "all of them, and thin matrix products are slower per token: that shows where both are short."
+            "\nThe theory counts tokens. An image and its texts are two passes, each with fewer tokens than one pass "
+            "over all of them, and thin matrix products are slower per token: that shows where both are short."
         )
 
 
