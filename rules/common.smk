@@ -163,4 +163,7 @@ def all_models(wildcards):
 
 
 def tasks_about(wildcards):
-    return expand("<results>/tasks/{task}/task.json", task=tasks_of(wildcards.figure))
+    """Descriptions of the tasks that a figure shows: those of its question, or all."""
+    question = QUESTION_OF[wildcards.figure]
+    tasks = grid.tasks_about(question) if question else config["tasks"]
+    return expand("<results>/tasks/{task}/task.json", task=tasks)

@@ -11,13 +11,6 @@ CONTROLS = config["probes"]["controls"]
 # Which tasks a figure is about: those of a question, or all.
 QUESTION_OF = {"entailment": "global", "recognition-by-model": "local", "recognition-by-prompt": "local"}
 QUESTION_OF |= {"selectivity": None, "code-length": None}
-
-
-def tasks_of(figure):
-    """Names of the tasks that a figure shows."""
-    return grid.tasks_about(QUESTION_OF[figure]) if QUESTION_OF[figure] else list(config["tasks"])
-
-
 FIGURES = [figure for figure, question in QUESTION_OF.items() if question and grid.tasks_about(question)]
 FIGURES += ["selectivity"] * (CONTROLS["random_labels"] > 0) + ["code-length"] * CONTROLS["description_length"]
 

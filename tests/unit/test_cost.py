@@ -130,7 +130,14 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     alone["models"]["seven-billion"]["expected"]["shares_prefix"] = False
     alone = estimate_states(alone, tmp_path, "cuda").set_index(["stimuli", "prompt"])
     assert alone.loc["hypotheses", "entail"]["tokens"] > 820 * 6 * 576
-    assert probe_flop(study, cells.reset_index()) > 0
+    plain = copy.deepcopy(study)
+    plain["probes"]["controls"] = {"random_labels": 0, "description_length": False}
+    without = probe_flop(plain, cells.reset_index())
+    assert without > 0
+    # Controls by default, and two further splits of every task.
+    for task in study["tasks"].values():
+        task["split"]["seeds"] = [1, 2]
+    assert probe_flop(study, cells.reset_index()) == pytest.approx(4.5 * without)
 
 
 def test_a_study_of_few_pairs_costs_few(study, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from layerwise.errors import InputError
-from layerwise.figures import layers, style, training
+from layerwise.figures import layers, learning, style, training
 from layerwise.figures.headline import headline_scores
 from layerwise.figures.inputs import Model, Task, read_models, read_scores, read_tasks
 
@@ -345,3 +345,82 @@ def test_program_writes_all_formats_and_fails_in_one_line(scores, tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: ")
     assert "Traceback" not in failed.stderr
+
+
+def with_controls(scores):
+    """The scores with rows of selectivity and code length that differ in every argument."""
+    test = scores.query("probe == 'logistic' and split == 'test'")
+    above = test.assign(probe="selectivity", value=test["value"] - 0.5, low=test["low"] - 0.5, high=test["high"] - 0.5)
+    bits = test.assign(split="train", metric="code_bits", value=1.2 - test["value"], low=0.1, high=0.9)
+    return pd.concat([scores, above, bits.drop_duplicates(["model", "task", "prompt", "layer", "label"])])
+
+
+def test_selectivity_shows_all_tasks_above_zero(scores):
+    drawn = draw(with_controls(scores), "selectivity")
+    assert [band.get_suptitle().split()[0] for band in drawn.subfigs] == ["agree", "objects"]
+    axes = drawn.subfigs[1].axes[1]
+    expected = [value("flat", "objects", "cue", k, "macro") - 0.5 for k in range(3)]
+    np.testing.assert_allclose(line(axes, "flat").get_ydata(), expected)
+    np.testing.assert_allclose(line(axes, "_chance").get_ydata(), 0)
+    assert "random labels 0.00" in [text.get_text() for text in axes.texts]
+    assert "above random labels" in drawn.subfigs[0].axes[0].get_ylabel()
+    legend = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert {"no better than random labels", "95 % interval"} <= legend
+
+
+def test_code_length_shows_bits_from_zero_below_the_uniform_code(scores):
+    tasks = TASKS | {"agree": Task("agree", "pairs", "global", "multiclass", ["agrees"], ["a", "b", "c"], "accuracy")}
+    drawn = draw(with_controls(scores), "code-length", tasks=tasks)
+    for band, bits, shown in zip(drawn.subfigs, (np.log2(3), 1), ("uniform 1.58", "uniform 1.00"), strict=True):
+        for axes in band.axes:
+            np.testing.assert_allclose(line(axes, "_chance").get_ydata(), bits, atol=1e-6)
+            (name,) = [text for text in axes.texts if text.get_text() == shown]
+            assert name.get_verticalalignment() == "bottom"
+            assert axes.get_ylim()[0] == 0
+            assert axes.get_ylim()[1] > bits
+
+
+def test_figures_of_controls_need_their_rows(scores):
+    with pytest.raises(InputError, match="no selectivity rows"):
+        draw(scores, "selectivity")
+    with pytest.raises(InputError, match="code_bits"):
+        draw(scores, "code-length")
+
+
+@pytest.fixture
+def curves(scores):
+    rows = []
+    for cell, of_cell in scores.query("probe == 'logistic'").groupby(["model", "task", "prompt", "layer", "label"]):
+        metric = TASKS[cell[1]].metric
+        for images in (4, 8, 16):
+            row = dict(zip(["model", "task", "prompt", "layer", "label"], cell, strict=True))
+            # Differs by layer and size; the score itself when all 16 images are used.
+            v = of_cell.query("split == 'test' and metric == @metric")["value"].item() - 0.1 / images + 0.1 / 16
+            rows.append(row | {"metric": metric, "train_groups": images, "value": v, "low": v - 0.1, "high": v + 0.05})
+    return pd.DataFrame(rows)
+
+
+def test_learning_curve_is_that_of_the_best_layer_on_validation(scores, curves):
+    # Validation prefers layer 1 in one cell; elsewhere the topmost block is best.
+    cell = (scores["model"] == "deep") & (scores["task"] == "agree") & (scores["prompt"] == "asked")
+    scores.loc[cell & (scores["layer"] == 1) & (scores["split"] == "val"), "value"] += 5
+    with style.figure_style():
+        drawn = learning.draw_learning(curves, scores, TASKS, MODELS)
+    plain, asked = drawn.subfigs[0].axes
+    for axes, prompt, layer in ((plain, "plain", 4), (asked, "asked", 1)):
+        deep = line(axes, "deep")
+        np.testing.assert_allclose(deep.get_xdata(), [4, 8, 16])
+        top = value("deep", "agree", prompt, layer, "agrees")
+        np.testing.assert_allclose(deep.get_ydata(), [top - 0.1 / n + 0.1 / 16 for n in (4, 8, 16)])
+        np.testing.assert_allclose(line(axes, "_chance").get_ydata(), CHANCE["agree"])
+        assert axes.get_xscale() == "log"
+    assert len(drawn.subfigs[1].axes) == 3
+    assert "majority baseline" in [text.get_text() for text in drawn.legends[0].get_texts()]
+
+
+def test_learning_curves_without_a_column_or_a_model_are_refused(scores, curves, tmp_path):
+    curves.drop(columns="train_groups").to_parquet(tmp_path / "curves.parquet")
+    with pytest.raises(InputError, match=r"curves\.parquet: lacks the columns train_groups"):
+        learning.read_curves(tmp_path / "curves.parquet")
+    with pytest.raises(InputError, match=r"no model\.json describes deep"):
+        learning.draw_learning(curves, scores, TASKS, {name: MODELS[name] for name in ("flat", "twin")})

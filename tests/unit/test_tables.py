@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from docutils.core import publish_parts
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -253,6 +255,49 @@ def test_p_value_is_that_of_scipy_s_exact_test():
     assert pair.p_value == pytest.approx(stats.binomtest(7, 17).pvalue, abs=0.005)
     table = [[43, 7], [10, 0]]
     assert pair.p_value == pytest.approx(mcnemar(table, exact=True).pvalue, abs=0.005)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "roc_auc"])
+def test_few_groups_give_scipy_s_exact_p_value(metric):
+    rng, pairs = np.random.default_rng(8), []
+    y, group = np.arange(24) % 2, np.arange(24) // 2
+    for _ in range(2):
+        margins = 2 * y - 1 + 1.5 * rng.standard_normal(24)
+        pairs.append(predictions(y == y, y, group).assign(scores=[[value] for value in margins]))
+
+    def by_group(frame):
+        """Whether right, or ranks of the margins, shape (images, items)."""
+        margins = np.vstack(frame["scores"])[:, 0]
+        values = (margins > 0) == y if metric == "accuracy" else stats.rankdata(margins)
+        return values.astype(float).reshape(12, 2)
+
+    def difference(a, b):
+        if metric == "accuracy":
+            return a.mean() - b.mean()
+        return roc_auc_score(y, a.ravel()) - roc_auc_score(y, b.ravel())
+
+    # Swaps of whole images by hand: every one of 2^12.
+    a, b = map(by_group, pairs)
+    observed, extreme = abs(difference(a, b)), 0
+    for swap in itertools.product([False, True], repeat=12):
+        chosen = np.array(swap)[:, None]
+        extreme += abs(difference(np.where(chosen, b, a), np.where(chosen, a, b))) >= observed - 1e-9
+    found = paired_difference(*pairs, metric, 2, 50, 4096, rng)
+    assert found.p_value == pytest.approx(extreme / 4096, abs=1e-6)
+    if metric == "accuracy":
+        gains = (a - b).mean(axis=1)
+        reference = stats.permutation_test((gains,), np.mean, permutation_type="samples", n_resamples=np.inf)
+        assert found.p_value == pytest.approx(reference.pvalue, abs=1e-6)
+
+
+def test_sign_test_of_few_images_is_exact():
+    y, group = np.ones(12, int), np.arange(12)
+    first, second = np.arange(12) < 9, np.arange(12) >= 7
+    # Right in the first alone: 7; in the second alone: 3.
+    pair = paired_difference(predictions(first, y, group), predictions(second, y, group), "accuracy", 2, 10, 9999,
+                             np.random.default_rng(0))  # fmt: skip
+    assert pair.p_value == pytest.approx(stats.binomtest(7, 10).pvalue, abs=1e-6)
+    assert pair.p_value == pytest.approx(mcnemar([[2, 7], [3, 0]], exact=True).pvalue, abs=1e-6)
 
 
 def layers_of(rng, rates, n=150, shared=0.8):

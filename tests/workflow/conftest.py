@@ -48,7 +48,7 @@ TINY = {
         "entailment": {"stimuli": "captions", "question": "global", "split": {"by": "official"}},
         "snli-ve": {"stimuli": "hypotheses", "question": "global", "split": {"by": "official"}, "min_per_class": 2},
         "objects": {"stimuli": "objects", "question": "local", "min_per_class": 2},
-        "warm": {"stimuli": "own", "question": "local", "min_per_class": 2},
+        "warm": {"stimuli": "own", "question": "local", "min_per_class": 2, "split": {"seeds": [2, 3]}},
     },
     "models": {
         "llava": {"source": "embedded", "batch_size": 32},

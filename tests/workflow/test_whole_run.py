@@ -82,7 +82,7 @@ def test_scores_are_those_of_the_predictions(finished):
     probes = finished.folder / "results/probes"
     scores = pd.read_parquet(probes / "scores.parquet")
     assert set(scores["metric"]) == METRICS | {"code_bits", "compression"}
-    assert set(scores["probe"]) == {"logistic", "majority", "control", "selectivity"}
+    assert set(scores["probe"]) == {"logistic", "majority", "control", "selectivity", "resplit"}
     assert len(scores[["model", "task", "prompt"]].drop_duplicates()) == 2 * (2 + 1 + 2 + 1)
     trained = scores[(scores["probe"] == "logistic") & (scores["metric"] == "accuracy") & (scores["split"] == "test")]
     assert (trained["low"] <= trained["value"] + 1e-9).all()
@@ -106,6 +106,23 @@ def test_a_probe_finds_what_is_plainly_there(finished):
     assert (top["value"] >= 0.9).all()
     # The last token of one prompt reads the same in every picture, before attention brings the picture in.
     assert (warm[warm["layer"] == 0]["value"] <= 0.7).all()
+
+
+def test_what_is_plainly_there_is_selective_costs_few_bits_and_holds_in_every_split(finished):
+    results = finished.folder / "results"
+    scores = pd.read_parquet(results / "probes/scores.parquet")
+    warm = scores[(scores["task"] == "warm") & (scores["layer"] == scores["n_layers"])]
+    selectivity = warm[(warm["probe"] == "selectivity") & (warm["split"] == "test") & (warm["metric"] == "accuracy")]
+    assert (selectivity["low"] > 0).all()
+    assert (warm.loc[warm["metric"] == "code_bits", "high"] < 1).all()
+    resplit = warm[(warm["probe"] == "resplit") & (warm["split"] == "test")]
+    assert set(resplit["split_seed"]) == {"2", "3"}
+    assert (resplit["value"] >= 0.9).all()
+    table = pd.read_csv(results / "tables/table2.csv").set_index("task")
+    assert (table.loc["warm", "n_splits"] == 3).all()
+    assert (table.loc["objects", "n_splits"] == 1).all()
+    curves = pd.read_parquet(results / "probes/curves.parquet")
+    assert set(curves["task"]) == set(scores["task"])
 
 
 def test_report(finished):

@@ -59,6 +59,14 @@ def _cost(config: dict[str, Any], inputs: Inputs, size: ModelSize) -> dict[str, 
     }
 
 
+def _fits_per_label(config: dict[str, Any], task: str) -> float:
+    """Paths of C that a label takes: its own, those of other splits, of portions of the images, and its controls'."""
+    controls = config["probes"]["controls"]
+    # Portions are 1/2, 1/4, ... of the images: together about as many as there are. Controls need few of the C.
+    portions = 1 if controls["description_length"] else 0
+    return 1 + len(config["tasks"][task]["split"].get("seeds", [])) + portions + controls["random_labels"] / 2
+
+
 def probe_flop(config: dict[str, Any], cells: pd.DataFrame) -> float:
     """Floating-point operations of all probes with the torch engine: two products per pair, for each label and C.
 
@@ -75,5 +83,5 @@ def probe_flop(config: dict[str, Any], cells: pd.DataFrame) -> float:
         # An (image, category) pair is a row of one label; a row of a table, of all its labels.
         labels = len(entry["labels"]) if entry["kind"] == "table" else 1
         products = 4 * PAIRS_PER_FIT * len(config["probes"]["C"]) * cell["inputs"] * cell["width"]
-        total += products * labels * (cell["layers"] + 2)
+        total += products * labels * (cell["layers"] + 2) * _fits_per_label(config, task)
     return total

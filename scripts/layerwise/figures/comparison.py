@@ -222,7 +222,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Best − top": _with_interval(rows, "difference", sign="+"),
                 "p (Holm)": ["< 0.001" if p < 0.001 else _number(p, ".3f") for p in rows["p_holm"]],
                 "As good": [_ranges(layers) for layers in rows["not_worse"]],
-                "Selectivity": _with_interval(rows, "selectivity"),
+                "Selectivity": [_number(100 * value, ".1f") for value in rows["selectivity"]],
                 "Final norm": [_number(100 * value, ".1f") for value in rows["norm"]],
                 "Majority": [_number(100 * value, ".1f") for value in rows["chance"]],
             }
@@ -255,7 +255,7 @@ def _with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
         (_number(100 * value, f"{sign}.1f"), _number(100 * low, ".1f"), _number(100 * high, ".1f"))
         for value, low, high in bounds
     )
-    return [value if value == "–" else f"{value} [{low}, {high}]" for value, low, high in shown]
+    return [f"{value} [{low}, {high}]" for value, low, high in shown]
 
 
 def _number(value: float, form: str) -> str:

@@ -56,7 +56,7 @@ def draw_learning(
 
     random = [name for name, model in models.items() if model.is_random]
     styles = {name: style for name, style in line_styles(list(models), random).items() if name in set(rows["model"])}
-    blocks = {name: list(rows.loc[rows["task"] == name, "prompt"].unique()) for name in tasks}
+    blocks = {name: list(baseline.loc[baseline["task"] == name, "prompt"].unique()) for name in tasks}
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)

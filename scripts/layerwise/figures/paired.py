@@ -67,7 +67,7 @@ def paired_difference(
     each layer's margins as ranks (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149), as margins of two probes have
     no common scale.
     p = (1 + permutations at least as extreme) / (1 + permutations), after Phipson and Smyth 2010,
-    doi:10.2202/1544-6115.1585.
+    doi:10.2202/1544-6115.1585; groups so few that all swaps can be tried give the exact share.
 
     Args:
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)); sorted by label and item.
@@ -87,10 +87,8 @@ def paired_difference(
     low, high = difference_interval(a - b, pair.differences(draws), pair.n_groups)
     if not np.isfinite(a - b):
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
-    permuted = pair.permuted(n_permutations, rng)
-    # Sums of float32 weights differ in their last digits; equal differences must count as equal.
-    extreme = int((np.abs(permuted) >= abs(a - b) - 1e-6).sum())
-    return PairedDifference(a, b, a - b, low, high, (1 + extreme) / (1 + n_permutations))
+    p_value = pair.p_value(np.abs(pair.permuted(n_permutations, rng)), abs(a - b), n_permutations)
+    return PairedDifference(a, b, a - b, low, high, p_value)
 
 
 def worse_than(
@@ -122,7 +120,7 @@ def worse_than(
     Raises:
         InputError: A layer was not predicted on the same items.
     """
-    statistics, under_null = [], []
+    statistics, under_null, pair = [], [], None
     for other in others:
         pair = _Pair.of(reference, other, metric, n_classes)
         a, b = pair.values()
@@ -132,11 +130,11 @@ def worse_than(
         scale = spread if spread > 1e-9 else np.inf
         statistics.append((a - b) / scale)
         under_null.append(permuted / scale)
-    if not statistics:
+    if pair is None:
         return []
     greatest = np.nanmax(under_null, axis=0)
     return [
-        float((1 + (greatest >= statistic - 1e-6).sum()) / (1 + n_permutations)) if np.isfinite(statistic) else np.nan
+        pair.p_value(greatest, statistic, n_permutations) if np.isfinite(statistic) else np.nan
         for statistic in statistics
     ]
 
@@ -196,8 +194,22 @@ class _Pair:
             ]
         return np.concatenate(found)
 
+    def p_value(self, permuted: np.ndarray, statistic: float, n_permutations: int) -> float:
+        """Share of swaps with as great a statistic; of random ones the data's own is one more."""
+        # Sums of float32 weights differ in their last digits; equal differences must count as equal.
+        extreme = int((permuted >= statistic - 1e-6).sum())
+        if self._all_swaps(n_permutations):
+            return extreme / len(permuted)
+        return (1 + extreme) / (1 + n_permutations)
+
+    def _all_swaps(self, n_permutations: int) -> bool:
+        return self.n_groups < n_permutations.bit_length()
+
     def _swaps(self, n: int, numbers_per_group: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Random swaps, shape (some, groups): as many at once as fit, the same in whatever parts they come."""
+        """Random swaps, shape (some, groups), the same in whatever parts they come; or all, where those are fewer."""
+        if self._all_swaps(n):
+            yield (np.arange(2**self.n_groups)[:, None] >> np.arange(self.n_groups)) % 2 == 1
+            return
         at_once = max(1, int(_WEIGHTS_AT_ONCE / (numbers_per_group * self.n_groups)))
         for start in range(0, n, at_once):
             yield rng.random((min(at_once, n - start), self.n_groups)) < 0.5

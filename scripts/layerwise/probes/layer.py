@@ -1,8 +1,9 @@
 """All that is asked of one layer: the task's probes, their controls, and their description length."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ class LayerProbes:
         ]
         if self._controls:
             parts += self._control_rows(states, fits, guesses, measured, name)
-        codes, curve = self._portion_rows(states, fits, measured, name)
+        codes, curve = self._portion_rows(states, measured, name)
         parts += _as("logistic", codes)
         for seed, problems in self._resplits.items():
             parts += self._resplit_rows(states, seed, problems, name)
@@ -182,21 +183,19 @@ class LayerProbes:
                 counts = {"n": len(groups), "n_groups": len(np.unique(groups))}
                 yield row | counts | {"label": "macro", "value": float(np.nanmean(values)), "C": np.nan}
 
-    def _portion_rows(
-        self, states: np.ndarray, fits: list[Fit], measured: Measured, name: str
-    ) -> tuple[list[dict], list[dict]]:
+    def _portion_rows(self, states: np.ndarray, measured: Measured, name: str) -> tuple[list[dict], list[dict]]:
         """Description length, and the test score by number of training images, up to all of them."""
         by_size: dict[int, list[Fit | None]] = {}
         for size, problems in self._portions.items():
             # A portion without a class has no probe; its successor is then coded uniformly.
             whole = [len(np.unique(problem.y["train"])) == problem.n_classes for problem in problems]
-            found = iter(self._chosen(states, [p for p, fits in zip(problems, whole, strict=True) if fits], name))
-            by_size[size] = [next(found) if fits else None for fits in whole]
+            found = iter(self._chosen(states, list(compress(problems, whole)), name))
+            by_size[size] = [next(found) if there else None for there in whole]
         curve = []
         for size, of_size in by_size.items():
-            curve += self._curve_rows(states, size, of_size)
-        values = measured["test", self.metric]
-        curve += self._learning_rows(len(self._order), self.problems, values)
+            if any(of_size):
+                curve += self._curve_rows(states, size, of_size)
+        curve += self._learning_rows(len(self._order), self.problems, measured["test", self.metric])
         if not by_size:
             return [], curve
         sizes = list(by_size)
@@ -227,7 +226,7 @@ class LayerProbes:
         return rows[CURVE_COLUMNS].to_dict("records")
 
 
-def _as(probe: str, rows) -> list[dict]:
+def _as(probe: str, rows: Iterable[dict]) -> list[dict]:
     return [{**row, "probe": probe} for row in rows]
 
 
