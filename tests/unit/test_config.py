@@ -183,7 +183,7 @@ def test_missing_annotation_file_is_named(study, world):
 
 def test_cells(study):
     grid = checked(study)
-    assert len(grid.states_cells()) == 2 * (2 + 2 + 3)
-    assert len(grid.probe_cells()) == 2 * (2 + 2 + 2 + 3)
+    assert len(grid.states_cells()) == 2 * (3 + 3 + 3)
+    assert len(grid.probe_cells()) == 2 * (3 + 3 + 3 + 3)
     study["tasks"] = {"objects": study["tasks"]["objects"]}
     assert {cell.stimuli for cell in checked(study).states_cells()} == {"objects"}
