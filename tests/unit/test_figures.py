@@ -377,7 +377,8 @@ def test_code_length_shows_bits_from_zero_below_the_uniform_code(scores):
             (name,) = [text for text in axes.texts if text.get_text() == shown]
             assert name.get_verticalalignment() == "bottom"
             assert axes.get_ylim()[0] == 0
-            assert axes.get_ylim()[1] > bits
+            # Room for the name, also where no layer is below the line.
+            assert axes.get_ylim()[1] >= 1.15 * bits
 
 
 def test_figures_of_controls_need_their_rows(scores):

@@ -210,7 +210,7 @@ def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_
         span = max(high - low, 0.05)
         # Room beside the baseline for its name.
         if less_is_more:
-            limits = 0, max(high + 0.05 * span, chance + 0.16 * span)
+            limits = 0, max(1.05 * high, 1.16 * chance)
         else:
             limits = min(low - 0.04 * span, chance - 0.16 * span), high + 0.05 * span
         for axes in band.axes:
