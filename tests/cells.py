@@ -22,12 +22,22 @@ def write_items(folder: Path, shown: Sequence[tuple[str, Path, str]]) -> pd.Data
     return items
 
 
-def extraction(folder: Path, model: dict[str, Any], positions: Sequence[str], out: Path, **options: str) -> list[str]:
-    """The command that runs a registered model over the items in ``folder``, with their texts as prompts."""
+def extraction(
+    folder: Path,
+    model: dict[str, Any],
+    positions: Sequence[str],
+    out: Path,
+    prompt: dict[str, str] | None = None,
+    **options: str,
+) -> list[str]:
+    """The command that runs a registered model over the items in ``folder``, with their texts as prompts.
+
+    ``prompt`` adds to the prompt's entry.
+    """
     (folder / "model.json").write_text(json.dumps(model))
     stimuli = json.loads((folder / "stimuli.json").read_text())
     cell = {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"], "prompt": "text"}
-    cell |= {"prompt_entry": {"text": "{text}"}, "positions": positions, "dtype": "float32"}
+    cell |= {"prompt_entry": {"text": "{text}"} | (prompt or {}), "positions": positions, "dtype": "float32"}
     command = [sys.executable, REPOSITORY / "scripts/extract_states.py", "--model", folder / "model.json"]
     command += ["--stimuli", folder, "--cell", json.dumps(cell), "--batch-size", "2", "--threads", "1"]
     command += ["--work", folder / "work", "--out", out]

@@ -1,5 +1,8 @@
 """The same items with another image, a blank one, or none."""
 
+import json
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +10,16 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
+from layerwise.models.adapters import generic
 from layerwise.models.adapters.generic import NEEDS_IMAGE
+from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.plan import Unit, plan_shards
+from layerwise.states.store import StatesFile
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import unique_inputs
 from tests import families
+from tests.cells import extraction, write_items
 from tests.families.standin import SIDE
 
 ITEMS = pd.DataFrame(
@@ -76,3 +83,28 @@ def test_a_text_alone_is_read_or_refused(family):
     alone = torch.cat([model.states([None], [text], ["last"])["last"] for text in texts])
     assert torch.allclose(states, alone, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(states, model.states([image, image], texts, ["last"])["last"], rtol=1e-2)
+
+
+@pytest.mark.parametrize("image", ["blank", "shuffled", "none"])
+def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path):
+    pictures = [tmp_path / f"{colour}.png" for colour in ("red", "blue", "green")]
+    for picture in pictures:
+        Image.new("RGB", (64, 64), picture.stem).save(picture)
+    items = write_items(
+        tmp_path, [(f"{i}-{j}", pictures[i], f"{TEXTS[j]} circle?") for i in range(3) for j in range(2)]
+    )
+    entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
+    description = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
+    command = extraction(tmp_path, description, ["last"], tmp_path / "states.h5", {"image": image})
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    model = generic.load(description, "cpu")
+    seed = int(json.loads((tmp_path / "stimuli.json").read_text())["digest"][:8], 16)
+    with StatesFile(tmp_path / "states.h5") as states:
+        top = states.layer("last", len(states.layers) - 1)[states.row_of_item]
+    assert len(np.unique(top.round(4), axis=0)) == (6 if image == "shuffled" else 2)
+    for row, shown in zip(top, with_images(items, image, seed).itertuples(), strict=True):
+        expected = model.states([read_image(shown.image)], [shown.text], ["last"])["last"][0, -1]
+        assert torch.allclose(torch.from_numpy(row), expected, rtol=1e-3, atol=1e-4)
+        if image == "shuffled":
+            assert shown.image != items.set_index("item_id").loc[shown.item_id, "image"]

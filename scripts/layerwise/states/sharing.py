@@ -26,7 +26,8 @@ def least_texts(model: FrozenModel, inputs: pd.DataFrame, sharing: Sharing, devi
         sharing: ``auto`` weighs what is spared, by the first image with several texts, against what it costs.
         device: ``cpu`` or ``cuda``.
     """
-    several = inputs[inputs["image"].duplicated(keep=False)]
+    # Texts without an image have none to share.
+    several = inputs[inputs["image"].notna() & inputs["image"].duplicated(keep=False)]
     if sharing == "never" or not model.shares_prefix or several.empty:
         return 0
     if sharing == "always":
