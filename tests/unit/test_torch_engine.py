@@ -166,6 +166,26 @@ def test_subsets_of_common_rows():
     assert_agrees(states, problems, engine.fit(states, problems, C))
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_items_that_share_a_row_keep_their_own_labels(n_classes):
+    """Texts without an image: one row of the states, several items, and labels that may contradict one another."""
+    states = standardise(states_like(4500, 40), np.arange(500))
+    rng = np.random.default_rng(3)
+    # 500 rows that 2000 training items share, and a validation row for each of 4000 items.
+    row = np.concatenate([rng.integers(0, 500, 2000), np.arange(500, 4500)])
+    score = states @ rng.normal(size=(40, n_classes)) / 6
+    y = (score[row] + rng.normal(size=(6000, n_classes))).argmax(axis=1)
+    train, val = np.arange(2000), np.arange(2000, 6000)
+    rows = {"train": row[train], "val": row[val]}
+    items = Problem("text", n_classes, rows, rows, rows, {"train": y[train], "val": y[val]})
+    # Another problem has each row once, and so another share of it.
+    rows_once = {"train": np.unique(row[train]), "val": row[val]}
+    y_once = {split: score[index].argmax(axis=1) for split, index in rows_once.items()}
+    others = Problem("once", n_classes, rows_once, rows_once, rows_once, y_once)
+    assert len(rows_once["train"]) < 500
+    assert_agrees(states, [items, others], whole_path().fit(states, [items, others], C))
+
+
 @pytest.mark.parametrize("d", [30, 120])
 def test_rows_of_their_own(d):
     """Category cues: no label multiplies the rows of another, and differing sizes are padded."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -178,7 +179,7 @@ class TorchEngine:
                     yield from self._shared(states, problems, [member])
 
     def _shared(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
-        union = np.unique(np.concatenate([problems[member].rows["train"] for member in members]))
+        union, train_places = _union([problems[member].rows["train"] for member in members])
         held_out = np.unique(np.concatenate([_validation(problems[member]) for member in members]))
         mean, width = _mean(states, union), states.shape[1]
         validation = Rows(states, held_out, mean, self.device, self.budget_bytes)
@@ -197,7 +198,7 @@ class TorchEngine:
         for start in range(0, len(members), at_once):
             part = members[start : start + at_once]
             own = [problems[member] for member in part]
-            loss, sizes = self._loss(own, [np.searchsorted(union, p.rows["train"]) for p in own], len(union))
+            loss, sizes = self._loss(own, train_places[start : start + at_once], len(union))
             places = [np.searchsorted(held_out, _validation(problem)) for problem in own]
             solved_in = width if axes is None else axes.shape[1]
             yield _Batch(
@@ -264,6 +265,19 @@ class TorchEngine:
             shares[fit, 0, at] = 1 / len(at)
         sizes = torch.tensor([len(at) for at in places], dtype=torch.float32, device=self.device)
         return LogLoss(torch.from_numpy(y).to(self.device), torch.from_numpy(shares).to(self.device)), sizes
+
+
+def _union(rows: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Rows that hold those of every problem, and by problem its rows' places among them.
+
+    Items that read the same - as texts without their images do - share a row of the states, but each has its own label.
+    So a row is there as often as the problem that has it most often.
+    """
+    repeat = [pd.Series(index).groupby(index).cumcount().to_numpy() for index in rows]
+    most = 1 + max(map(np.max, repeat))
+    keys = [index * most + nth for index, nth in zip(rows, repeat, strict=True)]
+    union = np.unique(np.concatenate(keys))
+    return union // most, [np.searchsorted(union, key) for key in keys]
 
 
 def _validation(problem: Problem) -> np.ndarray:
