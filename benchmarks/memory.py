@@ -28,8 +28,8 @@ from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-# A layer of the smaller sets fits into the job's quarter for it, those of the larger ones lie on disk.
-PROBE_MEMORY_MB, WIDTH, LAYERS = 256, 2048, 2
+# Already the smallest set has more states in a layer than the job may hold in memory.
+PROBE_MEMORY_MB, WIDTH, LAYERS = 64, 2048, 2
 INPUTS, ROWS = 1500, 6000
 
 
@@ -155,7 +155,9 @@ def main() -> None:
     layers = ", ".join(f"{4 * scale * ROWS * times * WIDTH / 2**20:.0f}" for times in (1, 2, 4))
     print(
         f"\nProbes were given {PROBE_MEMORY_MB} MB; a layer of their states has {layers} MiB, and what does not fit "
-        "lies on disk. The programs alone, before they read anything, take about 250 MiB for torch and its like."
+        "lies on disk. The programs alone, before they read anything, take about 250 MiB for torch and its like. What "
+        "still grows are ids, labels and bootstrap counts (2 kB a held-out item), and, up to 1,024 of them, the rows "
+        "of a label that has its own."
     )
 
 
