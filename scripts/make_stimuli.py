@@ -5,9 +5,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from layerwise.checksums import file_sha256
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
-from layerwise.stimuli.building import file_sha256, finish_items
+from layerwise.stimuli.building import finish_items
 from layerwise.stimuli.duplicates import join_groups
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds import build_stimuli

@@ -57,6 +57,8 @@ class Grid:
             self._check_task(name, task)
         for name, model in config["models"].items():
             _check_model(name, model)
+        for cell in self.states_cells():
+            self._check_cell(cell)
 
     def states_cells(self) -> list[StatesCell]:
         """Every model x stimuli x prompt that some task reads."""
@@ -142,6 +144,15 @@ class Grid:
                 raise InputError(f"{where}: without an image (`image: none`) there is no position image-mean to keep")
             if not found & {"text", "category"}:
                 raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
+
+    def _check_cell(self, cell: StatesCell) -> None:
+        adapter = self.config["models"][cell.model]["adapter"]
+        older = self.config["adapters"].get(adapter, {}).get("environment") == "legacy"
+        if older and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
+            raise InputError(
+                f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {adapter} of "
+                f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
+            )
 
     def _check_task(self, name: str, task: dict[str, Any]) -> None:
         stimuli = self.config["stimuli"][task["stimuli"]]

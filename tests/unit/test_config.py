@@ -132,6 +132,12 @@ def test_all_mistakes_are_shown_at_once(study):
         ),
         (lambda c: c["prompts"]["coco-objects"]["category"].update(categories=["star"]), r"has no \{categories\}"),
         (lambda c: c["models"].update(m={"source": "not a model"}), "neither an existing folder"),
+        (
+            lambda c: c.update(
+                adapters={"lavit": {"environment": "legacy"}}, models={"m": {"source": "a/b", "adapter": "lavit"}}
+            ),
+            "captions.prompts: agree-text-only shows no image, but the adapter lavit of models.m reads no text without",
+        ),
         (lambda c: c["models"].update(m={"source": "embedded", "revision": "main"}), "only a Hugging Face id"),
         (
             lambda c: c["models"].update(m={"source": "a/b", "conversation": "{prompt}"}),

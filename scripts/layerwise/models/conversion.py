@@ -3,7 +3,6 @@
 Such files are pickles. Their checksums are pinned in the config and compared first, and only tensors are loaded.
 """
 
-import hashlib
 import json
 import os
 import pickle
@@ -15,6 +14,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor
 
+from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, snapshot
@@ -80,8 +80,7 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
 
 def _sha256(name: str, folder: Path, file: str) -> str:
     try:
-        with open(folder / file, "rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return file_sha256(folder / file)
     except OSError as error:
         there = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in (".bin", ".pt"))
         raise InputError(

@@ -4,7 +4,6 @@ Addresses, cache and token come from the standard environment (``HF_ENDPOINT``, 
 ``HF_TOKEN``, ``HF_HUB_OFFLINE``). Only rules that run where the workflow runs come here; jobs are offline.
 """
 
-import hashlib
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, filter_repo_objects, httpx
 
+from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
     for file in sorted(folder.rglob("*")):
         # The cache names large files by their checksum, but looks at no more than their size.
         blob = file.resolve()
-        if SHA256.fullmatch(blob.name) and (found := _sha256(blob)) != blob.name:
+        if SHA256.fullmatch(blob.name) and (found := file_sha256(blob)) != blob.name:
             raise InputError(
                 f"models.{name}: {file.name} has the SHA-256 {found}, but the hub's is {blob.name}; delete {blob} and "
                 "run again"
@@ -126,7 +126,7 @@ def _download_large_files(name: str, source: str, revision: str | None, wanted: 
                 address = hf_hub_url(source, file.path, revision=commit)
                 http_get(address, content, resume_size=start, headers=build_hf_headers(), expected_size=file.size)
                 os.fsync(content.fileno())
-            if (found := _sha256(partial)) != blob.name:
+            if (found := file_sha256(partial)) != blob.name:
                 partial.unlink()
                 raise InputError(
                     f"models.{name}: what came of {file.path} has the SHA-256 {found}, but the hub's is {blob.name}; "
@@ -150,8 +150,3 @@ def _check_space(name: str, folder: Path, needed: int) -> None:
             f"models.{name}: {needed / 1e9:.1f} GB are missing, but {folder} has {free / 1e9:.1f} GB left; make room, "
             "or set HF_HOME to a folder on another disk"
         )
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
+from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
@@ -76,7 +77,9 @@ def describe_model(
         description["upstream"] = upstream
     # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
     with_weights = entry["weights"] == "pretrained"
-    files = revision or {str(file.relative_to(folder)): _sha256(file) for file in deciding_files(folder, with_weights)}
+    files = revision or {
+        str(file.relative_to(folder)): file_sha256(file) for file in deciding_files(folder, with_weights)
+    }
     identity = {key: value for key, value in description.items() if key != "source" or revision}
     if upstream:
         # A commit, too, names its files for good.
@@ -101,8 +104,3 @@ def _about(name: str, folder: Path, trust: bool) -> About:
 def _precision(config: Any) -> str:
     """The precision that the weights were saved in, as their config says; float32 where it says nothing."""
     return str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -5,7 +5,6 @@ model, stimuli, prompt, code - and by no other. ``manifest.json`` in it lists ea
 """
 
 import fcntl
-import hashlib
 import json
 import logging
 import shutil
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from layerwise.checksums import file_sha256
 from layerwise.command import finished_file
 from layerwise.errors import InputError
 
@@ -50,7 +50,7 @@ class WorkFolder:
         with finished_file(shard) as file:
             save_file({position: values.contiguous() for position, values in states.items()}, file)
             # Listed before it has its name: killed in between, a shard is listed but missing, never there unlisted.
-            self._manifest[shard.name] = {"rows": stop - start, "sha256": _sha256(file)}
+            self._manifest[shard.name] = {"rows": stop - start, "sha256": file_sha256(file)}
             with finished_file(self._manifest_file) as manifest:
                 manifest.write_text(json.dumps(self._manifest, indent=1))
 
@@ -63,7 +63,7 @@ class WorkFolder:
         if not file.exists():
             log.warning("%s is missing and will be made again", file)
             return None
-        if _sha256(file) != listed["sha256"]:
+        if file_sha256(file) != listed["sha256"]:
             log.warning("%s is damaged (its checksum is not that of the manifest) and will be made again", file)
             return None
         states = load_file(file)
@@ -88,11 +88,6 @@ class WorkFolder:
                     "same command again, and only it is made anew"
                 )
             yield start, states
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager

@@ -59,12 +59,6 @@ def check_images(paths: Iterable[str]) -> dict[str, str]:
         return dict(zip(unique, pool.map(check, unique), strict=True))
 
 
-def file_sha256(file: str | Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def finish_items(stimuli: Stimuli) -> pd.DataFrame:
     """The items table with image checksums and every column of the contract.
 
