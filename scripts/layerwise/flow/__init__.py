@@ -1,1 +1,1 @@
-"""Information flow: which attention an answer needs (arXiv 2411.18620), and where in the stack it appears."""
+"""Information flow in a frozen model: attention knockout and answer tracing (Zhang et al. 2025, arXiv 2411.18620)."""
