@@ -13,6 +13,8 @@ QUESTION_OF = {"entailment": "global", "recognition-by-model": "local", "recogni
 QUESTION_OF |= {"selectivity": None, "code-length": None}
 FIGURES = [figure for figure, question in QUESTION_OF.items() if question and grid.tasks_about(question)]
 FIGURES += ["selectivity"] * (CONTROLS["random_labels"] > 0) + ["code-length"] * CONTROLS["description_length"]
+# A study of flows alone has nothing to probe.
+PROBES = bool(config["tasks"])
 
 
 wildcard_constraints:
@@ -133,13 +135,13 @@ rule make_tables:
 
 rule figures:
     input:
-        expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES, axis=["layer", "depth"], format=FORMATS),
-        expand("<results>/figures/learning-curve.{format}", format=FORMATS if CONTROLS["description_length"] else []),
+        expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES * PROBES, axis=["layer", "depth"], format=FORMATS),
+        expand("<results>/figures/learning-curve.{format}", format=FORMATS * (PROBES and CONTROLS["description_length"])),
         expand("<results>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
     localrule: True
 
 
 rule tables:
     input:
-        expand("<results>/tables/{table}.{format}", table=["table1", "table2"], format=["csv", "tex", "md", "html"]),
+        expand("<results>/tables/{table}.{format}", table=["table1", "table2"] * PROBES, format=["csv", "tex", "md", "html"]),
     localrule: True
