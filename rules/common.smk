@@ -105,8 +105,11 @@ def states_cell(wildcards):
     """
     stimuli = getattr(wildcards, "stimuli", None) or config["tasks"][wildcards.task]["stimuli"]
     adapter = config["models"][wildcards.model]["adapter"]
+    # Named only where there are some: cells without stay what they were before there were sites.
+    sites = grid.sites(wildcards.model, wildcards.prompt)
     return as_json(
-        {
+        ({"sites": sites} if sites else {})
+        | {
             "model": wildcards.model,
             "model_digest": digest_in(model_file(wildcards.model)),
             "stimuli": stimuli,

@@ -18,7 +18,7 @@ from layerwise.errors import InputError
 from layerwise.flow.head import next_token_probabilities
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
-from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, PrefixLayer
+from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, prefix_cache
 
 # Blocked runs of a question are packed in one row, as prompts are in layerwise.models.prefix: of so many tokens, or of
 # a single run that is longer.
@@ -112,14 +112,17 @@ def free_runs(
         Per question its run, to be used before the next one is asked for.
 
     Raises:
-        ValueError: when a wanted position lies in the image or before it, or the inputs differ before it ends.
+        ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
     """
+    of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
+    if not all(torch.equal(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
+        raise ValueError("the questions are not about one image")
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
     image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1
     length = _common(rows, min(starts))
     if length < image_end:
-        raise ValueError("a position of the image or before it is wanted, or the questions are not about one image")
-    first = {k: v[:, :length] if k in PER_TOKEN else v for k, v in prepared[0].items()}
+        raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
+    first = of_image | {k: v[:, :length] for k, v in prepared[0].items() if k in PER_TOKEN}
     # What is longest of a question's own tokens and its packed blocked runs.
     room = max(
         len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
@@ -136,7 +139,7 @@ def free_runs(
 
 def _common(rows: Sequence[Sequence[int]], most: int) -> int:
     """Length of what all rows begin with, at most ``most``."""
-    return next((i for i, tokens in enumerate(zip(*rows)) if i == most or len(set(tokens)) > 1), most)
+    return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
 def _run_prefix(model: GenericModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
@@ -146,7 +149,7 @@ def _run_prefix(model: GenericModel, inputs: dict[str, Tensor], room: int) -> tu
     with positions.read(model.decoder):
         model.forward(**inputs, past_key_values=cache, use_cache=True)
     follows = inputs["input_ids"].shape[1] if positions.next is None else positions.next
-    return Cache(layers=[PrefixLayer(layer, room) for layer in cache.layers]), follows
+    return prefix_cache(cache, room), follows
 
 
 def _run_rest(model: GenericModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:

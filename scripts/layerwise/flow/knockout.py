@@ -6,8 +6,8 @@ the prompt is read.
 
 :func:`naive_knockout` says it in a few lines, with one forward pass of the whole model for each flow and window.
 :func:`knockout` gives the same numbers. It runs again only what blocking changes: the positions from the flow's first
-target on, in the blocks from the window's first on, over the keys and values of a free run. Windows run together, packed
-in one row as prompts about one image are (:mod:`layerwise.models.prefix`).
+target on, in the blocks from the window's first on, over the keys and values of a free run. Windows run together,
+packed in one row as prompts about one image are (:mod:`layerwise.models.prefix`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,12 @@ def blocked_runs(
 
 @dataclass(frozen=True)
 class Cut:
-    """One blocked run: true where a token from some start on (row) may not see a token (column), and in which blocks."""
+    """One blocked run.
+
+    Attributes:
+        pairs: true where a token (row) may not see another one (column), shape (tokens from some start on, all tokens).
+        window: in which blocks.
+    """
 
     pairs: Tensor
     window: range

@@ -4,7 +4,7 @@ Apart from the reader, so that a better reader makes no hidden states stale.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
+
+from layerwise.models.site_names import layers_at
 
 ROWS_PER_CHUNK = 128
 
@@ -34,19 +36,37 @@ def new_states(
     item_ids: Sequence[str],
     row_of_item: Sequence[int],
     cell: dict[str, Any],
+    sites: Mapping[str, int] | None = None,
+    heads: int = 0,
 ) -> Iterator[dict[str, h5py.Dataset]]:
-    """Open a new file and give its datasets, to be filled by :func:`write_rows`."""
+    """Open a new file and give its datasets, to be filled by :func:`write_rows`.
+
+    Args:
+        path: the file.
+        positions: token positions.
+        layers: names of the layers.
+        rows: distinct inputs.
+        width: of a hidden state.
+        dtype: on disk.
+        item_ids: the items.
+        row_of_item: the row of each.
+        cell: what made the file.
+        sites: by site within blocks (``last-SITE``), the width of a state there.
+        heads: how many of them lie side by side in ``last-heads``.
+    """
+    widths = dict.fromkeys(positions, width) | dict(sites or {})
     with h5py.File(path, "w") as file:
         file.attrs["layers"] = list(layers)
-
+        if heads:
+            file.attrs["heads"] = heads
         file.attrs["cell"] = json.dumps(cell, sort_keys=True)
         file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
         file["row"] = np.asarray(row_of_item, dtype=np.int64)
         datasets = {}
-        for position in positions:
+        for position, width in widths.items():
             datasets[position] = file.create_dataset(
                 position,
-                shape=(len(layers), rows, width),
+                shape=(len(layers_at(position, list(layers))), rows, width),
                 dtype=np.uint16 if dtype == "bfloat16" else np.float32,
                 chunks=(1, min(ROWS_PER_CHUNK, rows), width),
                 compression=hdf5plugin.Bitshuffle(cname="lz4"),
