@@ -1,0 +1,79 @@
+"""Cut attention between chosen tokens in chosen blocks, by the mask that a model's own attention takes.
+
+Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3): in all heads of a block, the scores from some
+tokens to some others are masked before the softmax, so that what is left still sums to one.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from layerwise.errors import InputError
+
+
+@contextmanager
+def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor) -> Iterator[None]:
+    """While the block runs, targets do not attend to sources in these blocks, in any head.
+
+    It is exact for attention of the kinds ``eager`` and ``sdpa``. Without a pair to cut, nothing is touched: the
+    forward pass is the same to the last bit.
+
+    Args:
+        blocks: decoder blocks, which take their mask by the keyword ``attention_mask``.
+        targets: true at the tokens that look, shape (batch or 1, tokens of the forward pass).
+        sources: true at the tokens that are not to be seen, shape (batch or 1, tokens kept in a cache + tokens of the
+            forward pass).
+
+    Raises:
+        InputError: when a block takes no mask of ours.
+        ValueError: when a target would see nothing at all, of which no attention can be made.
+    """
+    pairs = targets[:, None, :, None] & sources[:, None, None, :]
+
+    def cut(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        mask = kwargs.get("attention_mask")
+        if "attention_mask" not in kwargs or (mask is not None and mask.dim() != 4):
+            raise InputError(
+                f"attention cannot be cut in a {type(block).__name__}: it takes no mask of tokens by tokens, as "
+                "attention of the kinds eager and sdpa does"
+            )
+        hidden = args[0] if args else kwargs["hidden_states"]
+        return args, kwargs | {"attention_mask": without_pairs(mask, pairs.to(hidden.device), hidden.dtype)}
+
+    handles = [block.register_forward_pre_hook(cut, with_kwargs=True) for block in blocks] if pairs.any() else []
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask in which some pairs of tokens do not see each other any more.
+
+    Args:
+        mask: what a block was to take: true or 0 where a token is seen, shape (batch or 1, 1, tokens, seen tokens);
+            None where each sees itself and all before it.
+        pairs: true where a token (row) is not to see another one (column), of the same shape.
+        dtype: of the hidden states.
+
+    Returns:
+        The same kind of mask. None becomes numbers to be added to the scores, which both kinds of attention take.
+
+    Raises:
+        ValueError: when a token of ``pairs`` would see nothing at all.
+    """
+    if mask is None:
+        tokens, seen = pairs.shape[-2:]
+        later = torch.ones(tokens, seen, dtype=torch.bool, device=pairs.device).triu(seen - tokens + 1)
+        mask = torch.zeros(tokens, seen, dtype=dtype, device=pairs.device)
+        mask = mask.masked_fill_(later, torch.finfo(dtype).min)[None, None]
+    # A mask may be laid out for more tokens than there are yet.
+    mask = mask[..., : pairs.shape[-1]]
+    hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    seen = (mask if mask.dtype == torch.bool else mask > hidden / 2) & ~pairs
+    if bool((pairs.any(-1) & ~seen.any(-1)).any()):
+        raise ValueError("a token would see nothing at all: leave it something to attend to, if only itself")
+    return mask.masked_fill(pairs, hidden)
