@@ -243,7 +243,7 @@ def test_a_family_that_goes_on_otherwise_is_found_out(monkeypatch):
     check_knockout(*arguments)
     # As a head that does something unknown.
     model.model.lm_head.register_forward_hook(lambda _head, args, logits: logits * (1.1 if logits.dim() == 3 else 1))
-    with pytest.raises(InputError, match="differs by .* from that of a whole forward pass"):
+    with pytest.raises(InputError, match=r"differs by .* from that of a whole forward pass"):
         check_knockout(*arguments)
 
 

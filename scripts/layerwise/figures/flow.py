@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from layerwise.errors import InputError
 from layerwise.figures.facets import CHANCE_COLOUR, draw_legend, grid_columns, label_edges
-from layerwise.figures.style import LineStyle, line_styles
+from layerwise.figures.style import LineStyle, line_styles, wrap_name
 from layerwise.probes.bootstrap import difference_interval, resample_weights, standard_error
 
 FACET_INCHES = (2.5, 1.9)
@@ -141,8 +140,8 @@ def draw_flow(
         description: of the cell; it names the types in order, and how many questions were kept.
         resamples, seed: of the bootstrap.
 
-    Raises:
-        InputError: when no question has any of the figure's flows.
+    Returns:
+        The drawing; where no question has any of the figure's flows, no more than the reason.
     """
     spec = FIGURES[figure]
     if spec.traced:
@@ -151,7 +150,7 @@ def draw_flow(
     else:
         wanted = changes[changes["flow"].isin(spec.lines)]
         if wanted.empty:
-            raise InputError(f"no question has any of the flows {', '.join(map(str, spec.lines))}")
+            return _nothing(spec, description)
         found = means(wanted, ["flow"], "window", "change", resamples, seed).rename(columns={"window": "x"})
         found["line"] = found["flow"]
     types = [kind for kind in description["types"] if kind in set(found["type"])]
@@ -181,6 +180,17 @@ def draw_flow(
         axes.remove()
     label_edges(grid, len(types), spec.y)
     band.supxlabel(spec.x, fontsize=8)
+    return drawing
+
+
+def _nothing(spec: FlowFigure, description: Mapping[str, Mapping]) -> Figure:
+    """What stands in place of a figure with nothing to show."""
+    flows = ", ".join(spec.lines.values())
+    reasons = "; ".join(description["without_object_patches"])
+    drawing = Figure(layout="constrained", figsize=(4.6, 1.2))
+    cell = description["cell"]
+    text = f"{cell['model']} on {cell['questions']}: no question has the flows {flows} ({reasons})"
+    drawing.text(0.02, 0.5, wrap_name(text, 70), va="center")
     return drawing
 
 
