@@ -236,6 +236,12 @@ def test_attention_that_takes_no_mask_is_refused():
         check_served(model)
 
 
+def test_a_model_with_an_intervention_is_refused():
+    model = GenericModel(*families.llava(), "auto", intervention={"bypass": {"from": 1, "scale": 1.0}})
+    with pytest.raises(InputError, match="ask the model without one"):
+        check_served(model)
+
+
 def test_a_family_that_goes_on_otherwise_is_found_out(monkeypatch):
     model = families.frozen(families.llava)
     prepared, sets = asked(model)
