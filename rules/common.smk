@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import sys
+from functools import cache
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
@@ -11,6 +12,9 @@ from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.grid import Grid
 from layerwise.recipes import as_json, converted_folder, in_order, model_folder, only, stimuli_folder, without
+
+# A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
+code_digest, on_path = cache(code_digest), cache(shutil.which)
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
@@ -46,11 +50,13 @@ wildcard_constraints:
     annotation="[^/]+",
 
 
+@cache
 def stimuli_file(stimuli, file):
     """A file of a stimulus set."""
     return f"<results>/{stimuli_folder(config, stimuli)}/{file}"
 
 
+@cache
 def model_file(model):
     """The description of a model."""
     return f"<results>/{model_folder(config, model)}/model.json"
@@ -94,8 +100,14 @@ def python_of(model):
 
 def digest_in(file):
     """The content digest in a description that an earlier job wrote; nothing as long as there is none."""
-    path = Path(file.replace("<results>", config["pathvars"]["results"]))
-    return json.loads(path.read_text())["digest"] if path.exists() else None
+    path = file.replace("<results>", config["pathvars"]["results"])
+    return digest_of(path, os.stat(path).st_mtime_ns) if os.path.exists(path) else None
+
+
+@cache
+def digest_of(path, modified):
+    """The digest in a description that was written at some time: jobs write new ones while the workflow runs."""
+    return json.loads(Path(path).read_text())["digest"]
 
 
 def states_cell(wildcards):
@@ -158,7 +170,7 @@ def unpacked(wildcards):
 
 def gpus(wildcards):
     """One card per job; none on a machine without cards, so that its jobs need not queue for one that is not there."""
-    return int(shutil.which("nvidia-smi") is not None or not workflow.local_exec)
+    return int(on_path("nvidia-smi") is not None or not workflow.local_exec)
 
 
 def all_models(wildcards):
