@@ -61,7 +61,7 @@ def project(world, tiny_llava, tmp_path_factory) -> Project:
         return [one.text for one in greedy_answers(model, [read_image(image) for image in images], prompts)]
 
     write_tables(world, project.folder / "tables", answer)
-    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+    project.configure(STUDY)
     project.snakemake()
     return project
 
@@ -82,7 +82,7 @@ def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(
 
 
 def test_what_an_edit_makes_stale(project):
-    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config = STUDY
     measured = {"trace_flow": 1, "plot_flow": 3, "make_flow_table": 1}
 
     def planned(**changed):
@@ -112,7 +112,7 @@ def test_report(project):
 
 @pytest.mark.slow
 def test_a_model_that_knows_no_answer_is_reported_and_stops_nothing(project, world):
-    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config = STUDY
     (project.folder / "wrong").mkdir()
     write_tables(world, project.folder / "wrong", lambda images, questions: ["never said"] * len(images))
     wrong = {"datasets": {"mine": {"format": "gqa", "annotations": "wrong", "images": "images"}}}
@@ -127,6 +127,26 @@ def test_a_model_that_knows_no_answer_is_reported_and_stops_nothing(project, wor
     assert (results / "figures/flow/mine/wrong/tracing.png").exists()
     assert pd.read_parquet(results / "flow/mine/wrong.parquet").empty
     assert "12: answered wrongly" in (results / "tables/flow.md").read_text()
+
+
+def test_the_papers_study_is_planned(project):
+    paper = yaml.safe_load((project.folder / "config/flow-paper.yaml").read_text())
+    project.configure(paper)
+    try:
+        planned = project.planned()
+    finally:
+        project.configure(STUDY)
+    assert planned == {
+        "download_archive": 3,
+        "unpack_annotations": 2,
+        "list_question_images": 1,
+        "unpack_question_images": 1,
+        "make_questions": 1,
+        "register_model": 4,
+        "trace_flow": 4,
+        "plot_flow": 12,
+        "make_flow_table": 1,
+    }
 
 
 def test_gqas_own_archives_are_downloaded_and_only_the_images_that_are_asked_about_unpacked(world, tmp_path):
