@@ -135,13 +135,24 @@ rule make_tables:
 
 rule figures:
     input:
-        expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES * PROBES, axis=["layer", "depth"], format=FORMATS),
-        expand("<results>/figures/learning-curve.{format}", format=FORMATS * (PROBES and CONTROLS["description_length"])),
+        expand(
+            "<results>/figures/{figure}-by-{axis}.{format}",
+            figure=FIGURES * PROBES,
+            axis=["layer", "depth"],
+            format=FORMATS,
+        ),
+        expand(
+            "<results>/figures/learning-curve.{format}", format=FORMATS * (PROBES and CONTROLS["description_length"])
+        ),
         expand("<results>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
     localrule: True
 
 
 rule tables:
     input:
-        expand("<results>/tables/{table}.{format}", table=["table1", "table2"] * PROBES, format=["csv", "tex", "md", "html"]),
+        expand(
+            "<results>/tables/{table}.{format}",
+            table=["table1", "table2"] * PROBES,
+            format=["csv", "tex", "md", "html"],
+        ),
     localrule: True

@@ -76,7 +76,6 @@ def test_every_key_is_described():
         (lambda c: c["models"].update({"a/b": {"source": "embedded"}}), "models: 'a/b' does not match"),
         (lambda c: c.update(probes={"C": [0]}), "probes.C.0"),
         (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
-        (lambda c: c["tasks"].clear(), "tasks: "),
         (lambda c: c["prompts"].update(kind={}), "prompts: .*'kind'"),
         (
             lambda c: c.update(adapters={"lavit": {"upstream": {"repository": "/x", "commit": "main"}}}),

@@ -30,6 +30,9 @@ class FlowGrid:
         self.config = config
         self.data = grid.data
         self.entry = config["flow"]
+        for key, other in (("questions", "models"), ("models", "questions")):
+            if self.entry[key] and not self.entry[other]:
+                raise InputError(f"flow.{other}: there are none, though flow.{key} has {', '.join(self.entry[key])}")
         for name, questions in self.entry["questions"].items():
             self._check_questions(f"flow.questions.{name}", questions)
         for name in self.entry["models"]:
