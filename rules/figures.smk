@@ -20,6 +20,8 @@ SITE_FIGURES = ["sites-by-layer"] * bool(grid.site_cells())
 SITE_FIGURES += ["head-map"] * any("heads" in grid.sites(cell.model, cell.prompt) for cell in grid.site_cells())
 INTERVENTION_FIGURES = ["image-ablation"] * bool(grid.intervened(["ablate-image", "cut-image"]))
 INTERVENTION_FIGURES += ["bypass"] * bool(grid.intervened(["bypass"]))
+# A study of flows alone has nothing to probe.
+PROBES = bool(config["tasks"])
 
 
 wildcard_constraints:
@@ -200,14 +202,27 @@ rule make_tables:
 
 rule figures:
     input:
-        expand("<results>/figures/{figure}-by-{axis}.{format}", figure=FIGURES, axis=["layer", "depth"], format=FORMATS),
-        expand("<results>/figures/learning-curve.{format}", format=FORMATS if CONTROLS["description_length"] else []),
-        expand("<results>/figures/{figure}.{format}", figure=SITE_FIGURES + INTERVENTION_FIGURES, format=FORMATS),
+        expand(
+            "<results>/figures/{figure}.{format}", figure=SITE_FIGURES + INTERVENTION_FIGURES * PROBES, format=FORMATS
+        ),
+        expand(
+            "<results>/figures/{figure}-by-{axis}.{format}",
+            figure=FIGURES * PROBES,
+            axis=["layer", "depth"],
+            format=FORMATS,
+        ),
+        expand(
+            "<results>/figures/learning-curve.{format}", format=FORMATS * (PROBES and CONTROLS["description_length"])
+        ),
         expand("<results>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
     localrule: True
 
 
 rule tables:
     input:
-        expand("<results>/tables/{table}.{format}", table=["table1", "table2"], format=["csv", "tex", "md", "html"]),
+        expand(
+            "<results>/tables/{table}.{format}",
+            table=["table1", "table2"] * PROBES,
+            format=["csv", "tex", "md", "html"],
+        ),
     localrule: True

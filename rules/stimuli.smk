@@ -1,7 +1,8 @@
 # What models are shown, and what is asked of their states.
 #
 # OUTPUTS
-#   <results>/stimuli/{stimuli}/{recipe}/items.parquet, provenance.parquet, stimuli.json
+#   <results>/stimuli/{stimuli}/{recipe}/items.parquet, provenance.parquet, objects.parquet,
+#                                                          stimuli.json
 #   <results>/stimuli/{stimuli}/{recipe}/prompts.json      what a model will read for the first item, by prompt
 #   <results>/tasks/{task}/labels.parquet, task.json
 
@@ -13,6 +14,7 @@ rule make_stimuli:
     output:
         table="<results>/stimuli/{stimuli}/{recipe}/items.parquet",
         provenance="<results>/stimuli/{stimuli}/{recipe}/provenance.parquet",
+        objects="<results>/stimuli/{stimuli}/{recipe}/objects.parquet",
         description="<results>/stimuli/{stimuli}/{recipe}/stimuli.json",
     log:
         "<logs>/stimuli/{stimuli}.{recipe}.log",
@@ -65,6 +67,7 @@ rule make_task:
     input:
         description=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json"),
         provenance=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "provenance.parquet"),
+        objects=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "objects.parquet"),
     output:
         labels="<results>/tasks/{task}/labels.parquet",
         description="<results>/tasks/{task}/task.json",

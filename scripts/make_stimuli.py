@@ -1,4 +1,4 @@
-"""Make a stimulus set: items, where they come from, and what was counted."""
+"""Make a stimulus set: items, where they come from, what is annotated in their images, and what was counted."""
 
 import argparse
 import json
@@ -34,6 +34,8 @@ def main() -> None:
         items.to_parquet(file, index=False)
     with finished_file(args.out / "provenance.parquet") as file:
         provenance.to_parquet(file, index=False)
+    with finished_file(args.out / "objects.parquet") as file:
+        stimuli.objects.to_parquet(file, index=False)
     description = {
         "stimuli": args.name,
         "kind": args.entry["kind"],

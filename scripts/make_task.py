@@ -23,8 +23,11 @@ def main() -> None:
 
     stimuli = read_description(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
+    objects = pd.read_parquet(args.stimuli / "objects.parquet") if "knowledge" in args.entry else None
     try:
-        labels, description = build_task(provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"])
+        labels, description = build_task(
+            provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects
+        )
     except InputError as error:
         raise InputError(f"tasks.{args.name}: {error}") from error
     with finished_file(args.out / "labels.parquet") as file:

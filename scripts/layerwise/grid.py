@@ -20,10 +20,17 @@ ALLOWED_PLACEHOLDERS = {
     "coco-entailment": {"text"},
     "snli-ve": {"text"},
     "coco-objects": {"category", "categories"},
+    "coco-relations": {"first", "second"},
     "table": {"text"},
 }
-REQUIRED_PLACEHOLDERS = {"coco-entailment": {"text"}, "snli-ve": {"text"}, "coco-objects": set(), "table": set()}
-DATASET_FORMAT = {"coco-entailment": "coco", "coco-objects": "coco", "snli-ve": "snli-ve"}
+REQUIRED_PLACEHOLDERS = {
+    "coco-entailment": {"text"},
+    "snli-ve": {"text"},
+    "coco-objects": set(),
+    "coco-relations": {"first", "second"},
+    "table": set(),
+}
+DATASET_FORMAT = {"coco-entailment": "coco", "coco-objects": "coco", "coco-relations": "coco", "snli-ve": "snli-ve"}
 
 
 class StatesCell(NamedTuple):
@@ -165,7 +172,7 @@ class Grid:
             raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; a {kind} prompt knows {allowed}")
         if missing := REQUIRED_PLACEHOLDERS[kind] - found:
             raise InputError(f"{where}: the prompt needs {{{min(missing)}}}, or every item would read the same")
-        if len(found) > 1:
+        if {"category", "categories"} <= found:
             raise InputError(f"{where}: {{category}} and {{categories}} are two different cues; use one of them")
         if kind == "table" and "text" in found and "text_column" not in stimuli:
             raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
@@ -174,7 +181,7 @@ class Grid:
         if entry.get("image") == "none":
             if "image-mean" in self.config["states"]["positions"]:
                 raise InputError(f"{where}: without an image (`image: none`) there is no position image-mean to keep")
-            if not found & {"text", "category"}:
+            if not found & {"text", "category", "first"}:
                 raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
 
     def _check_prompts(self, where: str, prompts: list[str]) -> None:
@@ -227,6 +234,19 @@ class Grid:
                     )
             if task["split"]["by"] == "official" and "split_column" not in stimuli:
                 raise InputError(f"tasks.{name}.split.by: official needs `split_column` in stimuli.{task['stimuli']}")
+        if "knowledge" in task:
+            if DATASET_FORMAT.get(stimuli["kind"]) != "coco":
+                raise InputError(
+                    f"tasks.{name}.knowledge: only data sets of format coco have annotated objects, and "
+                    f"stimuli.{task['stimuli']} is {stimuli['kind']}"
+                )
+            if task["knowledge"]["about"] == "asked-attribute" and stimuli["kind"] != "coco-objects":
+                raise InputError(
+                    f"tasks.{name}.knowledge: asked-attribute is about the category that coco-objects ask for, and "
+                    f"stimuli.{task['stimuli']} is {stimuli['kind']}"
+                )
+        elif stimuli["kind"] == "coco-relations" and len(task.get("labels", [])) != 1:
+            raise InputError(f"tasks.{name}.labels: name one relation, left-right or above-below")
         if task["split"]["by"] == "random" and task["split"]["val"] + task["split"]["test"] >= 1:
             raise InputError(f"tasks.{name}.split: val and test together leave nothing to train on")
 

@@ -155,7 +155,10 @@ def test_instances_are_in_cocos_format(world):
         assert ids != list(range(min(ids), max(ids) + 1))
         assert all(set(category) == {"supercategory", "id", "name"} for category in instances["categories"])
         for entry in instances["annotations"]:
-            assert set(entry) == {"segmentation", "area", "iscrowd", "image_id", "bbox", "category_id", "id"}
+            assert set(entry) == {
+                *("segmentation", "area", "iscrowd", "image_id", "bbox", "category_id", "id", "attributes")
+            }
+            assert set(entry["attributes"]) == {"colour"}
             assert entry["category_id"] in ids
             assert entry["iscrowd"] == 0
             assert all(isinstance(v, float) for v in [entry["area"], *entry["bbox"], *entry["segmentation"][0]])

@@ -90,6 +90,8 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
             distinct /= 2
         elif entry["kind"] == "coco-objects":
             distinct = _categories(config, entry)
+        elif entry["kind"] == "coco-relations":
+            distinct = _categories(config, entry) * (_categories(config, entry) - 1)
         images, texts_per_image = 1, distinct
     text, placeholders = prompt["text"], PLACEHOLDER.findall(prompt["text"])
     if not placeholders:
@@ -120,6 +122,11 @@ def _expected(config: dict[str, Any], entry: dict[str, Any]) -> tuple[int, float
         per_image = PAIRS_PER_IMAGE if world is None else TRIPLETS_PER_IMAGE * len(LABELS)
         per_image = min(per_image, entry.get("pairs_per_label", per_image) * len(LABELS))
         return images, per_image, LENGTH["snli-ve"]
+    if entry["kind"] == "coco-relations":
+        # At most so many: both orders of every pair of categories, for each of two relations.
+        categories = _categories(config, entry)
+        pairs = 2 * entry["images_per_pair"] * categories * (categories - 1)
+        return min(images, pairs), max(1, pairs / images), 2 * LENGTH["category"]
     pairs = entry["pairs_per_category"] * _categories(config, entry)
     return min(images, pairs), max(1, pairs / images), LENGTH["category"]
 

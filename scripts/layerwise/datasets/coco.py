@@ -1,10 +1,12 @@
 """Read one part (``train2017``, ``val2017``) of a data set in COCO 2017's format.
 
 Format: https://cocodataset.org/#format-data - ``instances_PART.json`` with images, categories and boxes,
-``captions_PART.json`` with captions, and one folder of images per part.
+``captions_PART.json`` with captions, and one folder of images per part. An object may have ``attributes``, a mapping
+such as ``{"colour": "red"}``, which annotation tools write and COCO's own files lack.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ from typing import Any
 import pandas as pd
 
 from layerwise.errors import InputError
+
+# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
+# usable numbers, which :func:`check_measured` complains about when somebody needs them.
+MEASURES = ["x", "y", "area"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,15 @@ class CocoPart:
         captions: one row per caption: ``caption_id``, ``image_id``, ``caption``.
         objects: one row per category present in an image: ``image_id``, ``category`` (name).
         categories: category names, in the file's order.
+        annotations: one row per annotated object: ``image_id``, ``category``, :data:`MEASURES`, ``crowd`` (bool),
+            ``attributes`` (JSON) and, for messages, ``file`` and ``record``.
     """
 
     images: pd.DataFrame
     captions: pd.DataFrame
     objects: pd.DataFrame
     categories: list[str]
+    annotations: pd.DataFrame
 
 
 def annotation_files(annotations: str | Path, part: str) -> list[Path]:
@@ -68,7 +77,55 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPar
             {"image_id": object_table["image_id"], "category": object_table["category_id"].map(names)}
         ).drop_duplicates(ignore_index=True),
         categories=list(category_table["name"]),
+        annotations=_annotations(instances, object_table["category_id"].map(names), instances_file),
     )
+
+
+def check_measured(annotations: pd.DataFrame, *measures: str) -> None:
+    """Refuse annotations that lack one of some :data:`MEASURES`.
+
+    Raises:
+        InputError: naming file and record.
+    """
+    for measure in measures:
+        lacking = annotations[annotations[measure].isna()]
+        if len(lacking):
+            what = "'area' (pixels, 0 or more)" if measure == "area" else "'bbox' (x, y, width, height in pixels)"
+            raise InputError(
+                f"{lacking['file'].iloc[0]}: record {lacking['record'].iloc[0]} of 'annotations' has no usable {what}, "
+                "or its image no 'width' and 'height'; correct it, or leave out what asks about places and sizes"
+            )
+
+
+def _annotations(instances: dict[str, Any], categories: pd.Series, file: Path) -> pd.DataFrame:
+    sizes = {image["id"]: _numbers([image.get("width"), image.get("height")], 2) for image in instances["images"]}
+    rows = []
+    for record, (annotation, category) in enumerate(zip(instances["annotations"], categories, strict=True)):
+        width, height = (side if side > 0 else math.nan for side in sizes[annotation["image_id"]])
+        left, top, box_width, box_height = _numbers(annotation.get("bbox"), 4)
+        (area,) = _numbers([annotation.get("area")], 1)
+        # COCO has boxes of no height, but none of a negative one.
+        if box_width < 0 or box_height < 0:
+            left = top = math.nan
+        x, y = (left + box_width / 2) / width, (top + box_height / 2) / height
+        share = area / (width * height) if area >= 0 else math.nan
+        crowd, attributes = annotation.get("iscrowd", 0) == 1, annotation.get("attributes", {})
+        if not isinstance(attributes, dict):
+            raise InputError(
+                f"{file}: record {record} of 'annotations' has 'attributes' that are no mapping such as "
+                '{"colour": "red"}'
+            )
+        rows.append((annotation["image_id"], category, x, y, share, crowd, json.dumps(attributes), str(file), record))
+    columns = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(MEASURES, float) | {"crowd": bool})
+
+
+def _numbers(value: Any, count: int) -> list[float]:
+    """So many finite numbers, or as many NaN."""
+    whole = isinstance(value, list) and len(value) == count
+    if whole and all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in value):
+        return [float(n) for n in value]
+    return [math.nan] * count
 
 
 def _load(file: Path) -> dict[str, Any]:

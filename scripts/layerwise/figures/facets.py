@@ -97,7 +97,7 @@ def label_edges(grid: np.ndarray, n_facets: int, y_label: str) -> None:
 
 
 def draw_legend(
-    drawing: Figure, styles: Mapping[str, LineStyle], random: Sequence[str], baseline: str, norm: bool = True
+    drawing: Figure, styles: Mapping[str, LineStyle], random: Sequence[str], baseline: str | None, norm: bool = True
 ) -> int:
     """Put the legend below the facets, as wide as the figure allows, and return its number of lines of text."""
     handles: list = []
@@ -111,8 +111,9 @@ def draw_legend(
     if norm:
         handles.append(Line2D([], [], color="#888888", marker="o", markerfacecolor="white", linestyle="none"))
         labels.append("final norm")
-    handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=":", linewidth=1))
-    labels.append(baseline)
+    if baseline:
+        handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=":", linewidth=1))
+        labels.append(baseline)
     longest = max(len(line) for label in labels for line in label.splitlines())
     # Inches per character of the legend's font, and of a handle with its padding.
     columns = min(len(labels), max(1, int(drawing.get_figwidth() / (0.065 * longest + 0.6))))

@@ -124,7 +124,7 @@ def read_models(paths: Iterable[str | Path]) -> dict[str, Model]:
 
 
 def read_prompts(path: str | Path) -> list[dict[str, str]]:
-    """Read the prompts of the grid: objects with the keys "stimuli", "prompt", "text" and, unless it is the item's own, "image".
+    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text", in newer files "image".
 
     Raises:
         InputError: The file is not a JSON list of such objects.

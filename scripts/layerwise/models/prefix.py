@@ -299,7 +299,7 @@ class SharedDecoder:
         sizes = lengths[order].tolist()
         chunks = _chunks(sizes, room.size)
         most = max(sum(sizes[first:end]) for first, end in chunks)
-        prefix = _whole(lambda *_: _prefix_cache(cache, most, self.across))
+        prefix = _whole(lambda *_: prefix_cache(cache, most, self.across))
         parts = []
         for first, end in chunks:
             texts = [group.rests[i] for i in order[first:end]]
@@ -330,7 +330,7 @@ def _whole(run: Callable[[int, int], Result]) -> Result:
     return Room(1, "images with the start of their prompts").over(1, run)[0]
 
 
-def _prefix_cache(cache: DynamicCache, room: int, across: Collection[int]) -> Cache:
+def prefix_cache(cache: DynamicCache, room: int, across: Collection[int] = ()) -> Cache:
     """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer: memory holds about one of them.
 
     Layers that look across at the image keep what they have of it, and need no room.

@@ -3,15 +3,19 @@
 import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from layerwise.datasets.coco import MEASURES
 from layerwise.errors import InputError
-from layerwise.stimuli.items import ITEM_COLUMNS
+from layerwise.stimuli.items import ITEM_COLUMNS, PAIR_COLUMNS
+
+# Those of layerwise.datasets.coco.CocoPart.annotations.
+OBJECT_COLUMNS = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
 
 
 @dataclass(frozen=True)
@@ -19,16 +23,18 @@ class Stimuli:
     """A stimulus set as its builder makes it.
 
     Attributes:
-        shown: ``item_id``, ``image``, and ``text`` and ``category`` where the kind has them.
+        shown: ``item_id``, ``image``, and ``text``, ``category``, ``first`` and ``second`` where the kind has them.
         provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.
+        objects: what is annotated in the images, with the columns :data:`OBJECT_COLUMNS`; no rows for kinds without.
     """
 
     shown: pd.DataFrame
     provenance: pd.DataFrame
     categories: list[str]
     notes: dict[str, Any]
+    objects: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=OBJECT_COLUMNS))
 
 
 def check_images(paths: Iterable[str]) -> dict[str, str]:
@@ -72,4 +78,4 @@ def finish_items(stimuli: Stimuli) -> pd.DataFrame:
         if column not in items:
             items[column] = None
     items["image_sha256"] = items["image"].map(check_images(items["image"]))
-    return items[ITEM_COLUMNS]
+    return items[ITEM_COLUMNS + [column for column in PAIR_COLUMNS if column in items]]

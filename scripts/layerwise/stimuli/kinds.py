@@ -1,7 +1,10 @@
 """From a config entry to its stimuli: each kind with its reader and its builder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from layerwise.datasets import coco, snli_ve
 from layerwise.stimuli.building import Stimuli
@@ -9,6 +12,7 @@ from layerwise.stimuli.entailment import build_entailment
 from layerwise.stimuli.hypotheses import build_hypotheses
 from layerwise.stimuli.objects import build_objects
 from layerwise.stimuli.own_table import build_table
+from layerwise.stimuli.relations import build_relations
 
 
 def build_stimuli(
@@ -36,6 +40,18 @@ def build_stimuli(
     sources = [file for part in parts for file in coco.annotation_files(annotations, part)]
     if kind == "coco-objects":
         built = build_objects(parts, entry["images"], entry["pairs_per_category"], entry.get("categories"), seed)
+    elif kind == "coco-relations":
+        built = build_relations(
+            parts, entry["images"], entry["images_per_pair"], entry["margin"], entry.get("categories"), seed
+        )
     else:
         built = build_entailment(parts, entry["images"], entry["captions_per_image"], entry["mismatch"], seed)
-    return built, sources
+    return replace(built, objects=_objects(parts, built.provenance)), sources
+
+
+def _objects(parts: dict[str, coco.CocoPart], provenance: pd.DataFrame) -> pd.DataFrame:
+    """What is annotated in the images of a stimulus set, for tasks that ask about it."""
+    tables = {name: part.annotations for name, part in parts.items()}
+    named = [table.assign(image_id=f"{name}/" + table["image_id"].astype(str)) for name, table in tables.items()]
+    objects = pd.concat(named, ignore_index=True)
+    return objects[objects["image_id"].isin(provenance["image_id"])].reset_index(drop=True)

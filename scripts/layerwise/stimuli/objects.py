@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from layerwise.datasets.coco import CocoPart
-from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.sampling import sample_ids
+from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
 
 
 def build_objects(
@@ -32,15 +31,8 @@ def build_objects(
     Raises:
         InputError: on a category that the data set does not have.
     """
-    known = next(iter(parts.values())).categories
-    for category in categories or []:
-        if category not in known:
-            raise InputError(f"stimuli: there is no category {category!r}; the data set has {', '.join(known)}")
-    categories = categories or known
-    sampled = {
-        name: sample_ids(list(parts[name].images["image_id"]), count, np.random.default_rng([seed, *name.encode()]))
-        for name, count in images.items()
-    }
+    categories = check_categories(categories, parts)
+    sampled = sample_images(parts, images, seed)
     total = sum(map(len, sampled.values()))
     shown, provenance = [], []
     for name, ids in sampled.items():

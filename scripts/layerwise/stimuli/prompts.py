@@ -1,4 +1,4 @@
-"""Put an item's text or category into a prompt's wording."""
+"""Put an item's text or categories into a prompt's wording."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.stimuli.items import PAIR_COLUMNS
 
-_PLACEHOLDER = re.compile(r"\{(text|category|categories)\}")
+_PLACEHOLDER = re.compile(r"\{(text|category|categories|first|second)\}")
 
 
 def check_cue(name: str, prompt: dict[str, Any], categories: Sequence[str]) -> None:
@@ -29,11 +30,13 @@ def render_prompts(prompt: dict[str, Any], items: pd.DataFrame, categories: Sequ
     """
     listed = ", ".join(prompt.get("categories") or categories)
 
-    def render(text: str | None, category: str | None) -> str:
-        values = {"text": text, "category": category, "categories": listed}
+    columns = [column for column in ("text", "category", *PAIR_COLUMNS) if column in items]
+
+    def render(*row: str | None) -> str:
+        values = dict(zip(columns, row, strict=True)) | {"categories": listed}
         return _PLACEHOLDER.sub(lambda match: values[match[1]], prompt["text"])
 
-    return [render(text, category) for text, category in zip(items["text"], items["category"], strict=True)]
+    return [render(*row) for row in items[columns].itertuples(index=False)]
 
 
 def unique_inputs(items: pd.DataFrame, prompts: Sequence[str]) -> tuple[pd.DataFrame, list[int]]:

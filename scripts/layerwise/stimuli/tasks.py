@@ -15,6 +15,7 @@ import pandas as pd
 
 from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
 from layerwise.errors import InputError
+from layerwise.stimuli.knowledge import label_items
 from layerwise.stimuli.splits import SPLITS, official_split, random_split
 
 # Classes in index order, the "positive" one last.
@@ -27,7 +28,12 @@ LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
 
 def build_task(
-    provenance: pd.DataFrame, kind: str, entry: dict[str, Any], seed: int, categories: Sequence[str] = ()
+    provenance: pd.DataFrame,
+    kind: str,
+    entry: dict[str, Any],
+    seed: int,
+    categories: Sequence[str] = (),
+    objects: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Labels and splits of a task.
 
@@ -37,34 +43,46 @@ def build_task(
         entry: the task's config entry.
         seed: seed of the split unless the entry has its own.
         categories: categories that were asked about, also those without a pair, which are then listed as excluded.
+        objects: what is annotated in the images, for an entry that asks for ``knowledge``.
 
     Returns:
         The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
         (items, images and groups per split), ``balance`` (items per label, split and class), ``excluded`` labels with
-        the reason, ``dropped_items`` of classes not asked for.
+        the reason, ``dropped_items`` without a class or of classes not asked for.
 
     Raises:
         InputError: when classes, labels or splits leave nothing to learn.
     """
-    long = _long(provenance, kind)
+    split = entry["split"]
+    parts = provenance.drop_duplicates("group").set_index("group")["part"]
+    seeds = {"split": split.get("seed", seed)} | {f"split:{other}": other for other in split.get("seeds", [])}
+    of_group = {}
+    for column, split_seed in seeds.items():
+        if split["by"] == "official":
+            of_group[column] = official_split(parts, split["val"], split_seed)
+        else:
+            of_group[column] = random_split(list(parts.index), split["val"], split["test"], split_seed)
+
+    if "knowledge" in entry:
+        # Where thresholds come from the annotations, they come from the first split's training images.
+        in_training = provenance["group"].map(of_group["split"]) == "train"
+        long, known = label_items(provenance, objects, entry["knowledge"], in_training)
+        if long.empty:
+            raise InputError(f"knowledge: the annotations of no image tell of {entry['knowledge']['about']}")
+        categories = ()
+    else:
+        long, known = _long(provenance, kind), CLASSES.get(kind)
+    unlabelled = len(provenance) - long["item_id"].nunique()
     wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
     if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
         raise InputError(f"there is no label {unknown[0]!r}; the stimuli have {', '.join(sorted(set(long['label'])))}")
     long = long[long["label"].isin(wanted)]
-    classes = _classes(long, kind, entry)
-    dropped = int((~long["class"].isin(classes)).sum())
+    classes = _classes(long, known, entry)
+    dropped = unlabelled + int((~long["class"].isin(classes)).sum())
     long = long[long["class"].isin(classes)].reset_index(drop=True)
     long["y"] = long["class"].map({name: index for index, name in enumerate(classes)}).astype("int64")
-
-    split = entry["split"]
-    parts = provenance.drop_duplicates("group").set_index("group")["part"]
-    seeds = {"split": split.get("seed", seed)} | {f"split:{other}": other for other in split.get("seeds", [])}
-    for column, split_seed in seeds.items():
-        if split["by"] == "official":
-            of_group = official_split(parts, split["val"], split_seed)
-        else:
-            of_group = random_split(list(parts.index), split["val"], split["test"], split_seed)
-        long[column] = long["group"].map(of_group)
+    for column, split_of in of_group.items():
+        long[column] = long["group"].map(split_of)
 
     counts = long.groupby(["label", "split", "y"]).size()
     excluded = []
@@ -124,11 +142,13 @@ def _long(provenance: pd.DataFrame, kind: str) -> pd.DataFrame:
         return provenance.rename(columns={"category": "label", "label:presence": "class"})[[*keys, "label", "class"]]
     columns = [column for column in provenance if column.startswith("label:")]
     long = provenance.melt(id_vars=keys, value_vars=columns, var_name="label", value_name="class")
+    # An item that was sampled for one label only has no class of another.
+    long = long.dropna(subset="class", ignore_index=True)
     return long.assign(label=long["label"].str.removeprefix("label:"))
 
 
-def _classes(long: pd.DataFrame, kind: str, entry: dict[str, Any]) -> list[str]:
-    known = CLASSES.get(kind) or sorted(set(long["class"]))
+def _classes(long: pd.DataFrame, known: list[str] | None, entry: dict[str, Any]) -> list[str]:
+    known = known or sorted(set(long["class"]))
     classes = entry.get("classes") or known
     if unknown := [name for name in classes if name not in known]:
         raise InputError(f"there is no class {unknown[0]!r}; the labels have {', '.join(known)}")

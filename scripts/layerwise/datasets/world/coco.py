@@ -118,6 +118,7 @@ def _instances(image: CocoImage) -> list[dict]:
             "bbox": [float(v) for v in render.box(item)],
             "category_id": CATEGORY_IDS[item.shape],
             "id": annotation_id,
+            "attributes": {"colour": item.colour},
         }
         for item, annotation_id in zip(image.scene.objects, image.annotation_ids, strict=True)
     ]

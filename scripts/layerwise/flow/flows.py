@@ -1,0 +1,50 @@
+"""Which attention is blocked: from which positions to which, and in which blocks."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Information that flows from one set of positions to another: what blocking the attention between them stops.
+
+    Attributes:
+        source, target: names of sets in :class:`layerwise.flow.positions.PositionSets`; the target looks at the source.
+    """
+
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        """As in ``image->question``."""
+        return f"{self.source}->{self.target}"
+
+
+# Figures 2 to 4 of the paper.
+FLOWS = (
+    Flow("question", "last"),
+    Flow("image", "last"),
+    Flow("image", "question"),
+    Flow("last", "last"),
+    Flow("object", "question"),
+    Flow("other", "question"),
+)
+
+
+def flow_named(name: str) -> Flow:
+    """The flow of this name.
+
+    Raises:
+        KeyError: when there is none.
+    """
+    return {flow.name: flow for flow in FLOWS}[name]
+
+
+def windows(n_layers: int, width: int) -> list[range]:
+    """Windows of ``width`` blocks, one centred on each block, cut off at both ends of the model.
+
+    Blocks count from 0. A window of even width has one block more below its centre than above it, as in the code of
+    Geva et al. 2023 (arXiv 2304.14767), from which the paper has its windows.
+    """
+    first = -(width // 2)
+    return [range(max(0, centre + first), min(n_layers, centre + first + width)) for centre in range(n_layers)]

@@ -1,0 +1,214 @@
+"""Runs with nothing blocked, of which everything is kept that a blocked run can go on from.
+
+Positions before the first one whose attention is blocked, and blocks below the first one in which it is, are the same
+in the blocked run and in the free one. So the keys and values of the free run are kept, and what each block takes at
+the positions behind the image. Several questions about one image go on from one run of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicCache
+
+from layerwise.errors import InputError
+from layerwise.flow.head import next_token_probabilities
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.memory import Room
+from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, prefix_cache
+
+# Blocked runs of a question are packed in one row, as prompts are in layerwise.models.prefix: of so many tokens, or of
+# a single run that is longer.
+TOKENS_PER_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class BlockCall:
+    """What one block was given at the positions of a free run.
+
+    Attributes:
+        hidden: states, shape (1, tokens, width).
+        mask: what each of these tokens sees of the whole input, as numbers to be added to the scores; shape
+            (tokens, all tokens).
+        more: all else that the block is called with, but for its cache.
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    more: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """One question's run with nothing blocked.
+
+    Attributes:
+        model: the model that ran.
+        start: the first position that is kept, P; all positions that can be a target lie from here on.
+        calls: per block what it was given from P on.
+        prefix: per block the keys and values of all tokens, with room behind them. Questions about one image share it,
+            so a run is to be used before the next one is asked for.
+        top: what the last block gives from P on, shape (1, tokens, width).
+        probabilities: of the next token behind the last position, shape (vocabulary,); float32, on the CPU.
+    """
+
+    model: GenericModel
+    start: int
+    calls: list[BlockCall]
+    prefix: Cache
+    top: Tensor
+    probabilities: Tensor
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the whole input."""
+        return self.start + self.top.shape[1]
+
+    @property
+    def last_states(self) -> Tensor:
+        """States at the last position: embeddings and every block's output, shape (L + 1, width)."""
+        layers = [*(call.hidden for call in self.calls), self.top]
+        return torch.stack([layer[0, -1].to(self.top.device) for layer in layers])
+
+
+def check_served(model: GenericModel) -> None:
+    """Stop before anything is run with a model whose blocked runs cannot go on from a free one.
+
+    Raises:
+        InputError: saying why.
+    """
+    kind = model.model.config.model_type
+    attention = model.decoder.config._attn_implementation
+    if attention not in ("sdpa", "eager"):
+        why = f"its attention is of the kind {attention}, which takes no mask; load it with sdpa or eager"
+    elif type(model) is not GenericModel:
+        why = "it needs an adapter of its own, and blocked runs are made for the generic one"
+    elif model.across:
+        why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
+    elif not model.shares_prefix:
+        why = (
+            "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
+            "depend on what else is in a batch (docs/families.md)"
+        )
+    else:
+        return
+    raise InputError(f"information flow cannot be measured in this model of type {kind}: {why}")
+
+
+def free_runs(
+    model: GenericModel, prepared: Sequence[Mapping[str, Tensor]], starts: Sequence[int]
+) -> Iterator[FreeRun]:
+    """Runs of several questions about one image, which is run once.
+
+    Args:
+        model: one that :func:`check_served` lets pass.
+        prepared: per question the model's inputs, each a batch of one, with the same image.
+        starts: per question the first position that is wanted, behind the image.
+
+    Yields:
+        Per question its run, to be used before the next one is asked for.
+
+    Raises:
+        ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
+    """
+    of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
+    if not all(torch.equal(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
+        raise ValueError("the questions are not about one image")
+    rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
+    image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1
+    length = _common(rows, min(starts))
+    if length < image_end:
+        raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
+    first = of_image | {k: v[:, :length] for k, v in prepared[0].items() if k in PER_TOKEN}
+    # What is longest of a question's own tokens and its packed blocked runs.
+    room = max(
+        len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
+    )
+    with torch.inference_mode():
+        prefix, position = Room(1, "images with the start of their prompts").over(
+            1, lambda *_: _run_prefix(model, first, room)
+        )[0]
+    for row, start in zip(rows, starts, strict=True):
+        with torch.inference_mode():
+            run = _run_rest(model, torch.tensor(row[length:]), prefix, length, position, start)
+        yield run
+
+
+def _common(rows: Sequence[Sequence[int]], most: int) -> int:
+    """Length of what all rows begin with, at most ``most``."""
+    return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
+
+
+def _run_prefix(model: GenericModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
+    """Keys and values of the image and what is before it, with room behind them, and the position that follows."""
+    inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
+    cache, positions = DynamicCache(), DecoderPositions()
+    with positions.read(model.decoder):
+        model.forward(**inputs, past_key_values=cache, use_cache=True)
+    follows = inputs["input_ids"].shape[1] if positions.next is None else positions.next
+    return prefix_cache(cache, room), follows
+
+
+def _run_rest(model: GenericModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
+    """Run a question's own tokens over the image, and keep what its blocks are given from ``start`` on."""
+    set_length(prefix, length)
+    ids = ids[None].to(model.device)
+    packed = PackedTexts(ids, torch.tensor([ids.shape[1]], device=ids.device), length, position)
+    with _reading(model.blocks, start - length) as (calls, outputs):
+        model.continue_texts(packed, prefix)
+    top = outputs[0]
+    probabilities = next_token_probabilities(model, model.final_norm(top[0, -1]))
+    return FreeRun(model, start, calls, prefix, top, probabilities)
+
+
+def set_length(prefix: Cache, length: int) -> None:
+    """Let what runs next find ``length`` tokens before it, and write its own keys and values behind them."""
+    for layer in prefix.layers:
+        layer.length = length
+
+
+@contextmanager
+def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[BlockCall], list[Tensor]]]:
+    """While the decoder runs, keep what each block is given, and what the last one gives, behind ``skip`` tokens."""
+    calls: list[BlockCall] = []
+    outputs: list[Tensor] = []
+
+    def before(_block, args, kwargs):
+        hidden, mask = args[0], kwargs["attention_mask"]
+        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in kwargs.items() if k not in _REPLACED}
+        calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
+
+    def after(_block, _args, output):
+        outputs.append((output[0] if isinstance(output, tuple) else output)[:, skip:])
+
+    handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
+    handles.append(blocks[-1].register_forward_hook(after))
+    try:
+        yield calls, outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+_REPLACED = ("attention_mask", "past_key_values", "use_cache")
+
+
+def per_token(value: Any, tokens: int, change: Any) -> Any:
+    """Apply ``change`` to what a block is given per token: (tensor, its dimension of tokens) -> tensor.
+
+    Positions are whole numbers of shape (..., tokens), and their sines and cosines numbers of shape (..., tokens,
+    size). All else stays.
+    """
+    if isinstance(value, (tuple, list)):
+        return type(value)(per_token(part, tokens, change) for part in value)
+    if not isinstance(value, Tensor):
+        return value
+    dim = -2 if value.is_floating_point() else -1
+    return change(value, dim) if value.dim() >= -dim and value.shape[dim] == tokens else value
+
+
+def _behind(value: Any, skip: int, tokens: int) -> Any:
+    return per_token(value, tokens, lambda v, dim: v.narrow(dim, skip, tokens - skip))

@@ -1,0 +1,222 @@
+"""Attention knockout: how probable the answer stays when some positions cannot look at some others for some blocks.
+
+As in Geva et al. 2023 (arXiv 2304.14767, section 3) and Zhang et al. 2025 (arXiv 2411.18620, section 3.2). For every
+flow and window of blocks, attention from the flow's target to its source is masked in all heads of these blocks, while
+the prompt is read.
+
+:func:`naive_knockout` says it in a few lines, with one forward pass of the whole model for each flow and window.
+:func:`knockout` gives the same numbers. It runs again only what blocking changes: the positions from the flow's first
+target on, in the blocks from the window's first on, over the keys and values of a free run. Windows run together,
+packed in one row as prompts about one image are (:mod:`layerwise.models.prefix`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerwise.flow.flows import Flow
+from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token, set_length
+from layerwise.flow.head import next_token_probabilities
+from layerwise.flow.positions import PositionSets
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.attention_mask import attention_cut, without_pairs
+
+
+@dataclass(frozen=True)
+class Knockouts:
+    """The probability of one answer's first token at the last position.
+
+    Attributes:
+        free: with nothing blocked.
+        blocked: by flow and window, shape (flows, windows); float32, on the CPU. Where a flow has no source (a question
+            that asks for no object) nothing is blocked, and it is ``free``.
+    """
+
+    free: float
+    blocked: Tensor
+
+
+@torch.inference_mode()
+def naive_knockout(
+    model: GenericModel,
+    prepared: Mapping[str, Tensor],
+    sets: PositionSets,
+    flows: Sequence[Flow],
+    windows: Sequence[range],
+    answer_id: int,
+) -> Knockouts:
+    """One forward pass of the whole model, image and all, for each flow and window: what :func:`knockout` must equal.
+
+    Args:
+        model: whose attention is of the kind sdpa or eager.
+        prepared: the model's inputs for one image and one prompt, a batch of one.
+        sets: its positions.
+        flows: which attention is blocked.
+        windows: in which blocks, counted from 0.
+        answer_id: the answer's first token.
+
+    Raises:
+        ValueError: when a target would see nothing at all.
+    """
+    inputs = prepared.to(model.device, model.dtype)
+
+    def probability() -> float:
+        return float(model.model(**inputs, use_cache=False).logits[0, -1].float().softmax(-1)[answer_id])
+
+    blocked = torch.empty(len(flows), len(windows))
+    for i, flow in enumerate(flows):
+        for j, window in enumerate(windows):
+            blocks = [model.blocks[block] for block in window]
+            with attention_cut(blocks, sets.mask(flow.target), sets.mask(flow.source)):
+                blocked[i, j] = probability()
+    return Knockouts(probability(), blocked)
+
+
+def knockout(
+    model: GenericModel,
+    prepared: Mapping[str, Tensor],
+    sets: PositionSets,
+    flows: Sequence[Flow],
+    windows: Sequence[range],
+    answer_id: int,
+) -> Knockouts:
+    """The numbers of :func:`naive_knockout`, which has the same arguments, from one free run of the question.
+
+    Raises:
+        ValueError: when a target lies in the image or before it, or would see nothing at all.
+    """
+    (run,) = free_runs(model, [prepared], [first_target(sets, flows)])
+    return blocked_runs(run, sets, flows, windows, answer_id)
+
+
+def first_target(sets: PositionSets, flows: Sequence[Flow]) -> int:
+    """The first position at which blocking any of these flows changes anything."""
+    return min(int(getattr(sets, flow.target)[0]) for flow in flows)
+
+
+@torch.inference_mode()
+def blocked_runs(
+    run: FreeRun, sets: PositionSets, flows: Sequence[Flow], windows: Sequence[range], answer_id: int
+) -> Knockouts:
+    """Knockouts that go on from a free run, which holds every flow's targets. See :func:`knockout`."""
+    free = float(run.probabilities[answer_id])
+    blocked = torch.full((len(flows), len(windows)), free)
+    by_start: dict[int, list[int]] = {}
+    for i, flow in enumerate(flows):
+        if len(getattr(sets, flow.source)):
+            by_start.setdefault(first_target(sets, [flow]), []).append(i)
+    for start, of_start in by_start.items():
+        rows = [(i, j) for j in _by_first_block(windows) for i in of_start]
+        at_once = max(1, TOKENS_PER_CHUNK // (run.n_tokens - start))
+        for chunk in range(0, len(rows), at_once):
+            pairs = rows[chunk : chunk + at_once]
+            cuts = [Cut(_pairs(sets, flows[i], start), windows[j]) for i, j in pairs]
+            states = _run_cuts(run, start, cuts)
+            found = next_token_probabilities(run.model, run.model.final_norm(states))[:, answer_id]
+            for (i, j), probability in zip(pairs, found, strict=True):
+                blocked[i, j] = probability
+    return Knockouts(free, blocked)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One blocked run.
+
+    Attributes:
+        pairs: true where a token (row) may not see another one (column), shape (tokens from some start on, all tokens).
+        window: in which blocks.
+    """
+
+    pairs: Tensor
+    window: range
+
+
+def _by_first_block(windows: Sequence[range]) -> list[int]:
+    """Windows in the order in which they begin, so that those that run together begin at about the same block."""
+    return sorted(range(len(windows)), key=lambda j: windows[j][0])
+
+
+def _pairs(sets: PositionSets, flow: Flow, start: int) -> Tensor:
+    return sets.mask(flow.target)[0, start:, None] & sets.mask(flow.source)[0]
+
+
+def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
+    """What the last block gives at the last position in each of these blocked runs, shape (runs, width).
+
+    Runs of the tokens from ``start`` on stand packed in one row behind the free run's. One joins the row at the first
+    block in which it is cut, with the free run's states; so cuts come in the order in which their windows begin.
+    """
+    tokens = run.n_tokens - start
+    set_length(run.prefix, run.n_tokens)
+    masks: dict[int, PackedMasks] = {}
+    hidden = run.top[:, :0]
+    for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
+        joined = sum(cut.window[0] <= block for cut in cuts)
+        if not joined:
+            continue
+        own = call.hidden[:, -tokens:]
+        fresh = own.repeat(1, joined - hidden.shape[1] // tokens, 1)
+        hidden = torch.cat([hidden.to(own.device), fresh], dim=1)
+        # Blocks share their masks; there are as many as kinds of blocks.
+        kind = call.mask.data_ptr()
+        if kind not in masks:
+            masks[kind] = PackedMasks(call.mask[-tokens:], start, cuts)
+        output = module(
+            hidden,
+            attention_mask=masks[kind].at(block, joined),
+            past_key_values=run.prefix,
+            use_cache=True,
+            **{key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()},
+        )
+        hidden = output[0] if isinstance(output, tuple) else output
+    return hidden[0, tokens - 1 :: tokens]
+
+
+class PackedMasks:
+    """What tokens of packed runs see: the free run's tokens before their start, and their own run's."""
+
+    def __init__(self, mask: Tensor, start: int, cuts: Sequence[Cut]):
+        """Lay out the masks of all runs, cut and not.
+
+        Args:
+            mask: what the tokens from ``start`` on see in the free run, shape (tokens, all tokens).
+            start: the first token that is run again.
+            cuts: the runs.
+        """
+        self.cuts, self.tokens, self.before = cuts, *mask.shape
+        pairs = torch.stack([cut.pairs for cut in cuts])[:, None].to(mask.device)
+        free = mask[None, None].expand(len(cuts), -1, -1, -1)
+        self.free, self.cut = (
+            self._packed(each[:, 0], start) for each in (free, without_pairs(free, pairs, mask.dtype))
+        )
+
+    def _packed(self, masks: Tensor, start: int) -> Tensor:
+        """Masks of runs, shape (runs, tokens, all tokens), for all of them in a row."""
+        runs, tokens, _ = masks.shape
+        hidden = torch.finfo(masks.dtype).min
+        packed = masks.new_full((runs, tokens, self.before + runs * tokens), hidden)
+        packed[..., :start] = masks[..., :start]
+        each = torch.arange(runs)
+        packed[..., self.before :].view(runs, tokens, runs, tokens)[each, :, each] = masks[..., start:]
+        return packed.flatten(0, 1)
+
+    def at(self, block: int, joined: int) -> Tensor:
+        """The mask that the first ``joined`` runs take in a block, shape (1, 1, tokens, all tokens + tokens)."""
+        cut = torch.tensor([block in cut.window for cut in self.cuts[:joined]], device=self.cut.device)
+        rows = joined * self.tokens
+        columns = self.before + rows
+        is_cut = cut.repeat_interleave(self.tokens)[:, None]
+        return torch.where(is_cut, self.cut[:rows, :columns], self.free[:rows, :columns])[None, None]
+
+
+def _repeated(value: Any, given: int, tokens: int, times: int) -> Any:
+    """What a block was given for its last ``tokens`` tokens of ``given``, once for each run in the row."""
+
+    def change(part: Tensor, dim: int) -> Tensor:
+        own = part.narrow(dim, given - tokens, tokens)
+        return torch.cat([own] * times, dim=dim)
+
+    return per_token(value, given, change)

@@ -1,0 +1,123 @@
+"""Named sets of token positions of one question about an image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from layerwise.errors import InputError
+from layerwise.models.adapters.generic import GenericModel
+
+# What counts as the question. The paper parts the input into image, question and last position, which is `text`:
+# everything behind the image and before the last position, so also how the model is told to answer and what its
+# conversation writes there. `words` are those of the question itself.
+QuestionTokens = Literal["text", "words"]
+
+
+@dataclass(frozen=True)
+class PositionSets:
+    """Positions in one question's tokens, each set as rising indices into ``range(n_tokens)``.
+
+    Attributes:
+        n_tokens: tokens of the whole input.
+        image: the image's.
+        object: those of the image that show the object which is asked for; none where no object is.
+        other: the image's without ``object``.
+        question: the question's.
+        last: the last one, at which the model begins its answer; one index.
+    """
+
+    n_tokens: int
+    image: Tensor
+    object: Tensor
+    other: Tensor
+    question: Tensor
+    last: Tensor
+
+    def mask(self, name: str) -> Tensor:
+        """True at the positions of the set ``name``, shape (1, tokens)."""
+        mask = torch.zeros(1, self.n_tokens, dtype=torch.bool)
+        mask[0, getattr(self, name)] = True
+        return mask
+
+
+def position_sets(
+    model: GenericModel,
+    prepared: Mapping[str, Tensor],
+    prompt: str,
+    question: str,
+    object_patches: Sequence[int] | None = None,
+    takes: QuestionTokens = "text",
+) -> PositionSets:
+    """The sets of one prepared input.
+
+    Args:
+        model: the model that prepared it.
+        prepared: its inputs for one image and ``prompt``, a batch of one.
+        prompt: the user's turn, in which the question stands.
+        question: the question's own words, as they stand in the prompt.
+        object_patches: which of the image's tokens show the object, counted from the image's first token.
+        takes: what counts as the question.
+
+    Raises:
+        InputError: when the question is not found behind the image, or the object lies outside the image.
+    """
+    ids, image_tokens = prepared["input_ids"], model.image_tokens(prepared)
+    if len(ids) != 1:
+        raise ValueError("position sets are of one input at a time")
+    n_tokens = ids.shape[1]
+    image = image_tokens[0].nonzero()[:, 0].cpu()
+    behind = int(image[-1]) + 1
+    shown = torch.zeros(len(image), dtype=torch.bool)
+    for patch in object_patches or ():
+        if not 0 <= patch < len(image):
+            raise InputError(f"{prompt!r}: patch {patch} of the object is outside the image's {len(image)} tokens")
+        shown[patch] = True
+    if takes == "words":
+        asked = _word_tokens(model, ids[0].tolist(), behind, prompt, question)
+    else:
+        asked = range(behind, n_tokens - 1)
+    if not len(asked):
+        raise InputError(f"{prompt!r}: there is no token of the question between the image and the last position")
+    return PositionSets(
+        n_tokens=n_tokens,
+        image=image,
+        object=image[shown],
+        other=image[~shown],
+        question=torch.tensor(asked),
+        last=torch.tensor([n_tokens - 1]),
+    )
+
+
+def _word_tokens(model: GenericModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
+    """The tokens that hold the question's words.
+
+    The whole text is tokenized, never a part: tokens must not depend on where the question begins. Tokens on its edges
+    count when they hold any of it. Then the text from the question to its end is sought among the tokens that the
+    processor made behind the image, where it may have written more (a token that ends the image or the turn).
+    """
+    text = model.render(prompt)
+    start = text.rfind(question)
+    if start < 0 or not question:
+        raise InputError(f"the question {question!r} does not stand in what the model is shown: {text!r}")
+    tokenizer = model.processor.tokenizer
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{type(tokenizer).__name__} does not say where its tokens stand in a text, so that the question's words "
+            "cannot be found among them; take all text behind the image as the question (`text`)"
+        )
+    plain = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    end = start + len(question)
+    words = [i for i, (a, b) in enumerate(plain["offset_mapping"]) if a < end and b > start]
+    rest = plain["input_ids"][words[0] :] if words else []
+    places = [i for i in range(behind, len(ids) - len(rest) + 1) if ids[i : i + len(rest)] == rest]
+    if not rest or len(places) != 1:
+        raise InputError(
+            f"the question {question!r} is not found among the tokens behind the image: the processor writes the text "
+            "in another way than its tokenizer; take all text behind the image as the question (`text`)"
+        )
+    first = places[0]
+    # The last position is a set of its own.
+    return range(first, min(first + words[-1] - words[0] + 1, len(ids) - 1))
