@@ -6,7 +6,7 @@
 #   <results>/figures/sites-by-layer, head-map .png, .svg, .pdf      attention, MLP and heads, where states of them are kept
 #   <results>/figures/image-ablation, bypass .png, .svg, .pdf        models with an intervention, beside those without
 #   <results>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
-#   <results>/tables/table1, table2 .csv, .tex, .md, .html
+#   <results>/tables/table1, table2, table3 .csv, .tex, .md, .html
 
 FORMATS = ["png", "svg", "pdf"]
 CONTROLS = config["probes"]["controls"]
@@ -20,6 +20,7 @@ SITE_FIGURES = ["sites-by-layer"] * bool(grid.site_cells())
 SITE_FIGURES += ["head-map"] * any("heads" in grid.sites(cell.model, cell.prompt) for cell in grid.site_cells())
 INTERVENTION_FIGURES = ["image-ablation"] * bool(grid.intervened(["ablate-image", "cut-image"]))
 INTERVENTION_FIGURES += ["bypass"] * bool(grid.intervened(["bypass"]))
+TABLES = ["table1", "table2"] + ["table3"] * bool(INTERVENTION_FIGURES)
 # A study of flows alone has nothing to probe.
 PROBES = bool(config["tasks"])
 
@@ -200,6 +201,33 @@ rule make_tables:
         "--seed {params.seed} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
+rule make_effects_table:
+    input:
+        scores="<results>/probes/scores.parquet",
+        predictions=[PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()],
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+    output:
+        multiext("<results>/tables/table3", ".csv", ".tex", ".md"),
+        html=report("<results>/tables/table3.html", caption="../report/table3.rst", category="Tables"),
+    log:
+        "<logs>/table3.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        resamples=config["probes"]["resamples"],
+        seed=config["seed"],
+        predictions=lambda wildcards, input: Path(input.scores).parent,
+        out=lambda wildcards, output: Path(output.html).parent,
+        code=code_digest("make_effects_table.py"),
+    message:
+        "Write Table 3"
+    shell:
+        'python "$SCRIPTS"/make_effects_table.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
+        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} --seed {params.seed} "
+        "--out-dir {params.out:q} > {log:q} 2>&1"
+
+
 rule figures:
     input:
         expand(
@@ -222,7 +250,7 @@ rule tables:
     input:
         expand(
             "<results>/tables/{table}.{format}",
-            table=["table1", "table2"] * PROBES,
+            table=TABLES * PROBES,
             format=["csv", "tex", "md", "html"],
         ),
     localrule: True

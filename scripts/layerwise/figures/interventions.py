@@ -68,7 +68,8 @@ def draw_ablation(
     changed = _changed(models, ("ablate-image", "cut-image"))
     words = {(prompt["stimuli"], prompt["prompt"]): {"image": "shown", **prompt} for prompt in prompts}
     lines = [AS_IT_IS, *dict.fromkeys(in_words(model.intervention or {}) for model in changed.values())]
-    styles = line_styles([*lines, *WITHOUT_IMAGE.values()], WITHOUT_IMAGE.values())
+    without = [name for image, name in WITHOUT_IMAGE.items() if any(image == p["image"] for p in words.values())]
+    styles = line_styles([*lines, *without], without)
 
     def draw(axes: Axes, task: Task, facet: _Facet, rows: pd.DataFrame) -> None:
         of_prompt = rows[rows["prompt"] == facet.prompt]
@@ -83,10 +84,8 @@ def draw_ablation(
                 shown[WITHOUT_IMAGE[prompt["image"]]] = of_base
         for line, of_line in shown.items():
             draw_line(axes, of_line, styles[line], "layer", list(styles).index(line), line)
-        drawn.update(line for line, of_line in shown.items() if not of_line.empty)
 
-    drawn: set[str] = set()
-    return _draw(scores, tasks, models, changed, styles, drawn, draw)
+    return _draw(scores, tasks, models, changed, styles, draw)
 
 
 def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> Figure:
@@ -127,7 +126,7 @@ def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping
                 look = {"color": style.colour, "marker": style.marker, "elinewidth": BAR, "capsize": 1.5}
                 axes.errorbar(at["x"], at["value"], yerr=errors, linewidth=0.8, zorder=4, label=line, **look)
 
-    return _draw(scores, tasks, models, changed, styles, set(styles), draw, norm=False)
+    return _draw(scores, tasks, models, changed, styles, draw, norm=False)
 
 
 def _scale(how: Mapping[str, Any]) -> tuple[float, str]:
@@ -144,11 +143,23 @@ def _changed(models: Mapping[str, Model], kinds: Sequence[str]) -> dict[str, Mod
     changed = {name: model for name, model in models.items() if not set(kinds).isdisjoint(model.intervention or {})}
     if not changed:
         raise InputError(f"no model has an intervention of the kinds {', '.join(kinds)}; give one, or leave this out")
-    digests = {model.digest for model in models.values()}
-    for name, model in changed.items():
-        if model.base not in digests:
-            raise InputError(f"model {name!r} has an intervention, but the same model without it is not in the study")
+    for model in changed.values():
+        base_of(model, models)
     return changed
+
+
+def base_of(model: Model, models: Mapping[str, Model]) -> str:
+    """The name of the model that an intervention was made on.
+
+    Raises:
+        InputError: It is not among the models.
+    """
+    for name, other in models.items():
+        if other.digest == model.base:
+            return name
+    raise InputError(
+        f"model {model.model!r} has an intervention, but the same model without it is not in the study; add its entry"
+    )
 
 
 def _draw(
@@ -157,11 +168,10 @@ def _draw(
     models: Mapping[str, Model],
     changed: Mapping[str, Model],
     styles: Mapping[str, LineStyle],
-    drawn: set[str],
     draw: Callable[[Axes, Task, _Facet, pd.DataFrame], None],
     norm: bool = True,
 ) -> Figure:
-    """Draw a facet for each base model and prompt that a changed model was asked; ``drawn`` lines are in the legend."""
+    """Draw a facet for each base model and prompt that a changed model was asked."""
     probes, majority = headline_scores(scores, tasks, "test"), headline_scores(scores, tasks, "test", probe="majority")
     several = len({model.base for model in changed.values()}) > 1
     of_task = {name: list(_facets(probes[probes["task"] == name], models, changed, several)) for name in tasks}
