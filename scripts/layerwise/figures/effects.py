@@ -82,8 +82,9 @@ def compare_interventions(
 def effect_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_interventions` for reading, a section per task."""
     note = (
-        "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention and "
-        "as it is. p: swap permutation test on the same test items, adjusted over the rows of all tasks by Holm's method."
+        "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
+        "and as it is. p: swap permutation test on the same test items, adjusted over the rows of all tasks by Holm's "
+        "method."
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):
