@@ -3,6 +3,7 @@
 Apart from the reader, so that a better reader makes no hidden states stale.
 """
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,25 @@ def to_bits(states: np.ndarray) -> np.ndarray:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
+class _FileForHDF5(io.FileIO):
+    """A file whose writing never fails as far as HDF5 sees: it crashes the process when it has to close one that did.
+
+    Attributes:
+        error: why nothing has been written since; None when all is well.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data) -> int:
+        left = memoryview(data).cast("B")
+        try:
+            while len(left) and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
 @contextmanager
 def new_states(
     path: str | Path,
@@ -35,26 +55,33 @@ def new_states(
     row_of_item: Sequence[int],
     cell: dict[str, Any],
 ) -> Iterator[dict[str, h5py.Dataset]]:
-    """Open a new file and give its datasets, to be filled by :func:`write_rows`."""
-    with h5py.File(path, "w") as file:
-        file.attrs["layers"] = list(layers)
+    """Open a new file and give its datasets, to be filled by :func:`write_rows`.
 
-        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-        file["row"] = np.asarray(row_of_item, dtype=np.int64)
-        datasets = {}
-        for position in positions:
-            datasets[position] = file.create_dataset(
-                position,
-                shape=(len(layers), rows, width),
-                dtype=np.uint16 if dtype == "bfloat16" else np.float32,
-                chunks=(1, min(ROWS_PER_CHUNK, rows), width),
-                compression=hdf5plugin.Bitshuffle(cname="lz4"),
-                # A checksum per chunk: a flipped byte is an error when it is read, never a number.
-                fletcher32=True,
-            )
-            datasets[position].attrs["dtype"] = dtype
-        yield datasets
+    Raises:
+        OSError: at the end, when the disk did not take it all.
+    """
+    with _FileForHDF5(path, "w+") as raw:
+        with h5py.File(raw, "w") as file:
+            file.attrs["layers"] = list(layers)
+
+            file.attrs["cell"] = json.dumps(cell, sort_keys=True)
+            file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
+            file["row"] = np.asarray(row_of_item, dtype=np.int64)
+            datasets = {}
+            for position in positions:
+                datasets[position] = file.create_dataset(
+                    position,
+                    shape=(len(layers), rows, width),
+                    dtype=np.uint16 if dtype == "bfloat16" else np.float32,
+                    chunks=(1, min(ROWS_PER_CHUNK, rows), width),
+                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                    # A checksum per chunk: a flipped byte is an error when it is read, never a number.
+                    fletcher32=True,
+                )
+                datasets[position].attrs["dtype"] = dtype
+            yield datasets
+        if raw.error:
+            raise raw.error
 
 
 def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:
