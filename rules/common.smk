@@ -20,8 +20,9 @@ validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
 
 # What jobs need in their environment: where the scripts are, and the Python that runs Snakemake, also where its
-# environment is not activated. (Conda, if used, comes in front of it.)
+# environment is not activated. (Conda, if used, comes in front of it.) Jobs end with the process that they name.
 os.environ.update(
+    WORKFLOW_PID=str(os.getpid()),
     SCRIPTS=f"{workflow.basedir}/scripts",
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 )
