@@ -1,6 +1,7 @@
 # Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
 import json
 import os
+import re
 import shutil
 import sys
 from functools import cache

@@ -14,7 +14,8 @@ FLOW_FIGURES = ["knockout", "objects", "tracing"]
 
 
 wildcard_constraints:
-    questions="[^/]+",
+    # By name: what follows a dot in a file's name is none of it.
+    questions="|".join(map(re.escape, config["flow"]["questions"])) or "[^/]+",
     flow_figure="|".join(FLOW_FIGURES),
 
 
