@@ -23,7 +23,7 @@ def checked(config: dict) -> Grid:
 
 def test_the_demo_is_valid_and_gets_defaults(study):
     grid = checked(study)
-    assert grid.config["states"] == {"positions": ["last"], "dtype": "float32"}
+    assert grid.config["states"] == {"positions": ["last"], "dtype": "float32", "sites": ["block"], "sites_of": {}}
     assert grid.config["tasks"]["objects"]["min_per_class"] == 5
     assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
 

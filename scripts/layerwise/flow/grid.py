@@ -105,6 +105,8 @@ class FlowGrid:
         models = self.config["models"]
         if name not in models:
             raise InputError(f"{where}: there is no {name!r}; models has {', '.join(models)}")
+        if "intervention" in models[name]:
+            raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
         adapter = models[name]["adapter"]
         if self.config["adapters"].get(adapter, {}).get("environment") == "legacy":
             raise InputError(f"{where}: its adapter {adapter} runs code whose attention is not blocked; leave it out")
