@@ -29,6 +29,7 @@ os.environ.update(
 STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
+SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
 
@@ -133,6 +134,13 @@ def states_cell(wildcards):
             "code": code_digest("extract_states.py", f"layerwise/models/adapters/{adapter}.py"),
         }
     )
+
+
+def controls_of(model):
+    """Which controls are fitted to a model's states. Those of a changed model are compared with its base model's."""
+    if "intervention" in config["models"][model]:
+        return {"random_labels": 0, "description_length": False}
+    return config["probes"]["controls"]
 
 
 def dataset_options(wildcards):

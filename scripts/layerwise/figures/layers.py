@@ -131,13 +131,13 @@ def draw_layers(
                 axes.set_facecolor("#F3F3F3")
             of_facet = _cell(probes, spec, name, facet)
             for line, style in styles.items():
-                _draw_line(axes, of_facet[of_facet[spec.lines] == line], style, axis, list(styles).index(line), line)
+                draw_line(axes, of_facet[of_facet[spec.lines] == line], style, axis, list(styles).index(line), line)
             values = _cell(baseline, spec, name, facet)["value"]
             draw_baseline(axes, values, shown.baseline_name, above=shown.less_is_more)
         for axes in grid.flat[len(facets) :]:
             axes.remove()
         label_edges(grid, len(facets), shown.y_label.format(metric=metric_name(tasks[name])))
-    _share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
+    share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
     return drawing
 
 
@@ -155,7 +155,17 @@ def _cell(rows: pd.DataFrame, spec: LayerFigure, task: str, facet: str) -> pd.Da
     return rows[(rows["task"] == task) & (rows[spec.facets] == facet)]
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int, name: str) -> None:
+def draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int, name: str) -> None:
+    """Draw one line with its band, and its final norm where there is one.
+
+    Args:
+        axes: the facet.
+        rows: ``layer``, ``n_layers``, ``value``, ``low``, ``high``; nothing is drawn of none.
+        style: of the line.
+        axis: "layer" or "depth".
+        place: of the line among the facet's lines, from 0.
+        name: of the line.
+    """
     if rows.empty:
         return
     rows = rows.sort_values("layer")
@@ -197,7 +207,16 @@ def _norm_x(last: int, axis: str, place: float) -> float:
     return scale + max(NORM_GAP * scale, 1.0 if axis == "layer" else 0.0) + NORM_STEP * scale * place
 
 
-def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool) -> None:
+def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool = False) -> None:
+    """Give the facets of a task one vertical axis, and all facets one horizontal axis.
+
+    Args:
+        bands: of facets, one per task, with all that they show.
+        axis: "layer" or "depth".
+        n_lines: most lines in a facet.
+        deepest: blocks of the deepest model.
+        less_is_more: whether low values are good, and the baseline is above them.
+    """
     all_axes = [axes for band in bands for axes in band.axes]
     right = max(axes.get_xlim()[1] for axes in all_axes)
     for band in bands:
