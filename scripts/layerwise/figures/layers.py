@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from layerwise.errors import InputError
 from layerwise.figures.facets import (
     CHANCE,
+    LEAST_RANGE,
     NAME_WIDTH,
     draw_baseline,
     draw_legend,
@@ -121,7 +122,7 @@ def draw_layers(
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
     legend_rows = draw_legend(drawing, styles, random, shown.baseline)
-    bands = lay_out(drawing, tasks, blocks, legend_rows, width)
+    bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
     for name, _, grid in bands:
         facets = blocks[name]
         for axes, facet in zip(grid.flat, facets, strict=False):
@@ -137,8 +138,6 @@ def draw_layers(
             axes.remove()
         label_edges(grid, len(facets), shown.y_label.format(metric=metric_name(tasks[name])))
     share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
-    # On the last band rather than the figure, where it would lie on the legend.
-    bands[-1][1].supxlabel(AXES[axis], fontsize=8)
     return drawing
 
 
@@ -227,11 +226,12 @@ def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_m
         chance = min(
             line.get_ydata()[0] for axes in band.axes for line in axes.get_lines() if line.get_label() == CHANCE
         )
-        span = max(high - low, 0.05)
         # Room beside the baseline for its name.
         if less_is_more:
             limits = 0, max(1.05 * high, 1.16 * chance)
         else:
+            high = max(high, chance + LEAST_RANGE)
+            span = high - low
             limits = min(low - 0.04 * span, chance - 0.16 * span), high + 0.05 * span
         for axes in band.axes:
             axes.set_ylim(limits)
