@@ -38,6 +38,7 @@ include: "rules/stimuli.smk"
 include: "rules/states.smk"
 include: "rules/probes.smk"
 include: "rules/figures.smk"
+include: "rules/flow.smk"
 
 
 rule all:
@@ -45,6 +46,7 @@ rule all:
     input:
         rules.figures.input,
         rules.tables.input,
+        rules.flow.input,
     localrule: True
 
 

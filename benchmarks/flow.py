@@ -180,8 +180,8 @@ def main() -> None:
         missed += of_row
         print(row, flush=True)
     print(
-        f"\nGoal: at least {LEAST_SPEED} times as fast as the plain loop, probabilities within {MOST_DIFFERENCE:.0e} of "
-        "its own."
+        f"\nGoal: at least {LEAST_SPEED} times as fast as the plain loop, with probabilities within "
+        f"{MOST_DIFFERENCE:.0e} of its own."
     )
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     print(

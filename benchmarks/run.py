@@ -13,6 +13,7 @@ import torch
 FOLDER = Path(__file__).resolve().parent
 SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
+    "flow.py": "Attention knockout by runs that go on from a free one",
     "probes.py": "Probes: all labels and all C of a layer",
     "storage.py": "Storage of hidden states",
     "memory.py": "Peak memory when items double",

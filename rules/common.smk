@@ -30,6 +30,7 @@ os.environ.update(
 STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
+SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
 
@@ -118,8 +119,11 @@ def states_cell(wildcards):
     """
     stimuli = getattr(wildcards, "stimuli", None) or config["tasks"][wildcards.task]["stimuli"]
     adapter = config["models"][wildcards.model]["adapter"]
+    # Named only where there are some: cells without stay what they were before there were sites.
+    sites = grid.sites(wildcards.model, wildcards.prompt)
     return as_json(
-        {
+        ({"sites": sites} if sites else {})
+        | {
             "model": wildcards.model,
             "model_digest": digest_in(model_file(wildcards.model)),
             "stimuli": stimuli,
@@ -131,6 +135,13 @@ def states_cell(wildcards):
             "code": code_digest("extract_states.py", f"layerwise/models/adapters/{adapter}.py"),
         }
     )
+
+
+def controls_of(model):
+    """Which controls are fitted to a model's states. Those of a changed model are compared with its base model's."""
+    if "intervention" in config["models"][model]:
+        return {"random_labels": 0, "description_length": False}
+    return config["probes"]["controls"]
 
 
 def dataset_options(wildcards):

@@ -69,7 +69,14 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            without(in_order(config["models"][wildcards.model]), "batch_size", "device_map", "sharing", "expected")
+            without(
+                in_order(config["models"][wildcards.model]),
+                "batch_size",
+                "device_map",
+                "sharing",
+                "expected",
+                "prompts",
+            )
         ),
         made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),

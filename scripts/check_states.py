@@ -21,12 +21,12 @@ def main() -> None:
             print(f"{path}: {len(states.layers)} layers x {rows} rows x {width}, {len(states.item_ids)} items")
             print(f"  positions: {', '.join(states.positions)}; {path.stat().st_size / 1e6:.1f} MB on disk")
             print(f"  cell: {json.dumps(states.cell, indent=2)[1:-1].strip()}")
-            for position in states.positions:
-                for layer, name in enumerate(states.layers):
+            for position in [*states.positions, *(f"last-{site}" for site in states.sites)]:
+                for layer, name in enumerate(states.layers_at(position)):
                     # Reading checks the checksum of every chunk.
                     values = states.layer(position, layer)
                     norms = np.linalg.norm(values, axis=1)
-                    print(f"  {position:>10} {name:>12}: norm {norms.mean():10.3f} (largest {norms.max():10.3f})")
+                    print(f"  {position:>14} {name:>12}: norm {norms.mean():10.3f} (largest {norms.max():10.3f})")
         print("  every chunk reads back as it was written")
 
 

@@ -57,6 +57,7 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    positions = [*cell["positions"], *(f"last-{site}" for site in cell.get("sites", []))]
     # What decides which rows a shard has is part of what names the work folder.
     rows_by = [args.batch_size, args.sharing, device]
     fingerprint = hashlib.sha256(json.dumps([cell, rows_by], sort_keys=True).encode()).hexdigest()
@@ -74,9 +75,10 @@ def main() -> None:
         inputs = inputs.iloc[order].reset_index(drop=True)
         shards = plan_shards(inputs, share_from, args.batch_size)
         check_hooks(model, inputs, cell["positions"])
-        check_batches(model, inputs, shards, cell["positions"])
-        check_sharing(model, inputs, shards, cell["positions"])
-        finished = extract_shards(model, inputs, shards, cell["positions"], work)
+        check_batches(model, inputs, shards, positions)
+        check_sharing(model, inputs, shards, positions)
+        finished = extract_shards(model, inputs, shards, positions, work)
+        widths = work.widths(finished[0], positions)
         made_with = {
             "revision": description["revision"],
             "path": path_of(shards),
@@ -91,13 +93,15 @@ def main() -> None:
                 layers=layer_names(model.n_layers),
                 rows=len(inputs),
                 width=model.width,
+                sites={position: width for position, width in widths.items() if position not in cell["positions"]},
+                heads=model.n_heads if "last-heads" in positions else 0,
                 dtype=cell["dtype"],
                 item_ids=list(items["item_id"]),
                 row_of_item=[rank[row] for row in row_of_item],
                 cell=cell | made_with,
             ) as datasets,
         ):
-            for start, states in work.assemble(finished, cell["positions"]):
+            for start, states in work.assemble(finished, positions):
                 for position, values in states.items():
                     write_rows(datasets[position], start, values.numpy())
 

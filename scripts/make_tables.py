@@ -6,7 +6,7 @@ from pathlib import Path
 
 from layerwise.command import finished_file, run
 from layerwise.figures.comparison import compare_layers, comparison_sections
-from layerwise.figures.inputs import read_models, read_prompts, read_scores, read_tasks
+from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.overview import overview_sections
 from layerwise.figures.tables import to_csv, to_html, to_latex, to_markdown
 
@@ -28,9 +28,9 @@ def main() -> None:
     scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
     prompts = [prompt for path in args.prompts for prompt in read_prompts(path)]
     overview = overview_sections(tasks, models, prompts)
-    compared = compare_layers(
-        scores, tasks, models, args.predictions_root, args.resamples, args.permutations, args.seed
-    )
+    how = args.predictions_root, args.resamples, args.permutations, args.seed
+    shown, unchanged = as_they_are(scores, models)
+    compared = compare_layers(shown, tasks, unchanged, *how)
     # Holm multiplies the smallest p by the number of cells: with few permutations no cell can pass.
     if len(compared) / (args.permutations + 1) > 0.01:
         logging.warning("%d permutations are few for %d cells; raise --permutations", args.permutations, len(compared))

@@ -49,4 +49,8 @@ def _explain(error) -> str:
         return error.message.replace("Unevaluated", "Additional") + hint
     if error.validator == "oneOf" and "format" in error.schema.get("properties", {}):
         return "give either `world`, or both `images` and `annotations`, or `download`"
+    if error.validator == "contains":
+        return f"{error.validator_value['const']} must be among them"
+    if error.validator == "maxProperties":
+        return f"give one of {', '.join(error.schema['properties'])}, not {len(error.instance)}"
     return error.message

@@ -5,11 +5,13 @@ Snakefile builds it each time it plans.
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerwise.datasets.locations import Locations
 from layerwise.errors import InputError
+from layerwise.recipes import NOT_COMPUTED, without
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -57,6 +59,10 @@ class Grid:
     def __init__(self, config: dict[str, Any]):
         self.config = config
         self.data = Locations(config)
+        if not config["tasks"] and not config["flow"]["questions"]:
+            raise InputError(
+                "the config asks for nothing: give `stimuli` and `tasks` to probe for, or `flow` (or both)"
+            )
         for name, stimuli in config["stimuli"].items():
             self._check_stimuli(name, stimuli)
         for name, task in config["tasks"].items():
@@ -64,6 +70,10 @@ class Grid:
             self._check_task(name, task)
         for name, model in config["models"].items():
             _check_model(name, model)
+            self._check_prompts(f"models.{name}.prompts", model.get("prompts", []))
+            if "intervention" in model:
+                self._check_intervention(name, model)
+        self._check_sites()
         for cell in self.states_cells():
             self._check_cell(cell)
 
@@ -73,7 +83,7 @@ class Grid:
             StatesCell(model, stimuli, prompt)
             for model in self.config["models"]
             for stimuli in self.used_stimuli()
-            for prompt in self.config["stimuli"][stimuli]["prompts"]
+            for prompt in self._prompts_of(model, stimuli)
         ]
 
     def probe_cells(self) -> list[ProbeCell]:
@@ -82,8 +92,34 @@ class Grid:
             ProbeCell(model, task, prompt)
             for model in self.config["models"]
             for task, entry in self.config["tasks"].items()
-            for prompt in self.config["stimuli"][entry["stimuli"]]["prompts"]
+            for prompt in self._prompts_of(model, entry["stimuli"])
         ]
+
+    def site_cells(self) -> list[ProbeCell]:
+        """The probe cells whose states are kept at more sites than the block's output."""
+        return [cell for cell in self.probe_cells() if self.sites(cell.model, cell.prompt)]
+
+    def sites(self, model: str, prompt: str) -> list[str]:
+        """The sites within blocks that are kept of a cell."""
+        states = self.config["states"]
+        models = states["sites_of"].get("models", self.base_models())
+        if model not in models or prompt not in states["sites_of"].get("prompts", [prompt]):
+            return []
+        return [site for site in states["sites"] if site != "block"]
+
+    def base_models(self) -> list[str]:
+        """Names of the models that run as they are, without an intervention."""
+        return [name for name, model in self.config["models"].items() if "intervention" not in model]
+
+    def intervened(self, kinds: Collection[str]) -> list[str]:
+        """Names of the models with an intervention of one of these kinds."""
+        models = self.config["models"].items()
+        return [name for name, model in models if not set(kinds).isdisjoint(model.get("intervention", {}))]
+
+    def _prompts_of(self, model: str, stimuli: str) -> list[str]:
+        prompts = self.config["stimuli"][stimuli]["prompts"]
+        only = self.config["models"][model].get("prompts", prompts)
+        return [prompt for prompt in prompts if prompt in only]
 
     def used_stimuli(self) -> list[str]:
         """Names of the stimulus sets that some task reads."""
@@ -152,6 +188,37 @@ class Grid:
             if not found & {"text", "category", "first"}:
                 raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
 
+    def _check_prompts(self, where: str, prompts: list[str]) -> None:
+        known = {prompt for stimuli in self.config["stimuli"].values() for prompt in stimuli["prompts"]}
+        for prompt in prompts:
+            _find({name: {} for name in sorted(known)}, prompt, where, "`stimuli`")
+
+    def _check_intervention(self, name: str, model: dict[str, Any]) -> None:
+        """Whether the adapter serves it, and the same model without it is there to compare with."""
+        self._check_reach(name, f"models.{name}.intervention")
+        base = _computed(model)
+        if not any(_computed(other) == base for other in map(self.config["models"].get, self.base_models())):
+            raise InputError(
+                f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
+                "of this one's keys but `intervention`"
+            )
+
+    def _check_sites(self) -> None:
+        only = self.config["states"]["sites_of"]
+        for name in only.get("models", []):
+            _find(self.config["models"], name, "states.sites_of.models", "`models`")
+        self._check_prompts("states.sites_of.prompts", only.get("prompts", []))
+        for model in {cell.model for cell in self.site_cells()}:
+            self._check_reach(model, "states.sites")
+
+    def _check_reach(self, model: str, where: str) -> None:
+        adapter = self.config["models"][model]["adapter"]
+        if self.config["adapters"].get(adapter, {}).get("environment") == "legacy":
+            raise InputError(
+                f"{where}: the adapter {adapter} of models.{model} runs its authors' code, and does not reach into "
+                "its blocks"
+            )
+
     def _check_cell(self, cell: StatesCell) -> None:
         adapter = self.config["models"][cell.model]["adapter"]
         older = self.config["adapters"].get(adapter, {}).get("environment") == "legacy"
@@ -193,6 +260,11 @@ def _find(entries: dict[str, Any], name: str, where: str, section: str | None = 
         known = ", ".join(entries) or "nothing"
         raise InputError(f"{where}: there is no {name!r}; {section or 'the config'} has {known}")
     return entries[name]
+
+
+def _computed(model: dict[str, Any]) -> dict[str, Any]:
+    """What decides what a model computes, but for its intervention."""
+    return {"source": model["source"]} | without(model, "intervention", *NOT_COMPUTED)
 
 
 def _check_model(name: str, model: dict[str, Any]) -> None:

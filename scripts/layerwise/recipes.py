@@ -16,7 +16,7 @@ from layerwise.models.files import fingerprint
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
-NOT_COMPUTED = ("batch_size", "device_map", "sharing", "source", "expected")
+NOT_COMPUTED = ("batch_size", "device_map", "sharing", "source", "expected", "prompts")
 
 
 def as_json(value: Any) -> str:

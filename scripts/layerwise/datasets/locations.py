@@ -14,11 +14,12 @@ from typing import Any
 from urllib.parse import urljoin
 
 from layerwise.datasets import coco, snli, snli_ve
+from layerwise.datasets.gqa_sources import question_files
 from layerwise.errors import InputError
 
 # Which sources a data set of each format can be downloaded from; where a source keeps its images.
-SOURCE_FORMATS = {"coco": ("coco",), "snli-ve": ("snli-ve", "snli")}
-IMAGE_FORMATS = {"coco": "coco", "snli-ve": "flickr30k"}
+SOURCE_FORMATS = {"coco": ("coco",), "snli-ve": ("snli-ve", "snli"), "gqa": ("gqa",)}
+IMAGE_FORMATS = {"coco": "coco", "snli-ve": "flickr30k", "gqa": "gqa"}
 IMAGE_FOLDERS = {"coco": "", "flickr30k": "flickr30k_images", "gqa": "images"}
 
 
@@ -42,6 +43,8 @@ class Locations:
             root = f"{self.config['pathvars']['results']}/worlds/{dataset['world']}"
             if dataset["format"] == "snli-ve":
                 return {"annotations": f"{root}/snli_ve", "images": f"{root}/snli_ve/flickr30k_images"}
+            if dataset["format"] == "gqa":
+                return {"annotations": f"{root}/gqa", "images": f"{root}/coco/val2017"}
             return {"annotations": f"{root}/coco/annotations", "images": f"{root}/coco"}
         source = dataset.get("download")
         annotations = dataset.get("annotations") or (
@@ -50,8 +53,10 @@ class Locations:
         return {"annotations": annotations, "images": dataset.get("images") or self.image_folder(name)}
 
     def annotation_files(self, name: str, parts: list[str]) -> list[Path]:
-        """The files that the reader of a data set reads for ``parts``, and corrected labels."""
+        """The files that the reader of a data set reads for ``parts`` (of GQA: types), and corrected labels."""
         dataset, folder = self.config["datasets"][name], self.folders(name)["annotations"]
+        if dataset["format"] == "gqa":
+            return question_files(folder, parts)
         if dataset["format"] == "snli-ve":
             corrected = [Path(file) for part, file in dataset.get("corrected_labels", {}).items() if part in parts]
             return [snli_ve.annotation_file(folder, part) for part in parts] + corrected

@@ -1,12 +1,14 @@
 """What a model answers: its greedy continuation of the prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import nn
 from transformers import GenerationConfig
 
 from layerwise.models.adapters.generic import GenericModel
@@ -49,27 +51,50 @@ def greedy_answers(
         prepared = model.prepare(images, prompts)
     finally:
         tokenizer.padding_side = side
-    rows: list[Tensor] = []
+    ends = _end_tokens(model)
+    answers = []
     for inputs in prepared if isinstance(prepared, list) else [prepared]:
-        rows += _continued(model, inputs, most_tokens)
-    return [Answer(tokenizer.decode(row, skip_special_tokens=True).strip(), int(row[0])) for row in rows]
+        for row in _continued(model, inputs, most_tokens, ends):
+            written = list(takewhile(lambda token: token not in ends, row))
+            answers.append(Answer(tokenizer.decode(written, skip_special_tokens=True).strip(), row[0]))
+    return answers
 
 
-def _continued(model: GenericModel, prepared: Any, most_tokens: int) -> list[Tensor]:
-    """Token ids behind each prompt of a batch."""
+def _end_tokens(model: GenericModel) -> list[int]:
+    """Tokens by which the model ends its answer."""
+    own = model.model.generation_config.eos_token_id
+    end = model.processor.tokenizer.eos_token_id if own is None else own
+    return end if isinstance(end, list) else [end]
+
+
+def _continued(model: GenericModel, prepared: Any, most_tokens: int, ends: list[int]) -> list[list[int]]:
+    """Token ids behind each prompt of a batch, padded behind the token that ends them."""
     own = model.model.generation_config
-    inputs = prepared.to(model.device, model.dtype)
-    end = own.eos_token_id if own.eos_token_id is not None else model.processor.tokenizer.eos_token_id
-    # Not the model's own settings: they may sample, or push away from words of the question.
-    greedy = GenerationConfig(
+    plain = GenerationConfig(
         do_sample=False,
-        num_beams=1,
         max_new_tokens=most_tokens,
-        eos_token_id=end,
-        pad_token_id=own.pad_token_id if own.pad_token_id is not None else model.processor.tokenizer.pad_token_id,
+        eos_token_id=ends,
+        pad_token_id=model.processor.tokenizer.pad_token_id if own.pad_token_id is None else own.pad_token_id,
     )
-    ids = model.model.generate(**inputs, generation_config=greedy).cpu()
+    inputs = prepared.to(model.device, model.dtype)
+    with _set_aside_own_settings(model.model, plain):
+        ids = model.model.generate(**inputs, generation_config=plain).cpu()
     given = inputs["input_ids"].cpu()
     # BLIP-2 gives the answer alone.
-    answers = ids[:, given.shape[1] :] if torch.equal(ids[:, : given.shape[1]], given) else ids
-    return list(answers)
+    return (ids[:, given.shape[1] :] if torch.equal(ids[:, : given.shape[1]], given) else ids).tolist()
+
+
+@contextmanager
+def _set_aside_own_settings(model: nn.Module, plain: GenerationConfig) -> Iterator[None]:
+    """Generate with nothing but ``plain``: transformers fills in what it leaves open from the model's own settings.
+
+    Published ones make words of the question less probable (``repetition_penalty``), forbid them, or sample.
+    """
+    parts = {part: part.generation_config for part in model.modules() if hasattr(part, "generation_config")}
+    try:
+        for part in parts:
+            part.generation_config = plain
+        yield
+    finally:
+        for part, own in parts.items():
+            part.generation_config = own

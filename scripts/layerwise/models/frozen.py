@@ -8,6 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from layerwise.models.site_names import AT_SITE
+from layerwise.models.sites import site_module
+
 
 def layer_names(n_layers: int) -> list[str]:
     """Names of the ``n_layers + 2`` states per token: embeddings, every block's output, the final norm's output."""
@@ -23,6 +26,7 @@ class FrozenModel(Protocol):
     Attributes:
         n_layers: number of decoder blocks, L.
         width: size of a hidden state.
+        n_heads: attention heads per block, of a model that can be read within its blocks.
         dtype: of the weights.
         shares_prefix: whether states of several prompts about one image may be computed over one prefix, exactly. That
             takes a decoder that is causal over image and prefix: what comes first does not depend on what follows.
@@ -30,6 +34,7 @@ class FrozenModel(Protocol):
 
     n_layers: int
     width: int
+    n_heads: int
     dtype: torch.dtype
     shares_prefix: bool
 
@@ -72,7 +77,12 @@ class FrozenModel(Protocol):
     def states(
         self, images: Sequence[Image.Image], prompts: Sequence[str], positions: Sequence[str]
     ) -> dict[str, Tensor]:
-        """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU."""
+        """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU.
+
+        A position may also be one of :data:`layerwise.models.site_names.AT_SITE`: what that site of each block has
+        at the last token, shape (batch, L, width). For heads the width is all heads side by side, ``n_heads`` of equal
+        width.
+        """
         return self.run(self.prepare(images, prompts), positions)
 
     def states_shared(self, image: Image.Image, prompts: Sequence[str], positions: Sequence[str]) -> dict[str, Tensor]:
@@ -99,6 +109,16 @@ def mean_over(tokens: Tensor) -> Select:
     return lambda hidden: torch.einsum("bt,btw->bw", weights.to(hidden.device), hidden.float())
 
 
+def hidden_in(args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """The hidden states among a module's inputs, as a hook gets these; shape (batch, tokens, width)."""
+    return args[0] if args else kwargs["hidden_states"]
+
+
+def hidden_out(output: Any) -> Tensor:
+    """The hidden states in a module's output, shape (batch, tokens, width)."""
+    return output[0] if isinstance(output, tuple) else output
+
+
 class LayerReadings:
     """What the hooks keep of one forward pass: by position, one state per layer."""
 
@@ -107,12 +127,17 @@ class LayerReadings:
         self.kept: dict[str, list[Tensor]] = {position: [] for position in select}
 
     def take(self, hidden: Tensor) -> None:
-        """Keep the wanted positions of ``hidden``, shape (batch, tokens, width)."""
-        for position, select in self.select.items():
-            self.kept[position].append(select(hidden))
+        """Keep the wanted positions of ``hidden``, shape (batch, tokens, width), but for those within blocks."""
+        for position in self.select:
+            if position not in AT_SITE:
+                self.take_at(position, hidden)
+
+    def take_at(self, position: str, hidden: Tensor) -> None:
+        """Keep one position of ``hidden``."""
+        self.kept[position].append(self.select[position](hidden))
 
     def stacked(self) -> dict[str, Tensor]:
-        """By position, shape (batch, L + 2, width), on the CPU."""
+        """By position, shape (batch, L + 2, width), at sites within blocks (batch, L, width), on the CPU."""
         stacked = {}
         for position, layers in self.kept.items():
             # Blocks may lie on several devices. They meet on one of them, and come to the CPU in a single copy.
@@ -129,17 +154,36 @@ def read_layers(
 
     Only the selected positions are kept, so that memory does not grow with the sequence. The last block is read
     before the final norm, which ``output_hidden_states`` of transformers never shows.
+
+    Raises:
+        InputError: when a family's blocks have no parts that a wanted site is read at.
     """
     readings = LayerReadings(select)
 
     def before(_module, args, kwargs):
-        readings.take(args[0] if args else kwargs["hidden_states"])
+        readings.take(hidden_in(args, kwargs))
 
     def after(_module, _args, output):
-        readings.take(output[0] if isinstance(output, tuple) else output)
+        readings.take(hidden_out(output))
 
+    def at(position: str) -> Callable[..., None]:
+        if AT_SITE[position] == "heads":
+            return lambda _module, args, kwargs: readings.take_at(position, hidden_in(args, kwargs))
+        return lambda _module, _args, output: readings.take_at(position, hidden_out(output))
+
+    parts = {
+        position: [site_module(block, AT_SITE[position]) for block in blocks]
+        for position in select
+        if position in AT_SITE
+    }
     handles = [blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
     handles += [module.register_forward_hook(after) for module in (*blocks, final_norm)]
+    for position, modules in parts.items():
+        for module in modules:
+            if AT_SITE[position] == "heads":
+                handles.append(module.register_forward_pre_hook(at(position), with_kwargs=True))
+            else:
+                handles.append(module.register_forward_hook(at(position)))
     try:
         yield readings
     finally:

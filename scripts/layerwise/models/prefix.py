@@ -265,7 +265,7 @@ class SharedDecoder:
 
         Args:
             group: what :func:`split_prefix` made.
-            positions: of ``last`` and ``image-mean``.
+            positions: as :meth:`layerwise.models.frozen.FrozenModel.states` takes them.
             room: how many texts may be packed together.
         """
         # Image tokens lie in the prefix, so their mean is the same for all texts of the image.
@@ -276,14 +276,23 @@ class SharedDecoder:
         with in_prefix.read(self.decoder), read_layers(self.blocks, self.final_norm, select) as readings:
             _whole(lambda *_: self.run_prefix(**group.prefix, past_key_values=cache, use_cache=True))
         states = {p: values.expand(len(group.rests), -1, -1) for p, values in readings.stacked().items()}
-        if "last" in positions:
+        if at_last := [position for position in positions if position not in select]:
             start = group.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
             # The image stands in the prefix, so all that follows sees as much of it as the prefix's last token.
             across = group.prefix.get("cross_attention_mask")
-            states["last"] = self._last(group, cache, start, across if across is None else across[:, -1:], room)
+            across = across if across is None else across[:, -1:]
+            states |= self._last(group, cache, start, across, room, at_last)
         return {position: states[position] for position in positions}
 
-    def _last(self, group: PromptGroup, cache: DynamicCache, start: int, across: Tensor | None, room: Room) -> Tensor:
+    def _last(
+        self,
+        group: PromptGroup,
+        cache: DynamicCache,
+        start: int,
+        across: Tensor | None,
+        room: Room,
+        positions: Sequence[str],
+    ) -> dict[str, Tensor]:
         lengths = torch.tensor([len(rest) for rest in group.rests])
         # Texts of about one length together, so that chunks are even.
         order = lengths.argsort(stable=True)
@@ -294,20 +303,26 @@ class SharedDecoder:
         parts = []
         for first, end in chunks:
             texts = [group.rests[i] for i in order[first:end]]
-            parts += room.over(end - first, lambda a, b, texts=texts: self._chunk(texts[a:b], prefix, start, across))
-        return torch.cat(parts)[order.argsort()]
 
-    def _chunk(self, texts: list[Tensor], prefix: Cache, start: int, across: Tensor | None) -> Tensor:
-        """States at the last token of each text, shape (texts, L + 2, width), on the CPU."""
+            def run(a: int, b: int, texts: list[Tensor] = texts) -> dict[str, Tensor]:
+                return self._chunk(texts[a:b], prefix, start, across, positions)
+
+            parts += room.over(end - first, run)
+        return {position: torch.cat([part[position] for part in parts])[order.argsort()] for position in positions}
+
+    def _chunk(
+        self, texts: list[Tensor], prefix: Cache, start: int, across: Tensor | None, positions: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """States at the last token of each text, by position, shape (texts, L + 2, width), on the CPU."""
         lengths = torch.tensor([len(text) for text in texts], device=texts[0].device)
         ids = torch.cat(texts)[None]
         across = across if across is None else across.expand(-1, ids.shape[1], -1, -1)
         packed = PackedTexts(ids, lengths, _length(prefix), start, across)
         ends = packed.ends
-        select: dict[str, Select] = {"last": lambda hidden: hidden[0, ends.to(hidden.device)]}
+        select: dict[str, Select] = dict.fromkeys(positions, lambda hidden: hidden[0, ends.to(hidden.device)])
         with read_layers(self.blocks, self.final_norm, select) as readings:
             self.continue_texts(packed, prefix)
-        return readings.stacked()["last"]
+        return readings.stacked()
 
 
 def _whole(run: Callable[[int, int], Result]) -> Result:

@@ -11,6 +11,7 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
+from layerwise.models.interventions import check_intervention
 from layerwise.models.older import ABOUT, About
 
 
@@ -33,10 +34,10 @@ def describe_model(
     Returns:
         ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
         conversation, model_type, n_layers, width``, ``upstream`` and ``digest``, a SHA-256 over all that decides what
-        the model computes.
+        the model computes; of an entry with an intervention this, and as ``base`` the digest of the model without it.
 
     Raises:
-        InputError: when the source cannot be had, or has no safetensors.
+        InputError: when the source cannot be had, or has no safetensors, or the model does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -84,8 +85,17 @@ def describe_model(
     if upstream:
         # A commit, too, names its files for good.
         identity["upstream"] = upstream["commit"]
-    digest = hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
-    return {"model": name, "folder": str(folder), **description, "digest": digest}
+    described = {"model": name, "folder": str(folder), **description}
+    digest = _digest(identity, files)
+    if "intervention" not in entry:
+        return described | {"digest": digest}
+    intervention = {"intervention": entry["intervention"]}
+    check_intervention(name, entry["intervention"], about.n_layers, about.model_type)
+    return described | intervention | {"base": digest, "digest": _digest(identity | intervention, files)}
+
+
+def _digest(identity: dict[str, Any], files: Any) -> str:
+    return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
 def _about(name: str, folder: Path, trust: bool) -> About:

@@ -4,7 +4,9 @@ A file has one dataset per token position, of shape (layers, rows, width) with l
 final norm, chunked so that one layer reads contiguously. A row is one distinct model input; ``row`` maps each of
 ``item_id`` to its row, since items may share an input. Attributes: ``layers`` (names) and ``cell`` (JSON: model,
 prompt, versions, and the digests of the stimuli and the model that the states were made from). bfloat16 is stored as
-its 16 bits, with the attribute ``dtype`` of the dataset.
+its 16 bits, with the attribute ``dtype`` of the dataset. Sites within blocks have datasets of their own
+(``last-attention``, ``last-mlp``, ``last-heads``), with the blocks for layers; in ``last-heads`` the heads, as many as
+the attribute ``heads`` says, lie side by side.
 """
 
 import json
@@ -16,6 +18,7 @@ import hdf5plugin  # noqa: F401 - registers the compression with h5py
 import numpy as np
 
 from layerwise.errors import InputError
+from layerwise.models.site_names import AT_SITE, layers_at
 
 # Rows that are read at once: a multiple of the rows in a chunk, so that none is decompressed twice.
 ROWS_PER_BLOCK = 512
@@ -31,6 +34,9 @@ class StatesFile:
 
     Attributes:
         layers: names of the layers.
+        positions: token positions that states of whole layers are kept of.
+        sites: sites within blocks that are kept, at the last token.
+        n_heads: heads per block; 0 where none are kept.
         item_ids: the items, in the stimuli's order.
         row_of_item: shape (items,), the row of each item.
         cell: what made the file.
@@ -44,7 +50,7 @@ class StatesFile:
         try:
             self._file = h5py.File(path, "r")
             self.layers = list(self._file.attrs["layers"])
-
+            self.n_heads = int(self._file.attrs.get("heads", 0))
             self.cell = json.loads(self._file.attrs["cell"])
             self.item_ids = list(self._file["item_id"].asstr())
             self.row_of_item = self._file["row"][:]
@@ -56,7 +62,29 @@ class StatesFile:
                 f"{path}: these states are of another cell ({', '.join(changed)} changed since); run the same command "
                 "again, and they are made anew"
             )
-        self.positions = [name for name in self._file if name not in ("item_id", "row")]
+        datasets = [name for name in self._file if name not in ("item_id", "row")]
+        self.positions = [name for name in datasets if name not in AT_SITE]
+        self.sites = [AT_SITE[name] for name in datasets if name in AT_SITE]
+        for name in datasets:
+            self._check_shape(name)
+
+    def layers_at(self, position: str) -> list[str]:
+        """Names of the layers that are kept at a position, ``last-SITE`` for a site: there, the blocks'."""
+        return layers_at(position, self.layers)
+
+    def _check_shape(self, name: str) -> None:
+        layers, rows, width = self._file[name].shape
+        wanted = len(self.layers_at(name))
+        if layers != wanted or rows <= self.row_of_item.max():
+            raise InputError(
+                f"{self.path}: {name} has {layers} layers and {rows} rows, but there are {wanted} layers and items in "
+                f"row {self.row_of_item.max()}; delete the file and run again"
+            )
+        if AT_SITE.get(name) == "heads" and (self.n_heads == 0 or width % self.n_heads):
+            raise InputError(
+                f"{self.path}: {name} has a width of {width}, which {self.n_heads} heads do not share evenly; delete "
+                "the file and run again"
+            )
 
     def shape(self, position: str) -> tuple[int, int]:
         """Rows and width of each layer at one position.
@@ -70,8 +98,8 @@ class StatesFile:
         """One layer at one position as float32, shape (rows, width).
 
         Args:
-            position: token position.
-            layer: its index in ``layers``.
+            position: token position, or ``last-SITE``.
+            layer: its index in ``layers_at``.
             out: where to put it, of that shape and type. It is filled block by block, so that little beside it is held.
 
         Raises:
@@ -90,8 +118,9 @@ class StatesFile:
         return out
 
     def _dataset(self, position: str) -> h5py.Dataset:
-        if position not in self.positions:
-            raise InputError(f"{self.path}: there is no position {position!r}; it has {', '.join(self.positions)}")
+        kept = [*self.positions, *(f"last-{site}" for site in self.sites)]
+        if position not in kept:
+            raise InputError(f"{self.path}: there is no position {position!r}; it has {', '.join(kept)}")
         return self._file[position]
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from layerwise.checksums import file_sha256
 from layerwise.command import finished_file
 from layerwise.errors import InputError
+from layerwise.models.site_names import layers_at
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,19 @@ class WorkFolder:
             return None
         return states
 
+    def widths(self, shard: tuple[int, int], positions: Sequence[str]) -> dict[str, int]:
+        """The width of each position's states, as they are in a finished shard."""
+        return {position: values.shape[2] for position, values in self._finished(*shard, positions).items()}
+
+    def _finished(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, Tensor]:
+        states = self.load(start, stop, positions)
+        if states is None:
+            raise InputError(
+                f"{self._file(start, stop)}: the shard was lost or damaged while the others were made; run the "
+                "same command again, and only it is made anew"
+            )
+        return states
+
     def assemble(
         self, shards: Sequence[tuple[int, int]], positions: Sequence[str]
     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
@@ -81,13 +95,7 @@ class WorkFolder:
             InputError: on a shard that was lost or damaged since it was made.
         """
         for start, stop in shards:
-            states = self.load(start, stop, positions)
-            if states is None:
-                raise InputError(
-                    f"{self._file(start, stop)}: the shard was lost or damaged while the others were made; run the "
-                    "same command again, and only it is made anew"
-                )
-            yield start, states
+            yield start, self._finished(start, stop, positions)
 
 
 @contextmanager
@@ -124,8 +132,9 @@ def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Seq
     for position, values in states.items():
         bad = ~torch.isfinite(values).all(dim=2)
         if bad.any():
+            names = layers_at(position, list(layers))
             row, layer = bad.nonzero()[0].tolist()
             raise FloatingPointError(
-                f"NaN or infinity at {layers[layer]}, position {position}, item {item_ids[row]}; "
+                f"NaN or infinity at {names[layer]}, position {position}, item {item_ids[row]}; "
                 "a model in float16 may overflow: try dtype bfloat16 or float32"
             )

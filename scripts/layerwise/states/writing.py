@@ -5,7 +5,7 @@ Apart from the reader, so that a better reader makes no hidden states stale.
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
+
+from layerwise.models.site_names import layers_at
 
 ROWS_PER_CHUNK = 128
 
@@ -43,6 +45,15 @@ class _FileForHDF5(io.FileIO):
 
 
 @contextmanager
+def _new_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    with _FileForHDF5(path, "w+") as raw:
+        with h5py.File(raw, "w") as file:
+            yield file
+        if raw.error:
+            raise raw.error
+
+
+@contextmanager
 def new_states(
     path: str | Path,
     *,
@@ -54,34 +65,48 @@ def new_states(
     item_ids: Sequence[str],
     row_of_item: Sequence[int],
     cell: dict[str, Any],
+    sites: Mapping[str, int] | None = None,
+    heads: int = 0,
 ) -> Iterator[dict[str, h5py.Dataset]]:
     """Open a new file and give its datasets, to be filled by :func:`write_rows`.
+
+    Args:
+        path: the file.
+        positions: token positions.
+        layers: names of the layers.
+        rows: distinct inputs.
+        width: of a hidden state.
+        dtype: on disk.
+        item_ids: the items.
+        row_of_item: the row of each.
+        cell: what made the file.
+        sites: by site within blocks (``last-SITE``), the width of a state there.
+        heads: how many of them lie side by side in ``last-heads``.
 
     Raises:
         OSError: at the end, when the disk did not take it all.
     """
-    with _FileForHDF5(path, "w+") as raw:
-        with h5py.File(raw, "w") as file:
-            file.attrs["layers"] = list(layers)
-
-            file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-            file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-            file["row"] = np.asarray(row_of_item, dtype=np.int64)
-            datasets = {}
-            for position in positions:
-                datasets[position] = file.create_dataset(
-                    position,
-                    shape=(len(layers), rows, width),
-                    dtype=np.uint16 if dtype == "bfloat16" else np.float32,
-                    chunks=(1, min(ROWS_PER_CHUNK, rows), width),
-                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
-                    # A checksum per chunk: a flipped byte is an error when it is read, never a number.
-                    fletcher32=True,
-                )
-                datasets[position].attrs["dtype"] = dtype
-            yield datasets
-        if raw.error:
-            raise raw.error
+    widths = dict.fromkeys(positions, width) | dict(sites or {})
+    with _new_hdf5(path) as file:
+        file.attrs["layers"] = list(layers)
+        if heads:
+            file.attrs["heads"] = heads
+        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
+        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
+        file["row"] = np.asarray(row_of_item, dtype=np.int64)
+        datasets = {}
+        for position, width in widths.items():
+            datasets[position] = file.create_dataset(
+                position,
+                shape=(len(layers_at(position, list(layers))), rows, width),
+                dtype=np.uint16 if dtype == "bfloat16" else np.float32,
+                chunks=(1, min(ROWS_PER_CHUNK, rows), width),
+                compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                # A checksum per chunk: a flipped byte is an error when it is read, never a number.
+                fletcher32=True,
+            )
+            datasets[position].attrs["dtype"] = dtype
+        yield datasets
 
 
 def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:

@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from layerwise.command import finished_file
+from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.world import render
 from layerwise.datasets.world.scenes import COLOURS, GRID, IMAGE_SIZE, SHAPES, Scene, SceneObject
 
-TABLES = {
-    "ChooseAttr": "GQA_val_correct_question_with_choose_ChooseAttr.csv",
-    "ChooseCat": "GQA_val_correct_question_with_categoryThatThisChoose_objThisChoose_ChooseCat.csv",
-    "ChooseRel": "GQA_val_correct_question_with_relChooser_ChooseRel.csv",
-    "CompareAttr": "GQA_val_correct_question_with_twoCommon_CompareAttr.csv",
-    "LogicalObj": "GQA_val_correct_question_with_existThatOr_LogicalObj.csv",
-    "QueryAttr": "GQA_val_correct_question_with_positionQuery_QueryAttr.csv",
-}
 _START = ("question_id", "img_id", "question", "answer")
 _OPTIONS = ("true option", "false option")
 _TYPE = ("type_detailed", "type_semantic", "type_structural", "operations")

@@ -1,6 +1,7 @@
 """Any family that ``AutoModelForImageTextToText`` loads, with its decoder under ``get_decoder()``."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
+from layerwise.models.intervening import Intervention, untouched
 from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
 from layerwise.models.prefix import (
@@ -78,7 +80,9 @@ def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] 
     # LLM.int8 picks the columns that it leaves in half precision by looking at all tokens that run together.
     batch_invariant = description.get("quantization") != "8bit"
     try:
-        return (adapter or GenericModel)(model, processor, description["conversation"], batch_invariant)
+        return (adapter or GenericModel)(
+            model, processor, description["conversation"], batch_invariant, description.get("intervention")
+        )
     except AttributeError as error:
         raise InputError(
             f"models.{description['model']}: the adapter {description['adapter']!r} does not find its way in a model "
@@ -91,7 +95,14 @@ class GenericModel(FrozenModel):
 
     shared_types = SHARES_PREFIX
 
-    def __init__(self, model: nn.Module, processor: Any, conversation: str, batch_invariant: bool = True):
+    def __init__(
+        self,
+        model: nn.Module,
+        processor: Any,
+        conversation: str,
+        batch_invariant: bool = True,
+        intervention: dict[str, Any] | None = None,
+    ):
         """Find the model's parts.
 
         Args:
@@ -100,6 +111,7 @@ class GenericModel(FrozenModel):
             conversation: see the model entry's key in the config.
             batch_invariant: whether an input's states are the same whatever else is in its batch; where they are not,
                 prefixes are not shared.
+            intervention: what is changed in the decoder while it runs; see the model entry's key in the config.
         """
         self.model = model
         self.processor = processor
@@ -107,6 +119,8 @@ class GenericModel(FrozenModel):
         self.blocks, self.final_norm = self.decoder.layers, self.find_final_norm()
         self.n_layers = len(self.blocks)
         self.width = model.config.get_text_config().hidden_size
+        self.n_heads = self.decoder.config.num_attention_heads
+        self.intervention = Intervention(intervention, self.blocks) if intervention else None
         # Not of the first weight: some families keep a few of them in float32, and quantized ones are whole numbers.
         self.dtype = self.final_norm.weight.dtype
         # Blocks that look across at the image, which then needs no tokens (mllama).
@@ -212,6 +226,7 @@ class GenericModel(FrozenModel):
         # PaliGemma's processor gives labels for a loss that nobody asks for.
         inputs.pop("labels", None)
         settle_padding(inputs)
+        self.check_length(inputs["input_ids"].shape[1])
         seen = self.image_tokens(inputs).any(1)
         if not seen.all():
             raise InputError(
@@ -219,6 +234,19 @@ class GenericModel(FrozenModel):
                 f"of the tokens {self.image_token_id} that the model takes for an image's; they are of two models"
             )
         return inputs
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what is longer than the text that the decoder was made for: most compute nonsense without a word.
+
+        Raises:
+            InputError: giving both numbers.
+        """
+        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if most and tokens > most:
+            raise InputError(
+                f"with this prompt the model would read {tokens} tokens, but it was made for at most {most}; shorten "
+                "the text or the prompt's wording"
+            )
 
     def _prepare_texts(self, prompts: Sequence[str]) -> Any:
         model_type = self.model.config.model_type
@@ -229,6 +257,7 @@ class GenericModel(FrozenModel):
         special = self._adds_special_tokens(texts[0])
         # The tokenizer that the processor writes texts with, which asks for no image.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
+        self.check_length(written["input_ids"].shape[1])
         return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 
     @torch.inference_mode()
@@ -239,7 +268,7 @@ class GenericModel(FrozenModel):
             return {position: torch.cat([part[position] for part in parts]) for position in positions}
         inputs = prepared.to(self.device, self.dtype)
         select = {position: self._select(inputs, position) for position in positions}
-        with read_layers(self.blocks, self.final_norm, select) as readings:
+        with read_layers(self.blocks, self.final_norm, select) as readings, self._intervened(inputs):
             self.forward(**inputs, use_cache=False)
         return readings.stacked()
 
@@ -248,7 +277,8 @@ class GenericModel(FrozenModel):
         """See :meth:`FrozenModel.reported`: what transformers calls ``hidden_states``."""
         inputs = prepared.to(self.device, self.dtype)
         readings = LayerReadings({position: self._select(inputs, position) for position in positions})
-        output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
+        with self._intervened(inputs):
+            output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
         # BLIP-2 and InstructBLIP hand on what their language model gives.
         for hidden in getattr(output, "language_model_outputs", output).hidden_states:
             readings.take(hidden)
@@ -267,9 +297,17 @@ class GenericModel(FrozenModel):
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
         group = prepared.to(self.device, self.dtype)
-        shared = SharedDecoder(
-            self.forward, self.decoder, self.blocks, self.final_norm, self.continue_texts, self.across
-        )
+        intervened = self.intervention.applied if self.intervention else untouched
+
+        def run_prefix(**inputs: Any) -> Any:
+            with intervened(group.image_tokens):
+                return self.forward(**inputs)
+
+        def continue_texts(packed: PackedTexts, prefix: Cache) -> None:
+            with intervened(torch.zeros_like(packed.ids, dtype=torch.bool), group.image_tokens):
+                self.continue_texts(packed, prefix)
+
+        shared = SharedDecoder(run_prefix, self.decoder, self.blocks, self.final_norm, continue_texts, self.across)
         return shared.states(group, positions, self.room)
 
     def spared_flop(self, prepared: PromptGroup) -> float:
@@ -326,10 +364,16 @@ class GenericModel(FrozenModel):
         bos = self.processor.tokenizer.bos_token
         return not (bos and text.startswith(bos))
 
+    def _intervened(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """The model's intervention, if it has one, for a forward pass over whole inputs."""
+        if self.intervention is None:
+            return untouched(None)
+        return self.intervention.applied(self.image_tokens(inputs) if self.intervention.on_image else None)
+
     def _select(self, inputs: Mapping[str, Tensor], position: str) -> Select:
-        if position == "last":
-            return last_token(inputs["attention_mask"])
-        return mean_over(self.image_tokens(inputs))
+        if position == "image-mean":
+            return mean_over(self.image_tokens(inputs))
+        return last_token(inputs["attention_mask"])
 
 
 def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:

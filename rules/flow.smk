@@ -1,0 +1,244 @@
+# Information flow: which attention an answer needs, and where in the stack it appears (arXiv 2411.18620).
+#
+# OUTPUTS
+#   <results>/questions/{questions}/{recipe}/questions.parquet, questions.json
+#   <results>/questions/{questions}/{recipe}/images.txt, unpacked.json      for images that are downloaded
+#   <results>/flow/{model}/{questions}.parquet            the answer's probability with attention blocked
+#   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
+#   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
+#   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf
+#   <results>/tables/flow .csv, .tex, .md, .html
+from layerwise.flow.grid import FlowGrid
+
+flow_grid = FlowGrid(config, grid)
+FLOW = "<results>/flow/{model}/{questions}"
+FLOW_FIGURES = ["knockout", "objects", "tracing"]
+
+
+wildcard_constraints:
+    questions="[^/]+",
+    flow_figure="|".join(FLOW_FIGURES),
+
+
+def questions_file(questions, file):
+    """A file of a set of questions."""
+    return f"<results>/{flow_grid.folder(questions)}/{file}"
+
+
+def question_options(wildcards):
+    """Command-line options for the folders that questions are read from."""
+    folders = grid.data.folders(config["flow"]["questions"][wildcards.questions]["dataset"])
+    return [f"--{name}={folder}" for name, folder in folders.items()]
+
+
+def question_entry(wildcards):
+    """What a set of questions is chosen by."""
+    return as_json(without(config["flow"]["questions"][wildcards.questions], "dataset", "prompt"))
+
+
+def question_images(wildcards):
+    """What says that the images of questions have been unpacked, where they are to be."""
+    receipts = flow_grid.image_receipts(wildcards.questions)
+    return questions_file(wildcards.questions, "unpacked.json") if receipts else []
+
+
+def flow_cell(wildcards):
+    """All that decides what is measured of a model and a set of questions; see states_cell."""
+    model, questions = wildcards.model, wildcards.questions
+    return as_json(
+        {
+            "model": model,
+            "model_digest": digest_in(model_file(model)),
+            "questions": questions,
+            "questions_digest": digest_in(questions_file(questions, "questions.json")),
+            "prompt_entry": flow_grid.prompt(questions),
+            "window": flow_grid.window(model),
+            "question_tokens": config["flow"]["question_tokens"],
+            "code": code_digest("trace_flow.py", f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"),
+        }
+    )
+
+
+rule list_question_images:
+    input:
+        lambda wildcards: flow_grid.files(wildcards.questions),
+    output:
+        "<results>/questions/{questions}/{recipe}/images.txt",
+    log:
+        "<logs>/questions/{questions}.{recipe}.images.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        entry=question_entry,
+        folders=question_options,
+        seed=config["seed"],
+        code=code_digest("make_questions.py"),
+    message:
+        "Sample the questions {wildcards.questions}"
+    shell:
+        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
+        "--seed {params.seed} --list {output:q} > {log:q} 2>&1"
+
+
+rule unpack_question_images:
+    input:
+        images="<results>/questions/{questions}/{recipe}/images.txt",
+        receipts=lambda wildcards: flow_grid.image_receipts(wildcards.questions),
+    output:
+        "<results>/questions/{questions}/{recipe}/unpacked.json",
+    log:
+        "<logs>/questions/{questions}.{recipe}.unpacked.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        out=lambda wildcards: grid.data.image_folder(config["flow"]["questions"][wildcards.questions]["dataset"]),
+    message:
+        "Unpack the images of {wildcards.questions}"
+    shell:
+        'python "$SCRIPTS"/unpack.py --receipts {input.receipts:q} --list {input.images:q} --out {params.out:q} '
+        "--receipt {output:q} > {log:q} 2>&1"
+
+
+rule make_questions:
+    input:
+        lambda wildcards: flow_grid.files(wildcards.questions),
+        question_images,
+    output:
+        table="<results>/questions/{questions}/{recipe}/questions.parquet",
+        description="<results>/questions/{questions}/{recipe}/questions.json",
+    log:
+        "<logs>/questions/{questions}.{recipe}.log",
+    priority: CHECK_FIRST
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        entry=question_entry,
+        folders=question_options,
+        seed=config["seed"],
+        out=lambda wildcards, output: Path(output.table).parent,
+        code=code_digest("make_questions.py"),
+    message:
+        "Choose the questions {wildcards.questions}"
+    shell:
+        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
+        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule trace_flow:
+    input:
+        # Their content comes in by the digests in the cell.
+        model=ancient(lambda wildcards: model_file(wildcards.model)),
+        table=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.parquet")),
+        questions=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.json")),
+    output:
+        changes=f"{FLOW}.parquet",
+        tracing=f"{FLOW}.tracing.parquet",
+        answers=f"{FLOW}.answers.parquet",
+        description=f"{FLOW}.json",
+    log:
+        "<logs>/flow/{model}/{questions}.log",
+    benchmark:
+        "<benchmarks>/flow/{model}/{questions}.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
+        device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
+        gpu=gpus,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=lambda wildcards, attempt: 480 * attempt,
+    params:
+        cell=flow_cell,
+        questions=lambda wildcards, input: Path(input.table).parent,
+        work=f"{config['pathvars']['results']}/work",
+    message:
+        "Block the attention of {wildcards.model} over {wildcards.questions}"
+    shell:
+        'python "$SCRIPTS"/trace_flow.py --model {input.model:q} --questions {params.questions:q} --cell {params.cell:q} '
+        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --threads {threads} "
+        "--work {params.work:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
+        "--description {output.description:q} > {log:q} 2>&1"
+
+
+rule plot_flow:
+    input:
+        changes=f"{FLOW}.parquet",
+        tracing=f"{FLOW}.tracing.parquet",
+        description=f"{FLOW}.json",
+    output:
+        report(
+            "<results>/figures/flow/{model}/{questions}/{flow_figure}.png",
+            caption="../report/flow.rst",
+            category="Information flow",
+            labels={"figure": "{flow_figure}", "model": "{model}", "questions": "{questions}"},
+        ),
+        multiext("<results>/figures/flow/{model}/{questions}/{flow_figure}", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/flow/{model}/{questions}/{flow_figure}.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        resamples=config["flow"]["resamples"],
+        seed=config["seed"],
+        # For the caption.
+        window=lambda wildcards: flow_grid.window(wildcards.model),
+        code=code_digest("plot_flow.py"),
+    message:
+        "Draw {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions}"
+    shell:
+        'python "$SCRIPTS"/plot_flow.py --figure {wildcards.flow_figure} --changes {input.changes:q} '
+        "--tracing {input.tracing:q} --description {input.description:q} --resamples {params.resamples} "
+        "--seed {params.seed} --out {output:q} > {log:q} 2>&1"
+
+
+rule make_flow_table:
+    input:
+        changes=[f"{FLOW}.parquet".format(**cell._asdict()) for cell in flow_grid.cells()],
+        descriptions=[f"{FLOW}.json".format(**cell._asdict()) for cell in flow_grid.cells()],
+    output:
+        report(
+            "<results>/tables/flow.html",
+            caption="../report/flow-table.rst",
+            category="Information flow",
+            labels={"figure": "strongest windows", "model": "all", "questions": "all"},
+        ),
+        multiext("<results>/tables/flow", ".csv", ".tex", ".md"),
+    log:
+        "<logs>/tables/flow.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        resamples=config["flow"]["resamples"],
+        seed=config["seed"],
+        out=lambda wildcards, output: Path(output[0]).parent,
+        code=code_digest("make_flow_table.py"),
+    message:
+        "Write the table of the strongest windows"
+    shell:
+        'python "$SCRIPTS"/make_flow_table.py --changes {input.changes:q} --descriptions {input.descriptions:q} '
+        "--resamples {params.resamples} --seed {params.seed} --out-dir {params.out:q} > {log:q} 2>&1"
+
+
+rule flow:
+    input:
+        [
+            f"<results>/figures/flow/{cell.model}/{cell.questions}/{figure}.{suffix}"
+            for cell in flow_grid.cells()
+            for figure in FLOW_FIGURES
+            for suffix in FORMATS
+        ],
+        expand("<results>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if flow_grid.cells() else []),
+    localrule: True

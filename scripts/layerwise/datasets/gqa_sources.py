@@ -1,0 +1,25 @@
+"""Where questions about GQA's images come from: the authors' tables where a folder holds them, else GQA's own files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerwise.datasets.gqa import Found
+from layerwise.datasets.gqa_graphs import graph_files, read_graphs
+from layerwise.datasets.gqa_tables import read_tables, table_files
+
+
+def question_files(folder: str | Path, kinds: Sequence[str]) -> list[Path]:
+    """The files that :func:`read_questions` reads."""
+    tables = table_files(folder, kinds)
+    return tables if any(table.exists() for table in tables) else graph_files(folder)
+
+
+def read_questions(folder: str | Path, kinds: Sequence[str]) -> Found:
+    """Questions of the given types (keys of :data:`layerwise.datasets.gqa.TABLES`) in a folder.
+
+    Raises:
+        InputError: see :func:`layerwise.datasets.gqa_tables.read_tables` and
+            :func:`layerwise.datasets.gqa_graphs.read_graphs`.
+    """
+    tables = question_files(folder, kinds) == table_files(folder, kinds)
+    return (read_tables if tables else read_graphs)(folder, kinds)

@@ -1,0 +1,191 @@
+"""Ask a model questions, and measure what its right answers need: shard by shard, so that a killed job goes on.
+
+A shard is kept as tensors with one row per question, by the names in ``MEASURED``.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from layerwise.errors import InputError
+from layerwise.flow.answers import Answer, greedy_answers
+from layerwise.flow.checks import check_knockout
+from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.free import free_runs
+from layerwise.flow.knockout import blocked_runs, first_target
+from layerwise.flow.patches import Unmapped, object_tokens
+from layerwise.flow.positions import PositionSets, position_sets
+from layerwise.flow.questions import objects_of
+from layerwise.flow.tracing import answer_tokens, trace
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.states.images import read_image
+from layerwise.states.work import WorkFolder
+
+log = logging.getLogger(__name__)
+
+# Questions that are lost at most when a job is killed.
+QUESTIONS_PER_SHARD = 32
+# What becomes of a question.
+KEPT, WRONG, NO_TOKEN = range(3)
+OUTCOMES = ("kept", "answered wrongly", "its answer is not in the vocabulary")
+NORMS, CASINGS = (True, False), ("lower", "capitalised")
+# The longest texts that are kept, in bytes.
+ANSWER_BYTES, REASON_BYTES = 96, 200
+# What is kept of a question: its outcome, the model's answer, the probability of the answer's first token - free, by
+# flow and window (NaN where a flow has no source), by norm, casing and layer -, how many tokens the image has and how
+# many of them show the object, and why none does.
+MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "object_tokens", "unmapped")
+
+
+def measure_shards(
+    model: GenericModel,
+    asked: pd.DataFrame,
+    template: str,
+    width: int,
+    takes: str,
+    batch_size: int,
+    work: WorkFolder,
+) -> list[tuple[int, int]]:
+    """Make every shard that is not there yet.
+
+    Args:
+        model: one that :func:`layerwise.flow.free.check_served` lets pass.
+        asked: rows of ``questions.parquet`` in running order, those about one image together.
+        template: the prompt, with ``{text}`` for the question.
+        width: of the windows, in blocks.
+        takes: what counts as the question, see :func:`layerwise.flow.positions.position_sets`.
+        batch_size: questions that are answered together.
+        work: where shards are kept.
+
+    Returns:
+        The shards as (first row, row after the last).
+
+    Raises:
+        InputError: when blocked runs of the first question are not as whole forward passes.
+    """
+    ranges = [(i, min(i + QUESTIONS_PER_SHARD, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_SHARD)]
+    prompts = [template.replace("{text}", question) for question in asked["question"]]
+    _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)
+    with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
+        for start, stop in ranges:
+            if work.load(start, stop, MEASURED) is None:
+                rows = list(asked.iloc[start:stop].itertuples(index=False))
+                work.save(start, stop, _measure(model, rows, prompts[start:stop], width, takes, batch_size))
+            else:
+                log.info("questions %d to %d were finished by an earlier job", start, stop)
+            progress.update(stop - start)
+    return ranges
+
+
+def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: str) -> None:
+    """Compare what is measured of one question with whole forward passes; whether the answer is right plays no part."""
+    image = read_image(row.image)
+    (answer,) = greedy_answers(model, [image], [prompt])
+    inputs = model.prepare([image], [prompt])
+    sets, _ = _sets(model, row, image.size, prompt, inputs, takes)
+    check_knockout(model, inputs, sets, FLOWS, windows(model.n_layers, width), answer.first_id)
+
+
+def _measure(
+    model: GenericModel, rows: Sequence[Any], prompts: Sequence[str], width: int, takes: str, batch_size: int
+) -> dict[str, Tensor]:
+    """One shard: by name a tensor with one row per question."""
+    images = [read_image(row.image) for row in rows]
+    tokens = [_first_tokens(model, prompt, row.answer) for prompt, row in zip(prompts, rows, strict=True)]
+    answers: list[Answer] = []
+    for i in range(0, len(rows), batch_size):
+        answers += greedy_answers(model, images[i : i + batch_size], prompts[i : i + batch_size])
+    layers, n = model.n_layers, len(rows)
+    found = {
+        "outcome": torch.full((n,), KEPT, dtype=torch.int8),
+        "given": _as_bytes([answer.text for answer in answers], ANSWER_BYTES),
+        "p": torch.full((n,), torch.nan),
+        "blocked": torch.full((n, len(FLOWS), layers), torch.nan),
+        "traced": torch.full((n, len(NORMS), len(CASINGS), layers + 1), torch.nan),
+        "image_tokens": torch.zeros(n, dtype=torch.int32),
+        "object_tokens": torch.zeros(n, dtype=torch.int32),
+    }
+    unmapped = [""] * n
+    for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        if tokens[i] is None:
+            found["outcome"][i] = NO_TOKEN
+        elif not answer.is_right(row.answer):
+            found["outcome"][i] = WRONG
+    kept = [i for i in range(n) if found["outcome"][i] == KEPT]
+    for _, about in groupby(kept, key=lambda i: rows[i].image_sha256):
+        of_image = list(about)
+        prepared = [model.prepare([images[i]], [prompts[i]]) for i in of_image]
+        sets = []
+        for i, inputs in zip(of_image, prepared, strict=True):
+            one, unmapped[i] = _sets(model, rows[i], images[i].size, prompts[i], inputs, takes)
+            sets.append(one)
+        runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets])
+        for i, one, run in zip(of_image, sets, runs, strict=True):
+            # Where no token shows the object, `other` would be all of the image, which is a flow of its own.
+            there = [f for f, flow in enumerate(FLOWS) if len(getattr(one, flow.source))]
+            there = [f for f in there if not (unmapped[i] and FLOWS[f].source == "other")]
+            flows = [FLOWS[f] for f in there]
+            result = blocked_runs(run, one, flows, windows(layers, width), answers[i].first_id)
+            found["p"][i], found["blocked"][i, there] = result.free, result.blocked
+            for k, norm in enumerate(NORMS):
+                traced = trace(run, tokens[i], final_norm=norm)
+                found["traced"][i, k] = torch.stack([traced[casing] for casing in CASINGS])
+            found["image_tokens"][i], found["object_tokens"][i] = len(one.image), len(one.object)
+            measured = (found["p"][i], result.blocked, found["traced"][i])
+            if not all(torch.isfinite(values).all() for values in measured):
+                raise FloatingPointError(
+                    f"the answer's probability is not a number, question {rows[i].question_id}; a model in float16 may "
+                    "overflow: try dtype bfloat16 or float32"
+                )
+    return found | {"unmapped": _as_bytes(unmapped, REASON_BYTES)}
+
+
+def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
+    """The tokens that an answer may begin with, by casing; None where the tokenizer has none for it."""
+    try:
+        tokens = answer_tokens(model, prompt, answer)
+    except InputError as error:
+        log.info("%s", error)
+        return None
+    unknown = model.processor.tokenizer.unk_token_id
+    known = {name: [one for one in ids if one != unknown] for name, ids in tokens.items()}
+    return known if all(known.values()) else None
+
+
+def _sets(
+    model: GenericModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: str
+) -> tuple[PositionSets, str]:
+    """A question's positions; and why its object is not among them, where it is not."""
+    n_tokens = int(model.image_tokens(inputs).sum())
+    image_processor = getattr(model.processor, "image_processor", None)
+    try:
+        patches = object_tokens(objects_of(row), model.model.config, image_processor, size, inputs, n_tokens).tolist()
+        reason = "" if patches else "no image token shows its object"
+    except Unmapped as error:
+        patches, reason = [], str(error)
+    return position_sets(model, inputs, prompt, row.question, patches, takes), reason
+
+
+def rows_of(work: WorkFolder, shards: Sequence[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every question's place in running order and what was measured, texts as texts."""
+    for start, measured in work.assemble(shards, MEASURED):
+        texts = {name: _as_texts(measured[name]) for name in ("given", "unmapped")}
+        numbers = {name: measured[name].numpy() for name in MEASURED if name not in texts}
+        for i in range(len(measured["outcome"])):
+            yield start + i, {name: values[i] for name, values in (texts | numbers).items()}
+
+
+def _as_bytes(texts: Sequence[str], size: int) -> Tensor:
+    """Texts in UTF-8, cut off at ``size`` bytes and filled up with zeros, shape (texts, size)."""
+    rows = [list(text.encode()[:size].ljust(size, b"\0")) for text in texts]
+    return torch.tensor(rows, dtype=torch.uint8)
+
+
+def _as_texts(rows: Tensor) -> list[str]:
+    return [bytes(row.tolist()).rstrip(b"\0").decode(errors="ignore") for row in rows]

@@ -1,0 +1,213 @@
+"""Which of an image's tokens in the decoder show a part of it: boxes in pixels of the original, to indices of tokens.
+
+The way of a picture through its processor - scaled, cropped, padded, cut into tiles - is worked out from the settings
+of the processor and the picture's size, and from how the family puts the patches of its vision tower in a row. A patch
+shows an object when the box touches it, however little. Tokens that show no place (the newline behind each row of
+LLaVA-NeXT) show no object.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from transformers.image_processing_utils import select_best_resolution
+
+from layerwise.datasets.gqa import AskedObject
+
+# A box that ends at a patch's edge does not touch the next one, whatever the last digit of a product says.
+ROUNDING = 1e-6
+
+
+class Unmapped(ValueError):
+    """The tokens of this model's images cannot be told apart by place, and why."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One view of the picture, as the vision tower gets it, divided into patches.
+
+    Attributes:
+        scale: pixels of the view per pixel of the picture, across and down.
+        offset: where the picture's upper left corner is in the view, in pixels, across and down.
+        patch: sides of a patch in pixels of the view, across and down.
+        tokens: which of the image's tokens each patch has, -1 for none; shape (rows, columns).
+    """
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    patch: tuple[int, int]
+    tokens: np.ndarray
+
+    def touched(self, box: AskedObject) -> np.ndarray:
+        """Indices of the tokens whose patches a box touches."""
+        rows, columns = self.tokens.shape
+        across = self._span(box.x, box.w, 0, columns)
+        down = self._span(box.y, box.h, 1, rows)
+        found = self.tokens[down, across].ravel()
+        return found[found >= 0]
+
+    def _span(self, start: int, length: int, axis: int, n: int) -> slice:
+        scale, offset, patch = self.scale[axis], self.offset[axis], self.patch[axis]
+        first, last = ((edge * scale + offset) / patch for edge in (start, start + length))
+        return slice(max(0, floor(first + ROUNDING)), min(n, max(0, ceil(last - ROUNDING))))
+
+
+def object_tokens(
+    objects: Iterable[AskedObject],
+    config: Any,
+    image_processor: Any,
+    size: tuple[int, int],
+    inputs: Mapping[str, Tensor],
+    n_tokens: int,
+) -> np.ndarray:
+    """Indices among an image's tokens of those that show any of the objects, ascending.
+
+    Args:
+        objects: boxes in pixels of the picture.
+        config: of the model.
+        image_processor: the family's own.
+        size: width and height of the picture as the processor gets it.
+        inputs: what the processor made of it, batch 1.
+        n_tokens: how many tokens the image has.
+
+    Returns:
+        Empty where no patch shows an object: it lies outside of what is cropped.
+
+    Raises:
+        Unmapped: for a family, or settings of its processor, whose way is not known here.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise Unmapped(f"where a model of type {config.model_type} has which part of its image is not known")
+    if image_processor is None:
+        raise Unmapped("the model has no image processor of its own")
+    grids = family(config, image_processor, size, inputs, n_tokens)
+    # What the layout expects must be what the processor wrote, or every index would be wrong.
+    if (expected := sum(int((grid.tokens >= 0).sum()) for grid in grids)) > n_tokens:
+        raise Unmapped(f"the processor wrote {n_tokens} tokens for an image whose patches need {expected}")
+    touched = [grid.touched(box) for grid in grids for box in objects]
+    return np.unique(np.concatenate(touched)) if touched else np.empty(0, int)
+
+
+def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+    """LLaVA-1.5: scaled and cropped in the middle; patches row by row, behind the class token where that is kept."""
+    patch = config.vision_config.patch_size
+    if getattr(image_processor, "do_pad", None) or not image_processor.do_resize:
+        raise Unmapped("its image processor pads pictures, or does not scale them")
+    width, height = _resized(image_processor.size, size)
+    side = (width, height)
+    if image_processor.do_center_crop:
+        side = image_processor.crop_size["width"], image_processor.crop_size["height"]
+    offset = tuple(-((full - part) // 2) for full, part in zip((width, height), side, strict=True))
+    rows, columns = side[1] // patch, side[0] // patch
+    before = n_tokens - rows * columns
+    if before not in (0, 1):
+        raise Unmapped(f"{n_tokens} tokens are neither its {rows} x {columns} patches nor these and a class token")
+    tokens = before + np.arange(rows * columns).reshape(rows, columns)
+    return [Grid((width / size[0], height / size[1]), offset, (patch, patch), tokens)]
+
+
+def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height after scaling: to a given shape, or by the shorter side, the longer one rounded down."""
+    if target["height"] and target["width"]:
+        return target["width"], target["height"]
+    if not target["shortest_edge"] or target["longest_edge"]:
+        raise Unmapped(f"its image processor scales pictures in another way: {target}")
+    short, long = sorted(size)
+    longer = int(target["shortest_edge"] * long / short)
+    return (target["shortest_edge"], longer) if size[0] <= size[1] else (longer, target["shortest_edge"])
+
+
+def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+    """LLaVA-NeXT: the whole picture as a square, then tiles of it at the resolution that fits best.
+
+    The picture is scaled to fit into a canvas of whole tiles and padded on both sides. Of the canvas' patches, the rows
+    or columns of padding are left out, as the model does it, and a newline token stands behind each row.
+    """
+    width, height = size
+    side, patch = (
+        image_processor.size["shortest_edge"] or image_processor.size["height"],
+        config.vision_config.patch_size,
+    )
+    if config.vision_feature_select_strategy != "default":
+        raise Unmapped("its image tokens hold class tokens between those of its tiles")
+    n = side // patch
+    whole = Grid((side / width, side / height), (0, 0), (patch, patch), np.arange(n * n).reshape(n, n))
+    canvas_height, canvas_width = select_best_resolution((height, width), image_processor.image_grid_pinpoints)
+    fit = min(canvas_width / width, canvas_height / height)
+    if canvas_width / width < canvas_height / height:
+        scaled = canvas_width, min(ceil(height * fit), canvas_height)
+    else:
+        scaled = min(ceil(width * fit), canvas_width), canvas_height
+    offset = (canvas_width - scaled[0]) // 2, (canvas_height - scaled[1]) // 2
+    rows, columns = canvas_height // side * n, canvas_width // side * n
+    # Counted in patches, as the model does it: where the sides do not divide evenly, a row that is left out is not all
+    # padding.
+    kept = np.ones((rows, columns), bool)
+    if width / height > columns / rows:
+        padding = (rows - int(round(height * (columns / width), 7))) // 2
+        kept[:padding] = kept[rows - padding :] = False
+    else:
+        padding = (columns - int(round(width * (rows / height), 7))) // 2
+        kept[:, :padding] = kept[:, columns - padding :] = False
+    tokens = np.full((rows, columns), -1)
+    shown = np.flatnonzero(kept.any(1))
+    per_row = int(kept[shown[0]].sum())
+    for place, row in enumerate(shown):
+        tokens[row, kept[row]] = n * n + place * (per_row + 1) + np.arange(per_row)
+    if n_tokens != n * n + len(shown) * (per_row + 1):
+        raise Unmapped(
+            f"{n_tokens} tokens are not those of {n} x {n} patches and {len(shown)} rows of {per_row} and one"
+        )
+    tiles = Grid((scaled[0] / width, scaled[1] / height), offset, (patch, patch), tokens)
+    return [whole, tiles]
+
+
+def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+    """Qwen-VL from 2 on: scaled to a whole number of patches, of which some neighbours become one token."""
+    _, rows, columns = inputs["image_grid_thw"][0].tolist()
+    patch, merged = image_processor.patch_size, image_processor.merge_size
+    scale = columns * patch / size[0], rows * patch / size[1]
+    tokens = np.arange(n_tokens).reshape(rows // merged, columns // merged)
+    return [Grid(scale, (0, 0), (patch * merged, patch * merged), tokens)]
+
+
+def _parts(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+    """InternVL: the picture stretched over a grid of tiles, tile by tile, and the whole behind more than one tile."""
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
+
+    tile = image_processor.size["width"], image_processor.size["height"]
+    parts = inputs["pixel_values"].shape[0]
+    columns, rows = 1, 1
+    if parts > 1:
+        least, most = image_processor.min_patches, image_processor.max_patches
+        columns, rows = get_optimal_tiled_canvas(size[::-1], tile[::-1], least, most)
+    if parts != columns * rows + (columns * rows > 1):
+        raise Unmapped(f"its image processor made {parts} parts, not {columns} x {rows} and one of the whole picture")
+    # As many tokens across as down in each part.
+    side = round((n_tokens / parts) ** 0.5)
+    if side * side * parts != n_tokens:
+        raise Unmapped(f"{n_tokens} tokens are not {parts} squares of patches")
+    patch = tile[0] // side, tile[1] // side
+    part = np.arange(side * side).reshape(side, side)
+    tokens = np.block(
+        [[part + (row * columns + column) * side * side for column in range(columns)] for row in range(rows)]
+    )
+    grids = [Grid((columns * tile[0] / size[0], rows * tile[1] / size[1]), (0, 0), patch, tokens)]
+    if parts > 1:
+        grids.append(Grid((tile[0] / size[0], tile[1] / size[1]), (0, 0), patch, part + (parts - 1) * side * side))
+    return grids
+
+
+FAMILIES: dict[str, Callable[..., list[Grid]]] = {
+    "internvl": _parts,
+    "llava": _cropped,
+    "llava_next": _tiled,
+    "qwen2_5_vl": _native,
+    "qwen2_vl": _native,
+    "qwen3_vl": _native,
+    "vipllava": _cropped,
+}

@@ -1,0 +1,141 @@
+"""The questions that a model is asked about images, and the files that hold them.
+
+``questions.parquet`` has one row per question: ``question_id``, ``type``, ``image_id``, ``image`` (path),
+``image_sha256``, ``question``, ``answer``, ``options`` (list; the true one first) and ``objects`` (list of ``name``,
+``x``, ``y``, ``w``, ``h``: boxes in pixels of the image). ``questions.json`` says how many of each type there are, what
+was left out and why, what was read, and the digest of the questions, which what is measured with them is bound to.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from layerwise.checksums import file_sha256
+from layerwise.datasets import gqa_sources
+from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, image_file
+from layerwise.errors import InputError
+from layerwise.stimuli.building import check_images
+from layerwise.stimuli.sampling import sample_ids
+
+COLUMNS = ["question_id", "type", "image_id", "image", "image_sha256", "question", "answer", "options", "objects"]
+# What decides what a model is shown, whatever the paths.
+SHOWN = ["question_id", "type", "image_sha256", "question", "answer", "objects"]
+NO_IMAGE = "its image is missing"
+OTHER_SIZE = "its image has another size than its boxes are given for"
+
+
+def choose_questions(folder: str | Path, kinds: Sequence[str], per_type: int, seed: int) -> Found:
+    """Read the questions of each type and sample at most ``per_type`` of it.
+
+    Args:
+        folder: see :mod:`layerwise.datasets.gqa_sources`.
+        kinds: keys of :data:`layerwise.datasets.gqa.TABLES`.
+        per_type: the authors take 1000 at most; how they chose is unknown, ours is by ``seed``.
+        seed: of the sample; each type has a stream of its own.
+
+    Raises:
+        InputError: see the readers.
+    """
+    found = gqa_sources.read_questions(folder, kinds)
+    chosen = []
+    for kind in kinds:
+        of_kind = [question for question in found.questions if question.kind == kind]
+        rng = np.random.default_rng([seed, list(TABLES).index(kind)])
+        chosen += sample_ids(of_kind, per_type, rng)
+    return Found(chosen, found.left_out, found.files)
+
+
+def tabulate(found: Found, images: str | Path) -> pd.DataFrame:
+    """The table of the questions whose images are there; what is left out is counted in ``found``.
+
+    Raises:
+        InputError: on an image that cannot be decoded.
+    """
+    shown = []
+    for question in found.questions:
+        image = image_file(images, question.image_id)
+        if not image.is_file():
+            found.left_out[question.kind][NO_IMAGE] += 1
+        elif _size(image) != question.image_size:
+            found.left_out[question.kind][OTHER_SIZE] += 1
+        else:
+            shown.append(_row(question, image))
+    table = pd.DataFrame(shown, columns=[column for column in COLUMNS if column != "image_sha256"])
+    return table.assign(image_sha256=table["image"].map(check_images(table["image"])))[COLUMNS]
+
+
+def _size(image: Path) -> tuple[int, int]:
+    """Width and height, without decoding."""
+    try:
+        with Image.open(image) as opened:
+            return opened.size
+    except OSError as error:
+        raise InputError(f"{image}: not a readable image ({error}); replace the file") from error
+
+
+def _row(question: Question, image: Path) -> dict[str, Any]:
+    return {
+        "question_id": question.question_id,
+        "type": question.kind,
+        "image_id": question.image_id,
+        "image": str(image),
+        "question": question.text,
+        "answer": question.answer,
+        "options": list(question.options),
+        "objects": [asdict(found) for found in question.objects],
+    }
+
+
+def describe(name: str, table: pd.DataFrame, found: Found) -> dict[str, Any]:
+    """What ``questions.json`` holds."""
+    return {
+        "questions": name,
+        "digest": questions_digest(table),
+        "asked": {kind: int((table["type"] == kind).sum()) for kind in found.left_out},
+        "images": {kind: int(table.loc[table["type"] == kind, "image_id"].nunique()) for kind in found.left_out},
+        "left_out": {kind: dict(sorted(reasons.items())) for kind, reasons in found.left_out.items()},
+        "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in found.files],
+    }
+
+
+def questions_digest(table: pd.DataFrame) -> str:
+    """SHA-256 over what a model is asked, the images' content and the boxes. Paths do not count."""
+    digest = hashlib.sha256()
+    for row in table[SHOWN].to_dict("records"):
+        digest.update(json.dumps(row | {"objects": [dict(found) for found in row["objects"]]}).encode())
+    return digest.hexdigest()
+
+
+def read_questions(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read ``questions.parquet`` and ``questions.json``, checked against each other.
+
+    Raises:
+        InputError: when a column is missing, or the table is not the one that is described.
+    """
+    folder = Path(folder)
+    table = pd.read_parquet(folder / "questions.parquet")
+    description = json.loads((folder / "questions.json").read_text())
+    if missing := [column for column in COLUMNS if column not in table]:
+        raise InputError(f"{folder / 'questions.parquet'}: there is no column {missing[0]!r}")
+    if questions_digest(table) != description["digest"]:
+        raise InputError(
+            f"{folder}: questions.parquet is not the file that questions.json describes; delete both, run again"
+        )
+    return table, description
+
+
+def objects_of(row: Any) -> list[AskedObject]:
+    """The objects in a row of the table."""
+    return [AskedObject(**found) for found in row.objects]
+
+
+def image_names(found: Found) -> list[str]:
+    """Names of the images that questions show, as GQA packs them."""
+    return sorted({f"{question.image_id}.jpg" for question in found.questions})

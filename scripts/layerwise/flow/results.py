@@ -1,0 +1,169 @@
+"""What was measured of one model and one set of questions, as tables; and the reader that checks them.
+
+- ``{questions}.parquet``: one row per question, flow and window: ``question_id``, ``image_id``, ``type``, ``flow``,
+  ``window`` (the block at its centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer's first
+  token, free and blocked), ``change`` in percent. Without the flows that a question has no source for.
+- ``{questions}.tracing.parquet``: one row per question, layer (0 is the embedding output), ``norm`` (whether the final
+  norm came before the head) and ``casing`` (lower, capitalised): ``p``.
+- ``{questions}.answers.parquet``: one row per question that was asked: the gold ``answer``, what was ``given``, its
+  ``outcome``, how many tokens the image has and how many show the object.
+- ``{questions}.json``: the cell, and by type how many were asked and kept, and why others were left out.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from layerwise.errors import InputError
+
+CHANGE_COLUMNS = ["question_id", "image_id", "type", "flow", "window", "n_layers", "p", "p_blocked", "change"]
+TRACING_COLUMNS = ["question_id", "image_id", "type", "layer", "n_layers", "norm", "casing", "p"]
+ANSWER_COLUMNS = ["question_id", "image_id", "type", "answer", "given", "outcome", "image_tokens", "object_tokens"]
+ASKED = ["question_id", "image_id", "type"]
+
+
+def change_in_percent(p: np.ndarray, blocked: np.ndarray) -> np.ndarray:
+    """Change of the answer's probability when attention is blocked, 100 (p_blocked - p) / p."""
+    return 100 * (blocked - p) / p
+
+
+def changes_table(asked: pd.DataFrame, p: np.ndarray, blocked: np.ndarray, flows: Iterable[str]) -> pd.DataFrame:
+    """The long table of all blocked runs.
+
+    Args:
+        asked: the kept questions, n rows.
+        p: shape (n,).
+        blocked: shape (n, flows, L); NaN where a question has no such flow.
+        flows: their names.
+    """
+    flows, n_layers = list(flows), blocked.shape[2]
+    keys = asked[ASKED].loc[asked.index.repeat(len(flows) * n_layers)].reset_index(drop=True)
+    keys["flow"] = np.tile(np.repeat(flows, n_layers), len(asked))
+    keys["window"] = np.tile(np.arange(1, n_layers + 1, dtype=np.int32), len(asked) * len(flows))
+    keys["n_layers"] = np.int32(n_layers)
+    keys["p"] = np.repeat(p, len(flows) * n_layers)
+    keys["p_blocked"] = blocked.reshape(-1)
+    keys["change"] = change_in_percent(keys["p"], keys["p_blocked"])
+    return keys[keys["p_blocked"].notna()].reset_index(drop=True)[CHANGE_COLUMNS]
+
+
+def tracing_table(
+    asked: pd.DataFrame, traced: np.ndarray, norms: Iterable[bool], casings: Iterable[str]
+) -> pd.DataFrame:
+    """The long table of what the layers say; ``traced``: shape (n, norms, casings, L + 1)."""
+    norms, casings = list(norms), list(casings)
+    n, layers = len(asked), traced.shape[3]
+    keys = asked[ASKED].loc[asked.index.repeat(len(norms) * len(casings) * layers)].reset_index(drop=True)
+    keys["layer"] = np.tile(np.arange(layers, dtype=np.int32), n * len(norms) * len(casings))
+    keys["n_layers"] = np.int32(layers - 1)
+    keys["norm"] = np.tile(np.repeat(norms, len(casings) * layers), n)
+    keys["casing"] = np.tile(np.repeat(casings, layers), n * len(norms))
+    keys["p"] = traced.reshape(-1)
+    return keys[TRACING_COLUMNS]
+
+
+def describe(
+    cell: dict[str, Any], questions: dict[str, Any], answers: pd.DataFrame, unmapped: Counter[str]
+) -> dict[str, Any]:
+    """What the JSON file holds.
+
+    Args:
+        cell: all that decides the results.
+        questions: ``questions.json``.
+        answers: the table of answers.
+        unmapped: of the kept questions, how many are without object patches, by reason.
+    """
+    types = {}
+    for kind, left_out in questions["left_out"].items():
+        of_kind = answers[answers["type"] == kind]
+        kept = int((of_kind["outcome"] == "kept").sum())
+        reasons = Counter(left_out) + Counter(of_kind.loc[of_kind["outcome"] != "kept", "outcome"])
+        share = kept / len(of_kind) if len(of_kind) else None
+        types[kind] = {
+            "asked": len(of_kind),
+            "kept": kept,
+            "kept_share": share,
+            "left_out": dict(sorted(reasons.items())),
+        }
+    return {"cell": cell, "types": types, "without_object_patches": dict(sorted(unmapped.items()))}
+
+
+def read_changes(path: str | Path) -> pd.DataFrame:
+    """Read the table of blocked runs.
+
+    Raises:
+        InputError: see :func:`_read`; and on a probability that is none, or a window that is not in the model.
+    """
+    table = _read(path, CHANGE_COLUMNS)
+    _check_probabilities(path, table, ["p", "p_blocked"])
+    bad = ~table["window"].between(1, table["n_layers"])
+    if bad.any():
+        raise InputError(f"{path}: row {int(bad.idxmax())} has a window that is not in the model's blocks")
+    return table
+
+
+def read_tracing(path: str | Path) -> pd.DataFrame:
+    """Read the table of what the layers say.
+
+    Raises:
+        InputError: see :func:`_read`; and on a probability that is none.
+    """
+    table = _read(path, TRACING_COLUMNS)
+    _check_probabilities(path, table, ["p"])
+    return table
+
+
+def read_answers(path: str | Path) -> pd.DataFrame:
+    """Read the table of answers.
+
+    Raises:
+        InputError: see :func:`_read`.
+    """
+    return _read(path, ANSWER_COLUMNS)
+
+
+def read_flow_description(path: str | Path) -> dict[str, Any]:
+    """Read the JSON file of a cell.
+
+    Raises:
+        InputError: when it is not one.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if missing := [key for key in ("cell", "types") if key not in found]:
+        raise InputError(f"{path}: has no {missing[0]!r}; it is not the description of a flow cell")
+    return found
+
+
+def holds(path: str | Path, cell: dict[str, Any]) -> bool:
+    """Whether ``path`` is the description of a finished cell."""
+    if not Path(path).exists():
+        return False
+    written = read_flow_description(path)["cell"]
+    return all(written.get(key) == value for key, value in cell.items())
+
+
+def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    if missing := [column for column in columns if column not in table]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(table.columns)}")
+    return table
+
+
+def _check_probabilities(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        # Sums over two tokens may round to a little more than one.
+        bad = ~table[column].between(0, 1 + 1e-5)
+        if bad.any():
+            row = int(bad.idxmax())
+            raise InputError(f"{path}: row {row} has {column} = {table.at[row, column]}, which is no probability")

@@ -1,0 +1,66 @@
+"""What a model entry's ``intervention`` may say of a model, checked before its weights are needed.
+
+Imports no torch: models are registered without it. :mod:`layerwise.models.intervening` carries interventions out.
+"""
+
+from typing import Any
+
+from layerwise.errors import InputError
+
+THIRDS = ("lower", "middle", "upper")
+
+# Model types whose image an intervention on image tokens would not reach, or whose text it would reach too.
+IMAGE_OUT_OF_REACH = {
+    "mllama": "its blocks look across at the image, which has no tokens of its own in the text",
+    "paligemma": "its image tokens see the text, and carry on what they read of it",
+}
+
+
+def check_intervention(name: str, intervention: dict[str, Any], n_layers: int, model_type: str) -> None:
+    """Refuse an intervention that this model does not allow.
+
+    Args:
+        name: of the model entry.
+        intervention: see the schema; one kind.
+        n_layers: decoder blocks.
+        model_type: as transformers names it.
+
+    Raises:
+        InputError: naming the key.
+    """
+    ((kind, how),) = intervention.items()
+    where = f"models.{name}.intervention.{kind}"
+    if kind != "bypass" and model_type in IMAGE_OUT_OF_REACH:
+        raise InputError(f"{where}: a model of type {model_type} allows none: {IMAGE_OUT_OF_REACH[model_type]}")
+    if kind == "cut-image":
+        cut_blocks(how["blocks"], n_layers, f"{where}.blocks")
+        return
+    given = {key: how[key] for key in ("from", "into") if key in how}
+    for key, block in given.items():
+        if block > n_layers:
+            raise InputError(f"{where}.{key}: there is no block {block}; the model has {n_layers}")
+    if kind == "bypass" and how["from"] >= (into := how.get("into", n_layers)):
+        raise InputError(f"{where}.from: block {how['from']} is not below block {into}, which it is routed into")
+
+
+def cut_blocks(blocks: str | list[int], n_layers: int, where: str) -> range:
+    """Which blocks a cut is in, counted from 1.
+
+    Args:
+        blocks: a third of the decoder, or its first and last block.
+        n_layers: decoder blocks.
+        where: the key, for errors.
+
+    Raises:
+        InputError: when there are no such blocks.
+    """
+    if isinstance(blocks, str):
+        third = THIRDS.index(blocks)
+        first, last = round(third * n_layers / 3) + 1, round((third + 1) * n_layers / 3)
+        if n_layers < len(THIRDS):
+            raise InputError(f"{where}: {n_layers} blocks have no thirds; give [first, last]")
+    else:
+        first, last = blocks
+    if not 1 <= first <= last <= n_layers:
+        raise InputError(f"{where}: there are no blocks {first} to {last}; the model has blocks 1 to {n_layers}")
+    return range(first, last + 1)

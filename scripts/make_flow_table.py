@@ -1,0 +1,41 @@
+"""Write the table of the windows in which blocked attention costs most, with what was asked and kept."""
+
+import argparse
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.figures.flow import FIGURES, strongest_windows
+from layerwise.figures.flow_table import flow_sections
+from layerwise.figures.tables import to_html, to_latex, to_markdown
+from layerwise.flow.results import read_changes, read_flow_description
+
+TITLE = "Information flow: strongest windows"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--changes", required=True, type=Path, nargs="+", help="blocked runs of each cell (Parquet)")
+    parser.add_argument("--descriptions", required=True, type=Path, nargs="+", help="the cells' descriptions (JSON)")
+    parser.add_argument("--resamples", required=True, type=int, help="of images")
+    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--out-dir", required=True, type=Path, help="folder for flow.csv, .tex, .md and .html")
+    args = parser.parse_args()
+
+    descriptions = [read_flow_description(path) for path in args.descriptions]
+    cells = list(zip(map(read_changes, args.changes), descriptions, strict=True))
+    flows = [*FIGURES["knockout"].lines, *FIGURES["objects"].lines]
+    strongest = strongest_windows(cells, flows, args.resamples, args.seed)
+    sections = flow_sections(strongest, descriptions)
+    texts = {
+        "csv": strongest.to_csv(index=False, lineterminator="\n"),
+        "tex": to_latex(sections),
+        "md": to_markdown(TITLE, sections),
+        "html": to_html(TITLE, sections),
+    }
+    for suffix, text in texts.items():
+        with finished_file(args.out_dir / f"flow.{suffix}") as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

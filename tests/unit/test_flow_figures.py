@@ -1,0 +1,190 @@
+"""What the figures and the table of information flow show, read back from them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import stdtrit
+
+from layerwise.figures import flow, style
+from layerwise.figures.flow_table import flow_sections
+from layerwise.flow.results import changes_table, tracing_table
+from tests.conftest import REPOSITORY
+
+FLOWS = [*flow.FIGURES["knockout"].lines, *flow.FIGURES["objects"].lines]
+N_LAYERS, PER_TYPE = 4, 12
+TYPES = ["QueryAttr", "ChooseCat"]
+DESCRIPTION = {
+    "cell": {"model": "tiny", "questions": "some", "window": 3},
+    "types": {
+        kind: {"asked": 20, "kept": PER_TYPE, "kept_share": 0.6, "left_out": {"answered wrongly": 8}} for kind in TYPES
+    },
+    "without_object_patches": {"not known": 2},
+}
+
+
+@pytest.fixture
+def tables():
+    """Changes of -10 f - window percent for the f-th flow, and layer / 10 for what is traced; and noise around both."""
+    rng = np.random.default_rng(0)
+    n = PER_TYPE * len(TYPES)
+    asked = pd.DataFrame(
+        {
+            "question_id": [str(i) for i in range(n)],
+            "image_id": [str(i // 2) for i in range(n)],
+            "type": np.repeat(TYPES, PER_TYPE),
+        }
+    )
+    p = rng.uniform(0.5, 0.9, n)
+    percent = -10 * np.arange(len(FLOWS))[:, None] - np.arange(1, N_LAYERS + 1)
+    blocked = p[:, None, None] * (1 + (percent + rng.normal(size=(n, *percent.shape))) / 100)
+    blocked[-1, FLOWS.index("object->question")] = np.nan
+    casing = np.array([0.0, 0.05])[:, None] + np.arange(N_LAYERS + 1) / 10
+    traced = casing + 0.02 * np.arange(2)[:, None, None] + rng.normal(scale=0.001, size=(n, 2, 2, N_LAYERS + 1))
+    changes = changes_table(asked, p, blocked, FLOWS)
+    return changes, tracing_table(asked, traced.clip(0, 1), (True, False), ("lower", "capitalised"))
+
+
+def draw(figure, tables, description=DESCRIPTION):
+    with style.figure_style():
+        return flow.draw_flow(figure, *tables, description, resamples=200, seed=0)
+
+
+def facets(drawing):
+    return {axes.get_title().partition(" (")[0]: axes for axes in drawing.axes}
+
+
+def lines(axes):
+    return {line.get_label(): line for line in axes.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_the_long_tables_hold_every_value_at_its_place(tables):
+    changes, tracing = tables
+    assert len(changes) == (len(FLOWS) * PER_TYPE * len(TYPES) - 1) * N_LAYERS
+    assert len(tracing) == PER_TYPE * len(TYPES) * 4 * (N_LAYERS + 1)
+    mean = changes.groupby(["flow", "window"])["change"].mean()
+    for f, name in enumerate(FLOWS):
+        for window in range(1, N_LAYERS + 1):
+            assert mean[name, window] == pytest.approx(-10 * f - window, abs=1)
+    mean = tracing.groupby(["norm", "casing", "layer"])["p"].mean()
+    assert mean[True, "capitalised", 3] == pytest.approx(0.35, abs=0.002)
+    assert mean[False, "lower", 2] == pytest.approx(0.22, abs=0.002)
+
+
+@pytest.mark.parametrize("figure", ["knockout", "objects"])
+def test_a_facet_per_type_and_a_line_per_flow_through_the_means(tables, figure):
+    drawn = facets(draw(figure, tables))
+    assert list(drawn) == TYPES
+    for kind, axes in drawn.items():
+        shown = lines(axes)
+        assert list(shown) == list(flow.FIGURES[figure].lines.values())
+        for key, name in flow.FIGURES[figure].lines.items():
+            changes = tables[0][(tables[0]["type"] == kind) & (tables[0]["flow"] == key)]
+            expected = changes.groupby("window")["change"].mean()
+            np.testing.assert_allclose(shown[name].get_xdata(), expected.index)
+            np.testing.assert_allclose(shown[name].get_ydata(), expected)
+        assert len(axes.collections) == len(shown)
+
+
+def test_where_the_answer_appears_is_drawn_with_and_without_the_final_norm(tables):
+    drawn = facets(draw("tracing", tables))
+    shown = lines(drawn["ChooseCat"])
+    assert len(shown) == 4
+    for (norm, casing), name in flow.FIGURES["tracing"].lines.items():
+        rows = tables[1]
+        rows = rows[(rows["type"] == "ChooseCat") & (rows["norm"] == norm) & (rows["casing"] == casing)]
+        np.testing.assert_allclose(shown[name].get_ydata(), rows.groupby("layer")["p"].mean())
+        assert shown[name].get_linestyle() == ("-" if norm else "--")
+
+
+def test_titles_say_how_many_questions_there_are_and_the_heading_how_wide_a_window_is(tables):
+    drawing = draw("knockout", tables)
+    assert drawing.axes[0].get_title() == f"QueryAttr ({PER_TYPE} of 20 questions)"
+    (band,) = drawing.subfigs
+    assert band.get_suptitle() == "tiny on some, windows of 3 blocks"
+    # One question has no patches of an object.
+    assert facets(draw("objects", tables))["ChooseCat"].get_title() == f"ChooseCat ({PER_TYPE} of 20 questions)"
+
+
+def test_types_stand_in_the_order_of_the_description_and_without_those_that_kept_nothing(tables):
+    types = {"LogicalObj": {"asked": 5, "kept": 0}} | {kind: DESCRIPTION["types"][kind] for kind in reversed(TYPES)}
+    assert list(facets(draw("knockout", tables, DESCRIPTION | {"types": types}))) == TYPES[::-1]
+
+
+def test_without_any_patches_of_objects_their_figure_says_so(tables):
+    changes, tracing = tables
+    drawing = draw("objects", (changes[~changes["flow"].isin(flow.FIGURES["objects"].lines)], tracing))
+    assert not drawing.axes
+    assert "no question has" in drawing.texts[0].get_text()
+
+
+def test_a_model_that_knew_no_answer_has_a_figure_that_says_so_and_no_windows(tables):
+    nothing = [table.iloc[:0] for table in tables]
+    for figure in flow.FIGURES:
+        assert "answered no question rightly" in draw(figure, nothing).texts[0].get_text().replace("\n", " ")
+    cells = [(nothing[0], DESCRIPTION), (tables[0], DESCRIPTION)]
+    assert len(flow.strongest_windows(cells, FLOWS, 100, seed=0)) == len(FLOWS) * len(TYPES)
+    assert flow_sections(flow.strongest_windows(cells[:1], FLOWS, 100, seed=0), [DESCRIPTION])[0].frame.empty
+
+
+def test_bands_resample_images_and_hold_for_one_window_or_for_all():
+    """Two questions of one image say the same: they are worth one. And the widest of several deviations is wider."""
+    rng = np.random.default_rng(1)
+    n = 60
+    value = rng.normal(size=(n, 3))
+    asked = pd.DataFrame({"question_id": range(2 * n), "image_id": np.repeat(range(n), 2), "type": "QueryAttr"})
+    p = np.full(2 * n, 0.5)
+    blocked = 0.5 * (1 + np.repeat(value, 2, axis=0)[:, None] / 100)
+    found = flow.means(changes_table(asked, p, blocked, ["image->last"]), ["flow"], "window", "change", 4000, seed=0)
+    error = value.std(0, ddof=1) / np.sqrt(n)
+    assert (found["n"].unique(), found["n_images"].unique()) == (2 * n, n)
+    np.testing.assert_allclose(found["mean"], value.mean(0), atol=1e-9)
+    np.testing.assert_allclose(found["high"] - found["mean"], stdtrit(n - 1, 0.975) * error, rtol=0.06)
+    # Of three independent means the greatest deviation is within 2.39 standard errors in 95 % of cases.
+    np.testing.assert_allclose(found["high_all"] - found["mean"], 2.39 * error, rtol=0.08)
+
+
+def test_the_strongest_window_is_the_lowest_mean_of_its_flow(tables):
+    strongest = flow.strongest_windows([(tables[0], DESCRIPTION)], FLOWS, 200, seed=0)
+    assert strongest["type"].tolist() == [kind for kind in TYPES for _ in FLOWS]
+    assert strongest["flow"].tolist() == FLOWS * len(TYPES)
+    for row in strongest.itertuples():
+        mean = tables[0][(tables[0]["type"] == row.type) & (tables[0]["flow"] == row.flow)]
+        mean = mean.groupby("window")["change"].mean()
+        assert (row.window, row.change) == (mean.idxmin(), pytest.approx(mean.min()))
+        assert row.low < row.change < row.high
+    of_objects = strongest[(strongest["flow"] == "object->question") & (strongest["type"] == "ChooseCat")]
+    assert of_objects["n"].tolist() == [PER_TYPE - 1]
+    windows, kept = flow_sections(strongest, [DESCRIPTION])
+    assert windows.frame.iloc[0]["window"] == f"{strongest['window'][0]} of {N_LAYERS}"
+    assert kept.frame.iloc[0].tolist() == ["QueryAttr", 20, PER_TYPE, "60.0", "8: answered wrongly"]
+    assert kept.frame.iloc[-1]["left out"] == "without object patches: not known"
+
+
+def test_the_commands_write_the_same_files_twice_and_refuse_another_format(tables, tmp_path):
+
+    for name, table in zip(("changes", "tracing"), tables, strict=True):
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "cell.json").write_text(json.dumps(DESCRIPTION))
+    shared = ["--resamples", "100", "--seed", "0"]
+    plot = [sys.executable, REPOSITORY / "scripts/plot_flow.py", "--changes", tmp_path / "changes.parquet"]
+    plot += ["--tracing", tmp_path / "tracing.parquet", "--description", tmp_path / "cell.json", *shared]
+    written = []
+    for folder in ("a", "b"):
+        out = [tmp_path / folder / f"knockout.{suffix}" for suffix in style.FORMATS]
+        subprocess.run(list(map(str, [*plot, "--figure", "knockout", "--out", *out])), check=True)
+        written.append([file.read_bytes() for file in out])
+    assert written[0] == written[1]
+    bad = [*plot, "--figure", "tracing", "--out", tmp_path / "a.gif"]
+    result = subprocess.run(list(map(str, bad)), capture_output=True, text=True, check=False)
+    assert (result.returncode, "choose one of these suffixes" in result.stderr) == (1, True)
+    table = [sys.executable, REPOSITORY / "scripts/make_flow_table.py", "--changes", tmp_path / "changes.parquet"]
+    table += ["--descriptions", tmp_path / "cell.json", *shared, "--out-dir", tmp_path]
+    subprocess.run(list(map(str, table)), check=True)
+    assert set(pd.read_csv(tmp_path / "flow.csv")["flow"]) == set(FLOWS)
+    assert "QueryAttr" in (tmp_path / "flow.html").read_text()
+    assert "tiny on some" in (tmp_path / "flow.md").read_text()
+    assert r"\begin{tabular}" in (tmp_path / "flow.tex").read_text()

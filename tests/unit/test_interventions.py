@@ -1,0 +1,238 @@
+"""Interventions: each against a forward pass written out by hand, in batches and over a shared prefix."""
+
+import re
+
+import pytest
+import torch
+import yaml
+
+from layerwise.config import validate
+from layerwise.errors import InputError
+from layerwise.grid import Grid
+from layerwise.models.intervening import Intervention
+from layerwise.models.interventions import check_intervention, cut_blocks
+from layerwise.models.registration import describe_model
+from layerwise.recipes import model_folder
+from tests import families
+from tests.conftest import REPOSITORY
+from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
+
+LAYERS = 3
+KINDS = {
+    "bypass": {"bypass": {"from": 1, "into": 2, "scale": 0.7}},
+    "bypass to the top": {"bypass": {"from": 1, "scale": -2.0}},
+    "zero": {"ablate-image": {"from": 2, "with": "zero"}},
+    "mean": {"ablate-image": {"from": 1, "with": "mean"}},
+    "cut lower": {"cut-image": {"blocks": "lower"}},
+    "cut two": {"cut-image": {"blocks": [2, 3]}},
+}
+each_kind = pytest.mark.parametrize("intervention", KINDS.values(), ids=KINDS)
+
+
+def intervened(intervention, family=families.llava):
+    model = families.frozen(family)
+    model.intervention = Intervention(intervention, model.blocks)
+    return model
+
+
+def by_hand(model, image, prompt, intervention):
+    """One input through the decoder's blocks, called one after the other; states by position, (L + 2, width)."""
+    inputs = model.prepare([image], [prompt])
+    is_image = model.image_tokens(inputs)[0]
+    ((kind, how),) = intervention.items()
+    seen = []
+
+    def keep(_block, args, kwargs):
+        seen.append((args, kwargs))
+
+    first = model.blocks[0].register_forward_pre_hook(keep, with_kwargs=True)
+    with torch.inference_mode():
+        model.forward(**inputs, use_cache=False)
+    first.remove()
+    ((hidden,), kwargs) = seen[0]
+    tokens = hidden.shape[1]
+    states, outputs = [], []
+    for number, block in enumerate(model.blocks, start=1):
+        if kind == "ablate-image" and number >= how["from"]:
+            hidden = hidden.clone()
+            image_states = hidden[0, is_image]
+            hidden[0, is_image] = image_states.mean(0) if how["with"] == "mean" else torch.zeros_like(image_states)
+        if number == 1:
+            states.append(hidden)
+        mask = torch.full((tokens, tokens), float("-inf")).triu(1)
+        if kind == "cut-image" and number in cut_blocks(how["blocks"], LAYERS, ""):
+            later = torch.arange(tokens) > int(is_image.nonzero().max())
+            mask[later[:, None] & is_image] = float("-inf")
+        with torch.inference_mode():
+            output = block(hidden, **kwargs | {"attention_mask": mask[None, None]})
+        hidden = output[0] if isinstance(output, tuple) else output
+        if kind == "bypass" and number == how.get("into", LAYERS):
+            hidden = hidden + how["scale"] * outputs[how["from"] - 1]
+        outputs.append(hidden)
+        states.append(hidden)
+    states.append(model.final_norm(hidden))
+    stacked = torch.cat(states)
+    return {"last": stacked[:, -1], "image-mean": stacked[:, is_image].mean(1)}
+
+
+@each_kind
+def test_an_intervention_is_what_it_says(intervention):
+    model, image = intervened(intervention), pictures()[0]
+    states = model.states([image], PROMPTS[:1], POSITIONS)
+    expected = by_hand(families.frozen(families.llava), image, PROMPTS[0], intervention)
+    plain = families.frozen(families.llava).states([image], PROMPTS[:1], POSITIONS)
+    for position in POSITIONS:
+        assert relative(states[position][0], expected[position]) < 1e-5
+    # And it is not nothing.
+    assert relative(states["last"], plain["last"]) > 1e-2
+
+
+@pytest.mark.parametrize(
+    "family", [families.llava, families.qwen2_vl, families.internvl, families.gemma3], ids=lambda f: f.__name__
+)
+@each_kind
+def test_padding_and_a_shared_prefix_change_nothing(family, intervention):
+    model, images = intervened(intervention, family), pictures()
+    alone = one_at_a_time(model, [images[0]] * len(PROMPTS), PROMPTS)
+    padded = model.states([images[0]] * len(PROMPTS), PROMPTS, POSITIONS)
+    shared = model.states_shared(images[0], PROMPTS, POSITIONS)
+    reported = model.reported(model.prepare([images[0]], PROMPTS[:1]), POSITIONS)
+    for position in POSITIONS:
+        assert relative(padded[position], alone[position]) < 1e-5
+        assert relative(shared[position], alone[position]) < 1e-5
+        own = torch.cat([alone[position][:1, :-2], alone[position][:1, -1:]], dim=1)
+        assert relative(own, reported[position]) < 1e-5
+
+
+@each_kind
+def test_nothing_of_it_stays_behind(intervention):
+    model, image = intervened(intervention), pictures()[0]
+    model.states_shared(image, PROMPTS, POSITIONS)
+    changed = model.states([image], PROMPTS[:1], POSITIONS)
+    model.intervention = None
+    plain = families.frozen(families.llava).states([image], PROMPTS[:1], POSITIONS)
+    again = model.states([image], PROMPTS[:1], POSITIONS)
+    assert all(torch.equal(plain[position], again[position]) for position in POSITIONS)
+    assert not torch.equal(changed["last"], plain["last"])
+
+
+@pytest.mark.parametrize("intervention", [KINDS["mean"], KINDS["zero"], KINDS["cut two"]], ids=["mean", "zero", "cut"])
+def test_a_text_without_an_image_is_left_alone(intervention):
+    model = intervened(intervention)
+    plain = families.frozen(families.llava)
+    assert torch.equal(model.states([None], ["Hm."], ["last"])["last"], plain.states([None], ["Hm."], ["last"])["last"])
+
+
+def test_thirds_of_a_decoder():
+    thirds = [cut_blocks(third, 32, "") for third in ("lower", "middle", "upper")]
+    assert [list(third)[:1] + list(third)[-1:] for third in thirds] == [[1, 11], [12, 21], [22, 32]]
+    assert [list(cut_blocks(third, 6, "")) for third in ("lower", "middle", "upper")] == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("intervention", "model_type", "message"),
+    [
+        (
+            {"bypass": {"from": 4, "scale": 1.0}},
+            "llava",
+            r"m\.intervention\.bypass\.from: there is no block 4; the model has 3",
+        ),
+        ({"bypass": {"from": 1, "into": 9, "scale": 1.0}}, "llava", r"bypass\.into: there is no block 9"),
+        ({"bypass": {"from": 3, "scale": 1.0}}, "llava", r"bypass\.from: block 3 is not below block 3"),
+        ({"ablate-image": {"from": 5, "with": "zero"}}, "llava", r"ablate-image\.from: there is no block 5"),
+        ({"cut-image": {"blocks": [2, 4]}}, "llava", r"cut-image\.blocks: there are no blocks 2 to 4"),
+        ({"cut-image": {"blocks": [3, 2]}}, "llava", r"cut-image\.blocks: there are no blocks 3 to 2"),
+        ({"cut-image": {"blocks": [1, 2]}}, "mllama", r"a model of type mllama allows none: its blocks look across"),
+        ({"ablate-image": {"from": 1}}, "paligemma", r"a model of type paligemma allows none"),
+    ],
+)
+def test_what_a_model_does_not_allow_is_named(intervention, model_type, message):
+    with pytest.raises(InputError, match=message):
+        check_intervention("m", intervention, LAYERS, model_type)
+
+
+def test_two_blocks_have_no_thirds():
+    with pytest.raises(InputError, match=r"2 blocks have no thirds; give \[first, last\]"):
+        check_intervention("m", {"cut-image": {"blocks": "upper"}}, 2, "llava")
+
+
+ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
+
+
+def test_the_same_files_are_another_model(tiny_llava):
+    """Of an entry without an intervention nothing changes, and with one the model that it is made from is named."""
+    entry = {"source": str(tiny_llava)} | ENTRY
+    plain = describe_model("plain", entry, None, seed=1)
+    cut = describe_model("cut", entry | {"intervention": {"cut-image": {"blocks": "upper"}}}, None, seed=1)
+    assert {"intervention", "base"}.isdisjoint(plain)
+    assert cut["base"] == plain["digest"] != cut["digest"]
+    assert cut["folder"] == plain["folder"] == str(tiny_llava)
+    with pytest.raises(InputError, match=r"models\.far\.intervention\.bypass\.from: there is no block 40"):
+        describe_model("far", entry | {"intervention": {"bypass": {"from": 40, "scale": 1.0}}}, None, seed=1)
+
+
+def test_digests_of_the_time_before_interventions():
+    """What is computed from an entry without one is what it was: no state that was made then is stale."""
+    config = configured()
+    assert model_folder(config, "hub") == "models/hub/751d916f"
+    # The prompts that a model runs are no part of what it computes.
+    config["models"]["hub"]["prompts"] = ["agree"]
+    assert model_folder(config, "hub") == "models/hub/751d916f"
+    config["models"]["hub"]["intervention"] = {"cut-image": {"blocks": "upper"}}
+    assert model_folder(config, "hub") != "models/hub/751d916f"
+
+
+def configured(**models):
+    """The demo's config with more models, checked."""
+    config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    for name in ("adapters", "config"):
+        config |= yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
+    config["models"] |= {"hub": {"source": "lab/model", "revision": "0" * 40}} | models
+    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
+    return config
+
+
+EMBEDDED = {"source": "embedded"}
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"a": EMBEDDED | {"intervention": {}}}, "models.a.intervention: {} should be non-empty"),
+        (
+            {"a": EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}, "cut-image": {"blocks": "upper"}}}},
+            "models.a.intervention: give one of bypass, ablate-image, cut-image, not 2",
+        ),
+        ({"a": EMBEDDED | {"intervention": {"bypass": {"from": 0, "scale": 1}}}}, "bypass.from: 0 is less than"),
+        ({"a": EMBEDDED | {"intervention": {"bypass": {"from": 1}}}}, "'scale' is a required property"),
+        ({"a": EMBEDDED | {"intervention": {"cut-image": {"blocks": "top"}}}}, "models.a.intervention.cut-image"),
+        (
+            {"a": {"source": "lab/other", "intervention": {"cut-image": {"blocks": "upper"}}}},
+            "models.a: an intervention is shown beside the same model without it",
+        ),
+        (
+            {name: {"source": "lab/emu", "adapter": "emu"} | more for name, more in (
+                ("emu", {}), ("a", {"intervention": {"cut-image": {"blocks": "upper"}}})
+            )},
+            "models.a.intervention: the adapter emu of models.a runs its authors' code",
+        ),
+        ({"a": EMBEDDED | {"prompts": ["agre"]}}, "models.a.prompts: there is no 'agre'; `stimuli` has agree, "),
+    ],
+)  # fmt: skip
+def test_a_study_with_a_mistake_in_an_intervention_is_refused(models, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Grid(configured(**models))
+
+
+def test_prompts_of_a_model_are_its_cells():
+    cut = EMBEDDED | {"intervention": {"cut-image": {"blocks": "upper"}}, "prompts": ["agree", "statement"]}
+    grid = Grid(configured(cut=cut))
+    assert {(cell.stimuli, cell.prompt) for cell in grid.states_cells() if cell.model == "cut"} == {
+        ("captions", "agree"),
+        ("hypotheses", "statement"),
+    }
+    assert {cell.task for cell in grid.probe_cells() if cell.model == "cut"} == {
+        "entailment", "snli-ve", "snli-ve-binary"
+    }  # fmt: skip
+    assert grid.intervened(["cut-image"]) == ["cut"]
+    assert "cut" not in grid.base_models()
