@@ -49,9 +49,8 @@ def outcome(project: Project) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
     """States, scores, and the names of all figures and tables."""
     with StatesFile(project.folder / STATES) as file:
         states = np.stack([file.layer("last", layer) for layer in range(len(file.layers))])
-    shown = sorted(
-        path.name for kind in ("figures", "tables") for path in (project.folder / "results" / kind).iterdir()
-    )
+    results = project.folder / "results"
+    shown = sorted(path.name for kind in ("figures", "tables") for path in (results / kind).iterdir())
     return states, pd.read_parquet(results / "probes/scores.parquet"), shown
 
 
