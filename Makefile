@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence report test test-slow bench families lint format lock
+.PHONY: help demo evidence report test test-slow bench families reliability audit lint format lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,13 @@ test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 
 bench: $(VENV)/run.stamp ## time extraction, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+reliability: $(VENV)/dev.stamp ## say what can go wrong, from the tests that make it happen, into docs/reliability.md
+	$(BIN)/python tests/faults/table.py
+
+audit: $(VENV)/dev.stamp ## look the pinned packages up among known vulnerabilities (needs the network and pip-audit)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --disable-pip --no-deps -r envs/requirements.txt
 
 families: $(VENV)/run.stamp ## check every model family on a tiny model, into docs/families.md
 	$(BIN)/python tests/families/table.py
