@@ -21,7 +21,7 @@ from tests.workflow.conftest import TINY, Project, copy_project
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 24
+TRIALS = 20
 STATES = "results/states/llava/own/describe.h5"
 MADE = ("results", "logs", ".snakemake")
 
