@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence report test test-slow bench families lint format lock
+.PHONY: help demo evidence report test test-slow bench families reliability audit lint format lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,16 @@ test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 
 bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+reliability: $(VENV)/dev.stamp ## say what can go wrong, from the tests that make it happen, into docs/reliability.md
+	$(BIN)/python tests/faults/table.py
+
+# In an environment of its own: what looks packages up brings packages. Strict: a package that cannot be looked up is no good news.
+audit: ## look the pinned packages up among known vulnerabilities (needs the network)
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	for pins in envs/*.txt; do $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps -r $$pins || failed=1; done; exit $${failed:-0}
+	rm -rf $(VENV)-audit
 
 families: $(VENV)/run.stamp ## check every model family on a tiny model, into docs/families.md
 	$(BIN)/python tests/families/table.py

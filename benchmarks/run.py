@@ -17,6 +17,7 @@ SECTIONS = {
     "probes.py": "Probes: all labels and all C of a layer",
     "storage.py": "Storage of hidden states",
     "memory.py": "Peak memory when items double",
+    "planning.py": "Planning large studies",
     "cost.py": "The cost model against the demo",
     "ground_truth.py": "Planted signals: layers, intervals and tests against the truth",
 }

@@ -8,11 +8,17 @@ import sys
 import time
 
 from tests.conftest import REPOSITORY
+from tests.faults.reliability import fault
 from tests.mirror import serving, zipped
 
 ARCHIVE = zipped({"noise/a.bin": random.Random(0).randbytes(1_000_000)})
 
 
+@fault(
+    "a download's job is killed",
+    sees="the job's failure; then the same command",
+    kept="every byte that had come: the download goes on there, and is checked as a whole",
+)
 def test_killed_in_the_middle_of_a_file(tmp_path):
     receipt = tmp_path / "noise.zip.json"
     partial = tmp_path / "noise.zip.partial"

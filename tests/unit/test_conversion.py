@@ -18,6 +18,7 @@ from layerwise.models.registration import describe_model
 from layerwise.recipes import as_json, converted_folder, in_order
 from tests.conftest import REPOSITORY
 from tests.families.measure import PROMPTS, pictures
+from tests.faults.reliability import fault
 from tests.hub import COMMIT, Hub, in_process, serve
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
@@ -101,6 +102,11 @@ class Harmful:
         return os.mkdir, (str(Path(os.environ["HARM"])),)
 
 
+@fault(
+    "a .bin or .pt file of weights holds code",
+    sees="one error that names the file",
+    kept="the machine: the code is not run",
+)
 @pytest.mark.parametrize("protocol", ["torch", "pickle"])
 def test_code_in_a_file_does_not_run(tmp_path, monkeypatch, protocol):
     monkeypatch.setenv("HARM", str(tmp_path / "harm"))

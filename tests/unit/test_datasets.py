@@ -1,6 +1,7 @@
 """Readers of COCO, SNLI-VE and tables: what they read, and how they complain."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from layerwise.datasets import coco, snli, snli_ve
 from layerwise.datasets.table import read_table
 from layerwise.errors import InputError
+from tests.faults.reliability import fault
 
 
 @pytest.fixture
@@ -42,6 +44,11 @@ def test_coco(coco_folder, tmp_path):
     assert list(part.images["image"]) == [str(tmp_path / "val2017/7.jpg"), str(tmp_path / "val2017/9.jpg")]
 
 
+@fault(
+    "an annotation repeats an id, names none that exists, lacks a field, or has an empty caption",
+    sees="one error that names file and record",
+    kept="all that was finished",
+)
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -55,6 +62,8 @@ def test_coco(coco_folder, tmp_path):
             lambda i, c: c["annotations"].append({"id": 6, "image_id": 8, "caption": ""}),
             "captions_val2017.json: record 1",
         ),
+        (lambda i, c: c["annotations"][0].update(caption=" "), "captions_val2017.json: record 0 .* empty 'caption'"),
+        (lambda i, c: c["annotations"][0].update(caption=math.nan), "record 0 .* empty 'caption', or one that is no"),
         (lambda i, c: i["categories"][0].pop("name"), "record 0 of 'categories' has no 'name'"),
         (lambda i, c: i.pop("annotations"), "there is no list 'annotations'"),
     ],
@@ -64,6 +73,11 @@ def test_coco_complaints(coco_folder, change, complaint):
         coco_folder(change)
 
 
+@fault(
+    "an annotation file is malformed JSON, or missing",
+    sees="one error that names the file and the place in it",
+    kept="all that was finished",
+)
 def test_coco_malformed_and_missing_files(coco_folder, tmp_path):
     coco_folder()
     (tmp_path / "captions_val2017.json").write_text('{"annotations": [')

@@ -15,6 +15,7 @@ import pytest
 from layerwise.datasets.archives import check_archive, unpack
 from layerwise.datasets.download import CHUNK, Expected, download
 from layerwise.errors import InputError
+from tests.faults.reliability import fault
 from tests.mirror import serving, tarred, zipped
 
 # Bytes that no archive format shrinks, several reads long.
@@ -243,6 +244,11 @@ def test_bad_archives_are_refused_when_they_come(mirror, tmp_path, name):
     assert leftovers(tmp_path) == set()
 
 
+@fault(
+    "an archive is damaged, a bomb, or writes outside its folder (`../`, absolute names, links)",
+    sees="one error that names archive and member",
+    kept="all files outside; nothing is unpacked",
+)
 # The checksum of a whole tar.gz lies behind all its members.
 @pytest.mark.parametrize("name", [name for name in BAD_ARCHIVES if name not in ("page.zip", "empty.zip", "sum.tar.gz")])
 def test_bad_archives_unpack_to_nothing(tmp_path, name):
@@ -301,6 +307,11 @@ def test_a_disk_too_small_is_seen_before_the_first_byte(mirror, small_disk):
     assert leftovers(small_disk) == set()
 
 
+@fault(
+    "the disk fills up during a download",
+    sees="one error that names the folder and the part that is kept",
+    kept="every byte that had come",
+)
 def test_a_disk_that_fills_up_on_the_way(mirror, small_disk):
     """Its room was not known to be too little: the server does not say how much it sends."""
     mirror.lengths = False
@@ -315,6 +326,11 @@ def test_a_disk_that_fills_up_on_the_way(mirror, small_disk):
     assert (small_disk / "noise.zip").read_bytes() == ARCHIVE
 
 
+@fault(
+    "the disk is too small for what an archive holds",
+    sees="one error that names archive and folder, before or while it is unpacked",
+    kept="the archive, and the files that were unpacked whole",
+)
 @pytest.mark.parametrize(("name", "complaint"), [("x.zip", "needs .* are free"), ("x.tar.gz", "the disk .* is full")])
 def test_unpacking_onto_a_full_disk(tmp_path, small_disk, name, complaint):
     members = {"d/a.jpg": NOISE[:100_000], "d/b.jpg": NOISE[:300_000]}

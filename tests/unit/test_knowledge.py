@@ -16,6 +16,7 @@ from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.relations import RELATIONS, related_pairs
 from layerwise.stimuli.tasks import build_task
+from tests.faults.reliability import fault
 
 OBJECTS = {"kind": "coco-objects", "images": {"train2017": "all", "val2017": "all"}, "pairs_per_category": 400}
 PAIRS = {"kind": "coco-relations", "images": OBJECTS["images"], "images_per_pair": 40, "margin": 0.1}
@@ -276,6 +277,11 @@ def test_boxes_become_shares_of_the_image(small_coco):
     assert json.loads(found.loc[1, "attributes"]) == {"colour": "red"}
 
 
+@fault(
+    "a box or an area is NaN, missing, or no number",
+    sees="one error that names file and record, if a task needs the box; else nothing",
+    kept="all that was finished, and tasks that need no boxes",
+)
 @pytest.mark.parametrize(
     "change",
     [

@@ -24,6 +24,7 @@ from layerwise.states.sharing import PASS_FLOP, least_texts
 from layerwise.states.store import StatesFile, from_bits
 from layerwise.states.work import WorkFolder, check_finite, work_folder
 from layerwise.states.writing import holds, new_states, to_bits, write_rows
+from tests.faults.reliability import fault
 
 STATES = np.random.default_rng(0).normal(size=(300, 4, 8)).astype(np.float32)
 
@@ -77,6 +78,11 @@ def test_states_of_another_cell_are_refused(tmp_path):
         StatesFile(path, {"prompt": "p", "stimuli_digest": "x" * 64, "code": "1"})
 
 
+@fault(
+    "a states file is cut, or another file lies under its name",
+    sees="one error that names the file: delete it and run again",
+    kept="the other cells; the shards of an unfinished one",
+)
 def test_damaged_files_are_named(tmp_path):
     path = write(tmp_path / "s.h5")
     content = path.read_bytes()
@@ -92,6 +98,11 @@ def test_damaged_files_are_named(tmp_path):
         StatesFile(path)
 
 
+@fault(
+    "a byte of a states file is flipped",
+    sees="one error that names file and layer, by the checksum of each chunk",
+    kept="the other cells; no number is made of it",
+)
 def test_a_flipped_byte_is_an_error_that_names_the_file(tmp_path):
     path = write(tmp_path / "s.h5")
     with h5py.File(path) as file:
@@ -113,6 +124,11 @@ def test_a_finished_file_is_recognised_by_its_cell(tmp_path):
     assert not holds(path, {})
 
 
+@fault(
+    "a model gives NaN or infinity",
+    sees="one error that names layer, position and item, and a dtype to try",
+    kept="all finished shards and cells; no such state is stored",
+)
 def test_not_a_number_is_named():
     states = torch.zeros(2, 3, 4)
     check_finite({"last": states}, ["embeddings", "block 1", "final norm"], ["a", "b"])
@@ -309,6 +325,11 @@ def test_what_batches_round_widens_the_tolerance_within_bounds(tmp_path, roundin
         check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
 
 
+@fault(
+    "the device's memory is too small for a batch",
+    sees="a warning in the log: it goes on with half of the batch",
+    kept="the run, and its results: batches change none",
+)
 def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     model = CountingModel(holds=3)
     shards = extract(model, inputs, WorkFolder(tmp_path), batch_size=16)
@@ -320,6 +341,11 @@ def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
+@fault(
+    "the device's memory is too small for a single input",
+    sees="one error that says what would make room",
+    kept="all finished shards and cells",
+)
 def test_out_of_memory_with_one_input_says_what_to_do(tmp_path, inputs):
     with pytest.raises(InputError, match=r"too small for a single one of the inputs in a batch .* bfloat16"):
         extract(CountingModel(holds=0), inputs, WorkFolder(tmp_path), batch_size=4)
@@ -379,6 +405,11 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
+@fault(
+    "a shard of an unfinished extraction is damaged, missing or another's",
+    sees="a warning that names the shard, which is made again",
+    kept="the other shards",
+)
 def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, inputs, caplog):
     shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
     files = sorted(tmp_path.glob("rows-*"))

@@ -16,6 +16,7 @@ from layerwise.stimuli.objects import build_objects
 from layerwise.stimuli.own_table import build_table
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 from layerwise.stimuli.sampling import sample_ids
+from tests.faults.reliability import fault
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,11 @@ def test_own_table(table, tmp_path):
     assert known.loc["0", ["group", "part", "label:wet"]].tolist() == ["b.jpg", "train", "yes"]
 
 
+@fault(
+    "a table of your own has an empty cell, a repeated id, or a picture that is not there",
+    sees="one error that names file and row",
+    kept="all that was finished",
+)
 @pytest.mark.parametrize(
     ("rows", "entry", "complaint"),
     [
@@ -234,6 +240,8 @@ def test_own_table(table, tmp_path):
             "'a.jpg' are in different splits",
         ),
         ("image,dry\na.jpg,yes\n", {}, "no column 'wet'"),
+        ("id,image,wet\n1,a.jpg,yes\n1,b.jpg,no\n", {"id_column": "id"}, "row 3: the id '1' is in a row above too"),
+        ('text,image,wet\n"",a.jpg,yes\n', {"text_column": "text"}, "row 2: the column 'text' is empty"),
     ],
 )
 def test_own_table_complaints(table, rows, entry, complaint):

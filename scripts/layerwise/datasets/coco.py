@@ -66,6 +66,13 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPar
     for table, file in ((object_table, instances_file), (caption_table, captions_file)):
         _check_known(table, "image_id", image_table["id"], file, "images")
 
+    empty = [not (isinstance(caption, str) and caption.strip()) for caption in caption_table["caption"]]
+    if any(empty):
+        raise InputError(
+            f"{captions_file}: record {empty.index(True)} of 'annotations' has an empty 'caption', or one that is no "
+            "text; correct the record or take it out"
+        )
+
     folder = Path(images) / part
     names = category_table.set_index("id")["name"]
     return CocoPart(

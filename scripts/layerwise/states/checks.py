@@ -30,14 +30,19 @@ BATCH_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 1e-
 
 
 def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
-    """Render every prompt once before anything is run.
+    """Render every prompt once, and prepare the longest one, before anything is run.
 
     Raises:
         InputError: naming the item whose prompt cannot be shown to this model.
     """
-    for item_id, prompt in zip(inputs["item_id"], inputs["prompt"], strict=True):
+    longest = int(inputs["prompt"].str.len().argmax())
+    for row, (item_id, image, prompt) in enumerate(
+        zip(inputs["item_id"], inputs["image"], inputs["prompt"], strict=True)
+    ):
         try:
             model.render(prompt)
+            if row == longest:
+                model.prepare([read_image(image)], [prompt])
         except InputError as error:
             raise InputError(f"item {item_id}: {error}") from error
 

@@ -45,6 +45,15 @@ class _FileForHDF5(io.FileIO):
 
 
 @contextmanager
+def _new_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    with _FileForHDF5(path, "w+") as raw:
+        with h5py.File(raw, "w") as file:
+            yield file
+        if raw.error:
+            raise raw.error
+
+
+@contextmanager
 def new_states(
     path: str | Path,
     *,
@@ -78,29 +87,26 @@ def new_states(
         OSError: at the end, when the disk did not take it all.
     """
     widths = dict.fromkeys(positions, width) | dict(sites or {})
-    with _FileForHDF5(path, "w+") as raw:
-        with h5py.File(raw, "w") as file:
-            file.attrs["layers"] = list(layers)
-            if heads:
-                file.attrs["heads"] = heads
-            file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-            file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-            file["row"] = np.asarray(row_of_item, dtype=np.int64)
-            datasets = {}
-            for position, width in widths.items():
-                datasets[position] = file.create_dataset(
-                    position,
-                    shape=(len(layers_at(position, list(layers))), rows, width),
-                    dtype=np.uint16 if dtype == "bfloat16" else np.float32,
-                    chunks=(1, min(ROWS_PER_CHUNK, rows), width),
-                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
-                    # A checksum per chunk: a flipped byte is an error when it is read, never a number.
-                    fletcher32=True,
-                )
-                datasets[position].attrs["dtype"] = dtype
-            yield datasets
-        if raw.error:
-            raise raw.error
+    with _new_hdf5(path) as file:
+        file.attrs["layers"] = list(layers)
+        if heads:
+            file.attrs["heads"] = heads
+        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
+        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
+        file["row"] = np.asarray(row_of_item, dtype=np.int64)
+        datasets = {}
+        for position, width in widths.items():
+            datasets[position] = file.create_dataset(
+                position,
+                shape=(len(layers_at(position, list(layers))), rows, width),
+                dtype=np.uint16 if dtype == "bfloat16" else np.float32,
+                chunks=(1, min(ROWS_PER_CHUNK, rows), width),
+                compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                # A checksum per chunk: a flipped byte is an error when it is read, never a number.
+                fletcher32=True,
+            )
+            datasets[position].attrs["dtype"] = dtype
+        yield datasets
 
 
 def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:

@@ -23,6 +23,11 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     file = Path(entry["file"])
     optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
     table = read_table(file, list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional])))
+    if "id_column" in entry and (repeated := table.index[table[entry["id_column"]].duplicated()]).size:
+        raise InputError(
+            f"{file}, row {repeated[0] + 2}: the id {table[entry['id_column']][repeated[0]]!r} is in a row above too; "
+            "ids must be unique"
+        )
     root = Path(entry.get("image_root", file.parent))
     images = table[entry["image_column"]]
     paths = [str(root / image) for image in images]

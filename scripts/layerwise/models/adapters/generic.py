@@ -226,6 +226,7 @@ class GenericModel(FrozenModel):
         # PaliGemma's processor gives labels for a loss that nobody asks for.
         inputs.pop("labels", None)
         settle_padding(inputs)
+        self.check_length(inputs["input_ids"].shape[1])
         seen = self.image_tokens(inputs).any(1)
         if not seen.all():
             raise InputError(
@@ -233,6 +234,19 @@ class GenericModel(FrozenModel):
                 f"of the tokens {self.image_token_id} that the model takes for an image's; they are of two models"
             )
         return inputs
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what is longer than the text that the decoder was made for: most compute nonsense without a word.
+
+        Raises:
+            InputError: giving both numbers.
+        """
+        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if most and tokens > most:
+            raise InputError(
+                f"with this prompt the model would read {tokens} tokens, but it was made for at most {most}; shorten "
+                "the text or the prompt's wording"
+            )
 
     def _prepare_texts(self, prompts: Sequence[str]) -> Any:
         model_type = self.model.config.model_type
@@ -243,6 +257,7 @@ class GenericModel(FrozenModel):
         special = self._adds_special_tokens(texts[0])
         # The tokenizer that the processor writes texts with, which asks for no image.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
+        self.check_length(written["input_ids"].shape[1])
         return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 
     @torch.inference_mode()

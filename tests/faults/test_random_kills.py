@@ -1,0 +1,121 @@
+"""Kills at random moments of a whole run: the same command again ends with the scores of an undisturbed one."""
+
+import copy
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from layerwise.states.store import StatesFile
+from tests.faults.reliability import fault
+from tests.workflow.conftest import TINY, Project, copy_project
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 20
+STATES = "results/states/llava/own/describe.h5"
+MADE = ("results", "logs", ".snakemake")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_llava) -> Project:
+    """The smallest grid that goes from pictures to figures and tables."""
+    project = copy_project(tmp_path_factory.mktemp("random-kills"))
+    config = copy.deepcopy(TINY)
+    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
+    config["stimuli"] = {"own": config["stimuli"]["own"]}
+    config["tasks"] = {"warm": config["tasks"]["warm"] | {"question": "global"}}
+    config["probes"]["controls"] = {"random_labels": 0, "description_length": False}
+    config["states"] = {"positions": ["last"]}
+    project.configure(config)
+    return project
+
+
+def start(project: Project) -> subprocess.Popen:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml"]
+    return subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def outcome(project: Project) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """States, scores, and the names of all figures and tables."""
+    with StatesFile(project.folder / STATES) as file:
+        states = np.stack([file.layer("last", layer) for layer in range(len(file.layers))])
+    results = project.folder / "results"
+    shown = sorted(path.name for kind in ("figures", "tables") for path in (results / kind).iterdir())
+    return states, pd.read_parquet(results / "probes/scores.parquet"), shown
+
+
+@pytest.fixture(scope="module")
+def undisturbed(project) -> tuple[float, tuple]:
+    """The seconds of a run that nobody kills, and its outcome."""
+    begin = time.monotonic()
+    assert start(project).wait() == 0
+    return time.monotonic() - begin, outcome(project)
+
+
+def jobs_of(workflow: psutil.Process) -> list[psutil.Process]:
+    """The running programs of a workflow, without the shells around them."""
+    found = []
+    for process in workflow.children(recursive=True):
+        try:
+            if "python" in process.name() and any(f"{os.sep}scripts{os.sep}" in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@fault(
+    "a job, or Snakemake itself, is killed (SIGKILL, SIGTERM) at a random moment",
+    sees="the job's failure, or the lock that Snakemake leaves; then `--unlock` where needed and the same command",
+    kept="all that was finished; scores and states end equal to those of a run that nobody killed",
+)
+@pytest.mark.parametrize("seed", range(TRIALS))
+def test_a_killed_run_ends_as_one_that_was_not(project, undisturbed, seed):
+    seconds, (states, scores, shown) = undisturbed
+    victim = ("job", "snakemake")[seed % 2]
+    how = (signal.SIGKILL, signal.SIGTERM)[seed // 2 % 2]
+    for folder in MADE:
+        shutil.rmtree(project.folder / folder, ignore_errors=True)
+
+    chance = random.Random(seed)
+    running = start(project)
+    workflow = psutil.Process(running.pid)
+    time.sleep(chance.uniform(0.1, 0.9) * seconds)
+    while running.poll() is None:
+        # Every job that is asked for at a moment between two jobs is the next one.
+        jobs = jobs_of(workflow)
+        if victim == "snakemake" or jobs:
+            (workflow if victim == "snakemake" else chance.choice(jobs)).send_signal(how)
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("the run ended before it was killed")
+    running.wait(timeout=120)
+    # Jobs end with the workflow that started them: nothing works on in the dark.
+    _, alive = psutil.wait_procs(jobs, timeout=20)
+    assert not alive
+
+    if victim == "snakemake" and how == signal.SIGKILL:
+        project.snakemake("--unlock")
+    project.snakemake()
+    again = outcome(project)
+    assert np.array_equal(again[0], states)
+    pd.testing.assert_frame_equal(again[1], scores)
+    assert again[2] == shown
+    assert project.planned() == {}
+    assert leftovers(project.folder / "results") == []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What a killed job left and the next one should have taken up or away."""
+    return [path for path in folder.rglob("*") if ".partial" in path.name or path.match("work/*/*")]

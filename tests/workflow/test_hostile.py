@@ -1,0 +1,81 @@
+"""Names, captions and prompts that a shell would take for commands, and a token that must be written nowhere."""
+
+import copy
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+from PIL import Image
+
+from layerwise.states.store import StatesFile
+from layerwise.stimuli.items import read_items
+from tests.faults.reliability import fault
+from tests.workflow.conftest import TINY, copy_project
+
+# A shell would make the file `canary`; str.format and Snakemake would look for a wildcard.
+HOSTILE = "\"'$(touch canary)`touch canary`; touch canary & {text} {{x}} {wildcards.model} %s \\ \n| é <b>"
+TOKEN = "hf_canaryCanaryCanaryCanaryCanary"
+
+
+@fault(
+    "a prompt, a caption or a file's name holds quotes, `$(...)`, braces, newlines",
+    sees="nothing: it is shown to the model as it is",
+    kept="the machine: nothing of it is run",
+)
+@fault(
+    "a token is in the environment (HF_TOKEN)",
+    sees="nothing: it is passed on to the hub's client only",
+    kept="the token: no log, param, record or result holds it",
+)
+def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
+    project = copy_project(tmp_path / "project")
+    own = project.folder / "own"
+    with open(own / "hostile.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "caption", "warm"])
+        for i in range(24):
+            name = f"{i} '$(touch canary)' {{model}} \"; touch canary.png"
+            colour = (200 - i, 60, 40) if i % 2 else (40, 60, 200 - i)
+            Image.new("RGB", (40, 30), colour).save(own / name, format="png")
+            rows.writerow([name, f"{i} {HOSTILE}", "yes" if i % 2 else "no"])
+    config = copy.deepcopy(TINY)
+    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 8}}
+    table = {"kind": "table", "file": "own/hostile.csv", "labels": ["warm"], "text_column": "caption"}
+    config["stimuli"] = {"own": table | {"prompts": ["hostile"]}}
+    config["tasks"] = {"warm": config["tasks"]["warm"] | {"question": "global", "split": {"by": "random"}}}
+    wording = "Is this so: {text}? " + HOSTILE.replace("{text}", "{words}").replace("{wildcards.model}", "{a.b}")
+    config["prompts"] = {"table": {"hostile": {"text": wording.replace("{words}", "{ words }")}}}
+    config["probes"]["controls"] = {"random_labels": 0, "description_length": False}
+    config["states"] = {"positions": ["last"]}
+    project.configure(config)
+    command = [sys.executable, "-m", "snakemake", "results/tables/table2.md", "--cores", "2"]
+    environment = os.environ | {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN}
+    done = subprocess.run(
+        [*command, "--configfile", "tiny.yaml"],
+        cwd=project.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(project.folder.rglob("canary"))
+
+    prompt = config["prompts"]["table"]["hostile"]["text"]
+    with StatesFile(project.folder / "results/states/llava/own/hostile.h5") as states:
+        assert states.cell["prompt_entry"]["text"] == prompt
+        assert len(set(states.row_of_item)) == 24
+    items, _ = read_items(next((project.folder / "results/stimuli/own").iterdir()))
+    assert set(items["text"]) == {f"{i} {HOSTILE}" for i in range(24)}
+    described = json.loads(next(project.folder.glob("results/stimuli/own/*/prompts.json")).read_text())
+    assert json.dumps(prompt) in json.dumps(described)
+    assert len(pd.read_parquet(project.folder / "results/probes/scores.parquet")) > 0
+
+    told = [file for folder in ("results", "logs", ".snakemake") for file in (project.folder / folder).rglob("*")]
+    assert not [file for file in told if file.is_file() and TOKEN.encode() in file.read_bytes()]
+    assert TOKEN not in done.stdout + done.stderr
+    shutil.rmtree(project.folder)
