@@ -103,8 +103,7 @@ class Cluster:
 
     def __exit__(self, *_) -> None:
         if "slurmctld" in self._daemons:
-            subprocess.run(["scancel", "-u", "root"], capture_output=True, check=False, timeout=SECONDS)
-            time.sleep(1)
+            self.cancel_all()
         for name in list(self._daemons):
             self._stop(name)
         for file in self._files:
@@ -118,6 +117,13 @@ class Cluster:
     def kill_controller(self) -> None:
         """SIGKILL to slurmctld: it saves nothing more than it has saved."""
         self._stop("slurmctld", signal.SIGKILL)
+
+    def cancel_all(self) -> None:
+        """Cancel every job, and wait until none is left that runs."""
+        self.tell("scancel", "--user", "root")
+        deadline = time.monotonic() + SECONDS
+        while self.tell("squeue", "--noheader") and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def tell(self, *command: str) -> str:
         """What one of Slurm's commands prints; nothing when it fails."""
