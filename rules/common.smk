@@ -198,7 +198,12 @@ def unpacked(wildcards):
 def gpus(wildcards):
     """Cards of a job; none on a machine without, so that its jobs need not queue for one that is not there."""
     there = on_path("nvidia-smi") is not None or not workflow.local_exec
-    return config["models"][wildcards.model]["cards"] if there else 0
+    return cards(wildcards) if there else 0
+
+
+def cards(wildcards):
+    """Cards that a job takes where there are some."""
+    return config["models"][wildcards.model].get("cards", 1)
 
 
 def memory_mb(wildcards, input, attempt):

@@ -156,7 +156,7 @@ rule trace_flow:
     resources:
         batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
         device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
-        cards=lambda wildcards: config["models"][wildcards.model]["cards"],
+        cards=cards,
         gpu=gpus,
         mem_mb=memory_mb,
         runtime=lambda wildcards, attempt: 480 * attempt,

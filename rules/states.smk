@@ -25,7 +25,7 @@ rule extract_states:
         python=lambda wildcards: python_of(wildcards.model),
         sharing=lambda wildcards: config["models"][wildcards.model]["sharing"],
         device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
-        cards=lambda wildcards: config["models"][wildcards.model]["cards"],
+        cards=cards,
         gpu=gpus,
         mem_mb=memory_mb,
         runtime=lambda wildcards, attempt: 240 * attempt,
@@ -39,4 +39,5 @@ rule extract_states:
     shell:
         '{resources.python:q} "$SCRIPTS"/extract_states.py --model {input.model:q} --stimuli {params.stimuli:q} '
         "--cell {params.cell:q} --batch-size {resources.batch_size} --sharing {resources.sharing} "
-        "--device-map {resources.device_map:q} --shard {params.shard} --cards {resources.cards} --threads {threads} --work {params.work:q} --out {output:q} > {log:q} 2>&1"
+        "--device-map {resources.device_map:q} --shard {params.shard} --cards {resources.cards} --threads {threads} "
+        "--work {params.work:q} --out {output:q} > {log:q} 2>&1"
