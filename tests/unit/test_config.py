@@ -86,7 +86,15 @@ def test_every_key_is_described():
             "adapters.lavit.environment: 'new' is not one",
         ),
         (lambda c: c["models"]["shapes-llava"].update(quantization="2bit"), "models.shapes-llava.quantization: '2bit'"),
-        (lambda c: c["models"]["shapes-llava"].update(device_map="everywhere"), "models.shapes-llava.device_map: "),
+        (
+            lambda c: c["models"]["shapes-llava"].update(device_map="everywhere", cards=1),
+            "models.shapes-llava.device_map: ",
+        ),
+        (
+            lambda c: c["models"]["shapes-llava"].update(device_map="auto"),
+            "models.shapes-llava: 'cards' is a dependency",
+        ),
+        (lambda c: c["models"]["shapes-llava"].update(shards=0), "models.shapes-llava.shards: 0 is less than"),
         (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),
         (lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}), "models.shapes-llava.convert: "),
     ],
