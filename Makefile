@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo report test test-slow bench families lint format lock
+.PHONY: help demo evidence report test test-slow bench families lint format lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -15,6 +15,9 @@ help: ## list the targets
 
 demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 6 minutes on 2 cores)
 	$(BIN)/snakemake --cores $(CORES)
+
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 15 minutes on 2 cores)
+	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 
 report: $(VENV)/run.stamp ## make results/report.html from a finished run
 	$(BIN)/snakemake --cores $(CORES) --report results/report.html

@@ -3,8 +3,10 @@
 # OUTPUTS
 #   <shown>/figures/{figure}-by-{axis}.png, .svg, .pdf     Figures 1 to 3 and those of the controls, by layer and depth
 #   <shown>/figures/learning-curve.png, .svg, .pdf         test score by number of training images
+#   <shown>/figures/sites-by-layer, head-map .png, .svg, .pdf      attention, MLP and heads, where states of them are kept
+#   <shown>/figures/image-ablation, bypass .png, .svg, .pdf        models with an intervention, beside those without
 #   <shown>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
-#   <shown>/tables/table1, table2 .csv, .tex, .md, .html
+#   <shown>/tables/table1, table2, table3 .csv, .tex, .md, .html
 
 FORMATS = ["png", "svg", "pdf"]
 CONTROLS = config["probes"]["controls"]
@@ -15,12 +17,20 @@ FIGURES = [figure for figure, question in QUESTION_OF.items() if question and gr
 FIGURES += ["selectivity"] * (CONTROLS["random_labels"] > 0) + ["code-length"] * CONTROLS["description_length"]
 # What figures and tables say of models that they are made without.
 left_out_option = ["--left-out", *left_out] if left_out else []
+# Figures of what a study may have: sites within blocks, and models with an intervention.
+SITE_FIGURES = ["sites-by-layer"] * bool(grid.site_cells())
+SITE_FIGURES += ["head-map"] * any("heads" in grid.sites(cell.model, cell.prompt) for cell in grid.site_cells())
+INTERVENTION_FIGURES = ["image-ablation"] * bool(grid.intervened(["ablate-image", "cut-image"]))
+INTERVENTION_FIGURES += ["bypass"] * bool(grid.intervened(["bypass"]))
+TABLES = ["table1", "table2"] + ["table3"] * bool(INTERVENTION_FIGURES)
 # A study of flows alone has nothing to probe.
 PROBES = bool(config["tasks"])
 
 
 wildcard_constraints:
     figure="|".join(QUESTION_OF),
+    site_figure="sites-by-layer|head-map",
+    intervention_figure="image-ablation|bypass",
     axis="layer|depth",
 
 
@@ -81,6 +91,66 @@ rule plot_learning:
         "--models {input.models:q} {params.left_out} --out {output:q} > {log:q} 2>&1"
 
 
+rule plot_sites:
+    input:
+        sites="<shown>/probes/sites.parquet",
+        scores="<shown>/probes/scores.parquet",
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+    output:
+        report(
+            "<shown>/figures/{site_figure}.png",
+            caption="../report/sites.rst",
+            category="Figures",
+            labels={"figure": "{site_figure}", "x axis": "layer or head"},
+        ),
+        multiext("<shown>/figures/{site_figure}", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/{site_figure}.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        # For the caption.
+        resamples=config["probes"]["resamples"],
+        left_out=left_out_option,
+        code=code_digest("plot_sites.py"),
+    message:
+        "Draw {wildcards.site_figure}"
+    shell:
+        'python "$SCRIPTS"/plot_sites.py --sites {input.sites:q} --scores {input.scores:q} --tasks {input.tasks:q} '
+        "--models {input.models:q} --figure {wildcards.site_figure} {params.left_out} --out {output:q} > {log:q} 2>&1"
+
+
+rule plot_interventions:
+    input:
+        scores="<shown>/probes/scores.parquet",
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+        prompts=[stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()],
+    output:
+        report(
+            "<shown>/figures/{intervention_figure}.png",
+            caption="../report/interventions.rst",
+            category="Figures",
+            labels={"figure": "{intervention_figure}", "x axis": "layer"},
+        ),
+        multiext("<shown>/figures/{intervention_figure}", ".svg", ".pdf"),
+    log:
+        "<logs>/figures/{intervention_figure}.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        resamples=config["probes"]["resamples"],
+        left_out=left_out_option,
+        code=code_digest("plot_interventions.py"),
+    message:
+        "Draw {wildcards.intervention_figure}"
+    shell:
+        'python "$SCRIPTS"/plot_interventions.py --scores {input.scores:q} --tasks {input.tasks:q} '
+        "--models {input.models:q} --prompts {input.prompts:q} --figure {wildcards.intervention_figure} "
+        "{params.left_out} --out {output:q} > {log:q} 2>&1"
+
+
 rule plot_training_curve:
     input:
         "<results>/embedded_model/curve.csv",
@@ -138,8 +208,37 @@ rule make_tables:
         "--seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
+rule make_effects_table:
+    input:
+        scores="<shown>/probes/scores.parquet",
+        predictions=[PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()],
+        tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
+        models=all_models,
+    output:
+        multiext("<shown>/tables/table3", ".csv", ".tex", ".md"),
+        html=report("<shown>/tables/table3.html", caption="../report/table3.rst", category="Tables"),
+    log:
+        "<logs>/table3.log",
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        resamples=config["probes"]["resamples"],
+        seed=config["seed"],
+        predictions=PROBES_FOLDER,
+        out=lambda wildcards, output: Path(output.html).parent,
+        left_out=left_out_option,
+        code=code_digest("make_effects_table.py"),
+    message:
+        "Write Table 3"
+    shell:
+        'python "$SCRIPTS"/make_effects_table.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
+        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} --seed {params.seed} "
+        "{params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+
+
 rule figures:
     input:
+        expand("<shown>/figures/{figure}.{format}", figure=SITE_FIGURES + INTERVENTION_FIGURES * PROBES, format=FORMATS),
         expand(
             "<shown>/figures/{figure}-by-{axis}.{format}",
             figure=FIGURES * PROBES,
@@ -154,6 +253,8 @@ rule figures:
 rule tables:
     input:
         expand(
-            "<shown>/tables/{table}.{format}", table=["table1", "table2"] * PROBES, format=["csv", "tex", "md", "html"]
+            "<shown>/tables/{table}.{format}",
+            table=TABLES * PROBES,
+            format=["csv", "tex", "md", "html"],
         ),
     localrule: True

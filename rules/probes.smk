@@ -4,7 +4,8 @@
 #   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
-#   <shown>/probes/scores.parquet, curves.parquet                  those of all cells
+#   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
+#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
 #
 # <shown> is <results>, or a folder of it for a run that leaves models out.
 
@@ -37,8 +38,10 @@ rule fit_probes:
         engine=config["probes"]["engine"],
         C=config["probes"]["C"],
         resamples=config["probes"]["resamples"],
-        random_labels=config["probes"]["controls"]["random_labels"],
-        description_length="--description-length" if config["probes"]["controls"]["description_length"] else "",
+        random_labels=lambda wildcards: controls_of(wildcards.model)["random_labels"],
+        description_length=lambda wildcards: (
+            "--description-length" if controls_of(wildcards.model)["description_length"] else ""
+        ),
         position=config["states"]["positions"][0],
         seed=config["seed"],
         cell=states_cell,
@@ -74,4 +77,62 @@ rule gather_scores:
         "Gather the scores and learning curves of all cells"
     shell:
         'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} '
-        "--scores {output.scores:q} --curves {output.curves:q} > {log:q} 2>&1"
+        "--tables scores={output.scores:q} curve={output.curves:q} > {log:q} 2>&1"
+
+
+rule fit_site_probes:
+    input:
+        states=lambda wildcards: states_files(
+            wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
+        ),
+        model=ancient(lambda wildcards: model_file(wildcards.model)),
+        stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
+        labels="<results>/tasks/{task}/labels.parquet",
+        task="<results>/tasks/{task}/task.json",
+    output:
+        SITES,
+    log:
+        "<logs>/probes/{model}/{task}/{prompt}.sites.log",
+    benchmark:
+        "<benchmarks>/probes/{model}/{task}/{prompt}.sites.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        engine=config["probes"]["engine"],
+        C=config["probes"]["C"],
+        resamples=config["probes"]["resamples"],
+        seed=config["seed"],
+        cell=states_cell,
+        task=lambda wildcards, input: Path(input.task).parent,
+        code=code_digest("fit_site_probes.py"),
+    message:
+        "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
+    shell:
+        'python "$SCRIPTS"/fit_site_probes.py --states {input.states:q} --cell {params.cell:q} --task {params.task:q} '
+        "--engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
+        "--threads {threads} --memory-mb {resources.mem_mb} --out {output:q} > {log:q} 2>&1"
+
+
+rule gather_site_scores:
+    input:
+        [SITES.format(**cell._asdict()) for cell in grid.site_cells()],
+    output:
+        "<shown>/probes/sites.parquet",
+    log:
+        "<logs>/probes/gather_site_scores.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        root=PROBES_FOLDER,
+        cells=["/".join(cell) for cell in grid.site_cells()],
+        code=code_digest("gather_scores.py"),
+    message:
+        "Gather the scores of attention, MLP and heads"
+    shell:
+        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} --tables sites={output:q} '
+        "> {log:q} 2>&1"

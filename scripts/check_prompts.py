@@ -21,7 +21,8 @@ def main() -> None:
     for name, prompt in args.prompts.items():
         check_cue(name, prompt, description["categories"])
         example = render_prompts(prompt, items.head(1), description["categories"])[0]
-        examples.append({"stimuli": description["stimuli"], "prompt": name, "text": prompt["text"], "example": example})
+        about = {"stimuli": description["stimuli"], "prompt": name, "image": prompt.get("image", "shown")}
+        examples.append(about | {"text": prompt["text"], "example": example})
     with finished_file(args.out) as file:
         file.write_text(json.dumps(examples, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Put the scores of all cells into one table, and their learning curves into another."""
+"""Put the tables of all cells - their scores, their learning curves - into one each."""
 
 import argparse
 from pathlib import Path
@@ -7,20 +7,30 @@ import pandas as pd
 
 from layerwise.command import finished_file, run
 
-COLUMNS = ["model", "task", "prompt", "probe", "layer", "layer_name", "n_layers", "label", "split", "metric"]
+COLUMNS = [
+    "model",
+    "task",
+    "prompt",
+    "site",
+    "head",
+    "probe",
+    "layer",
+    "layer_name",
+    "n_layers",
+    "label",
+    "split",
+    "metric",
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--root", type=Path, required=True, help="folder of the cells: MODEL/TASK/PROMPT.scores.parquet, .curve.parquet"
-    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the cells: MODEL/TASK/PROMPT.KIND.parquet")
     parser.add_argument("--cells", nargs="+", required=True, help="cells to gather, as MODEL/TASK/PROMPT")
-    parser.add_argument("--scores", type=Path, required=True, help="table to write")
-    parser.add_argument("--curves", type=Path, required=True, help="table to write")
+    parser.add_argument("--tables", nargs="+", required=True, help="tables to write, as KIND=FILE")
     args = parser.parse_args()
 
-    for kind, out in (("scores", args.scores), ("curve", args.curves)):
+    for kind, out in (table.split("=", 1) for table in args.tables):
         tables = []
         for cell in args.cells:
             model, task, prompt = cell.split("/")

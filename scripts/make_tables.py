@@ -6,7 +6,7 @@ from pathlib import Path
 
 from layerwise.command import finished_file, run
 from layerwise.figures.comparison import compare_layers, comparison_sections
-from layerwise.figures.inputs import read_models, read_prompts, read_scores, read_tasks
+from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.overview import overview_sections
 from layerwise.figures.tables import to_csv, to_html, to_latex, to_markdown
 from layerwise.leaving_out import said_of
@@ -30,18 +30,19 @@ def main() -> None:
     scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
     prompts = [prompt for path in args.prompts for prompt in read_prompts(path)]
     overview = overview_sections(tasks, models, prompts)
-    compared = compare_layers(
-        scores, tasks, models, args.predictions_root, args.resamples, args.permutations, args.seed
-    )
+    how = args.predictions_root, args.resamples, args.permutations, args.seed
+    shown, unchanged = as_they_are(scores, models)
+    compared = compare_layers(shown, tasks, unchanged, *how)
     # Holm multiplies the smallest p by the number of cells: with few permutations no cell can pass.
     if len(compared) / (args.permutations + 1) > 0.01:
         logging.warning("%d permutations are few for %d cells; raise --permutations", args.permutations, len(compared))
     comparison = comparison_sections(compared)
     titles = {"table1": "Table 1: tasks, models and prompts", "table2": "Table 2: best layer and topmost block"}
-    titles = {name: " - ".join(filter(None, (title, said_of(args.left_out)))) for name, title in titles.items()}
+    note = said_of(args.left_out)
+    titles = {name: f"{title} - {note}" if note else title for name, title in titles.items()}
     csv = {"table1": to_csv(overview), "table2": compared.to_csv(index=False, lineterminator="\n")}
     for name, sections in (("table1", overview), ("table2", comparison)):
-        files = {"csv": csv[name], "tex": to_latex(sections)}
+        files = {"csv": csv[name], "tex": (f"% {note}\n" if note else "") + to_latex(sections)}
         files |= {"md": to_markdown(titles[name], sections), "html": to_html(titles[name], sections)}
         for suffix, text in files.items():
             with finished_file(args.out_dir / f"{name}.{suffix}") as partial:

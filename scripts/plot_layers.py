@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from layerwise.command import finished_file, run
-from layerwise.figures.inputs import read_models, read_scores, read_tasks
+from layerwise.figures.inputs import as_they_are, read_models, read_scores, read_tasks
 from layerwise.figures.layers import AXES, FIGURES, draw_layers
 from layerwise.figures.style import check_formats, figure_style, save_figure
 from layerwise.leaving_out import said_of
@@ -25,7 +25,8 @@ def main() -> None:
     args = parser.parse_args()
 
     check_formats(args.out)
-    scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
+    tasks = read_tasks(args.tasks)
+    scores, models = as_they_are(read_scores(args.scores), read_models(args.models))
     with figure_style():
         figure = draw_layers(scores, tasks, models, args.figure, args.axis)
     for path in args.out:

@@ -80,18 +80,23 @@ def main() -> None:
             answers[name] = [int(row[name]) for row in measured]
         kept = [i for i, outcome in enumerate(outcomes) if outcome == "kept"]
         if not kept:
-            raise InputError(
-                f"{cell['model']} answers none of the {len(asked)} questions of {cell['questions']} rightly; it says "
-                f"{', '.join(map(repr, answers['given'].unique()[:5]))}: is the prompt one that it knows?"
+            log.warning(
+                "%s answers none of the %d questions of %s rightly; it says %s: is the prompt one that it knows?",
+                cell["model"],
+                len(asked),
+                cell["questions"],
+                ", ".join(map(repr, answers["given"].unique()[:5])),
             )
         rows, right = [measured[i] for i in kept], asked.iloc[kept].reset_index(drop=True)
         changes = changes_table(
             right,
             np.array([row["p"] for row in rows]),
-            np.stack([row["blocked"] for row in rows]),
+            np.array([row["blocked"] for row in rows]).reshape(len(rows), len(FLOWS), model.n_layers),
             [flow.name for flow in FLOWS],
         )
-        tracing = tracing_table(right, np.stack([row["traced"] for row in rows]), NORMS, CASINGS)
+        traced = np.array([row["traced"] for row in rows])
+        traced = traced.reshape(len(rows), len(NORMS), len(CASINGS), model.n_layers + 1)
+        tracing = tracing_table(right, traced, NORMS, CASINGS)
         unmapped = Counter(row["unmapped"] for row in rows if row["unmapped"])
         made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
         description = describe(cell | made_with, questions, answers, unmapped)

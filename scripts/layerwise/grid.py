@@ -59,6 +59,10 @@ class Grid:
     def __init__(self, config: dict[str, Any]):
         self.config = config
         self.data = Locations(config)
+        if not config["tasks"] and not config["flow"]["questions"]:
+            raise InputError(
+                "the config asks for nothing: give `stimuli` and `tasks` to probe for, or `flow` (or both)"
+            )
         for name, stimuli in config["stimuli"].items():
             self._check_stimuli(name, stimuli)
         for name, task in config["tasks"].items():

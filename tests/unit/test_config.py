@@ -12,6 +12,7 @@ from layerwise.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "config/schemas/config.schema.yaml"
+RELATIONS = {"kind": "coco-relations", "dataset": "shapes-coco", "images": {"val2017": "all"}, "prompts": ["where"]}
 
 
 def checked(config: dict) -> Grid:
@@ -22,7 +23,8 @@ def checked(config: dict) -> Grid:
 
 def test_the_demo_is_valid_and_gets_defaults(study):
     grid = checked(study)
-    assert grid.config["states"] == {"positions": ["last"], "dtype": "float32"}
+    kept = {"positions": ["last"], "dtype": "float32", "sites": ["block"], "sites_of": {}, "keep": True}
+    assert grid.config["states"] == kept
     assert grid.config["tasks"]["objects"]["min_per_class"] == 5
     assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
 
@@ -75,7 +77,6 @@ def test_every_key_is_described():
         (lambda c: c["models"].update({"a/b": {"source": "embedded"}}), "models: 'a/b' does not match"),
         (lambda c: c.update(probes={"C": [0]}), "probes.C.0"),
         (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
-        (lambda c: c["tasks"].clear(), "tasks: "),
         (lambda c: c["prompts"].update(kind={}), "prompts: .*'kind'"),
         (
             lambda c: c.update(adapters={"lavit": {"upstream": {"repository": "/x", "commit": "main"}}}),
@@ -97,6 +98,14 @@ def test_every_key_is_described():
         (lambda c: c["models"]["shapes-llava"].update(shards=0), "models.shapes-llava.shards: 0 is less than"),
         (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),
         (lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}), "models.shapes-llava.convert: "),
+        (
+            lambda c: c["tasks"]["objects"].update(knowledge={"about": "count"}),
+            "objects.knowledge: 'bins' is a required",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(knowledge={"about": "left-right", "bins": 2}),
+            r"objects.knowledge: .*'bins' was unexpected",
+        ),
     ],
 )
 def test_what_the_schema_refuses(study, change, complaint):
@@ -172,6 +181,25 @@ def test_all_mistakes_are_shown_at_once(study):
             "m.convert: the embedded model is saved as safetensors",
         ),
         (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
+        (
+            lambda c: c["tasks"]["snli-ve"].update(knowledge={"about": "left-right"}),
+            "tasks.snli-ve.knowledge: only data sets of format coco have annotated objects, and stimuli.hypotheses is",
+        ),
+        (
+            lambda c: c["tasks"]["entailment"].update(knowledge={"about": "asked-attribute", "attribute": "colour"}),
+            "tasks.entailment.knowledge: asked-attribute is about the category that coco-objects ask for",
+        ),
+        (
+            lambda c: c["stimuli"].update(captions=RELATIONS),
+            "tasks.entailment.labels: name one relation, left-right or",
+        ),
+        (
+            lambda c: (
+                c["stimuli"].update(captions=RELATIONS),
+                c["prompts"]["coco-relations"]["where"].update(text="Where is the {first}?"),
+            ),
+            r"prompts.coco-relations.where: the prompt needs \{second\}",
+        ),
     ],
 )
 def test_what_the_grid_refuses(study, change, complaint):

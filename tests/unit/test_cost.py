@@ -172,3 +172,17 @@ def test_the_program_prints_totals():
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert "18 cells: " in printed
     assert "hours at 1 TFLOP/s" in printed
+
+
+def test_relations_are_asked_in_both_orders_for_both_relations(study, tmp_path):
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["stimuli"]["captions"] = {
+        **{"kind": "coco-relations", "dataset": "shapes-coco", "images": {"train2017": "all"}},
+        **{"categories": ["circle", "bar", "star"], "images_per_pair": 50, "prompts": ["where", "where-text-only"]},
+    }
+    study["tasks"]["entailment"]["labels"] = ["left-right"]
+    validate(study, SCHEMA)
+    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    # Three pairs of categories of 50 images; of the text alone, six ordered pairs.
+    assert cells.loc[("captions", "where"), "inputs"] == 3 * 50 * 2 * 2
+    assert cells.loc[("captions", "where-text-only"), "inputs"] == 6

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -176,6 +177,30 @@ def test_axis_titles_carry_units_and_nothing_is_clipped_or_laid_over(scores):
         assert box.y1 <= page.y1 + 1
     for box in [*boxes, title.get_window_extent()]:
         assert not box.overlaps(legend)
+
+
+def test_many_narrow_bands_stand_side_by_side(scores):
+    tasks = {f"objects-{i}": replace(TASKS["objects"], task=f"objects-{i}") for i in range(5)}
+    of_each = pd.concat([scores[scores["task"] == "objects"].assign(task=name) for name in tasks])
+    of_each = of_each[of_each["model"] != "deep"]
+    figure = draw(of_each, "recognition-by-prompt", tasks=tasks)
+    with style.figure_style():
+        figure.draw_without_rendering()
+    titles = {band._suptitle.get_text().split(" ")[0]: band for band in figure.subfigs if band._suptitle}
+    assert list(titles) == list(tasks)
+    left = [round(band.bbox.x0) for band in titles.values()]
+    assert left[0] == left[2] == left[4] < left[1] == left[3]
+    # The lowest band of each column says what is on the x axis.
+    assert [band._supxlabel is not None for band in titles.values()] == [False, False, False, True, True]
+    few = dict(list(tasks.items())[:4])
+    stacked = draw(of_each[of_each["task"].isin(few)], "recognition-by-prompt", tasks=few)
+    assert len({round(band.bbox.x0) for band in stacked.subfigs}) == 1
+
+
+def test_scores_at_chance_look_like_chance(scores):
+    flat = scores.assign(value=0.5, low=0.48, high=0.52)
+    low, high = draw(flat, "entailment").axes[0].get_ylim()
+    assert (0.52 - 0.48) / (high - low) < 0.2
 
 
 def test_facets_of_a_task_share_the_y_axis(scores):

@@ -121,6 +121,15 @@ def test_without_any_patches_of_objects_their_figure_says_so(tables):
     assert "no question has" in drawing.texts[0].get_text()
 
 
+def test_a_model_that_knew_no_answer_has_a_figure_that_says_so_and_no_windows(tables):
+    nothing = [table.iloc[:0] for table in tables]
+    for figure in flow.FIGURES:
+        assert "answered no question rightly" in draw(figure, nothing).texts[0].get_text().replace("\n", " ")
+    cells = [(nothing[0], DESCRIPTION), (tables[0], DESCRIPTION)]
+    assert len(flow.strongest_windows(cells, FLOWS, 100, seed=0)) == len(FLOWS) * len(TYPES)
+    assert flow_sections(flow.strongest_windows(cells[:1], FLOWS, 100, seed=0), [DESCRIPTION])[0].frame.empty
+
+
 def test_bands_resample_images_and_hold_for_one_window_or_for_all():
     """Two questions of one image say the same: they are worth one. And the widest of several deviations is wider."""
     rng = np.random.default_rng(1)

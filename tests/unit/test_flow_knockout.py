@@ -176,6 +176,20 @@ def test_chunks_change_nothing(monkeypatch):
         assert off(knockout(*arguments), expected) < 1e-5
 
 
+def test_half_precision_is_within_its_rounding():
+    model = families.frozen(families.llava)
+    prepared, sets = asked(model)
+    flows, spans = [flow_named("question->last"), flow_named("image->question")], windows(model.n_layers, 2)
+    truth = naive_knockout(model, prepared, sets, flows, spans, ANSWER)
+    model.model.bfloat16()
+    model.dtype = torch.bfloat16
+    fast, naive = (run(model, prepared, sets, flows, spans, ANSWER) for run in (knockout, naive_knockout))
+    assert off(fast, naive) < 0.1
+    # Neither path is further from the truth than the other.
+    assert off(fast, truth) < 2 * off(naive, truth)
+    check_knockout(model, prepared, sets, flows, spans, ANSWER)
+
+
 def test_only_what_blocking_changes_is_run_again(monkeypatch):
     """A token for flows to the last position, in the blocks from the window's first on; no whole pass at all."""
     model = families.frozen(families.llava)
@@ -233,6 +247,12 @@ def test_attention_that_takes_no_mask_is_refused():
     model = families.frozen(families.llava)
     model.decoder.config._attn_implementation = "flash_attention_2"
     with pytest.raises(InputError, match="flash_attention_2, which takes no mask"):
+        check_served(model)
+
+
+def test_a_model_with_an_intervention_is_refused():
+    model = GenericModel(*families.llava(), "auto", intervention={"bypass": {"from": 1, "scale": 1.0}})
+    with pytest.raises(InputError, match="ask the model without one"):
         check_served(model)
 
 

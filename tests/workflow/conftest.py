@@ -21,7 +21,6 @@ TINY = {
     "datasets": {
         "shapes-coco": {"format": "coco", "world": "shapes"},
         "shapes-snli-ve": {"format": "snli-ve", "world": "shapes"},
-        "shapes-gqa": {"format": "gqa", "world": "shapes"},
     },
     "stimuli": {
         "captions": {
@@ -57,18 +56,6 @@ TINY = {
     },
     "states": {"positions": ["last", "image-mean"]},
     "probes": {"C": [0.01, 1.0], "resamples": 100},
-    "flow": {
-        "questions": {
-            "shapes-questions": {
-                "dataset": "shapes-gqa",
-                "prompt": "short",
-                "types": ["LogicalObj", "CompareAttr"],
-                "per_type": 20,
-            }
-        },
-        "models": {"llava": {"window": 2}},
-        "resamples": 100,
-    },
 }
 
 

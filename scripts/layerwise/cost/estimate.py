@@ -7,7 +7,7 @@ import pandas as pd
 
 from layerwise.cost.inputs import Inputs, count_inputs
 from layerwise.cost.sizes import ModelSize, size_of
-from layerwise.grid import Grid
+from layerwise.grid import Grid, StatesCell
 from layerwise.recipes import stimuli_folder
 
 # Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
@@ -40,13 +40,16 @@ def estimate_states(config: dict[str, Any], results: Path, device: str) -> pd.Da
         if what not in counted:
             folder = results / stimuli_folder(config, cell.stimuli)
             counted[what] = count_inputs(config, cell.stimuli, grid.prompt(*what), folder)
-        rows.append({**cell._asdict(), **_cost(config, counted[what], sizes[cell.model])})
+        rows.append({**cell._asdict(), **_cost(config, grid, cell, counted[what], sizes[cell.model])})
     return pd.DataFrame(rows)
 
 
-def _cost(config: dict[str, Any], inputs: Inputs, size: ModelSize) -> dict[str, Any]:
+def _cost(config: dict[str, Any], grid: Grid, cell: StatesCell, inputs: Inputs, size: ModelSize) -> dict[str, Any]:
     tokens, patches = (inputs.count * mean for mean in size.per_input(inputs))
-    numbers = (size.layers + 2) * inputs.count * size.width * len(config["states"]["positions"])
+    per_input = (size.layers + 2) * len(config["states"]["positions"])
+    # A block's heads side by side are about as wide as its output.
+    per_input += size.layers * len(grid.sites(cell.model, cell.prompt))
+    numbers = per_input * inputs.count * size.width
     return {
         "images": inputs.images,
         "inputs": inputs.count,
@@ -76,12 +79,16 @@ def probe_flop(config: dict[str, Any], cells: pd.DataFrame) -> float:
     """
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    for model, task, prompt in Grid(config).probe_cells():
+    grid = Grid(config)
+    for model, task, prompt in grid.probe_cells():
         stimuli = config["tasks"][task]["stimuli"]
         entry = config["stimuli"][stimuli]
         cell = of_cell.loc[(model, stimuli, prompt)]
         # An (image, category) pair is a row of one label; a row of a table, of all its labels.
         labels = len(entry["labels"]) if entry["kind"] == "table" else 1
         products = 4 * PAIRS_PER_FIT * len(config["probes"]["C"]) * cell["inputs"] * cell["width"]
-        total += products * labels * (cell["layers"] + 2) * _fits_per_label(config, task)
+        layers = (cell["layers"] + 2) * _fits_per_label(config, task)
+        # Of a block's heads each is narrow, and all together about as wide as its output.
+        layers += cell["layers"] * len(grid.sites(model, prompt))
+        total += products * labels * layers
     return total

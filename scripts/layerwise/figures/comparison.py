@@ -217,22 +217,22 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Best layer": [
                     f"{best} / {top}" for best, top in zip(rows["best_layer"], rows["top_layer"], strict=True)
                 ],
-                "Best": _with_interval(rows, "best"),
-                "Top block": _with_interval(rows, "top"),
-                "Best − top": _with_interval(rows, "difference", sign="+"),
-                "p (Holm)": ["< 0.001" if p < 0.001 else _number(p, ".3f") for p in rows["p_holm"]],
+                "Best": with_interval(rows, "best"),
+                "Top block": with_interval(rows, "top"),
+                "Best − top": with_interval(rows, "difference", sign="+"),
+                "p (Holm)": ["< 0.001" if p < 0.001 else number(p, ".3f") for p in rows["p_holm"]],
                 "As good": [_ranges(layers) for layers in rows["not_worse"]],
-                "Selectivity": [_number(100 * value, ".1f") for value in rows["selectivity"]],
-                "Final norm": [_number(100 * value, ".1f") for value in rows["norm"]],
-                "Majority": [_number(100 * value, ".1f") for value in rows["chance"]],
+                "Selectivity": [number(100 * value, ".1f") for value in rows["selectivity"]],
+                "Final norm": [number(100 * value, ".1f") for value in rows["norm"]],
+                "Majority": [number(100 * value, ".1f") for value in rows["chance"]],
             }
         )
         if rows["n_splits"].max() > 1:
             shown["Best − top, over splits"] = [
                 "–"
                 if row.n_splits == 1
-                else f"{_number(100 * row.split_difference, '+.1f')} ± "
-                f"{_number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
+                else f"{number(100 * row.split_difference, '+.1f')} ± "
+                f"{number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
                 for row in rows.itertuples()
             ]
         names = (("Model", 0.12), ("Prompt", 0.11))
@@ -249,15 +249,16 @@ def _ranges(layers: str) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
-def _with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+def with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+    """A column of shares with those of its bounds (``_low``, ``_high``), times 100, for reading."""
     bounds = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
     shown = (
-        (_number(100 * value, f"{sign}.1f"), _number(100 * low, ".1f"), _number(100 * high, ".1f"))
+        (number(100 * value, f"{sign}.1f"), number(100 * low, ".1f"), number(100 * high, ".1f"))
         for value, low, high in bounds
     )
     return [f"{value} [{low}, {high}]" for value, low, high in shown]
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
     """A number with a true minus sign; a dash where there is none."""
     return "–" if np.isnan(value) else format(value, form).replace("-", "−")

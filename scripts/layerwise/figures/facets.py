@@ -16,13 +16,22 @@ from layerwise.figures.style import CHANCE_COLOUR, LineStyle, wrap_name
 
 FACET_INCHES = (2.3, 1.75)
 MAX_COLUMNS = 4
+# More bands than this are put side by side where they are narrow, or the figure would be longer than a page.
+MAX_STACKED = 4
 NAME_WIDTH = 26
+# An axis of scores reaches at least so far above the baseline, or chance would look like ups and downs.
+LEAST_RANGE = 0.2
 # Labels that start with an underscore stay out of legends.
 CHANCE = "_chance"
 
 
 def lay_out(
-    drawing: Figure, tasks: Mapping[str, Task], blocks: Mapping[str, Sequence[str]], legend_rows: int, width: float
+    drawing: Figure,
+    tasks: Mapping[str, Task],
+    blocks: Mapping[str, Sequence[str]],
+    legend_rows: int,
+    width: float,
+    x_label: str,
 ) -> list[tuple[str, SubFigure, np.ndarray]]:
     """Divide a drawing into a titled band per task, and each band into a grid with a place for every facet.
 
@@ -32,26 +41,41 @@ def lay_out(
         blocks: by task, the names of its facets.
         legend_rows: lines of text of the legend.
         width: inches.
+        x_label: what the x axes of all facets show.
 
     Returns:
         Per task its name, its band and its axes, shape (rows, columns); places without a facet are to be removed.
     """
-    columns = grid_columns(max(map(len, blocks.values())))
-    rows = {name: ceil(len(facets) / columns) for name, facets in blocks.items()}
-    drawing.set_figheight(sum(rows.values()) * FACET_INCHES[1] + 0.35 * len(rows) + 0.45 + 0.16 * legend_rows)
+    columns, beside = _columns(blocks), _bands_beside(blocks)
+    rows = [ceil(len(facets) / columns) for facets in blocks.values()]
+    heights = [max(rows[start : start + beside]) for start in range(0, len(rows), beside)]
+    drawing.set_figheight(sum(heights) * FACET_INCHES[1] + 0.35 * len(heights) + 0.45 + 0.16 * legend_rows)
     drawing.get_layout_engine().set(w_pad=0.05, h_pad=0.04, hspace=0.02, wspace=0.03)
-    bands = drawing.subfigures(len(blocks), 1, height_ratios=[n + 0.22 for n in rows.values()], squeeze=False)[:, 0]
+    places = drawing.subfigures(len(heights), beside, height_ratios=[n + 0.22 for n in heights], squeeze=False).flat
     found = []
-    for band, name in zip(bands, blocks, strict=True):
-        title = wrap_name(_task_title(tasks[name]), int(width * 10))
+    for i, (band, name) in enumerate(zip(places, blocks, strict=False)):
+        title = wrap_name(_task_title(tasks[name]), int(width * 10 / beside))
         band.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
-        found.append((name, band, band.subplots(rows[name], columns, squeeze=False)))
+        found.append((name, band, band.subplots(heights[i // beside], columns, squeeze=False)))
+    # On the lowest bands rather than the figure, where it would lie on the legend.
+    for _, band, _ in found[-beside:]:
+        band.supxlabel(x_label, fontsize=8)
     return found
 
 
 def drawing_width(blocks: Mapping[str, Sequence[str]]) -> float:
-    """Inches that the widest band takes."""
-    return max(4.2, grid_columns(max(map(len, blocks.values()))) * FACET_INCHES[0] + 0.5)
+    """Inches that a row of bands takes."""
+    return max(4.2, _columns(blocks) * _bands_beside(blocks) * FACET_INCHES[0] + 0.5)
+
+
+def _columns(blocks: Mapping[str, Sequence[str]]) -> int:
+    """Facets side by side in each band."""
+    return grid_columns(max(map(len, blocks.values())))
+
+
+def _bands_beside(blocks: Mapping[str, Sequence[str]]) -> int:
+    """Bands side by side."""
+    return max(1, MAX_COLUMNS // _columns(blocks)) if len(blocks) > MAX_STACKED else 1
 
 
 def grid_columns(n_facets: int) -> int:

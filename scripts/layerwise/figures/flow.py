@@ -141,16 +141,19 @@ def draw_flow(
         resamples, seed: of the bootstrap.
 
     Returns:
-        The drawing; where no question has any of the figure's flows, no more than the reason.
+        The drawing; where there is nothing to show, no more than the reason.
     """
     spec = FIGURES[figure]
+    if tracing.empty:
+        return _nothing(description, "it answered no question rightly, and nothing was measured")
     if spec.traced:
         found = means(tracing, ["norm", "casing"], "layer", "p", resamples, seed).rename(columns={"layer": "x"})
         found["line"] = list(zip(found["norm"], found["casing"], strict=True))
     else:
         wanted = changes[changes["flow"].isin(spec.lines)]
         if wanted.empty:
-            return _nothing(spec, description)
+            reasons = "; ".join(description["without_object_patches"])
+            return _nothing(description, f"no question has the flows {', '.join(spec.lines.values())} ({reasons})")
         found = means(wanted, ["flow"], "window", "change", resamples, seed).rename(columns={"window": "x"})
         found["line"] = found["flow"]
     types = [kind for kind in description["types"] if kind in set(found["type"])]
@@ -183,13 +186,11 @@ def draw_flow(
     return drawing
 
 
-def _nothing(spec: FlowFigure, description: Mapping[str, Mapping]) -> Figure:
+def _nothing(description: Mapping[str, Mapping], reason: str) -> Figure:
     """What stands in place of a figure with nothing to show."""
-    flows = ", ".join(spec.lines.values())
-    reasons = "; ".join(description["without_object_patches"])
     drawing = Figure(layout="constrained", figsize=(4.6, 1.2))
     cell = description["cell"]
-    text = f"{cell['model']} on {cell['questions']}: no question has the flows {flows} ({reasons})"
+    text = f"{cell['model']} on {cell['questions']}: {reason}"
     drawing.text(0.02, 0.5, wrap_name(text, 70), va="center")
     return drawing
 
@@ -239,8 +240,11 @@ def strongest_windows(
         ``model``, ``questions``, ``type``, ``flow``, ``window`` (its centre), ``n_layers``, ``change`` with ``low`` and
         ``high`` (95 % for all windows at once), ``n`` questions and ``n_images``.
     """
-    parts = []
+    columns = ["model", "questions", "type", "flow", "window", "n_layers", "change", "low", "high", "n", "n_images"]
+    parts = [pd.DataFrame(columns=columns)]
     for changes, description in cells:
+        if changes.empty:
+            continue
         found = means(changes, ["flow"], "window", "change", resamples, seed)
         strongest = found.loc[found.groupby(["type", "flow"])["mean"].idxmin()]
         strongest = strongest.drop(columns=["low", "high"]).rename(
@@ -252,5 +256,5 @@ def strongest_windows(
         strongest["n_layers"] = int(changes["n_layers"].iloc[0])
         order = {"type": list(description["types"]), "flow": list(flows)}
         parts.append(strongest.sort_values(["type", "flow"], key=lambda column: column.map(order[column.name].index)))
-    columns = ["model", "questions", "type", "flow", "window", "n_layers", "change", "low", "high", "n", "n_images"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    # Pandas takes a table without rows for one of no types.
+    return pd.concat(parts[1:] or parts, ignore_index=True)[columns]

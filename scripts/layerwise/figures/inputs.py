@@ -1,7 +1,7 @@
 """What figures and tables read: scores, held-out predictions, and the descriptions of tasks, models and prompts."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,7 +51,8 @@ class Task:
 class Model:
     """A model as ``results/models/{model}/model.json`` describes it.
 
-    ``n_layers`` counts blocks, ``width`` is the number of hidden units, ``weights`` is "pretrained" or "random".
+    ``n_layers`` counts blocks, ``width`` is the number of hidden units, ``weights`` is "pretrained" or "random". With
+    an ``intervention`` the model is another one than that of the same files, whose digest is ``base``.
     """
 
     model: str
@@ -61,6 +62,9 @@ class Model:
     width: int
     revision: str | None = None
     dtype: str | None = None
+    digest: str = ""
+    intervention: dict[str, Any] | None = None
+    base: str | None = None
 
     @property
     def is_random(self) -> bool:
@@ -84,6 +88,12 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     if scores.empty:
         raise InputError(f"{path}: holds no scores; run the probes first")
     return scores
+
+
+def as_they_are(scores: pd.DataFrame, models: Mapping[str, Model]) -> tuple[pd.DataFrame, dict[str, Model]]:
+    """Scores and models without those that an intervention changes, which have figures of their own."""
+    kept = {name: model for name, model in models.items() if model.intervention is None}
+    return scores[scores["model"].isin(kept) | ~scores["model"].isin(models)], kept
 
 
 def read_tasks(paths: Iterable[str | Path]) -> dict[str, Task]:
@@ -114,7 +124,7 @@ def read_models(paths: Iterable[str | Path]) -> dict[str, Model]:
 
 
 def read_prompts(path: str | Path) -> list[dict[str, str]]:
-    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text".
+    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text", in newer files "image".
 
     Raises:
         InputError: The file is not a JSON list of such objects.

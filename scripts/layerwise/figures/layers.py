@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from layerwise.errors import InputError
 from layerwise.figures.facets import (
     CHANCE,
+    LEAST_RANGE,
     NAME_WIDTH,
     draw_baseline,
     draw_legend,
@@ -121,7 +122,7 @@ def draw_layers(
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
     legend_rows = draw_legend(drawing, styles, random, shown.baseline)
-    bands = lay_out(drawing, tasks, blocks, legend_rows, width)
+    bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
     for name, _, grid in bands:
         facets = blocks[name]
         for axes, facet in zip(grid.flat, facets, strict=False):
@@ -130,15 +131,13 @@ def draw_layers(
                 axes.set_facecolor("#F3F3F3")
             of_facet = _cell(probes, spec, name, facet)
             for line, style in styles.items():
-                _draw_line(axes, of_facet[of_facet[spec.lines] == line], style, axis, list(styles).index(line), line)
+                draw_line(axes, of_facet[of_facet[spec.lines] == line], style, axis, list(styles).index(line), line)
             values = _cell(baseline, spec, name, facet)["value"]
             draw_baseline(axes, values, shown.baseline_name, above=shown.less_is_more)
         for axes in grid.flat[len(facets) :]:
             axes.remove()
         label_edges(grid, len(facets), shown.y_label.format(metric=metric_name(tasks[name])))
-    _share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
-    # On the last band rather than the figure, where it would lie on the legend.
-    bands[-1][1].supxlabel(AXES[axis], fontsize=8)
+    share_axes([band for _, band, _ in bands], axis, len(styles), int(probes["n_layers"].max()), shown.less_is_more)
     return drawing
 
 
@@ -156,7 +155,17 @@ def _cell(rows: pd.DataFrame, spec: LayerFigure, task: str, facet: str) -> pd.Da
     return rows[(rows["task"] == task) & (rows[spec.facets] == facet)]
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int, name: str) -> None:
+def draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int, name: str) -> None:
+    """Draw one line with its band, and its final norm where there is one.
+
+    Args:
+        axes: the facet.
+        rows: ``layer``, ``n_layers``, ``value``, ``low``, ``high``; nothing is drawn of none.
+        style: of the line.
+        axis: "layer" or "depth".
+        place: of the line among the facet's lines, from 0.
+        name: of the line.
+    """
     if rows.empty:
         return
     rows = rows.sort_values("layer")
@@ -198,7 +207,16 @@ def _norm_x(last: int, axis: str, place: float) -> float:
     return scale + max(NORM_GAP * scale, 1.0 if axis == "layer" else 0.0) + NORM_STEP * scale * place
 
 
-def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool) -> None:
+def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool = False) -> None:
+    """Give the facets of a task one vertical axis, and all facets one horizontal axis.
+
+    Args:
+        bands: of facets, one per task, with all that they show.
+        axis: "layer" or "depth".
+        n_lines: most lines in a facet.
+        deepest: blocks of the deepest model.
+        less_is_more: whether low values are good, and the baseline is above them.
+    """
     all_axes = [axes for band in bands for axes in band.axes]
     right = max(axes.get_xlim()[1] for axes in all_axes)
     for band in bands:
@@ -207,11 +225,12 @@ def _share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_
         chance = min(
             line.get_ydata()[0] for axes in band.axes for line in axes.get_lines() if line.get_label() == CHANCE
         )
-        span = max(high - low, 0.05)
         # Room beside the baseline for its name.
         if less_is_more:
             limits = 0, max(1.05 * high, 1.16 * chance)
         else:
+            high = max(high, chance + LEAST_RANGE)
+            span = high - low
             limits = min(low - 0.04 * span, chance - 0.16 * span), high + 0.05 * span
         for axes in band.axes:
             axes.set_ylim(limits)

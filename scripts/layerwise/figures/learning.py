@@ -9,7 +9,15 @@ from matplotlib.ticker import NullLocator
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import CELL, choose_layer
-from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, drawing_width, label_edges, lay_out
+from layerwise.figures.facets import (
+    LEAST_RANGE,
+    NAME_WIDTH,
+    draw_baseline,
+    draw_legend,
+    drawing_width,
+    label_edges,
+    lay_out,
+)
 from layerwise.figures.headline import headline_scores, metric_name
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.style import line_styles, wrap_name
@@ -60,12 +68,12 @@ def draw_learning(
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
-    bands = lay_out(
-        drawing, tasks, blocks, draw_legend(drawing, styles, random, "majority baseline", norm=False), width
-    )
+    legend_rows = draw_legend(drawing, styles, random, "majority baseline", norm=False)
+    x_label = "training images (groups that a split keeps together)"
+    bands = lay_out(drawing, tasks, blocks, legend_rows, width, x_label)
     for name, _, grid in bands:
         of_task, facets = rows[rows["task"] == name], blocks[name]
-        span = of_task["low"].min(), of_task["high"].max()
+        lowest, highest = of_task["low"].min(), of_task["high"].max()
         for axes, prompt in zip(grid.flat, facets, strict=False):
             axes.set_title(wrap_name(prompt, NAME_WIDTH))
             for model, style in styles.items():
@@ -94,13 +102,12 @@ def draw_learning(
             ticks = sorted(of_task["train_groups"].unique())[::2]
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
-            low = min(span[0], chance.min())
-            axes.set_ylim(low - 0.16 * (span[1] - low), span[1] + 0.05 * (span[1] - low))
+            low, high = min(lowest, chance.min()), max(highest, chance.max() + LEAST_RANGE)
+            axes.set_ylim(low - 0.16 * (high - low), high + 0.05 * (high - low))
         for axes in grid.flat[len(facets) :]:
             axes.remove()
         label_edges(grid, len(facets), f"test {metric_name(tasks[name])}")
         # Every task has its own number of images.
         for axes in grid.flat[: len(facets)]:
             axes.tick_params(labelbottom=True)
-    bands[-1][1].supxlabel("training images (groups that a split keeps together)", fontsize=8)
     return drawing

@@ -6,6 +6,7 @@ import pandas as pd
 
 from layerwise.figures.headline import metric_name
 from layerwise.figures.inputs import Model, Task
+from layerwise.figures.interventions import in_words
 from layerwise.figures.tables import Section
 
 SPLITS = ("train", "val", "test")
@@ -63,6 +64,7 @@ def _models(models: Iterable[Model]) -> Section:
         {
             "Model": model.model,
             "Weights": model.weights,
+            "Intervention": in_words(model.intervention) if model.intervention else "",
             "Layers": model.n_layers,
             "Width": model.width,
             "Precision": model.dtype or "",
@@ -71,6 +73,8 @@ def _models(models: Iterable[Model]) -> Section:
         }
         for model in models
     ]
+    if not any(row["Intervention"] for row in rows):
+        rows = [{key: value for key, value in row.items() if key != "Intervention"} for row in rows]
     note = "Layers: decoder blocks. Width: units of the hidden state. Random weights: an untrained twin as baseline."
     return Section("Models", pd.DataFrame(rows), note, ("Layers", "Width"), (("Model", 0.2), ("Source", 0.3)))
 

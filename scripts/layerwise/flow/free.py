@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from layerwise.errors import InputError
 from layerwise.flow.head import next_token_probabilities
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import hidden_in, hidden_out
 from layerwise.models.memory import Room
 from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, prefix_cache
 
@@ -84,6 +85,8 @@ def check_served(model: GenericModel) -> None:
     attention = model.decoder.config._attn_implementation
     if attention not in ("sdpa", "eager"):
         why = f"its attention is of the kind {attention}, which takes no mask; load it with sdpa or eager"
+    elif model.intervention is not None:
+        why = "its `intervention` changes the runs that blocking is compared with; ask the model without one"
     elif type(model) is not GenericModel:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
@@ -170,6 +173,10 @@ def set_length(prefix: Cache, length: int) -> None:
         layer.length = length
 
 
+# What a block is given that is another thing in a blocked run.
+_REPLACED = ("hidden_states", "attention_mask", "past_key_values", "use_cache")
+
+
 @contextmanager
 def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[BlockCall], list[Tensor]]]:
     """While the decoder runs, keep what each block is given, and what the last one gives, behind ``skip`` tokens."""
@@ -177,12 +184,12 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
     outputs: list[Tensor] = []
 
     def before(_block, args, kwargs):
-        hidden, mask = args[0], kwargs["attention_mask"]
+        hidden, mask = hidden_in(args, kwargs), kwargs["attention_mask"]
         more = {k: _behind(v, skip, hidden.shape[1]) for k, v in kwargs.items() if k not in _REPLACED}
         calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
 
     def after(_block, _args, output):
-        outputs.append((output[0] if isinstance(output, tuple) else output)[:, skip:])
+        outputs.append(hidden_out(output)[:, skip:])
 
     handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
     handles.append(blocks[-1].register_forward_hook(after))
@@ -191,9 +198,6 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
     finally:
         for handle in handles:
             handle.remove()
-
-
-_REPLACED = ("attention_mask", "past_key_values", "use_cache")
 
 
 def per_token(value: Any, tokens: int, change: Any) -> Any:

@@ -30,6 +30,9 @@ class FlowGrid:
         self.config = config
         self.data = grid.data
         self.entry = config["flow"]
+        for key, other in (("questions", "models"), ("models", "questions")):
+            if self.entry[key] and not self.entry[other]:
+                raise InputError(f"flow.{other}: there are none, though flow.{key} has {', '.join(self.entry[key])}")
         for name, questions in self.entry["questions"].items():
             self._check_questions(f"flow.questions.{name}", questions)
         for name in self.entry["models"]:
@@ -59,6 +62,11 @@ class FlowGrid:
         """The downloads that the images are unpacked from; none for images that are used where they lie."""
         entry = self.entry["questions"][questions]
         return self.data.image_receipts(entry["dataset"], entry["types"])
+
+    def receipts(self, questions: str) -> list[str]:
+        """Receipts of all downloads that a set of questions needs."""
+        entry = self.entry["questions"][questions]
+        return self.data.receipts(entry["dataset"], entry["types"])
 
     def folder(self, questions: str) -> str:
         """The folder of a set of questions under the results root; see :mod:`layerwise.recipes`."""
@@ -97,6 +105,8 @@ class FlowGrid:
         models = self.config["models"]
         if name not in models:
             raise InputError(f"{where}: there is no {name!r}; models has {', '.join(models)}")
+        if "intervention" in models[name]:
+            raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
         adapter = models[name]["adapter"]
         if self.config["adapters"].get(adapter, {}).get("environment") == "legacy":
             raise InputError(f"{where}: its adapter {adapter} runs code whose attention is not blocked; leave it out")

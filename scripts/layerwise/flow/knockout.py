@@ -23,6 +23,7 @@ from layerwise.flow.head import next_token_probabilities
 from layerwise.flow.positions import PositionSets
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.attention_mask import attention_cut, without_pairs
+from layerwise.models.frozen import hidden_out
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
             use_cache=True,
             **{key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()},
         )
-        hidden = output[0] if isinstance(output, tuple) else output
+        hidden = hidden_out(output)
     return hidden[0, tokens - 1 :: tokens]
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from layerwise.errors import InputError
 from layerwise.flow.answers import Answer, greedy_answers
+from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import FLOWS, windows
 from layerwise.flow.free import free_runs
 from layerwise.flow.knockout import blocked_runs, first_target
@@ -64,9 +65,13 @@ def measure_shards(
 
     Returns:
         The shards as (first row, row after the last).
+
+    Raises:
+        InputError: when blocked runs of the first question are not as whole forward passes.
     """
     ranges = [(i, min(i + QUESTIONS_PER_SHARD, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_SHARD)]
     prompts = [template.replace("{text}", question) for question in asked["question"]]
+    _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
         for start, stop in ranges:
             if work.load(start, stop, MEASURED) is None:
@@ -76,6 +81,15 @@ def measure_shards(
                 log.info("questions %d to %d were finished by an earlier job", start, stop)
             progress.update(stop - start)
     return ranges
+
+
+def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: str) -> None:
+    """Compare what is measured of one question with whole forward passes; whether the answer is right plays no part."""
+    image = read_image(row.image)
+    (answer,) = greedy_answers(model, [image], [prompt])
+    inputs = model.prepare([image], [prompt])
+    sets, _ = _sets(model, row, image.size, prompt, inputs, takes)
+    check_knockout(model, inputs, sets, FLOWS, windows(model.n_layers, width), answer.first_id)
 
 
 def _measure(

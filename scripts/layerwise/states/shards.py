@@ -10,7 +10,7 @@ from layerwise.errors import InputError
 from layerwise.states.store import StatesFile
 
 
-def open_states(paths: Sequence[str | Path], cell: dict[str, Any] | None = None) -> "StatesFile | ShardedStates":
+def open_states(paths: Sequence[str | Path], cell: dict[str, Any] | None = None) -> "States":
     """Open the states of a cell: its one file, or all of its shards.
 
     Raises:
@@ -102,6 +102,9 @@ class ShardedStates:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+States = StatesFile | ShardedStates
 
 
 def _unsharded(cell: dict[str, Any]) -> dict[str, Any]:

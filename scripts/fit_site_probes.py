@@ -1,0 +1,66 @@
+"""Fit probes to what each block's attention and MLP add, and to each head, on one states file."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from layerwise.command import finished_file, run
+from layerwise.models.cards import take_cards
+from layerwise.probes.engines import ENGINES
+from layerwise.probes.problems import make_problems
+from layerwise.probes.sites import SiteProbes
+from layerwise.states.shards import States, open_states
+from layerwise.stimuli.tasks import read_task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
+    parser.add_argument("--task", type=Path, required=True, help="folder of the task")
+    parser.add_argument("--engine", choices=ENGINES, required=True)
+    parser.add_argument("--C", type=float, nargs="+", required=True)
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--memory-mb", type=int, required=True, help="memory of the job")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    labels, task = read_task(args.task)
+    tables = []
+    with open_states(args.states, args.cell) as states, threadpool_limits(args.threads):
+        problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
+        if args.engine == "torch":
+        # A card that is free now, or none: a probe is soon fitted without.
+        take_cards(1, wait=False)
+    engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
+        probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
+        n_layers = len(states.layers) - 2
+        with tqdm(total=n_layers * (len(states.sites) + states.n_heads), unit="probe", mininterval=5) as progress:
+            for site, block, head, at_site in read_sites(states):
+                scores = probes.scores(at_site, f"block {block}, {site} {head if head else ''}")
+                tables.append(scores.assign(site=site, layer=block, head=head))
+                progress.update()
+    with finished_file(args.out) as file:
+        pd.concat(tables, ignore_index=True).assign(n_layers=n_layers).to_parquet(file, index=False)
+
+
+def read_sites(states: States) -> Iterator[tuple[str, int, int, np.ndarray]]:
+    """Site, block, head (both from 1; head 0 where there is none) and states, shape (rows, width)."""
+    for site in states.sites:
+        for layer in range(len(states.layers) - 2):
+            whole = states.layer(f"last-{site}", layer)
+            heads = np.split(whole, states.n_heads, axis=1) if site == "heads" else [whole]
+            for head, part in enumerate(heads, start=1):
+                yield site, layer + 1, head if site == "heads" else 0, np.ascontiguousarray(part)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,105 @@
+"""Table 3: what an intervention does to the topmost block, on the same test items as the model without it."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from layerwise.errors import InputError
+from layerwise.figures.comparison import CELL, holm, number, with_interval
+from layerwise.figures.headline import METRIC_NAMES, headline_scores
+from layerwise.figures.inputs import Model, Task, read_predictions
+from layerwise.figures.interventions import base_of, in_words
+from layerwise.figures.paired import paired_difference
+from layerwise.figures.tables import Section
+
+
+def compare_interventions(
+    scores: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    predictions_root: str | Path,
+    n_resamples: int,
+    n_permutations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Compare the topmost block of every model with an intervention with that of the same model without it.
+
+    Args:
+        scores: All cells' tidy rows, see :func:`layerwise.figures.inputs.read_scores`.
+        tasks: Task descriptions.
+        models: Model descriptions.
+        predictions_root: Folder with {model}/{task}/{prompt}.predictions.parquet.
+        n_resamples: Bootstrap resamples for the interval of the difference.
+        n_permutations: Permutations for the p-value.
+        seed: Seed; each cell draws from its own stream.
+
+    Returns:
+        One row per cell of a changed model whose base model has it too: model, base, intervention, task, prompt,
+        metric; changed and as_it_is, the topmost block's test scores, each with _low and _high (95 %); difference
+        (changed less as it is) with _low and _high; p_value; p_holm, adjusted over all rows; n_groups.
+
+    Raises:
+        InputError: A base model is not among the models, or there is nothing to compare.
+    """
+    test = headline_scores(scores, tasks, "test")
+    top = test[test["layer"] == test["n_layers"]].set_index(CELL)
+    rows = []
+    for name, model in models.items():
+        if model.intervention is None:
+            continue
+        base = base_of(model, models)
+        for task, prompt in top.loc[[name]].index.droplevel("model") if name in top.index else ():
+            if (base, task, prompt) not in top.index:
+                continue
+            cells = {"changed": (name, task, prompt), "as_it_is": (base, task, prompt)}
+            row = {"model": name, "base": base, "intervention": in_words(model.intervention), "task": task}
+            row |= {"prompt": prompt, "metric": tasks[task].metric}
+            for side, cell in cells.items():
+                for column, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                    row[side + suffix] = top.loc[cell, column]
+            changed, as_it_is = (
+                read_predictions(
+                    Path(predictions_root) / of / task / f"{prompt}.predictions.parquet", model.n_layers, "test"
+                )
+                for of in (name, base)
+            )
+            rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cells["changed"]).encode()).digest()])
+            found = paired_difference(
+                *(changed, as_it_is, tasks[task].metric, tasks[task].n_classes, n_resamples, n_permutations, rng)
+            )
+            row |= {"difference": found.difference, "difference_low": found.low, "difference_high": found.high}
+            rows.append(row | {"p_value": found.p_value, "n_groups": top.loc[cells["changed"], "n_groups"]})
+    if not rows:
+        raise InputError("no task was asked of a model with an intervention and of the same model without it")
+    table = pd.DataFrame(rows)
+    table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
+    return table.sort_values("task", key=lambda column: column.map(list(tasks).index), kind="stable", ignore_index=True)
+
+
+def effect_sections(table: pd.DataFrame) -> list[Section]:
+    """The rows of :func:`compare_interventions` for reading, a section per task."""
+    note = (
+        "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
+        "and as it is. p: swap permutation test on the same test items, adjusted over the rows of all tasks by Holm's "
+        "method."
+    )
+    sections = []
+    for task, rows in table.groupby("task", sort=False):
+        shown = pd.DataFrame(
+            {
+                "Model": rows["base"],
+                "Intervention": rows["intervention"],
+                "Prompt": rows["prompt"],
+                "Top block": with_interval(rows, "changed"),
+                "As it is": with_interval(rows, "as_it_is"),
+                "Difference": with_interval(rows, "difference", sign="+"),
+                "p (Holm)": ["< 0.001" if p < 0.001 else number(p, ".3f") for p in rows["p_holm"]],
+            }
+        )
+        title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
+        texts = (("Model", 0.14), ("Intervention", 0.2), ("Prompt", 0.1))
+        sections.append(Section(title, shown, note, tuple(shown.columns[3:]), texts))
+    return sections

@@ -1,0 +1,176 @@
+"""Where in a block is it read: at the block's output, at what attention and MLP add, and in single heads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from layerwise.errors import InputError
+from layerwise.figures.comparison import CELL, LEVEL, holm
+from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, drawing_width, label_edges, lay_out
+from layerwise.figures.headline import headline_scores, metric_name
+from layerwise.figures.inputs import Model, Task
+from layerwise.figures.layers import AXES, draw_line, share_axes
+from layerwise.figures.style import line_styles, wrap_name
+
+COLUMNS = [*CELL, "site", "layer", "head", "label", "split", "metric", "value", "low", "high", "chance", "p_value"]
+LINES = {"block": "block output", "attention": "attention output", "mlp": "MLP output", "heads": "best head"}
+COLOURS = "YlGnBu"
+# A map of no more heads shows its numbers, in percent.
+MOST_NUMBERS = 96
+
+
+def read_sites(path: str | Path) -> pd.DataFrame:
+    """Read the scores at all sites within blocks.
+
+    Raises:
+        InputError: The file lacks a column.
+    """
+    sites = pd.read_parquet(path)
+    if missing := [column for column in COLUMNS if column not in sites]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}")
+    return sites
+
+
+def _headline(sites: pd.DataFrame, tasks: Mapping[str, Task], split: str) -> pd.DataFrame:
+    labels = pd.DataFrame([(task.task, task.headline_label) for task in tasks.values()], columns=["task", "label"])
+    return sites[sites["split"] == split].merge(labels, on=["task", "label"])
+
+
+def _facets(rows: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> dict[str, dict[str, tuple]]:
+    """By task and title the cells, in the order of tasks, prompts and models."""
+    several = rows["model"].nunique() > 1
+    found: dict[str, dict[str, tuple]] = {}
+    for task in tasks:
+        of_task = rows[rows["task"] == task]
+        for prompt in of_task["prompt"].unique():
+            for model in models:
+                if ((of_task["prompt"] == prompt) & (of_task["model"] == model)).any():
+                    title = f"{prompt}, {model}" if several else prompt
+                    found.setdefault(task, {})[title] = (model, task, prompt)
+    return found
+
+
+def _of_cell(rows: pd.DataFrame, cell: tuple) -> pd.DataFrame:
+    return rows[(rows[CELL] == list(cell)).all(axis=1)]
+
+
+def draw_sites(
+    sites: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]
+) -> Figure:
+    """Draw the test score by block at each site: one band per task, one facet per prompt and model, one line per site.
+
+    Of the heads of a block the one is shown that is best on validation.
+
+    Args:
+        sites: Scores at sites, see :func:`read_sites`.
+        scores: All cells' tidy rows, for the blocks' outputs.
+        tasks: Task descriptions.
+        models: Model descriptions.
+
+    Raises:
+        InputError: A task has no scores.
+    """
+    rows, validation = _headline(sites, tasks, "test"), _headline(sites, tasks, "val")
+    facets = _facets(rows, tasks, models)
+    shown = {name: tasks[name] for name in facets}
+    outputs = headline_scores(scores, shown, "test")
+    majority = headline_scores(scores, shown, "test", probe="majority")
+    present = ["block", *(site for site in LINES if site in set(rows["site"]))]
+    styles = line_styles([LINES[site] for site in present])
+    width = drawing_width(facets)
+    drawing = Figure(layout="constrained")
+    drawing.set_figwidth(width)
+    legend_rows = draw_legend(drawing, styles, (), "majority baseline")
+    bands = lay_out(drawing, tasks, facets, legend_rows, width, AXES["layer"])
+    for name, _, grid in bands:
+        for axes, (title, cell) in zip(grid.flat, facets[name].items(), strict=False):
+            axes.set_title(wrap_name(title, NAME_WIDTH))
+            lines = {"block": _of_cell(outputs, cell)} | dict(list(_of_cell(rows, cell).groupby("site")))
+            if "heads" in lines:
+                lines["heads"] = _best_heads(lines["heads"], _of_cell(validation, cell))
+            for place, site in enumerate(present):
+                if site in lines:
+                    draw_line(axes, lines[site], styles[LINES[site]], "layer", place, site)
+            draw_baseline(axes, _of_cell(majority, cell)["value"], "majority")
+        for axes in grid.flat[len(facets[name]) :]:
+            axes.remove()
+        label_edges(grid, len(facets[name]), f"test {metric_name(tasks[name])}")
+    share_axes([band for _, band, _ in bands], "layer", len(styles), int(rows["n_layers"].max()))
+    return drawing
+
+
+def _best_heads(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
+    """Of each block the test row of the head that is best on validation; the first of equals."""
+    by_head = validation[validation["site"] == "heads"].sort_values(["value", "head"], ascending=[False, True])
+    return test.merge(by_head.drop_duplicates("layer")[["layer", "head"]], on=["layer", "head"])
+
+
+def draw_heads(sites: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> Figure:
+    """Draw a map of the heads: block by head, coloured by the test score from chance up.
+
+    One band per task, with a scale of its own, and one map per prompt and model. A cross marks a head that is not above
+    chance: its p-value, adjusted by Holm's method over the heads of the map, is above 5 %.
+
+    Args:
+        sites: Scores at sites, see :func:`read_sites`.
+        tasks: Task descriptions.
+        models: Model descriptions.
+
+    Raises:
+        InputError: No head was probed.
+    """
+    rows = _headline(sites, tasks, "test")
+    rows = rows[rows["site"] == "heads"]
+    if rows.empty:
+        raise InputError("no head was probed; put heads among `states.sites`")
+    facets = _facets(rows, tasks, models)
+    width = drawing_width(facets) + 0.4
+    drawing = Figure(layout="constrained")
+    drawing.set_figwidth(width)
+    bands = lay_out(drawing, tasks, facets, 1, width, "attention head        (× not above chance)")
+    for name, band, grid in bands:
+        of_task = rows[rows["task"] == name]
+        chance, most = of_task["chance"].mean(), of_task["value"].max()
+        scale = ScalarMappable(Normalize(chance, max(most, chance + 0.01)), COLOURS)
+        for axes, (title, cell) in zip(grid.flat, facets[name].items(), strict=False):
+            axes.set_title(wrap_name(title, NAME_WIDTH))
+            _draw_map(axes, _of_cell(of_task, cell), scale)
+        for axes in grid.flat[len(facets[name]) :]:
+            axes.remove()
+        label_edges(grid, len(facets[name]), "block")
+        bar = band.colorbar(scale, ax=list(grid.flat[: len(facets[name])]), extend="min", aspect=12, pad=0.02)
+        bar.set_label(f"test {metric_name(tasks[name])}\n(from chance, {chance:.2f})", fontsize=7)
+        bar.ax.tick_params(labelsize=6.5)
+        bar.outline.set_visible(False)
+    return drawing
+
+
+def _draw_map(axes: Axes, rows: pd.DataFrame, scale: ScalarMappable) -> None:
+    values = rows.pivot(index="layer", columns="head", values="value")
+    extent = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
+    axes.imshow(values, origin="lower", extent=extent, aspect="auto", cmap=scale.cmap, norm=scale.norm)
+    axes.grid(visible=False)
+    at_chance = rows[~(holm(rows["p_value"]) < LEVEL)]
+    numbers = len(rows) <= MOST_NUMBERS
+    for row in rows.itertuples() if numbers else ():
+        light = np.mean(scale.to_rgba(row.value)[:3]) > 0.5
+        number = f"{100 * row.value:.0f}"
+        axes.annotate(
+            f"{number} ×" if row.Index in at_chance.index else number,
+            (row.head, row.layer),
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="#222222" if light else "white",
+        )
+    if not numbers:
+        axes.scatter(at_chance["head"], at_chance["layer"], marker="x", s=4, linewidths=0.5, color="#888888")
+    for side in (axes.xaxis, axes.yaxis):
+        side.set_major_locator(MaxNLocator(nbins=8, integer=True))

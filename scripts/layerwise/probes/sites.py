@@ -1,0 +1,90 @@
+"""Probes of what a block adds, and of its single heads: how well each can be read, and whether above chance at all."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from layerwise.probes.bootstrap import standard_error
+from layerwise.probes.engine import ProbeEngine, choose, margins
+from layerwise.probes.problems import Problem, standardise
+from layerwise.probes.scoring import SPLITS, Guess, Scorer, majority_guess
+
+log = logging.getLogger(__name__)
+
+
+class SiteProbes:
+    """Fits and scores the probes of a task, one site after the other, on one set of resamples; no controls."""
+
+    def __init__(
+        self, problems: list[Problem], engine: ProbeEngine, C: Sequence[float], metric: str, resamples: int, seed: int
+    ):
+        """
+        Args:
+            problems: the task's labels.
+            engine: what fits.
+            C: inverse strengths of the penalty.
+            metric: the task's.
+            resamples: of the bootstrap.
+            seed: of the resamples.
+        """
+        self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
+        self._training_rows = np.unique(np.concatenate([problem.rows["train"] for problem in problems]))
+        self._scorer = Scorer(problems, resamples, seed)
+        self._chance = self._scorer.measure(list(map(majority_guess, problems)), metrics=[metric])
+
+    def scores(self, states: np.ndarray, name: str) -> pd.DataFrame:
+        """Fit and score on the states at one site of one block, or of one head.
+
+        Args:
+            states: shape (rows, width), float32; overwritten.
+            name: of block and site, for warnings.
+
+        Returns:
+            ``label`` (``macro`` for the mean of several), ``split``, ``metric``, ``value``, ``low``, ``high``, ``C``,
+            ``at_boundary``, ``n``, ``n_groups``; ``chance``, the majority baseline; and ``p_value`` of "it is not above
+            chance", see :func:`chance_p_value`.
+        """
+        states = standardise(states, self._training_rows)
+        guesses = []
+        for problem, path in zip(self.problems, self.engine.fit(states, self.problems, self.C), strict=True):
+            fit = choose(path, states, problem.rows["val"], problem.y["val"])
+            if not fit.converged:
+                log.warning("%s, label %s, C = %g: the solver did not converge", name, problem.label, fit.C)
+            held_out = {split: margins([fit], states, problem.rows[split])[0] for split in SPLITS}
+            guesses.append(Guess(held_out, fit.C, len(self.C) > 1 and fit.C in (self.C[0], self.C[-1])))
+        measured = self._scorer.measure(guesses, metrics=[self.metric])
+        rows = pd.DataFrame(self._scorer.rows(measured, guesses))
+        chance, p_value = [], []
+        for row in rows.itertuples():
+            found, majority = (each[row.split, self.metric] for each in (measured, self._chance))
+            of_site, of_chance = self._of_label(found, row.label), self._of_label(majority, row.label)
+            chance.append(of_chance[0])
+            p_value.append(chance_p_value(of_site - of_chance, row.n_groups))
+        return rows.assign(chance=chance, p_value=p_value)
+
+    def _of_label(self, values: np.ndarray, label: str) -> np.ndarray:
+        """Value and resamples of one label, or of the mean over all: shape (1 + R,) of (labels, 1 + R)."""
+        if label == "macro":
+            return np.nanmean(values, axis=0)
+        return values[[problem.label for problem in self.problems].index(label)]
+
+
+def chance_p_value(above: np.ndarray, n_groups: int) -> float:
+    """One-sided p-value of "not above chance": Student's t with the standard error of a bootstrap over groups.
+
+    Near chance, where it decides, a score and the majority's differ on many items, so that their difference is close
+    to normal. A site that guesses as the majority does in every resample is at chance.
+
+    Args:
+        above: a score less that of the majority baseline, of the items as they are and of resamples; shape (1 + R,).
+        n_groups: number of groups.
+    """
+    error = standard_error(above[1:], n_groups)
+    if not np.isfinite(above[0]) or not np.isfinite(error):
+        return float("nan")
+    if error == 0:
+        return 0.0 if above[0] > 0 else 1.0
+    return float(student.sf(above[0] / error, n_groups - 1))

@@ -1,0 +1,44 @@
+"""Write Table 3 (the topmost block with an intervention and without it) in four formats."""
+
+import argparse
+from pathlib import Path
+
+from layerwise.command import finished_file, run
+from layerwise.figures.effects import compare_interventions, effect_sections
+from layerwise.figures.inputs import read_models, read_scores, read_tasks
+from layerwise.figures.tables import to_html, to_latex, to_markdown
+from layerwise.leaving_out import said_of
+
+TITLE = "Table 3: interventions"
+
+
+def main() -> None:
+    """Read the scores and the descriptions, compare in every cell, write the table in four formats."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", required=True, type=Path, help="all cells' probe scores (Parquet)")
+    parser.add_argument("--predictions-root", required=True, type=Path, help="folder of the cells' predictions")
+    parser.add_argument("--tasks", required=True, type=Path, nargs="+", help="task.json files, in order of the rows")
+    parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files, in order of the rows")
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
+    parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
+    parser.add_argument("--seed", type=int, required=True, help="seed of both")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the table is made without")
+    parser.add_argument("--out-dir", required=True, type=Path, help="folder for table3.*")
+    args = parser.parse_args()
+
+    scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
+    how = args.predictions_root, args.resamples, args.permutations, args.seed
+    table = compare_interventions(scores, tasks, models, *how)
+    sections = effect_sections(table)
+    note = said_of(args.left_out)
+    title = f"{TITLE} - {note}" if note else TITLE
+    files = {"csv": table.to_csv(index=False, lineterminator="\n")}
+    files["tex"] = (f"% {note}\n" if note else "") + to_latex(sections)
+    files |= {"md": to_markdown(title, sections), "html": to_html(title, sections)}
+    for suffix, text in files.items():
+        with finished_file(args.out_dir / f"table3.{suffix}") as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

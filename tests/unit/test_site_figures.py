@@ -1,0 +1,221 @@
+"""Figures of sites and interventions, read back from the drawing."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerwise.errors import InputError
+from layerwise.figures import style
+from layerwise.figures.effects import compare_interventions, effect_sections
+from layerwise.figures.inputs import Model, Task, as_they_are
+from layerwise.figures.interventions import draw_ablation, draw_bypass, in_words
+from layerwise.figures.overview import overview_sections
+from layerwise.figures.sites import draw_heads, draw_sites, read_sites
+
+L, HEADS = 3, 2
+MEAN = "image tokens averaged from block 2 on"
+
+
+def model(name, intervention=None, base=None):
+    return Model(name, "hub", "pretrained", L, 8, digest=f"digest of {name}", intervention=intervention, base=base)
+
+
+def made(name, **intervention):
+    return model(name, intervention, "digest of base")
+
+
+MODELS = {
+    each.model: each
+    for each in (
+        model("base"),
+        model("other"),
+        made("cut", **{"cut-image": {"blocks": "upper"}}),
+        made("mean", **{"ablate-image": {"from": 2, "with": "mean"}}),
+        made("b1", bypass={"from": 1, "scale": 1.0}),
+        made("b2", bypass={"from": 2, "scale": 1.0}),
+        made("b1-strong", bypass={"from": 1, "scale": 4.0}),
+    )
+}
+TASKS = {"agree": Task("agree", "pairs", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")}
+PROMPTS = [
+    {"stimuli": "pairs", "prompt": "asked", "text": "Is it? {text}"},
+    {"stimuli": "pairs", "prompt": "blind", "text": "Is it? {text}", "image": "none"},
+    {"stimuli": "pairs", "prompt": "raw", "text": "{text}", "image": "shown"},
+]
+NAMES = ["asked", "blind", "raw"]
+
+
+def value(name, prompt, layer):
+    return 0.5 + 0.05 * list(MODELS).index(name) + 0.01 * NAMES.index(prompt) + 0.001 * layer
+
+
+@pytest.fixture
+def scores():
+    rows = []
+    for name, split in product(MODELS, ("val", "test")):
+        # Models with an intervention are asked one prompt only.
+        for prompt in NAMES if MODELS[name].intervention is None else NAMES[:1]:
+            cell = {"model": name, "task": "agree", "prompt": prompt, "n_layers": L, "label": "agrees", "split": split}
+            cell |= {"metric": "accuracy", "n": 40, "n_groups": 20}
+            rows.append(cell | {"probe": "majority", "layer": -1, "value": 0.5, "low": 0.5, "high": 0.5})
+            for layer in range(L + 2):
+                v = value(name, prompt, layer) + (split == "val")
+                rows.append(cell | {"probe": "logistic", "layer": layer, "value": v, "low": v - 0.02, "high": v + 0.03})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def sites():
+    rows = []
+    for prompt, split, layer in product(("asked", "raw"), ("val", "test"), range(1, L + 1)):
+        cell = {"model": "base", "task": "agree", "prompt": prompt, "n_layers": L, "label": "agrees", "split": split}
+        for site, head in (("attention", 0), ("mlp", 0), ("heads", 1), ("heads", 2)):
+            # Head 1 is best on validation, head 2 on the test.
+            v = 0.6 + 0.01 * layer + 0.1 * (head == (1 if split == "val" else 2)) + 0.001 * len(site)
+            found = {"value": v, "low": v - 0.02, "high": v + 0.03, "chance": 0.5}
+            found["p_value"] = 0.001 if (layer, head) == (2, 1) else 0.03
+            rows.append(cell | {"metric": "accuracy", "site": site, "layer": layer, "head": head} | found)
+    return pd.DataFrame(rows)
+
+
+def drawn(draw, *args):
+    with style.figure_style():
+        figure = draw(*args)
+        figure.draw_without_rendering()
+    return figure
+
+
+def line(axes, label):
+    (found,) = [each for each in axes.get_lines() if each.get_label() == label]
+    return found
+
+
+def facets(figure):
+    return {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+
+
+def test_ablation_puts_every_hidden_image_beside_the_model_as_it_is(scores):
+    figure = drawn(draw_ablation, scores, TASKS, MODELS, PROMPTS)
+    # No facet for a prompt that no changed model was asked, nor for a model of which nothing was made.
+    assert list(facets(figure)) == ["asked"]
+    axes = facets(figure)["asked"]
+    expected = {
+        "as it is": ("base", "asked"),
+        "image cut in upper blocks": ("cut", "asked"),
+        "image tokens averaged from block 2 on": ("mean", "asked"),
+        "text only": ("base", "blind"),
+    }
+    for label, (name, prompt) in expected.items():
+        np.testing.assert_allclose(line(axes, label).get_ydata(), [value(name, prompt, k) for k in range(L + 1)])
+    assert line(axes, "text only").is_dashed()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [*expected, "95 % interval", "final norm", "majority baseline"]
+
+
+def test_bypass_puts_the_changed_top_above_the_block_that_was_routed(scores):
+    axes = facets(drawn(draw_bypass, scores, TASKS, MODELS))["asked"]
+    np.testing.assert_allclose(line(axes, "as it is").get_ydata(), [value("base", "asked", k) for k in range(L + 1)])
+    bars = {
+        bar.get_label(): bar.lines[0].get_xydata() for bar in axes.containers if not bar.get_label().startswith("_")
+    }
+    one, four = (f"{scale} × the block's output added to the last block" for scale in (1, 4))
+    assert list(bars) == [one, four]
+    np.testing.assert_allclose(bars[one][:, 0], [1, 2], atol=0.1)
+    np.testing.assert_allclose(bars[one][:, 1], [value(name, "asked", L) for name in ("b1", "b2")])
+    np.testing.assert_allclose(bars[four][:, 1], [value("b1-strong", "asked", L)])
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda s, m: draw_ablation(s, TASKS, m, PROMPTS), lambda s, m: draw_bypass(s, TASKS, m)]
+)
+def test_interventions_need_their_base_model(scores, draw):
+    with pytest.raises(InputError, match="no model has an intervention of the kinds"):
+        draw(scores, {"base": MODELS["base"]})
+    with pytest.raises(InputError, match="has an intervention, but the same model without it is not in the study"):
+        draw(scores, {name: each for name, each in MODELS.items() if name != "base"})
+
+
+def test_other_figures_and_tables_are_of_models_as_they_are(scores):
+    kept, models = as_they_are(scores, MODELS)
+    assert set(kept["model"]) == set(models) == {"base", "other"}
+    (section,) = [section for section in overview_sections(TASKS, MODELS, PROMPTS) if section.title == "Models"]
+    said = dict(zip(section.frame["Model"], section.frame["Intervention"], strict=True))
+    assert said["base"] == ""
+    assert said["b1-strong"] == "block 1 × 4 added to the last block"
+    (section,) = [section for section in overview_sections(TASKS, models, PROMPTS) if section.title == "Models"]
+    assert "Intervention" not in section.frame
+
+
+@pytest.mark.parametrize(
+    ("intervention", "words"),
+    [
+        ({"bypass": {"from": 1, "into": 2, "scale": 0.5}}, "block 1 × 0.5 added to block 2"),
+        ({"ablate-image": {"from": 4, "with": "zero"}}, "image tokens zero from block 4 on"),
+        ({"cut-image": {"blocks": [2, 3]}}, "image cut in blocks 2-3"),
+    ],
+)
+def test_interventions_in_words(intervention, words):
+    assert in_words(intervention) == words
+
+
+def test_sites_are_lines_and_the_head_is_the_one_of_validation(scores, sites):
+    figure = drawn(draw_sites, sites, scores, TASKS, MODELS)
+    assert list(facets(figure)) == ["asked", "raw"]
+    axes = facets(figure)["raw"]
+    np.testing.assert_allclose(line(axes, "block").get_ydata(), [value("base", "raw", k) for k in range(L + 1)])
+    np.testing.assert_allclose(line(axes, "mlp").get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(line(axes, "mlp").get_ydata(), [0.6 + 0.01 * k + 0.003 for k in (1, 2, 3)])
+    np.testing.assert_allclose(line(axes, "heads").get_ydata(), [0.6 + 0.01 * k + 0.005 for k in (1, 2, 3)])
+
+
+def test_a_map_of_heads_has_blocks_upwards_and_marks_those_at_chance(sites):
+    axes = facets(drawn(draw_heads, sites, TASKS, MODELS))["asked"]
+    (image,) = axes.images
+    values = np.asarray(image.get_array())
+    assert values.shape == (L, HEADS)
+    assert image.origin == "lower"
+    np.testing.assert_allclose(values[:, 1] - values[:, 0], 0.1)
+    assert (np.diff(values[:, 0]) > 0).all()
+    assert image.norm.vmin == 0.5
+    said = {text.get_position(): text.get_text() for text in axes.texts}
+    # After Holm's correction over six heads, 0.03 is above 5 %.
+    assert said[1, 2] == "62"
+    assert said[2, 2] == "72 ×"
+    assert sum("×" in text for text in said.values()) == L * HEADS - 1
+
+
+def test_sites_without_heads_or_a_column_are_refused(sites, tmp_path):
+    with pytest.raises(InputError, match="no head was probed"):
+        draw_heads(sites[sites["site"] != "heads"], TASKS, MODELS)
+    sites.drop(columns="p_value").to_parquet(tmp_path / "sites.parquet")
+    with pytest.raises(InputError, match=r"sites\.parquet: lacks the columns p_value"):
+        read_sites(tmp_path / "sites.parquet")
+
+
+def predictions(folder, name, right):
+    """Held-out predictions of the topmost block, of which the first so many are right."""
+    items = [f"i{i:02}" for i in range(40)]
+    y = np.arange(40) % 2
+    margins = np.where(np.arange(40) < right, 2 * y - 1, 1 - 2 * y).astype(np.float32)
+    table = pd.DataFrame({"layer": L, "label": "agrees", "split": "test", "item_id": items, "group": items, "y": y})
+    path = folder / name / "agree/asked.predictions.parquet"
+    path.parent.mkdir(parents=True)
+    table.assign(scores=[[m] for m in margins]).to_parquet(path)
+
+
+def test_table_3_compares_the_topmost_blocks_on_the_same_items(scores, tmp_path):
+    for name, right in (("base", 30), ("cut", 20), ("mean", 30), ("b1", 31), ("b2", 40), ("b1-strong", 30)):
+        predictions(tmp_path, name, right)
+    table = compare_interventions(scores, TASKS, MODELS, tmp_path, 200, 999, 1).set_index("model")
+    assert list(table.index) == ["cut", "mean", "b1", "b2", "b1-strong"]
+    assert set(table["base"]) == {"base"}
+    np.testing.assert_allclose(table["difference"], [-0.25, 0, 0.025, 0.25, 0])
+    np.testing.assert_allclose(table["changed"], [value(name, "asked", L) for name in table.index])
+    np.testing.assert_allclose(table["as_it_is"], value("base", "asked", L))
+    assert (table.loc[["cut", "b2"], "p_holm"] < 0.05).all()
+    assert (table.loc[["mean", "b1", "b1-strong"], "p_holm"] > 0.5).all()
+    (section,) = effect_sections(table.reset_index())
+    assert list(section.frame["Intervention"])[:2] == ["image cut in upper blocks", MEAN]
+    assert section.frame["Difference"].iloc[0].startswith("−25.0 [")

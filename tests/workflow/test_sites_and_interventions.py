@@ -1,0 +1,92 @@
+"""One model with sites and interventions through the workflow: what is run, kept, drawn, and left alone."""
+
+import copy
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from layerwise.states.store import StatesFile
+from tests.workflow.conftest import TINY, Project, copy_project
+
+MINE = {"source": "models/mine", "batch_size": 32}
+STUDY = TINY | {
+    "tasks": {"warm": TINY["tasks"]["warm"]},
+    "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "even", "prompts": ["plain", "describe"]}},
+    "models": {
+        "mine": MINE,
+        "cut": MINE | {"prompts": ["plain"], "intervention": {"cut-image": {"blocks": "middle"}}},
+        "routed": MINE | {"prompts": ["plain"], "intervention": {"bypass": {"from": 2, "scale": 2.0}}},
+    },
+    "states": {"sites": ["block", "attention", "heads"], "sites_of": {"models": ["mine"], "prompts": ["plain"]}},
+}
+FIGURES = ("sites-by-layer", "head-map", "image-ablation", "bypass")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_llava) -> Project:
+    project = copy_project(tmp_path_factory.mktemp("sites"))
+    shutil.copytree(tiny_llava, project.folder / "models/mine")
+    project.configure(STUDY)
+    project.snakemake()
+    return project
+
+
+@pytest.mark.slow
+def test_all_of_it_is_there_and_nothing_is_left_to_do(project):
+    results = project.folder / "results"
+    for figure in FIGURES:
+        assert all((results / f"figures/{figure}.{form}").stat().st_size > 1000 for form in ("png", "svg", "pdf"))
+    assert "image cut in middle blocks" in (results / "tables/table3.md").read_text()
+    assert "image cut" not in (results / "tables/table2.md").read_text()
+    assert project.planned() == {}
+
+
+@pytest.mark.slow
+def test_models_share_files_and_cells_keep_what_was_asked(project):
+    results = project.folder / "results"
+    files = {name: next(results.glob(f"models/{name}/*/model.json")) for name in STUDY["models"]}
+    described = {name: json.loads(file.read_text()) for name, file in files.items()}
+    assert len({description["folder"] for description in described.values()}) == 1
+    assert {described[name]["base"] for name in ("cut", "routed")} == {described["mine"]["digest"]}
+    with StatesFile(results / "states/mine/own/plain.h5") as states:
+        assert states.sites == ["attention", "heads"]
+        plain = [states.layer("last", layer) for layer in range(len(states.layers))]
+    # Unchanged up to the block that is changed, and another state behind it.
+    for name, unchanged in (("cut", 3), ("routed", 6)):
+        with StatesFile(results / f"states/{name}/own/plain.h5") as states:
+            assert states.sites == []
+            same = [bool((states.layer("last", layer) == plain[layer]).all()) for layer in range(8)]
+        assert same == [True] * unchanged + [False] * (8 - unchanged)
+    with StatesFile(results / "states/mine/own/describe.h5") as states:
+        assert states.sites == []
+    assert not (results / "states/cut/own/describe.h5").exists()
+    sites = pd.read_parquet(results / "probes/sites.parquet")
+    assert set(zip(sites["model"], sites["prompt"], sites["site"], strict=True)) == {
+        ("mine", "plain", "attention"),
+        ("mine", "plain", "heads"),
+    }
+    scores = pd.read_parquet(results / "probes/scores.parquet")
+    assert set(scores.loc[scores["model"] == "cut", "probe"]) == {"logistic", "majority", "resplit"}
+
+
+@pytest.mark.slow
+def test_what_a_change_makes_stale(project):
+    def planned(change):
+        config = copy.deepcopy(STUDY)
+        change(config)
+        project.configure(config)
+        try:
+            return project.planned()
+        finally:
+            project.configure(STUDY)
+
+    other = planned(lambda c: c["models"]["routed"]["intervention"]["bypass"].update(scale=3.0))
+    assert (other["register_model"], other["extract_states"], other["fit_probes"]) == (1, 1, 1)
+    assert "fit_site_probes" not in other
+    # One cell keeps more; the others, and all interventions, stay.
+    more = planned(lambda c: c["states"]["sites"].append("mlp"))
+    assert (more["extract_states"], more["fit_probes"], more["fit_site_probes"]) == (1, 1, 1)
+    fewer = planned(lambda c: c["models"]["cut"].update(batch_size=8))
+    assert fewer == {}
