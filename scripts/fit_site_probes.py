@@ -35,12 +35,12 @@ def main() -> None:
 
     labels, task = read_task(args.task)
     tables = []
-    with open_states(args.states, args.cell) as states, threadpool_limits(args.threads):
-        problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
-        if args.engine == "torch":
+    if args.engine == "torch":
         # A card that is free now, or none: a probe is soon fitted without.
         take_cards(1, wait=False)
-    engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
+    with open_states(args.states, args.cell) as states, threadpool_limits(args.threads):
+        problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
+        engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
         probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
         n_layers = len(states.layers) - 2
         with tqdm(total=n_layers * (len(states.sites) + states.n_heads), unit="probe", mininterval=5) as progress:
