@@ -25,7 +25,10 @@ def leave_out(config: dict[str, Any]) -> list[str]:
         raise InputError("leave_out: there is no model left; leave out fewer")
     for name in named:
         del models[name]
-        config.get("flow", {}).get("models", {}).pop(name, None)
+        config["flow"]["models"].pop(name, None)
+    sites = config["states"]["sites_of"]
+    if "models" in sites:
+        sites["models"] = [name for name in sites["models"] if name not in named]
     return sorted(named)
 
 

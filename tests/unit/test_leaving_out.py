@@ -13,7 +13,8 @@ def entry(source: str, **more) -> dict:
 def study(*left_out: str) -> dict:
     models = {"a": entry("lab/a"), "a-bypassed": entry("lab/a", intervention={}), "b": entry("lab/b")}
     models["a-twin"] = entry("lab/a") | {"weights": "random"}
-    return {"models": models, "leave_out": list(left_out), "flow": {"models": {"a": {}, "b": {}}}}
+    where_else = {"flow": {"models": {"a": {}, "b": {}}}, "states": {"sites_of": {"models": ["a", "b"]}}}
+    return {"models": models, "leave_out": list(left_out)} | where_else
 
 
 def test_a_model_goes_with_its_interventions_and_flows():
@@ -21,6 +22,7 @@ def test_a_model_goes_with_its_interventions_and_flows():
     assert leave_out(config) == ["a", "a-bypassed"]
     assert set(config["models"]) == {"b", "a-twin"}
     assert set(config["flow"]["models"]) == {"b"}
+    assert config["states"]["sites_of"]["models"] == ["b"]
     config = study("a-bypassed")
     assert leave_out(config) == ["a-bypassed"]
 
