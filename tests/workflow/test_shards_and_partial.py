@@ -34,8 +34,8 @@ def test_figures_without_a_model_stand_apart_and_say_so(finished):
     assert whole.read_bytes() == before
     assert finished.planned() == {}
     with Image.open(finished.folder / wanted[0]) as figure:
-        # Below the figure something is written in red.
-        strip = figure.convert("RGB").crop((0, figure.height - 30, figure.width, figure.height))
+        # Above the figure something is written in red.
+        strip = figure.convert("RGB").crop((0, 0, figure.width, 30))
         assert any(red > 120 and green < 80 for _, (red, green, _) in strip.getcolors(10**6))
 
 

@@ -117,7 +117,7 @@ def save_figure(figure: Figure, path: str | Path, note: str = "") -> None:
     Args:
         figure: the figure.
         path: .png, .svg or .pdf.
-        note: what stands below it in red; the page grows by that much.
+        note: what stands above it in red; the page grows by that much.
     """
     form = Path(path).suffix.lstrip(".")
     check_formats([path])
@@ -129,9 +129,10 @@ def save_figure(figure: Figure, path: str | Path, note: str = "") -> None:
             return
         wide, high = figure.get_size_inches()
         # A letter is about half as wide as it is high.
-        lines = wrap(note, int(wide * 72 / (0.5 * NOTE_SIZE)))
-        text = figure.text(0.01, 0, "\n".join(lines), color=NOTE_COLOUR, fontsize=NOTE_SIZE, va="top", in_layout=False)
-        added = len(lines) * NOTE_SIZE * 1.5 / 72
-        page = Bbox.from_bounds(0, -added, wide, high + added)
+        lines = wrap(note, int(wide * 72 / (0.5 * NOTE_SIZE)), break_on_hyphens=False)
+        added = (len(lines) + 0.5) * NOTE_SIZE * 1.2 / 72
+        place = {"x": 0.01, "y": 1 + 0.2 * NOTE_SIZE / 72 / high, "va": "bottom", "in_layout": False}
+        text = figure.text(s="\n".join(lines), color=NOTE_COLOUR, fontsize=NOTE_SIZE, **place)
+        page = Bbox.from_bounds(0, 0, wide, high + added)
         figure.savefig(path, format=form, metadata=_METADATA[form], bbox_inches=page)
         text.remove()
