@@ -6,7 +6,6 @@ are asked after with ``squeue``.
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -114,9 +113,9 @@ class Cluster:
         self._start("slurmctld", "-D", "-i")
         self._wait(lambda: "UP" in self.tell("scontrol", "ping"), "slurmctld does not answer")
 
-    def kill_controller(self) -> None:
-        """SIGKILL to slurmctld: it saves nothing more than it has saved."""
-        self._stop("slurmctld", signal.SIGKILL)
+    def stop_controller(self) -> None:
+        """End slurmctld, as an upgrade does; running jobs go on."""
+        self._stop("slurmctld")
 
     def cancel_all(self) -> None:
         """Cancel every job, and wait until none is left that runs."""
@@ -156,9 +155,9 @@ class Cluster:
                 [shutil.which(name, path=_PATH), *arguments], stdout=out, stderr=out, user=user, start_new_session=True
             )
 
-    def _stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
+    def _stop(self, name: str) -> None:
         daemon = self._daemons.pop(name)
-        daemon.send_signal(how)
+        daemon.terminate()
         try:
             daemon.wait(SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The tiny grid through a real Slurm of one node, as profiles/slurm runs it: killed jobs, and a killed controller."""
+"""The tiny grid through a real Slurm of one node, as profiles/slurm runs it, with jobs that are killed."""
 
 import copy
 import os
@@ -28,7 +28,7 @@ MINUTES = 12
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny_llava) -> "Run":
-    """The tiny grid, run through Slurm while one job hangs, one is cancelled, and the controller is killed."""
+    """The tiny grid, run through Slurm while one job hangs, one is cancelled, and the controller is restarted."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = copy.deepcopy(TINY)
     # Nothing is trained: a node of two processors would wait for it.
@@ -50,7 +50,7 @@ class Run:
 
     def __init__(self, project: Project, cluster: Cluster):
         self.project, self.cluster = project, cluster
-        self.hung = self.cancelled = None
+        self.hung = self.cancelled = self.survivor = None
         self.output = project.folder / "snakemake.log"
 
     def to_the_end(self) -> None:
@@ -67,7 +67,8 @@ class Run:
                 process.send_signal(signal.SIGSTOP)
             self.cancelled = self.job_of("fit_probes.py", snakemake)
             self.cluster.tell("scancel", self.cancelled)
-            self.cluster.kill_controller()
+            self.survivor = self.job_of("fit_probes.py", snakemake)
+            self.cluster.stop_controller()
             # Long enough for Snakemake to ask in vain, and for jobs to end that nobody hears of.
             time.sleep(10)
             self.cluster.start_controller()
@@ -84,7 +85,9 @@ class Run:
         deadline = time.monotonic() + MINUTES * 60
         while time.monotonic() < deadline and snakemake.poll() is None:
             for job in self.cluster.jobs("RUNNING"):
-                if job != self.hung and any(_runs(process, script) for process in self.processes(job)):
+                if job not in (self.hung, self.cancelled) and any(
+                    _runs(process, script) for process in self.processes(job)
+                ):
                     return job
             time.sleep(0.2)
         raise AssertionError(f"no job ran {script}:\n{self.output.read_text()[-5000:]}")
@@ -169,6 +172,11 @@ def test_a_cancelled_job_is_retried_with_more(run):
     assert [job["JobState"] for job in again] == ["COMPLETED"]
     assert _megabytes(again[0]) == 2 * _megabytes(cancelled) == 16000
     assert again[0]["TimeLimit"] == "04:00:00"
+
+
+def test_a_job_survives_the_controller_that_started_it(run):
+    assert run.jobs[run.survivor]["JobState"] == "COMPLETED"
+    assert run.jobs[run.survivor]["Restarts"] == "0"
 
 
 def _megabytes(job: dict[str, str]) -> float:
