@@ -149,6 +149,10 @@ def test_the_tiny_grid_ends_and_nothing_is_left_to_do(run):
 def test_extractions_are_granted_a_card_and_probes_none(run):
     assert len(run.named("extract_states")) == 13
     assert all(job["TresPerJob"] == "gres:gpu:1" for job in run.named("extract_states"))
+    # What the twin's entry says, and the least that is asked for where none does; once more for the one that hung.
+    memory = sorted(round(_megabytes(job), -3) for job in run.named("extract_states"))
+    assert memory.count(5000) >= 3
+    assert memory.count(16000) >= 7
     assert len(run.named("fit_probes")) == 9
     assert not any("TresPerJob" in job for job in run.named("fit_probes"))
     logs = [file.read_text() for file in (run.project.folder / "logs/states").rglob("*.log")]
@@ -162,7 +166,7 @@ def test_a_job_that_hangs_is_ended_by_its_limit_and_retried_with_more(run):
     again = [job for job in run.named("extract_states") if job["Comment"] == hung["Comment"] and job is not hung]
     assert [job["JobState"] for job in again] == ["COMPLETED"]
     assert again[0]["TimeLimit"] == "00:02:00"
-    assert _megabytes(again[0]) == 2 * _megabytes(hung)
+    assert _megabytes(again[0]) == pytest.approx(2 * _megabytes(hung), rel=0.01)
 
 
 def test_a_cancelled_job_is_retried_with_more(run):
@@ -170,7 +174,8 @@ def test_a_cancelled_job_is_retried_with_more(run):
     assert cancelled["JobState"] == "CANCELLED"
     again = [job for job in run.named("fit_probes") if job["Comment"] == cancelled["Comment"] and job is not cancelled]
     assert [job["JobState"] for job in again] == ["COMPLETED"]
-    assert _megabytes(again[0]) == 2 * _megabytes(cancelled) == 16000
+    assert _megabytes(cancelled) == pytest.approx(8000, rel=0.01)
+    assert _megabytes(again[0]) == pytest.approx(16000, rel=0.01)
     assert again[0]["TimeLimit"] == "04:00:00"
 
 
@@ -180,5 +185,6 @@ def test_a_job_survives_the_controller_that_started_it(run):
 
 
 def _megabytes(job: dict[str, str]) -> float:
+    # Slurm rounds what it tells.
     size = job["MinMemoryNode"]
     return float(size[:-1]) * {"M": 1, "G": 1024}[size[-1]]
