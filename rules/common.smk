@@ -56,7 +56,6 @@ os.environ.update(
 STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
-PROBES_FOLDER = f"{config['pathvars']['results']}/probes"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 EMBEDDED = "<results>/embedded_model/weights/model.safetensors"

@@ -196,7 +196,7 @@ rule make_tables:
     params:
         resamples=config["probes"]["resamples"],
         seed=config["seed"],
-        predictions=PROBES_FOLDER,
+        predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.table1).parent,
         left_out=left_out_option,
         code=code_digest("make_tables.py"),
@@ -224,7 +224,7 @@ rule make_effects_table:
     params:
         resamples=config["probes"]["resamples"],
         seed=config["seed"],
-        predictions=PROBES_FOLDER,
+        predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.html).parent,
         left_out=left_out_option,
         code=code_digest("make_effects_table.py"),

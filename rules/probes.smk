@@ -70,7 +70,7 @@ rule gather_scores:
     conda:
         "../envs/layerwise.yaml"
     params:
-        root=PROBES_FOLDER,
+        root=lambda wildcards, input: Path(input[0]).parents[2],
         cells=["/".join(cell) for cell in grid.probe_cells()],
         code=code_digest("gather_scores.py"),
     message:
@@ -128,7 +128,7 @@ rule gather_site_scores:
     conda:
         "../envs/layerwise.yaml"
     params:
-        root=PROBES_FOLDER,
+        root=lambda wildcards, input: Path(input[0]).parents[2],
         cells=["/".join(cell) for cell in grid.site_cells()],
         code=code_digest("gather_scores.py"),
     message:
