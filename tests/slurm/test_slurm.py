@@ -36,7 +36,7 @@ def run(tmp_path_factory, tiny_llava) -> "Run":
         "llava": {"source": str(tiny_llava), "batch_size": 32, "shards": 2},
         "twin": {"source": str(tiny_llava), "weights": "random", "batch_size": 32, "mem_mb": 5000},
     }
-    del config["flow"], config["stimuli"]["hypotheses"], config["tasks"]["snli-ve"]
+    del config["stimuli"]["hypotheses"], config["tasks"]["snli-ve"]
     config["stimuli"]["objects"]["prompts"] = ["no-cue"]
     project.configure(config)
     with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:

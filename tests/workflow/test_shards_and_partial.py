@@ -46,7 +46,6 @@ def test_a_cell_in_shards_is_probed_as_one_and_goes_when_it_is_not_kept(tmp_path
     config["models"] = {"whole": {"source": str(tiny_llava), "batch_size": 1}}
     config["models"]["divided"] = config["models"]["whole"] | {"shards": 3}
     config["tasks"] = {"warm": TINY["tasks"]["warm"]}
-    del config["flow"]
     project.configure(config)
     states = project.folder / "results/states"
     project.snakemake("states")
