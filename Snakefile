@@ -67,11 +67,11 @@ rule models:
 
 rule states:
     input:
-        [STATES.format(**cell._asdict()) for cell in grid.states_cells()],
+        [file for cell in grid.states_cells() for file in states_files(*cell)],
     localrule: True
 
 
 rule probes:
     input:
-        "<results>/probes/scores.parquet",
+        "<shown>/probes/scores.parquet",
     localrule: True

@@ -13,14 +13,37 @@ from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.flow.grid import FlowGrid
 from layerwise.grid import Grid
-from layerwise.recipes import as_json, converted_folder, in_order, model_folder, only, stimuli_folder, without
+from layerwise.leaving_out import leave_out
+from layerwise.models.files import weights_bytes
+from layerwise.recipes import (
+    HOW_IT_RUNS,
+    as_json,
+    converted_folder,
+    in_order,
+    model_folder,
+    only,
+    stimuli_folder,
+    without,
+)
 
 # A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
 code_digest, on_path = cache(code_digest), cache(shutil.which)
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+# Models that the figures are to be made without: they are no part of this run, and the figures say so.
+left_out = leave_out(config)
 grid = Grid(config)
 flow_grid = FlowGrid(config, grid)
+
+
+# Where figures and tables go that models are missing from, so that they never take the place of whole ones.
+pathvars:
+    shown=(
+        f"{config['pathvars']['results']}/partial/without-{'+'.join(left_out)}"
+        if left_out
+        else config["pathvars"]["results"]
+    ),
+
 
 # What jobs need in their environment: where the scripts are, and the Python that runs Snakemake, also where its
 # environment is not activated. (Conda, if used, comes in front of it.) Jobs end with the process that they name.
@@ -30,7 +53,7 @@ os.environ.update(
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 )
 
-STATES = "<results>/states/{model}/{stimuli}/{prompt}.h5"
+STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
@@ -46,7 +69,9 @@ wildcard_constraints:
     stimuli="[^/]+",
     task="[^/]+",
     model="[^/]+",
-    prompt="[^/]+",
+    # As short as it can be: what says which shard a file is belongs to the next one.
+    prompt="[^/]+?",
+    shard=r"(\.[0-9]+-of-[0-9]+)?",
     recipe="[0-9a-f]{8}",
     adapter="[^/]+",
     commit="[0-9a-f]{40}",
@@ -181,8 +206,53 @@ def unpacked(wildcards):
 
 
 def gpus(wildcards):
-    """One card per job; none on a machine without cards, so that its jobs need not queue for one that is not there."""
-    return int(on_path("nvidia-smi") is not None or not workflow.local_exec)
+    """Cards of a job; none on a machine without, so that its jobs need not queue for one that is not there."""
+    there = on_path("nvidia-smi") is not None or not workflow.local_exec
+    return cards(wildcards) if there else 0
+
+
+def cards(wildcards):
+    """Cards that a job takes where there are some."""
+    return config["models"][wildcards.model].get("cards", 1)
+
+
+def memory_mb(wildcards, input, attempt):
+    """Main memory of a job that runs a model: what its entry says, or by the size of its weights, or 16 GB.
+
+    Weights are read into memory before a card takes them. As long as the model has not been found, Snakemake hears of the
+    missing file, and asks again when it has.
+    """
+    entry = config["models"][wildcards.model]
+    weights_mb = weights_bytes(json.loads(Path(input.model).read_text())["folder"]) / 1e6
+    return round(entry.get("mem_mb", max(16000, 8000 + 1.5 * weights_mb)) * attempt)
+
+
+@cache
+def files_in(folder):
+    """What lies in a folder of states when the run is planned."""
+    path = folder.replace("<results>", config["pathvars"]["results"])
+    return frozenset(os.listdir(path)) if os.path.isdir(path) else frozenset()
+
+
+def states_files(model, stimuli, prompt):
+    """The files of a cell: as many as its model has shards, or those of a finished cell that had another number."""
+
+    def named(shards):
+        names = [f".{i}-of-{shards}" for i in range(1, shards + 1)] if shards > 1 else [""]
+        return [STATES.format(model=model, stimuli=stimuli, prompt=prompt, shard=name) for name in names]
+
+    wanted = config["models"][model]["shards"]
+    folder = os.path.dirname(STATES).format(model=model, stimuli=stimuli)
+    for shards in (wanted, *other_shards(files_in(folder), prompt)):
+        if all(os.path.basename(file) in files_in(folder) for file in named(shards)):
+            return named(shards)
+    return named(wanted)
+
+
+def other_shards(files, prompt):
+    """Into how many shards a cell was divided by the files that are there."""
+    counts = {re.fullmatch(rf"{re.escape(prompt)}(?:\.1-of-(\d+))?\.h5", file) for file in files} - {None}
+    return sorted(int(found[1] or 1) for found in counts)
 
 
 def all_models(wildcards):

@@ -7,7 +7,7 @@
 #   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
 #   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
 #   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf
-#   <results>/tables/flow .csv, .tex, .md, .html
+#   <shown>/tables/flow .csv, .tex, .md, .html
 
 FLOW = "<results>/flow/{model}/{questions}"
 FLOW_FIGURES = ["knockout", "objects", "tracing"]
@@ -116,8 +116,9 @@ rule trace_flow:
     resources:
         batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
         device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
+        cards=cards,
         gpu=gpus,
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        mem_mb=memory_mb,
         runtime=lambda wildcards, attempt: 480 * attempt,
     params:
         cell=flow_cell,
@@ -127,7 +128,7 @@ rule trace_flow:
         "Block the attention of {wildcards.model} over {wildcards.questions}"
     shell:
         'python "$SCRIPTS"/trace_flow.py --model {input.model:q} --questions {params.questions:q} --cell {params.cell:q} '
-        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --threads {threads} "
+        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --cards {resources.cards} --threads {threads} "
         "--work {params.work:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
         "--description {output.description:q} > {log:q} 2>&1"
 
@@ -169,12 +170,12 @@ rule make_flow_table:
         descriptions=[f"{FLOW}.json".format(**cell._asdict()) for cell in flow_grid.cells()],
     output:
         report(
-            "<results>/tables/flow.html",
+            "<shown>/tables/flow.html",
             caption="../report/flow-table.rst",
             category="Information flow",
             labels={"figure": "strongest windows", "model": "all", "questions": "all"},
         ),
-        multiext("<results>/tables/flow", ".csv", ".tex", ".md"),
+        multiext("<shown>/tables/flow", ".csv", ".tex", ".md"),
     log:
         "<logs>/tables/flow.log",
     localrule: True
@@ -200,5 +201,5 @@ rule flow:
             for figure in FLOW_FIGURES
             for suffix in FORMATS
         ],
-        expand("<results>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if flow_grid.cells() else []),
+        expand("<shown>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if flow_grid.cells() else []),
     localrule: True

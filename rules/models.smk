@@ -68,16 +68,7 @@ rule register_model:
     conda:
         "../envs/layerwise.yaml"
     params:
-        entry=lambda wildcards: as_json(
-            without(
-                in_order(config["models"][wildcards.model]),
-                "batch_size",
-                "device_map",
-                "sharing",
-                "expected",
-                "prompts",
-            )
-        ),
+        entry=lambda wildcards: as_json(without(in_order(config["models"][wildcards.model]), *HOW_IT_RUNS)),
         made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),
         seed=config["seed"],

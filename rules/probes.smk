@@ -5,12 +5,16 @@
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
 #   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
-#   <results>/probes/scores.parquet, curves.parquet, sites.parquet those of all cells
+#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
+#
+# <shown> is <results>, or a folder of it for a run that leaves models out.
 
 
 rule fit_probes:
     input:
-        states=lambda wildcards: STATES.format(stimuli=config["tasks"][wildcards.task]["stimuli"], **wildcards),
+        states=lambda wildcards: states_files(
+            wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
+        ),
         # Ancient, and only to come first: the script compares their content with that of the states.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
@@ -58,15 +62,15 @@ rule gather_scores:
     input:
         [file.format(**cell._asdict()) for cell in grid.probe_cells() for file in (SCORES, CURVE)],
     output:
-        scores="<results>/probes/scores.parquet",
-        curves="<results>/probes/curves.parquet",
+        scores="<shown>/probes/scores.parquet",
+        curves="<shown>/probes/curves.parquet",
     log:
         "<logs>/probes/gather_scores.log",
     localrule: True
     conda:
         "../envs/layerwise.yaml"
     params:
-        root=lambda wildcards, output: Path(output[0]).parent,
+        root=lambda wildcards, input: Path(input[0]).parents[2],
         cells=["/".join(cell) for cell in grid.probe_cells()],
         code=code_digest("gather_scores.py"),
     message:
@@ -78,7 +82,9 @@ rule gather_scores:
 
 rule fit_site_probes:
     input:
-        states=lambda wildcards: STATES.format(stimuli=config["tasks"][wildcards.task]["stimuli"], **wildcards),
+        states=lambda wildcards: states_files(
+            wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
+        ),
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
         labels="<results>/tasks/{task}/labels.parquet",
@@ -115,14 +121,14 @@ rule gather_site_scores:
     input:
         [SITES.format(**cell._asdict()) for cell in grid.site_cells()],
     output:
-        "<results>/probes/sites.parquet",
+        "<shown>/probes/sites.parquet",
     log:
         "<logs>/probes/gather_site_scores.log",
     localrule: True
     conda:
         "../envs/layerwise.yaml"
     params:
-        root=lambda wildcards, output: Path(output[0]).parent,
+        root=lambda wildcards, input: Path(input[0]).parents[2],
         cells=["/".join(cell) for cell in grid.site_cells()],
         code=code_digest("gather_scores.py"),
     message:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
+from layerwise.models.cards import take_cards
+from layerwise.states.division import divide
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
@@ -25,6 +27,10 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
+    parser.add_argument(
+        "--shard", type=int, nargs=2, default=[1, 1], metavar=("I", "N"), help="run the I-th of N shards"
+    )
+    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--out", type=Path, required=True)
@@ -40,7 +46,11 @@ def main() -> None:
     # Shuffled by the items themselves, so that every model sees the same images in the wrong places.
     shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
     inputs, row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
+    number, n_shards = args.shard
+    shard_of_input = divide(inputs, n_shards)
 
+    # Kept until the process ends.
+    take_cards(args.cards)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -59,19 +69,23 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     positions = [*cell["positions"], *(f"last-{site}" for site in cell.get("sites", []))]
     # What decides which rows a shard has is part of what names the work folder.
-    rows_by = [args.batch_size, args.sharing, device]
+    rows_by = [args.batch_size, args.sharing, device, args.shard]
     fingerprint = hashlib.sha256(json.dumps([cell, rows_by], sort_keys=True).encode()).hexdigest()
+    shard = {"shard": args.shard} if n_shards > 1 else {}
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
-        if holds(args.out, cell):
+        if holds(args.out, cell | shard):
             # An orphan of a killed run held the lock until now, and has finished what this job was to do.
             log.info("%s has been finished in the meantime", args.out)
             return
         model = adapter.load(description | {"device_map": args.device_map}, device)
         check_prompts(model, inputs)
+        # Decided for all shards alike.
         share_from = least_texts(model, inputs, args.sharing, device)
-        order = running_order(inputs, share_from)
+        mine = [row for row, its in enumerate(shard_of_input) if its == number - 1]
+        order = [mine[position] for position in running_order(inputs.iloc[mine].reset_index(drop=True), share_from)]
         rank = {row: position for position, row in enumerate(order)}
+        places = [place for place, row in enumerate(row_of_item) if row in rank]
         inputs = inputs.iloc[order].reset_index(drop=True)
         shards = plan_shards(inputs, share_from, args.batch_size)
         check_hooks(model, inputs, cell["positions"])
@@ -96,9 +110,10 @@ def main() -> None:
                 sites={position: width for position, width in widths.items() if position not in cell["positions"]},
                 heads=model.n_heads if "last-heads" in positions else 0,
                 dtype=cell["dtype"],
-                item_ids=list(items["item_id"]),
-                row_of_item=[rank[row] for row in row_of_item],
-                cell=cell | made_with,
+                item_ids=list(items["item_id"].iloc[places]),
+                row_of_item=[rank[row_of_item[place]] for place in places],
+                cell=cell | made_with | shard,
+                places=places if shard else None,
             ) as datasets,
         ):
             for start, states in work.assemble(finished, positions):

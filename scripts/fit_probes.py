@@ -9,18 +9,19 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.command import finished_file, run
+from layerwise.models.cards import take_cards
 from layerwise.probes.engines import ENGINES
 from layerwise.probes.layer import LayerProbes
 from layerwise.probes.problems import make_problems
 from layerwise.probes.room import room_for_layer
 from layerwise.probes.scoring import predictions_file
-from layerwise.states.store import StatesFile
+from layerwise.states.shards import open_states
 from layerwise.stimuli.tasks import read_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", type=Path, required=True)
+    parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
     parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--position", required=True)
@@ -41,9 +42,12 @@ def main() -> None:
     labels, task = read_task(args.task)
     # A quarter for a layer, one for the training rows taken from it, one for validation rows and the solver.
     budget = args.memory_mb * 2**20 // 4
+    if args.engine == "torch":
+        # A card that is free now, or none: a probe is soon fitted without.
+        take_cards(1, wait=False)
     engine = ENGINES[args.engine](args.threads, budget)
     with (
-        StatesFile(args.states, args.cell) as states,
+        open_states(args.states, args.cell) as states,
         threadpool_limits(args.threads),
         room_for_layer(states.shape(args.position), budget, args.work) as room,
         finished_file(args.predictions) as predictions_partial,

@@ -11,16 +11,17 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.command import finished_file, run
+from layerwise.models.cards import take_cards
 from layerwise.probes.engines import ENGINES
 from layerwise.probes.problems import make_problems
 from layerwise.probes.sites import SiteProbes
-from layerwise.states.store import StatesFile
+from layerwise.states.shards import States, open_states
 from layerwise.stimuli.tasks import read_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", type=Path, required=True)
+    parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
     parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--engine", choices=ENGINES, required=True)
@@ -34,7 +35,10 @@ def main() -> None:
 
     labels, task = read_task(args.task)
     tables = []
-    with StatesFile(args.states, args.cell) as states, threadpool_limits(args.threads):
+    if args.engine == "torch":
+        # A card that is free now, or none: a probe is soon fitted without.
+        take_cards(1, wait=False)
+    with open_states(args.states, args.cell) as states, threadpool_limits(args.threads):
         problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
         engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
         probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
@@ -48,7 +52,7 @@ def main() -> None:
         pd.concat(tables, ignore_index=True).assign(n_layers=n_layers).to_parquet(file, index=False)
 
 
-def read_sites(states: StatesFile) -> Iterator[tuple[str, int, int, np.ndarray]]:
+def read_sites(states: States) -> Iterator[tuple[str, int, int, np.ndarray]]:
     """Site, block, head (both from 1; head 0 where there is none) and states, shape (rows, width)."""
     for site in states.sites:
         for layer in range(len(states.layers) - 2):

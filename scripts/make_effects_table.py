@@ -7,6 +7,7 @@ from layerwise.command import finished_file, run
 from layerwise.figures.effects import compare_interventions, effect_sections
 from layerwise.figures.inputs import read_models, read_scores, read_tasks
 from layerwise.figures.tables import to_html, to_latex, to_markdown
+from layerwise.leaving_out import said_of
 
 TITLE = "Table 3: interventions"
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
     parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
     parser.add_argument("--seed", type=int, required=True, help="seed of both")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the table is made without")
     parser.add_argument("--out-dir", required=True, type=Path, help="folder for table3.*")
     args = parser.parse_args()
 
@@ -28,8 +30,11 @@ def main() -> None:
     how = args.predictions_root, args.resamples, args.permutations, args.seed
     table = compare_interventions(scores, tasks, models, *how)
     sections = effect_sections(table)
-    files = {"csv": table.to_csv(index=False, lineterminator="\n"), "tex": to_latex(sections)}
-    files |= {"md": to_markdown(TITLE, sections), "html": to_html(TITLE, sections)}
+    note = said_of(args.left_out)
+    title = f"{TITLE} - {note}" if note else TITLE
+    files = {"csv": table.to_csv(index=False, lineterminator="\n")}
+    files["tex"] = (f"% {note}\n" if note else "") + to_latex(sections)
+    files |= {"md": to_markdown(title, sections), "html": to_html(title, sections)}
     for suffix, text in files.items():
         with finished_file(args.out_dir / f"table3.{suffix}") as partial:
             partial.write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from layerwise.figures.comparison import compare_layers, comparison_sections
 from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.overview import overview_sections
 from layerwise.figures.tables import to_csv, to_html, to_latex, to_markdown
+from layerwise.leaving_out import said_of
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
     parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
     parser.add_argument("--seed", type=int, required=True, help="seed of both")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the tables are made without")
     parser.add_argument("--out-dir", required=True, type=Path, help="folder for table1.* and table2.*")
     args = parser.parse_args()
 
@@ -36,9 +38,11 @@ def main() -> None:
         logging.warning("%d permutations are few for %d cells; raise --permutations", args.permutations, len(compared))
     comparison = comparison_sections(compared)
     titles = {"table1": "Table 1: tasks, models and prompts", "table2": "Table 2: best layer and topmost block"}
+    note = said_of(args.left_out)
+    titles = {name: f"{title} - {note}" if note else title for name, title in titles.items()}
     csv = {"table1": to_csv(overview), "table2": compared.to_csv(index=False, lineterminator="\n")}
     for name, sections in (("table1", overview), ("table2", comparison)):
-        files = {"csv": csv[name], "tex": to_latex(sections)}
+        files = {"csv": csv[name], "tex": (f"% {note}\n" if note else "") + to_latex(sections)}
         files |= {"md": to_markdown(titles[name], sections), "html": to_html(titles[name], sections)}
         for suffix, text in files.items():
             with finished_file(args.out_dir / f"{name}.{suffix}") as partial:

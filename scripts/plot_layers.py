@@ -7,6 +7,7 @@ from layerwise.command import finished_file, run
 from layerwise.figures.inputs import as_they_are, read_models, read_scores, read_tasks
 from layerwise.figures.layers import AXES, FIGURES, draw_layers
 from layerwise.figures.style import check_formats, figure_style, save_figure
+from layerwise.leaving_out import said_of
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files, in order of colour")
     parser.add_argument("--figure", required=True, choices=list(FIGURES), help="which figure")
     parser.add_argument("--axis", default="layer", choices=list(AXES), help="x axis: layer index or relative depth")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the figure is made without")
     parser.add_argument("--out", required=True, type=Path, nargs="+", help="files to write: .png, .svg, .pdf")
     args = parser.parse_args()
 
@@ -29,7 +31,7 @@ def main() -> None:
         figure = draw_layers(scores, tasks, models, args.figure, args.axis)
     for path in args.out:
         with finished_file(path) as partial:
-            save_figure(figure, partial)
+            save_figure(figure, partial, said_of(args.left_out))
 
 
 if __name__ == "__main__":

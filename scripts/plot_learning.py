@@ -7,6 +7,7 @@ from layerwise.command import finished_file, run
 from layerwise.figures.inputs import as_they_are, read_models, read_scores, read_tasks
 from layerwise.figures.learning import draw_learning, read_curves
 from layerwise.figures.style import check_formats, figure_style, save_figure
+from layerwise.leaving_out import said_of
 
 
 def main() -> None:
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--scores", required=True, type=Path, help="all cells' probe scores (Parquet)")
     parser.add_argument("--tasks", required=True, type=Path, nargs="+", help="task.json files, in order of the bands")
     parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files, in order of colour")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the figure is made without")
     parser.add_argument("--out", required=True, type=Path, nargs="+", help="files to write: .png, .svg, .pdf")
     args = parser.parse_args()
 
@@ -28,7 +30,7 @@ def main() -> None:
         figure = draw_learning(curves, scores, tasks, models)
     for path in args.out:
         with finished_file(path) as partial:
-            save_figure(figure, partial)
+            save_figure(figure, partial, said_of(args.left_out))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from layerwise.command import finished_file, run
 from layerwise.figures.inputs import read_models, read_scores, read_tasks
 from layerwise.figures.sites import draw_heads, draw_sites, read_sites
 from layerwise.figures.style import check_formats, figure_style, save_figure
+from layerwise.leaving_out import said_of
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--tasks", required=True, type=Path, nargs="+", help="task.json files")
     parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files")
     parser.add_argument("--figure", required=True, choices=["sites-by-layer", "head-map"], help="which figure")
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the figure is made without")
     parser.add_argument("--out", required=True, type=Path, nargs="+", help="files to write: .png, .svg, .pdf")
     args = parser.parse_args()
 
@@ -29,7 +31,7 @@ def main() -> None:
             figure = draw_sites(sites, read_scores(args.scores), tasks, models)
     for path in args.out:
         with finished_file(path) as partial:
-            save_figure(figure, partial)
+            save_figure(figure, partial, said_of(args.left_out))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ASKED, changes_table, describe, holds, tracing_table
+from layerwise.models.cards import take_cards
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the results, as JSON")
     parser.add_argument("--batch-size", type=int, required=True, help="questions that are answered together")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
+    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--changes", type=Path, required=True, help="Parquet file to write: blocked runs")
@@ -44,6 +46,8 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Nodes that compute may have no network.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Kept until the process ends.
+    take_cards(args.cards)
     import torch
     import transformers
 

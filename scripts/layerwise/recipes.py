@@ -16,7 +16,8 @@ from layerwise.models.files import fingerprint
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
-NOT_COMPUTED = ("batch_size", "device_map", "sharing", "source", "expected", "prompts")
+HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "shards", "cards", "mem_mb")
+NOT_COMPUTED = ("source", *HOW_IT_RUNS)
 
 
 def as_json(value: Any) -> str:

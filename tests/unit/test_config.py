@@ -23,7 +23,8 @@ def checked(config: dict) -> Grid:
 
 def test_the_demo_is_valid_and_gets_defaults(study):
     grid = checked(study)
-    assert grid.config["states"] == {"positions": ["last"], "dtype": "float32", "sites": ["block"], "sites_of": {}}
+    kept = {"positions": ["last"], "dtype": "float32", "sites": ["block"], "sites_of": {}, "keep": True}
+    assert grid.config["states"] == kept
     assert grid.config["tasks"]["objects"]["min_per_class"] == 5
     assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
 
@@ -86,7 +87,15 @@ def test_every_key_is_described():
             "adapters.lavit.environment: 'new' is not one",
         ),
         (lambda c: c["models"]["shapes-llava"].update(quantization="2bit"), "models.shapes-llava.quantization: '2bit'"),
-        (lambda c: c["models"]["shapes-llava"].update(device_map="everywhere"), "models.shapes-llava.device_map: "),
+        (
+            lambda c: c["models"]["shapes-llava"].update(device_map="everywhere", cards=1),
+            "models.shapes-llava.device_map: ",
+        ),
+        (
+            lambda c: c["models"]["shapes-llava"].update(device_map="auto"),
+            "models.shapes-llava: 'cards' is a dependency",
+        ),
+        (lambda c: c["models"]["shapes-llava"].update(shards=0), "models.shapes-llava.shards: 0 is less than"),
         (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),
         (lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}), "models.shapes-llava.convert: "),
         (

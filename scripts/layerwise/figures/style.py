@@ -9,6 +9,7 @@ from textwrap import wrap
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from layerwise.errors import InputError
 
@@ -18,6 +19,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 RANDOM_GREYS = ("#7A7A7A", "#A0A0A0", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 CHANCE_COLOUR = "#444444"
+NOTE_COLOUR, NOTE_SIZE = "#B00020", 8
 FORMATS = ("png", "svg", "pdf")
 
 _RC = {
@@ -110,11 +112,28 @@ def check_formats(paths: Sequence[str | Path]) -> None:
             raise InputError(f"{path}: figures are written as {', '.join(FORMATS)}; choose one of these suffixes")
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format of its suffix: png at 200 dpi, svg and pdf the same in every run."""
+def save_figure(figure: Figure, path: str | Path, note: str = "") -> None:
+    """Write a figure in the format of its suffix: png at 200 dpi, svg and pdf the same in every run.
+
+    Args:
+        figure: the figure.
+        path: .png, .svg or .pdf.
+        note: what stands above it in red; the page grows by that much.
+    """
     form = Path(path).suffix.lstrip(".")
     check_formats([path])
     # It reports every table of every font that it embeds.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     with figure_style():
-        figure.savefig(path, format=form, metadata=_METADATA[form])
+        if not note:
+            figure.savefig(path, format=form, metadata=_METADATA[form])
+            return
+        wide, high = figure.get_size_inches()
+        # A letter is about half as wide as it is high.
+        lines = wrap(note, int(wide * 72 / (0.5 * NOTE_SIZE)), break_on_hyphens=False)
+        added = (len(lines) + 0.5) * NOTE_SIZE * 1.2 / 72
+        place = {"x": 0.01, "y": 1 + 0.2 * NOTE_SIZE / 72 / high, "va": "bottom", "in_layout": False}
+        text = figure.text(s="\n".join(lines), color=NOTE_COLOUR, fontsize=NOTE_SIZE, **place)
+        page = Bbox.from_bounds(0, 0, wide, high + added)
+        figure.savefig(path, format=form, metadata=_METADATA[form], bbox_inches=page)
+        text.remove()

@@ -33,6 +33,11 @@ def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
     ]
 
 
+def weights_bytes(folder: str | Path) -> int:
+    """What a model's weights take on disk, as safetensors; 0 for an architecture without weights."""
+    return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+
+
 def _hidden(file: Path) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in file.parts)
 

@@ -7,6 +7,9 @@ prompt, versions, and the digests of the stimuli and the model that the states w
 its 16 bits, with the attribute ``dtype`` of the dataset. Sites within blocks have datasets of their own
 (``last-attention``, ``last-mlp``, ``last-heads``), with the blocks for layers; in ``last-heads`` the heads, as many as
 the attribute ``heads`` says, lie side by side.
+
+A file that is one of several shards (``shard`` in the cell: its number, from 1, and how many) has a dataset ``place``
+too, the place of each of its items among all of them; :mod:`layerwise.states.shards` reads the set as one.
 """
 
 import json
@@ -40,6 +43,8 @@ class StatesFile:
         item_ids: the items, in the stimuli's order.
         row_of_item: shape (items,), the row of each item.
         cell: what made the file.
+        shard: which of how many shards the file is; (1, 1) for a whole cell.
+        places: shape (items,), the place of each item in the stimuli's order.
 
     Raises:
         InputError: when the file is damaged, no states file, or differs in some entry of ``cell``.
@@ -54,6 +59,8 @@ class StatesFile:
             self.cell = json.loads(self._file.attrs["cell"])
             self.item_ids = list(self._file["item_id"].asstr())
             self.row_of_item = self._file["row"][:]
+            self.shard = tuple(self.cell.get("shard", (1, 1)))
+            self.places = self._file["place"][:] if "shard" in self.cell else np.arange(len(self.item_ids))
         except (OSError, KeyError) as error:
             raise InputError(f"{path}: damaged, or not a states file ({error}); delete it and run again") from error
         changed = [key for key, value in (cell or {}).items() if self.cell.get(key) != value]
@@ -62,7 +69,7 @@ class StatesFile:
                 f"{path}: these states are of another cell ({', '.join(changed)} changed since); run the same command "
                 "again, and they are made anew"
             )
-        datasets = [name for name in self._file if name not in ("item_id", "row")]
+        datasets = [name for name in self._file if name not in ("item_id", "row", "place")]
         self.positions = [name for name in datasets if name not in AT_SITE]
         self.sites = [AT_SITE[name] for name in datasets if name in AT_SITE]
         for name in datasets:

@@ -67,6 +67,7 @@ def new_states(
     cell: dict[str, Any],
     sites: Mapping[str, int] | None = None,
     heads: int = 0,
+    places: Sequence[int] | None = None,
 ) -> Iterator[dict[str, h5py.Dataset]]:
     """Open a new file and give its datasets, to be filled by :func:`write_rows`.
 
@@ -82,6 +83,7 @@ def new_states(
         cell: what made the file.
         sites: by site within blocks (``last-SITE``), the width of a state there.
         heads: how many of them lie side by side in ``last-heads``.
+        places: of a shard, the place of each item among those of all shards.
 
     Raises:
         OSError: at the end, when the disk did not take it all.
@@ -94,6 +96,8 @@ def new_states(
         file.attrs["cell"] = json.dumps(cell, sort_keys=True)
         file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
         file["row"] = np.asarray(row_of_item, dtype=np.int64)
+        if places is not None:
+            file["place"] = np.asarray(places, dtype=np.int64)
         datasets = {}
         for position, width in widths.items():
             datasets[position] = file.create_dataset(

@@ -1,0 +1,114 @@
+"""Which GPU is a job's own, on a machine where no scheduler says it.
+
+Snakemake counts cards (``--resources gpu=4``) but does not say which of them a job may use. So a job takes a free one
+by a lock that ends with its process, however that ends.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from layerwise.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# One place for all users and jobs of the machine; never TMPDIR, which a job may have to itself.
+LOCKS = Path("/tmp/layerwise-cards")
+SECONDS_BETWEEN_TRIES = 1.0
+
+# Open files hold the locks until the process ends.
+_held: list[int] = []
+
+
+def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
+    """Take free cards for this process and show it no others; call it before CUDA is begun.
+
+    Does nothing where ``CUDA_VISIBLE_DEVICES`` says already which cards are the job's, and where there are none.
+
+    Args:
+        count: how many.
+        wait: for cards to become free. If not, and there are too few, or a scheduler gave none, the job sees no card.
+        locks: folder for the locks.
+
+    Returns:
+        The cards taken, by UUID.
+
+    Raises:
+        InputError: when the machine has fewer cards, or they cannot be listed.
+    """
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        log.info("cards by CUDA_VISIBLE_DEVICES: %s", os.environ["CUDA_VISIBLE_DEVICES"] or "none")
+        return []
+    cards = list_cards()
+    if not cards:
+        return []
+    if len(cards) < count:
+        raise InputError(f"the model asks for {count} cards (models.NAME.cards), but this machine has {len(cards)}")
+    taken: list[str] = []
+    if wait or "SLURM_JOB_ID" not in os.environ:
+        taken = _take(cards, count, locks)
+        if not taken and wait:
+            log.info("waiting for %d of %d cards to become free", count, len(cards))
+        while not taken and wait:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+            taken = _take(cards, count, locks)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+    log.info("took cards: %s", ", ".join(taken) or "none")
+    return taken
+
+
+def list_cards() -> list[str]:
+    """UUIDs of the machine's NVIDIA cards; none where there is no driver.
+
+    Raises:
+        InputError: when ``nvidia-smi`` is there and fails.
+    """
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        said = (listed.stdout + listed.stderr).strip()
+        raise InputError(
+            f"{' '.join(command)} failed ({said}); mend the driver, or set CUDA_VISIBLE_DEVICES to the cards to use, "
+            "or to nothing"
+        )
+    return listed.stdout.split()
+
+
+def _take(cards: list[str], count: int, locks: Path) -> list[str]:
+    """All that are asked for or none, so that two jobs never wait for each other."""
+    taken: dict[str, int] = {}
+    for card in cards:
+        descriptor = _open(locks, card)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        taken[card] = descriptor
+        if len(taken) == count:
+            _held.extend(taken.values())
+            return list(taken)
+    for descriptor in taken.values():
+        os.close(descriptor)
+    return []
+
+
+def _open(locks: Path, card: str) -> int:
+    """The lock of a card, which any user may open and nobody needs to write."""
+    file = locks / f"{card}.lock"
+    try:
+        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        locks.mkdir(exist_ok=True)
+        # Other users' jobs make locks here too, and cannot remove this one's. Only its owner may say so.
+        if locks.stat().st_uid == os.getuid():
+            locks.chmod(0o1777)
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o444)
+        os.fchmod(descriptor, 0o444)
+        return descriptor

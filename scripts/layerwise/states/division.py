@@ -1,0 +1,41 @@
+"""Which inputs of a cell are run by which of several jobs, and so lie in which of several files."""
+
+import pandas as pd
+
+from layerwise.errors import InputError
+
+
+def divide(inputs: pd.DataFrame, shards: int) -> list[int]:
+    """The shard of each distinct input, 0 to ``shards`` - 1; none is empty, and they differ in size by an image or so.
+
+    An image's texts stay together, so that they can share its prefix; more of them than a shard's share are cut.
+
+    Args:
+        inputs: ``image``, ``prompt``, one row per distinct input.
+        shards: how many.
+
+    Raises:
+        InputError: when there are fewer inputs than shards.
+    """
+    if len(inputs) < shards:
+        raise InputError(f"shards: {shards} are more than the {len(inputs)} distinct inputs; ask for fewer")
+    most = len(inputs) // shards
+    image = inputs["image"]
+    if image.isna().all():
+        # Nothing to keep together.
+        units = pd.Series(range(len(inputs)), index=inputs.index)
+    else:
+        among = image.groupby(image, sort=False).cumcount() // most
+        units = pd.Series(pd.MultiIndex.from_arrays([image, among]).factorize()[0], index=inputs.index)
+    sizes = units.value_counts(sort=False).sort_index().tolist()
+    shard_of_unit, shard, held, left = [], 0, 0, len(inputs)
+    for unit, size in enumerate(sizes):
+        # The next one begins when this one has its share of what was left, or when the others need all units to come.
+        full = held >= left / (shards - shard)
+        needed = held > 0 and len(sizes) - unit == shards - shard - 1
+        if shard < shards - 1 and (full or needed):
+            left -= held
+            shard, held = shard + 1, 0
+        shard_of_unit.append(shard)
+        held += size
+    return [shard_of_unit[unit] for unit in units]

@@ -1,0 +1,190 @@
+"""The tiny grid through a real Slurm of one node, as profiles/slurm runs it, with jobs that are killed."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.slurm.cluster import Cluster, what_is_missing
+from tests.workflow.conftest import TINY, Project, copy_project
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing()))]
+
+# The profile as it is, but for what belongs to this cluster: no accounts, no accounting, and nothing to wait long for.
+# The first attempt of an extraction has a minute.
+OPTIONS = ["--workflow-profile", "profiles/slurm", "--slurm-no-account", "--slurm-status-command", "squeue"]
+OPTIONS += ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
+OPTIONS += ["--set-resources", "extract_states:runtime=attempt"]
+MINUTES = 12
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_llava) -> "Run":
+    """The tiny grid, run through Slurm while one job hangs, one is cancelled, and the controller is restarted."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    config = copy.deepcopy(TINY)
+    # Nothing is trained: a node of two processors would wait for it.
+    config["models"] = {
+        "llava": {"source": str(tiny_llava), "batch_size": 32, "shards": 2},
+        "twin": {"source": str(tiny_llava), "weights": "random", "batch_size": 32, "mem_mb": 5000},
+    }
+    del config["stimuli"]["hypotheses"], config["tasks"]["snli-ve"]
+    config["stimuli"]["objects"]["prompts"] = ["no-cue"]
+    project.configure(config)
+    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        run = Run(project, cluster)
+        run.to_the_end()
+        yield run
+
+
+class Run:
+    """Snakemake beside a cluster, and what was done to its jobs."""
+
+    def __init__(self, project: Project, cluster: Cluster):
+        self.project, self.cluster = project, cluster
+        self.hung = self.cancelled = self.survivor = None
+        self.output = project.folder / "snakemake.log"
+
+    def to_the_end(self) -> None:
+        command = [sys.executable, "-m", "snakemake", *OPTIONS, "--configfile", "tiny.yaml"]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
+        with open(self.output, "w") as output:
+            snakemake = subprocess.Popen(
+                command, cwd=self.project.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            self.hung = self.job_of("extract_states.py", snakemake)
+            # It neither ends nor fails: only its time limit can end it.
+            for process in self.processes(self.hung):
+                process.send_signal(signal.SIGSTOP)
+            self.cancelled = self.job_of("fit_probes.py", snakemake)
+            self.cluster.tell("scancel", self.cancelled)
+            self.survivor = self.job_of("fit_probes.py", snakemake)
+            self.cluster.stop_controller()
+            # Long enough for Snakemake to ask in vain, and for jobs to end that nobody hears of.
+            time.sleep(10)
+            self.cluster.start_controller()
+            self.code = snakemake.wait(MINUTES * 60)
+        finally:
+            if snakemake.poll() is None:
+                self.cluster.cancel_all()
+                snakemake.kill()
+                snakemake.wait()
+        self.jobs = self.cluster.jobs()
+
+    def job_of(self, script: str, snakemake: subprocess.Popen) -> str:
+        """The id of a job that runs a script now."""
+        deadline = time.monotonic() + MINUTES * 60
+        while time.monotonic() < deadline and snakemake.poll() is None:
+            for job in self.cluster.jobs("RUNNING"):
+                if job not in (self.hung, self.cancelled) and any(
+                    _runs(process, script) for process in self.processes(job)
+                ):
+                    return job
+            time.sleep(0.2)
+        raise AssertionError(f"no job ran {script}:\n{self.output.read_text()[-5000:]}")
+
+    def processes(self, job: str) -> list[psutil.Process]:
+        """A job's processes, and those that they started."""
+        found = []
+        for line in self.cluster.tell("scontrol", "listpids", job).splitlines()[1:]:
+            # A step that has just begun or ended is listed as -1.
+            with suppress(psutil.NoSuchProcess, ValueError):
+                process = psutil.Process(int(line.split()[0]))
+                found += [process, *process.children(recursive=True)]
+        return found
+
+    def named(self, rule: str) -> list[dict[str, str]]:
+        """The jobs of a rule, in the order in which they were sent."""
+        logs = {
+            word: line
+            for line in self.output.read_text().splitlines()
+            if "has been submitted with SLURM jobid" in line
+            for word in [line.split("jobid ")[1].split()[0]]
+        }
+        return [job for name, job in self.jobs.items() if f"rule_{rule}/" in logs.get(name, "")]
+
+    def table(self) -> str:
+        """Every job, as Slurm tells of it."""
+        told = ["JobState", "TresPerJob", "MinMemoryNode", "TimeLimit", "RunTime", "Restarts"]
+        rows = []
+        for name, job in self.jobs.items():
+            rule = next((rule for rule in RULES if job in self.named(rule)), "")
+            rows.append([name, rule, *(job.get(key, "-") for key in told)])
+        columns = ["job", "rule", "state", "cards", "memory", "limit", "ran", "restarts"]
+        return pd.DataFrame(rows, columns=columns).to_string(index=False)
+
+
+RULES = ["make_world", "train_embedded_model", "make_stimuli", "extract_states", "fit_probes", "plot_layers"]
+RULES += ["plot_learning", "plot_training_curve", "make_tables"]
+
+
+def _runs(process: psutil.Process, script: str) -> bool:
+    try:
+        return any(Path(part).name == script for part in process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+def test_the_tiny_grid_ends_and_nothing_is_left_to_do(run):
+    print(run.table())
+    assert run.code == 0, run.output.read_text()[-5000:]
+    results = run.project.folder / "results"
+    assert len(list((results / "figures").glob("*.png"))) >= 6
+    assert set(pd.read_parquet(results / "probes/scores.parquet")["model"]) == {"llava", "twin"}
+    assert len(list((results / "states/llava").rglob("*-of-2.h5"))) == 2 * len(
+        list((results / "states/twin").rglob("*.h5"))
+    )
+    assert run.project.planned() == {}
+
+
+def test_extractions_are_granted_a_card_and_probes_none(run):
+    assert len(run.named("extract_states")) == 13
+    assert all(job["TresPerJob"] == "gres:gpu:1" for job in run.named("extract_states"))
+    # What the twin's entry says, and the least that is asked for where none does; once more for the one that hung.
+    memory = sorted(round(_megabytes(job), -3) for job in run.named("extract_states"))
+    assert memory.count(5000) >= 3
+    assert memory.count(16000) >= 7
+    assert len(run.named("fit_probes")) == 9
+    assert not any("TresPerJob" in job for job in run.named("fit_probes"))
+    logs = [file.read_text() for file in (run.project.folder / "logs/states").rglob("*.log")]
+    assert all("cards by CUDA_VISIBLE_DEVICES: 0" in log for log in logs)
+
+
+def test_a_job_that_hangs_is_ended_by_its_limit_and_retried_with_more(run):
+    hung = run.jobs[run.hung]
+    assert hung["JobState"] == "TIMEOUT"
+    assert hung["TimeLimit"] == "00:01:00"
+    again = [job for job in run.named("extract_states") if job["Comment"] == hung["Comment"] and job is not hung]
+    assert [job["JobState"] for job in again] == ["COMPLETED"]
+    assert again[0]["TimeLimit"] == "00:02:00"
+    assert _megabytes(again[0]) == pytest.approx(2 * _megabytes(hung), rel=0.01)
+
+
+def test_a_cancelled_job_is_retried_with_more(run):
+    cancelled = run.jobs[run.cancelled]
+    assert cancelled["JobState"] == "CANCELLED"
+    again = [job for job in run.named("fit_probes") if job["Comment"] == cancelled["Comment"] and job is not cancelled]
+    assert [job["JobState"] for job in again] == ["COMPLETED"]
+    assert _megabytes(cancelled) == pytest.approx(8000, rel=0.01)
+    assert _megabytes(again[0]) == pytest.approx(16000, rel=0.01)
+    assert again[0]["TimeLimit"] == "04:00:00"
+
+
+def test_a_job_survives_the_controller_that_started_it(run):
+    assert run.jobs[run.survivor]["JobState"] == "COMPLETED"
+    assert run.jobs[run.survivor]["Restarts"] == "0"
+
+
+def _megabytes(job: dict[str, str]) -> float:
+    # Slurm rounds what it tells.
+    size = job["MinMemoryNode"]
+    return float(size[:-1]) * {"M": 1, "G": 1024}[size[-1]]
