@@ -3,6 +3,7 @@
 Apart from the reader, so that a better reader makes no hidden states stale.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,25 @@ def to_bits(states: np.ndarray) -> np.ndarray:
     """float32 to the upper 16 bits, rounded to the nearest even: bfloat16 as NumPy can hold it."""
     bits = np.ascontiguousarray(states, dtype=np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+class _FileForHDF5(io.FileIO):
+    """A file whose writing never fails as far as HDF5 sees: it crashes the process when it has to close one that did.
+
+    Attributes:
+        error: why nothing has been written since; None when all is well.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data) -> int:
+        left = memoryview(data).cast("B")
+        try:
+            while len(left) and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
 
 
 @contextmanager
@@ -53,28 +73,34 @@ def new_states(
         cell: what made the file.
         sites: by site within blocks (``last-SITE``), the width of a state there.
         heads: how many of them lie side by side in ``last-heads``.
+
+    Raises:
+        OSError: at the end, when the disk did not take it all.
     """
     widths = dict.fromkeys(positions, width) | dict(sites or {})
-    with h5py.File(path, "w") as file:
-        file.attrs["layers"] = list(layers)
-        if heads:
-            file.attrs["heads"] = heads
-        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-        file["row"] = np.asarray(row_of_item, dtype=np.int64)
-        datasets = {}
-        for position, width in widths.items():
-            datasets[position] = file.create_dataset(
-                position,
-                shape=(len(layers_at(position, list(layers))), rows, width),
-                dtype=np.uint16 if dtype == "bfloat16" else np.float32,
-                chunks=(1, min(ROWS_PER_CHUNK, rows), width),
-                compression=hdf5plugin.Bitshuffle(cname="lz4"),
-                # A checksum per chunk: a flipped byte is an error when it is read, never a number.
-                fletcher32=True,
-            )
-            datasets[position].attrs["dtype"] = dtype
-        yield datasets
+    with _FileForHDF5(path, "w+") as raw:
+        with h5py.File(raw, "w") as file:
+            file.attrs["layers"] = list(layers)
+            if heads:
+                file.attrs["heads"] = heads
+            file.attrs["cell"] = json.dumps(cell, sort_keys=True)
+            file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
+            file["row"] = np.asarray(row_of_item, dtype=np.int64)
+            datasets = {}
+            for position, width in widths.items():
+                datasets[position] = file.create_dataset(
+                    position,
+                    shape=(len(layers_at(position, list(layers))), rows, width),
+                    dtype=np.uint16 if dtype == "bfloat16" else np.float32,
+                    chunks=(1, min(ROWS_PER_CHUNK, rows), width),
+                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                    # A checksum per chunk: a flipped byte is an error when it is read, never a number.
+                    fletcher32=True,
+                )
+                datasets[position].attrs["dtype"] = dtype
+            yield datasets
+        if raw.error:
+            raise raw.error
 
 
 def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:

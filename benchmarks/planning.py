@@ -1,0 +1,91 @@
+"""How long Snakemake plans: `snakemake --dry-run` on studies that are made up, of 100, 1,000 and 10,000 cells.
+
+A cell is a model x task x prompt. Here every task has stimuli of its own, the dearest case: each cell is an extraction
+and a probe, two jobs. A study is planned when nothing of it is there, and when all of it is finished: then every job's
+record is read and compared. Its files are empty; their content decides nothing about a plan but for the digests.
+
+    python benchmarks/planning.py --full
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+# Models, tasks and prompts of each study.
+STUDIES = {"quick": [(5, 4, 5), (20, 5, 10)], "full": [(5, 4, 5), (20, 5, 10), (50, 10, 20)]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="the default: up to 1,000 cells")
+    size.add_argument("--full", action="store_true", help="up to 10,000 cells")
+    args = parser.parse_args()
+    print("| cells | models x tasks x prompts | jobs | s to plan a new study | s to plan a finished one |")
+    print("|---:|---|---:|---:|---:|")
+    for shape in STUDIES["full" if args.full else "quick"]:
+        with tempfile.TemporaryDirectory() as folder:
+            study = write_study(Path(folder), *shape)
+            new, jobs = plan(study)
+            finish(study)
+            finished, left = plan(study)
+        if left:
+            raise SystemExit(f"{left} jobs of a finished study are planned again")
+        models, tasks, prompts = shape
+        print(
+            f"| {models * tasks * prompts:,} | {models} x {tasks} x {prompts} | {jobs:,} | {new:.1f} | {finished:.1f} |"
+        )
+
+
+def write_study(folder: Path, models: int, tasks: int, prompts: int) -> Path:
+    """A study's config in ``folder``; its results belong there too."""
+    (folder / "own.csv").write_text("image,text,yes\n" + "".join(f"{i}.png,a,{i % 2}\n" for i in range(4)))
+    table = {"kind": "table", "file": str(folder / "own.csv"), "text_column": "text", "labels": ["yes"]}
+    config = {
+        "prompts": {"table": {f"prompt-{i}": {"text": f"{i}: {{text}}"} for i in range(prompts)}},
+        "stimuli": {f"stimuli-{i}": table | {"prompts": [f"prompt-{j}" for j in range(prompts)]} for i in range(tasks)},
+        "tasks": {f"task-{i}": {"stimuli": f"stimuli-{i}", "question": "local"} for i in range(tasks)},
+        "models": {f"model-{i}": {"source": f"lab/model-{i}", "revision": "0" * 40} for i in range(models)},
+        "pathvars": {name: str(folder / name) for name in ("results", "logs")},
+    }
+    study = folder / "study.yaml"
+    study.write_text(yaml.safe_dump(config))
+    return study
+
+
+def snakemake(study: Path, *arguments: str) -> str:
+    """What Snakemake says of a study. It keeps its own records in the study's folder."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", study.parent]
+    command += ["--workflow-profile", ROOT / "profiles/default", "--cores", "2", *arguments, "--configfile", study]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def plan(study: Path) -> tuple[float, int]:
+    """Seconds of a dry run, and how many jobs it plans."""
+    start = time.perf_counter()
+    said = snakemake(study, "--dry-run", "--quiet", "rules")
+    counts = [line.split()[-1] for line in said.splitlines() if line.startswith("total ")]
+    return time.perf_counter() - start, int(counts[0]) if counts else 0
+
+
+def finish(study: Path) -> None:
+    """Have every file of a study there, with Snakemake's record of the job that made it."""
+    for line in snakemake(study, "--summary").splitlines()[1:]:
+        file = study.parent / line.split("\t")[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"digest": "0" * 64}) if file.suffix == ".json" else "")
+    snakemake(study, "--touch", "--quiet", "all")
+
+
+if __name__ == "__main__":
+    main()
