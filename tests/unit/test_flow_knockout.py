@@ -8,7 +8,7 @@ from layerwise.errors import InputError
 from layerwise.flow import free
 from layerwise.flow import knockout as module
 from layerwise.flow.checks import check_knockout
-from layerwise.flow.flows import FLOWS, Flow, flow_named, windows
+from layerwise.flow.flows import FLOWS, Flow, windows
 from layerwise.flow.free import check_served, free_runs
 from layerwise.flow.head import next_token_probabilities
 from layerwise.flow.knockout import blocked_runs, first_target, knockout, naive_knockout
@@ -21,6 +21,7 @@ from tests.families.measure import pictures
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
 QUESTION = "red circle left"
 ANSWER = 17
+BY_NAME = {flow.name: flow for flow in FLOWS}
 
 four_families = pytest.mark.parametrize(
     "family", [families.llava, families.llava_next, families.qwen2_vl, families.internvl], ids=lambda f: f.__name__
@@ -70,7 +71,7 @@ def off(ours, theirs):
 def test_an_empty_source_changes_nothing(family):
     model = families.frozen(family)
     prepared, sets = asked(model, shown=())
-    flow = [flow_named("object->question")]
+    flow = [BY_NAME["object->question"]]
     spans = windows(model.n_layers, 2)
     with torch.inference_mode():
         whole = float(model.model(**prepared, use_cache=False).logits[0, -1].softmax(-1)[ANSWER])
@@ -179,7 +180,7 @@ def test_chunks_change_nothing(monkeypatch):
 def test_half_precision_is_within_its_rounding():
     model = families.frozen(families.llava)
     prepared, sets = asked(model)
-    flows, spans = [flow_named("question->last"), flow_named("image->question")], windows(model.n_layers, 2)
+    flows, spans = [BY_NAME["question->last"], BY_NAME["image->question"]], windows(model.n_layers, 2)
     truth = naive_knockout(model, prepared, sets, flows, spans, ANSWER)
     model.model.bfloat16()
     model.dtype = torch.bfloat16
@@ -198,9 +199,9 @@ def test_only_what_blocking_changes_is_run_again(monkeypatch):
     tokens = [[] for _ in model.blocks]
     for block, seen in zip(model.blocks, tokens, strict=True):
         block.register_forward_pre_hook(lambda _module, args, seen=seen: seen.append(args[0].shape[1]))
-    blocked_runs(run, sets, [flow_named("image->last"), flow_named("last->last")], [range(1, 2), range(2, 3)], ANSWER)
+    blocked_runs(run, sets, [BY_NAME["image->last"], BY_NAME["last->last"]], [range(1, 2), range(2, 3)], ANSWER)
     assert tokens == [[], [2], [4]]
-    blocked_runs(run, sets, [flow_named("image->question")], [range(1, 2)], ANSWER)
+    blocked_runs(run, sets, [BY_NAME["image->question"]], [range(1, 2)], ANSWER)
     assert tokens == [[], [2, len(sets.question) + 1], [4, len(sets.question) + 1]]
 
 
@@ -279,4 +280,4 @@ def test_what_cannot_go_on_from_a_run_is_an_error():
     alone = module.PositionSets(1, sets.image[:1], sets.image[:0], sets.image, sets.question, torch.tensor([0]))
     text = BatchFeature({key: prepared[key][:, :1] for key in ("input_ids", "attention_mask")})
     with pytest.raises(ValueError, match="see nothing at all"):
-        naive_knockout(model, text, alone, [flow_named("last->last")], [range(1)], ANSWER)
+        naive_knockout(model, text, alone, [BY_NAME["last->last"]], [range(1)], ANSWER)

@@ -31,15 +31,6 @@ FLOWS = (
 )
 
 
-def flow_named(name: str) -> Flow:
-    """The flow of this name.
-
-    Raises:
-        KeyError: when there is none.
-    """
-    return {flow.name: flow for flow in FLOWS}[name]
-
-
 def windows(n_layers: int, width: int) -> list[range]:
     """Windows of ``width`` blocks, one centred on each block, cut off at both ends of the model.
 

@@ -5,7 +5,7 @@ in the blocked run and in the free one. So the keys and values of the free run a
 the positions behind the image. Several questions about one image go on from one run of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -200,7 +200,7 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
             handle.remove()
 
 
-def per_token(value: Any, tokens: int, change: Any) -> Any:
+def per_token(value: Any, tokens: int, change: Callable[[Tensor, int], Tensor]) -> Any:
     """Apply ``change`` to what a block is given per token: (tensor, its dimension of tokens) -> tensor.
 
     Positions are whole numbers of shape (..., tokens), and their sines and cosines numbers of shape (..., tokens,
