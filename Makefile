@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 c
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-bench: $(VENV)/run.stamp ## time extraction, probes and storage against the alternatives, into docs/benchmarks.md
+bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 families: $(VENV)/run.stamp ## check every model family on a tiny model, into docs/families.md
