@@ -133,3 +133,16 @@ def test_probes_take_the_metrics_of_tasks():
         rows = probes.scores(planted()[1][:, TOLD_IN - 1].copy(), "block")
         assert set(rows["metric"]) == {metric}
         assert (rows["p_value"] < 0.01).all()
+
+
+def test_three_classes_are_probed_too():
+    table = labels().assign(label="colour", y=np.arange(ITEMS) // 2 % 3)
+    states = np.random.default_rng(2).normal(size=(ITEMS, WIDTH)).astype(np.float32)
+    noise = states.copy()
+    states[np.arange(ITEMS), table["y"]] += 3
+    problems = make_problems(table, ["colour"], 3, list(table["item_id"]), np.arange(ITEMS))
+    probes = SiteProbes(problems, SklearnEngine(), [1.0], "balanced_accuracy", 200, 0)
+    told, untold = (probes.scores(each, "block").set_index("split").loc["test"] for each in (states, noise))
+    assert told["chance"] == pytest.approx(1 / 3)
+    assert told["value"] > 0.9
+    assert told["p_value"] < 1e-6 < 0.01 < untold["p_value"]
