@@ -16,7 +16,7 @@ help: ## list the targets
 demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 6 minutes on 2 cores)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 15 minutes on 2 cores)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (under 20 minutes on 2 cores)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 
 report: $(VENV)/run.stamp ## make results/report.html from a finished run
@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 c
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-bench: $(VENV)/run.stamp ## time extraction, probes and storage against the alternatives, into docs/benchmarks.md
+bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 reliability: $(VENV)/dev.stamp ## say what can go wrong, from the tests that make it happen, into docs/reliability.md

@@ -55,6 +55,7 @@ rule all:
 rule downloads:
     input:
         [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
+        [file for questions in config["flow"]["questions"] for file in flow_grid.receipts(questions)],
     localrule: True
 
 

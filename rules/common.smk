@@ -1,6 +1,7 @@
 # Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
 import json
 import os
+import re
 import shutil
 import sys
 from functools import cache
@@ -10,6 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
+from layerwise.flow.grid import FlowGrid
 from layerwise.grid import Grid
 from layerwise.recipes import as_json, converted_folder, in_order, model_folder, only, stimuli_folder, without
 
@@ -18,6 +20,7 @@ code_digest, on_path = cache(code_digest), cache(shutil.which)
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 grid = Grid(config)
+flow_grid = FlowGrid(config, grid)
 
 # What jobs need in their environment: where the scripts are, and the Python that runs Snakemake, also where its
 # environment is not activated. (Conda, if used, comes in front of it.) Jobs end with the process that they name.
@@ -191,3 +194,42 @@ def tasks_about(wildcards):
     question = QUESTION_OF[wildcards.figure]
     tasks = grid.tasks_about(question) if question else config["tasks"]
     return expand("<results>/tasks/{task}/task.json", task=tasks)
+
+
+def questions_file(questions, file):
+    """A file of a set of questions."""
+    return f"<results>/{flow_grid.folder(questions)}/{file}"
+
+
+def question_options(wildcards):
+    """Command-line options for the folders that questions are read from."""
+    folders = grid.data.folders(config["flow"]["questions"][wildcards.questions]["dataset"])
+    return [f"--{name}={folder}" for name, folder in folders.items()]
+
+
+def question_entry(wildcards):
+    """What a set of questions is chosen by."""
+    return as_json(without(config["flow"]["questions"][wildcards.questions], "dataset", "prompt"))
+
+
+def question_images(wildcards):
+    """What says that the images of questions have been unpacked, where they are to be."""
+    receipts = flow_grid.image_receipts(wildcards.questions)
+    return questions_file(wildcards.questions, "unpacked.json") if receipts else []
+
+
+def flow_cell(wildcards):
+    """All that decides what is measured of a model and a set of questions; see states_cell."""
+    model, questions = wildcards.model, wildcards.questions
+    return as_json(
+        {
+            "model": model,
+            "model_digest": digest_in(model_file(model)),
+            "questions": questions,
+            "questions_digest": digest_in(questions_file(questions, "questions.json")),
+            "prompt_entry": flow_grid.prompt(questions),
+            "window": flow_grid.window(model),
+            "question_tokens": config["flow"]["question_tokens"],
+            "code": code_digest("trace_flow.py", f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"),
+        }
+    )

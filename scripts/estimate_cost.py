@@ -15,6 +15,7 @@ from snakemake.utils import update_config
 from layerwise.command import run
 from layerwise.config import validate
 from layerwise.cost.estimate import estimate_states, probe_flop
+from layerwise.errors import InputError
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -33,6 +34,8 @@ def main() -> None:
     # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
     update_config(config, yaml.safe_load(args.configfile.read_text()))
     validate(config, CONFIG / "schemas/config.schema.yaml")
+    if not config["tasks"]:
+        raise InputError(f"{args.configfile} probes nothing; the cost of information flow is not estimated")
     results = Path(config["pathvars"]["results"])
     cells = estimate_states(config, results, args.device)
 

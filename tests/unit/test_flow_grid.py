@@ -66,7 +66,9 @@ def test_the_papers_study_asks_its_four_models_and_downloads_gqa():
     }
     annotations = [f"data/gqa/annotations/val_{name}.json" for name in ("balanced_questions", "sceneGraphs")]
     assert grid.files("gqa") == annotations
-    assert grid.image_receipts("gqa") == ["data/gqa/archives/images.zip.json"]
+    archives = [f"data/gqa/archives/{name}.zip.json" for name in ("questions1.2", "sceneGraphs", "images")]
+    assert grid.image_receipts("gqa") == archives[-1:]
+    assert grid.receipts("gqa") == archives
 
 
 @pytest.mark.parametrize("kind", [None, "ChooseRel"])

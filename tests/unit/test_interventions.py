@@ -12,7 +12,7 @@ from layerwise.grid import Grid
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions import check_intervention, cut_blocks
 from layerwise.models.registration import describe_model
-from layerwise.recipes import model_folder
+from layerwise.recipes import model_folder, stimuli_folder
 from tests import families
 from tests.conftest import REPOSITORY
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
@@ -236,3 +236,19 @@ def test_prompts_of_a_model_are_its_cells():
     }  # fmt: skip
     assert grid.intervened(["cut-image"]) == ["cut"]
     assert "cut" not in grid.base_models()
+
+
+def test_the_evidence_contains_the_demo():
+    """So that it may share the demo's results root; and it has every kind of intervention and site."""
+    demo, evidence = configured(), {}
+    for name in ("adapters", "prompts", "evidence"):
+        evidence |= yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
+    validate(evidence, REPOSITORY / "config/schemas/config.schema.yaml")
+    wider, narrower = Grid(evidence), Grid(demo)
+    of_both = [cell for cell in narrower.states_cells() if cell.model != "hub"]
+    assert set(of_both) < set(wider.states_cells())
+    for cell in of_both:
+        assert model_folder(evidence, cell.model) == model_folder(demo, cell.model)
+        assert stimuli_folder(evidence, cell.stimuli) == stimuli_folder(demo, cell.stimuli)
+    assert all(wider.intervened([kind]) for kind in ("bypass", "ablate-image", "cut-image"))
+    assert {task for _, task, _ in wider.site_cells()} > {"entailment", "snli-ve", "objects"}

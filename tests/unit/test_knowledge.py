@@ -289,6 +289,7 @@ def test_boxes_become_shares_of_the_image(small_coco):
         lambda c: c["annotations"][3].update(bbox=[0, 0, 1]),
         lambda c: c["annotations"][3].update(bbox=[0, 0, -1, 1]),
         lambda c: c["annotations"][3].update(bbox=[math.nan, 0, 1, 1]),
+        lambda c: c["annotations"][3].update(bbox=[math.inf, 0, 1, 1]),
         lambda c: c["annotations"][3].update(bbox=[0, "0", 1, 1]),
         lambda c: c["images"][1].pop("width") and c["annotations"][2].update(iscrowd=1),
         lambda c: c["images"][1].update(height=0) and c["annotations"].pop(2),

@@ -99,8 +99,8 @@ def facets(figure):
 def test_ablation_puts_every_hidden_image_beside_the_model_as_it_is(scores):
     figure = drawn(draw_ablation, scores, TASKS, MODELS, PROMPTS)
     # No facet for a prompt that no changed model was asked, nor for a model of which nothing was made.
-    assert list(facets(figure)) == ["asked"]
-    axes = facets(figure)["asked"]
+    assert list(facets(figure)) == ["agree: asked"]
+    axes = facets(figure)["agree: asked"]
     expected = {
         "as it is": ("base", "asked"),
         "image cut in upper blocks": ("cut", "asked"),
@@ -111,20 +111,22 @@ def test_ablation_puts_every_hidden_image_beside_the_model_as_it_is(scores):
         np.testing.assert_allclose(line(axes, label).get_ydata(), [value(name, prompt, k) for k in range(L + 1)])
     assert line(axes, "text only").is_dashed()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == [*expected, "95 % interval", "final norm", "majority baseline"]
+    assert legend == [*expected, "95 % interval", "majority baseline"]
 
 
 def test_bypass_puts_the_changed_top_above_the_block_that_was_routed(scores):
-    axes = facets(drawn(draw_bypass, scores, TASKS, MODELS))["asked"]
+    axes = facets(drawn(draw_bypass, scores, TASKS, MODELS))["agree: asked"]
     np.testing.assert_allclose(line(axes, "as it is").get_ydata(), [value("base", "asked", k) for k in range(L + 1)])
     bars = {
         bar.get_label(): bar.lines[0].get_xydata() for bar in axes.containers if not bar.get_label().startswith("_")
     }
-    one, four = (f"{scale} × the block's output added to the last block" for scale in (1, 4))
+    one, four = (f"{scale} × the block, added to the last block" for scale in (1, 4))
     assert list(bars) == [one, four]
     np.testing.assert_allclose(bars[one][:, 0], [1, 2], atol=0.1)
     np.testing.assert_allclose(bars[one][:, 1], [value(name, "asked", L) for name in ("b1", "b2")])
     np.testing.assert_allclose(bars[four][:, 1], [value("b1-strong", "asked", L)])
+    # The facet shows the changed blocks; the line of the model as it is may come from below.
+    assert value("base", "asked", L) - 0.02 > axes.get_ylim()[0] > 0.4
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_interventions_in_words(intervention, words):
 
 def test_sites_are_lines_and_the_head_is_the_one_of_validation(scores, sites):
     figure = drawn(draw_sites, sites, scores, TASKS, MODELS)
-    assert list(facets(figure)) == ["asked", "raw"]
-    axes = facets(figure)["raw"]
+    assert list(facets(figure)) == ["agree: asked", "agree: raw"]
+    axes = facets(figure)["agree: raw"]
     np.testing.assert_allclose(line(axes, "block").get_ydata(), [value("base", "raw", k) for k in range(L + 1)])
     np.testing.assert_allclose(line(axes, "mlp").get_xdata(), [1, 2, 3])
     np.testing.assert_allclose(line(axes, "mlp").get_ydata(), [0.6 + 0.01 * k + 0.003 for k in (1, 2, 3)])
@@ -171,14 +173,14 @@ def test_sites_are_lines_and_the_head_is_the_one_of_validation(scores, sites):
 
 
 def test_a_map_of_heads_has_blocks_upwards_and_marks_those_at_chance(sites):
-    axes = facets(drawn(draw_heads, sites, TASKS, MODELS))["asked"]
+    axes = facets(drawn(draw_heads, sites, TASKS, MODELS))["agree: asked"]
     (image,) = axes.images
     values = np.asarray(image.get_array())
     assert values.shape == (L, HEADS)
     assert image.origin == "lower"
-    np.testing.assert_allclose(values[:, 1] - values[:, 0], 0.1)
-    assert (np.diff(values[:, 0]) > 0).all()
-    assert image.norm.vmin == 0.5
+    np.testing.assert_allclose(values, [[0.23, 0.43], [0.25, 0.45], [0.27, 0.47]])
+    # From chance to 1: 0.615 is 23 % of the way from 0.5.
+    assert (image.norm.vmin, image.norm.vmax) == (0, 1)
     said = {text.get_position(): text.get_text() for text in axes.texts}
     # After Holm's correction over six heads, 0.03 is above 5 %.
     assert said[1, 2] == "62"

@@ -79,7 +79,7 @@ def checked_object(name: str, box: tuple[object, ...], image: tuple[int, int]) -
     """
     (x, y, w, h), (width, height) = map(whole_pixels, box), image
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
-    if w < 1 or h < 1 or left >= right or top >= bottom:
+    if left >= right or top >= bottom:
         raise ValueError(f"its box x={x}, y={y}, w={w}, h={h} has no part in the image of {width} x {height} pixels")
     return AskedObject(name, left, top, right - left, bottom - top)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend_handler import HandlerTuple
@@ -63,6 +64,28 @@ def lay_out(
     return found
 
 
+def lay_out_grid(drawing: Figure, n_facets: int, legend_rows: int) -> tuple[SubFigure, list[Axes]]:
+    """One grid for facets that share no axis, as those of different tasks; the drawing's size is set here.
+
+    Args:
+        drawing: empty, without a size.
+        n_facets: how many.
+        legend_rows: lines of text of the legend.
+
+    Returns:
+        The part of the drawing above the legend, and its axes.
+    """
+    columns = grid_columns(n_facets)
+    rows = ceil(n_facets / columns)
+    drawing.set_figheight(rows * (FACET_INCHES[1] + 0.25) + 0.35 + 0.16 * legend_rows)
+    drawing.get_layout_engine().set(w_pad=0.05, h_pad=0.05, hspace=0.02, wspace=0.03)
+    band = drawing.subfigures(1, 1)
+    grid = band.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[n_facets:]:
+        axes.remove()
+    return band, list(grid.flat[:n_facets])
+
+
 def drawing_width(blocks: Mapping[str, Sequence[str]]) -> float:
     """Inches that a row of bands takes."""
     return max(4.2, _columns(blocks) * _bands_beside(blocks) * FACET_INCHES[0] + 0.5)
@@ -76,6 +99,18 @@ def _columns(blocks: Mapping[str, Sequence[str]]) -> int:
 def _bands_beside(blocks: Mapping[str, Sequence[str]]) -> int:
     """Bands side by side."""
     return max(1, MAX_COLUMNS // _columns(blocks)) if len(blocks) > MAX_STACKED else 1
+
+
+def limit_facet(axes: Axes, shown: Iterable[pd.DataFrame], baseline: float) -> None:
+    """Room for all rows (``low``, ``high``) that are shown, and below the dotted line for its name."""
+    rows = pd.concat(list(shown))
+    low, high = min(rows["low"].min(), baseline), rows["high"].max()
+    axes.set_ylim(low - 0.16 * (high - low), high + 0.06 * (high - low))
+
+
+def grid_width(n_facets: int) -> float:
+    """Inches that a grid of facets with tick labels of their own takes."""
+    return max(5.2, grid_columns(n_facets) * (FACET_INCHES[0] + 0.2) + 0.3)
 
 
 def grid_columns(n_facets: int) -> int:
@@ -127,7 +162,9 @@ def draw_legend(
     handles: list = []
     labels: list[str] = []
     for name, style in styles.items():
-        handles.append(Line2D([], [], color=style.colour, linestyle=style.dash, marker=style.marker))
+        handles.append(
+            Line2D([], [], color=style.colour, linestyle=style.dash, linewidth=style.width, marker=style.marker)
+        )
         labels.append(wrap_name(f"{name} (random weights)" if name in random else name, 40))
     band = (Patch(facecolor="#888888", alpha=0.25), Line2D([], [], color="#888888"))
     handles.append(band)

@@ -1,18 +1,19 @@
 """What interventions do: the image taken away from some blocks, and blocks routed past those above them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from layerwise.errors import InputError
-from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, drawing_width, label_edges, lay_out
+from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, grid_width, lay_out_grid, limit_facet
 from layerwise.figures.headline import headline_scores, metric_name
 from layerwise.figures.inputs import Model, Task
-from layerwise.figures.layers import AXES, draw_line, share_axes
+from layerwise.figures.layers import AXES, draw_line
 from layerwise.figures.style import LineStyle, line_styles, wrap_name
 
 AS_IT_IS = "as it is"
@@ -53,8 +54,8 @@ def draw_ablation(
 ) -> Figure:
     """Draw the test score by layer of models that the image's tokens are hidden from, in some blocks or in all.
 
-    One band per task, one facet per prompt; a grey dashed line is the model as it is, asked in the same words without
-    the item's own image, where the study has such a prompt.
+    One facet per task and prompt; a grey dashed line is the model as it is, asked in the same words without the item's
+    own image, where the study has such a prompt.
 
     Args:
         scores: All cells' tidy rows, see :func:`layerwise.figures.inputs.read_scores`.
@@ -66,10 +67,13 @@ def draw_ablation(
         InputError: No model hides the image, or its base model was not run.
     """
     changed = _changed(models, ("ablate-image", "cut-image"))
+    majority = headline_scores(scores, tasks, "test", probe="majority")
     words = {(prompt["stimuli"], prompt["prompt"]): {"image": "shown", **prompt} for prompt in prompts}
     lines = [AS_IT_IS, *dict.fromkeys(in_words(model.intervention or {}) for model in changed.values())]
     without = [name for image, name in WITHOUT_IMAGE.items() if any(image == p["image"] for p in words.values())]
+    # Changed models often do as well as the model as it is, which must not hide behind them.
     styles = line_styles([*lines, *without], without)
+    styles[AS_IT_IS] = replace(styles[AS_IT_IS], width=4)
 
     def draw(axes: Axes, task: Task, facet: _Facet, rows: pd.DataFrame) -> None:
         of_prompt = rows[rows["prompt"] == facet.prompt]
@@ -84,15 +88,18 @@ def draw_ablation(
                 shown[WITHOUT_IMAGE[prompt["image"]]] = of_base
         for line, of_line in shown.items():
             draw_line(axes, of_line, styles[line], "layer", list(styles).index(line), line)
+        at = majority[(majority["task"] == task.task) & (majority["prompt"] == facet.prompt)]["value"]
+        draw_baseline(axes, at, "majority")
+        limit_facet(axes, [*shown.values()], at.min())
 
-    return _draw(scores, tasks, models, changed, styles, draw)
+    return _draw(scores, tasks, models, changed, styles, draw, "majority baseline")
 
 
 def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> Figure:
     """Draw the score of the topmost block when an earlier block's output is added to it, against that block.
 
-    One band per task, one facet per prompt, one line per scale; the line of the model as it is is its score by layer,
-    whose right end is what the others are to be compared with.
+    One facet per task and prompt, one line per scale. The model as it is has its score by layer, which may leave the
+    facet at the bottom, and a dotted line through its topmost block's score, which the others are to be compared with.
 
     Args:
         scores: All cells' tidy rows.
@@ -108,30 +115,34 @@ def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping
     styles = line_styles([AS_IT_IS, *(words for _, words in in_order)])
 
     def draw(axes: Axes, task: Task, facet: _Facet, rows: pd.DataFrame) -> None:
-        rows = rows[(rows["prompt"] == facet.prompt) & (rows["layer"] <= rows["n_layers"])]
+        rows = rows[rows["prompt"] == facet.prompt]
         as_it_is = rows[rows["model"] == facet.base]
         draw_line(axes, as_it_is, styles[AS_IT_IS], "layer", 0, AS_IT_IS)
         top = as_it_is[as_it_is["layer"] == as_it_is["n_layers"]]
-        axes.axhline(top["value"].iloc[0], color=styles[AS_IT_IS].colour, linewidth=0.7, linestyle=(0, (1, 2)))
+        draw_baseline(axes, top["value"], "as it is")
+        shown = [top]
         for place, (_, line) in enumerate(in_order):
-            points = []
-            for name, model in changed.items():
-                if model.base == models[facet.base].digest and lines[name][1] == line:
-                    row = rows[(rows["model"] == name) & (rows["layer"] == rows["n_layers"])]
-                    source = (model.intervention or {})["bypass"]["from"]
-                    points.append(row.assign(x=source + 0.08 * (place - (len(in_order) - 1) / 2)))
+            points = [
+                rows[(rows["model"] == name) & (rows["layer"] == rows["n_layers"])].assign(
+                    x=(model.intervention or {})["bypass"]["from"] + 0.12 * (place - (len(in_order) - 1) / 2)
+                )
+                for name, model in changed.items()
+                if model.base == models[facet.base].digest and lines[name][1] == line
+            ]
             if points and not (at := pd.concat(points).sort_values("x")).empty:
                 style = styles[line]
                 errors = [(at["value"] - at["low"]).clip(lower=0), (at["high"] - at["value"]).clip(lower=0)]
                 look = {"color": style.colour, "marker": style.marker, "elinewidth": BAR, "capsize": 1.5}
-                axes.errorbar(at["x"], at["value"], yerr=errors, linewidth=0.8, zorder=4, label=line, **look)
+                axes.errorbar(at["x"], at["value"], yerr=errors, linewidth=BAR, zorder=4, label=line, **look)
+                shown.append(at)
+        limit_facet(axes, [*shown, as_it_is[as_it_is["value"] > top["value"].iloc[0]]], top["low"].iloc[0])
 
-    return _draw(scores, tasks, models, changed, styles, draw, norm=False)
+    return _draw(scores, tasks, models, changed, styles, draw, "topmost block, as it is")
 
 
 def _scale(how: Mapping[str, Any]) -> tuple[float, str]:
     """A line of the bypass figure: its place among the others, and its name."""
-    return how["scale"], f"{how['scale']:g} × the block's output added to {_block(how)}"
+    return how["scale"], f"{how['scale']:g} × the block, added to {_block(how)}"
 
 
 def _changed(models: Mapping[str, Model], kinds: Sequence[str]) -> dict[str, Model]:
@@ -169,31 +180,28 @@ def _draw(
     changed: Mapping[str, Model],
     styles: Mapping[str, LineStyle],
     draw: Callable[[Axes, Task, _Facet, pd.DataFrame], None],
-    norm: bool = True,
+    dotted: str,
 ) -> Figure:
-    """Draw a facet for each base model and prompt that a changed model was asked."""
-    probes, majority = headline_scores(scores, tasks, "test"), headline_scores(scores, tasks, "test", probe="majority")
+    """Draw a facet for each task, prompt and base model that a changed model was asked, and name the dotted line."""
+    probes = headline_scores(scores, tasks, "test")
+    probes = probes[probes["layer"] <= probes["n_layers"]]
     several = len({model.base for model in changed.values()}) > 1
-    of_task = {name: list(_facets(probes[probes["task"] == name], models, changed, several)) for name in tasks}
-    of_task = {name: facets for name, facets in of_task.items() if facets}
-    if not of_task:
+    facets = [
+        (tasks[name], facet)
+        for name in tasks
+        for facet in _facets(probes[probes["task"] == name], models, changed, several)
+    ]
+    if not facets:
         raise InputError("no task was asked of a model with an intervention and of the same model without it")
-    blocks = {name: [facet.title for facet in facets] for name, facets in of_task.items()}
-    width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
-    drawing.set_figwidth(width)
-    rows = draw_legend(drawing, styles, (), "majority baseline", norm)
-    bands = lay_out(drawing, tasks, blocks, rows, width, AXES["layer"])
-    for name, _, grid in bands:
-        for axes, facet in zip(grid.flat, of_task[name], strict=False):
-            axes.set_title(wrap_name(facet.title, NAME_WIDTH))
-            draw(axes, tasks[name], facet, probes[probes["task"] == name])
-            chance = majority[(majority["task"] == name) & (majority["prompt"] == facet.prompt)]
-            draw_baseline(axes, chance["value"], "majority")
-        for axes in grid.flat[len(of_task[name]) :]:
-            axes.remove()
-        label_edges(grid, len(of_task[name]), f"test {metric_name(tasks[name])}")
-    share_axes([band for _, band, _ in bands], "layer", len(styles), int(probes["n_layers"].max()))
+    drawing.set_figwidth(grid_width(len(facets)))
+    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), dotted, norm=False))
+    for axes, (task, facet) in zip(grid, facets, strict=True):
+        axes.set_title(wrap_name(f"{task.task}: {facet.title}", NAME_WIDTH))
+        axes.set_ylabel(f"test {metric_name(task)}", fontsize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        draw(axes, task, facet, probes[probes["task"] == task.task])
+    band.supxlabel(AXES["layer"], fontsize=8)
     return drawing
 
 

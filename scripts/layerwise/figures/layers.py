@@ -179,6 +179,7 @@ def draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place
         blocks["value"],
         color=style.colour,
         linestyle=style.dash,
+        linewidth=style.width,
         marker=style.marker,
         markevery=(place * max(1, step // 3) % step, step),
         label=name,

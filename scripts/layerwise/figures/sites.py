@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import CELL, LEVEL, holm
-from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, drawing_width, label_edges, lay_out
+from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, grid_width, lay_out_grid, limit_facet
 from layerwise.figures.headline import headline_scores, metric_name
 from layerwise.figures.inputs import Model, Task
-from layerwise.figures.layers import AXES, draw_line, share_axes
+from layerwise.figures.layers import AXES, draw_line
 from layerwise.figures.style import line_styles, wrap_name
 
 COLUMNS = [*CELL, "site", "layer", "head", "label", "split", "metric", "value", "low", "high", "chance", "p_value"]
@@ -43,17 +43,17 @@ def _headline(sites: pd.DataFrame, tasks: Mapping[str, Task], split: str) -> pd.
     return sites[sites["split"] == split].merge(labels, on=["task", "label"])
 
 
-def _facets(rows: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> dict[str, dict[str, tuple]]:
-    """By task and title the cells, in the order of tasks, prompts and models."""
+def _facets(rows: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> dict[str, tuple]:
+    """By title the cells, in the order of tasks, prompts and models."""
     several = rows["model"].nunique() > 1
-    found: dict[str, dict[str, tuple]] = {}
+    found = {}
     for task in tasks:
         of_task = rows[rows["task"] == task]
         for prompt in of_task["prompt"].unique():
             for model in models:
                 if ((of_task["prompt"] == prompt) & (of_task["model"] == model)).any():
-                    title = f"{prompt}, {model}" if several else prompt
-                    found.setdefault(task, {})[title] = (model, task, prompt)
+                    title = f"{task}: {prompt}, {model}" if several else f"{task}: {prompt}"
+                    found[title] = (model, task, prompt)
     return found
 
 
@@ -64,7 +64,7 @@ def _of_cell(rows: pd.DataFrame, cell: tuple) -> pd.DataFrame:
 def draw_sites(
     sites: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]
 ) -> Figure:
-    """Draw the test score by block at each site: one band per task, one facet per prompt and model, one line per site.
+    """Draw the test score by block at each site: one facet per task, prompt and model, one line per site.
 
     Of the heads of a block the one is shown that is best on validation.
 
@@ -79,30 +79,27 @@ def draw_sites(
     """
     rows, validation = _headline(sites, tasks, "test"), _headline(sites, tasks, "val")
     facets = _facets(rows, tasks, models)
-    shown = {name: tasks[name] for name in facets}
-    outputs = headline_scores(scores, shown, "test")
-    majority = headline_scores(scores, shown, "test", probe="majority")
+    outputs = headline_scores(scores, {task: tasks[task] for _, task, _ in facets.values()}, "test")
+    outputs = outputs[outputs["layer"] <= outputs["n_layers"]]
     present = ["block", *(site for site in LINES if site in set(rows["site"]))]
     styles = line_styles([LINES[site] for site in present])
-    width = drawing_width(facets)
     drawing = Figure(layout="constrained")
-    drawing.set_figwidth(width)
-    legend_rows = draw_legend(drawing, styles, (), "majority baseline")
-    bands = lay_out(drawing, tasks, facets, legend_rows, width, AXES["layer"])
-    for name, _, grid in bands:
-        for axes, (title, cell) in zip(grid.flat, facets[name].items(), strict=False):
-            axes.set_title(wrap_name(title, NAME_WIDTH))
-            lines = {"block": _of_cell(outputs, cell)} | dict(list(_of_cell(rows, cell).groupby("site")))
-            if "heads" in lines:
-                lines["heads"] = _best_heads(lines["heads"], _of_cell(validation, cell))
-            for place, site in enumerate(present):
-                if site in lines:
-                    draw_line(axes, lines[site], styles[LINES[site]], "layer", place, site)
-            draw_baseline(axes, _of_cell(majority, cell)["value"], "majority")
-        for axes in grid.flat[len(facets[name]) :]:
-            axes.remove()
-        label_edges(grid, len(facets[name]), f"test {metric_name(tasks[name])}")
-    share_axes([band for _, band, _ in bands], "layer", len(styles), int(rows["n_layers"].max()))
+    drawing.set_figwidth(grid_width(len(facets)))
+    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), "majority baseline", norm=False))
+    for axes, (title, cell) in zip(grid, facets.items(), strict=True):
+        axes.set_title(wrap_name(title, NAME_WIDTH))
+        axes.set_ylabel(f"test {metric_name(tasks[cell[1]])}", fontsize=7)
+        lines = {"block": _of_cell(outputs, cell)} | dict(list(_of_cell(rows, cell).groupby("site")))
+        if "heads" in lines:
+            lines["heads"] = _best_heads(lines["heads"], _of_cell(validation, cell))
+        for place, site in enumerate(present):
+            if site in lines:
+                draw_line(axes, lines[site], styles[LINES[site]], "layer", place, site)
+        chance = _of_cell(rows, cell)["chance"].iloc[:1]
+        draw_baseline(axes, chance, "majority")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        limit_facet(axes, lines.values(), chance.iloc[0])
+    band.supxlabel(AXES["layer"], fontsize=8)
     return drawing
 
 
@@ -113,10 +110,10 @@ def _best_heads(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_heads(sites: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model]) -> Figure:
-    """Draw a map of the heads: block by head, coloured by the test score from chance up.
+    """Draw maps of the heads: block by head, the test score in numbers, coloured by how far it is from chance to 1.
 
-    One band per task, with a scale of its own, and one map per prompt and model. A cross marks a head that is not above
-    chance: its p-value, adjusted by Holm's method over the heads of the map, is above 5 %.
+    One map per task, prompt and model. A cross marks a head that is not above chance: its p-value, adjusted by Holm's
+    method over the heads of the map, is above 5 %.
 
     Args:
         sites: Scores at sites, see :func:`read_sites`.
@@ -131,36 +128,33 @@ def draw_heads(sites: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[s
     if rows.empty:
         raise InputError("no head was probed; put heads among `states.sites`")
     facets = _facets(rows, tasks, models)
-    width = drawing_width(facets) + 0.4
     drawing = Figure(layout="constrained")
-    drawing.set_figwidth(width)
-    bands = lay_out(drawing, tasks, facets, 1, width, "attention head        (× not above chance)")
-    for name, band, grid in bands:
-        of_task = rows[rows["task"] == name]
-        chance, most = of_task["chance"].mean(), of_task["value"].max()
-        scale = ScalarMappable(Normalize(chance, max(most, chance + 0.01)), COLOURS)
-        for axes, (title, cell) in zip(grid.flat, facets[name].items(), strict=False):
-            axes.set_title(wrap_name(title, NAME_WIDTH))
-            _draw_map(axes, _of_cell(of_task, cell), scale)
-        for axes in grid.flat[len(facets[name]) :]:
-            axes.remove()
-        label_edges(grid, len(facets[name]), "block")
-        bar = band.colorbar(scale, ax=list(grid.flat[: len(facets[name])]), extend="min", aspect=12, pad=0.02)
-        bar.set_label(f"test {metric_name(tasks[name])}\n(from chance, {chance:.2f})", fontsize=7)
-        bar.ax.tick_params(labelsize=6.5)
-        bar.outline.set_visible(False)
+    drawing.set_figwidth(grid_width(len(facets)) + 0.4)
+    band, grid = lay_out_grid(drawing, len(facets), 1)
+    scale = ScalarMappable(Normalize(0, 1), COLOURS)
+    for axes, (title, cell) in zip(grid, facets.items(), strict=True):
+        axes.set_title(wrap_name(title, NAME_WIDTH))
+        axes.set_ylabel("block")
+        _draw_map(axes, _of_cell(rows, cell), scale)
+    bar = band.colorbar(scale, ax=grid, extend="min", aspect=30, pad=0.02)
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["chance", "", "half-way", "", "all right"])
+    bar.ax.tick_params(labelsize=6.5)
+    bar.outline.set_visible(False)
+    metrics = ", ".join(dict.fromkeys(metric_name(tasks[task]) for _, task, _ in facets.values()))
+    band.supxlabel(f"attention head   (numbers: test {metrics} × 100;  × behind one: not above chance)", fontsize=8)
     return drawing
 
 
 def _draw_map(axes: Axes, rows: pd.DataFrame, scale: ScalarMappable) -> None:
-    values = rows.pivot(index="layer", columns="head", values="value")
+    rows = rows.assign(above=(rows["value"] - rows["chance"]) / (1 - rows["chance"]))
+    values = rows.pivot(index="layer", columns="head", values="above")
     extent = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
     axes.imshow(values, origin="lower", extent=extent, aspect="auto", cmap=scale.cmap, norm=scale.norm)
     axes.grid(visible=False)
     at_chance = rows[~(holm(rows["p_value"]) < LEVEL)]
     numbers = len(rows) <= MOST_NUMBERS
     for row in rows.itertuples() if numbers else ():
-        light = np.mean(scale.to_rgba(row.value)[:3]) > 0.5
+        light = np.mean(scale.to_rgba(row.above)[:3]) > 0.5
         number = f"{100 * row.value:.0f}"
         axes.annotate(
             f"{number} ×" if row.Index in at_chance.index else number,

@@ -50,11 +50,12 @@ _METADATA = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "Mo
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one line is drawn; ``dash`` is a matplotlib line style."""
+    """How one line is drawn; ``dash`` is a matplotlib line style, ``width`` in points."""
 
     colour: str
     marker: str
     dash: str | tuple[int, tuple[int, ...]]
+    width: float = 1.4
 
 
 @contextmanager

@@ -63,6 +63,11 @@ class FlowGrid:
         entry = self.entry["questions"][questions]
         return self.data.image_receipts(entry["dataset"], entry["types"])
 
+    def receipts(self, questions: str) -> list[str]:
+        """Receipts of all downloads that a set of questions needs."""
+        entry = self.entry["questions"][questions]
+        return self.data.receipts(entry["dataset"], entry["types"])
+
     def folder(self, questions: str) -> str:
         """The folder of a set of questions under the results root; see :mod:`layerwise.recipes`."""
         entry = self.entry["questions"][questions]
