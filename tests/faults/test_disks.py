@@ -20,7 +20,7 @@ def project(tmp_path, small_disk, tiny_llava) -> Project:
     """A grid whose results lie on the small disk."""
     project = copy_project(tmp_path / "project")
     config = copy.deepcopy(TINY)
-    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 4}}
+    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     config["stimuli"] = {"own": config["stimuli"]["own"]}
     config["tasks"] = {"warm": config["tasks"]["warm"]}
     config["pathvars"] = {"results": str(small_disk)}
@@ -53,7 +53,7 @@ def failure(project: Project, target: str) -> str:
     kept="finished shards, and all finished cells; with more room the same command goes on",
 )
 # Room for a few shards; for all of them, but not for the file that is made of them.
-@pytest.mark.parametrize("kilobytes", [60, 200])
+@pytest.mark.parametrize("kilobytes", [400, 900])
 def test_a_full_disk_during_extraction(project, small_disk, kilobytes):
     states = STATES.format(results=small_disk)
     remount(small_disk, "size=10m")

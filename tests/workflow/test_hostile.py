@@ -18,6 +18,8 @@ from tests.workflow.conftest import TINY, copy_project
 
 # A shell would make the file `canary`; str.format and Snakemake would look for a wildcard.
 HOSTILE = "\"'$(touch canary)`touch canary`; touch canary & {text} {{x}} {wildcards.model} %s \\ \n| é <b>"
+# Braces around a word alone are a placeholder, and an unknown one is refused.
+PROMPT = "Is this so: {text}? \"'$(touch canary)`touch canary`; touch canary & { x } {{}} {a.b} %s \\ \n| é <b>"
 TOKEN = "hf_canaryCanaryCanaryCanaryCanary"
 
 
@@ -37,7 +39,7 @@ def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
     with open(own / "hostile.csv", "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "caption", "warm"])
-        for i in range(24):
+        for i in range(60):
             name = f"{i} '$(touch canary)' {{model}} \"; touch canary.png"
             colour = (200 - i, 60, 40) if i % 2 else (40, 60, 200 - i)
             Image.new("RGB", (40, 30), colour).save(own / name, format="png")
@@ -46,9 +48,10 @@ def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 8}}
     table = {"kind": "table", "file": "own/hostile.csv", "labels": ["warm"], "text_column": "caption"}
     config["stimuli"] = {"own": table | {"prompts": ["hostile"]}}
-    config["tasks"] = {"warm": config["tasks"]["warm"] | {"question": "global", "split": {"by": "random"}}}
-    wording = "Is this so: {text}? " + HOSTILE.replace("{text}", "{words}").replace("{wildcards.model}", "{a.b}")
-    config["prompts"] = {"table": {"hostile": {"text": wording.replace("{words}", "{ words }")}}}
+    config["tasks"] = {
+        "warm": config["tasks"]["warm"] | {"question": "global", "split": {"by": "random"}, "min_per_class": 1}
+    }
+    config["prompts"] = {"table": {"hostile": {"text": PROMPT}}}
     config["probes"]["controls"] = {"random_labels": 0, "description_length": False}
     config["states"] = {"positions": ["last"]}
     project.configure(config)
@@ -65,14 +68,13 @@ def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
     assert done.returncode == 0, done.stderr
     assert not list(project.folder.rglob("canary"))
 
-    prompt = config["prompts"]["table"]["hostile"]["text"]
     with StatesFile(project.folder / "results/states/llava/own/hostile.h5") as states:
-        assert states.cell["prompt_entry"]["text"] == prompt
-        assert len(set(states.row_of_item)) == 24
+        assert states.cell["prompt_entry"]["text"] == PROMPT
+        assert len(set(states.row_of_item)) == 60
     items, _ = read_items(next((project.folder / "results/stimuli/own").iterdir()))
-    assert set(items["text"]) == {f"{i} {HOSTILE}" for i in range(24)}
+    assert set(items["text"]) == {f"{i} {HOSTILE}" for i in range(60)}
     described = json.loads(next(project.folder.glob("results/stimuli/own/*/prompts.json")).read_text())
-    assert json.dumps(prompt) in json.dumps(described)
+    assert json.dumps(PROMPT) in json.dumps(described)
     assert len(pd.read_parquet(project.folder / "results/probes/scores.parquet")) > 0
 
     told = [file for folder in ("results", "logs", ".snakemake") for file in (project.folder / folder).rglob("*")]
