@@ -8,9 +8,9 @@ import logging
 import os
 from pathlib import Path
 
+from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
-from layerwise.models.cards import take_cards
 from layerwise.states.division import divide
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.modalities import with_images

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ASKED, changes_table, describe, holds, tracing_table
-from layerwise.models.cards import take_cards
 
 log = logging.getLogger(__name__)
 
