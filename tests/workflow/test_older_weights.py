@@ -49,7 +49,7 @@ def test_older_weights_run_like_any_others(project, study):
     assert (project.folder / "results/states/old/own/describe.h5").is_file()
     assert project.planned("states") == {}
     # Where and how it runs is nothing to rerun for; its weights lie in results now.
-    study["models"]["old"] |= {"batch_size": 8, "device_map": "auto"}
+    study["models"]["old"] |= {"batch_size": 8, "device_map": "auto", "cards": 1}
     project.configure(study)
     (project.folder / "old/pytorch_model.bin").touch()
     assert project.planned("states") == {}
