@@ -10,7 +10,8 @@ from layerwise.errors import InputError
 from layerwise.figures import style
 from layerwise.figures.effects import compare_interventions, effect_sections
 from layerwise.figures.inputs import Model, Task, as_they_are
-from layerwise.figures.interventions import draw_ablation, draw_bypass, in_words
+from layerwise.figures.intervened import in_words
+from layerwise.figures.interventions import draw_ablation, draw_bypass
 from layerwise.figures.overview import overview_sections
 from layerwise.figures.sites import draw_heads, draw_sites, read_sites
 

@@ -11,7 +11,7 @@ from layerwise.errors import InputError
 from layerwise.figures.comparison import CELL, holm, number, with_interval
 from layerwise.figures.headline import METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
-from layerwise.figures.interventions import base_of, in_words
+from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
 from layerwise.figures.tables import Section
 

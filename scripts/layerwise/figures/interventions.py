@@ -13,6 +13,7 @@ from layerwise.errors import InputError
 from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, grid_width, lay_out_grid, limit_facet
 from layerwise.figures.headline import headline_scores, metric_name
 from layerwise.figures.inputs import Model, Task
+from layerwise.figures.intervened import base_of, block_in_words, in_words
 from layerwise.figures.layers import AXES, draw_line
 from layerwise.figures.style import LineStyle, line_styles, wrap_name
 
@@ -20,21 +21,6 @@ AS_IT_IS = "as it is"
 # Prompts of the same words without the item's own image.
 WITHOUT_IMAGE = {"none": "text only", "blank": "blank image", "shuffled": "another item's image"}
 BAR = 0.8
-
-
-def in_words(intervention: Mapping[str, Any]) -> str:
-    """An intervention as legends and tables say it."""
-    ((kind, how),) = intervention.items()
-    if kind == "bypass":
-        return f"block {how['from']} × {how['scale']:g} added to {_block(how)}"
-    if kind == "ablate-image":
-        return f"image tokens {'zero' if how['with'] == 'zero' else 'averaged'} from block {how['from']} on"
-    blocks = how["blocks"]
-    return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
-
-
-def _block(how: Mapping[str, Any]) -> str:
-    return f"block {how['into']}" if "into" in how else "the last block"
 
 
 @dataclass(frozen=True)
@@ -142,7 +128,7 @@ def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping
 
 def _scale(how: Mapping[str, Any]) -> tuple[float, str]:
     """A line of the bypass figure: its place among the others, and its name."""
-    return how["scale"], f"{how['scale']:g} × the block, added to {_block(how)}"
+    return how["scale"], f"{how['scale']:g} × the block, added to {block_in_words(how)}"
 
 
 def _changed(models: Mapping[str, Model], kinds: Sequence[str]) -> dict[str, Model]:
@@ -157,20 +143,6 @@ def _changed(models: Mapping[str, Model], kinds: Sequence[str]) -> dict[str, Mod
     for model in changed.values():
         base_of(model, models)
     return changed
-
-
-def base_of(model: Model, models: Mapping[str, Model]) -> str:
-    """The name of the model that an intervention was made on.
-
-    Raises:
-        InputError: It is not among the models.
-    """
-    for name, other in models.items():
-        if other.digest == model.base:
-            return name
-    raise InputError(
-        f"model {model.model!r} has an intervention, but the same model without it is not in the study; add its entry"
-    )
 
 
 def _draw(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from layerwise.figures.headline import metric_name
 from layerwise.figures.inputs import Model, Task
-from layerwise.figures.interventions import in_words
+from layerwise.figures.intervened import in_words
 from layerwise.figures.tables import Section
 
 SPLITS = ("train", "val", "test")
