@@ -26,7 +26,7 @@ def test_everything_is_there_and_nothing_is_left_to_do(finished):
             assert (results / f"tables/{table}.{suffix}").stat().st_size > 100
     for figure in ("training-curve", "learning-curve"):
         assert (results / f"figures/{figure}.png").stat().st_size > 1000
-    assert not list(results.rglob("*partial*"))
+    assert not list(results.rglob(".*.partial*"))
     assert not [file for file in (results / "work").iterdir() if file.is_dir()]
     assert finished.planned() == {}
 
