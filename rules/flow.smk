@@ -184,13 +184,14 @@ rule make_flow_table:
     params:
         resamples=config["flow"]["resamples"],
         seed=config["seed"],
+        left_out=left_out_option,
         out=lambda wildcards, output: Path(output[0]).parent,
         code=code_digest("make_flow_table.py"),
     message:
         "Write the table of the strongest windows"
     shell:
         'python "$SCRIPTS"/make_flow_table.py --changes {input.changes:q} --descriptions {input.descriptions:q} '
-        "--resamples {params.resamples} --seed {params.seed} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--resamples {params.resamples} --seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule flow:

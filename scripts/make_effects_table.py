@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.command import run
 from layerwise.figures.effects import compare_interventions, effect_sections
 from layerwise.figures.inputs import read_models, read_scores, read_tasks
-from layerwise.figures.tables import to_html, to_latex, to_markdown
+from layerwise.figures.tables import write_table
 from layerwise.leaving_out import said_of
 
 TITLE = "Table 3: interventions"
@@ -29,15 +29,8 @@ def main() -> None:
     scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
     how = args.predictions_root, args.resamples, args.permutations, args.seed
     table = compare_interventions(scores, tasks, models, *how)
-    sections = effect_sections(table)
-    note = said_of(args.left_out)
-    title = f"{TITLE} - {note}" if note else TITLE
-    files = {"csv": table.to_csv(index=False, lineterminator="\n")}
-    files["tex"] = (f"% {note}\n" if note else "") + to_latex(sections)
-    files |= {"md": to_markdown(title, sections), "html": to_html(title, sections)}
-    for suffix, text in files.items():
-        with finished_file(args.out_dir / f"table3.{suffix}") as partial:
-            partial.write_text(text, encoding="utf-8")
+    numbers = table.to_csv(index=False, lineterminator="\n")
+    write_table(args.out_dir, "table3", TITLE, effect_sections(table), numbers, said_of(args.left_out))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.command import run
 from layerwise.figures.flow import FIGURES, strongest_windows
 from layerwise.figures.flow_table import flow_sections
-from layerwise.figures.tables import to_html, to_latex, to_markdown
+from layerwise.figures.tables import write_table
 from layerwise.flow.results import read_changes, read_flow_description
+from layerwise.leaving_out import said_of
 
 TITLE = "Information flow: strongest windows"
 
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--descriptions", required=True, type=Path, nargs="+", help="the cells' descriptions (JSON)")
     parser.add_argument("--resamples", required=True, type=int, help="of images")
     parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--left-out", nargs="+", default=[], help="models that the table is made without")
     parser.add_argument("--out-dir", required=True, type=Path, help="folder for flow.csv, .tex, .md and .html")
     args = parser.parse_args()
 
@@ -25,16 +27,9 @@ def main() -> None:
     cells = list(zip(map(read_changes, args.changes), descriptions, strict=True))
     flows = [*FIGURES["knockout"].lines, *FIGURES["objects"].lines]
     strongest = strongest_windows(cells, flows, args.resamples, args.seed)
+    numbers = strongest.to_csv(index=False, lineterminator="\n")
     sections = flow_sections(strongest, descriptions)
-    texts = {
-        "csv": strongest.to_csv(index=False, lineterminator="\n"),
-        "tex": to_latex(sections),
-        "md": to_markdown(TITLE, sections),
-        "html": to_html(TITLE, sections),
-    }
-    for suffix, text in texts.items():
-        with finished_file(args.out_dir / f"flow.{suffix}") as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_table(args.out_dir, "flow", TITLE, sections, numbers, said_of(args.left_out))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.command import run
 from layerwise.figures.comparison import compare_layers, comparison_sections
 from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.overview import overview_sections
-from layerwise.figures.tables import to_csv, to_html, to_latex, to_markdown
+from layerwise.figures.tables import to_csv, write_table
 from layerwise.leaving_out import said_of
 
 
@@ -37,16 +38,10 @@ def main() -> None:
     if len(compared) / (args.permutations + 1) > 0.01:
         logging.warning("%d permutations are few for %d cells; raise --permutations", args.permutations, len(compared))
     comparison = comparison_sections(compared)
-    titles = {"table1": "Table 1: tasks, models and prompts", "table2": "Table 2: best layer and topmost block"}
-    note = said_of(args.left_out)
-    titles = {name: f"{title} - {note}" if note else title for name, title in titles.items()}
-    csv = {"table1": to_csv(overview), "table2": compared.to_csv(index=False, lineterminator="\n")}
-    for name, sections in (("table1", overview), ("table2", comparison)):
-        files = {"csv": csv[name], "tex": (f"% {note}\n" if note else "") + to_latex(sections)}
-        files |= {"md": to_markdown(titles[name], sections), "html": to_html(titles[name], sections)}
-        for suffix, text in files.items():
-            with finished_file(args.out_dir / f"{name}.{suffix}") as partial:
-                partial.write_text(text, encoding="utf-8")
+    numbers = compared.to_csv(index=False, lineterminator="\n")
+    write = partial(write_table, args.out_dir, note=said_of(args.left_out))
+    write("table1", "Table 1: tasks, models and prompts", overview, to_csv(overview))
+    write("table2", "Table 2: best layer and topmost block", comparison, numbers)
 
 
 if __name__ == "__main__":

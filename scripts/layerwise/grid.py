@@ -212,21 +212,23 @@ class Grid:
             self._check_reach(model, "states.sites")
 
     def _check_reach(self, model: str, where: str) -> None:
-        adapter = self.config["models"][model]["adapter"]
-        if self.config["adapters"].get(adapter, {}).get("environment") == "legacy":
+        if self._runs_authors_code(model):
             raise InputError(
-                f"{where}: the adapter {adapter} of models.{model} runs its authors' code, and does not reach into "
-                "its blocks"
+                f"{where}: the adapter {self.config['models'][model]['adapter']} of models.{model} runs its authors' "
+                "code, and does not reach into its blocks"
             )
 
     def _check_cell(self, cell: StatesCell) -> None:
-        adapter = self.config["models"][cell.model]["adapter"]
-        older = self.config["adapters"].get(adapter, {}).get("environment") == "legacy"
-        if older and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
+        if self._runs_authors_code(cell.model) and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
+            adapter = self.config["models"][cell.model]["adapter"]
             raise InputError(
                 f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {adapter} of "
                 f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
             )
+
+    def _runs_authors_code(self, model: str) -> bool:
+        adapter = self.config["models"][model]["adapter"]
+        return self.config["adapters"].get(adapter, {}).get("environment") == "legacy"
 
     def _check_task(self, name: str, task: dict[str, Any]) -> None:
         stimuli = self.config["stimuli"][task["stimuli"]]

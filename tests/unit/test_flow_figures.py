@@ -188,3 +188,7 @@ def test_the_commands_write_the_same_files_twice_and_refuse_another_format(table
     assert "QueryAttr" in (tmp_path / "flow.html").read_text()
     assert "tiny on some" in (tmp_path / "flow.md").read_text()
     assert r"\begin{tabular}" in (tmp_path / "flow.tex").read_text()
+    assert "Partial" not in (tmp_path / "flow.md").read_text()
+    # Where a model was left out, each format that has a place for it says so.
+    subprocess.run(list(map(str, [*table, "--left-out", "large"])), check=True)
+    assert all("Partial: without large." in (tmp_path / f"flow.{form}").read_text() for form in ("md", "html", "tex"))

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+
+from layerwise.command import finished_file
 
 # More rows than this do not fit on a page and go into a longtable.
 LATEX_PAGE_ROWS = 40
@@ -103,6 +106,27 @@ class Section:
         """The class attribute of a column's cells."""
         name = "number" if column in self.numbers else "text" if dict(self.texts).get(column, 0) >= 0.5 else ""
         return Markup(f' class="{name}"' if name else "")
+
+
+def write_table(
+    folder: str | Path, name: str, title: str, sections: Sequence[Section], csv: str, note: str = ""
+) -> None:
+    """Write ``NAME.csv``, ``.tex``, ``.md`` and ``.html``.
+
+    Args:
+        folder: where.
+        name: of the files.
+        title: of the pages.
+        sections: what stands in them.
+        csv: the table as numbers; it has no place for a note.
+        note: what the table lacks, behind its title and in a comment of the LaTeX.
+    """
+    title = f"{title} - {note}" if note else title
+    texts = {"csv": csv, "tex": (f"% {note}\n" if note else "") + to_latex(sections)}
+    texts |= {"md": to_markdown(title, sections), "html": to_html(title, sections)}
+    for suffix, text in texts.items():
+        with finished_file(Path(folder) / f"{name}.{suffix}") as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def to_csv(sections: Sequence[Section]) -> str:

@@ -56,21 +56,27 @@ def label_items(
     return items.merge(table, on=keys)[["item_id", "image_id", "group", "label", "class"]], classes
 
 
-def _count(objects, knowledge, images, training) -> tuple[pd.DataFrame, list[str]]:
+def _count(
+    objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
+) -> tuple[pd.DataFrame, list[str]]:
     """Objects in the image. Where a crowd region stands for some, nobody knows how many; such images have no label."""
     crowded = objects.loc[objects["crowd"], "image_id"].unique()
     number = objects.groupby("image_id").size().reindex(images, fill_value=0).drop(crowded, errors="ignore")
     return _binned(number, knowledge, training, whole=True)
 
 
-def _largest_size(objects, knowledge, images, training) -> tuple[pd.DataFrame, list[str]]:
+def _largest_size(
+    objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
+) -> tuple[pd.DataFrame, list[str]]:
     """The annotated area of the largest object, as a share of the image's. Crowd regions are no objects."""
     single = objects[~objects["crowd"] & objects["image_id"].isin(images)]
     check_measured(single, "area")
     return _binned(single.groupby("image_id")["area"].max(), knowledge, training, whole=False)
 
 
-def _attributes(objects, knowledge, images, training) -> tuple[pd.DataFrame, list[str]]:
+def _attributes(
+    objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
+) -> tuple[pd.DataFrame, list[str]]:
     """For each value of the attribute: is there an object of this value? Known only where every object has a value."""
     values = _values(objects, knowledge["attribute"])
     unknown = objects.loc[values.isna(), "image_id"]
@@ -79,7 +85,9 @@ def _attributes(objects, knowledge, images, training) -> tuple[pd.DataFrame, lis
     return table.assign(**{"class": np.take(ABSENT_PRESENT, table["class"])}).reset_index(), ABSENT_PRESENT
 
 
-def _asked_attribute(objects, knowledge, images, training) -> tuple[pd.DataFrame, list[str]]:
+def _asked_attribute(
+    objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
+) -> tuple[pd.DataFrame, list[str]]:
     """The attribute of the object that an item asks about, where it is the only one of its category."""
     values = _values(objects, knowledge["attribute"])
     alone = ~objects.duplicated(["image_id", "category"], keep=False) & ~objects["crowd"] & values.notna()
@@ -87,7 +95,7 @@ def _asked_attribute(objects, knowledge, images, training) -> tuple[pd.DataFrame
     return table, sorted(set(table["class"]))
 
 
-def _relation(objects, knowledge) -> tuple[pd.DataFrame, list[str]]:
+def _relation(objects: pd.DataFrame, knowledge: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
     """For each pair of categories: where is the one, seen from the other? Asked of images that have one of each."""
     pairs = related_pairs(objects, knowledge["about"], knowledge["margin"])
     table = pairs[["image_id", "class"]].assign(label=pairs["first"] + ", " + pairs["second"])
