@@ -2,7 +2,7 @@
 
 A cell is a model x task x prompt. Here every task has stimuli of its own, the dearest case: each cell is an extraction
 and a probe, two jobs. A study is planned when nothing of it is there, and when all of it is finished: then every job's
-record is read and compared. Its files are empty; their content decides nothing about a plan but for the digests.
+record is read and compared (up to 1,000 cells). Its files are empty; their content decides nothing about a plan but for the digests.
 
     python benchmarks/planning.py --full
 """
@@ -20,6 +20,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 # Models, tasks and prompts of each study.
 STUDIES = {"quick": [(5, 4, 5), (20, 5, 10)], "full": [(5, 4, 5), (20, 5, 10), (50, 10, 20)]}
+# Having Snakemake record the files of more cells than these as made takes longer than ten minutes.
+MOST_FINISHED = 1_000
 
 
 def main() -> None:
@@ -31,17 +33,18 @@ def main() -> None:
     print("| cells | models x tasks x prompts | jobs | s to plan a new study | s to plan a finished one |")
     print("|---:|---|---:|---:|---:|")
     for shape in STUDIES["full" if args.full else "quick"]:
+        models, tasks, prompts = shape
+        cells, again = models * tasks * prompts, "not measured"
         with tempfile.TemporaryDirectory() as folder:
             study = write_study(Path(folder), *shape)
             new, jobs = plan(study)
-            finish(study)
-            finished, left = plan(study)
-        if left:
-            raise SystemExit(f"{left} jobs of a finished study are planned again")
-        models, tasks, prompts = shape
-        print(
-            f"| {models * tasks * prompts:,} | {models} x {tasks} x {prompts} | {jobs:,} | {new:.1f} | {finished:.1f} |"
-        )
+            if cells <= MOST_FINISHED:
+                finish(study)
+                finished, left = plan(study)
+                if left:
+                    raise SystemExit(f"{left} jobs of a finished study are planned again")
+                again = f"{finished:.1f}"
+        print(f"| {cells:,} | {models} x {tasks} x {prompts} | {jobs:,} | {new:.1f} | {again} |", flush=True)
 
 
 def write_study(folder: Path, models: int, tasks: int, prompts: int) -> Path:
