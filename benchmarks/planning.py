@@ -2,7 +2,8 @@
 
 A cell is a model x task x prompt. Here every task has stimuli of its own, the dearest case: each cell is an extraction
 and a probe, two jobs. A study is planned when nothing of it is there, and when all of it is finished: then every job's
-record is read and compared (up to 1,000 cells). Its files are empty; their content decides nothing about a plan but for the digests.
+record is read and compared (up to 1,000 cells). Its files are empty; their content decides nothing about a plan but for
+the digests.
 
     python benchmarks/planning.py --full
 """
