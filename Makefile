@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 6 minutes on 2 cores)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 7 minutes on 2 cores)
 	$(BIN)/snakemake --cores $(CORES)
 
 evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 14 minutes on 2 cores behind the demo)
