@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from layerwise.figures import flow, style
 from layerwise.figures.flow_table import flow_sections
 from layerwise.flow.results import changes_table, tracing_table
+from layerwise.probes.bootstrap import difference_interval, resample_weights
 from tests.conftest import REPOSITORY
 
 FLOWS = [*flow.FIGURES["knockout"].lines, *flow.FIGURES["objects"].lines]
@@ -145,6 +146,27 @@ def test_bands_resample_images_and_hold_for_one_window_or_for_all():
     np.testing.assert_allclose(found["high"] - found["mean"], stdtrit(n - 1, 0.975) * error, rtol=0.06)
     # Of three independent means the greatest deviation is within 2.39 standard errors in 95 % of cases.
     np.testing.assert_allclose(found["high_all"] - found["mean"], 2.39 * error, rtol=0.08)
+
+
+@pytest.mark.parametrize("n", [4, 8, 20])
+def test_bands_for_all_windows_hold_with_few_images_too(n):
+    """Of six windows whose true change is 0: how often all six bands hold it, in 300 draws of ``n`` images."""
+    rng = np.random.default_rng(2)
+    held, draws = 0, 300
+    for _ in range(draws):
+        value = rng.normal(size=(n, 6))
+        resampled = resample_weights(np.arange(n), 300, rng) @ value / n
+        held += (abs(value.mean(0)) <= flow._simultaneous(value.mean(0), resampled, n)).all()
+    # 95 % but for chance, and for the spread of four images.
+    assert held / draws > (0.84 if n < 5 else 0.91)
+
+
+def test_bands_for_all_windows_are_never_narrower_than_for_one():
+    value = np.array([[0.0, 2.0], [1.0, -1.0]])
+    resampled = resample_weights(np.arange(2), 500, np.random.default_rng(0)) @ value / 2
+    both = flow._simultaneous(value.mean(0), resampled, 2)
+    one = [difference_interval(mean, column, 2, np.inf) for mean, column in zip(value.mean(0), resampled.T, strict=True)]
+    np.testing.assert_allclose(2 * both, [high - low for low, high in one])
 
 
 def test_the_strongest_window_is_the_lowest_mean_of_its_flow(tables):

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy.special import ndtr, stdtrit
 
 from layerwise.figures.facets import CHANCE_COLOUR, draw_legend, grid_columns, label_edges
 from layerwise.figures.style import LineStyle, line_styles, wrap_name
@@ -111,6 +112,9 @@ def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: i
 def _simultaneous(mean: np.ndarray, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> np.ndarray:
     """Half widths that hold for all places at once: standard errors times a quantile of the greatest deviation.
 
+    Resamples deviate as if their spread were known. So it is Student's quantile of the level that one place needs for all
+    to hold, and never less than for that place alone: of few groups the greatest deviation in a resample is small.
+
     Args:
         mean: shape (places,).
         resampled: shape (R, places).
@@ -119,7 +123,8 @@ def _simultaneous(mean: np.ndarray, resampled: np.ndarray, n_groups: int, level:
     spread = resampled.std(0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.where(spread > 0, np.abs(resampled - mean) / spread, 0.0)
-    return np.quantile(deviation.max(1), level) * errors
+    each = max(ndtr(np.quantile(deviation.max(1), level)), (1 + level) / 2)
+    return stdtrit(n_groups - 1, each) * errors
 
 
 def draw_flow(
