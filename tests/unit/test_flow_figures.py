@@ -186,6 +186,12 @@ def test_the_strongest_window_is_the_lowest_mean_of_its_flow(tables):
     assert kept.frame.iloc[-1]["left out"] == "without object patches: not known"
 
 
+def test_what_rounds_to_zero_has_no_sign_and_one_image_no_interval(tables):
+    strongest = flow.strongest_windows([(tables[0], DESCRIPTION)], FLOWS, 100, seed=0).head(2)
+    strongest[["change", "low", "high"]] = [[-0.02, -0.04, 0.01], [-50.25, np.nan, np.nan]]
+    assert flow_sections(strongest, [DESCRIPTION])[0].frame["change (%)"].tolist() == ["0.0 [0.0, 0.0]", "−50.2 [–, –]"]
+
+
 def test_the_commands_write_the_same_files_twice_and_refuse_another_format(tables, tmp_path):
 
     for name, table in zip(("changes", "tracing"), tables, strict=True):

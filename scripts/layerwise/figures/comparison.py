@@ -260,5 +260,5 @@ def with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
 
 
 def number(value: float, form: str) -> str:
-    """A number with a true minus sign; a dash where there is none."""
-    return "–" if np.isnan(value) else format(value, form).replace("-", "−")
+    """A number with a true minus sign, which what rounds to zero has not; a dash where there is none."""
+    return "–" if np.isnan(value) else format(value, form.replace(".", "z.")).replace("-", "−")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from layerwise.figures.comparison import number
 from layerwise.figures.flow import arrow
 from layerwise.figures.tables import Section
 
@@ -34,7 +35,10 @@ def flow_sections(strongest: pd.DataFrame, descriptions: Sequence[Mapping[str, M
                 "type": rows["type"],
                 "flow": rows["flow"].map(arrow),
                 "window": [f"{row.window} of {row.n_layers}" for row in rows.itertuples()],
-                "change (%)": [f"{row.change:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples()],
+                "change (%)": [
+                    f"{number(row.change, '.1f')} [{number(row.low, '.1f')}, {number(row.high, '.1f')}]"
+                    for row in rows.itertuples()
+                ],
                 "questions": rows["n"],
                 "images": rows["n_images"],
             }
