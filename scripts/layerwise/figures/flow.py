@@ -112,8 +112,8 @@ def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: i
 def _simultaneous(mean: np.ndarray, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> np.ndarray:
     """Half widths that hold for all places at once: standard errors times a quantile of the greatest deviation.
 
-    Resamples deviate as if their spread were known. So it is Student's quantile of the level that one place needs for all
-    to hold, and never less than for that place alone: of few groups the greatest deviation in a resample is small.
+    Resamples deviate as if their spread were known. So it is Student's quantile of the level that one place needs for
+    all to hold, and never less than for that place alone: of few groups the greatest deviation in a resample is small.
 
     Args:
         mean: shape (places,).

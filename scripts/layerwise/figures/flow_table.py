@@ -53,8 +53,8 @@ def _kept(description: Mapping[str, Mapping]) -> pd.DataFrame:
     rows = []
     for kind, counts in description["types"].items():
         share = "" if counts["kept_share"] is None else f"{100 * counts['kept_share']:.1f}"
-        reasons = "; ".join(f"{number}: {reason}" for reason, number in counts["left_out"].items())
+        reasons = "; ".join(f"{times}: {reason}" for reason, times in counts["left_out"].items())
         rows.append([kind, counts["asked"], counts["kept"], share, reasons])
-    for reason, number in description["without_object_patches"].items():
-        rows.append(["all", "", number, "", f"without object patches: {reason}"])
+    for reason, times in description["without_object_patches"].items():
+        rows.append(["all", "", times, "", f"without object patches: {reason}"])
     return pd.DataFrame(rows, columns=["type", "asked", "kept", "share (%)", "left out"])
