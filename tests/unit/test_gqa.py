@@ -6,14 +6,14 @@ import shutil
 from collections import Counter
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from layerwise.datasets import gqa_sources
 from layerwise.datasets.gqa import TABLES, AskedObject, checked_object
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
 from layerwise.errors import InputError
-from layerwise.flow.questions import NO_IMAGE, OTHER_SIZE, choose_questions, describe, read_questions, tabulate
+from layerwise.flow.questions import NO_IMAGE, OTHER_SIZE, TURNED, choose_questions, describe, read_questions, tabulate
 from tests.gqa import own_format
 
 KINDS = list(TABLES)
@@ -185,14 +185,21 @@ def test_questions_are_written_with_what_was_left_out_and_read_back_checked(worl
     only = [q for q in of_first if q.image_id not in {other.image_id for other in of_second}]
     (images / f"{only[0].image_id:>012}.jpg").unlink()
     Image.new("RGB", (65, 64)).save(images / f"{only[1].image_id:>012}.jpg")
+    # As wide as high, so that its size does not tell.
+    turned = Image.new("RGB", (64, 64))
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    turned.save(images / f"{only[2].image_id:>012}.jpg", exif=turned.getexif())
     table = tabulate(found, images)
     description = describe("mine", table, found)
-    assert description["asked"] == {"ChooseAttr": 8, "QueryAttr": 10}
-    assert description["left_out"] == {"ChooseAttr": {NO_IMAGE: 1, OTHER_SIZE: 1}, "QueryAttr": {}}
+    assert description["asked"] == {"ChooseAttr": 7, "QueryAttr": 10}
+    assert description["left_out"] == {
+        "ChooseAttr": {NO_IMAGE: 1, OTHER_SIZE: 1, TURNED: 1},
+        "QueryAttr": {},
+    }
     table.to_parquet(tmp_path / "questions.parquet")
     (tmp_path / "questions.json").write_text(json.dumps(description))
     again, _ = read_questions(tmp_path)
-    assert again["question_id"].tolist() == [q.question_id for q in found.questions if q not in only[:2]]
+    assert again["question_id"].tolist() == [q.question_id for q in found.questions if q not in only[:3]]
     # The digest is of what is asked: another box is another question, another folder is not.
     moved = table.assign(image=table["image"].str.replace("images", "elsewhere"))
     moved.to_parquet(tmp_path / "questions.parquet")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import ExifTags, Image
 
 from layerwise.checksums import file_sha256
 from layerwise.datasets import gqa_sources
@@ -29,6 +29,8 @@ COLUMNS = ["question_id", "type", "image_id", "image", "image_sha256", "question
 SHOWN = ["question_id", "type", "image_sha256", "question", "answer", "objects"]
 NO_IMAGE = "its image is missing"
 OTHER_SIZE = "its image has another size than its boxes are given for"
+# Models are shown pictures upright, and nothing says whether who drew the boxes saw them so.
+TURNED = "its image is turned by its EXIF tag"
 
 
 def choose_questions(folder: str | Path, kinds: Sequence[str], per_type: int, seed: int) -> Found:
@@ -63,20 +65,24 @@ def tabulate(found: Found, images: str | Path) -> pd.DataFrame:
         image = image_file(images, question.image_id)
         if not image.is_file():
             found.left_out[question.kind][NO_IMAGE] += 1
-        elif _size(image) != question.image_size:
+            continue
+        size, turned = _size(image)
+        if size != question.image_size:
             found.left_out[question.kind][OTHER_SIZE] += 1
+        elif turned:
+            found.left_out[question.kind][TURNED] += 1
         else:
             shown.append(_row(question, image))
     table = pd.DataFrame(shown, columns=[column for column in COLUMNS if column != "image_sha256"])
     return table.assign(image_sha256=table["image"].map(check_images(table["image"])))[COLUMNS]
 
 
-def _size(image: Path) -> tuple[int, int]:
-    """Width and height, without decoding."""
+def _size(image: Path) -> tuple[tuple[int, int], bool]:
+    """Width and height as it lies on disk, and whether it is shown turned or mirrored; without decoding."""
     try:
         with Image.open(image) as opened:
-            return opened.size
-    except OSError as error:
+            return opened.size, opened.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{image}: not a readable image ({error}); replace the file") from error
 
 
