@@ -165,7 +165,8 @@ def main() -> None:
     print(
         f"Width {shape.width}, {shape.layers} blocks, {shape.image_tokens} image tokens and {SHORTEST} to "
         f"{LONGEST - 1} of text behind them, {len(FLOWS)} flows, windows of {WINDOW} blocks, {args.threads} thread(s), "
-        f"float32, median of {args.rounds}; CPU time per question.\n"
+        f"float32, median of {args.rounds}; CPU time per question. A round runs the plain loop in one window, and its "
+        "time is scaled to all of them.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
