@@ -201,7 +201,7 @@ def _nothing(description: Mapping[str, Mapping], reason: str) -> Figure:
 
 
 def _styles(spec: FlowFigure) -> dict[object, LineStyle]:
-    """A colour and a marker per line; of what is shown without the final norm, the same colours, dashed and hollow."""
+    """A colour and a marker per line; of what is shown without the final norm, the same colours, dashed."""
     if not spec.traced:
         return line_styles(spec.lines)
     colours = line_styles(dict.fromkeys(casing for _, casing in spec.lines))
