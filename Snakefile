@@ -38,6 +38,7 @@ include: "rules/stimuli.smk"
 include: "rules/states.smk"
 include: "rules/probes.smk"
 include: "rules/figures.smk"
+include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
 
 

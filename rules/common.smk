@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
-from layerwise.flow.grid import FlowGrid
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
@@ -33,7 +32,6 @@ validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 # Models that the figures are to be made without: they are no part of this run, and the figures say so.
 left_out = leave_out(config)
 grid = Grid(config)
-flow_grid = FlowGrid(config, grid)
 
 
 # Where figures and tables go that models are missing from, so that they never take the place of whole ones.
@@ -264,42 +262,3 @@ def tasks_about(wildcards):
     question = QUESTION_OF[wildcards.figure]
     tasks = grid.tasks_about(question) if question else config["tasks"]
     return expand("<results>/tasks/{task}/task.json", task=tasks)
-
-
-def questions_file(questions, file):
-    """A file of a set of questions."""
-    return f"<results>/{flow_grid.folder(questions)}/{file}"
-
-
-def question_options(wildcards):
-    """Command-line options for the folders that questions are read from."""
-    folders = grid.data.folders(config["flow"]["questions"][wildcards.questions]["dataset"])
-    return [f"--{name}={folder}" for name, folder in folders.items()]
-
-
-def question_entry(wildcards):
-    """What a set of questions is chosen by."""
-    return as_json(without(config["flow"]["questions"][wildcards.questions], "dataset", "prompt"))
-
-
-def question_images(wildcards):
-    """What says that the images of questions have been unpacked, where they are to be."""
-    receipts = flow_grid.image_receipts(wildcards.questions)
-    return questions_file(wildcards.questions, "unpacked.json") if receipts else []
-
-
-def flow_cell(wildcards):
-    """All that decides what is measured of a model and a set of questions; see states_cell."""
-    model, questions = wildcards.model, wildcards.questions
-    return as_json(
-        {
-            "model": model,
-            "model_digest": digest_in(model_file(model)),
-            "questions": questions,
-            "questions_digest": digest_in(questions_file(questions, "questions.json")),
-            "prompt_entry": flow_grid.prompt(questions),
-            "window": flow_grid.window(model),
-            "question_tokens": config["flow"]["question_tokens"],
-            "code": code_digest("trace_flow.py", f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"),
-        }
-    )
