@@ -9,13 +9,15 @@ official data sets and what model entries expect. Hours are for the stated rates
 import argparse
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from snakemake.utils import update_config
 
 from layerwise.command import run
 from layerwise.config import validate
-from layerwise.cost.estimate import estimate_states, probe_flop
-from layerwise.errors import InputError
+from layerwise.cost.estimate import estimate_states
+from layerwise.cost.flows import estimate_flows
+from layerwise.cost.probing import probe_flop
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -34,12 +36,11 @@ def main() -> None:
     # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
     update_config(config, yaml.safe_load(args.configfile.read_text()))
     validate(config, CONFIG / "schemas/config.schema.yaml")
-    if not config["tasks"]:
-        raise InputError(f"{args.configfile} probes nothing; the cost of information flow is not estimated")
     results = Path(config["pathvars"]["results"])
-    cells = estimate_states(config, results, args.device)
+    states, flows = (estimate(config, results, args.device) for estimate in (estimate_states, estimate_flows))
+    cells = pd.concat([part for part in (states, flows) if len(part)])
 
-    row = "{:<24} {:<12} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
+    row = "{:<24} {:<16} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
     print(row.format("model", "stimuli", "prompt", "images", "inputs", "Mtokens", "GB", "hours"))
     for cell in cells.itertuples():
         mark = "" if cell.exact else "~"
@@ -53,9 +54,11 @@ def main() -> None:
         f"\n{len(cells)} cells: {cells['tokens'].sum() / 1e6:.1f} million forward tokens, "
         f"{cells['bytes'].sum() / 1e9:.1f} GB of states before compression, "
         f"{_hours(cells['flop'].sum(), args.teraflops):.3g} hours at {args.teraflops:g} TFLOP/s, "
-        f"{_hours(probe_flop(config, cells), args.core_gigaflops / 1e3):.3g} core hours of probes "
+        f"{_hours(probe_flop(config, states, results), args.core_gigaflops / 1e3):.3g} core hours of probes "
         f"at {args.core_gigaflops:g} GFLOP/s."
     )
+    if len(flows):
+        print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():
         print("~: worked out from the config; exact once the stimuli are made and the model's files are here.")
 

@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,21 +13,33 @@ import yaml
 from PIL import Image
 
 from layerwise.config import validate
-from layerwise.cost.estimate import estimate_states, probe_flop
+from layerwise.cost.estimate import estimate_states
+from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
+from layerwise.cost.probing import PAIRS_PER_FIT, probe_flop
+from layerwise.cost.sizes import sizes_of
 from layerwise.errors import InputError
+from layerwise.flow import measuring
+from layerwise.flow.answers import greedy_answers
+from layerwise.flow.grid import FlowGrid
+from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.grid import Grid
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
 from layerwise.recipes import stimuli_folder
 from layerwise.states.extract import extract_shards
+from layerwise.states.images import read_image
 from layerwise.states.plan import plan_shards, running_order
 from layerwise.states.work import WorkFolder
 from layerwise.stimuli.items import items_digest
+from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
+from layerwise.stimuli.tasks import build_task
 from tests.conftest import REPOSITORY
 
 SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"
+KINDS = ["ChooseAttr", "QueryAttr"]
+PROMPT = "{text}\nAnswer the question using a single word or phrase."
 EXPECTED = {"layers": 32, "width": 4096, "parameters": 6.5, "image_tokens": 576}
 
 
@@ -132,12 +145,131 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     assert alone.loc["hypotheses", "entail"]["tokens"] > 820 * 6 * 576
     plain = copy.deepcopy(study)
     plain["probes"]["controls"] = {"random_labels": 0, "description_length": False}
-    without = probe_flop(plain, cells.reset_index())
+    without = probe_flop(plain, cells.reset_index(), tmp_path)
     assert without > 0
     # Controls by default, and two further splits of every task.
     for task in study["tasks"].values():
         task["split"]["seeds"] = [1, 2]
-    assert probe_flop(study, cells.reset_index()) == pytest.approx(4.5 * without)
+    assert probe_flop(study, cells.reset_index(), tmp_path) == pytest.approx(4.5 * without)
+
+
+def of_layer(study, results, task):
+    """Operations of one probe layer of one label and C of a task's only prompt, by the rows that it learns from."""
+    study = copy.deepcopy(study)
+    study["tasks"] = {"one": task}
+    study["stimuli"]["objects"]["prompts"] = ["no-cue"]
+    study["probes"] = {"C": [1.0], "controls": {"random_labels": 0, "description_length": False}}
+    validate(study, SCHEMA)
+    cells = estimate_states(study, results, "cuda")
+    return probe_flop(study, cells, results) / (4 * PAIRS_PER_FIT * 34 * 4096)
+
+
+def test_every_label_and_class_of_a_task_counts(study, tmp_path):
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    about = {"stimuli": "objects", "question": "local", "split": {"by": "official"}}
+    colours = about | {"knowledge": {"about": "attributes", "attribute": "colour"}}
+    # 4000 pairs of image and category, each a row of its category's label; and of each of six colours.
+    assert of_layer(study, tmp_path, about) == 4000
+    assert of_layer(study, tmp_path, colours) == 6 * 4000
+    # Three classes are three rows of weights.
+    sizes = about | {"knowledge": {"about": "largest-size", "bins": 3}, "metric": "balanced_accuracy"}
+    assert of_layer(study, tmp_path, sizes) == 3 * 4000
+    hypotheses = {"stimuli": "hypotheses", "question": "global", "split": {"by": "official"}}
+    study["stimuli"]["hypotheses"]["prompts"] = ["statement"]
+    assert of_layer(study, tmp_path, hypotheses) == 3 * 820 * 6
+    assert of_layer(study, tmp_path, hypotheses | {"classes": ["contradiction", "entailment"]}) == 820 * 6
+
+
+def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
+    entry = {"kind": "coco-objects", "images": {"train2017": "all", "val2017": "all"}, "pairs_per_category": 400}
+    stimuli, _ = build_stimuli(entry, str(world / "coco/annotations"), str(world / "coco"), {}, 0)
+    colours = {"stimuli": "objects", "question": "local", "knowledge": {"about": "attributes", "attribute": "colour"}}
+    task = {
+        "min_per_class": 1,
+        "split": {"by": "official", "val": 0.2, "test": 0.25},
+        "knowledge": colours["knowledge"],
+    }
+    made = build_task(stimuli.provenance, "coco-objects", task, 0, stimuli.categories, stimuli.objects)
+    labels, description = made
+    (tmp_path / "tasks/one").mkdir(parents=True)
+    (tmp_path / "tasks/one/task.json").write_text(json.dumps(description))
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    assert labels["label"].nunique() == 6
+    assert of_layer(study, tmp_path, colours) == (labels["split"] == "train").sum()
+
+
+def test_a_changed_model_has_no_controls(study, tmp_path):
+    model = {"source": "some/model", "expected": EXPECTED, "batch_size": 4}
+    study["models"] = {"plain": model, "cut": model | {"intervention": {"cut-image": {"blocks": "upper"}}}}
+    validate(study, SCHEMA)
+    cells = estimate_states(study, tmp_path, "cuda")
+    both = probe_flop(study, cells, tmp_path)
+    del study["models"]["cut"]
+    # A control with random labels is half a path, and the portions of images are one.
+    assert both == pytest.approx(probe_flop(study, cells, tmp_path) * (1 + 1 / 2.5))
+
+
+@pytest.fixture
+def asked(tmp_path, world, tiny_llava) -> tuple[dict, pd.DataFrame, generic.GenericModel]:
+    """A study of flows alone: questions as the workflow makes them, which the model answers as they want it."""
+    config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    config |= {
+        "datasets": {"mine": {"format": "gqa", "annotations": str(world / "gqa"), "images": str(world)}},
+        "models": {"tiny": {"source": str(tiny_llava)}},
+        "flow": {
+            "questions": {"some": {"dataset": "mine", "types": KINDS, "per_type": 5, "prompt": "short"}},
+            "models": {"tiny": {"window": 2}},
+        },
+    }
+    validate(config, SCHEMA)
+    found = choose_questions(world / "gqa", KINDS, 5, seed=0)
+    table = tabulate(found, world / "coco/val2017").sort_values("image_sha256", kind="stable", ignore_index=True)
+    # Two questions are about one image.
+    table.loc[1, ["image", "image_sha256", "image_id"]] = table.loc[0, ["image", "image_sha256", "image_id"]]
+    model = generic.load(describe_model("tiny", config["models"]["tiny"], None, 0), "cpu")
+    prompts = [PROMPT.replace("{text}", question) for question in table["question"]]
+    answers = greedy_answers(model, [read_image(image) for image in table["image"]], prompts, 1)
+    table["answer"] = [answer.text for answer in answers]
+    folder = tmp_path / FlowGrid(config, Grid(config)).folder("some")
+    folder.mkdir(parents=True)
+    table.to_parquet(folder / "questions.parquet")
+    (folder / "questions.json").write_text(json.dumps(describe("some", table, found)))
+    return config, table, model
+
+
+def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
+    config, table, model = asked
+    (cell,) = estimate_flows(config, tmp_path, "cpu").itertuples()
+    assert (cell.model, cell.stimuli, cell.inputs, cell.exact) == ("tiny", "some", 10, True)
+    assert cell.images == table["image"].nunique() < 10
+
+    # Without the answers' own tokens, and one question at a time, so that no padding is run.
+    monkeypatch.setattr(measuring, "greedy_answers", partial(greedy_answers, most_tokens=1))
+    run, seen = [], []
+    for block in model.blocks:
+        block.register_forward_pre_hook(lambda _, args: run.append(args[0].shape[0] * args[0].shape[1]))
+    model.model.base_model.vision_tower.register_forward_hook(lambda *_: seen.append(1))
+    rows = list(table.itertuples(index=False))
+    prompts = [PROMPT.replace("{text}", row.question) for row in rows]
+    found = measuring._measure(model, rows, prompts, 2, "text", 1)
+    assert (found["outcome"] == measuring.KEPT).all()
+    assert cell.tokens == round(sum(run) / model.n_layers)
+    # An image has 16 patches.
+    size = sizes_of(config, ["tiny"], tmp_path, "cpu")["tiny"]
+    assert cell.flop == pytest.approx(size.flop(sum(run) / model.n_layers, 16 * len(seen)))
+
+
+def test_flows_of_what_is_not_there_are_worked_out_from_the_config(tmp_path):
+    config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    config |= yaml.safe_load((REPOSITORY / "config/flow-paper.yaml").read_text())
+    config["sources"] = yaml.safe_load((REPOSITORY / "config/sources.yaml").read_text())["sources"]
+    validate(config, SCHEMA)
+    cells = estimate_flows(config, tmp_path, "cuda").set_index("model")
+    assert not cells["exact"].any()
+    assert (cells["inputs"] == 6000).all()
+    # Two runs of 576 + 40 tokens; then three flows to some 35 tokens and three to one, in 32 windows of 19 blocks.
+    assert cells.loc["llava-1.5-7b", "tokens"] == pytest.approx(6000 * (2 * 616 + 108 * 19.3), rel=0.05)
+    assert list(estimate_states(config, tmp_path, "cuda").columns) == list(cells.reset_index().columns)
 
 
 def test_a_study_of_few_pairs_costs_few(study, tmp_path):
@@ -170,8 +302,16 @@ def test_an_unknown_model_is_named(study, tmp_path):
 def test_the_program_prints_totals():
     command = [sys.executable, "scripts/estimate_cost.py", "--teraflops", "1"]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    assert "18 cells: " in printed
+    assert "19 cells: " in printed
     assert "hours at 1 TFLOP/s" in printed
+    assert "as if each question were answered rightly" in printed
+
+
+def test_the_program_takes_a_study_of_flows_alone():
+    command = [sys.executable, "scripts/estimate_cost.py", "--configfile", "config/flow-paper.yaml"]
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert "4 cells: " in printed
+    assert " 0 core hours of probes" in printed
 
 
 def test_relations_are_asked_in_both_orders_for_both_relations(study, tmp_path):

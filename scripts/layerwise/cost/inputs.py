@@ -1,5 +1,6 @@
 """How many inputs each cell has, and how long they are."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from layerwise.datasets.snli_ve import LABELS
 from layerwise.datasets.table import read_table
 from layerwise.datasets.world.scenes import SHAPES
 from layerwise.datasets.world.snli_ve import TRIPLETS_PER_IMAGE
+from layerwise.flow.questions import read_questions
 from layerwise.grid import PLACEHOLDER
 from layerwise.states.images import read_image
 from layerwise.stimuli.items import read_items
@@ -26,13 +28,13 @@ CATEGORIES = 80
 # Images whose texts are looked at to tell how many tokens inputs have.
 SAMPLED_IMAGES = 12
 MOST_SAMPLED = 1000
-# Mean lengths in characters of COCO's captions, SNLI's hypotheses and COCO's category names.
-LENGTH = {"coco-entailment": 52, "snli-ve": 37, "category": 7}
+# Mean lengths in characters of COCO's captions, SNLI's hypotheses, COCO's category names and GQA's questions.
+LENGTH = {"coco-entailment": 52, "snli-ve": 37, "category": 7, "gqa": 45}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The distinct inputs of one stimulus set with one prompt.
+    """The distinct inputs of one stimulus set with one prompt, or the questions of one set.
 
     Attributes:
         images: distinct images.
@@ -76,11 +78,7 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
         items, description = read_items(folder)
         shown = with_images(items, prompt.get("image", "shown"), seed=0)
         inputs, _ = unique_inputs(shown, render_prompts(prompt, items, description["categories"]))
-        images = inputs["image"].unique()
-        # From all over the set, since its parts may differ.
-        some = images[:: max(1, len(images) // SAMPLED_IMAGES)][:SAMPLED_IMAGES]
-        sample = inputs[inputs["image"].isin(some)].head(MOST_SAMPLED)
-        return Inputs(len(images), len(inputs), 0, inputs["prompt"].str.len().mean(), sample)
+        return _counted(inputs)
     entry = config["stimuli"][stimuli]
     images, texts_per_image, length = _expected(config, entry)
     if prompt.get("image") in ("blank", "none"):
@@ -103,6 +101,46 @@ def count_inputs(config: dict[str, Any], stimuli: str, prompt: dict[str, Any], f
         return Inputs(images, images, len(text) + length, 0, pd.DataFrame())
     after = len(PLACEHOLDER.sub("", text)) - first + length
     return Inputs(images, round(images * texts_per_image), first, after, pd.DataFrame())
+
+
+def count_items(config: dict[str, Any], stimuli: str, folder: Path) -> float:
+    """How many items a stimulus set has or about how many it will have; see :func:`count_inputs`."""
+    if (folder / "stimuli.json").exists():
+        return len(read_items(folder)[0])
+    images, texts_per_image, _ = _expected(config, config["stimuli"][stimuli])
+    return images * texts_per_image
+
+
+def count_questions(config: dict[str, Any], questions: str, prompt: dict[str, Any], folder: Path) -> Inputs:
+    """Count the questions of a set that was made, or work out how many there will be at most, each about its own image.
+
+    Args:
+        config: the validated config.
+        questions: name of the set under ``flow.questions``.
+        prompt: the prompt's entry.
+        folder: where the set is, or will be.
+    """
+    if (folder / "questions.json").exists():
+        table, _ = read_questions(folder)
+        return _counted(
+            table[["image"]].assign(prompt=[prompt["text"].replace("{text}", q) for q in table["question"]])
+        )
+    entry = config["flow"]["questions"][questions]
+    world = config["worlds"].get(config["datasets"][entry["dataset"]].get("world"))
+    # Of a world, each picture is asked about once by each type.
+    pictures = math.inf if world is None else world["val_images"]
+    count = len(entry["types"]) * min(entry["per_type"], pictures)
+    before, behind = prompt["text"].split("{text}")
+    return Inputs(min(count, pictures), count, len(before), LENGTH["gqa"] + len(behind), pd.DataFrame())
+
+
+def _counted(inputs: pd.DataFrame) -> Inputs:
+    """What is known of inputs (``image``, ``prompt``) that are there."""
+    images = inputs["image"].unique()
+    # From all over the set, since its parts may differ.
+    some = images[:: max(1, len(images) // SAMPLED_IMAGES)][:SAMPLED_IMAGES]
+    sample = inputs[inputs["image"].isin(some)].head(MOST_SAMPLED)
+    return Inputs(len(images), len(inputs), 0, inputs["prompt"].str.len().mean(), sample)
 
 
 def _expected(config: dict[str, Any], entry: dict[str, Any]) -> tuple[int, float, float]:

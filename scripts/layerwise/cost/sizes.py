@@ -1,7 +1,7 @@
 """What one input costs a model: read off its own files where they are, else what its config entry expects."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class ModelSize:
         parameters: of its decoder, without token embeddings and head.
         vision_parameters: of all before the decoder.
         per_input: of a cell's inputs: decoder tokens and patches of the vision tower, per input on average.
+        alone: of inputs that share nothing: decoder tokens up to the image's end and behind it, and patches, per input
+            on average.
         exact: whether this was read off its files.
     """
 
@@ -41,7 +43,25 @@ class ModelSize:
     parameters: float
     vision_parameters: float
     per_input: Callable[[Inputs], tuple[float, float]]
+    alone: Callable[[Inputs], tuple[float, float, float]]
     exact: bool
+
+    def flop(self, tokens: float, patches: float) -> float:
+        """Floating-point operations: two per parameter and token or patch."""
+        return 2 * (self.parameters * tokens + self.vision_parameters * patches)
+
+
+def sizes_of(config: dict[str, Any], models: Iterable[str], results: Path, device: str) -> dict[str, ModelSize]:
+    """The sizes of some models of a config, each looked up once; see :func:`size_of`.
+
+    Args:
+        config: the validated config.
+        models: their names.
+        results: the results root, where the small LLaVA is that the workflow trains.
+        device: see :func:`size_of`.
+    """
+    embedded = results / "embedded_model/weights"
+    return {name: size_of(name, config["models"][name], embedded, device) for name in dict.fromkeys(models)}
 
 
 def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> ModelSize:
@@ -77,12 +97,18 @@ def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> Mo
         over = texts if may_share and texts >= max(2, least(spared)) else 1
         return before / over + after, expected.get("patches", image) / over
 
+    def alone(inputs: Inputs) -> tuple[float, float, float]:
+        image = expected["image_tokens"]
+        behind = (TEMPLATE_CHARACTERS + inputs.before + inputs.after) / CHARACTERS_PER_TOKEN
+        return image + TEMPLATE_CHARACTERS / CHARACTERS_PER_TOKEN, behind, expected.get("patches", image)
+
     return ModelSize(
         layers=expected["layers"],
         width=expected["width"],
         parameters=1e9 * expected["parameters"],
         vision_parameters=1e9 * expected["vision_parameters"],
         per_input=per_input,
+        alone=alone,
         exact=False,
     )
 
@@ -138,8 +164,18 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
                 seen += 0 if image is None else patches(written["pixel_values"])
         return tokens / count, seen / count
 
-    before = _parameters(model) - decoder - vocabulary
-    return ModelSize(frozen.n_layers, frozen.width, decoder, before, per_input, exact=True)
+    def alone(inputs: Inputs) -> tuple[float, float, float]:
+        found = []
+        for image, prompts in inputs.sampled():
+            for prompt in prompts:
+                written = frozen.prepare([image], [prompt])
+                end = int(frozen.image_tokens(written)[0].nonzero()[-1]) + 1
+                found.append((end, written["input_ids"].shape[1] - end, patches(written["pixel_values"])))
+        before, behind, seen = (sum(parts) / len(found) for parts in zip(*found, strict=True))
+        return before, behind, seen
+
+    in_front = _parameters(model) - decoder - vocabulary
+    return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, exact=True)
 
 
 def _least_texts(entry: dict[str, Any], device: str) -> Callable[[float], int]:

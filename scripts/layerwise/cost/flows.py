@@ -1,0 +1,67 @@
+"""What information flow costs: answers, a free run of each question, and the blocked runs that go on from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.cost.estimate import CELL_COLUMNS
+from layerwise.cost.inputs import Inputs, count_questions
+from layerwise.cost.sizes import ModelSize, sizes_of
+from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.grid import FlowGrid
+from layerwise.grid import Grid
+
+
+def estimate_flows(config: dict[str, Any], results: Path, device: str) -> pd.DataFrame:
+    """One row per model and set of questions, as if it answered all of them rightly: others are not measured.
+
+    Args:
+        config, results, device: see :func:`layerwise.cost.estimate.estimate_states`.
+
+    Returns:
+        The columns of that function, ``stimuli`` being the questions. Of ``tokens`` one that runs through half of the
+        blocks counts half. There are no states to keep. What is left out is small: the answers' own tokens, at most
+        twelve a question, and the first question's whole forward passes.
+
+    Raises:
+        InputError: on a model whose size is unknown.
+    """
+    grid = FlowGrid(config, Grid(config))
+    cells = grid.cells()
+    sizes = sizes_of(config, [cell.model for cell in cells], results, device)
+    asked = {
+        name: count_questions(config, name, grid.prompt(name), results / grid.folder(name))
+        for name in {cell.questions: None for cell in cells}
+    }
+    rows = []
+    for cell in cells:
+        inputs, size = asked[cell.questions], sizes[cell.model]
+        tokens, patches = _run(inputs, size, grid.window(cell.model))
+        rows.append(
+            {
+                "model": cell.model,
+                "stimuli": cell.questions,
+                "prompt": config["flow"]["questions"][cell.questions]["prompt"],
+                "images": inputs.images,
+                "inputs": inputs.count,
+                "tokens": round(tokens),
+                "flop": size.flop(tokens, patches),
+                "layers": size.layers,
+                "width": size.width,
+                "bytes": 0,
+                "exact": inputs.exact and size.exact,
+            }
+        )
+    return pd.DataFrame(rows, columns=CELL_COLUMNS)
+
+
+def _run(inputs: Inputs, size: ModelSize, width: int) -> tuple[float, float]:
+    """Tokens through all blocks, and patches through the vision tower."""
+    before, behind, patches = size.alone(inputs)
+    # Blocked runs begin at the flow's first target, in the window's first block.
+    again = sum(behind if flow.target == "question" else 1 for flow in FLOWS)
+    again *= sum(size.layers - window[0] for window in windows(size.layers, width)) / size.layers
+    # Each question is answered by itself; its free run goes on from one of its image.
+    tokens = inputs.count * (before + behind) + inputs.images * before + inputs.count * (behind + again)
+    return tokens, (inputs.count + inputs.images) * patches
