@@ -1,13 +1,15 @@
 """Attention knockout: against masks written by hand, between kinds of attention, and the fast path against the loop."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import BatchFeature
 
 from layerwise.errors import InputError
-from layerwise.flow import free
+from layerwise.flow import checks, free
 from layerwise.flow import knockout as module
-from layerwise.flow.checks import check_knockout
+from layerwise.flow.checks import TOLERANCE, check_knockout
 from layerwise.flow.flows import FLOWS, Flow, windows
 from layerwise.flow.free import check_served, free_runs
 from layerwise.flow.head import next_token_probabilities
@@ -266,6 +268,27 @@ def test_a_family_that_goes_on_otherwise_is_found_out(monkeypatch):
     # As a head that does something unknown.
     model.model.lm_head.register_forward_hook(lambda _head, args, logits: logits * (1.1 if logits.dim() == 3 else 1))
     with pytest.raises(InputError, match=r"differs by .* from that of a whole forward pass"):
+        check_knockout(*arguments)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_rounding_is_no_fault_and_a_cut_that_is_ignored_is_one(dtype, monkeypatch):
+    """Of a probability that blocking all but removes, half precision rounds the logarithm by more than any bound."""
+
+    def found(free, *blocked):
+        return lambda *_: module.Knockouts(free, torch.tensor([blocked]))
+
+    model = SimpleNamespace(dtype=dtype, model=families.llava()[0])
+    arguments = (model, {}, None, FLOWS[:1], [range(1), range(2)], ANSWER)
+    almost = 1 + 0.9 * TOLERANCE[dtype]
+    monkeypatch.setattr(checks, "naive_knockout", found(0.05, 0.5, 1e-7))
+    monkeypatch.setattr(checks, "knockout", found(0.05 * almost, 0.5 * almost, 3e-7))
+    check_knockout(*arguments)
+    monkeypatch.setattr(checks, "knockout", found(0.05, 0.5, 0.05))
+    with pytest.raises(InputError, match=r"with question->last blocked in blocks 1 to 2, .* by 1.0e\+00 of itself"):
+        check_knockout(*arguments)
+    monkeypatch.setattr(checks, "knockout", found(float("nan"), 0.5, 1e-7))
+    with pytest.raises(InputError, match="with nothing blocked"):
         check_knockout(*arguments)
 
 
