@@ -48,6 +48,18 @@ def test_sets_hold_what_they_say(name):
     assert text.mask("last").nonzero().tolist() == [[0, len(ids) - 1]]
 
 
+def test_what_stands_between_the_tiles_of_an_image_is_of_the_image():
+    model = next(family for family in FAMILIES if family.name == "Idefics3").frozen()
+    prepared = prepared_by(model)
+    patches = model.image_tokens(prepared)[0].nonzero()[:, 0].tolist()
+    first, last = patches[0], patches[-1]
+    assert len(patches) < last + 1 - first
+    sets = position_sets(model, prepared, PROMPT, QUESTION, [0, len(patches) - 1])
+    assert sets.image.tolist() == list(range(first, last + 1))
+    assert sets.object.tolist() == [first, last]
+    assert sets.other.tolist() == list(range(first + 1, last))
+
+
 def test_a_question_at_the_end_leaves_the_last_position_out():
     model = families.frozen(families.llava)
     sets = position_sets(model, prepared_by(model, QUESTION), QUESTION, QUESTION, takes="words")

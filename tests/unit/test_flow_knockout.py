@@ -1,9 +1,11 @@
 """Attention knockout: against masks written by hand, between kinds of attention, and the fast path against the loop."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import ImageOps
 from transformers import BatchFeature
 
 from layerwise.errors import InputError
@@ -119,6 +121,27 @@ def test_blocking_all_to_the_last_leaves_it_itself(family):
     assert abs(first.free / second.free - 1) > 1e-3
     # Attention to itself alone does not depend on the position either.
     assert float(first.blocked) == pytest.approx(float(second.blocked), rel=1e-5)
+
+
+TILED = next(family for family in FAMILIES if family.name == "Idefics3")
+
+
+@pytest.mark.parametrize("family", [families.llava_next, TILED.build], ids=lambda f: f.__name__)
+def test_nothing_passes_on_what_blocked_tokens_cannot_see(family):
+    """With the image blocked from all behind it in all blocks, the answer is the same whatever the picture shows."""
+    model = families.frozen(family)
+    picture, found = pictures()[0], []
+    for image in (picture, ImageOps.invert(picture)):
+        prepared = model.prepare([image], [PROMPTS[0]])
+        sets = position_sets(model, prepared, PROMPTS[0], QUESTION)
+        behind = torch.arange(int(sets.image[-1]) + 1, sets.n_tokens)
+        sets = replace(sets, question=behind)
+        arguments = (model, prepared, sets, [BY_NAME["image->question"]], [range(model.n_layers)], ANSWER)
+        found.append((knockout(*arguments), naive_knockout(*arguments)))
+    (first, first_naive), (second, second_naive) = found
+    assert abs(first.free / second.free - 1) > 1e-3
+    assert float(first.blocked) == pytest.approx(float(second.blocked), rel=1e-5)
+    assert float(first_naive.blocked) == pytest.approx(float(second_naive.blocked), rel=1e-5)
 
 
 @four_families

@@ -22,7 +22,8 @@ class PositionSets:
 
     Attributes:
         n_tokens: tokens of the whole input.
-        image: the image's.
+        image: the image's, from its first token to its last: also those that stand between its tiles (Idefics 3), which
+            could pass on what they see of it.
         object: those of the image that show the object which is asked for; none where no object is.
         other: the image's without ``object``.
         question: the question's.
@@ -68,13 +69,14 @@ def position_sets(
     if len(ids) != 1:
         raise ValueError("position sets are of one input at a time")
     n_tokens = ids.shape[1]
-    image = image_tokens[0].nonzero()[:, 0].cpu()
+    patches = image_tokens[0].nonzero()[:, 0].cpu()
+    image = torch.arange(int(patches[0]), int(patches[-1]) + 1)
     behind = int(image[-1]) + 1
     shown = torch.zeros(len(image), dtype=torch.bool)
     for patch in object_patches or ():
-        if not 0 <= patch < len(image):
-            raise InputError(f"{prompt!r}: patch {patch} of the object is outside the image's {len(image)} tokens")
-        shown[patch] = True
+        if not 0 <= patch < len(patches):
+            raise InputError(f"{prompt!r}: patch {patch} of the object is outside the image's {len(patches)} tokens")
+        shown[patches[patch] - image[0]] = True
     if takes == "words":
         asked = _word_tokens(model, ids[0].tolist(), behind, prompt, question)
     else:
