@@ -148,6 +148,16 @@ def test_bands_resample_images_and_hold_for_one_window_or_for_all():
     np.testing.assert_allclose(found["high_all"] - found["mean"], 2.39 * error, rtol=0.08)
 
 
+def test_no_band_goes_below_an_answer_that_is_lost(tables):
+    asked = tables[0][["question_id", "image_id", "type"]].drop_duplicates().head(5)
+    p = np.full(5, 0.5)
+    blocked = p[:, None, None] * np.array([0.01, 0, 0, 0, 0.3])[:, None, None]
+    changes = changes_table(asked, p, blocked, ["image->last"])
+    found = flow.means(changes, ["flow"], "window", "change", 200, seed=0).loc[0]
+    assert (found["low"], found["low_all"]) == (-100, -100)
+    assert found["low"] < found["mean"] < found["high"]
+
+
 @pytest.mark.parametrize("n", [4, 8, 20])
 def test_bands_for_all_windows_hold_with_few_images_too(n):
     """Of six windows whose true change is 0: how often all six bands hold it, in 300 draws of ``n`` images."""

@@ -73,6 +73,10 @@ FIGURES = {
 }
 
 
+# Between which values a mean can be: nothing is less probable than not at all.
+BOUNDS = {"change": (-100.0, np.inf), "p": (0.0, 1.0)}
+
+
 def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: int, seed: int) -> pd.DataFrame:
     """Mean over questions at every place of a line, with intervals over images.
 
@@ -80,7 +84,7 @@ def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: i
         table: ``type``, ``question_id``, ``image_id``, the columns ``line`` and ``x``, and ``value``.
         line: columns that tell a type's lines apart.
         x: the column of places.
-        value: the column to average.
+        value: the column to average, a key of ``BOUNDS``.
         resamples: of images; all places of a line are averaged over the same ones.
         seed: of the resamples.
 
@@ -106,7 +110,10 @@ def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: i
             )
             .assign(**dict(zip(["type", *line], keys, strict=True)))
         )
-    return pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts, ignore_index=True)
+    limits = ["low", "high", "low_all", "high_all"]
+    found[limits] = found[limits].clip(*BOUNDS[value])
+    return found
 
 
 def _simultaneous(mean: np.ndarray, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> np.ndarray:
