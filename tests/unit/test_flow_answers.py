@@ -145,6 +145,10 @@ def test_an_answer_that_joins_the_prompt_is_named():
     model.conversation = "<image>\n{prompt} re"
     with pytest.raises(InputError, match="joins the answer 'd' with the prompt before it"):
         answer_tokens(model, PROMPT, "d")
+    # Nor has an empty one, as a question of GQA's own files might have it, a token.
+    model.conversation = "<image>\n{prompt}:"
+    with pytest.raises(InputError, match="joins the answer '' with"):
+        answer_tokens(model, PROMPT, "")
 
 
 def greedy_by_hand(model, image, prompt, tokens):

@@ -53,9 +53,10 @@ def answer_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, li
         found = []
         for written in (form, f" {form}"):
             ids = _ids(model, text + written)
+            begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
             # A space by itself says nothing of the answer.
-            if ids[: len(before)] == before and model.processor.tokenizer.decode(ids[len(before)]).strip():
-                found.append(ids[len(before)])
+            if begun == before and model.processor.tokenizer.decode(first).strip():
+                found += first
         if not found:
             raise InputError(f"the tokenizer joins the answer {form!r} with the prompt before it: {text[-40:]!r}")
         tokens[name] = sorted(set(found))
