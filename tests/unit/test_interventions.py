@@ -88,7 +88,9 @@ def test_an_intervention_is_what_it_says(intervention):
 
 
 @pytest.mark.parametrize(
-    "family", [families.llava, families.qwen2_vl, families.internvl, families.gemma3], ids=lambda f: f.__name__
+    "family",
+    [families.llava, families.qwen2_vl, families.internvl, families.gemma3, families.kosmos2],
+    ids=lambda f: f.__name__,
 )
 @each_kind
 def test_padding_and_a_shared_prefix_change_nothing(family, intervention):
