@@ -51,6 +51,24 @@ def test_items_that_read_the_same_have_the_same_random_label():
         assert 0 < y.mean() < 1
 
 
+def test_a_text_that_recurs_held_out_keeps_its_random_label():
+    """As without the picture; and a probe that remembers the training texts is above chance on the others."""
+    states, task = problem(n=600, width=200)
+    texts = {split: np.arange(len(rows)) % 40 for split, rows in task.rows.items()}
+    texts["test"] = texts["test"] + 20
+    task = Problem("x", 2, task.items, task.groups, texts, task.y)
+    control = random_labels(task, 0, seed=0)
+    label = dict(zip(control.rows["train"], control.y["train"], strict=True))
+    assert set(label.values()) == {0, 1}
+    known = control.rows["test"] < 40
+    assert 0 < known.mean() < 1
+    assert [label[row] for row in control.rows["test"][known]] == control.y["test"][known].tolist()
+    assert 0 < control.y["test"][~known].mean() < 1
+    probes = LayerProbes([task], ENGINES["sklearn"](1, 2**30), [1.0], "accuracy", 50, 0, repeats=1)
+    scores = probes.layer(states, "block 1").scores.query("probe == 'control' and split == 'test'")
+    assert scores["value"].iloc[0] > 0.65
+
+
 def test_where_everything_reads_the_same_random_labels_still_have_both_classes():
     _, task = problem(n=40)
     one_row = {split: np.zeros_like(rows) for split, rows in task.rows.items()}
