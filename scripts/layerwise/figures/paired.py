@@ -13,9 +13,8 @@ from scipy.stats import rankdata
 
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import difference_interval, resample_weights
-from layerwise.probes.metrics import metric_values, predicted
+from layerwise.probes.metrics import RANK_METRICS, metric_values, predicted
 
-RANK_METRICS = ("roc_auc", "average_precision")
 # Sums over items: what a group adds to them does not depend on the other groups.
 SUM_METRICS = ("accuracy", "balanced_accuracy")
 # Weights held at a time, for memory: 5 million are 40 MB, and a metric holds several copies.
