@@ -11,8 +11,11 @@ from tests.families.measure import PROMPTS, pictures
 BLOCKS = (0, 1)
 CUT = 1
 
+# Kosmos-2's blocks take their mask by its place, all others by its name.
 each_family = pytest.mark.parametrize(
-    "family", [families.llava, families.llava_next, families.qwen2_vl, families.internvl], ids=lambda f: f.__name__
+    "family",
+    [families.llava, families.llava_next, families.qwen2_vl, families.internvl, families.kosmos2],
+    ids=lambda f: f.__name__,
 )
 
 

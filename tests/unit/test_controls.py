@@ -51,6 +51,44 @@ def test_items_that_read_the_same_have_the_same_random_label():
         assert 0 < y.mean() < 1
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_some_texts_are_far_more_frequent_and_classes_stay_balanced(n_classes):
+    """Half of all items read one of ten texts; over many controls, each text has each class as often as it should."""
+    _, task = problem(n=1200, n_classes=n_classes)
+    rng = np.random.default_rng(0)
+    texts = {
+        split: np.where(rng.random(len(rows)) < 0.5, rng.integers(0, 10, len(rows)), rng.integers(10, 400, len(rows)))
+        for split, rows in task.rows.items()
+    }
+    task = Problem("x", n_classes, task.items, task.groups, texts, task.y)
+    controls = [random_labels(task, repeat, seed=0) for repeat in range(200)]
+    for control in controls:
+        shares = np.bincount(control.y["train"], minlength=n_classes) / len(control.y["train"])
+        assert shares == pytest.approx(np.bincount(task.y["train"]) / len(task.y["train"]), abs=0.01)
+    for text in (0, 1, texts["train"].max()):
+        at = np.flatnonzero(texts["train"] == text)[0]
+        often = np.bincount([control.y["train"][at] for control in controls], minlength=n_classes)
+        assert often / 200 == pytest.approx(np.full(n_classes, 1 / n_classes), abs=0.12)
+
+
+def test_a_text_that_recurs_held_out_keeps_its_random_label():
+    """As without the picture; and a probe that remembers the training texts is above chance on the others."""
+    states, task = problem(n=600, width=200)
+    texts = {split: np.arange(len(rows)) % 40 for split, rows in task.rows.items()}
+    texts["test"] = texts["test"] + 20
+    task = Problem("x", 2, task.items, task.groups, texts, task.y)
+    control = random_labels(task, 0, seed=0)
+    label = dict(zip(control.rows["train"], control.y["train"], strict=True))
+    assert set(label.values()) == {0, 1}
+    known = control.rows["test"] < 40
+    assert 0 < known.mean() < 1
+    assert [label[row] for row in control.rows["test"][known]] == control.y["test"][known].tolist()
+    assert 0 < control.y["test"][~known].mean() < 1
+    probes = LayerProbes([task], ENGINES["sklearn"](1, 2**30), [1.0], "accuracy", 50, 0, repeats=1)
+    scores = probes.layer(states, "block 1").scores.query("probe == 'control' and split == 'test'")
+    assert scores["value"].iloc[0] > 0.65
+
+
 def test_where_everything_reads_the_same_random_labels_still_have_both_classes():
     _, task = problem(n=40)
     one_row = {split: np.zeros_like(rows) for split, rows in task.rows.items()}

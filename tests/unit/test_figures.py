@@ -179,6 +179,20 @@ def test_axis_titles_carry_units_and_nothing_is_clipped_or_laid_over(scores):
         assert not box.overlaps(legend)
 
 
+def test_a_band_of_five_does_not_wrap_bands_of_four(scores):
+    """Five facets take two rows however they are laid out, so all bands are as wide as four."""
+    tasks = {name: replace(TASKS["objects"], task=name) for name in ("five", "four", "too")}
+    of_prompt = scores[(scores["task"] == "objects") & (scores["prompt"] == "free")]
+    of_each = [
+        of_prompt.assign(task=name, prompt=f"{name} {i}")
+        for name, n in (("five", 5), ("four", 4), ("too", 4))
+        for i in range(n)
+    ]
+    figure = draw(pd.concat(of_each), "recognition-by-model", tasks=tasks)
+    rows = {band._suptitle.get_text().split(" ")[0]: band.axes[0].get_gridspec().nrows for band in figure.subfigs}
+    assert rows == {"five": 2, "four": 1, "too": 1}
+
+
 def test_many_narrow_bands_stand_side_by_side(scores):
     tasks = {f"objects-{i}": replace(TASKS["objects"], task=f"objects-{i}") for i in range(5)}
     of_each = pd.concat([scores[scores["task"] == "objects"].assign(task=name) for name in tasks])

@@ -88,7 +88,9 @@ def test_an_intervention_is_what_it_says(intervention):
 
 
 @pytest.mark.parametrize(
-    "family", [families.llava, families.qwen2_vl, families.internvl, families.gemma3], ids=lambda f: f.__name__
+    "family",
+    [families.llava, families.qwen2_vl, families.internvl, families.gemma3, families.kosmos2],
+    ids=lambda f: f.__name__,
 )
 @each_kind
 def test_padding_and_a_shared_prefix_change_nothing(family, intervention):
@@ -144,6 +146,7 @@ def test_thirds_of_a_decoder():
         ({"cut-image": {"blocks": [3, 2]}}, "llava", r"cut-image\.blocks: there are no blocks 3 to 2"),
         ({"cut-image": {"blocks": [1, 2]}}, "mllama", r"a model of type mllama allows none: its blocks look across"),
         ({"ablate-image": {"from": 1}}, "paligemma", r"a model of type paligemma allows none"),
+        ({"ablate-image": {"from": 1}}, "instructblip", r"allows none: its image tokens are made with the text"),
     ],
 )
 def test_what_a_model_does_not_allow_is_named(intervention, model_type, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +11,13 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.proportion import proportion_confint
 
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import difference_interval, resample_weights, score_interval, standard_error
+from layerwise.probes.bootstrap import (
+    difference_interval,
+    ranking_interval,
+    resample_weights,
+    score_interval,
+    standard_error,
+)
 from layerwise.probes.engine import Fit, choose, log_loss
 from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.metrics import metric_values, predicted
@@ -99,6 +106,50 @@ def test_interval_of_independent_items_is_wilson_s(right, n):
     assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-6)
 
 
+def test_interval_of_a_ranking_is_student_s_of_the_logit():
+    """That of statsmodels for the logit of a share, whose error is that of a logistic regression without predictors."""
+    right, n = 380, 400
+    y = np.arange(n) < right
+    error = np.sqrt(0.95 * 0.05 / n)
+    resampled = 0.95 + np.array([-1, 1]) * error / np.sqrt(2) * np.sqrt((n - 1) / n)
+    model = sm.Logit(y, np.ones(n)).fit(disp=False)
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, n - 1))
+    expected = 1 / (1 + np.exp(-model.conf_int(alpha)[0]))
+    assert ranking_interval(0.95, resampled, n) == pytest.approx(tuple(expected), abs=1e-6)
+
+
+def test_a_ranking_without_a_mistake_counts_groups():
+    assert ranking_interval(1.0, np.ones(100), 40) == score_interval(1.0, np.ones(100), 40)
+    assert ranking_interval(0.5, np.full(100, 0.5), 40) == (0.5, 0.5)
+
+
+def test_intervals_of_rankings_cover_the_truth_near_one():
+    """ROC AUC of 0.995 from 200 images: of 400 samples, within two standard errors of 95 %; Wilson's cover fewer."""
+    rng = np.random.default_rng(5)
+    distance = np.sqrt(2) * stats.norm.ppf(0.995)
+    y, covered = np.arange(200) % 2, {ranking_interval: 0, score_interval: 0}
+    for _ in range(400):
+        weights = np.vstack([np.ones(200), resample_weights(np.arange(200), 200, rng)])
+        margins = distance * y + rng.standard_normal(200)
+        values = metric_values("roc_auc", y, margins[:, None], weights, 2)
+        for interval in covered:
+            low, high = interval(values[0], values[1:], 200)
+            covered[interval] += low <= 0.995 <= high
+    assert covered[ranking_interval] / 400 == pytest.approx(0.95, abs=0.022)
+    assert covered[score_interval] < covered[ranking_interval]
+
+
+def test_each_metric_has_its_interval():
+    states, task = problem()
+    scorer = Scorer([task], 100, seed=0)
+    guess = Guess({split: states[task.rows[split], :1] for split in ("val", "test")})
+    measured = scorer.measure([guess])
+    for row in scorer.rows(measured, [guess]):
+        interval = ranking_interval if row["metric"] in ("roc_auc", "average_precision") else score_interval
+        values = measured[row["split"], row["metric"]][0]
+        assert (row["low"], row["high"]) == interval(values[0], values[1:], row["n_groups"])
+
+
 def test_interval_of_a_difference_is_student_s():
     """That of scipy's paired t test, with the standard error that the test itself computes."""
     rng = np.random.default_rng(2)
@@ -120,7 +171,8 @@ def test_bootstrap_error_is_that_of_a_mean():
 def test_interval_leaves_out_undefined_resamples():
     assert standard_error(np.array([np.nan, 1.0, 3.0]), 10**6) == pytest.approx(np.sqrt(2))
     for value, resampled, groups in ((0.5, [np.nan], 9), (np.nan, [0.4, 0.6], 9), (0.5, [0.4, 0.6], 1)):
-        assert np.isnan(score_interval(value, np.array(resampled), groups)).all()
+        for interval in (score_interval, ranking_interval):
+            assert np.isnan(interval(value, np.array(resampled), groups)).all()
         assert np.isnan(difference_interval(value, np.array(resampled), groups)).all()
 
 

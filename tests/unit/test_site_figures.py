@@ -1,5 +1,6 @@
 """Figures of sites and interventions, read back from the drawing."""
 
+import shutil
 from itertools import product
 
 import numpy as np
@@ -208,17 +209,39 @@ def predictions(folder, name, right):
     table.assign(scores=[[m] for m in margins]).to_parquet(path)
 
 
-def test_table_3_compares_the_topmost_blocks_on_the_same_items(scores, tmp_path):
-    for name, right in (("base", 30), ("cut", 20), ("mean", 30), ("b1", 31), ("b2", 40), ("b1-strong", 30)):
+RIGHT = {"base": 30, "cut": 20, "mean": 30, "b1": 31, "b2": 40, "b1-strong": 30}
+
+
+@pytest.fixture
+def predicted_scores(scores, tmp_path):
+    """Predictions of the topmost blocks in a folder, and scores that say the same."""
+    for name, right in RIGHT.items():
         predictions(tmp_path, name, right)
-    table = compare_interventions(scores, TASKS, MODELS, tmp_path, 200, 999, 1).set_index("model")
+        top = (scores["model"] == name) & (scores["prompt"] == "asked") & (scores["layer"] == L)
+        scores.loc[top, "value"] = right / 40
+    return scores
+
+
+def test_table_3_compares_the_topmost_blocks_on_the_same_items(predicted_scores, tmp_path):
+    table = compare_interventions(predicted_scores, TASKS, MODELS, tmp_path, 200, 999, 1).set_index("model")
     assert list(table.index) == ["cut", "mean", "b1", "b2", "b1-strong"]
     assert set(table["base"]) == {"base"}
     np.testing.assert_allclose(table["difference"], [-0.25, 0, 0.025, 0.25, 0])
-    np.testing.assert_allclose(table["changed"], [value(name, "asked", L) for name in table.index])
-    np.testing.assert_allclose(table["as_it_is"], value("base", "asked", L))
+    np.testing.assert_allclose(table["changed"], [RIGHT[name] / 40 for name in table.index])
+    np.testing.assert_allclose(table["as_it_is"], 30 / 40)
     assert (table.loc[["cut", "b2"], "p_holm"] < 0.05).all()
     assert (table.loc[["mean", "b1", "b1-strong"], "p_holm"] > 0.5).all()
     (section,) = effect_sections(table.reset_index())
     assert list(section.frame["Intervention"])[:2] == ["image cut in upper blocks", MEAN]
     assert section.frame["Difference"].iloc[0].startswith("−25.0 [")
+
+
+def test_predictions_of_another_run_are_named(predicted_scores, tmp_path):
+    shutil.rmtree(tmp_path / "cut")
+    predictions(tmp_path, "cut", 21)
+    with pytest.raises(InputError, match=r"cut/agree/asked.*: the predictions of layer 3 give accuracy 0\.5250"):
+        compare_interventions(predicted_scores, TASKS, MODELS, tmp_path, 200, 999, 1)
+    path = tmp_path / "base/agree/asked.predictions.parquet"
+    pd.read_parquet(path).iloc[:-1].to_parquet(path)
+    with pytest.raises(InputError, match=r"cut/agree/asked.* and .*base/agree/asked.*: .* of different items"):
+        compare_interventions(predicted_scores, TASKS, MODELS, tmp_path, 200, 999, 1)

@@ -159,12 +159,17 @@ def _compare(
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for layer, value in ((best, paired.first), (top, paired.second)):
-        if abs(value - scores[layer]) > 1e-4:
-            raise InputError(
-                f"{path}: the predictions of layer {layer} give {task.metric} {value:.4f}, the scores say "
-                f"{scores[layer]:.4f}; the two are from different runs: run the probes of this cell again"
-            )
+        check_same_run(path, layer, task.metric, value, scores[layer])
     return paired
+
+
+def check_same_run(path: Path, layer: int, metric: str, found: float, stated: float) -> None:
+    """Raise InputError where the predictions of a layer give another value than the scores say."""
+    if abs(found - stated) > 1e-4:
+        raise InputError(
+            f"{path}: the predictions of layer {layer} give {metric} {found:.4f}, the scores say {stated:.4f}; the two "
+            "are from different runs: run the probes of this cell again"
+        )
 
 
 def _not_worse(path: Path, task: Task, best: int, layers: list[int], rng: np.random.Generator) -> list[int]:

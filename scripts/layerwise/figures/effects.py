@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.figures.comparison import CELL, holm, number, with_interval
+from layerwise.figures.comparison import CELL, check_same_run, holm, number, with_interval
 from layerwise.figures.headline import METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
@@ -42,7 +42,8 @@ def compare_interventions(
         (changed less as it is) with _low and _high; p_value; p_holm, adjusted over all rows; n_groups.
 
     Raises:
-        InputError: A base model is not among the models, or there is nothing to compare.
+        InputError: A base model is not among the models, there is nothing to compare, or the predictions do not give
+            the scores or are of other items.
     """
     test = headline_scores(scores, tasks, "test")
     top = test[test["layer"] == test["n_layers"]].set_index(CELL)
@@ -60,16 +61,17 @@ def compare_interventions(
             for side, cell in cells.items():
                 for column, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
                     row[side + suffix] = top.loc[cell, column]
-            changed, as_it_is = (
-                read_predictions(
-                    Path(predictions_root) / of / task / f"{prompt}.predictions.parquet", model.n_layers, "test"
-                )
-                for of in (name, base)
-            )
+            paths = [Path(predictions_root) / of / task / f"{prompt}.predictions.parquet" for of in (name, base)]
+            changed, as_it_is = (read_predictions(path, model.n_layers, "test") for path in paths)
             rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cells["changed"]).encode()).digest()])
-            found = paired_difference(
-                *(changed, as_it_is, tasks[task].metric, tasks[task].n_classes, n_resamples, n_permutations, rng)
-            )
+            try:
+                found = paired_difference(
+                    *(changed, as_it_is, tasks[task].metric, tasks[task].n_classes, n_resamples, n_permutations, rng)
+                )
+            except InputError as error:
+                raise InputError(f"{paths[0]} and {paths[1]}: {error}") from error
+            for path, value, side in zip(paths, (found.first, found.second), cells, strict=True):
+                check_same_run(path, model.n_layers, tasks[task].metric, value, row[side])
             row |= {"difference": found.difference, "difference_low": found.low, "difference_high": found.high}
             rows.append(row | {"p_value": found.p_value, "n_groups": top.loc[cells["changed"], "n_groups"]})
     if not rows:

@@ -92,8 +92,9 @@ def drawing_width(blocks: Mapping[str, Sequence[str]]) -> float:
 
 
 def _columns(blocks: Mapping[str, Sequence[str]]) -> int:
-    """Facets side by side in each band."""
-    return grid_columns(max(map(len, blocks.values())))
+    """Facets side by side in each band: as many as save rows."""
+    rows = {n: sum(ceil(len(facets) / n) for facets in blocks.values()) for n in range(1, MAX_COLUMNS + 1)}
+    return min(rows, key=lambda n: (rows[n], n))
 
 
 def _bands_beside(blocks: Mapping[str, Sequence[str]]) -> int:

@@ -123,7 +123,8 @@ def draw_bypass(scores: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping
                 shown.append(at)
         limit_facet(axes, [*shown, as_it_is[as_it_is["value"] > top["value"].iloc[0]]], top["low"].iloc[0])
 
-    return _draw(scores, tasks, models, changed, styles, draw, "topmost block, as it is")
+    x_label = f"{AXES['layer']}; for blocks that are added, which one"
+    return _draw(scores, tasks, models, changed, styles, draw, "topmost block, as it is", x_label)
 
 
 def _scale(how: Mapping[str, Any]) -> tuple[float, str]:
@@ -153,8 +154,9 @@ def _draw(
     styles: Mapping[str, LineStyle],
     draw: Callable[[Axes, Task, _Facet, pd.DataFrame], None],
     dotted: str,
+    x_label: str = AXES["layer"],
 ) -> Figure:
-    """Draw a facet for each task, prompt and base model that a changed model was asked, and name the dotted line."""
+    """Draw a facet for each task, prompt and base model that a changed model was asked; name dotted line and x axis."""
     probes = headline_scores(scores, tasks, "test")
     probes = probes[probes["layer"] <= probes["n_layers"]]
     several = len({model.base for model in changed.values()}) > 1
@@ -173,7 +175,7 @@ def _draw(
         axes.set_ylabel(f"test {metric_name(task)}", fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         draw(axes, task, facet, probes[probes["task"] == task.task])
-    band.supxlabel(AXES["layer"], fontsize=8)
+    band.supxlabel(x_label, fontsize=8)
     return drawing
 
 

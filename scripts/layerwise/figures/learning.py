@@ -99,7 +99,8 @@ def draw_learning(
             chance = baseline.loc[(baseline["task"] == name) & (baseline["prompt"] == prompt), "value"]
             draw_baseline(axes, chance, "majority")
             axes.set_xscale("log", base=2)
-            ticks = sorted(of_task["train_groups"].unique())[::2]
+            # From all images down, as the whole is what one wants to know.
+            ticks = sorted(of_task["train_groups"].unique())[::-2]
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
             low, high = min(lowest, chance.min()), max(highest, chance.max() + LEAST_RANGE)

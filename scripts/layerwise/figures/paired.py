@@ -13,9 +13,8 @@ from scipy.stats import rankdata
 
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import difference_interval, resample_weights
-from layerwise.probes.metrics import metric_values, predicted
+from layerwise.probes.metrics import RANK_METRICS, metric_values, predicted
 
-RANK_METRICS = ("roc_auc", "average_precision")
 # Sums over items: what a group adds to them does not depend on the other groups.
 SUM_METRICS = ("accuracy", "balanced_accuracy")
 # Weights held at a time, for memory: 5 million are 40 MB, and a metric holds several copies.
@@ -152,9 +151,7 @@ class _Pair:
     def of(cls, first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int) -> "_Pair":
         for column in ("label", "item_id", "group", "y"):
             if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
-                raise InputError(
-                    "the two layers have predictions of different items; run the probes of this cell again"
-                )
+                raise InputError("the predictions compared are of different items; run the probes of this cell again")
         groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
         return cls(_labels(first, second, codes, metric in RANK_METRICS), len(groups), metric, n_classes)
 

@@ -4,6 +4,7 @@ Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3): in all 
 tokens to some others are masked before the softmax, so that what is left still sums to one.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
     forward pass is the same to the last bit.
 
     Args:
-        blocks: decoder blocks, which take their mask by the keyword ``attention_mask``.
+        blocks: decoder blocks, which take their mask as ``attention_mask``, by its name or by its place.
         targets: true at the tokens that look, shape (batch or 1, tokens of the forward pass).
         sources: true at the tokens that are not to be seen, shape (batch or 1, tokens kept in a cache + tokens of the
             forward pass).
@@ -33,14 +34,17 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
     pairs = targets[:, None, :, None] & sources[:, None, None, :]
 
     def cut(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        mask = kwargs.get("attention_mask")
-        if "attention_mask" not in kwargs or (mask is not None and mask.dim() != 4):
+        names = list(inspect.signature(block.forward).parameters)[: len(args)]
+        given = dict(zip(names, args, strict=False)) | kwargs
+        mask = given.get("attention_mask")
+        if "attention_mask" not in given or (mask is not None and mask.dim() != 4):
             raise InputError(
                 f"attention cannot be cut in a {type(block).__name__}: it takes no mask of tokens by tokens, as "
                 "attention of the kinds eager and sdpa does"
             )
-        hidden = args[0] if args else kwargs["hidden_states"]
-        return args, kwargs | {"attention_mask": without_pairs(mask, pairs.to(hidden.device), hidden.dtype)}
+        hidden = given["hidden_states"]
+        given["attention_mask"] = without_pairs(mask, pairs.to(hidden.device), hidden.dtype)
+        return tuple(given.pop(name) for name in names), given
 
     handles = [block.register_forward_pre_hook(cut, with_kwargs=True) for block in blocks] if pairs.any() else []
     try:

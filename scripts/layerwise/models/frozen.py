@@ -159,9 +159,12 @@ def read_layers(
         InputError: when a family's blocks have no parts that a wanted site is read at.
     """
     readings = LayerReadings(select)
+    tokens: list[torch.Size] = []
 
     def before(_module, args, kwargs):
-        readings.take(hidden_in(args, kwargs))
+        hidden = hidden_in(args, kwargs)
+        tokens[:] = [hidden.shape[:2]]
+        readings.take(hidden)
 
     def after(_module, _args, output):
         readings.take(hidden_out(output))
@@ -169,7 +172,8 @@ def read_layers(
     def at(position: str) -> Callable[..., None]:
         if AT_SITE[position] == "heads":
             return lambda _module, args, kwargs: readings.take_at(position, hidden_in(args, kwargs))
-        return lambda _module, _args, output: readings.take_at(position, hidden_out(output))
+        # OPT's MLP sees the tokens of a batch one behind the other.
+        return lambda _module, _args, output: readings.take_at(position, hidden_out(output).reshape(*tokens[0], -1))
 
     parts = {
         position: [site_module(block, AT_SITE[position]) for block in blocks]

@@ -11,6 +11,7 @@ THIRDS = ("lower", "middle", "upper")
 
 # Model types whose image an intervention on image tokens would not reach, or whose text it would reach too.
 IMAGE_OUT_OF_REACH = {
+    "instructblip": "its image tokens are made with the text, and carry on what they read of it",
     "mllama": "its blocks look across at the image, which has no tokens of its own in the text",
     "paligemma": "its image tokens see the text, and carry on what they read of it",
 }

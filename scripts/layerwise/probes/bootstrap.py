@@ -1,7 +1,7 @@
 """Resample images, not items: items of one image are no independent evidence. And what the resamples say of a score."""
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
 RESAMPLES_AT_ONCE = 50
 # Sums of weights differ in their last digits: a difference below this is none.
@@ -41,7 +41,7 @@ def standard_error(resampled: np.ndarray, n_groups: int) -> float:
 
 
 def score_interval(value: float, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a score between 0 and 1, which also holds near its ends, where a percentile interval is too short.
+    """Interval of a share of items, which also holds near 0 and 1, where a percentile interval is too short.
 
     Wilson's interval (1927, doi:10.1080/01621459.1927.10502953) of a share of as many independent items as would give
     the bootstrap's standard error, value (1 - value) / error^2; Dean and Pagano (2015, J. Surv. Stat. Methodol. 3:484)
@@ -72,6 +72,20 @@ def score_interval(value: float, resampled: np.ndarray, n_groups: int, level: fl
     centre, half = value + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
     low, high = (centre - half) / (1 + t**2 / n), (centre + half) / (1 + t**2 / n)
     return float(np.clip(low, 0, value)), float(np.clip(high, value, 1))
+
+
+def ranking_interval(value: float, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of ROC AUC or average precision: Student's, of the logit, with the bootstrap's standard error.
+
+    Near 1 one pair of items in the wrong order is a small part of what one wrong item is, and Wilson's interval is too
+    short; Boyd, Eng and Page (2013, doi:10.1007/978-3-642-40994-3_29) compare intervals of average precision. Arguments
+    and what is returned are those of :func:`score_interval`, whose interval it is where the logit has no error.
+    """
+    error, spread = standard_error(resampled, n_groups), value * (1 - value)
+    if not (error >= ROUNDING and spread >= ROUNDING):
+        return score_interval(value, resampled, n_groups, level)
+    half = float(stdtrit(n_groups - 1, (1 + level) / 2)) * error / spread
+    return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
 def difference_interval(

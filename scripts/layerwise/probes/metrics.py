@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 NUMBERS_AT_ONCE = 2**19
+# Metrics of the order of items by their margins, not of the classes that these give.
+RANK_METRICS = ("roc_auc", "average_precision")
 
 
 def predicted(scores: np.ndarray) -> np.ndarray:

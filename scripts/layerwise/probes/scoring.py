@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.probes.bootstrap import resample_weights, score_interval
-from layerwise.probes.metrics import METRICS, metric_values
+from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
+from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
 from layerwise.probes.problems import Problem
 
 SPLITS = ("val", "test")
@@ -94,27 +94,29 @@ class Scorer:
         return metric_values(metric, y, scores, self._weights[split][place], problem.n_classes)
 
     def rows(
-        self, measured: Measured, guesses: list[Guess] | None = None, interval: Interval = score_interval
+        self, measured: Measured, guesses: list[Guess] | None = None, interval: Interval | None = None
     ) -> Iterator[dict]:
         """Score rows of one layer: for each split, metric and label, and for several labels their mean, ``macro``.
 
         Args:
             measured: values and resamples, see :meth:`measure`.
             guesses: for C and whether it is at the grid's end; without, there is none.
-            interval: how an interval is made of a value, its resamples and the number of groups.
+            interval: how an interval is made of a value, its resamples and the number of groups. Default - that of a
+                score of the metric.
         """
         guesses = guesses or [Guess({})] * len(self.problems)
         for (split, metric), values in measured.items():
+            made = interval or (ranking_interval if metric in RANK_METRICS else score_interval)
             for problem, guess, of_label in zip(self.problems, guesses, values, strict=True):
                 groups = problem.groups[split]
-                yield _row(problem.label, split, metric, of_label, groups, interval) | {
+                yield _row(problem.label, split, metric, of_label, groups, made) | {
                     "C": guess.C,
                     "at_boundary": guess.at_boundary,
                 }
             if len(values) > 1:
                 groups = np.concatenate([problem.groups[split] for problem in self.problems])
                 # A resample in which some label has one class only counts by the other labels.
-                yield _row("macro", split, metric, np.nanmean(values, axis=0), groups, interval) | {
+                yield _row("macro", split, metric, np.nanmean(values, axis=0), groups, made) | {
                     "C": float("nan"),
                     "at_boundary": any(guess.at_boundary for guess in guesses),
                 }

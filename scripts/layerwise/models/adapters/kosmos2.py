@@ -51,7 +51,9 @@ class Kosmos2Model(generic.GenericModel):
 
         with ExitStack() as hooks:
             for block in self.blocks:
-                hooks.callback(block.register_forward_pre_hook(with_our_mask, with_kwargs=True).remove)
+                # Before all others, so that an intervention cuts the packed mask.
+                hook = block.register_forward_pre_hook(with_our_mask, with_kwargs=True, prepend=True)
+                hooks.callback(hook.remove)
             self.decoder(
                 input_ids=packed.ids,
                 # Its positions begin behind the padding token's id.
