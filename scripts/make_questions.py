@@ -35,7 +35,10 @@ def main() -> None:
         for reason, number in reasons.items():
             log.warning("%s: %d questions were left out: %s", kind, number, reason)
     if table.empty:
-        raise InputError(f"flow.questions.{args.name}: no question is left; {json.dumps(description['left_out'])}")
+        raise InputError(
+            f"flow.questions.{args.name}: no question of {args.annotations} is left to ask about images in "
+            f"{args.images}; the lines above say why"
+        )
     with finished_file(args.out / "questions.parquet") as partial:
         table.to_parquet(partial, index=False)
     with finished_file(args.out / "questions.json") as partial:

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -14,6 +16,7 @@ from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
 from layerwise.errors import InputError
 from layerwise.flow.questions import NO_IMAGE, OTHER_SIZE, TURNED, choose_questions, describe, read_questions, tabulate
+from tests.conftest import REPOSITORY
 from tests.gqa import own_format
 
 KINDS = list(TABLES)
@@ -208,3 +211,25 @@ def test_questions_are_written_with_what_was_left_out_and_read_back_checked(worl
     again.to_parquet(tmp_path / "questions.parquet")
     with pytest.raises(InputError, match=r"questions.parquet is not the file that questions.json describes"):
         read_questions(tmp_path)
+
+
+def test_without_any_image_the_program_names_both_folders_and_counts_the_reasons(world, tmp_path):
+    command = [
+        sys.executable,
+        REPOSITORY / "scripts/make_questions.py",
+        "--name",
+        "mine",
+        "--seed",
+        "0",
+        "--out",
+        tmp_path,
+    ]
+    command += ["--entry", json.dumps({"types": ["QueryAttr"], "per_type": 5}), "--annotations", world / "gqa"]
+    command += ["--images", tmp_path / "empty"]
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"QueryAttr: 5 questions were left out: {NO_IMAGE}" in done.stderr
+    assert f"error: flow.questions.mine: no question of {world / 'gqa'} is left" in done.stderr
+    assert f"images in {tmp_path / 'empty'};" in done.stderr
+    assert not (tmp_path / "questions.parquet").exists()
