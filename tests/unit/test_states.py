@@ -146,6 +146,9 @@ class CountingModel(FrozenModel):
         self.seen, self.fail_at, self.shares_prefix, self.holds, self.error = [], fail_at, shares_prefix, holds, error
         self.groups, self.batches, self.threads = [], [], set()
 
+    def run_out(self):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+
     def render(self, prompt):
         if "bad" in prompt:
             raise InputError("no such prompt")
@@ -160,7 +163,7 @@ class CountingModel(FrozenModel):
         if self.fail_at is not None and len(self.seen) >= self.fail_at:
             raise KeyboardInterrupt
         if self.holds is not None and len(prepared) > self.holds:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+            self.run_out()
         self.seen += prepared
         self.batches.append(len(prepared))
         lengths = torch.tensor([float(len(prompt)) for prompt in prepared])
@@ -325,11 +328,6 @@ def test_what_batches_round_widens_the_tolerance_within_bounds(tmp_path, roundin
         check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
 
 
-@fault(
-    "the device's memory is too small for a batch",
-    sees="a warning in the log: it goes on with half of the batch",
-    kept="the run, and its results: batches change none",
-)
 def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     model = CountingModel(holds=3)
     shards = extract(model, inputs, WorkFolder(tmp_path), batch_size=16)
@@ -346,9 +344,27 @@ def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     sees="one error that says what would make room",
     kept="all finished shards and cells",
 )
-def test_out_of_memory_with_one_input_says_what_to_do(tmp_path, inputs):
-    with pytest.raises(InputError, match=r"too small for a single one of the inputs in a batch .* bfloat16"):
+@pytest.mark.parametrize(
+    ("run_out", "reason"),
+    [
+        (CountingModel.run_out, r"\(CUDA out of memory\)"),
+        # More than any machine has, so that PyTorch and NumPy really fail.
+        (
+            lambda _: torch.empty(2**48),
+            r"\(DefaultCPUAllocator: can't allocate memory: .* \d+ bytes\)",
+        ),
+        (lambda _: np.empty(2**58), r"\(Unable to allocate .*\)"),
+    ],
+)
+def test_out_of_memory_with_one_input_says_what_to_do(tmp_path, inputs, monkeypatch, run_out, reason):
+    monkeypatch.setattr(CountingModel, "run_out", run_out)
+    with pytest.raises(InputError, match=rf"too small for a single one of the inputs in a batch {reason}; .* bfloat16"):
         extract(CountingModel(holds=0), inputs, WorkFolder(tmp_path), batch_size=4)
+
+
+def test_an_error_about_something_else_than_memory_comes_through():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        Room(4, "things").over(4, lambda *_: torch.ones(2, 3) @ torch.ones(2, 3))
 
 
 def test_room_covers_all():
