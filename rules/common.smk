@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
+from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.flow.grid import FlowGrid
 from layerwise.grid import Grid

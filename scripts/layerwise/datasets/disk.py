@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,28 @@ def readable(size: int) -> str:
     while value >= 1000 and len(units) > 1:
         value, units = value / 1000, units[1:]
     return f"{value:.0f} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def check_writable(folder: str | Path, key: str) -> None:
+    """Refuse to begin where nothing can be written.
+
+    Args:
+        folder: which need not be there yet.
+        key: what in the config says it.
+
+    Raises:
+        InputError: when the disk may only be read, or the folder is someone else's.
+    """
+    folder = Path(folder).absolute()
+    # Asked as a right: beneath a folder that may not be entered, Path.exists fails.
+    there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    why = "the disk may only be read" if os.statvfs(there).f_flag & os.ST_RDONLY else "you may not write there"
+    raise InputError(
+        f"{there}: {why}; nothing that was finished is lost: mend that and run the same command again, or set {key} to "
+        "another folder"
+    )
 
 
 def check_free_space(folder: Path, needed: int, what: str) -> None:
