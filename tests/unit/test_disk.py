@@ -46,7 +46,7 @@ def test_results_that_cannot_be_written_are_refused_by_the_folder_that_is_there(
         Path(folder).chmod(0o555)
         user = os.getuid()
         if user == 0:
-            # Root may write anywhere. What is asked for is the real user's right, and only the effective one stays root.
+            # Root may write anywhere. Asked for is the right of the real user; the effective one stays root.
             os.setresuid(65534, -1, -1)
         try:
             with pytest.raises(InputError, match=rf"^{folder}: you may not write there; .* set pathvars.results to"):
