@@ -100,7 +100,7 @@ def test_damaged_files_are_named(tmp_path):
 
 @fault(
     "a byte of a states file is flipped",
-    sees="one error that names file and layer, by the checksum of each chunk",
+    sees="one error that names the file, and the layer if it is in a state: all that is in it has checksums",
     kept="the other cells; no number is made of it",
 )
 def test_a_flipped_byte_is_an_error_that_names_the_file(tmp_path):
@@ -113,6 +113,29 @@ def test_a_flipped_byte_is_an_error_that_names_the_file(tmp_path):
     path.write_bytes(content)
     with StatesFile(path) as states, pytest.raises(InputError, match=rf"s\.h5: layer {layer} is damaged"):
         states.layer("last", layer)
+
+
+def test_no_byte_of_a_file_may_be_flipped(tmp_path):
+    """Also where items, rows and the layers' names are, and what HDF5 finds them by."""
+    path = tmp_path / "s.h5"
+    with new_states(
+        *(path,),
+        **{"positions": ["last"], "layers": ["embeddings", "final norm"], "rows": 2, "width": 3, "dtype": "bfloat16"},
+        **{"item_ids": ["a", "b", "c"], "row_of_item": [0, 1, 0], "cell": {"shard": [1, 2]}, "places": [0, 2, 4]},
+    ) as datasets:
+        write_rows(datasets["last"], 0, np.ones((2, 2, 3), np.float32))
+    content = path.read_bytes()
+    silent = []
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            with StatesFile(path) as states:
+                for layer in range(2):
+                    states.layer("last", layer)
+            silent.append(place)
+        except InputError:
+            continue
+    assert silent == []
 
 
 def test_a_finished_file_is_recognised_by_its_cell(tmp_path):
