@@ -89,7 +89,7 @@ def list_cards() -> list[str]:
 
 
 def _named(name: str, cards: list[str]) -> str:
-    """The card that an entry of ``CUDA_VISIBLE_DEVICES`` means, by number or how its UUID begins; slices as they are."""
+    """The card that an entry of ``CUDA_VISIBLE_DEVICES`` means: by number or its UUID's beginning; or a slice."""
     if name.startswith("MIG-"):
         return name
     found = [
