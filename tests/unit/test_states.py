@@ -1,8 +1,10 @@
 """States files, work in progress, and extraction."""
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -499,6 +501,16 @@ def test_work_folders(tmp_path):
         assert other.load(0, 1, ["last"]) is None
     with work_folder(tmp_path, "f" * 64) as again:
         assert again.load(0, 1, ["last"]) is not None
+
+
+def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("layerwise.locks.fcntl.flock", refuse)
+    with work_folder(tmp_path, "f" * 64) as work:
+        work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
+    assert f"{'f' * 32}.lock: this disk keeps no locks (Function not implemented)" in caplog.text
 
 
 def test_a_prompt_that_cannot_be_shown_names_its_item(inputs):

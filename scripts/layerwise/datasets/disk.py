@@ -1,8 +1,6 @@
 """A disk that is full, or will be: said before the work where possible, and in one line where not."""
 
 import errno
-import fcntl
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from layerwise.errors import InputError
-
-log = logging.getLogger(__name__)
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,16 +65,3 @@ def says_when_full(folder: Path, then: str) -> Iterator[None]:
         if error.errno not in NO_SPACE:
             raise
         raise InputError(f"{folder}: the disk (or your quota on it) is full; {then}") from error
-
-
-@contextmanager
-def one_at_a_time(lock: Path) -> Iterator[None]:
-    """Let one process at a time into the block: of two studies that share a data folder, the second one waits."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process works in %s; waiting for it", lock.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
