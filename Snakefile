@@ -29,6 +29,11 @@ pathvars:
 report: "report/workflow.rst"
 
 
+# Before the first job: from within a job, Snakemake would end in a traceback of its own.
+onstart:
+    check_writable(config["pathvars"]["results"], "pathvars.results")
+
+
 # Names, paths, what is stale; then the stages in the order in which data flow.
 include: "rules/common.smk"
 include: "rules/data.smk"

@@ -10,7 +10,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from layerwise.code_digest import code_digest
 from layerwise.config import validate
+from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
+from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
@@ -135,7 +137,10 @@ def digest_in(file):
 @cache
 def digest_of(path, modified):
     """The digest in a description that was written at some time: jobs write new ones while the workflow runs."""
-    return json.loads(Path(path).read_text())["digest"]
+    try:
+        return json.loads(Path(path).read_text())["digest"]
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run the same command again") from error
 
 
 def states_cell(wildcards):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from layerwise.command import finished_file, run
 from layerwise.datasets.archives import unpack
-from layerwise.datasets.disk import one_at_a_time
 from layerwise.errors import InputError
+from layerwise.locks import one_at_a_time
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 
     names = args.members or args.list.read_text(encoding="utf-8").splitlines()
     missing = {name: args.out / name for name in names}
-    with one_at_a_time(args.out / ".unpacking.lock"):
+    with one_at_a_time(args.out / ".unpacking.lock", f"in {args.out}"):
         for receipt in args.receipts:
             archive = receipt.with_suffix("")
             if not archive.exists():

@@ -2,9 +2,12 @@
 # status.sh ID: print running, success or failed.
 set -euo pipefail
 process=${1%%:*} log=${1#*:}
-if kill -0 "$process" 2>/dev/null; then
+ended_with() { cat "$log.status" 2>/dev/null || true; }
+# A process that has ended is listed as Z until its parent asks after it, which in a container may be never.
+alive() { ps -o stat= -p "$process" | grep -qv '^Z'; }
+if [ -z "$(ended_with)" ] && alive; then
 	echo running
-elif [ "$(cat "$log.status" 2>/dev/null)" = 0 ]; then
+elif [ "$(ended_with)" = 0 ]; then
 	echo success
 else
 	echo failed

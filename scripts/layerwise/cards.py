@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 LOCKS = Path("/tmp/layerwise-cards")
 SECONDS_BETWEEN_TRIES = 1.0
 
+# What schedulers set for their jobs: Slurm, LSF, PBS, Grid Engine.
+SCHEDULERS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "JOB_ID")
+
 # Open files hold the locks until the process ends.
 _held: list[int] = []
 
@@ -27,7 +30,8 @@ _held: list[int] = []
 def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
     """Take free cards for this process and show it no others; call it before CUDA is begun.
 
-    Does nothing where ``CUDA_VISIBLE_DEVICES`` says already which cards are the job's, and where there are none.
+    Does nothing where a scheduler says by ``CUDA_VISIBLE_DEVICES`` which cards are the job's, and where there are none.
+    Where a user says it, cards are taken from among those: two jobs of one user must not share one either.
 
     Args:
         count: how many.
@@ -38,18 +42,22 @@ def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
         The cards taken, by UUID.
 
     Raises:
-        InputError: when the machine has fewer cards, or they cannot be listed.
+        InputError: when there are fewer cards, they cannot be listed, or one that the user names is not there.
     """
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        log.info("cards by CUDA_VISIBLE_DEVICES: %s", os.environ["CUDA_VISIBLE_DEVICES"] or "none")
+    visible, scheduled = os.environ.get("CUDA_VISIBLE_DEVICES"), any(name in os.environ for name in SCHEDULERS)
+    if visible is not None and (scheduled or visible.strip() in ("", "-1")):
+        log.info("cards by CUDA_VISIBLE_DEVICES: %s", visible or "none")
         return []
     cards = list_cards()
     if not cards:
         return []
+    if visible is not None:
+        cards = [_named(card.strip(), cards) for card in visible.split(",")]
     if len(cards) < count:
-        raise InputError(f"the model asks for {count} cards (models.NAME.cards), but this machine has {len(cards)}")
+        where = "this machine has" if visible is None else f"CUDA_VISIBLE_DEVICES={visible} shows"
+        raise InputError(f"the model asks for {count} cards (models.NAME.cards), but {where} {len(cards)}")
     taken: list[str] = []
-    if wait or "SLURM_JOB_ID" not in os.environ:
+    if wait or not scheduled:
         taken = _take(cards, count, locks)
         if not taken and wait:
             log.info("waiting for %d of %d cards to become free", count, len(cards))
@@ -80,6 +88,21 @@ def list_cards() -> list[str]:
     return listed.stdout.split()
 
 
+def _named(name: str, cards: list[str]) -> str:
+    """The card that an entry of ``CUDA_VISIBLE_DEVICES`` means: by number or its UUID's beginning; or a slice."""
+    if name.startswith("MIG-"):
+        return name
+    found = [
+        card for number, card in enumerate(cards) if name == str(number) or (len(name) > 4 and card.startswith(name))
+    ]
+    if len(found) != 1:
+        raise InputError(
+            f"CUDA_VISIBLE_DEVICES names {name!r}, but nvidia-smi lists cards 0 to {len(cards) - 1} "
+            f"({', '.join(cards)})"
+        )
+    return found[0]
+
+
 def _take(cards: list[str], count: int, locks: Path) -> list[str]:
     """All that are asked for or none, so that two jobs never wait for each other."""
     taken: dict[str, int] = {}
@@ -101,7 +124,7 @@ def _take(cards: list[str], count: int, locks: Path) -> list[str]:
 
 def _open(locks: Path, card: str) -> int:
     """The lock of a card, which any user may open and nobody needs to write."""
-    file = locks / f"{card}.lock"
+    file = locks / f"{card.replace('/', '-')}.lock"
     try:
         return os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:

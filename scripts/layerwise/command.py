@@ -61,7 +61,8 @@ def _end_with(process: int) -> None:
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # Gone, and its number may be another user's by now.
         return False
     return True
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from tests.workflow.conftest import TINY, Project, copy_project
 pytestmark = pytest.mark.slow
 
 TRIALS = 20
+# Of a trial, to kill a run before it ends.
+TRIES = 5
 STATES = "results/states/llava/own/describe.h5"
 MADE = ("results", "logs", ".snakemake")
 
@@ -74,6 +77,39 @@ def jobs_of(workflow: psutil.Process) -> list[psutil.Process]:
     return found
 
 
+def kill_at_random(project: Project, chance: random.Random, seconds: float, victim: str, how: signal.Signals) -> None:
+    """Start from nothing, and kill the run or one of its jobs at a random moment of the seconds that it should take.
+
+    A run that was quicker than that ended well, and says nothing: it is started again, to be killed at half the time.
+    """
+    for _ in range(TRIES):
+        for folder in MADE:
+            shutil.rmtree(project.folder / folder, ignore_errors=True)
+        running = start(project)
+        workflow = psutil.Process(running.pid)
+        time.sleep(chance.uniform(0.1, 0.9) * seconds)
+        jobs, sent = [], False
+        while running.poll() is None:
+            # Every job that is asked for at a moment between two jobs is the next one.
+            jobs = jobs_of(workflow)
+            if victim == "snakemake" or jobs:
+                # What has just ended cannot be killed, and shows below.
+                with suppress(psutil.NoSuchProcess):
+                    (workflow if victim == "snakemake" else chance.choice(jobs)).send_signal(how)
+                    sent = True
+                break
+            time.sleep(0.01)
+        ended = running.wait(timeout=120)
+        # Jobs end with the workflow that started them: nothing works on in the dark.
+        _, alive = psutil.wait_procs(jobs, timeout=20)
+        assert not alive
+        if sent and ended != 0:
+            return
+        assert ended == 0, "the run failed by itself"
+        seconds /= 2
+    raise AssertionError(f"{TRIES} runs ended well before they were killed")
+
+
 @fault(
     "a job, or Snakemake itself, is killed (SIGKILL, SIGTERM) at a random moment",
     sees="the job's failure, or the lock that Snakemake leaves; then `--unlock` where needed and the same command",
@@ -84,26 +120,7 @@ def test_a_killed_run_ends_as_one_that_was_not(project, undisturbed, seed):
     seconds, (states, scores, shown) = undisturbed
     victim = ("job", "snakemake")[seed % 2]
     how = (signal.SIGKILL, signal.SIGTERM)[seed // 2 % 2]
-    for folder in MADE:
-        shutil.rmtree(project.folder / folder, ignore_errors=True)
-
-    chance = random.Random(seed)
-    running = start(project)
-    workflow = psutil.Process(running.pid)
-    time.sleep(chance.uniform(0.1, 0.9) * seconds)
-    while running.poll() is None:
-        # Every job that is asked for at a moment between two jobs is the next one.
-        jobs = jobs_of(workflow)
-        if victim == "snakemake" or jobs:
-            (workflow if victim == "snakemake" else chance.choice(jobs)).send_signal(how)
-            break
-        time.sleep(0.01)
-    else:
-        raise AssertionError("the run ended before it was killed")
-    running.wait(timeout=120)
-    # Jobs end with the workflow that started them: nothing works on in the dark.
-    _, alive = psutil.wait_procs(jobs, timeout=20)
-    assert not alive
+    kill_at_random(project, random.Random(seed), seconds, victim, how)
 
     if victim == "snakemake" and how == signal.SIGKILL:
         project.snakemake("--unlock")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from layerwise.cards import take_cards
+from layerwise.cards import SCHEDULERS, take_cards
 from layerwise.errors import InputError
 from tests.conftest import REPOSITORY
 
@@ -37,7 +37,8 @@ def machine(tmp_path, monkeypatch) -> Path:
     # What is taken is put there, and must not stay for other tests.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    for name in SCHEDULERS:
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "locks"
 
 
@@ -84,8 +85,44 @@ def test_a_probe_takes_no_card_that_is_not_free(machine):
     extraction.wait()
 
 
-def test_a_scheduler_decides(machine, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
+def test_jobs_share_none_of_the_cards_that_their_user_names(machine, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-a")
+    first, second = job(machine, 1, 60), job(machine, 1, 60)
+    assert {each.stdout.readline() for each in (first, second)} == {"taken\n"}
+    third = job(machine, 1, 0)
+    time.sleep(1.5)
+    assert third.poll() is None
+    for each in (first, second):
+        each.kill()
+        each.wait()
+    assert third.communicate(timeout=30)[0].split()[-1] == "GPU-c"
+    with pytest.raises(InputError, match=r"asks for 3 cards .* CUDA_VISIBLE_DEVICES=2, GPU-a shows 2"):
+        take_cards(3, locks=machine)
+    for wrong in ("3", "GPU-z", "GPU-", "0,,1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wrong)
+        with pytest.raises(InputError, match=r"names '.*', but nvidia-smi lists cards 0 to 2 \(GPU-a, GPU-b, GPU-c\)"):
+            take_cards(1, locks=machine)
+
+
+def test_a_slice_of_a_card_is_a_card(machine, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-a/1/0")
+    assert take_cards(1, locks=machine) == ["MIG-GPU-a/1/0"]
+    waiting = job(machine, 1, 0)
+    time.sleep(1.5)
+    assert waiting.poll() is None
+    waiting.kill()
+    waiting.wait()
+
+
+def test_a_user_may_hide_all_cards(machine, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert take_cards(1, locks=machine) == []
+    assert not machine.exists()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_scheduler_decides(machine, monkeypatch, scheduler):
+    monkeypatch.setenv(scheduler, "7")
     assert take_cards(1, wait=False, locks=machine) == []
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")

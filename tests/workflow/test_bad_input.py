@@ -1,12 +1,14 @@
 """What a user sees who made a mistake: one clear error, before a model is loaded."""
 
 import copy
+import re
 import shutil
 
 import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
+from tests.faults.reliability import fault
 from tests.workflow.conftest import TINY, copy_project
 
 
@@ -35,6 +37,25 @@ def test_mistakes_in_the_config_stop_the_plan(project):
     ]
     for change, message in cases:
         assert message in failure(project, change, "--dry-run")
+
+
+@fault(
+    "a description that an earlier job wrote (`model.json`, `stimuli.json`) is cut",
+    sees="one error that names the file: delete it and run again",
+    kept="all that was finished",
+)
+def test_a_damaged_description_is_named(project):
+    project.configure(TINY)
+    described = re.findall(
+        r"^results/models/twin/\S+model\.json", project.snakemake("--summary").stdout, flags=re.MULTILINE
+    )
+    file = project.folder / described[0]
+    file.parent.mkdir(parents=True)
+    file.write_text('{"digest": "a')
+    try:
+        assert f"{described[0]}: damaged (Unterminated string" in failure(project, lambda _: None, "--dry-run")
+    finally:
+        file.unlink()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.faults.reliability import fault
 from tests.workflow.conftest import TINY, copy_project
 
 
@@ -65,3 +66,32 @@ def test_a_cell_in_shards_is_probed_as_one_and_goes_when_it_is_not_kept(tmp_path
     project.snakemake(scores[1])
     pd.testing.assert_frame_equal(whole, pd.read_parquet(project.folder / scores[1]), rtol=0.02)
     assert not list(states.rglob("divided/own/*.h5"))
+
+
+@fault(
+    "a probe fails where states are not kept (`states: {keep: false}`)",
+    sees="the job's failure; then the same command",
+    kept="the states, until all probes that read them have run, and the probes that did not fail",
+)
+@pytest.mark.slow
+def test_states_that_are_not_kept_wait_for_a_probe_that_failed(tmp_path, tiny_llava):
+    project = copy_project(tmp_path)
+    config = copy.deepcopy(TINY)
+    config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 8}}
+    config["tasks"] = {"warm": TINY["tasks"]["warm"], "again": TINY["tasks"]["warm"]}
+    config["states"] = {"positions": ["last"], "keep": False}
+    project.configure(config)
+    states = project.folder / "results/states/llava/own/describe.h5"
+    scores = [f"results/probes/llava/{task}/describe.scores.parquet" for task in config["tasks"]]
+    labels = project.folder / "results/tasks/again/labels.parquet"
+    project.snakemake("results/tasks/again/task.json")
+    whole = labels.read_bytes()
+    labels.write_bytes(whole[:-10])
+    assert project.snakemake(*scores, "--keep-going", check=False).returncode
+    assert [(project.folder / file).exists() for file in scores] == [True, False]
+    made = states.stat().st_mtime_ns
+    labels.write_bytes(whole)
+    assert project.planned(*scores) == {"fit_probes": 1}
+    assert states.stat().st_mtime_ns == made
+    project.snakemake(*scores)
+    assert not states.exists()

@@ -1,16 +1,13 @@
 """A disk that is full, or will be: said before the work where possible, and in one line where not."""
 
 import errno
-import fcntl
-import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from layerwise.errors import InputError
-
-log = logging.getLogger(__name__)
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -21,6 +18,28 @@ def readable(size: int) -> str:
     while value >= 1000 and len(units) > 1:
         value, units = value / 1000, units[1:]
     return f"{value:.0f} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def check_writable(folder: str | Path, key: str) -> None:
+    """Refuse to begin where nothing can be written.
+
+    Args:
+        folder: which need not be there yet.
+        key: what in the config says it.
+
+    Raises:
+        InputError: when the disk may only be read, or the folder is someone else's.
+    """
+    folder = Path(folder).absolute()
+    # Asked as a right: beneath a folder that may not be entered, Path.exists fails.
+    there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    why = "the disk may only be read" if os.statvfs(there).f_flag & os.ST_RDONLY else "you may not write there"
+    raise InputError(
+        f"{there}: {why}; nothing that was finished is lost: mend that and run the same command again, or set {key} to "
+        "another folder"
+    )
 
 
 def check_free_space(folder: Path, needed: int, what: str) -> None:
@@ -46,16 +65,3 @@ def says_when_full(folder: Path, then: str) -> Iterator[None]:
         if error.errno not in NO_SPACE:
             raise
         raise InputError(f"{folder}: the disk (or your quota on it) is full; {then}") from error
-
-
-@contextmanager
-def one_at_a_time(lock: Path) -> Iterator[None]:
-    """Let one process at a time into the block: of two studies that share a data folder, the second one waits."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process works in %s; waiting for it", lock.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

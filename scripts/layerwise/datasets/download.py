@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from layerwise.command import sync
 from layerwise.datasets.archives import check_archive
-from layerwise.datasets.disk import check_free_space, one_at_a_time, readable, says_when_full
+from layerwise.datasets.disk import check_free_space, readable, says_when_full
 from layerwise.errors import InputError
+from layerwise.locks import one_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def download(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    with one_at_a_time(path.with_name(f".{path.name}.lock")):
+    with one_at_a_time(path.with_name(f".{path.name}.lock"), f"in {path.parent}"):
         if path.exists():
             try:
                 return _verified(path, path.name, expected, key)

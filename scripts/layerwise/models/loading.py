@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
 from layerwise.errors import InputError
+from layerwise.models.memory import lacking_memory
 
 
 def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any]:
@@ -20,7 +21,8 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
         device: as torch names it, for a model that is not spread.
 
     Raises:
-        InputError: when the folder holds no model that transformers knows, or a package is missing.
+        InputError: when the folder holds no model that transformers knows, a package is missing, or the device's memory
+            does not hold the weights.
     """
     name, folder = description["model"], description["folder"]
     trust = {"trust_remote_code": bool(description.get("trust_remote_code"))}
@@ -39,13 +41,21 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
         else:
             how = {"dtype": dtype, "use_safetensors": True} | placed | trust
             model = AutoModelForImageTextToText.from_pretrained(folder, **how)
+        if "device_map" not in placed:
+            model = model.to(device)
     except ImportError as error:
         # Some processors need a package of their own, and say which.
         raise InputError(f"models.{name}: {folder} needs a package that is not here: {error}") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"models.{name}: cannot load {folder}: {error}") from error
-    if "device_map" not in placed:
-        model = model.to(device)
+    except (RuntimeError, MemoryError) as error:
+        if (reason := lacking_memory(error)) is None:
+            raise
+        raise InputError(
+            f"models.{name}: the device's memory does not hold the weights ({reason}); end other programs on it, load "
+            "them as bfloat16 (dtype), or spread them over several cards (device_map: auto, cards); without a card: "
+            "more memory for the job (mem_mb)"
+        ) from error
     return model.eval().requires_grad_(False), processor
 
 

@@ -12,6 +12,19 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+# What is said where there is no error of its own for it: by PyTorch of main memory, by cuBLAS and cuDNN, and by the
+# driver where other programs hold the card's memory.
+SAID = ("DefaultCPUAllocator", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+
+
+def lacking_memory(error: Exception) -> str | None:
+    """What an error says of memory that is not there; None for an error about something else."""
+    text = str(error)
+    begin = next((text.index(words) for words in SAID if words in text), None)
+    if begin is None and not isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return None
+    return text[begin or 0 :].split(". ")[0].splitlines()[0] if text else "no more of it"
+
 
 class Room:
     """A number of inputs that fit on the device together; halved for good whenever they turn out not to.
@@ -39,8 +52,10 @@ class Room:
                 results.append(run(start, stop))
                 start = stop
                 continue
-            except torch.OutOfMemoryError as error:
-                reason = str(error).split(". ")[0]
+            except (RuntimeError, MemoryError) as error:
+                reason = lacking_memory(error)
+                if reason is None:
+                    raise
             # Out here the error is gone, and with it what its frames held of the device's memory.
             self._halve(stop - start, reason)
         return results
@@ -49,7 +64,8 @@ class Room:
         if tried == 1:
             raise InputError(
                 f"the device's memory is too small for a single one of the {self.what} ({reason}); end other programs "
-                "on it, load the model as bfloat16 (models.NAME.dtype), or use a larger device"
+                "on it, load the model as bfloat16 (models.NAME.dtype), or use a larger device (without a card: more "
+                "memory for the job, models.NAME.mem_mb)"
             )
         self.size = tried // 2
         if torch.cuda.is_available():

@@ -54,14 +54,16 @@ class StatesFile:
         self.path = Path(path)
         try:
             self._file = h5py.File(path, "r")
-            self.layers = list(self._file.attrs["layers"])
+            # Files from before there were checksums hold text, others its bytes.
+            self.layers = [name.decode() if isinstance(name, bytes) else name for name in self._file.attrs["layers"]]
             self.n_heads = int(self._file.attrs.get("heads", 0))
             self.cell = json.loads(self._file.attrs["cell"])
             self.item_ids = list(self._file["item_id"].asstr())
             self.row_of_item = self._file["row"][:]
             self.shard = tuple(self.cell.get("shard", (1, 1)))
             self.places = self._file["place"][:] if "shard" in self.cell else np.arange(len(self.item_ids))
-        except (OSError, KeyError) as error:
+            datasets = {name: self._file[name].shape for name in self._file if name not in ("item_id", "row", "place")}
+        except (OSError, KeyError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: damaged, or not a states file ({error}); delete it and run again") from error
         changed = [key for key, value in (cell or {}).items() if self.cell.get(key) != value]
         if changed:
@@ -69,18 +71,16 @@ class StatesFile:
                 f"{path}: these states are of another cell ({', '.join(changed)} changed since); run the same command "
                 "again, and they are made anew"
             )
-        datasets = [name for name in self._file if name not in ("item_id", "row", "place")]
         self.positions = [name for name in datasets if name not in AT_SITE]
         self.sites = [AT_SITE[name] for name in datasets if name in AT_SITE]
-        for name in datasets:
-            self._check_shape(name)
+        for name, shape in datasets.items():
+            self._check_shape(name, *shape)
 
     def layers_at(self, position: str) -> list[str]:
         """Names of the layers that are kept at a position, ``last-SITE`` for a site: there, the blocks'."""
         return layers_at(position, self.layers)
 
-    def _check_shape(self, name: str) -> None:
-        layers, rows, width = self._file[name].shape
+    def _check_shape(self, name: str, layers: int, rows: int, width: int) -> None:
         wanted = len(self.layers_at(name))
         if layers != wanted or rows <= self.row_of_item.max():
             raise InputError(
@@ -121,7 +121,7 @@ class StatesFile:
                 raise InputError(
                     f"{self.path}: layer {layer} is damaged ({error}); delete the file and run again"
                 ) from error
-            out[start : start + ROWS_PER_BLOCK] = from_bits(values) if dataset.attrs["dtype"] == "bfloat16" else values
+            out[start : start + ROWS_PER_BLOCK] = from_bits(values) if dataset.dtype == np.uint16 else values
         return out
 
     def _dataset(self, position: str) -> h5py.Dataset:

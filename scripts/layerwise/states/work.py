@@ -4,7 +4,6 @@ The folder is named after the cell's fingerprint, so that what a stopped job lef
 model, stimuli, prompt, code - and by no other. ``manifest.json`` in it lists each shard's rows and checksum.
 """
 
-import fcntl
 import json
 import logging
 import shutil
@@ -20,6 +19,7 @@ from torch import Tensor
 from layerwise.checksums import file_sha256
 from layerwise.command import finished_file
 from layerwise.errors import InputError
+from layerwise.locks import one_at_a_time
 from layerwise.models.site_names import layers_at
 
 log = logging.getLogger(__name__)
@@ -105,14 +105,8 @@ def work_folder(root: str | Path, fingerprint: str) -> Iterator[WorkFolder]:
     It is removed when the block ends without an error.
     """
     folder = Path(root) / fingerprint[:32]
-    folder.mkdir(parents=True, exist_ok=True)
     # The lock lies beside the folder, so that removing the folder does not remove a lock that someone waits for.
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process works on this cell (%s); waiting for it", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder.with_suffix(".lock"), f"on this cell ({folder})"):
         folder.mkdir(parents=True, exist_ok=True)
         yield WorkFolder(folder)
         shutil.rmtree(folder)

@@ -46,8 +46,9 @@ class _FileForHDF5(io.FileIO):
 
 @contextmanager
 def _new_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    # From HDF5 1.10 on what describes the data has checksums too. As of before, damage to it can crash the reader.
     with _FileForHDF5(path, "w+") as raw:
-        with h5py.File(raw, "w") as file:
+        with h5py.File(raw, "w", libver=("v110", "v110")) as file:
             yield file
         if raw.error:
             raise raw.error
@@ -90,14 +91,15 @@ def new_states(
     """
     widths = dict.fromkeys(positions, width) | dict(sites or {})
     with _new_hdf5(path) as file:
-        file.attrs["layers"] = list(layers)
+        file.attrs["layers"] = _text(layers)
         if heads:
             file.attrs["heads"] = heads
-        file.attrs["cell"] = json.dumps(cell, sort_keys=True)
-        file["item_id"] = np.asarray(item_ids, dtype=h5py.string_dtype())
-        file["row"] = np.asarray(row_of_item, dtype=np.int64)
+        file.attrs["cell"] = np.bytes_(json.dumps(cell, sort_keys=True))
+        which = {"item_id": _text(item_ids), "row": np.asarray(row_of_item, dtype=np.int64)}
         if places is not None:
-            file["place"] = np.asarray(places, dtype=np.int64)
+            which["place"] = np.asarray(places, dtype=np.int64)
+        for name, values in which.items():
+            file.create_dataset(name, data=values, chunks=True, fletcher32=True)
         datasets = {}
         for position, width in widths.items():
             datasets[position] = file.create_dataset(
@@ -109,14 +111,20 @@ def new_states(
                 # A checksum per chunk: a flipped byte is an error when it is read, never a number.
                 fletcher32=True,
             )
-            datasets[position].attrs["dtype"] = dtype
+            datasets[position].attrs["dtype"] = np.bytes_(dtype)
         yield datasets
+
+
+def _text(words: Sequence[str]) -> np.ndarray:
+    """Of a fixed length: text of any length lies in a heap of HDF5's that has no checksum."""
+    encoded = [word.encode() for word in words]
+    return np.asarray(encoded, dtype=h5py.string_dtype(length=max(1, *map(len, encoded))))
 
 
 def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:
     """Write float32 states of shape (rows, layers, width) from row ``start`` on."""
     block = np.ascontiguousarray(states.swapaxes(0, 1))
-    dataset[:, start : start + states.shape[0]] = to_bits(block) if dataset.attrs["dtype"] == "bfloat16" else block
+    dataset[:, start : start + states.shape[0]] = to_bits(block) if dataset.dtype == np.uint16 else block
 
 
 def holds(path: str | Path, cell: dict[str, Any]) -> bool:
@@ -124,6 +132,6 @@ def holds(path: str | Path, cell: dict[str, Any]) -> bool:
     try:
         with h5py.File(path, "r") as file:
             written = json.loads(file.attrs["cell"])
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return False
     return all(written.get(key) == value for key, value in cell.items())

@@ -1,0 +1,33 @@
+"""Let one process at a time do a piece of work that several may come to, on any machine that shares the disk."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def one_at_a_time(lock: Path, what: str) -> Iterator[None]:
+    """Let one process at a time into the block; others wait. The lock ends with its process, however that ends.
+
+    On NFS it holds between machines too. Where a disk keeps no locks (Lustre without its option ``flock``, NFS without
+    its lock service) it says so and goes on: Snakemake's own lock keeps two runs of one study apart.
+
+    Args:
+        lock: a file for the lock alone, which stays.
+        what: what is worked on, for the message to whoever waits.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    # Open for writing: NFS gives no other one a lock that excludes all others.
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process works %s; waiting for it", what)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            log.warning("%s: this disk keeps no locks (%s); let no other process work %s", lock, error.strerror, what)
+        yield
