@@ -16,7 +16,7 @@ help: ## list the targets
 demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 7 minutes on 2 cores)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 14 minutes on 2 cores behind the demo)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 12 minutes on 2 cores behind the demo)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 
 report: $(VENV)/run.stamp ## make results/report.html from a finished run

@@ -50,6 +50,11 @@ def _cost(config: dict[str, Any], grid: Grid, cell: StatesCell, inputs: Inputs, 
     # A block's heads side by side are about as wide as its output.
     per_input += size.layers * len(grid.sites(cell.model, cell.prompt))
     numbers = per_input * inputs.count * size.width
+    return cost_of(inputs, size, tokens, patches, numbers * BYTES[config["states"]["dtype"]])
+
+
+def cost_of(inputs: Inputs, size: ModelSize, tokens: float, patches: float, kept: float) -> dict[str, Any]:
+    """All columns of a cell but its names, from the tokens and patches that are run and the bytes that are kept."""
     return {
         "images": inputs.images,
         "inputs": inputs.count,
@@ -57,6 +62,6 @@ def _cost(config: dict[str, Any], grid: Grid, cell: StatesCell, inputs: Inputs, 
         "flop": size.flop(tokens, patches),
         "layers": size.layers,
         "width": size.width,
-        "bytes": numbers * BYTES[config["states"]["dtype"]],
+        "bytes": kept,
         "exact": inputs.exact and size.exact,
     }

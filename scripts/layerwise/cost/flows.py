@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.cost.estimate import CELL_COLUMNS
+from layerwise.cost.estimate import CELL_COLUMNS, cost_of
 from layerwise.cost.inputs import Inputs, count_questions
 from layerwise.cost.sizes import ModelSize, sizes_of
 from layerwise.flow.flows import FLOWS, windows
@@ -37,22 +37,10 @@ def estimate_flows(config: dict[str, Any], results: Path, device: str) -> pd.Dat
     rows = []
     for cell in cells:
         inputs, size = asked[cell.questions], sizes[cell.model]
-        tokens, patches = _run(inputs, size, grid.window(cell.model))
-        rows.append(
-            {
-                "model": cell.model,
-                "stimuli": cell.questions,
-                "prompt": config["flow"]["questions"][cell.questions]["prompt"],
-                "images": inputs.images,
-                "inputs": inputs.count,
-                "tokens": round(tokens),
-                "flop": size.flop(tokens, patches),
-                "layers": size.layers,
-                "width": size.width,
-                "bytes": 0,
-                "exact": inputs.exact and size.exact,
-            }
-        )
+        prompt = config["flow"]["questions"][cell.questions]["prompt"]
+        run = _run(inputs, size, grid.window(cell.model))
+        names = {"model": cell.model, "stimuli": cell.questions, "prompt": prompt}
+        rows.append(names | cost_of(inputs, size, *run, kept=0))
     return pd.DataFrame(rows, columns=CELL_COLUMNS)
 
 

@@ -17,7 +17,7 @@ from layerwise.errors import InputError
 from layerwise.figures.headline import METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
-from layerwise.figures.tables import Section
+from layerwise.figures.tables import Section, number, with_interval
 
 CELL = ["model", "task", "prompt"]
 # Layers are called worse than the best at this level, per cell.
@@ -252,18 +252,3 @@ def _ranges(layers: str) -> str:
     # Consecutive numbers differ from their place by the same.
     runs = [[layer for _, layer in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
-
-
-def with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
-    """A column of shares with those of its bounds (``_low``, ``_high``), times 100, for reading."""
-    bounds = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-    shown = (
-        (number(100 * value, f"{sign}.1f"), number(100 * low, ".1f"), number(100 * high, ".1f"))
-        for value, low, high in bounds
-    )
-    return [f"{value} [{low}, {high}]" for value, low, high in shown]
-
-
-def number(value: float, form: str) -> str:
-    """A number with a true minus sign, which what rounds to zero has not; a dash where there is none."""
-    return "–" if np.isnan(value) else format(value, form.replace(".", "z.")).replace("-", "−")

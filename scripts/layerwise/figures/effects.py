@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.figures.comparison import CELL, check_same_run, holm, number, with_interval
+from layerwise.figures.comparison import CELL, check_same_run, holm
 from layerwise.figures.headline import METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
-from layerwise.figures.tables import Section
+from layerwise.figures.tables import Section, number, with_interval
 
 
 def compare_interventions(

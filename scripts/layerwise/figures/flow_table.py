@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from layerwise.figures.comparison import number
 from layerwise.figures.flow import arrow
-from layerwise.figures.tables import Section
+from layerwise.figures.tables import Section, number
 
 STRONGEST = (
     "The window of blocks in which blocking the attention lowers the answer's probability most, by its centre, and "

@@ -1,10 +1,11 @@
-"""Write tables as Markdown, LaTeX and a page of HTML."""
+"""Write tables as Markdown, LaTeX and a page of HTML, and the numbers in them for reading."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -209,3 +210,18 @@ def escape_markdown(text: str) -> str:
     escaped = "".join(_MARKDOWN.get(character, character) for character in text)
     # Brackets are plain but for this one place, where they would make a link.
     return escaped.replace("](", r"]\(")
+
+
+def with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+    """A column of shares with those of its bounds (``_low``, ``_high``), times 100, for reading."""
+    bounds = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+    shown = (
+        (number(100 * value, f"{sign}.1f"), number(100 * low, ".1f"), number(100 * high, ".1f"))
+        for value, low, high in bounds
+    )
+    return [f"{value} [{low}, {high}]" for value, low, high in shown]
+
+
+def number(value: float, form: str) -> str:
+    """A number with a true minus sign, which what rounds to zero has not; a dash where there is none."""
+    return "–" if np.isnan(value) else format(value, form.replace(".", "z.")).replace("-", "−")
