@@ -1,6 +1,7 @@
-"""What several tests share: a small world's files and a small LLaVA with random weights."""
+"""What tests share: a small world's files, a small LLaVA with random weights, and the machine's cores."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,20 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+pytest_plugins = ["tests.time_limits"]
+
+# Before NumPy and PyTorch are imported, here and in what tests start: tests run on all cores, each with one thread.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """Keep those on one core that share what is costly to make: a file's tests, unless a marker says otherwise."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,12 @@ import pytest
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.workflow.conftest import TINY, Project, copy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing()))]
+pytestmark = [
+    pytest.mark.slow,
+    # The first attempt of an extraction has a minute.
+    pytest.mark.alone,
+    pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing())),
+]
 
 # The profile as it is, but for what belongs to this cluster: no accounts, no accounting, and nothing to wait long for.
 # The first attempt of an extraction has a minute.

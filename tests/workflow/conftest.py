@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from tests.conftest import REPOSITORY
+from tests.time_limits import run_logged
 
 TINY = {
     "seed": 1,
@@ -75,7 +76,7 @@ class Project:
         command = [sys.executable, "-m", "snakemake", *arguments, *cores, "--configfile", "tiny.yaml"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
         environment["PATH"] = os.defpath
-        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        result = run_logged(command, cwd=self.folder, env=environment)
         if check and result.returncode:
             raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
         return result
