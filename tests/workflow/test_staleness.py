@@ -6,6 +6,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from PIL import Image
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
@@ -164,43 +165,53 @@ SMALL = TINY | {
     "tasks": {"warm": TINY["tasks"]["warm"]},
     "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "warm", "prompts": ["plain"]}},
     "models": {"mine": {"source": "models/first"}},
+    "probes": TINY["probes"] | {"controls": {"random_labels": 0, "description_length": False}},
 }
-REFUSED = "run the same command again"
+CELL = {"extract_states": 1, "fit_probes": 1, "gather_scores": 1, "make_tables": 1, "plot_layers": 4}
+OTHER_MODEL = CELL | {"register_model": 1}
+OTHER_STIMULI = CELL | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1}
 
 
-def refused_once_then_made_anew(project: Project, changed: str) -> None:
-    """One core, so that nothing is put right by luck in the order of jobs."""
-    first = project.snakemake("--cores", "1", check=False)
-    assert first.returncode
-    assert f"of another cell ({changed} changed since); {REFUSED}" in first.stdout + first.stderr
-    second = project.snakemake("--cores", "1")
-    assert "Run mine over own" in second.stderr
-    assert project.planned() == {}
-
-
-def test_changed_contents_are_never_probed_with_old_states(small):
-    """A text edited in the source file: the run that notices refuses the old states, the next one makes new ones."""
-    table = small.folder / "own/colours.csv"
-    table.write_text(table.read_text().replace("yes", "really"))
-    refused_once_then_made_anew(small, "stimuli_digest")
-
-
-def test_an_edit_on_both_sides_of_an_ancient_file_comes_to_an_end(small):
-    items = small.folder / "scripts/layerwise/stimuli/items.py"
-    items.write_text(items.read_text() + "\n\nEDITED = 1\n")
-    refused_once_then_made_anew(small, "code")
-
-
-def test_other_weights_are_another_model_wherever_they_lie(small):
-    shutil.copytree(small.folder / "models/first", small.folder / "models/second")
-    moved = SMALL | {"models": {"mine": {"source": "models/second"}}}
-    small.configure(moved)
-    planned = small.planned()
-    assert "extract_states" not in planned
-    small.snakemake()
-    weights = small.folder / "models/second/model.safetensors"
+def other_weights(project: Project) -> None:
+    weights = project.folder / "models/first/model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-100_000:-50_000] = content[-50_000:]
     weights.write_bytes(content)
-    planned = small.planned()
-    assert (planned["register_model"], planned["extract_states"], planned["fit_probes"]) == (1, 1, 1)
+
+
+def other_dtype(project: Project) -> None:
+    project.configure(SMALL | {"models": {"mine": {"source": "models/first", "dtype": "bfloat16"}}})
+
+
+def other_text_column(project: Project) -> None:
+    own = SMALL["stimuli"]["own"] | {"text_column": "even"}
+    project.configure(SMALL | {"stimuli": {"own": own}})
+
+
+def other_words(project: Project) -> None:
+    table = project.folder / "own/colours.csv"
+    table.write_text(table.read_text().replace("yes", "really"))
+
+
+def other_picture(project: Project) -> None:
+    Image.new("RGB", (80, 60), (1, 2, 3)).save(project.folder / "own/3.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        (other_weights, OTHER_MODEL),
+        pytest.param(other_dtype, OTHER_MODEL, marks=pytest.mark.slow),
+        pytest.param(other_text_column, OTHER_STIMULI, marks=pytest.mark.slow),
+        pytest.param(other_words, OTHER_STIMULI, marks=pytest.mark.slow),
+        pytest.param(other_picture, OTHER_STIMULI, marks=pytest.mark.slow),
+    ],
+)
+def test_one_run_makes_exactly_what_is_stale(small, change, jobs):
+    """And the next one has nothing to do. One core, so that nothing is put right by luck in the order of jobs."""
+    change(small)
+    assert small.planned() == jobs
+    log = small.folder / "logs/states/mine/own/plain.log"
+    small.snakemake("--cores", "1")
+    assert "hooks, position last" in log.read_text()
+    assert small.planned() == {}
