@@ -29,8 +29,8 @@ from layerwise.recipes import (
     without,
 )
 
-# A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
-code_digest, on_path = cache(code_digest), cache(shutil.which)
+# Cached, because planning calls it for each job.
+on_path = cache(shutil.which)
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 # The configs that make this study, without those that every study has. Jobs that run elsewhere need not ask again.
@@ -146,26 +146,10 @@ def python_of(model):
 def states_cell(wildcards):
     """What decides the hidden states of a cell beside its model and stimuli. Probes refuse states of another cell.
 
-    Nothing that an earlier job finds out: Snakemake takes params once, when it plans, and records those. The digests of
-    model and stimuli are looked up by the job itself; that they may have changed shows in the folders that it reads from.
     It must not take `input`: Snakemake compares no param that does.
     """
     stimuli = getattr(wildcards, "stimuli", None) or config["tasks"][wildcards.task]["stimuli"]
-    adapter = config["models"][wildcards.model]["adapter"]
-    # Named only where there are some: cells without stay what they were before there were sites.
-    sites = grid.sites(wildcards.model, wildcards.prompt)
-    return as_json(
-        ({"sites": sites} if sites else {})
-        | {
-            "model": wildcards.model,
-            "stimuli": stimuli,
-            "prompt": wildcards.prompt,
-            "prompt_entry": grid.prompt(stimuli, wildcards.prompt),
-            "positions": config["states"]["positions"],
-            "dtype": config["states"]["dtype"],
-            "code": code_digest("extract_states.py", f"layerwise/models/adapters/{adapter}.py"),
-        }
-    )
+    return as_json(grid.planned(wildcards.model, stimuli, wildcards.prompt))
 
 
 def controls_of(model):

@@ -33,14 +33,4 @@ def question_images(wildcards):
 
 def flow_cell(wildcards):
     """What decides what is measured of a model and a set of questions beside these themselves; see states_cell."""
-    model, questions = wildcards.model, wildcards.questions
-    return as_json(
-        {
-            "model": model,
-            "questions": questions,
-            "prompt_entry": flow_grid.prompt(questions),
-            "window": flow_grid.window(model),
-            "question_tokens": config["flow"]["question_tokens"],
-            "code": code_digest("trace_flow.py", f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"),
-        }
-    )
+    return as_json(flow_grid.planned(wildcards.model, wildcards.questions))

@@ -110,6 +110,11 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     return f"models/{model}/{recipe_of(computed)}"
 
 
+def adapter_file(config: dict[str, Any], model: str) -> str:
+    """The module that runs a model, from ``scripts/``."""
+    return f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"
+
+
 def converted_folder(config: dict[str, Any], model: str) -> str:
     """The folder under the results root for safetensors of a model whose weights came in an older format."""
     entry = in_order(config["models"][model])

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
@@ -45,12 +46,16 @@ def main(count: int) -> None:
 def digest(tmp_path, monkeypatch):
     """The digest of run.py with one file changed."""
     monkeypatch.setattr(module, "SCRIPTS", tmp_path)
+    # What is cached here is of no use to other tests.
+    monkeypatch.setattr(module, "_parsed", cache(module._parsed.__wrapped__))
+    monkeypatch.setattr(module, "code_digest", cache(module.code_digest.__wrapped__))
 
     def write(**changes):
         for name, text in (FILES | changes.get("files", {})).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
         module._parsed.cache_clear()
+        module.code_digest.cache_clear()
         return module.code_digest("run.py")
 
     return write

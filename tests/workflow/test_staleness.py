@@ -6,6 +6,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+import yaml
 from PIL import Image
 
 from tests.workflow.conftest import TINY, Project, copy_project
@@ -47,8 +48,17 @@ def test_a_touched_file_makes_nothing_stale(finished):
     assert finished.planned() == {}
 
 
-def test_a_comment_or_docstring_makes_nothing_stale(finished):
+def test_what_is_said_of_the_work_makes_nothing_stale(finished):
     with (
+        edited(finished, "scripts/layerwise/states/extract.py", "were finished by an earlier job", "are there already"),
+        edited(finished, "scripts/layerwise/states/images.py", "the image cannot be decoded", "no image"),
+        edited(finished, "scripts/layerwise/states/checks.py", "TOLERANCE = {", "EDITED = 1\nTOLERANCE = {"),
+        edited(finished, "scripts/extract_states.py", 'help="folder of the stimulus set"', 'help="the stimuli"'),
+        edited(finished, "scripts/layerwise/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
+        edited(finished, "scripts/layerwise/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
+        edited(
+            finished, "scripts/layerwise/models/families.py", '        "aria",', '        "another",\n        "aria",'
+        ),
         edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
         edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
         edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
@@ -126,12 +136,11 @@ def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished
         assert finished.planned() == AFTER_PROBES | {"extract_states": 12, "fit_probes": 12}
 
 
-def test_a_refactored_stimuli_builder_reruns_no_states(finished):
-    """Its items come out the same; the digest says so."""
-    with edited(finished, "scripts/layerwise/stimuli/sampling.py", "def sample_ids", "EDITED = 1\n\n\ndef sample_ids"):
-        planned = finished.planned()
-        assert "extract_states" not in planned
-        assert planned["make_stimuli"] == 4
+def test_a_second_study_in_the_root_is_refused_when_planned(finished):
+    (finished.folder / "other.yaml").write_text((finished.folder / "tiny.yaml").read_text())
+    refused = finished.snakemake("--dry-run", configfile="other.yaml", check=False)
+    assert refused.returncode
+    assert "results holds the results of another study, tiny.yaml; other.yaml would replace" in refused.stderr
 
 
 def test_a_changed_config_needs_no_second_run(finished):
@@ -156,8 +165,8 @@ def small(tmp_path_factory, tiny_llava) -> Project:
     project = copy_project(tmp_path_factory.mktemp("small"))
     shutil.copytree(tiny_llava, project.folder / "models/first")
     project.configure(SMALL)
-    project.snakemake()
-    assert project.planned() == {}
+    project.snakemake("probes")
+    assert project.planned("probes") == {}
     return project
 
 
@@ -167,9 +176,9 @@ SMALL = TINY | {
     "models": {"mine": {"source": "models/first"}},
     "probes": TINY["probes"] | {"controls": {"random_labels": 0, "description_length": False}},
 }
-CELL = {"extract_states": 1, "fit_probes": 1, "gather_scores": 1, "make_tables": 1, "plot_layers": 4}
+CELL = {"extract_states": 1, "fit_probes": 1, "gather_scores": 1}
 OTHER_MODEL = CELL | {"register_model": 1}
-OTHER_STIMULI = CELL | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1}
+OTHER_STIMULI = CELL | {"make_stimuli": 1, "make_task": 1}
 
 
 def other_weights(project: Project) -> None:
@@ -183,11 +192,6 @@ def other_dtype(project: Project) -> None:
     project.configure(SMALL | {"models": {"mine": {"source": "models/first", "dtype": "bfloat16"}}})
 
 
-def other_text_column(project: Project) -> None:
-    own = SMALL["stimuli"]["own"] | {"text_column": "even"}
-    project.configure(SMALL | {"stimuli": {"own": own}})
-
-
 def other_words(project: Project) -> None:
     table = project.folder / "own/colours.csv"
     table.write_text(table.read_text().replace("yes", "really"))
@@ -197,21 +201,45 @@ def other_picture(project: Project) -> None:
     Image.new("RGB", (80, 60), (1, 2, 3)).save(project.folder / "own/3.png")
 
 
+def other_text_column(project: Project) -> None:
+    own = SMALL["stimuli"]["own"] | {"text_column": "even"}
+    project.configure(SMALL | {"stimuli": {"own": own}})
+
+
 @pytest.mark.parametrize(
-    ("change", "jobs"),
+    "changes",
     [
-        (other_weights, OTHER_MODEL),
-        pytest.param(other_dtype, OTHER_MODEL, marks=pytest.mark.slow),
-        pytest.param(other_text_column, OTHER_STIMULI, marks=pytest.mark.slow),
-        pytest.param(other_words, OTHER_STIMULI, marks=pytest.mark.slow),
-        pytest.param(other_picture, OTHER_STIMULI, marks=pytest.mark.slow),
+        [(other_weights, OTHER_MODEL)],
+        pytest.param([(other_dtype, OTHER_MODEL), (other_words, OTHER_MODEL | OTHER_STIMULI)], marks=pytest.mark.slow),
+        # The model is again what it was.
+        pytest.param([(other_text_column, OTHER_STIMULI), (other_picture, OTHER_STIMULI)], marks=pytest.mark.slow),
     ],
 )
-def test_one_run_makes_exactly_what_is_stale(small, change, jobs):
+def test_one_run_makes_exactly_what_is_stale(small, changes):
     """And the next one has nothing to do. One core, so that nothing is put right by luck in the order of jobs."""
-    change(small)
-    assert small.planned() == jobs
-    log = small.folder / "logs/states/mine/own/plain.log"
-    small.snakemake("--cores", "1")
-    assert "hooks, position last" in log.read_text()
-    assert small.planned() == {}
+    for change, jobs in changes:
+        change(small)
+        assert small.planned("probes") == jobs
+    small.snakemake("probes", "--cores", "1")
+    assert "hooks, position last" in (small.folder / "logs/states/mine/own/plain.log").read_text()
+    assert small.planned("probes") == {}
+
+
+def test_what_turns_out_to_be_the_same_is_not_run_again(small):
+    """Stimuli that another reader makes just so, under a new name of their own, of the model and of the prompt."""
+    sampling = small.folder / "scripts/layerwise/stimuli/own_table.py"
+    sampling.write_text(sampling.read_text() + "\n\nEDITED = 1\n")
+    config = yaml.safe_load((small.folder / "tiny.yaml").read_text())
+    renamed = {
+        "prompts": {"table": {"asked": {"text": "{text}"}}},
+        "stimuli": {"colours": config["stimuli"]["own"] | {"prompts": ["asked"]}},
+        "tasks": {"warm": config["tasks"]["warm"] | {"stimuli": "colours"}},
+        "models": {"ours": config["models"]["mine"]},
+    }
+    small.configure(config | renamed)
+    assert small.planned("probes") == OTHER_MODEL | OTHER_STIMULI
+    small.snakemake("probes")
+    log = (small.folder / "logs/states/ours/colours/asked.log").read_text()
+    assert "its content is there already" in log
+    assert "hooks" not in log
+    assert small.planned("probes") == {}

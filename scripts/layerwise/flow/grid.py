@@ -9,7 +9,7 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.gqa_sources import question_files
 from layerwise.errors import InputError
 from layerwise.grid import PLACEHOLDER, Grid
-from layerwise.recipes import dataset_mark, recipe_of, without
+from layerwise.recipes import adapter_file, dataset_mark, recipe_of, without
 
 
 class FlowCell(NamedTuple):
@@ -41,6 +41,17 @@ class FlowGrid:
     def cells(self) -> list[FlowCell]:
         """Every model x questions."""
         return [FlowCell(model, questions) for model in self.entry["models"] for questions in self.entry["questions"]]
+
+    def planned(self, model: str, questions: str) -> dict[str, Any]:
+        """What decides what is measured beside the model and the questions; see :meth:`layerwise.grid.Grid.planned`."""
+        return {
+            "model": model,
+            "questions": questions,
+            "prompt_entry": self.prompt(questions),
+            "window": self.window(model),
+            "question_tokens": self.entry["question_tokens"],
+            "code": code_digest("trace_flow.py", adapter_file(self.config, model)),
+        }
 
     def window(self, model: str) -> int:
         """How many blocks are blocked at a time."""

@@ -31,7 +31,7 @@ class KeptFiles:
 
     def __init__(self, folder: Path | None, cell: dict[str, Any], files: Sequence[Path]):
         key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:32]
-        self.files = list(files)
+        self.files = list(files) if folder else []
         self.kept = [folder / f"{key}.{i}{file.suffix}" for i, file in enumerate(files)] if folder else []
 
     def take(self, is_whole: Callable[[Path], bool]) -> bool:
