@@ -42,8 +42,8 @@ def main() -> None:
     asked, questions = read_questions(args.questions)
     # What is known only when both have been described; see layerwise.states.cells.
     cell = args.cell | {"model_digest": model_json["digest"], "questions_digest": questions["digest"]}
-    kept = KeptFiles(args.kept, cell, [args.changes, args.tracing, args.answers, args.description])
-    if kept.take(lambda file: holds(file, cell)):
+    finished = KeptFiles(args.kept, cell, [args.changes, args.tracing, args.answers, args.description])
+    if finished.take(lambda file: holds(file, cell)):
         return
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -108,7 +108,7 @@ def main() -> None:
                 table.to_parquet(partial, index=False)
         with finished_file(args.description) as partial:
             partial.write_text(json.dumps(description, indent=2) + "\n")
-        kept.keep()
+        finished.keep()
 
 
 if __name__ == "__main__":

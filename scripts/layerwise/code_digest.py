@@ -7,6 +7,7 @@ modules of this library that it imports, transitively, as far as their code can 
 
 import ast
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from layerwise.counted_code import canonical, counted
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
+SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules that decide no number: how programs start, fail, wait and write files, how downloads and cards are come by,
 # and what is refused before a run. A module whose name ends in "checks" is left out too. Their functions are called
 # for what they do or refuse, never for a number that they return.
@@ -39,13 +41,24 @@ class _LeftOut:
 
 @cache
 def code_digest(*files: str) -> str:
+    """The digest that ``files`` count as: their own, or that of older code which gives the same numbers.
+
+    Which code does is listed in ``same_code.json``, and shown by tests/golden. Cached for the life of the process:
+    planning calls it over 100,000 times.
+    """
+    digest = own_digest(*files)
+    for listed in json.loads(SAME_CODE.read_text(encoding="utf-8")).values():
+        if digest in listed["same"]:
+            return listed["stands_for_all"]
+    return digest
+
+
+def own_digest(*files: str) -> str:
     """SHA-256 over the code of ``files`` and of what they import from this library.
 
     Args:
         files: paths relative to ``scripts/``. Modules that a script loads by name (an adapter) are given here too,
             because no import statement shows them.
-
-    Cached for the life of the process: planning calls it over 100,000 times.
     """
     digest = hashlib.sha256()
     for file in sorted(_closure([SCRIPTS / file for file in files])):
