@@ -88,7 +88,7 @@ class _Counted(ast.NodeTransformer):
         return module in FOR_READERS or module in self.left_out
 
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
-        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "logging.getLogger":
+        if isinstance(node.value, ast.Call) and _called(node.value) == ("logging", "getLogger"):
             return None
         return self.generic_visit(node)
 
@@ -111,9 +111,8 @@ class _Counted(ast.NodeTransformer):
         call = node.value
         if not isinstance(call, ast.Call):
             return self.generic_visit(node)
-        called = call.func
-        speaks = isinstance(called, ast.Attribute) and ast.unparse(called.value) in SPEAKS
-        if speaks or (isinstance(called, ast.Name) and called.id in self.decides_nothing):
+        owner, name = _called(call)
+        if owner in SPEAKS or (owner is None and name in self.decides_nothing):
             computed = _computed([*call.args, *(keyword.value for keyword in call.keywords)])
             return ast.Expr(ast.Tuple([self.visit(part) for part in computed])) if computed else None
         return self.generic_visit(node)
@@ -128,7 +127,7 @@ class _Counted(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        if ast.unparse(node.func).split(".")[-1] in ("add_argument", "ArgumentParser", "add_mutually_exclusive_group"):
+        if _called(node)[1] in ("add_argument", "ArgumentParser", "add_mutually_exclusive_group"):
             node.keywords = [word for word in node.keywords if word.arg not in HELP or not is_pure(word.value)]
         return self.generic_visit(node)
 
@@ -157,4 +156,14 @@ def _decides_nothing(node: ast.stmt) -> bool:
         return True
     if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.cause is None):
         return False
-    return ast.unparse(node.exc.func) == "InputError" and not node.exc.args
+    return _called(node.exc) == (None, "InputError") and not node.exc.args
+
+
+def _called(call: ast.Call) -> tuple[str | None, str | None]:
+    """What a call names: ``log`` and ``info``; None and ``len``; nothing where it is not as plain as that."""
+    called = call.func
+    if isinstance(called, ast.Name):
+        return None, called.id
+    if isinstance(called, ast.Attribute):
+        return (called.value.id if isinstance(called.value, ast.Name) else ""), called.attr
+    return None, None
