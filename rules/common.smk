@@ -16,8 +16,6 @@ from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
-from layerwise.states.kept import drop_unused
-from layerwise.study_root import check_root, claim_root
 from layerwise.recipes import (
     HOW_IT_RUNS,
     as_json,
@@ -28,6 +26,8 @@ from layerwise.recipes import (
     stimuli_folder,
     without,
 )
+from layerwise.states.kept import drop_unused
+from layerwise.study_root import check_root, claim_root
 
 # Cached, because planning calls it for each job.
 on_path = cache(shutil.which)
