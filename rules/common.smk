@@ -18,6 +18,7 @@ from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
 from layerwise.recipes import (
     HOW_IT_RUNS,
+    as_before,
     as_json,
     converted_folder,
     in_order,

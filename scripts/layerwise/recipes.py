@@ -24,8 +24,9 @@ from layerwise.stimuli.source_marks import files_mark, table_mark
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "shards", "cards", "mem_mb")
 NOT_COMPUTED = ("source", *HOW_IT_RUNS)
-# Keys that came after the first release, by section, with the value that stands for what was done before there was the
-# key. At this value a key is left out, so that no recipe of an older study changes.
+# Keys that came after the first release, by section, each with the value that stands for what was done before it came.
+# At this value a key is left out of recipes and of what jobs are given, so that nothing of an older study is stale by
+# it. Code therefore reads it with `.get`.
 CAME_LATER: dict[str, dict[str, Any]] = {"models": {}, "stimuli": {}}
 
 
