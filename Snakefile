@@ -32,6 +32,12 @@ report: "report/workflow.rst"
 # Before the first job: from within a job, Snakemake would end in a traceback of its own.
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
+    claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
+
+
+# States that no cell of this study has any more need not be found again.
+onsuccess:
+    drop_unused(Path(config["pathvars"]["results"]) / "kept")
 
 
 # Names, paths, what is stale; then the stages in the order in which data flow.

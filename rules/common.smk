@@ -18,6 +18,7 @@ from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
 from layerwise.recipes import (
     HOW_IT_RUNS,
+    as_before,
     as_json,
     converted_folder,
     in_order,
@@ -26,11 +27,17 @@ from layerwise.recipes import (
     stimuli_folder,
     without,
 )
+from layerwise.states.kept import drop_unused
+from layerwise.study_root import check_root, claim_root
 
-# A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
-code_digest, on_path = cache(code_digest), cache(shutil.which)
+# Cached, because planning calls it for each job.
+on_path = cache(shutil.which)
 
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+# The configs that make this study, without those that every study has. Jobs that run elsewhere need not ask again.
+study_files = [Path(file) for file in workflow.overwrite_configfiles or [f"{workflow.basedir}/config/config.yaml"]]
+if workflow.is_main_process:
+    check_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
 # Models that the figures are to be made without: they are no part of this run, and the figures say so.
 left_out = leave_out(config)
 grid = Grid(config)
@@ -81,9 +88,18 @@ wildcard_constraints:
 
 
 @cache
+def folder_of_stimuli(stimuli):
+    return f"<results>/{stimuli_folder(config, stimuli)}"
+
+
 def stimuli_file(stimuli, file):
     """A file of a stimulus set."""
-    return f"<results>/{stimuli_folder(config, stimuli)}/{file}"
+    return f"{folder_of_stimuli(stimuli)}/{file}"
+
+
+def kept_option(wildcards, input):
+    """Where finished states are found by their content, as an option. It takes `input` so as not to be compared."""
+    return ["--kept", f"{config['pathvars']['results']}/kept"]
 
 
 @cache
@@ -128,44 +144,13 @@ def python_of(model):
     return f"{config['pathvars']['environments']}/legacy/bin/python" if legacy else "python"
 
 
-def digest_in(file):
-    """The content digest in a description that an earlier job wrote; nothing as long as there is none."""
-    path = file.replace("<results>", config["pathvars"]["results"])
-    return digest_of(path, os.stat(path).st_mtime_ns) if os.path.exists(path) else None
-
-
-@cache
-def digest_of(path, modified):
-    """The digest in a description that was written at some time: jobs write new ones while the workflow runs."""
-    try:
-        return json.loads(Path(path).read_text())["digest"]
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run the same command again") from error
-
-
 def states_cell(wildcards):
-    """All that decides the hidden states of a cell. Probes ask for it too, and refuse states of another cell.
+    """What decides the hidden states of a cell beside its model and stimuli. Probes refuse states of another cell.
 
     It must not take `input`: Snakemake compares no param that does.
     """
     stimuli = getattr(wildcards, "stimuli", None) or config["tasks"][wildcards.task]["stimuli"]
-    adapter = config["models"][wildcards.model]["adapter"]
-    # Named only where there are some: cells without stay what they were before there were sites.
-    sites = grid.sites(wildcards.model, wildcards.prompt)
-    return as_json(
-        ({"sites": sites} if sites else {})
-        | {
-            "model": wildcards.model,
-            "model_digest": digest_in(model_file(wildcards.model)),
-            "stimuli": stimuli,
-            "stimuli_digest": digest_in(stimuli_file(stimuli, "stimuli.json")),
-            "prompt": wildcards.prompt,
-            "prompt_entry": grid.prompt(stimuli, wildcards.prompt),
-            "positions": config["states"]["positions"],
-            "dtype": config["states"]["dtype"],
-            "code": code_digest("extract_states.py", f"layerwise/models/adapters/{adapter}.py"),
-        }
-    )
+    return as_json(grid.planned(wildcards.model, stimuli, wildcards.prompt))
 
 
 def controls_of(model):

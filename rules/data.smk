@@ -122,7 +122,7 @@ rule list_images:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        entry=lambda wildcards: as_json(without(config["stimuli"][wildcards.stimuli], "prompts")),
+        entry=lambda wildcards: as_json(without(as_before("stimuli", config["stimuli"][wildcards.stimuli]), "prompts")),
         folders=dataset_options,
         seed=config["seed"],
         code=code_digest("list_images.py"),

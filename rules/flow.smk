@@ -97,7 +97,7 @@ rule make_questions:
 
 rule trace_flow:
     input:
-        # Their content comes in by the digests in the cell.
+        # Their folders' names say what they are made from; the job compares content.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.parquet")),
         questions=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.json")),
@@ -124,12 +124,13 @@ rule trace_flow:
         cell=flow_cell,
         questions=lambda wildcards, input: Path(input.table).parent,
         work=f"{config['pathvars']['results']}/work",
+        kept=kept_option,
     message:
         "Block the attention of {wildcards.model} over {wildcards.questions}"
     shell:
         'python "$SCRIPTS"/trace_flow.py --model {input.model:q} --questions {params.questions:q} --cell {params.cell:q} '
         "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --cards {resources.cards} --threads {threads} "
-        "--work {params.work:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
+        "--work {params.work:q} {params.kept:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
         "--description {output.description:q} > {log:q} 2>&1"
 
 

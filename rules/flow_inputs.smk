@@ -4,9 +4,14 @@ from layerwise.flow.grid import FlowGrid
 flow_grid = FlowGrid(config, grid)
 
 
+@cache
+def folder_of_questions(questions):
+    return f"<results>/{flow_grid.folder(questions)}"
+
+
 def questions_file(questions, file):
     """A file of a set of questions."""
-    return f"<results>/{flow_grid.folder(questions)}/{file}"
+    return f"{folder_of_questions(questions)}/{file}"
 
 
 def question_options(wildcards):
@@ -27,17 +32,5 @@ def question_images(wildcards):
 
 
 def flow_cell(wildcards):
-    """All that decides what is measured of a model and a set of questions; see states_cell."""
-    model, questions = wildcards.model, wildcards.questions
-    return as_json(
-        {
-            "model": model,
-            "model_digest": digest_in(model_file(model)),
-            "questions": questions,
-            "questions_digest": digest_in(questions_file(questions, "questions.json")),
-            "prompt_entry": flow_grid.prompt(questions),
-            "window": flow_grid.window(model),
-            "question_tokens": config["flow"]["question_tokens"],
-            "code": code_digest("trace_flow.py", f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"),
-        }
-    )
+    """What decides what is measured of a model and a set of questions beside these themselves; see states_cell."""
+    return as_json(flow_grid.planned(wildcards.model, wildcards.questions))

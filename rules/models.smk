@@ -68,7 +68,9 @@ rule register_model:
     conda:
         "../envs/layerwise.yaml"
     params:
-        entry=lambda wildcards: as_json(without(in_order(config["models"][wildcards.model]), *HOW_IT_RUNS)),
+        entry=lambda wildcards: as_json(
+            without(as_before("models", in_order(config["models"][wildcards.model])), *HOW_IT_RUNS)
+        ),
         made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),
         seed=config["seed"],

@@ -15,7 +15,7 @@ rule fit_probes:
         states=lambda wildcards: states_files(
             wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
         ),
-        # Ancient, and only to come first: the script compares their content with that of the states.
+        # Only read for their digests, which those of the states must equal.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
         labels="<results>/tasks/{task}/labels.parquet",
@@ -52,7 +52,7 @@ rule fit_probes:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
-        "--task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
+        "--made-from {input.model:q} {input.stimuli:q} --task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
         "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
         "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
         "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
@@ -113,7 +113,7 @@ rule fit_site_probes:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
         'python "$SCRIPTS"/fit_site_probes.py --states {input.states:q} --cell {params.cell:q} --task {params.task:q} '
-        "--engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
+        "--made-from {input.model:q} {input.stimuli:q} --engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
         "--threads {threads} --memory-mb {resources.mem_mb} --out {output:q} > {log:q} 2>&1"
 
 

@@ -6,7 +6,7 @@
 
 rule extract_states:
     input:
-        # Their content comes in by the digests in the cell; see common.smk.
+        # Their folders' names say what they are made from; the job compares content. See layerwise.recipes.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "items.parquet")),
         stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),
@@ -34,10 +34,11 @@ rule extract_states:
         shard=lambda wildcards: (wildcards.shard[1:] or "1-of-1").split("-of-"),
         stimuli=lambda wildcards, input: Path(input.table).parent,
         work=f"{config['pathvars']['results']}/work",
+        kept=lambda wildcards, input: kept_option(wildcards, input) if config["states"]["keep"] else [],
     message:
         "Run {wildcards.model} over {wildcards.stimuli} with the prompt {wildcards.prompt}{wildcards.shard}"
     shell:
         '{resources.python:q} "$SCRIPTS"/extract_states.py --model {input.model:q} --stimuli {params.stimuli:q} '
         "--cell {params.cell:q} --batch-size {resources.batch_size} --sharing {resources.sharing} "
         "--device-map {resources.device_map:q} --shard {params.shard} --cards {resources.cards} --threads {threads} "
-        "--work {params.work:q} --out {output:q} > {log:q} 2>&1"
+        "--work {params.work:q} {params.kept:q} --out {output:q} > {log:q} 2>&1"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
-from layerwise.errors import InputError
+from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
+from layerwise.states.kept import KeptFiles
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
@@ -23,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.json")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
-    parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the states, as JSON")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what decides the states beside these, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
@@ -33,20 +34,24 @@ def main() -> None:
     parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
+    parser.add_argument("--kept", type=Path, help="folder of finished states by content")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
     # Everything that can be wrong with the input comes before torch and the weights are loaded.
     description = json.loads(args.model.read_text())
     items, stimuli = read_items(args.stimuli)
-    cell, prompt = args.cell, args.cell["prompt_entry"]
-    if (description["digest"], stimuli["digest"]) != (cell["model_digest"], cell["stimuli_digest"]):
-        raise InputError(f"{args.model} or {args.stimuli} has changed since this job was planned; run again")
+    cell, prompt = made_from(args.cell, description, stimuli), args.cell["prompt_entry"]
     check_cue(cell["prompt"], prompt, stimuli["categories"])
+    number, n_shards = args.shard
+    shard = {"shard": args.shard} if n_shards > 1 else {}
+    content = content_of(cell) | shard
+    kept = KeptFiles(args.kept, content, [args.out])
+    if kept.take(lambda file: holds(file, content)):
+        return
     # Shuffled by the items themselves, so that every model sees the same images in the wrong places.
     shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
     inputs, row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
-    number, n_shards = args.shard
     shard_of_input = divide(inputs, n_shards)
 
     # Kept until the process ends.
@@ -63,19 +68,18 @@ def main() -> None:
     from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
-    from layerwise.states.writing import holds, new_states, write_rows
+    from layerwise.states.writing import new_states, write_rows
 
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     positions = [*cell["positions"], *(f"last-{site}" for site in cell.get("sites", []))]
     # What decides which rows a shard has is part of what names the work folder.
     rows_by = [args.batch_size, args.sharing, device, args.shard]
-    fingerprint = hashlib.sha256(json.dumps([cell, rows_by], sort_keys=True).encode()).hexdigest()
-    shard = {"shard": args.shard} if n_shards > 1 else {}
+    fingerprint = hashlib.sha256(json.dumps([content, rows_by], sort_keys=True).encode()).hexdigest()
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
-        if holds(args.out, cell | shard):
-            # An orphan of a killed run held the lock until now, and has finished what this job was to do.
+        if holds(args.out, content) or kept.take(lambda file: holds(file, content)):
+            # Another job held the lock until now, and has finished what this one was to do.
             log.info("%s has been finished in the meantime", args.out)
             return
         model = adapter.load(description | {"device_map": args.device_map}, device)
@@ -119,6 +123,7 @@ def main() -> None:
             for start, states in work.assemble(finished, positions):
                 for position, values in states.items():
                     write_rows(datasets[position], start, values.numpy())
+        kept.keep()
 
 
 if __name__ == "__main__":

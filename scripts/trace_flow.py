@@ -13,9 +13,9 @@ import numpy as np
 
 from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
-from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ASKED, changes_table, describe, holds, tracing_table
+from layerwise.states.kept import KeptFiles
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.json")
     parser.add_argument("--questions", type=Path, required=True, help="folder of the questions")
-    parser.add_argument("--cell", type=json.loads, required=True, help="all that decides the results, as JSON")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what decides the results beside these, as JSON")
     parser.add_argument("--batch-size", type=int, required=True, help="questions that are answered together")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
+    parser.add_argument("--kept", type=Path, help="folder of finished results by content")
     parser.add_argument("--changes", type=Path, required=True, help="Parquet file to write: blocked runs")
     parser.add_argument("--tracing", type=Path, required=True, help="Parquet file to write: what each layer says")
     parser.add_argument("--answers", type=Path, required=True, help="Parquet file to write: the model's answers")
@@ -39,9 +40,11 @@ def main() -> None:
     # Everything that can be wrong with the input comes before torch and the weights are loaded.
     model_json = json.loads(args.model.read_text())
     asked, questions = read_questions(args.questions)
-    cell = args.cell
-    if (model_json["digest"], questions["digest"]) != (cell["model_digest"], cell["questions_digest"]):
-        raise InputError(f"{args.model} or {args.questions} has changed since this job was planned; run again")
+    # What is known only when both have been described; see layerwise.states.cells.
+    cell = args.cell | {"model_digest": model_json["digest"], "questions_digest": questions["digest"]}
+    finished = KeptFiles(args.kept, cell, [args.changes, args.tracing, args.answers, args.description])
+    if finished.take(lambda file: holds(file, cell)):
+        return
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Nodes that compute may have no network.
@@ -105,6 +108,7 @@ def main() -> None:
                 table.to_parquet(partial, index=False)
         with finished_file(args.description) as partial:
             partial.write_text(json.dumps(description, indent=2) + "\n")
+        finished.keep()
 
 
 if __name__ == "__main__":

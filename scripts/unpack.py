@@ -22,15 +22,19 @@ def main() -> None:
 
     names = args.members or args.list.read_text(encoding="utf-8").splitlines()
     missing = {name: args.out / name for name in names}
+    archives = [receipt.with_suffix("") for receipt in args.receipts]
+    # A file has its name only when it is whole, so that an archive is not needed again that was deleted since.
+    if not all(archive.exists() for archive in archives) and all(target.exists() for target in missing.values()):
+        missing = {}
     with one_at_a_time(args.out / ".unpacking.lock", f"in {args.out}"):
         for receipt in args.receipts:
             archive = receipt.with_suffix("")
-            if not archive.exists():
+            if missing and not archive.exists():
                 raise InputError(f"{archive} was deleted; delete {receipt} too, and it is downloaded again")
             missing = {name: missing[name] for name in unpack(archive, missing)}
     if missing:
-        archives = ", ".join(receipt.stem for receipt in args.receipts)
-        raise InputError(f"{next(iter(missing))} is not in {archives}, nor are {len(missing) - 1} other files")
+        looked_in = ", ".join(archive.name for archive in archives)
+        raise InputError(f"{next(iter(missing))} is not in {looked_in}, nor are {len(missing) - 1} other files")
     if args.receipt:
         with finished_file(args.receipt) as partial:
             partial.write_text(json.dumps({"folder": str(args.out), "files": len(names)}, indent=2) + "\n")

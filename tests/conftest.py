@@ -39,12 +39,18 @@ def world(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_llava(tmp_path_factory) -> Path:
     """A LLaVA of the embedded architecture with random weights, written by ``save_pretrained``."""
+    folder = tmp_path_factory.mktemp("tiny-llava")
+    make_tiny_llava(folder)
+    return folder
+
+
+def make_tiny_llava(folder: Path) -> None:
+    """Write the LLaVA of the fixture ``tiny_llava``."""
     import torch
 
     from layerwise.models.embedded.architecture import make_model, make_processor
     from layerwise.models.embedded.tokenizer import train_tokenizer
 
-    folder = tmp_path_factory.mktemp("tiny-llava")
     tokenizer = train_tokenizer(["Is there a red circle in the image?", "A blue square left of a green star."] * 50)
     model = make_model(tokenizer, seed=1)
     with torch.no_grad():
@@ -54,7 +60,6 @@ def tiny_llava(tmp_path_factory) -> Path:
                 parameter.mul_(2)
     model.save_pretrained(folder)
     make_processor(tokenizer).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

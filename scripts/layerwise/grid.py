@@ -9,9 +9,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from layerwise.code_digest import code_digest
 from layerwise.datasets.locations import Locations
 from layerwise.errors import InputError
-from layerwise.recipes import NOT_COMPUTED, without
+from layerwise.recipes import NOT_COMPUTED, adapter_file, without
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -106,6 +107,26 @@ class Grid:
         if model not in models or prompt not in states["sites_of"].get("prompts", [prompt]):
             return []
         return [site for site in states["sites"] if site != "block"]
+
+    def planned(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
+        """What decides the hidden states of a cell beside its model and stimuli.
+
+        Nothing that an earlier job finds out, such as their digests. Snakemake computes params when it plans, and
+        records those whatever is run. That model or stimuli may have changed shows in their folders' names
+        (:mod:`layerwise.recipes`); the job itself compares the digests (:mod:`layerwise.states.cells`).
+        """
+        # Named only where there are some: cells without stay what they were before there were sites.
+        sites = self.sites(model, prompt)
+        return ({"sites": sites} if sites else {}) | {
+            "model": model,
+            "stimuli": stimuli,
+            "prompt": prompt,
+            "prompt_entry": self.prompt(stimuli, prompt),
+            # Probes read the first of them; to the states their order is nothing.
+            "positions": sorted(self.config["states"]["positions"]),
+            "dtype": self.config["states"]["dtype"],
+            "code": code_digest("extract_states.py", adapter_file(self.config, model)),
+        }
 
     def base_models(self) -> list[str]:
         """Names of the models that run as they are, without an intervention."""

@@ -1,9 +1,13 @@
-"""Where stimuli and models of a study lie: in folders named after what the config says of them.
+"""Where stimuli and models of a study lie: in folders named after all that decides what they hold.
 
-Stimuli and models are inputs of the expensive extraction, which must not rerun when they are made anew with the same
-content. So a changed config must never remake them in place: their folder ends in their *recipe*, eight hexadecimal
-digits over all that decides their content. Works on a config as :func:`layerwise.config.validate` leaves it, without
-importing torch, because the Snakefile asks each time it plans.
+Snakemake plans a run before any of its jobs has read anything. So whatever can change the content of a stimulus set or
+a model must show when the run is planned, or the hidden states over it would be made anew only in the next run. Their
+folder ends in their *recipe*, eight hexadecimal digits over the config, the code and the sources that they are made
+from: other content is another folder, and what reads from it is planned along. The reverse does not hold. The same
+content may come from another recipe; then the job that would run the model finds its states kept.
+
+Works on a config as :func:`layerwise.config.validate` leaves it, without importing torch, because the Snakefile asks
+each time it plans.
 """
 
 import hashlib
@@ -12,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.code_digest import code_digest
+from layerwise.datasets.locations import Locations
 from layerwise.models.files import fingerprint
+from layerwise.stimuli.source_marks import files_mark, table_mark
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "shards", "cards", "mem_mb")
 NOT_COMPUTED = ("source", *HOW_IT_RUNS)
+# Keys that came after the first release, by section, each with the value that stands for what was done before it came.
+# At this value a key is left out of recipes and of what jobs are given, so that nothing of an older study is stale by
+# it. Code therefore reads it with `.get`.
+CAME_LATER: dict[str, dict[str, Any]] = {"models": {}, "stimuli": {}}
 
 
 def as_json(value: Any) -> str:
@@ -40,6 +50,12 @@ def in_order(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"convert": list(entry["convert"].items())} if "convert" in entry else entry
 
 
+def as_before(section: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """A config entry without the later keys that say nothing new."""
+    later = CAME_LATER[section]
+    return {key: value for key, value in entry.items() if key not in later or value != later[key]}
+
+
 def recipe_of(value: Any) -> str:
     """Eight hexadecimal digits for a recipe."""
     return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
@@ -49,15 +65,32 @@ def stimuli_folder(config: dict[str, Any], stimuli: str) -> str:
     """A stimulus set's folder under the results root. Where its sources lie, and what is a label in them, is no part of
     its recipe."""
     entry = config["stimuli"][stimuli]
-    shown = without(entry, *NOT_SHOWN)
+    code = code_digest("make_stimuli.py")
+    shown = without(as_before("stimuli", entry), *NOT_SHOWN)
+    if entry["kind"] == "table":
+        return f"stimuli/{stimuli}/{recipe_of([shown, table_mark(entry), code])}"
     dataset = config["datasets"].get(entry.get("dataset"), {})
     if corrected := sorted(set(dataset.get("corrected_labels", {})) & set(entry.get("images", {}))):
         # Pairs that have no corrected label are not shown.
         shown["corrected_labels"] = corrected
-    world = dataset.get("world")
-    drawn = [config["worlds"][world], config["seed"], code_digest("make_world.py")] if world else None
-    sampled = None if entry["kind"] == "table" else config["seed"]
-    return f"stimuli/{stimuli}/{recipe_of([shown, drawn, sampled])}"
+    sources = dataset_mark(config, entry["dataset"], list(entry["images"]))
+    return f"stimuli/{stimuli}/{recipe_of([shown, sources, config['seed'], code])}"
+
+
+def dataset_mark(config: dict[str, Any], name: str, parts: list[str]) -> Any:
+    """What decides the content of a data set's parts: how its world is drawn, the checksums of what is downloaded, or
+    the user's own annotation files as they are now."""
+    world = config["datasets"][name].get("world")
+    if world:
+        return [config["worlds"][world], config["seed"], code_digest("make_world.py")]
+    data, dataset = Locations(config), config["datasets"][name]
+    receipts = map(Path, data.receipts(name, parts))
+    expected = [data.expected(receipt.parents[1].name, receipt.stem) for receipt in receipts]
+    downloaded = Path(data.root) / dataset["download"] if "download" in dataset else None
+    files = [file for file in data.annotation_files(name, parts) if downloaded not in Path(file).parents]
+    if "splits" in dataset:
+        files += data.split_lists(dataset["download"])
+    return [expected, files_mark(files), code_digest("build_snli_ve.py") if data.is_built(dataset) else None]
 
 
 def model_folder(config: dict[str, Any], model: str) -> str:
@@ -73,8 +106,14 @@ def model_folder(config: dict[str, Any], model: str) -> str:
         content = fingerprint(source, weights) if Path(source).is_dir() else source
     upstream = config["adapters"].get(entry["adapter"], {}).get("upstream")
     code = [upstream["commit"]] if upstream else []
-    computed = [without(in_order(entry), *NOT_COMPUTED), content, config["seed"] if random else None, *code]
+    described = without(as_before("models", in_order(entry)), *NOT_COMPUTED)
+    computed = [described, content, config["seed"] if random else None, *code, code_digest("register_model.py")]
     return f"models/{model}/{recipe_of(computed)}"
+
+
+def adapter_file(config: dict[str, Any], model: str) -> str:
+    """The module that runs a model, from ``scripts/``."""
+    return f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"
 
 
 def converted_folder(config: dict[str, Any], model: str) -> str:

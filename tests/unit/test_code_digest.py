@@ -1,18 +1,44 @@
 """What counts as a change of code."""
 
+import ast
 import re
+from functools import cache
 
 import pytest
 
 from layerwise import code_digest as module
+from layerwise.counted_code import counted
 
 FILES = {
-    "run.py": '"""Program."""\nfrom layerwise.a import tool\n\nprint(tool.go())\n',
+    "run.py": """\"\"\"Program.\"\"\"
+import argparse
+import logging
+
+from layerwise.a import tool
+from layerwise.errors import InputError
+from layerwise.states.start_checks import check_all
+
+log = logging.getLogger(__name__)
+
+
+def main(count: int) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=3, help="how many")
+    if count < 0:
+        raise InputError(f"there are {count} of them; give more")
+    check_all(count)
+    log.info("now %d", count)
+    log.info("and %s", tool.next())
+    print(tool.go())
+""",
     "layerwise/__init__.py": "",
     "layerwise/a/__init__.py": "",
     "layerwise/a/tool.py": "import layerwise.deep\n\n\ndef go():\n    return layerwise.deep.VALUE\n",
     "layerwise/deep.py": 'VALUE = 1\n\n\nclass Thing:\n    """A thing."""\n\n    size = 2\n',
     "layerwise/other.py": "VALUE = 1\n",
+    "layerwise/errors.py": "class InputError(Exception): ...\n",
+    "layerwise/states/__init__.py": "",
+    "layerwise/states/start_checks.py": "def check_all(count): ...\n",
 }
 
 
@@ -20,12 +46,16 @@ FILES = {
 def digest(tmp_path, monkeypatch):
     """The digest of run.py with one file changed."""
     monkeypatch.setattr(module, "SCRIPTS", tmp_path)
+    # What is cached here is of no use to other tests.
+    monkeypatch.setattr(module, "_parsed", cache(module._parsed.__wrapped__))
+    monkeypatch.setattr(module, "code_digest", cache(module.code_digest.__wrapped__))
 
     def write(**changes):
         for name, text in (FILES | changes.get("files", {})).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
         module._parsed.cache_clear()
+        module.code_digest.cache_clear()
         return module.code_digest("run.py")
 
     return write
@@ -44,6 +74,25 @@ def digest(tmp_path, monkeypatch):
         ("layerwise/deep.py", '    """A thing."""\n', "", False),
         ("run.py", "Program", "The program", False),
         ("layerwise/other.py", "VALUE = 1", "VALUE = 2", False),
+        # What is said.
+        ("run.py", "there are .count. of them; give more", "too few: {len(str(count))}", False),
+        ("run.py", "now %d", "at present %d", False),
+        ("run.py", '    log.info."now %d", count.\n', "", False),
+        ("run.py", '    log.info."now', '    log.warning("so far")\n    log.info("now', False),
+        ("run.py", "how many", "of how many", False),
+        ("run.py", "count: int. -> None", "count)", False),
+        # What is computed on the way to saying it, and options.
+        ("run.py", r"tool\.next\(\)", "tool.last()", True),
+        ("run.py", '    log.info."and %s", tool.next...\n', "", True),
+        ("run.py", "default=3", "default=4", True),
+        # What is refused, and checks before a run.
+        ("run.py", "count < 0", "count < 1", False),
+        ("run.py", "    check_all.count.\n", "", False),
+        ("run.py", "    check_all.count.\n", "    check_all(count)\n    check_all(-count)\n", False),
+        ("run.py", "    check_all.count.", "    count = check_all(count)", True),
+        ("run.py", "check_all.count.", "check_all(tool.next())", True),
+        ("layerwise/states/start_checks.py", "check_all", "check_everything", False),
+        ("layerwise/errors.py", "Exception", "ValueError", False),
     ],
 )
 def test_what_changes_the_digest(digest, file, pattern, replacement, changes):
@@ -63,3 +112,20 @@ def test_this_library():
     states = {str(file.relative_to(module.SCRIPTS)) for file in module._closure([module.SCRIPTS / "extract_states.py"])}
     assert "layerwise/states/extract.py" in states
     assert not any("adapters/" in file and not file.endswith("__init__.py") for file in states)
+
+
+def test_checks_are_called_for_what_they_refuse_and_never_for_what_they_return():
+    """What they return would be a number that no digest covers."""
+    for file in module.SCRIPTS.rglob("*.py"):
+        text = file.read_text()
+        names = {
+            alias.asname or alias.name
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerwise.")
+            if node.module.endswith("checks")
+            for alias in node.names
+        }
+        counts = {
+            node.id for node in ast.walk(counted(text, str(file), module._LeftOut())) if isinstance(node, ast.Name)
+        }
+        assert names.isdisjoint(counts), f"{file}: {', '.join(names & counts)}"

@@ -6,6 +6,7 @@ import io
 import random
 import stat
 import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 from layerwise.datasets.archives import check_archive, unpack
 from layerwise.datasets.download import CHUNK, Expected, download
 from layerwise.errors import InputError
+from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
 from tests.mirror import serving, tarred, zipped
 
@@ -349,3 +351,15 @@ def test_a_gz_stays_a_gz(mirror, tmp_path):
     mirror.headers = {"Content-Encoding": "gzip"}
     download(f"{mirror.address}/x.jsonl.gz", tmp_path / "x.jsonl.gz", Expected())
     assert (tmp_path / "x.jsonl.gz").read_bytes() == content
+
+
+def test_an_archive_that_was_deleted_is_not_needed_for_files_that_are_there(tmp_path):
+    (tmp_path / "names.txt").write_text("a.jpg\nb.jpg\n")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    command = [sys.executable, REPOSITORY / "scripts/unpack.py", "--receipts", tmp_path / "images.zip.json"]
+    command += ["--list", tmp_path / "names.txt", "--out", tmp_path]
+    subprocess.run(list(map(str, command)), check=True)
+    (tmp_path / "b.jpg").unlink()
+    said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False).stderr
+    assert "images.zip was deleted; delete" in said

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from layerwise.errors import InputError
-from layerwise.models.adapters.generic import RUN_ALONE, SHARES_PREFIX, GenericModel, settle_padding
+from layerwise.models.adapters.generic import GenericModel, settle_padding
 from layerwise.models.adapters.kosmos2 import Kosmos2Model
+from layerwise.models.families import RUN_ALONE, SHARES_PREFIX
 from layerwise.models.registration import describe_model
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED

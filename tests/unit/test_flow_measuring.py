@@ -1,6 +1,7 @@
 """One model and some questions: what is kept, what is measured, and how a killed job goes on."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -205,11 +206,13 @@ def test_a_family_whose_patches_are_not_known_has_no_object_flows_and_says_why(a
 
 
 def test_nothing_that_is_known_to_be_wrong_is_run(asked, registered, tmp_path):
-    folder, _ = asked
-    stale = command(folder, tmp_path, registered, questions_digest="0")
+    folder, table = asked
+    shutil.copytree(folder, tmp_path / "questions")
+    table.iloc[1:].to_parquet(tmp_path / "questions/questions.parquet")
+    stale = command(tmp_path / "questions", tmp_path, registered)
     result = subprocess.run(stale, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "has changed since this job was planned; run again" in result.stderr
+    assert "questions.parquet is not the file that questions.json describes" in result.stderr
     assert "torch" not in result.stderr
 
 

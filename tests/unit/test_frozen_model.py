@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration
 
 from layerwise.errors import InputError
@@ -193,6 +194,11 @@ def test_fingerprints_follow_content_not_place(tiny_llava, tmp_path):
     weights[len(weights) // 2 :] = bytes(len(weights) - len(weights) // 2)
     (tmp_path / "model.safetensors").write_bytes(weights)
     assert fingerprint(tmp_path, weights=True) != fingerprint(tiny_llava, weights=True)
+    # One tensor that was trained on, wherever in the file.
+    tensors = load_file(tiny_llava / "model.safetensors")
+    for name in tensors:
+        save_file(tensors | {name: tensors[name] + 1}, tmp_path / "model.safetensors", {"format": "pt"})
+        assert fingerprint(tmp_path, weights=True) != fingerprint(tiny_llava, weights=True), name
     # A twin draws its own weights.
     assert fingerprint(tmp_path, weights=False) == fingerprint(tiny_llava, weights=False)
     (tmp_path / "chat_template.jinja").write_text("{{ messages }}")

@@ -1,5 +1,6 @@
 """Which archives a study needs, where they come from, and how a mistake in that is told."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_parts_and_sources_that_do_not_fit(downloading, change, complaint):
         checked(downloading)
 
 
-def test_the_recipe_of_stimuli_follows_what_is_shown_not_where_it_lies(downloading, world, tmp_path):
+def test_the_recipe_of_stimuli_follows_what_is_shown_and_its_sources(downloading, world, tmp_path):
     def recipe() -> str:
         return stimuli_folder(checked(downloading).config, "hypotheses")
 
@@ -161,14 +162,19 @@ def test_the_recipe_of_stimuli_follows_what_is_shown_not_where_it_lies(downloadi
     folder = world / "snli_ve"
     in_place = {"format": "snli-ve", "images": str(folder / "flickr30k_images"), "annotations": str(folder)}
     downloading["datasets"]["shapes-snli-ve"] = in_place
+    lying_there = recipe()
+    # The user's own files, which may change, in place of a download, which may not.
+    assert lying_there != before
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    in_place["annotations"] = str(copy)
+    assert recipe() == lying_there
+    (copy / "snli_ve_dev.jsonl").touch()
+    assert recipe() != lying_there
+    downloading["datasets"]["shapes-snli-ve"] = dataset
     assert recipe() == before
     (tmp_path / "dev.csv").touch()
-    in_place["corrected_labels"] = {"dev": str(tmp_path / "dev.csv")}
-    corrected = recipe()
-    assert corrected != before
-    dataset["corrected_labels"] = in_place["corrected_labels"]
-    downloading["datasets"]["shapes-snli-ve"] = dataset
-    assert recipe() == corrected
+    dataset["corrected_labels"] = {"dev": str(tmp_path / "dev.csv")}
+    assert recipe() != before
     # Of a part that is not sampled they change nothing.
     downloading["stimuli"]["hypotheses"]["images"] = {"train": 5, "test": 5}
     without_dev = recipe()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
-from layerwise.models.adapters.generic import NEEDS_IMAGE
+from layerwise.models.families import NEEDS_IMAGE
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.plan import Unit, plan_shards

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from layerwise.errors import InputError
+from layerwise.states.cells import holds
 from layerwise.states.store import StatesFile, from_bits
-from layerwise.states.writing import holds, new_states, to_bits, write_rows
+from layerwise.states.writing import new_states, to_bits, write_rows
 from tests.faults.reliability import fault
 
 STATES = np.random.default_rng(0).normal(size=(300, 4, 8)).astype(np.float32)

@@ -69,11 +69,13 @@ class Project:
     def configure(self, config: dict) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, check: bool = True, configfile: str = "tiny.yaml"
+    ) -> subprocess.CompletedProcess:
         """Run Snakemake as a user without an activated environment would."""
         # Targets first: --configfile takes all that follows for its files.
         cores = [] if "--cores" in arguments else ["--cores", "2"]
-        command = [sys.executable, "-m", "snakemake", *arguments, *cores, "--configfile", "tiny.yaml"]
+        command = [sys.executable, "-m", "snakemake", *arguments, *cores, "--configfile", configfile]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
         environment["PATH"] = os.defpath
         result = run_logged(command, cwd=self.folder, env=environment)

@@ -6,6 +6,8 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+import yaml
+from PIL import Image
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
@@ -46,8 +48,17 @@ def test_a_touched_file_makes_nothing_stale(finished):
     assert finished.planned() == {}
 
 
-def test_a_comment_or_docstring_makes_nothing_stale(finished):
+def test_what_is_said_of_the_work_makes_nothing_stale(finished):
     with (
+        edited(finished, "scripts/layerwise/states/extract.py", "were finished by an earlier job", "are there already"),
+        edited(finished, "scripts/layerwise/states/images.py", "the image cannot be decoded", "no image"),
+        edited(finished, "scripts/layerwise/states/checks.py", "TOLERANCE = {", "EDITED = 1\nTOLERANCE = {"),
+        edited(finished, "scripts/extract_states.py", 'help="folder of the stimulus set"', 'help="the stimuli"'),
+        edited(finished, "scripts/layerwise/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
+        edited(finished, "scripts/layerwise/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
+        edited(
+            finished, "scripts/layerwise/models/families.py", '        "aria",', '        "another",\n        "aria",'
+        ),
         edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
         edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
         edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
@@ -125,12 +136,11 @@ def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished
         assert finished.planned() == AFTER_PROBES | {"extract_states": 12, "fit_probes": 12}
 
 
-def test_a_refactored_stimuli_builder_reruns_no_states(finished):
-    """Its items come out the same; the digest says so."""
-    with edited(finished, "scripts/layerwise/stimuli/sampling.py", "def sample_ids", "EDITED = 1\n\n\ndef sample_ids"):
-        planned = finished.planned()
-        assert "extract_states" not in planned
-        assert planned["make_stimuli"] == 4
+def test_a_second_study_in_the_root_is_refused_when_planned(finished):
+    (finished.folder / "other.yaml").write_text((finished.folder / "tiny.yaml").read_text())
+    refused = finished.snakemake("--dry-run", configfile="other.yaml", check=False)
+    assert refused.returncode
+    assert "results holds the results of another study, tiny.yaml; other.yaml would replace" in refused.stderr
 
 
 def test_a_changed_config_needs_no_second_run(finished):
@@ -155,8 +165,8 @@ def small(tmp_path_factory, tiny_llava) -> Project:
     project = copy_project(tmp_path_factory.mktemp("small"))
     shutil.copytree(tiny_llava, project.folder / "models/first")
     project.configure(SMALL)
-    project.snakemake()
-    assert project.planned() == {}
+    project.snakemake("probes")
+    assert project.planned("probes") == {}
     return project
 
 
@@ -164,43 +174,72 @@ SMALL = TINY | {
     "tasks": {"warm": TINY["tasks"]["warm"]},
     "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "warm", "prompts": ["plain"]}},
     "models": {"mine": {"source": "models/first"}},
+    "probes": TINY["probes"] | {"controls": {"random_labels": 0, "description_length": False}},
 }
-REFUSED = "run the same command again"
+CELL = {"extract_states": 1, "fit_probes": 1, "gather_scores": 1}
+OTHER_MODEL = CELL | {"register_model": 1}
+OTHER_STIMULI = CELL | {"make_stimuli": 1, "make_task": 1}
 
 
-def refused_once_then_made_anew(project: Project, changed: str) -> None:
-    """One core, so that nothing is put right by luck in the order of jobs."""
-    first = project.snakemake("--cores", "1", check=False)
-    assert first.returncode
-    assert f"of another cell ({changed} changed since); {REFUSED}" in first.stdout + first.stderr
-    second = project.snakemake("--cores", "1")
-    assert "Run mine over own" in second.stderr
-    assert project.planned() == {}
-
-
-def test_changed_contents_are_never_probed_with_old_states(small):
-    """A text edited in the source file: the run that notices refuses the old states, the next one makes new ones."""
-    table = small.folder / "own/colours.csv"
-    table.write_text(table.read_text().replace("yes", "really"))
-    refused_once_then_made_anew(small, "stimuli_digest")
-
-
-def test_an_edit_on_both_sides_of_an_ancient_file_comes_to_an_end(small):
-    items = small.folder / "scripts/layerwise/stimuli/items.py"
-    items.write_text(items.read_text() + "\n\nEDITED = 1\n")
-    refused_once_then_made_anew(small, "code")
-
-
-def test_other_weights_are_another_model_wherever_they_lie(small):
-    shutil.copytree(small.folder / "models/first", small.folder / "models/second")
-    moved = SMALL | {"models": {"mine": {"source": "models/second"}}}
-    small.configure(moved)
-    planned = small.planned()
-    assert "extract_states" not in planned
-    small.snakemake()
-    weights = small.folder / "models/second/model.safetensors"
+def other_weights(project: Project) -> None:
+    weights = project.folder / "models/first/model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-100_000:-50_000] = content[-50_000:]
     weights.write_bytes(content)
-    planned = small.planned()
-    assert (planned["register_model"], planned["extract_states"], planned["fit_probes"]) == (1, 1, 1)
+
+
+def other_dtype(project: Project) -> None:
+    project.configure(SMALL | {"models": {"mine": {"source": "models/first", "dtype": "bfloat16"}}})
+
+
+def other_words(project: Project) -> None:
+    table = project.folder / "own/colours.csv"
+    table.write_text(table.read_text().replace("yes", "really"))
+
+
+def other_picture(project: Project) -> None:
+    Image.new("RGB", (80, 60), (1, 2, 3)).save(project.folder / "own/3.png")
+
+
+def other_text_column(project: Project) -> None:
+    own = SMALL["stimuli"]["own"] | {"text_column": "even"}
+    project.configure(SMALL | {"stimuli": {"own": own}})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(other_weights, OTHER_MODEL)],
+        pytest.param([(other_dtype, OTHER_MODEL), (other_words, OTHER_MODEL | OTHER_STIMULI)], marks=pytest.mark.slow),
+        # The model is again what it was.
+        pytest.param([(other_text_column, OTHER_STIMULI), (other_picture, OTHER_STIMULI)], marks=pytest.mark.slow),
+    ],
+)
+def test_one_run_makes_exactly_what_is_stale(small, changes):
+    """And the next one has nothing to do. One core, so that nothing is put right by luck in the order of jobs."""
+    for change, jobs in changes:
+        change(small)
+        assert small.planned("probes") == jobs
+    small.snakemake("probes", "--cores", "1")
+    assert "hooks, position last" in (small.folder / "logs/states/mine/own/plain.log").read_text()
+    assert small.planned("probes") == {}
+
+
+def test_what_turns_out_to_be_the_same_is_not_run_again(small):
+    """Stimuli that another reader makes just so, under a new name of their own, of the model and of the prompt."""
+    sampling = small.folder / "scripts/layerwise/stimuli/own_table.py"
+    sampling.write_text(sampling.read_text() + "\n\nEDITED = 1\n")
+    config = yaml.safe_load((small.folder / "tiny.yaml").read_text())
+    renamed = {
+        "prompts": {"table": {"asked": {"text": "{text}"}}},
+        "stimuli": {"colours": config["stimuli"]["own"] | {"prompts": ["asked"]}},
+        "tasks": {"warm": config["tasks"]["warm"] | {"stimuli": "colours"}},
+        "models": {"ours": config["models"]["mine"]},
+    }
+    small.configure(config | renamed)
+    assert small.planned("probes") == OTHER_MODEL | OTHER_STIMULI
+    small.snakemake("probes")
+    log = (small.folder / "logs/states/ours/colours/asked.log").read_text()
+    assert "its content is there already" in log
+    assert "hooks" not in log
+    assert small.planned("probes") == {}

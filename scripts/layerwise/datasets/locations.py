@@ -48,7 +48,7 @@ class Locations:
             return {"annotations": f"{root}/coco/annotations", "images": f"{root}/coco"}
         source = dataset.get("download")
         annotations = dataset.get("annotations") or (
-            f"{self.root}/{source}/{'snli_ve' if self._is_built(dataset) else 'annotations'}"
+            f"{self.root}/{source}/{'snli_ve' if self.is_built(dataset) else 'annotations'}"
         )
         return {"annotations": annotations, "images": dataset.get("images") or self.image_folder(name)}
 
@@ -93,7 +93,7 @@ class Locations:
         if "download" not in dataset:
             return []
         source, members = dataset["download"], []
-        if "annotations" not in dataset and self._is_built(dataset):
+        if "annotations" not in dataset and self.is_built(dataset):
             lists = [] if "splits" in dataset else self.split_lists(source)
             members = [*snli.SNLI_FILES, *(Path(file).name for file in lists)]
         elif "annotations" not in dataset:
@@ -132,8 +132,9 @@ class Locations:
                 return dataset["splits"]
         return None
 
-    def _is_built(self, dataset: dict[str, Any]) -> bool:
-        return self.config["sources"][dataset["download"]]["format"] == "snli"
+    def is_built(self, dataset: dict[str, Any]) -> bool:
+        """Whether the workflow builds the annotations of a data set from what it downloads."""
+        return "download" in dataset and self.config["sources"][dataset["download"]]["format"] == "snli"
 
     def check_parts(self, where: str, name: str, parts: list[str]) -> None:
         """The annotation files and archives of the parts that a stimulus set samples.
@@ -147,7 +148,7 @@ class Locations:
         downloaded = "download" in dataset and "annotations" not in dataset
         for file in self.annotation_files(name, parts):
             if downloaded and file.parent == Path(self.folders(name)["annotations"]):
-                if not self._is_built(dataset) and not self.annotation_receipts(dataset["download"], file.name):
+                if not self.is_built(dataset) and not self.annotation_receipts(dataset["download"], file.name):
                     raise InputError(f"{where}: no archive of sources.{dataset['download']} holds {file.name}")
             elif not file.is_file():
                 raise InputError(f"{where}: there is no file {file}; which parts are in {file.parent}?")
@@ -199,7 +200,7 @@ class Locations:
 
     def _check_splits(self, where: str, dataset: dict[str, Any]) -> None:
         source = dataset["download"]
-        if not self._is_built(dataset):
+        if not self.is_built(dataset):
             if "splits" in dataset:
                 raise InputError(f"{where}.splits: only a download of SNLI itself is divided by lists; {source} is not")
             return

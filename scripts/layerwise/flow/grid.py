@@ -9,7 +9,7 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.gqa_sources import question_files
 from layerwise.errors import InputError
 from layerwise.grid import PLACEHOLDER, Grid
-from layerwise.recipes import recipe_of, without
+from layerwise.recipes import adapter_file, dataset_mark, recipe_of, without
 
 
 class FlowCell(NamedTuple):
@@ -42,6 +42,17 @@ class FlowGrid:
         """Every model x questions."""
         return [FlowCell(model, questions) for model in self.entry["models"] for questions in self.entry["questions"]]
 
+    def planned(self, model: str, questions: str) -> dict[str, Any]:
+        """What decides what is measured beside the model and the questions; see :meth:`layerwise.grid.Grid.planned`."""
+        return {
+            "model": model,
+            "questions": questions,
+            "prompt_entry": self.prompt(questions),
+            "window": self.window(model),
+            "question_tokens": self.entry["question_tokens"],
+            "code": code_digest("trace_flow.py", adapter_file(self.config, model)),
+        }
+
     def window(self, model: str) -> int:
         """How many blocks are blocked at a time."""
         return self.entry["models"][model]["window"]
@@ -71,9 +82,8 @@ class FlowGrid:
     def folder(self, questions: str) -> str:
         """The folder of a set of questions under the results root; see :mod:`layerwise.recipes`."""
         entry = self.entry["questions"][questions]
-        world = self.config["datasets"][entry["dataset"]].get("world")
-        drawn = [self.config["worlds"][world], code_digest("make_world.py")] if world else None
-        asked = [without(entry, "dataset", "prompt"), drawn, self.config["seed"]]
+        sources = dataset_mark(self.config, entry["dataset"], entry["types"])
+        asked = [without(entry, "dataset", "prompt"), sources, self.config["seed"], code_digest("make_questions.py")]
         return f"questions/{questions}/{recipe_of(asked)}"
 
     def _check_questions(self, where: str, entry: dict[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 # Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
 SUFFIXES = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
@@ -15,8 +18,9 @@ NOT_DECIDING = (
     "pytorch_model.bin.index.json",
     CONVERSION,
 )
-# Of a larger file, so many samples of so many bytes are read.
+# Of a larger file, so many samples of so many bytes are read; and of each of its tensors its two ends.
 SAMPLES, SAMPLE_BYTES = 64, 4096
+END_BYTES = 64
 
 
 def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
@@ -45,24 +49,45 @@ def _hidden(file: Path) -> bool:
 def fingerprint(folder: str | Path, weights: bool) -> str:
     """Sixteen hexadecimal digits for a folder's content, wherever it lies and whenever it was written.
 
-    Cheap enough to take each time the workflow is planned: of a large file its size and samples from all over it are
-    read. Other weights of the same shape differ in those.
+    Cheap enough to take each time the workflow is planned: of a large file its size, samples from all over it and both
+    ends of every tensor are read. Weights that were trained, merged or replaced, were it one tensor of them, differ
+    there. A few rows that were edited within one tensor may not; ``model.json`` holds checksums of whole files.
     """
     folder = Path(folder)
-    parts = [
-        [str(file.relative_to(folder)), file.stat().st_size, _sampled(file)] for file in deciding_files(folder, weights)
-    ]
+    parts = []
+    for file in deciding_files(folder, weights):
+        written = file.stat()
+        parts.append(
+            [str(file.relative_to(folder)), written.st_size, _sampled(file, written.st_size, written.st_mtime_ns)]
+        )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _sampled(file: Path) -> str:
-    size = file.stat().st_size
+@cache
+def _sampled(file: Path, size: int, _modified: int) -> str:
+    """Cached: several models of a study may lie in one folder."""
     digest = hashlib.sha256()
     with open(file, "rb") as content:
         if size <= SAMPLES * SAMPLE_BYTES:
             digest.update(content.read())
-        else:
-            for i in range(SAMPLES):
-                content.seek(i * (size - SAMPLE_BYTES) // (SAMPLES - 1))
-                digest.update(content.read(SAMPLE_BYTES))
+            return digest.hexdigest()
+        for i in range(SAMPLES):
+            content.seek(i * (size - SAMPLE_BYTES) // (SAMPLES - 1))
+            digest.update(content.read(SAMPLE_BYTES))
+        for start, end in _tensors(content, size) if file.suffix == ".safetensors" else []:
+            for place in (start, max(start, end - END_BYTES)):
+                digest.update(os.pread(content.fileno(), min(END_BYTES, end - place), place))
     return digest.hexdigest()
+
+
+def _tensors(content: BinaryIO, size: int) -> list[tuple[int, int]]:
+    """Where the tensors of a safetensors file begin and end; none of one whose header cannot be read."""
+    content.seek(0)
+    length = int.from_bytes(content.read(8), "little")
+    try:
+        header = json.loads(content.read(length)) if length < size else {}
+        places = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
+        return sorted((8 + length + start, 8 + length + end) for start, end in places)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # Loading it says what is wrong.
+        return []

@@ -6,15 +6,9 @@ Imports no torch: models are registered without it. :mod:`layerwise.models.inter
 from typing import Any
 
 from layerwise.errors import InputError
+from layerwise.models.families import IMAGE_OUT_OF_REACH
 
 THIRDS = ("lower", "middle", "upper")
-
-# Model types whose image an intervention on image tokens would not reach, or whose text it would reach too.
-IMAGE_OUT_OF_REACH = {
-    "instructblip": "its image tokens are made with the text, and carry on what they read of it",
-    "mllama": "its blocks look across at the image, which has no tokens of its own in the text",
-    "paligemma": "its image tokens see the text, and carry on what they read of it",
-}
 
 
 def check_intervention(name: str, intervention: dict[str, Any], n_layers: int, model_type: str) -> None:

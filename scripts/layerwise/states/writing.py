@@ -125,13 +125,3 @@ def write_rows(dataset: h5py.Dataset, start: int, states: np.ndarray) -> None:
     """Write float32 states of shape (rows, layers, width) from row ``start`` on."""
     block = np.ascontiguousarray(states.swapaxes(0, 1))
     dataset[:, start : start + states.shape[0]] = to_bits(block) if dataset.dtype == np.uint16 else block
-
-
-def holds(path: str | Path, cell: dict[str, Any]) -> bool:
-    """Whether ``path`` is a finished states file of this cell."""
-    try:
-        with h5py.File(path, "r") as file:
-            written = json.loads(file.attrs["cell"])
-    except (OSError, KeyError, ValueError):
-        return False
-    return all(written.get(key) == value for key, value in cell.items())

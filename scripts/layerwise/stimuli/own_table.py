@@ -51,7 +51,7 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     provenance = pd.DataFrame(
         {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
     )
-    order = provenance.sort_values(["part", "image_id"], kind="stable").index
+    order = provenance.sort_values("image_id", kind="stable").index
     return Stimuli(
         shown=shown.loc[order].reset_index(drop=True),
         provenance=provenance.loc[order].reset_index(drop=True),

@@ -11,6 +11,7 @@ from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
+from layerwise.models.families import NEEDS_IMAGE, RUN_ALONE, SHARES_PREFIX
 from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
 from layerwise.models.intervening import Intervention, untouched
 from layerwise.models.loading import input_device, load_model
@@ -25,44 +26,6 @@ from layerwise.models.prefix import (
     expanded_like,
     split_prefix,
 )
-
-# Model types whose decoder is causal over image and prefix, and for which tests/unit/test_families.py shows that
-# sharing it changes nothing. Left out, among others: PaliGemma, whose prefix attends to all of itself, the text too,
-# and InstructBLIP, whose image tokens depend on the text.
-SHARES_PREFIX = frozenset(
-    {
-        "aria",
-        "blip-2",
-        "chameleon",
-        "emu3",
-        "gemma3",
-        "glm4v",
-        "idefics2",
-        "idefics3",
-        "internvl",
-        "janus",
-        "llava",
-        "llava_next",
-        "llava_onevision",
-        "mistral3",
-        "mllama",
-        "ovis2",
-        "qwen2_5_vl",
-        "qwen2_vl",
-        "qwen3_vl",
-        "smolvlm",
-        "vipllava",
-    }
-)
-
-# Model types that do not read a text without an image as they do one with it, and why.
-NEEDS_IMAGE = {
-    "mllama": "leaves out its blocks of cross-attention without an image",
-    "paligemma": "attends both ways over image and prompt, and only so far as its processor says where they end",
-}
-
-# Model types that make a picture's tokens from the padding to the batch's greatest picture, too. Each runs by itself.
-RUN_ALONE = frozenset({"emu3"})
 
 
 def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] | None" = None) -> "GenericModel":

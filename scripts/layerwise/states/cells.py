@@ -1,0 +1,52 @@
+"""What a cell's states are made from, by content: the names in a study say only where they lie."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+NAMES = ("model", "stimuli", "prompt")
+
+
+def made_from(cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell as it was planned, with the digests of the model and the stimuli that it is really made from.
+
+    They are known only when both have been described, and a plan that guessed them would guess wrong just when they
+    change.
+
+    Args:
+        cell: what the config and the code decide.
+        model: ``model.json``.
+        stimuli: ``stimuli.json``.
+    """
+    return dict(cell) | {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"]}
+
+
+def content_of(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell without its names: two cells of one content hold the same states."""
+    return {key: value for key, value in cell.items() if key not in NAMES}
+
+
+def planned_content(cell: Mapping[str, Any], described: tuple[Path, Path] | None) -> dict[str, Any]:
+    """What states must be of to be probed.
+
+    Args:
+        cell: as it was planned.
+        described: ``model.json`` and ``stimuli.json``; without them the digests in ``cell`` count, if any.
+    """
+    if described:
+        model, stimuli = (json.loads(file.read_text()) for file in described)
+        cell = made_from(cell, model, stimuli)
+    return content_of(cell)
+
+
+def holds(path: str | Path, content: Mapping[str, Any]) -> bool:
+    """Whether ``path`` is a finished states file of this content."""
+    try:
+        with h5py.File(path, "r") as file:
+            written = json.loads(file.attrs["cell"])
+    except (OSError, KeyError, ValueError):
+        return False
+    return all(written.get(key) == value for key, value in content.items())

@@ -1,0 +1,82 @@
+"""Finished files under a second name, made from what they hold, so that no job makes again what is there already.
+
+Snakemake plans from paths, times and params, and deletes a job's files before it runs. Only the job can see that a
+model or a stimulus set that was described again is still the same. So each finished file has a hard link in ``kept/``,
+which takes no room on disk. A job that finds its content there links it back within a second; so does one whose model,
+stimuli or prompt has been renamed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from layerwise.command import finished_file
+
+log = logging.getLogger(__name__)
+
+
+class KeptFiles:
+    """The files of one cell, by content.
+
+    Args:
+        folder: where all kept files lie; None where none are kept.
+        cell: all that decides what the files hold.
+        files: where the study wants them.
+    """
+
+    def __init__(self, folder: Path | None, cell: dict[str, Any], files: Sequence[Path]):
+        key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:32]
+        self.files = list(files) if folder else []
+        self.kept = [folder / f"{key}.{i}{file.suffix}" for i, file in enumerate(files)] if folder else []
+
+    def take(self, is_whole: Callable[[Path], bool]) -> bool:
+        """Put the kept files where they are wanted; False where there are none.
+
+        Args:
+            is_whole: whether the last of the files (the one that is written last) is a finished one of this cell.
+        """
+        if not self.kept or not all(file.exists() for file in self.kept) or not is_whole(self.kept[-1]):
+            return False
+        for kept, file in zip(self.kept, self.files, strict=True):
+            if kept.stat().st_nlink == 1:
+                _link(kept, file)
+                continue
+            # Another cell has it. Snakemake touches what a job gave, and must not touch that cell's file with it.
+            with finished_file(file) as partial:
+                shutil.copyfile(kept, partial)
+            _link(file, kept)
+        log.info("%s: its content is there already, and nothing was run", self.files[-1])
+        return True
+
+    def keep(self) -> None:
+        """Give the finished files their second name, or say that this disk allows none."""
+        for kept, file in zip(self.kept, self.files, strict=True):
+            try:
+                _link(file, kept)
+            except OSError as error:
+                log.warning("%s: this disk takes no hard links (%s); it will not be found by content", file, error)
+                return
+
+
+def _link(there: Path, new: Path) -> None:
+    """Another name for a file, in place of what had that name."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    partial = new.with_name(f".{new.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    os.link(there, partial)
+    os.replace(partial, new)
+    # Where both were names of one file already, the first one stays.
+    partial.unlink(missing_ok=True)
+
+
+def drop_unused(folder: Path) -> None:
+    """Delete kept files that no cell has any more; after a run that ended well, when none is between two names."""
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if file.stat().st_nlink == 1:
+                file.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""Let users keep their cells over a release whose code changed and whose numbers did not.
+
+    python -m tests.golden          compare with the golden numbers; where they agree, list the present code
+    python -m tests.golden --new    after a change that was meant to change numbers: keep new ones, and start new lists
+
+``scripts/layerwise/same_code.json`` says, for hidden states (of the generic adapter) and for probes, which code digest
+stands for all that give the same numbers. A listed digest counts as that one, so that nothing is stale by it.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from layerwise.code_digest import SAME_CODE, own_digest
+from tests.conftest import make_tiny_llava
+from tests.golden.computed import FILE, differences, of_probes, of_states
+
+PROGRAMS = {
+    "states": ("extract_states.py", "layerwise/models/adapters/generic.py"),
+    "probes": ("fit_probes.py",),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--new", choices=PROGRAMS, nargs="+", default=[], help="programs whose numbers are to be new")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model").mkdir()
+        (folder / "cell").mkdir()
+        make_tiny_llava(folder / "model")
+        found = {"states": of_states(folder / "cell", folder / "model"), "probes": of_probes(folder)}
+    if args.new:
+        keep(found, args.new)
+    listed = json.loads(SAME_CODE.read_text())
+    for program, files in PROGRAMS.items():
+        digest = own_digest(*files)
+        if program in args.new:
+            listed[program] = {"stands_for_all": digest, "same": [], "golden": golden_of(program)}
+        elif said := differences(found[program], program):
+            sys.exit(f"{program}: not the golden numbers, so the code is not listed: " + "; ".join(said))
+        elif digest not in (listed[program]["stands_for_all"], *listed[program]["same"]):
+            listed[program]["same"].append(digest)
+            print(f"{program}: {digest} gives the golden numbers, and stands for {listed[program]['stands_for_all']}")
+    SAME_CODE.write_text(json.dumps(listed, indent=2) + "\n")
+
+
+def keep(found: dict[str, dict[str, np.ndarray]], programs: list[str]) -> None:
+    """Write the golden numbers of some programs anew."""
+    kept = {}
+    if FILE.exists():
+        with np.load(FILE) as golden:
+            kept = {name: golden[name] for name in golden if name.partition("/")[0] not in programs}
+    kept |= {f"{program}/{name}": found[program][name] for program in programs for name in found[program]}
+    np.savez_compressed(FILE, **kept)
+
+
+def golden_of(program: str) -> str:
+    """A digest of a program's golden numbers."""
+    digest = hashlib.sha256()
+    with np.load(FILE) as golden:
+        for name in sorted(golden):
+            if name.startswith(f"{program}/"):
+                digest.update(name.encode() + np.ascontiguousarray(golden[name]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Golden numbers: hidden states of a tiny model, and scores of probes on states that are drawn.
+
+The model is a LLaVA with random weights. Its states are read with and without a shared prefix, at both positions and
+all sites, with each kind of image, in float32 and bfloat16. Few numbers of each are kept, and the norms of all.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageDraw
+
+import extract_states
+import fit_probes
+from layerwise.models.registration import describe_model
+from layerwise.states.store import StatesFile
+from layerwise.states.writing import new_states, write_rows
+from tests.cells import extraction, write_items
+
+FILE = Path(__file__).parent / "numbers.npz"
+ENTRY = {"weights": "pretrained", "adapter": "generic", "conversation": "auto"}
+# What the states of each run are called here: the model's precision, whether prefixes are shared, and the image shown.
+RUNS = [("float32", "always", "shown"), ("float32", "never", "shuffled"), ("bfloat16", "never", "blank")]
+
+
+def of_states(folder: Path, model: Path) -> dict[str, np.ndarray]:
+    """Golden hidden states by name.
+
+    Args:
+        folder: for files on the way.
+        model: folder of the tiny model.
+    """
+    shown = []
+    for i in range(4):
+        picture = Image.new("RGB", (60 + 9 * i, 50), (40 * i, 90, 200 - 40 * i))
+        ImageDraw.Draw(picture).rectangle((5 * i, 8, 20 + 5 * i, 30), fill=(250, 50 * i, 10))
+        picture.save(folder / f"{i}.png")
+        texts = [f"Is there a red circle {'or a star ' * times}in it?" for times in range(3)]
+        shown += [(f"{i}-{k}", folder / f"{i}.png", text) for k, text in enumerate(texts)]
+    write_items(folder, shown)
+    found = {}
+    for dtype, sharing, image in RUNS:
+        description = describe_model("tiny", ENTRY | {"source": str(model), "dtype": dtype}, None, 0)
+        out = folder / f"{dtype}-{sharing}.h5"
+        positions = ["last", "image-mean"]
+        command = extraction(folder, description, positions, out, {"image": image}, sharing=sharing)
+        place = command.index("--cell") + 1
+        command[place] = json.dumps(json.loads(command[place]) | {"sites": ["attention", "mlp", "heads"]})
+        _run(extract_states.main, command[1:])
+        with StatesFile(out) as states:
+            for position in [*states.positions, *(f"last-{site}" for site in states.sites)]:
+                whole = np.stack([states.layer(position, i) for i in range(len(states.layers_at(position)))])
+                # By item: the order of rows is how a run went.
+                whole = whole[:, states.row_of_item]
+                found[f"{dtype} {sharing} {image} {position} norms"] = np.linalg.norm(whole, axis=2)
+                found[f"{dtype} {sharing} {image} {position}"] = whole[:, ::5, ::9]
+    return found
+
+
+def of_probes(folder: Path) -> dict[str, np.ndarray]:
+    """Golden scores of probes by label, layer, metric and split, for a label of two classes and one of three."""
+    rng, found = np.random.default_rng(0), {}
+    for n_classes in (2, 3):
+        task = folder / f"of-{n_classes}"
+        task.mkdir()
+        labels = pd.DataFrame({"y": rng.integers(0, n_classes, 240)})
+        labels["group"] = [f"g{i // 2}" for i in range(240)]
+        labels["split"] = np.repeat(["train", "val", "test"], [120, 48, 72])
+        labels["item_id"] = [f"i{i}" for i in range(240)]
+        labels = labels.assign(label="l", image_id=labels["group"])
+        labels.to_parquet(task / "labels.parquet")
+        classes = [f"c{i}" for i in range(n_classes)]
+        described = {"task": "drawn", "stimuli": "drawn", "question": "global", "labels": ["l"], "classes": classes}
+        described |= {"kind": "binary" if n_classes == 2 else "multiclass", "metric": "accuracy"}
+        (task / "task.json").write_text(json.dumps(described))
+        layers = ["embeddings", "block 1", "block 2", "final norm"]
+        states = rng.standard_normal((240, 4, 12)).astype(np.float32)
+        states[:, :, 0] += labels["y"].to_numpy()[:, None] * np.array([0, 0.5, 1, 2])
+        with new_states(
+            task / "states.h5",
+            positions=["last"],
+            layers=layers,
+            rows=240,
+            width=12,
+            dtype="float32",
+            item_ids=labels["item_id"],
+            row_of_item=range(240),
+            cell={},
+        ) as datasets:
+            write_rows(datasets["last"], 0, states)
+        command = [
+            "fit_probes.py",
+            "--states",
+            task / "states.h5",
+            "--cell",
+            "{}",
+            "--task",
+            task,
+            "--position",
+            "last",
+        ]
+        command += ["--engine", "torch", "--C", "0.01", "1.0", "--resamples", "200", "--random-labels", "1"]
+        command += ["--description-length", "--seed", "0", "--threads", "1", "--memory-mb", "4000"]
+        command += ["--work", folder / "work", "--scores", task / "scores.parquet"]
+        command += ["--predictions", task / "predictions.parquet", "--curve", task / "curve.parquet"]
+        _run(fit_probes.main, list(map(str, command)))
+        for table in ("scores", "curve"):
+            rows = pd.read_parquet(task / f"{table}.parquet")
+            numbers = rows.select_dtypes("number").drop(columns=["n_layers"])
+            found[f"{n_classes} classes {table}"] = numbers[sorted(numbers)].to_numpy(np.float64)
+    return found
+
+
+def _run(main: Callable[[], None], command: list[str]) -> None:
+    """A program in this process: a new one would load torch each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        main()
+
+
+def differences(found: dict[str, np.ndarray], program: str) -> list[str]:
+    """What is not as in the golden file, in words; nothing where all agrees but for rounding.
+
+    Args:
+        found: what the present code gives.
+        program: ``states`` or ``probes``.
+    """
+    with np.load(FILE) as golden:
+        expected = {name.partition("/")[2]: golden[name] for name in golden if name.startswith(f"{program}/")}
+    said = [f"{name} is new or gone" for name in sorted(set(found) ^ set(expected))]
+    for name in sorted(set(found) & set(expected)):
+        ours, theirs = found[name].astype(np.float64), expected[name].astype(np.float64)
+        if ours.shape != theirs.shape:
+            said.append(f"{name} has the shape {ours.shape}, not {theirs.shape}")
+            continue
+        # Processors round in other orders; bfloat16 shows it in its third digit.
+        tolerance = 2e-2 if name.startswith("bfloat16") else 1e-4
+        scale = np.nanmax(np.abs(theirs))
+        if not np.allclose(ours, theirs, rtol=tolerance, atol=tolerance * scale, equal_nan=True):
+            said.append(f"{name} differs by {np.nanmax(np.abs(ours - theirs)) / scale:.1e} of its greatest number")
+    return said

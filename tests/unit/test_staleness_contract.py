@@ -1,0 +1,253 @@
+"""What docs/workflow.md says that a change makes again, key by key, against what the recipes and cells make of it.
+
+Without Snakemake: it plans from these folders and params, as tests/workflow/test_staleness.py shows.
+"""
+
+import copy
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from layerwise import recipes
+from layerwise.config import validate
+from layerwise.flow.grid import FlowGrid
+from layerwise.grid import Grid
+from layerwise.recipes import model_folder, stimuli_folder
+from tests.conftest import REPOSITORY
+
+SCHEMA = yaml.safe_load((REPOSITORY / "config/schemas/config.schema.yaml").read_text())
+ROWS = [["a.png", "one", "1", "yes", "no"], ["b.png", "two", "2", "no", "no"], ["c.png", "three", "3", "no", "yes"]]
+
+
+def documented() -> dict[str, str]:
+    """By key, what docs/workflow.md says of it."""
+    said = {}
+    for row in re.findall(r"^\| (`.*?) \| (.*) \|$", (REPOSITORY / "docs/workflow.md").read_text(), flags=re.MULTILINE):
+        keys = re.findall(r"`([^`]+)`", row[0])
+        # A first word before a colon is the section that the others are in.
+        section = keys.pop(0) + "." if row[0].startswith(f"`{keys[0]}`:") else ""
+        said |= {f"{section}{key}": row[1] for key in keys}
+    return said
+
+
+def in_schema() -> set[str]:
+    """Every key of a study that the table must speak of."""
+    top = SCHEMA["properties"]
+    flow = top["flow"]["properties"]
+    keys = {"seed", "extends", "leave_out"}
+    entries = {name: top[name]["additionalProperties"] for name in ("worlds", "stimuli", "tasks", "models")}
+    entries |= {f"flow.{name}": flow[name]["additionalProperties"] for name in ("questions", "models")}
+    for name, entry in entries.items():
+        keys |= {f"{name}.NAME.{key}" for key in entry["properties"]}
+        for kind in entry.get("allOf", []):
+            keys |= {f"{name}.NAME.{key}" for key in kind["then"]["properties"]}
+    for name in ("pathvars", "embedded_model", "states", "probes"):
+        keys |= {f"{name}.{key}" for key in top[name]["properties"]}
+    keys |= {f"flow.{key}" for key in flow if key not in ("questions", "models")}
+    return keys | {f"prompts.KIND.NAME.{key}" for key in ("text", "image", "categories")}
+
+
+def test_the_docs_speak_of_every_key():
+    # Where data comes from, and what adapters need, is in the table of sources and in docs/paper-models.md.
+    assert set(documented()) == in_schema()
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, tiny_llava):
+    """A validated study of every kind of stimuli, with a model from a folder; in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_llava, "weights")
+    Path("own").mkdir()
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (8, 8), (len(name), 0, 0)).save(f"own/{name}.png")
+    write_table(
+        [["a.png", "one", "1", "yes", "no"], ["b.png", "two", "2", "no", "no"], ["c.png", "three", "3", "no", "yes"]]
+    )
+    config = yaml.safe_load((REPOSITORY / "config/evidence.yaml").read_text())
+    # One model that is trained and one prompt each: planning is asked often here.
+    config["models"] = {"shapes-llava": {"source": "embedded"}}
+    del config["states"]
+    for stimuli in config["stimuli"].values():
+        stimuli["prompts"] = stimuli["prompts"][:1]
+    for file in ("adapters", "prompts", "sources"):
+        config |= yaml.safe_load((REPOSITORY / f"config/{file}.yaml").read_text())
+    table = {"kind": "table", "file": "own/own.csv", "text_column": "text", "labels": ["warm"], "prompts": ["plain"]}
+    config["stimuli"]["own"] = table | {"id_column": "id"}
+    config["tasks"]["own"] = {"stimuli": "own", "question": "local"}
+    config["models"]["folder"] = {"source": "weights"}
+    config["models"]["hub"] = {"source": "lab/model", "revision": "0" * 40}
+    config["datasets"]["shapes-gqa"] = {"format": "gqa", "world": "shapes"}
+    config["flow"] = {
+        "questions": {"asked": {"dataset": "shapes-gqa", "prompt": "short"}},
+        "models": {"shapes-llava": {"window": 1}},
+    }
+    return config
+
+
+def write_table(rows: list[list[str]]) -> None:
+    with open("own/own.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["image", "text", "id", "warm", "split"], *rows])
+
+
+def planned(config: dict) -> dict[tuple[str, ...], object]:
+    """By cell, all that decides whether Snakemake plans its forward passes."""
+    config = copy.deepcopy(config)
+    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
+    grid = Grid(config)
+    flow = FlowGrid(config, grid)
+    cells = {
+        cell: (model_folder(config, cell.model), stimuli_folder(config, cell.stimuli), grid.planned(*cell))
+        for cell in grid.states_cells()
+    }
+    flows = {
+        cell: (model_folder(config, cell.model), flow.folder(cell.questions), flow.planned(*cell))
+        for cell in flow.cells()
+    }
+    return cells | flows
+
+
+def stale(before: dict, after: dict) -> set[tuple[str, ...]]:
+    """Cells of both that are planned otherwise."""
+    return {cell for cell in before if cell in after and before[cell] != after[cell]}
+
+
+CUT = {"cut-image": {"blocks": "upper"}}
+# Another value for every key of these sections, and the entry that it is tried on where not all have it.
+MODELS = {
+    "source": "lab/other", "revision": "1" * 40, "weights": "random", "dtype": "float16", "quantization": "8bit",
+    "trust_remote_code": True, "convert": {"a.bin": "0" * 64}, "adapter": "kosmos2", "conversation": "chat",
+    "batch_size": 3, "device_map": "auto", "cards": 2, "sharing": "never", "shards": 3, "mem_mb": 9,
+    "expected": {"layers": 1, "width": 8, "parameters": 1, "image_tokens": 4}, "prompts": ["plain"],
+}  # fmt: skip
+STIMULI = {
+    "images": ("captions", {"val2017": "all"}), "captions_per_image": ("captions", 2), "mismatch": ("captions", "hard"),
+    "pairs_per_label": ("hypotheses", 2), "pairs_per_category": ("objects", 4), "categories": ("objects", ["circle"]),
+    "images_per_pair": ("relations", 4), "margin": ("relations", 0.2), "image_column": ("own", "text"),
+    "text_column": ("own", "warm"), "id_column": ("own", "image"), "labels": ("own", ["warm", "split"]),
+    "prompts": ("own", ["plain", "describe"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [*MODELS, "intervention"])
+def test_keys_of_a_model(study, key):
+    before = planned(study)
+    study["models"]["hub"][key] = MODELS.get(key)
+    if key == "device_map":
+        study["models"]["hub"]["cards"] = 1
+    if key == "intervention":
+        study["models"]["base"] = dict(study["models"]["hub"])
+        del study["models"]["base"]["intervention"]
+        study["models"]["hub"][key] = CUT
+    changed = stale(before, planned(study))
+    assert {cell[0] for cell in changed} <= {"hub"}
+    assert bool(changed) is documented()[f"models.NAME.{key}"].startswith("forward passes")
+
+
+@pytest.mark.parametrize("key", STIMULI)
+def test_keys_of_stimuli(study, key):
+    name, value = STIMULI[key]
+    before = planned(study)
+    study["stimuli"][name][key] = value
+    changed = stale(before, planned(study))
+    assert {cell[1] for cell in changed} <= {name}
+    assert bool(changed) is documented()[f"stimuli.NAME.{key}"].startswith("forward passes")
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("states.keep", False),
+        ("states.positions", ["image-mean", "last"]),
+        ("states.dtype", "bfloat16"),
+        ("probes.C", [1.0]),
+        ("probes.resamples", 200),
+        ("probes.engine", "sklearn"),
+        ("probes.controls", {"random_labels": 0}),
+        ("flow.resamples", 200),
+        ("flow.question_tokens", "words"),
+        ("leave_out", ["hub"]),
+        ("extends", []),
+        ("pathvars", {"logs": "elsewhere"}),
+        ("tasks.own", {"stimuli": "own", "question": "global", "min_per_class": 2, "split": {"seed": 3}}),
+    ],
+)
+def test_keys_about_what_is_kept_and_probed(study, where, value):
+    before = planned(study)
+    *path, key = where.split(".")
+    entry = study
+    for name in path:
+        entry = entry.setdefault(name, {})
+    entry[key] = value
+    said = documented().get(where, "nothing")
+    assert bool(stale(before, planned(study))) is bool(re.match("forward passes|flows$", said))
+
+
+def test_the_order_of_positions_is_for_probes_alone(study):
+    study["states"] = {"positions": ["last", "image-mean"]}
+    before = planned(study)
+    study["states"]["positions"].reverse()
+    assert not stale(before, planned(study))
+
+
+def test_the_seed_draws_nothing_of_an_own_table_or_of_own_weights(study):
+    before = planned(study)
+    study["seed"] = 7
+    changed = stale(before, planned(study))
+    assert {cell for cell in before if cell not in changed} == {("folder", "own", "plain"), ("hub", "own", "plain")}
+
+
+def test_a_key_that_came_later_changes_nothing_at_its_default(study, monkeypatch):
+    before = planned(study)
+    later = {"models": {"sharing_of": "none"}, "stimuli": {"crop": False}}
+    monkeypatch.setattr(recipes, "CAME_LATER", later)
+    config = copy.deepcopy(study)
+    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
+    folder, own = model_folder(config, "hub"), stimuli_folder(config, "own")
+    config["models"]["hub"]["sharing_of"], config["stimuli"]["own"]["crop"] = "none", False
+    assert (model_folder(config, "hub"), stimuli_folder(config, "own")) == (folder, own)
+    assert folder == before["hub", "own", "plain"][0]
+    config["models"]["hub"]["sharing_of"], config["stimuli"]["own"]["crop"] = "all", True
+    assert model_folder(config, "hub") != folder
+    assert stimuli_folder(config, "own") != own
+
+
+def test_what_an_own_table_shows_counts_and_nothing_else_in_it(study):
+    before = planned(study)
+
+    def changed() -> set[str]:
+        return {cell[1] for cell in stale(before, planned(study))}
+
+    write_table([[*row[:3], "yes", "yes"] for row in ROWS])
+    Path("own/own.csv").touch()
+    assert changed() == set()
+    for place, value in ((0, "b.png"), (1, "one, more"), (2, "9")):
+        write_table([[*ROWS[0][:place], value, *ROWS[0][place + 1 :]], *ROWS[1:]])
+        assert changed() == {"own"}
+    write_table(ROWS)
+    assert changed() == set()
+    picture = Path("own/b.png").read_bytes()
+    Image.new("RGB", (8, 8), (9, 0, 0)).save("own/b.png")
+    assert changed() == {"own"}
+    Path("own/b.png").write_bytes(picture)
+    before = planned(study)
+    # Moved with its times, as mv does.
+    Path("own").rename("moved")
+    study["stimuli"]["own"]["file"] = "moved/own.csv"
+    assert changed() == set()
+
+
+def test_weights_count_by_content(study):
+    before = planned(study)
+    shutil.copytree("weights", "copy", copy_function=shutil.copyfile)
+    study["models"]["folder"]["source"] = "copy"
+    assert not stale(before, planned(study))
+    weights = Path("copy/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-8:] = bytes(8)
+    weights.write_bytes(content)
+    assert {cell[0] for cell in stale(before, planned(study))} == {"folder"}
