@@ -16,6 +16,7 @@ from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
+from layerwise.reasons import shorten_reasons
 from layerwise.recipes import (
     HOW_IT_RUNS,
     as_json,
@@ -30,6 +31,7 @@ from layerwise.recipes import (
 # A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
 code_digest, on_path = cache(code_digest), cache(shutil.which)
 
+shorten_reasons()
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 # Models that the figures are to be made without: they are no part of this run, and the figures say so.
 left_out = leave_out(config)
