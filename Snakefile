@@ -3,6 +3,7 @@
 # images and texts -> stimuli -> hidden states of frozen models -> probes -> figures, tables, report
 #
 # README.md says how to run it, config/README.md how to change what it runs.
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -32,6 +33,11 @@ report: "report/workflow.rst"
 # Before the first job: from within a job, Snakemake would end in a traceback of its own.
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
+
+
+onsuccess:
+    if pages := what_to_open():
+        logger.info(pages)
 
 
 # Names, paths, what is stale; then the stages in the order in which data flow.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
-FIGURES = {"plot_layers": 10, "plot_learning": 1}
+FIGURES = {"plot_layers": 10, "plot_learning": 1, "show_figure": 11}
 AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
 
 
