@@ -1,5 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 CORES ?= 2
+# A study of your own, for `run` and `report`; without, the demo.
+CONFIG :=
+REPORT = results/$(if $(CONFIG),$(basename $(notdir $(CONFIG)))-)report.html
 # The first Python that runs and that the pinned versions are made for.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
@@ -7,8 +10,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence report test test-slow bench families reliability audit lint format lock
+.PHONY: help demo evidence run report test test-slow bench families reliability audit lint format lock
 .DEFAULT_GOAL := help
+# Snakemake itself would say it in a traceback.
+$(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,8 +24,14 @@ demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded w
 evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 12 minutes on 2 cores behind the demo)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 
-report: $(VENV)/run.stamp ## make results/report.html from a finished run
-	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+run: $(VENV)/run.stamp ## run a study of your own: make run CONFIG=my-study.yaml
+	@test -n "$(CONFIG)" || { echo "error: name the study: make run CONFIG=my-study.yaml" >&2; exit 1; }
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+report: $(VENV)/run.stamp ## put the figures and tables of a finished run into one file; CONFIG=my-study.yaml for yours
+	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) --report $(REPORT) \
+		--report-stylesheet report/style.css
+	@echo "Open $(REPORT)"
 
 # Tests run on all cores, a file on one; those marked `alone` run one by one at the end.
 test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 cores)

@@ -3,6 +3,7 @@
 # images and texts -> stimuli -> hidden states of frozen models -> probes -> figures, tables, report
 #
 # README.md says how to run it, config/README.md how to change what it runs.
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -38,6 +39,11 @@ onstart:
 # States that no cell of this study has any more need not be found again.
 onsuccess:
     drop_unused(Path(config["pathvars"]["results"]) / "kept")
+
+
+onsuccess:
+    if pages := what_to_open():
+        logger.info(pages)
 
 
 # Names, paths, what is stale; then the stages in the order in which data flow.

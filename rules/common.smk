@@ -1,4 +1,5 @@
 # Shared by all rules: the checked config, the grid of cells, and what makes a result stale.
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
+from layerwise.reasons import shorten_reasons
 from layerwise.recipes import (
     HOW_IT_RUNS,
     as_before,
@@ -33,6 +35,7 @@ from layerwise.study_root import check_root, claim_root
 # Cached, because planning calls it for each job.
 on_path = cache(shutil.which)
 
+shorten_reasons()
 validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 # The configs that make this study, without those that every study has. Jobs that run elsewhere need not ask again.
 study_files = [Path(file) for file in workflow.overwrite_configfiles or [f"{workflow.basedir}/config/config.yaml"]]
@@ -44,12 +47,13 @@ grid = Grid(config)
 
 
 # Where figures and tables go that models are missing from, so that they never take the place of whole ones.
+shown = config["pathvars"]["results"]
+if left_out:
+    shown = f"{shown}/partial/without-{'+'.join(left_out)}"
+
+
 pathvars:
-    shown=(
-        f"{config['pathvars']['results']}/partial/without-{'+'.join(left_out)}"
-        if left_out
-        else config["pathvars"]["results"]
-    ),
+    shown=shown,
 
 
 # What jobs need in their environment: where the scripts are, and the Python that runs Snakemake, also where its
@@ -252,3 +256,27 @@ def tasks_about(wildcards):
     question = QUESTION_OF[wildcards.figure]
     tasks = grid.tasks_about(question) if question else config["tasks"]
     return expand("<results>/tasks/{task}/task.json", task=tasks)
+
+
+def caption_digest(caption):
+    """What makes the pages of a caption stale: its text."""
+    return hashlib.sha256(Path(workflow.basedir, "report", f"{caption}.rst").read_bytes()).hexdigest()[:12]
+
+
+def caption_params(figure, axis=None, window=None):
+    """What captions may name, as JSON."""
+    resamples = config["flow" if window else "probes"]["resamples"]
+    return as_json({"figure": figure, "axis": axis, "window": window, "resamples": resamples})
+
+
+def what_to_open():
+    """What there is to look at when a run has ended, in one line; nothing after a run that makes no figures."""
+    pages = [page for page in ("tables/table2.html", "tables/flow.html") if Path(shown, page).exists()]
+    if not pages:
+        return ""
+    whole = ""
+    # The report of a run without some models, or with several configs, has no command as short as that.
+    if not left_out and len(workflow.overwrite_configfiles) < 2:
+        study = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
+        whole = f", or make one page of all with: make report{study}"
+    return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"

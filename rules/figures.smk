@@ -6,9 +6,11 @@
 #   <shown>/figures/sites-by-layer, head-map .png, .svg, .pdf      attention, MLP and heads, where states of them are kept
 #   <shown>/figures/image-ablation, bypass .png, .svg, .pdf        models with an intervention, beside those without
 #   <shown>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
+#   <shown>/figures/{picture}.html                         each of these with its caption, for the report
 #   <shown>/tables/table1, table2, table3 .csv, .tex, .md, .html
 
-FORMATS = ["png", "svg", "pdf"]
+# A page each: the figure with its caption.
+FORMATS = ["png", "svg", "pdf", "html"]
 CONTROLS = config["probes"]["controls"]
 # Which tasks a figure is about: those of a question, or all.
 QUESTION_OF = {"entailment": "global", "recognition-by-model": "local", "recognition-by-prompt": "local"}
@@ -26,12 +28,35 @@ TABLES = ["table1", "table2"] + ["table3"] * bool(INTERVENTION_FIGURES)
 # A study of flows alone has nothing to probe.
 PROBES = bool(config["tasks"])
 
+# The report lists figures by name: those of the paper in its order, then what such scores are worth, parts of blocks,
+# and interventions. By file name: its name, what the x axis shows, its caption, and what it is called there.
+REPORTED = {
+    f"{figure}-by-{axis}": (name, {"layer": "by layer", "depth": "by relative depth"}[axis], "layers", figure)
+    for figure, name in {
+        "entailment": "1 Agreement",
+        "recognition-by-model": "2 Recognition by model",
+        "recognition-by-prompt": "3 Recognition by prompt",
+        "selectivity": "4 Selectivity",
+        "code-length": "5 Description length",
+    }.items()
+    for axis in ["layer", "depth"]
+}
+REPORTED |= {
+    "learning-curve": ("6 Learning curves", "by images", "learning-curve", ""),
+    "sites-by-layer": ("7 Attention, MLP, heads", "by layer", "sites", "sites-by-layer"),
+    "head-map": ("7 Single heads", "by head", "sites", "head-map"),
+    "image-ablation": ("8 Image hidden", "by layer", "interventions", "image-ablation"),
+    "bypass": ("8 Blocks bypassed", "by layer", "interventions", "bypass"),
+    "training-curve": ("9 Training", "by seconds", "training-curve", ""),
+}
+
 
 wildcard_constraints:
     figure="|".join(QUESTION_OF),
     site_figure="sites-by-layer|head-map",
     intervention_figure="image-ablation|bypass",
     axis="layer|depth",
+    picture="|".join(REPORTED),
 
 
 rule plot_layers:
@@ -40,20 +65,12 @@ rule plot_layers:
         tasks=tasks_about,
         models=all_models,
     output:
-        report(
-            "<shown>/figures/{figure}-by-{axis}.png",
-            caption="../report/layers.rst",
-            category="Figures",
-            labels={"figure": "{figure}", "x axis": "{axis}"},
-        ),
-        multiext("<shown>/figures/{figure}-by-{axis}", ".svg", ".pdf"),
+        multiext("<shown>/figures/{figure}-by-{axis}", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/{figure}-by-{axis}.log",
     conda:
         "../envs/layerwise.yaml"
     params:
-        # For the caption.
-        resamples=config["probes"]["resamples"],
         left_out=left_out_option,
         code=code_digest("plot_layers.py"),
     message:
@@ -70,13 +87,7 @@ rule plot_learning:
         tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
         models=all_models,
     output:
-        report(
-            "<shown>/figures/learning-curve.png",
-            caption="../report/learning-curve.rst",
-            category="Figures",
-            labels={"figure": "learning-curve", "x axis": "training images"},
-        ),
-        multiext("<shown>/figures/learning-curve", ".svg", ".pdf"),
+        multiext("<shown>/figures/learning-curve", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/learning-curve.log",
     conda:
@@ -98,20 +109,12 @@ rule plot_sites:
         tasks=expand("<results>/tasks/{task}/task.json", task=config["tasks"]),
         models=all_models,
     output:
-        report(
-            "<shown>/figures/{site_figure}.png",
-            caption="../report/sites.rst",
-            category="Figures",
-            labels={"figure": "{site_figure}", "x axis": "layer or head"},
-        ),
-        multiext("<shown>/figures/{site_figure}", ".svg", ".pdf"),
+        multiext("<shown>/figures/{site_figure}", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/{site_figure}.log",
     conda:
         "../envs/layerwise.yaml"
     params:
-        # For the caption.
-        resamples=config["probes"]["resamples"],
         left_out=left_out_option,
         code=code_digest("plot_sites.py"),
     message:
@@ -128,19 +131,12 @@ rule plot_interventions:
         models=all_models,
         prompts=[stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()],
     output:
-        report(
-            "<shown>/figures/{intervention_figure}.png",
-            caption="../report/interventions.rst",
-            category="Figures",
-            labels={"figure": "{intervention_figure}", "x axis": "layer"},
-        ),
-        multiext("<shown>/figures/{intervention_figure}", ".svg", ".pdf"),
+        multiext("<shown>/figures/{intervention_figure}", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/{intervention_figure}.log",
     conda:
         "../envs/layerwise.yaml"
     params:
-        resamples=config["probes"]["resamples"],
         left_out=left_out_option,
         code=code_digest("plot_interventions.py"),
     message:
@@ -155,13 +151,7 @@ rule plot_training_curve:
     input:
         "<results>/embedded_model/curve.csv",
     output:
-        report(
-            "<shown>/figures/training-curve.png",
-            caption="../report/training-curve.rst",
-            category="Figures",
-            labels={"figure": "training-curve", "x axis": "seconds"},
-        ),
-        multiext("<shown>/figures/training-curve", ".svg", ".pdf"),
+        multiext("<shown>/figures/training-curve", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/training-curve.log",
     conda:
@@ -174,6 +164,35 @@ rule plot_training_curve:
         'python "$SCRIPTS"/plot_training_curve.py --curve {input:q} --out {output:q} > {log:q} 2>&1'
 
 
+rule show_figure:
+    input:
+        "<shown>/figures/{picture}.png",
+    output:
+        report(
+            "<shown>/figures/{picture}.html",
+            category="Figures",
+            labels=lambda wildcards: dict(zip(["figure", "x axis"], REPORTED[wildcards.picture])),
+        ),
+    log:
+        "<logs>/figures/{picture}.page.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        title=lambda wildcards: REPORTED[wildcards.picture][0],
+        caption=lambda wildcards: REPORTED[wildcards.picture][2],
+        text=lambda wildcards: caption_digest(REPORTED[wildcards.picture][2]),
+        named=lambda wildcards: caption_params(
+            REPORTED[wildcards.picture][3], axis=wildcards.picture.rpartition("-by-")[2]
+        ),
+        code=code_digest("show_figure.py"),
+    message:
+        "Put {wildcards.picture} and its caption on a page"
+    shell:
+        'python "$SCRIPTS"/show_figure.py --picture {input:q} --title {params.title:q} '
+        '--caption "$SCRIPTS"/../report/{params.caption}.rst --params {params.named:q} --out {output:q} > {log:q} 2>&1'
+
+
 rule make_tables:
     input:
         scores="<shown>/probes/scores.parquet",
@@ -184,8 +203,18 @@ rule make_tables:
     output:
         multiext("<shown>/tables/table1", ".csv", ".tex", ".md"),
         multiext("<shown>/tables/table2", ".csv", ".tex", ".md"),
-        table1=report("<shown>/tables/table1.html", caption="../report/table1.rst", category="Tables"),
-        table2=report("<shown>/tables/table2.html", caption="../report/table2.rst", category="Tables"),
+        table1=report(
+            "<shown>/tables/table1.html",
+            caption="../report/table1.rst",
+            category="Tables",
+            labels={"table": "1 What was probed"},
+        ),
+        table2=report(
+            "<shown>/tables/table2.html",
+            caption="../report/table2.rst",
+            category="Tables",
+            labels={"table": "2 Best layer and topmost block"},
+        ),
     log:
         "<logs>/tables.log",
     conda:
@@ -196,6 +225,7 @@ rule make_tables:
     params:
         resamples=config["probes"]["resamples"],
         seed=config["seed"],
+        position=config["states"]["positions"][0],
         predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.table1).parent,
         left_out=left_out_option,
@@ -205,7 +235,7 @@ rule make_tables:
     shell:
         'python "$SCRIPTS"/make_tables.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
         "--tasks {input.tasks:q} --models {input.models:q} --prompts {input.prompts:q} --resamples {params.resamples} "
-        "--seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--seed {params.seed} --position {params.position} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule make_effects_table:
@@ -216,7 +246,12 @@ rule make_effects_table:
         models=all_models,
     output:
         multiext("<shown>/tables/table3", ".csv", ".tex", ".md"),
-        html=report("<shown>/tables/table3.html", caption="../report/table3.rst", category="Tables"),
+        html=report(
+            "<shown>/tables/table3.html",
+            caption="../report/table3.rst",
+            category="Tables",
+            labels={"table": "3 Interventions"},
+        ),
     log:
         "<logs>/table3.log",
     conda:

@@ -6,7 +6,7 @@
 #   <results>/flow/{model}/{questions}.parquet            the answer's probability with attention blocked
 #   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
 #   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
-#   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf
+#   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf, .html
 #   <shown>/tables/flow .csv, .tex, .md, .html
 
 FLOW = "<results>/flow/{model}/{questions}"
@@ -140,13 +140,7 @@ rule plot_flow:
         tracing=f"{FLOW}.tracing.parquet",
         description=f"{FLOW}.json",
     output:
-        report(
-            "<results>/figures/flow/{model}/{questions}/{flow_figure}.png",
-            caption="../report/flow.rst",
-            category="Information flow",
-            labels={"figure": "{flow_figure}", "model": "{model}", "questions": "{questions}"},
-        ),
-        multiext("<results>/figures/flow/{model}/{questions}/{flow_figure}", ".svg", ".pdf"),
+        multiext("<results>/figures/flow/{model}/{questions}/{flow_figure}", ".png", ".svg", ".pdf"),
     log:
         "<logs>/figures/flow/{model}/{questions}/{flow_figure}.log",
     conda:
@@ -154,8 +148,6 @@ rule plot_flow:
     params:
         resamples=config["flow"]["resamples"],
         seed=config["seed"],
-        # For the caption.
-        window=lambda wildcards: flow_grid.window(wildcards.model),
         code=code_digest("plot_flow.py"),
     message:
         "Draw {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions}"
@@ -163,6 +155,27 @@ rule plot_flow:
         'python "$SCRIPTS"/plot_flow.py --figure {wildcards.flow_figure} --changes {input.changes:q} '
         "--tracing {input.tracing:q} --description {input.description:q} --resamples {params.resamples} "
         "--seed {params.seed} --out {output:q} > {log:q} 2>&1"
+
+
+use rule show_figure as show_flow_figure with:
+    input:
+        "<results>/figures/flow/{model}/{questions}/{flow_figure}.png",
+    output:
+        report(
+            "<results>/figures/flow/{model}/{questions}/{flow_figure}.html",
+            category="Information flow",
+            labels={"figure": "{flow_figure}", "model": "{model}", "questions": "{questions}"},
+        ),
+    log:
+        "<logs>/figures/flow/{model}/{questions}/{flow_figure}.page.log",
+    params:
+        title="{flow_figure}, {model}, {questions}",
+        caption="flow",
+        text=caption_digest("flow"),
+        named=lambda wildcards: caption_params(wildcards.flow_figure, window=flow_grid.window(wildcards.model)),
+        code=code_digest("show_figure.py"),
+    message:
+        "Put {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions} and its caption on a page"
 
 
 rule make_flow_table:

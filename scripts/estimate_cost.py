@@ -10,14 +10,14 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from snakemake.utils import update_config
 
 from layerwise.command import run
-from layerwise.config import validate
+from layerwise.config import read_config, validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.probing import probe_flop
+from layerwise.leaving_out import leave_out, said_of
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -25,6 +25,7 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=CONFIG / "config.yaml")
+    parser.add_argument("--leave-out", nargs="+", default=[], metavar="MODEL", help="as leave_out in the study")
     parser.add_argument("--teraflops", type=float, default=125, help="sustained by a card: 40 %% of an A100's bfloat16")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="what the models run on")
     parser.add_argument("--core-gigaflops", type=float, default=30, help="sustained by a core, float32, for the probes")
@@ -32,10 +33,12 @@ def main() -> None:
 
     config = {}
     for defaults in ("adapters.yaml", "prompts.yaml", "sources.yaml"):
-        config |= yaml.safe_load((CONFIG / defaults).read_text())
+        config |= read_config(CONFIG / defaults)
     # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
-    update_config(config, yaml.safe_load(args.configfile.read_text()))
+    update_config(config, read_config(args.configfile))
     validate(config, CONFIG / "schemas/config.schema.yaml")
+    config["leave_out"] += args.leave_out
+    left_out = leave_out(config)
     results = Path(config["pathvars"]["results"])
     states, flows = (estimate(config, results, args.device) for estimate in (estimate_states, estimate_flows))
     cells = pd.concat([part for part in (states, flows) if len(part)])
@@ -57,6 +60,8 @@ def main() -> None:
         f"{_hours(probe_flop(config, states, results), args.core_gigaflops / 1e3):.3g} core hours of probes "
         f"at {args.core_gigaflops:g} GFLOP/s."
     )
+    if left_out:
+        print(said_of(left_out))
     if len(flows):
         print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():

@@ -8,7 +8,7 @@ from pathlib import Path
 from layerwise.command import run
 from layerwise.figures.comparison import compare_layers, comparison_sections
 from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
-from layerwise.figures.overview import overview_sections
+from layerwise.figures.overview import PROBED, overview_sections
 from layerwise.figures.tables import to_csv, write_table
 from layerwise.leaving_out import said_of
 
@@ -24,13 +24,14 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
     parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
     parser.add_argument("--seed", type=int, required=True, help="seed of both")
+    parser.add_argument("--position", required=True, choices=list(PROBED), help="which states were probed")
     parser.add_argument("--left-out", nargs="+", default=[], help="models that the tables are made without")
     parser.add_argument("--out-dir", required=True, type=Path, help="folder for table1.* and table2.*")
     args = parser.parse_args()
 
     scores, tasks, models = read_scores(args.scores), read_tasks(args.tasks), read_models(args.models)
     prompts = [prompt for path in args.prompts for prompt in read_prompts(path)]
-    overview = overview_sections(tasks, models, prompts)
+    overview = overview_sections(scores, tasks, models, prompts, args.position)
     how = args.predictions_root, args.resamples, args.permutations, args.seed
     shown, unchanged = as_they_are(scores, models)
     compared = compare_layers(shown, tasks, unchanged, *how)

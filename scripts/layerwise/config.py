@@ -24,6 +24,23 @@ def _with_defaults(validator_class: type) -> type:
     return validators.extend(validator_class, {"properties": set_defaults})
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read a config file.
+
+    Raises:
+        InputError: when there is no such file, or it is no YAML mapping.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path of the config file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: must hold keys and values such as `models:`, found {type(config).__name__}")
+    return config
+
+
 def validate(config: dict[str, Any], schema: str | Path) -> None:
     """Check ``config`` in place and add the schema's defaults to it.
 

@@ -23,9 +23,14 @@ def leave_out(config: dict[str, Any]) -> list[str]:
     named |= {name for name, entry in models.items() if "intervention" in entry and _what_runs(entry) in sources}
     if named == set(models):
         raise InputError("leave_out: there is no model left; leave out fewer")
+    flow = config["flow"]
+    had_flows = bool(flow["models"])
     for name in named:
         del models[name]
-        config["flow"]["models"].pop(name, None)
+        flow["models"].pop(name, None)
+    # Questions that nobody is left to answer.
+    if had_flows and not flow["models"]:
+        flow["questions"].clear()
     sites = config["states"]["sites_of"]
     if "models" in sites:
         sites["models"] = [name for name in sites["models"] if name not in named]

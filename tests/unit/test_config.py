@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from layerwise.config import validate
+from layerwise.config import read_config, validate
 from layerwise.errors import InputError
 from layerwise.grid import Grid
 
@@ -27,6 +27,25 @@ def test_the_demo_is_valid_and_gets_defaults(study):
     assert grid.config["states"] == kept
     assert grid.config["tasks"]["objects"]["min_per_class"] == 5
     assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, r"cannot be read \(No such file or directory\)"),
+        (b"models: [", "not YAML"),
+        (b"models: \xff", "not YAML"),
+        (b"- models", "must hold keys and values such as `models:`, found list"),
+        (b"", "found NoneType"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_one_line_that_names_it(tmp_path, content, says):
+    path = tmp_path / "study.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"study\.yaml: .*{says}") as error:
+        read_config(path)
+    assert "\n" not in str(error.value)
 
 
 def test_what_adapters_need_is_valid_and_about_adapters(study):

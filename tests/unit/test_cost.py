@@ -307,6 +307,18 @@ def test_the_program_prints_totals():
     assert "as if each question were answered rightly" in printed
 
 
+def test_models_that_are_left_out_cost_nothing(tmp_path):
+    """Of the demo's two models, which run 8 prompts each, the first is left out, and with it the only flow."""
+    study = tmp_path / "study.yaml"
+    demo = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    study.write_text(yaml.safe_dump(demo | {"leave_out": ["shapes-llava"]}))
+    command = [sys.executable, "scripts/estimate_cost.py", "--configfile", study]
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    cells = [line.split()[0] for line in printed.splitlines() if line.startswith("shapes-llava")]
+    assert cells == ["shapes-llava-untrained"] * 9
+    assert "Partial: without shapes-llava." in printed
+
+
 def test_the_program_takes_a_study_of_flows_alone():
     command = [sys.executable, "scripts/estimate_cost.py", "--configfile", "config/flow-paper.yaml"]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout

@@ -10,7 +10,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from matplotlib.transforms import Bbox
 
 from layerwise.errors import InputError
 from layerwise.figures import layers, learning, style, training
@@ -124,6 +126,27 @@ def test_final_norm_stands_apart_and_open(scores):
     assert point.get_ydata()[0] == pytest.approx(value("deep", "agree", "plain", 5, "agrees"))
     assert to_hex(point.get_markerfacecolor()) == "#ffffff"
     assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("figure", ["entailment", "recognition-by-model", "selectivity", "code-length"])
+def test_nothing_is_drawn_over_the_baselines_name(scores, figure):
+    """Also where the final norm, which stands above the name or below it, is at the baseline or beyond."""
+    scores = with_controls(scores)
+    baseline = {"selectivity": 0.0, "code-length": 1.0}.get(figure, 0.5)
+    for layer, off in ((5, 0.0), (3, -0.05)):
+        norm = (scores["layer"] == layer) & (scores["layer"] > scores["n_layers"])
+        scores.loc[norm, ["value", "low", "high"]] = [baseline + off + by for by in (0, -0.04, 0.04)]
+    drawn = draw(scores, figure)
+    FigureCanvasAgg(drawn).draw()
+    for axes in drawn.axes:
+        (name,) = axes.texts
+        box = name.get_window_extent()
+        for bars in axes.containers:
+            point, _, (bar,) = bars.lines
+            assert not box.overlaps(point.get_window_extent())
+            assert not box.overlaps(Bbox(axes.transData.transform(bar.get_segments()[0])))
+        for of_model in axes.get_lines():
+            assert not box.overlaps(of_model.get_window_extent()) or of_model.get_label() == "_chance"
 
 
 def test_relative_depth_ends_at_one_for_every_model_and_marks_the_norm(scores):
@@ -414,9 +437,9 @@ def test_code_length_shows_bits_from_zero_below_the_uniform_code(scores):
         for axes in band.axes:
             np.testing.assert_allclose(line(axes, "_chance").get_ydata(), bits, atol=1e-6)
             (name,) = [text for text in axes.texts if text.get_text() == shown]
-            assert name.get_verticalalignment() == "bottom"
+            assert name.get_verticalalignment() == "top"
             assert axes.get_ylim()[0] == 0
-            # Room for the name, also where no layer is below the line.
+            # Room for the name above all that is drawn.
             assert axes.get_ylim()[1] >= 1.15 * bits
 
 
@@ -454,6 +477,12 @@ def test_learning_curve_is_that_of_the_best_layer_on_validation(scores, curves):
         np.testing.assert_allclose(deep.get_ydata(), [top - 0.1 / n + 0.1 / 16 for n in (4, 8, 16)])
         np.testing.assert_allclose(line(axes, "_chance").get_ydata(), CHANCE["agree"])
         assert axes.get_xscale() == "log"
+        # Each line says at its end which layer it is of; lines that end close together have names apart.
+        names = {to_hex(text.get_color()): text.get_text() for text in axes.texts}
+        assert names[to_hex(deep.get_color())] == f"L{layer}"
+        heights = sorted(text.xy[1] for text in axes.texts if text.get_text().startswith("L"))
+        assert len(heights) == 3
+        assert min(np.diff(heights)) >= 0.1
     assert len(drawn.subfigs[1].axes) == 3
     assert "majority baseline" in [text.get_text() for text in drawn.legends[0].get_texts()]
 

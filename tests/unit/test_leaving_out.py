@@ -13,7 +13,10 @@ def entry(source: str, **more) -> dict:
 def study(*left_out: str) -> dict:
     models = {"a": entry("lab/a"), "a-bypassed": entry("lab/a", intervention={}), "b": entry("lab/b")}
     models["a-twin"] = entry("lab/a") | {"weights": "random"}
-    where_else = {"flow": {"models": {"a": {}, "b": {}}}, "states": {"sites_of": {"models": ["a", "b"]}}}
+    where_else = {
+        "flow": {"models": {"a": {}, "b": {}}, "questions": {"gqa": {}}},
+        "states": {"sites_of": {"models": ["a", "b"]}},
+    }
     return {"models": models, "leave_out": list(left_out)} | where_else
 
 
@@ -25,6 +28,15 @@ def test_a_model_goes_with_its_interventions_and_flows():
     assert config["states"]["sites_of"]["models"] == ["b"]
     config = study("a-bypassed")
     assert leave_out(config) == ["a-bypassed"]
+
+
+def test_questions_go_with_the_last_model_that_answers_them():
+    config = study("a")
+    leave_out(config)
+    assert config["flow"]["questions"] == {"gqa": {}}
+    config = study("a", "b")
+    leave_out(config)
+    assert config["flow"] == {"models": {}, "questions": {}}
 
 
 def test_nothing_is_left_out_unasked():

@@ -144,11 +144,15 @@ def test_interventions_need_their_base_model(scores, draw):
 def test_other_figures_and_tables_are_of_models_as_they_are(scores):
     kept, models = as_they_are(scores, MODELS)
     assert set(kept["model"]) == set(models) == {"base", "other"}
-    (section,) = [section for section in overview_sections(TASKS, MODELS, PROMPTS) if section.title == "Models"]
+    (section,) = [
+        section for section in overview_sections(scores, TASKS, MODELS, PROMPTS, "last") if section.title == "Models"
+    ]
     said = dict(zip(section.frame["Model"], section.frame["Intervention"], strict=True))
     assert said["base"] == ""
     assert said["b1-strong"] == "block 1 × 4 added to the last block"
-    (section,) = [section for section in overview_sections(TASKS, models, PROMPTS) if section.title == "Models"]
+    (section,) = [
+        section for section in overview_sections(scores, TASKS, models, PROMPTS, "last") if section.title == "Models"
+    ]
     assert "Intervention" not in section.frame
 
 

@@ -85,6 +85,26 @@ def test_damaged_files_are_named(tmp_path):
         StatesFile(path)
 
 
+@pytest.mark.parametrize("wrong", ["of another cell", "no states file", "of another shape"])
+def test_a_refused_file_is_closed(tmp_path, wrong):
+    """HDF5 refuses to write a file that some handle of this process has open."""
+    path, cell = write(tmp_path / "s.h5"), None
+    if wrong == "of another cell":
+        cell = {"prompt": "another"}
+    elif wrong == "no states file":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    else:
+        with h5py.File(path, "a") as file:
+            file["row"][0] = 1000
+    # The error, and with it its traceback's frames, are kept as a caller would keep them.
+    with pytest.raises(InputError) as error:
+        StatesFile(path, cell)
+    with h5py.File(path, "a"):
+        pass
+    assert str(path) in str(error.value)
+
+
 @fault(
     "a byte of a states file is flipped",
     sees="one error that names the file, and the layer if it is in a state: all that is in it has checksums",

@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections, holm
 from layerwise.figures.inputs import Model, Task, read_predictions, read_prompts
+from layerwise.figures.layers import draw_layers
 from layerwise.figures.overview import overview_sections
 from layerwise.figures.tables import Section, escape_latex, escape_markdown, to_csv, to_html, to_latex, to_markdown
+from layerwise.probes.problems import Problem
+from layerwise.probes.scoring import Scorer, majority_guess
 from tests.predictions import predictions, some_right
 
 ROOT = Path(__file__).parents[2]
@@ -269,6 +273,14 @@ def test_html_escapes_and_refers_to_nothing_outside():
     assert not re.search(r"(src|href|url)\s*[=(]", page)
 
 
+def test_row_names_stay_in_sight():
+    frame = pd.DataFrame({"Model": ["m"], "Prompt": ["p"], "n": [1]})
+    page = to_html("T", [Section("A", frame, numbers=("n",), row_names=2)])
+    assert '<th class="name">m</th>' in page
+    assert '<th class="name">p</th>' in page
+    assert '<td class="number">1</td>' in page
+
+
 def test_a_note_that_sections_share_is_said_once():
     sections = [Section(name, pd.DataFrame({"a": [1]}), "Shared note.") for name in "AB"]
     assert to_html("T", sections).count("Shared note.") == 1
@@ -278,11 +290,14 @@ def test_a_note_that_sections_share_is_said_once():
 PROMPTS = [{"stimuli": "images", "prompt": "free", "text": "Describe it."}]
 
 
-def test_overview_states_sizes_balance_and_exclusions():
-    sections = {section.title: section for section in overview_sections(TASKS, MODELS, PROMPTS)}
+def overview(grid, position="last"):
+    return overview_sections(grid[0], TASKS, MODELS, PROMPTS, position)
+
+
+def test_overview_states_sizes_balance_and_exclusions(grid):
+    sections = {section.title: section for section in overview(grid)}
     objects = sections["Tasks"].frame.iloc[0]
     assert (objects["Labels"], objects["Excluded"], objects["Test"]) == (2, 1, "80 / 20")
-    assert objects["Majority"] == "50–75"
     assert sections["Class balance"].frame.iloc[0]["Train"] == "absent: 39, present: 1"
     assert list(sections["Excluded labels"].frame.iloc[0]) == ["objects", "hair_drier", "no positives in train"]
     assert list(sections["Models"].frame["Model"]) == ["b", "a"]
@@ -290,8 +305,34 @@ def test_overview_states_sizes_balance_and_exclusions():
     assert "Excluded labels" not in to_latex(list(sections.values()))
 
 
-def test_overview_csv_is_tidy_and_complete():
-    rows = list(csv.DictReader(io.StringIO(to_csv(overview_sections(TASKS, MODELS, PROMPTS)))))
+def test_the_majority_is_the_same_in_both_tables_and_the_figure(grid):
+    """Of 15 test items 4 are of the class that is more frequent in training; scikit-learn says what that scores."""
+    y = {split: np.repeat([0, 1], n) for split, n in (("train", (23, 22)), ("val", (5, 5)), ("test", (4, 11)))}
+    items = {split: np.arange(len(of_split)) for split, of_split in y.items()}
+    problem = Problem("agrees", 2, items, groups=items, rows=items, y=y)
+    scorer = Scorer([problem], resamples=10, seed=0)
+    found = scorer.measure([majority_guess(problem)], metrics=["accuracy"])["test", "accuracy"][0, 0]
+    dummy = DummyClassifier(strategy="most_frequent").fit(np.zeros((45, 1)), y["train"])
+    assert found == pytest.approx(dummy.score(np.zeros((15, 1)), y["test"]))
+    scores, root = grid
+    scores = scores.assign(value=scores["value"].where(scores["probe"] != "majority", found))
+    tasks = {section.title: section for section in overview((scores, root))}["Tasks"].frame
+    assert tasks["Majority"].tolist() == ["26.7", "26.7"]
+    for section in comparison_sections(compare((scores, root))):
+        assert section.frame["Majority"].tolist() == ["26.7", "26.7"]
+    drawn = draw_layers(scores, TASKS, MODELS, "entailment", "layer")
+    assert "majority 0.27" in [text.get_text() for text in drawn.axes[0].texts]
+
+
+@pytest.mark.parametrize(("position", "says"), [("last", "last token"), ("image-mean", "the image's tokens")])
+def test_overview_says_which_states_are_probed(grid, position, says):
+    (prompts,) = [section for section in overview(grid, position) if section.title == "Prompts"]
+    assert says in prompts.note
+    assert ("last token" in prompts.note) == (position == "last")
+
+
+def test_overview_csv_is_tidy_and_complete(grid):
+    rows = list(csv.DictReader(io.StringIO(to_csv(overview(grid)))))
     assert {"section": "Models", "row": "1", "column": "Width", "value": "8"} in rows
     assert {"section": "Excluded labels", "row": "0", "column": "Label", "value": "hair_drier"} in rows
 
@@ -317,7 +358,7 @@ def test_program_writes_both_tables_in_four_formats_the_same_each_time(grid, tmp
         "--models",
         *[tmp_path / f"{m}.json" for m in MODELS],
     ]
-    command += ["--resamples", "50", "--permutations", "999", "--seed", "4", "--out-dir"]
+    command += ["--resamples", "50", "--permutations", "999", "--seed", "4", "--position", "last", "--out-dir"]
     for name in ("one", "two"):
         subprocess.run([*command, tmp_path / name], check=True)
     names = sorted(path.name for path in (tmp_path / "one").iterdir())

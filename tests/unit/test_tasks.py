@@ -65,9 +65,9 @@ def test_a_further_seed_that_leaves_a_split_without_a_class_is_refused():
     rare = provenance()
     column = next(name for name in rare if name.startswith("label:"))
     groups = rare["group"].unique()
-    # One class in three groups only: each seed that puts none of them into some split fails.
+    # One class in two groups only, which cannot be in three splits.
     classes = rare[column].unique()
-    rare[column] = np.where(rare["group"].isin(groups[:3]), classes[0], classes[1])
+    rare[column] = np.where(rare["group"].isin(groups[:2]), classes[0], classes[1])
     with pytest.raises(InputError, match=r"split\.seeds: with the seed \d+ the label .* lacks a class in"):
         build_task(
             rare, "coco-entailment", ENTRY | {"min_per_class": 0, "split": ENTRY["split"] | {"seeds": [*range(20)]}}, 0
@@ -77,6 +77,84 @@ def test_a_further_seed_that_leaves_a_split_without_a_class_is_refused():
 def test_random_split_does_not_depend_on_order():
     groups = [str(i) for i in range(20)]
     assert random_split(groups, 0.2, 0.3, seed=4) == random_split(groups[::-1], 0.2, 0.3, seed=4)
+
+
+def test_small_random_splits_have_their_share_of_every_class():
+    """60 pictures, one item each: by chance alone every third seed gives a validation split less than 5 of a class."""
+    table = provenance(60, labels=("",), column="label:rising")
+    table["label:rising"] = ["falling", "rising"] * 30
+    entry = {"min_per_class": 5, "split": {"by": "random", "val": 0.2, "test": 0.25, "seeds": [100]}}
+    seen = set()
+    for seed in range(8):
+        labels, description = build_task(table, "table", entry, seed)
+        assert {split: size["groups"] for split, size in description["sizes"].items()} == {
+            "train": 33,
+            "val": 12,
+            "test": 15,
+        }
+        for column in ("split", "split:100"):
+            counts = pd.crosstab(labels[column], labels["y"])
+            assert (abs(counts[0] - counts[1]) <= 1).all()
+        seen.add("".join(labels["split"].str[1]))
+    assert len(seen) == 8
+
+
+def test_splits_are_balanced_over_labels_and_whole_groups():
+    """Groups of 1 to 4 items, two labels: the less frequent class of each is near its share, as by chance it is not."""
+    rng = np.random.default_rng(0)
+    group = [f"g{i}" for i in np.repeat(range(200), rng.integers(1, 5, 200))]
+    table = pd.DataFrame({"item_id": [f"i{i}" for i in range(len(group))], "image_id": group, "group": group})
+    table["part"] = "all"
+    table["label:often"] = rng.choice(["0", "1"], len(table), p=[0.6, 0.4])
+    table["label:seldom"] = rng.choice(["0", "1"], len(table), p=[0.94, 0.06])
+    wanted = pd.Series({"train": 0.5, "val": 0.25, "test": 0.25})
+
+    def off(labels: pd.DataFrame) -> pd.DataFrame:
+        """Items too many or too few, by label and class."""
+        counts = labels.groupby(["label", "y"])["split"].value_counts().unstack(fill_value=0)[wanted.index]
+        return abs(counts - np.outer(counts.sum(axis=1), wanted)).max(axis=1)
+
+    balanced, plain = [], []
+    for seed in range(5):
+        labels, _ = build_task(table, "table", ENTRY, seed)
+        assert labels.groupby("group")["split"].nunique().eq(1).all()
+        assert labels.groupby("split")["group"].nunique().to_dict() == {"train": 100, "val": 50, "test": 50}
+        balanced.append(off(labels))
+        chance = random_split(labels["group"].unique(), 0.25, 0.25, seed)
+        plain.append(off(labels.assign(split=labels["group"].map(chance))))
+    off_by, by_chance = (pd.concat(found, axis=1).xs(1, level="y").max(axis=1) for found in (balanced, plain))
+    # Items, of 23 and 218.
+    assert off_by["seldom"] < 2
+    assert off_by["often"] < 4
+    assert (by_chance > 2 * off_by).all()
+
+
+def test_groups_alike_are_divided_by_the_seed_alone():
+    """Each image has one item of each class: there is nothing to balance, and the split is the plain one."""
+    table = provenance()
+    labels, _ = build_task(table, "coco-entailment", ENTRY, seed=4)
+    plain = random_split(table["group"].unique(), 0.25, 0.25, seed=4)
+    assert (labels["split"] == labels["group"].map(plain)).all()
+
+
+def test_an_official_training_part_gives_validation_its_share_of_every_class():
+    table = provenance(40, labels=("",), parts=("train2017", "train2017", "train2017", "val2017"), column="label:x")
+    table["label:x"] = np.where(np.arange(40) % 10 < 2, "rare", "often")
+    entry = {"min_per_class": 1, "split": {"by": "official", "val": 0.5}}
+    for seed in range(3):
+        _, description = build_task(table, "table", entry, seed)
+        assert description["balance"]["x"]["val"]["rare"] == description["balance"]["x"]["train"]["rare"]
+
+
+def test_tasks_over_the_same_stimuli_share_their_splits():
+    table = provenance(90, labels=("",), column="label:gold_label")
+    table["label:gold_label"] = ["entailment", "neutral", "contradiction"] * 30
+    table = table.sample(80, random_state=0)
+    whole, _ = build_task(table, "snli-ve", ENTRY, seed=0)
+    binary, _ = build_task(table, "snli-ve", ENTRY | {"classes": ["contradiction", "entailment"]}, seed=0)
+    both = whole.merge(binary, on="item_id")
+    assert len(both) == len(binary)
+    assert (both["split_x"] == both["split_y"]).all()
 
 
 def test_classes_can_be_left_out():

@@ -83,7 +83,7 @@ def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(
 
 def test_what_an_edit_makes_stale(project):
     config = STUDY
-    measured = {"trace_flow": 1, "plot_flow": 3, "make_flow_table": 1}
+    drawn = {"plot_flow": 3, "show_flow_figure": 3, "make_flow_table": 1}
 
     def planned(**changed):
         project.configure(config | {"flow": config["flow"] | changed})
@@ -93,8 +93,8 @@ def test_what_an_edit_makes_stale(project):
             project.configure(config)
 
     # Another window is other numbers; other resamples are other bands; a batch size is nothing.
-    assert planned(models={"mine": {"window": 3}}) == measured
-    assert planned(resamples=200) == {"plot_flow": 3, "make_flow_table": 1}
+    assert planned(models={"mine": {"window": 3}}) == drawn | {"trace_flow": 1}
+    assert planned(resamples=200) == drawn
     project.configure(config | {"models": {"mine": {"source": "model", "batch_size": 4}}})
     assert project.planned() == {}
     project.configure(config)
@@ -106,7 +106,7 @@ def test_what_an_edit_makes_stale(project):
 def test_report(project):
     project.snakemake("--report", "report.html")
     text = (project.folder / "report.html").read_text()
-    for word in ("knockout.png", "tracing.png", "flow.html", "Information flow"):
+    for word in ("knockout.html", "tracing.html", "flow.html", "Information flow"):
         assert word in text
 
 
@@ -145,6 +145,7 @@ def test_the_papers_study_is_planned(project):
         "register_model": 4,
         "trace_flow": 4,
         "plot_flow": 12,
+        "show_flow_figure": 12,
         "make_flow_table": 1,
     }
 

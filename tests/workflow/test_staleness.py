@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
-FIGURES = {"plot_layers": 10, "plot_learning": 1}
+FIGURES = {"plot_layers": 10, "plot_learning": 1, "show_figure": 11}
 AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
 
 

@@ -128,7 +128,7 @@ def test_what_is_plainly_there_is_selective_costs_few_bits_and_holds_in_every_sp
 def test_report(finished):
     finished.snakemake("--report", "report.html")
     text = (finished.folder / "report.html").read_text()
-    for word in ("entailment-by-layer.png", "code-length-by-depth.png", "table2.html", "learning-curve.png"):
+    for word in ("entailment-by-layer.html", "code-length-by-depth.html", "table2.html", "learning-curve.html"):
         assert word in text
     (finished.folder / "report.html").unlink()
 
@@ -136,3 +136,7 @@ def test_report(finished):
 def test_jobs_say_what_they_do(finished):
     logs = [file.read_text() for file in (finished.folder / ".snakemake/log").glob("*.log")]
     assert any("Run llava over captions with the prompt agree" in log for log in logs)
+    opened = (
+        "Open results/tables/table2.html and the pages in results/figures, or make one page of all with: make report"
+    )
+    assert any(f"{opened} CONFIG=tiny.yaml" in log for log in logs)

@@ -14,7 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
-from layerwise.figures.headline import METRIC_NAMES, headline_scores
+from layerwise.figures.headline import METRIC_NAMES, headline_scores, majority_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
 from layerwise.figures.tables import Section, number, with_interval
@@ -79,7 +79,7 @@ def compare_layers(
             the predictions do not give the scores.
     """
     validation, test = headline_scores(scores, tasks, "val"), headline_scores(scores, tasks, "test")
-    chance = headline_scores(scores, tasks, "test", probe="majority").set_index(CELL)["value"]
+    chance = majority_scores(scores, tasks).set_index(CELL)["value"]
     unknown = sorted(set(test["model"]) - set(models))
     if unknown:
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
@@ -242,7 +242,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
             ]
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
-        sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names))
+        sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
     return sections
 
 

@@ -103,5 +103,5 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
         )
         title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
         texts = (("Model", 0.14), ("Intervention", 0.2), ("Prompt", 0.1))
-        sections.append(Section(title, shown, note, tuple(shown.columns[3:]), texts))
+        sections.append(Section(title, shown, note, tuple(shown.columns[3:]), texts, row_names=3))
     return sections

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 
 from layerwise.figures.inputs import Task
 from layerwise.figures.style import CHANCE_COLOUR, LineStyle, wrap_name
@@ -24,6 +23,8 @@ NAME_WIDTH = 26
 LEAST_RANGE = 0.2
 # Labels that start with an underscore stay out of legends.
 CHANCE = "_chance"
+# Share of what a facet shows that is kept free for the baseline's name.
+LABEL_ROOM = 0.16
 
 
 def lay_out(
@@ -103,10 +104,10 @@ def _bands_beside(blocks: Mapping[str, Sequence[str]]) -> int:
 
 
 def limit_facet(axes: Axes, shown: Iterable[pd.DataFrame], baseline: float) -> None:
-    """Room for all rows (``low``, ``high``) that are shown, and below the dotted line for its name."""
+    """Room for all rows (``low``, ``high``) that are shown, and below them for the name of the dotted line."""
     rows = pd.concat(list(shown))
     low, high = min(rows["low"].min(), baseline), rows["high"].max()
-    axes.set_ylim(low - 0.16 * (high - low), high + 0.06 * (high - low))
+    axes.set_ylim(low - LABEL_ROOM * (high - low), high + 0.06 * (high - low))
 
 
 def grid_width(n_facets: int) -> float:
@@ -127,24 +128,23 @@ def _task_title(task: Task) -> str:
 def draw_baseline(axes: Axes, values: Iterable[float], name: str, above: bool = False) -> None:
     """A dotted line with its value; as a rule one, but cells scored on different items have different baselines.
 
-    Its name stands below it, or ``above`` it where the lines of the models run below.
+    Its name stands at the facet's lower edge, or at its upper one (``above``) where low values are good: whoever sets
+    the limits of the axis keeps LABEL_ROOM of it free there, so that no marker lies on the name.
     """
-    for value in sorted({round(value, 6) for value in values}):
+    values = sorted({round(value, 6) for value in values})
+    for value in values:
         axes.axhline(value, color=CHANCE_COLOUR, linestyle=":", linewidth=1, label=CHANCE, zorder=1)
-        text = axes.annotate(
-            f"{name} {value:.2f}",
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 2 if above else -2),
-            textcoords="offset points",
-            ha="right",
-            va="bottom" if above else "top",
-            fontsize=6.5,
-            color=CHANCE_COLOUR,
-            # Under the data: a score below the baseline must stay in sight.
-            zorder=1.5,
-        )
-        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+    axes.annotate(
+        f"{name} {', '.join(f'{value:.2f}' for value in values)}",
+        (1, 1 if above else 0),
+        xycoords="axes fraction",
+        xytext=(-2, -2 if above else 2),
+        textcoords="offset points",
+        ha="right",
+        va="top" if above else "bottom",
+        fontsize=6.5,
+        color=CHANCE_COLOUR,
+    )
 
 
 def label_edges(grid: np.ndarray, n_facets: int, y_label: str) -> None:

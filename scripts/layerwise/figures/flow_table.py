@@ -43,7 +43,8 @@ def flow_sections(strongest: pd.DataFrame, descriptions: Sequence[Mapping[str, M
             }
         )
         title = f"{name}: strongest windows of {cell['window']} block{'s' * (cell['window'] > 1)}"
-        sections.append(Section(title, frame, STRONGEST, numbers=("window", "change (%)", "questions", "images")))
+        numbers = ("window", "change (%)", "questions", "images")
+        sections.append(Section(title, frame, STRONGEST, numbers, row_names=2))
         sections.append(Section(f"{name}: questions", _kept(description), KEPT, numbers=("asked", "kept", "share (%)")))
     return sections
 

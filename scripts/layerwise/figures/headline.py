@@ -46,6 +46,17 @@ def headline_scores(
     return pd.concat(parts, ignore_index=True)
 
 
+def majority_scores(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """The majority baseline of every cell: the test score of always answering the train split's most frequent class.
+
+    This is what figures and tables call the majority; its rows are those of :func:`headline_scores`.
+
+    Raises:
+        InputError: A task has no such rows.
+    """
+    return headline_scores(scores, tasks, "test", probe="majority")
+
+
 def metric_name(task: Task) -> str:
     """The task's headline metric in words, as an axis title says it."""
     return METRIC_NAMES.get(task.metric, task.metric.replace("_", " "))

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from layerwise.errors import InputError
 from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, grid_width, lay_out_grid, limit_facet
-from layerwise.figures.headline import headline_scores, metric_name
+from layerwise.figures.headline import headline_scores, majority_scores, metric_name
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.intervened import base_of, block_in_words, in_words
 from layerwise.figures.layers import AXES, draw_line
@@ -53,7 +53,7 @@ def draw_ablation(
         InputError: No model hides the image, or its base model was not run.
     """
     changed = _changed(models, ("ablate-image", "cut-image"))
-    majority = headline_scores(scores, tasks, "test", probe="majority")
+    majority = majority_scores(scores, tasks)
     words = {(prompt["stimuli"], prompt["prompt"]): {"image": "shown", **prompt} for prompt in prompts}
     lines = [AS_IT_IS, *dict.fromkeys(in_words(model.intervention or {}) for model in changed.values())]
     without = [name for image, name in WITHOUT_IMAGE.items() if any(image == p["image"] for p in words.values())]

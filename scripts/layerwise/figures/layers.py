@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from layerwise.errors import InputError
 from layerwise.figures.facets import (
     CHANCE,
+    LABEL_ROOM,
     LEAST_RANGE,
     NAME_WIDTH,
     draw_baseline,
@@ -26,7 +27,7 @@ from layerwise.figures.facets import (
     label_edges,
     lay_out,
 )
-from layerwise.figures.headline import headline_scores, metric_name
+from layerwise.figures.headline import headline_scores, majority_scores, metric_name
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.style import LineStyle, line_styles, wrap_name
 
@@ -144,7 +145,7 @@ def draw_layers(
 def _baseline(scores: pd.DataFrame, tasks: Mapping[str, Task], probes: pd.DataFrame, shown: Quantity) -> pd.DataFrame:
     """Rows with the value of the dotted line: of the majority baseline, or what follows from the quantity's meaning."""
     if shown is SCORE:
-        return headline_scores(scores, tasks, "test", probe="majority")
+        return majority_scores(scores, tasks)
     if shown is CODE_LENGTH:
         bits = {name: np.log2(task.n_classes) for name, task in tasks.items()}
         return probes.assign(value=probes["task"].map(bits))
@@ -226,13 +227,12 @@ def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_m
         chance = min(
             line.get_ydata()[0] for axes in band.axes for line in axes.get_lines() if line.get_label() == CHANCE
         )
-        # Room beside the baseline for its name.
+        # Room beyond all data for the baseline's name.
         if less_is_more:
-            limits = 0, max(1.05 * high, 1.16 * chance)
+            limits = 0, (1 + LABEL_ROOM) * max(high, chance)
         else:
-            high = max(high, chance + LEAST_RANGE)
-            span = high - low
-            limits = min(low - 0.04 * span, chance - 0.16 * span), high + 0.05 * span
+            low, high = min(low, chance), max(high, chance + LEAST_RANGE)
+            limits = low - LABEL_ROOM * (high - low), high + 0.05 * (high - low)
         for axes in band.axes:
             axes.set_ylim(limits)
     for axes in all_axes:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import CELL, choose_layer
 from layerwise.figures.facets import (
+    LABEL_ROOM,
     LEAST_RANGE,
     NAME_WIDTH,
     draw_baseline,
@@ -18,10 +20,12 @@ from layerwise.figures.facets import (
     label_edges,
     lay_out,
 )
-from layerwise.figures.headline import headline_scores, metric_name
+from layerwise.figures.headline import headline_scores, majority_scores, metric_name
 from layerwise.figures.inputs import Model, Task
-from layerwise.figures.style import line_styles, wrap_name
+from layerwise.figures.style import LineStyle, line_styles, wrap_name
 
+# Share of a facet's height from one line's layer to the next.
+NAME_GAP = 0.11
 COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
 
 
@@ -42,7 +46,8 @@ def draw_learning(
 ) -> Figure:
     """Draw the test score against the number of training images, of the layer that is best on validation.
 
-    One band per task, one facet per prompt, one line per model. The layer is chosen once, with all training images.
+    One band per task, one facet per prompt, one line per model, which names its layer at its end. The layer is chosen
+    once, with all training images.
 
     Args:
         curves: Learning curves of all cells, see :func:`read_curves`.
@@ -54,7 +59,7 @@ def draw_learning(
         InputError: A task has no scores, or a model in the curves has no description.
     """
     validation = headline_scores(scores, tasks, "val")
-    baseline = headline_scores(scores, tasks, "test", probe="majority")
+    baseline = majority_scores(scores, tasks)
     best = validation.groupby(CELL)[["layer", "n_layers", "value"]].apply(choose_layer).rename("best").reset_index()
     labels = pd.DataFrame([(task.task, task.headline_label) for task in tasks.values()], columns=["task", "label"])
     rows = curves.merge(labels, on=["task", "label"]).merge(best, on=CELL)
@@ -69,7 +74,7 @@ def draw_learning(
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
     legend_rows = draw_legend(drawing, styles, random, "majority baseline", norm=False)
-    x_label = "training images (groups that a split keeps together)"
+    x_label = "training images (groups that a split keeps together);   L2: read at layer 2"
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, x_label)
     for name, _, grid in bands:
         of_task, facets = rows[rows["task"] == name], blocks[name]
@@ -104,7 +109,8 @@ def draw_learning(
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
             low, high = min(lowest, chance.min()), max(highest, chance.max() + LEAST_RANGE)
-            axes.set_ylim(low - 0.16 * (high - low), high + 0.05 * (high - low))
+            axes.set_ylim(low - LABEL_ROOM * (high - low), high + 0.05 * (high - low))
+            _name_layers(axes, of_task[of_task["prompt"] == prompt], styles)
         for axes in grid.flat[len(facets) :]:
             axes.remove()
         label_edges(grid, len(facets), f"test {metric_name(tasks[name])}")
@@ -112,3 +118,22 @@ def draw_learning(
         for axes in grid.flat[: len(facets)]:
             axes.tick_params(labelbottom=True)
     return drawing
+
+
+def _name_layers(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
+    """Write each line's layer to the right of its last point, one above the other where lines end close together."""
+    bottom, top = axes.get_ylim()
+    ends = rows.loc[rows.groupby("model")["train_groups"].idxmax()].sort_values("value")
+    height = -NAME_GAP
+    for row in ends.itertuples():
+        height = max((row.value - bottom) / (top - bottom), height + NAME_GAP)
+        axes.annotate(
+            f"L{row.layer}",
+            (1, height),
+            xycoords="axes fraction",
+            xytext=(2, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color=styles[row.model].colour,
+        )

@@ -4,19 +4,41 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from layerwise.figures.headline import metric_name
+from layerwise.figures.headline import majority_scores, metric_name
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.intervened import in_words
-from layerwise.figures.tables import Section
+from layerwise.figures.tables import Section, number
 
 SPLITS = ("train", "val", "test")
+# By the token position whose states are probed.
+PROBED = {
+    "last": "the hidden state of the last token of this text",
+    "image-mean": "the mean of the hidden states at the image's tokens",
+}
 
 
 def overview_sections(
-    tasks: Mapping[str, Task], models: Mapping[str, Model], prompts: Sequence[Mapping[str, str]]
+    scores: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    prompts: Sequence[Mapping[str, str]],
+    position: str,
 ) -> list[Section]:
-    """The sections of Table 1; class counts and excluded labels are marked as detail."""
-    sections = [_tasks(tasks.values()), _models(models.values()), _prompts(prompts), _balance(tasks.values())]
+    """The sections of Table 1; class counts and excluded labels are marked as detail.
+
+    Args:
+        scores: All cells' tidy rows, see :func:`layerwise.figures.inputs.read_scores`.
+        tasks: Task descriptions.
+        models: Model descriptions.
+        prompts: The grid's prompts.
+        position: Which states are probed, "last" or "image-mean".
+
+    Raises:
+        InputError: A task has no majority baseline in the scores.
+    """
+    majority = majority_scores(scores, tasks).groupby("task")["value"].agg(["min", "max"])
+    sections = [_tasks(tasks.values(), majority), _models(models.values()), _prompts(prompts, PROBED[position])]
+    sections.append(_balance(tasks.values()))
     excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
     if excluded:
         frame = pd.DataFrame(excluded, columns=["Task", "Label", "Reason"])
@@ -24,7 +46,7 @@ def overview_sections(
     return sections
 
 
-def _tasks(tasks: Iterable[Task]) -> Section:
+def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
     rows = []
     for task in tasks:
         row = {"Task": task.task, "Stimuli": task.stimuli, "Question": task.question, "Kind": task.kind}
@@ -32,19 +54,15 @@ def _tasks(tasks: Iterable[Task]) -> Section:
         for split in SPLITS:
             sizes = task.sizes.get(split, {})
             row[split.capitalize()] = f"{sizes['items']} / {sizes['images']}" if sizes else "0 / 0"
-        rows.append(row | {"Majority": _majority(task)})
+        # One value, unless prompts were scored on different items.
+        ends = dict.fromkeys(number(100 * value, ".1f") for value in majority.loc[task.task])
+        rows.append(row | {"Majority": "–".join(ends)})
     note = (
-        "Train, val and test give items / images. Majority: share of the most frequent class among the test items, "
-        "in percent, from the lowest to the highest over labels. Excluded: labels left out for want of examples."
+        "Train, val and test give items / images. Majority: test score × 100 of always answering the most frequent "
+        "class of the train split, as in Table 2. Excluded: labels left out for want of examples."
     )
     numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
     return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
-
-
-def _majority(task: Task) -> str:
-    counts = [list(splits["test"].values()) for splits in task.balance.values() if any(splits.get("test", {}).values())]
-    shares = sorted(f"{100 * max(count) / sum(count):.0f}".rjust(3) for count in counts)
-    return "–".join(dict.fromkeys(share.strip() for share in (shares[0], shares[-1]))) if shares else ""
 
 
 def _balance(tasks: Iterable[Task]) -> Section:
@@ -56,7 +74,7 @@ def _balance(tasks: Iterable[Task]) -> Section:
                 row[split.capitalize()] = ", ".join(f"{name}: {n}" for name, n in splits.get(split, {}).items())
             rows.append(row)
     frame = pd.DataFrame(rows, columns=["Task", "Label", *map(str.capitalize, SPLITS)])
-    return Section("Class balance", frame, "Items of each class.", detail=True)
+    return Section("Class balance", frame, "Items of each class.", detail=True, row_names=2)
 
 
 def _models(models: Iterable[Model]) -> Section:
@@ -79,8 +97,9 @@ def _models(models: Iterable[Model]) -> Section:
     return Section("Models", pd.DataFrame(rows), note, ("Layers", "Width"), (("Model", 0.2), ("Source", 0.3)))
 
 
-def _prompts(prompts: Sequence[Mapping[str, str]]) -> Section:
+def _prompts(prompts: Sequence[Mapping[str, str]], probed: str) -> Section:
     rows = [{"Stimuli": p["stimuli"], "Prompt": p["prompt"], "Text": p["text"]} for p in prompts]
     frame = pd.DataFrame(rows, columns=["Stimuli", "Prompt", "Text"])
-    note = "The probed vector is the hidden state of the last token of this text."
-    return Section("Prompts", frame, note, texts=(("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58)))
+    note = f"The probed vector is {probed}."
+    texts = (("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58))
+    return Section("Prompts", frame, note, texts=texts, row_names=2)

@@ -51,10 +51,18 @@ _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; background: #fff; margin: 1.5rem; }
 h1 { font-size: 1.25rem; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; }
 p { max-width: 60rem; margin: .3rem 0 .7rem; color: #444; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; border-top: 2px solid #222; border-bottom: 2px solid #222; }
-th { border-bottom: 1px solid #222; text-align: left; vertical-align: bottom; }
-th, td { padding: .25rem .7rem; } td { vertical-align: top; border-bottom: 1px solid #eee; }
+/* Head and row names stay in sight. Cells have borders of their own: those of a collapsed table scroll away. */
+.scroll { overflow: auto; max-height: calc(100vh - 3rem); }
+table { border-spacing: 0; border-top: 2px solid #222; border-bottom: 2px solid #222; }
+th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; background: #fff; box-sizing: border-box; }
+th { font-weight: normal; }
+tbody th, td { border-bottom: 1px solid #eee; }
+thead th { position: sticky; top: 0; z-index: 1; vertical-align: bottom; border-bottom: 1px solid #222;
+  font-weight: bold; }
+.name { position: sticky; left: 0; width: 9rem; min-width: 9rem; max-width: 9rem; overflow-wrap: anywhere; }
+.name + .name { left: 9rem; } .name + .name + .name { left: 18rem; }
+.name:not(:has(+ .name)) { border-right: 1px solid #ccc; }
+thead .name { z-index: 2; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .text { min-width: 18rem; white-space: pre-wrap; }
 </style>
@@ -76,7 +84,8 @@ th, td { padding: .25rem .7rem; } td { vertical-align: top; border-bottom: 1px s
 {% for row in section.frame.itertuples(index=False) %}
 <tr>
 {% for column in section.frame.columns %}
-<td{{ section.html_class(column) }}>{{ row[loop.index0] }}</td>
+{% set cell = "th" if loop.index0 < section.row_names else "td" %}
+<{{ cell }}{{ section.html_class(column) }}>{{ row[loop.index0] }}</{{ cell }}>
 {% endfor %}
 </tr>
 {% endfor %}
@@ -93,7 +102,8 @@ class Section:
     """One table with its title: cells are shown by ``str``.
 
     ``numbers`` names the columns that are set flush right, ``texts`` maps columns of long text to their share of the
-    line in LaTeX (0 to 1), and ``detail`` marks a table too long for paper, which LaTeX and Markdown leave out.
+    line in LaTeX (0 to 1), and ``detail`` marks a table too long for paper, which LaTeX and Markdown leave out. The
+    first ``row_names`` columns, 3 at most, say which row it is; on a page they stay in sight.
     """
 
     title: str
@@ -102,10 +112,14 @@ class Section:
     numbers: tuple[str, ...] = ()
     texts: tuple[tuple[str, float], ...] = ()
     detail: bool = False
+    row_names: int = 1
 
     def html_class(self, column: str) -> Markup:
         """The class attribute of a column's cells."""
-        name = "number" if column in self.numbers else "text" if dict(self.texts).get(column, 0) >= 0.5 else ""
+        if column in self.frame.columns[: self.row_names]:
+            name = "name"
+        else:
+            name = "number" if column in self.numbers else "text" if dict(self.texts).get(column, 0) >= 0.5 else ""
         return Markup(f' class="{name}"' if name else "")
 
 

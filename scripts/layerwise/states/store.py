@@ -54,6 +54,17 @@ class StatesFile:
         self.path = Path(path)
         try:
             self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise InputError(f"{path}: damaged, or not a states file ({error}); delete it and run again") from error
+        try:
+            self._read(cell)
+        except BaseException:
+            # The caller gets no object that could close it.
+            self._file.close()
+            raise
+
+    def _read(self, cell: dict[str, Any] | None) -> None:
+        try:
             # Files from before there were checksums hold text, others its bytes.
             self.layers = [name.decode() if isinstance(name, bytes) else name for name in self._file.attrs["layers"]]
             self.n_heads = int(self._file.attrs.get("heads", 0))
@@ -64,11 +75,13 @@ class StatesFile:
             self.places = self._file["place"][:] if "shard" in self.cell else np.arange(len(self.item_ids))
             datasets = {name: self._file[name].shape for name in self._file if name not in ("item_id", "row", "place")}
         except (OSError, KeyError, ValueError, AttributeError) as error:
-            raise InputError(f"{path}: damaged, or not a states file ({error}); delete it and run again") from error
+            raise InputError(
+                f"{self.path}: damaged, or not a states file ({error}); delete it and run again"
+            ) from error
         changed = [key for key, value in (cell or {}).items() if self.cell.get(key) != value]
         if changed:
             raise InputError(
-                f"{path}: these states are of another cell ({', '.join(changed)} changed since); delete the file and "
+                f"{self.path}: these states are of another cell ({', '.join(changed)} changed since); delete the file and "
                 "run the same command again"
             )
         self.positions = [name for name in datasets if name not in AT_SITE]

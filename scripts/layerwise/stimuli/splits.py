@@ -15,22 +15,69 @@ OFFICIAL = {
 }  # fmt: skip
 
 
-def random_split(groups: Sequence[str], val: float, test: float, seed: int) -> dict[str, str]:
-    """Assign each group to a split at random; sizes are rounded shares of the number of groups."""
+def random_split(
+    groups: Sequence[str], val: float, test: float, seed: int, contents: pd.DataFrame | None = None
+) -> dict[str, str]:
+    """Assign each group to a split at random, so that each split has its share of every class.
+
+    Args:
+        groups: names.
+        val: share of the groups for validation; sizes are rounded.
+        test: share of the groups for the test.
+        seed: of the choice.
+        contents: items of each group (index), by class (columns); classes of several labels stand side by side. Where
+            all groups have the same, or without, nothing is balanced.
+    """
     ordered = sorted(groups)
-    order = np.random.default_rng(seed).permutation(len(ordered))
-    n_test, n_val = round(test * len(ordered)), round(val * len(ordered))
-    names = np.array(["test"] * n_test + ["val"] * n_val + ["train"] * (len(ordered) - n_test - n_val))
-    return {ordered[i]: str(name) for i, name in zip(order, names, strict=True)}
+    order = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+    n_test, n_val = round(test * len(order)), round(val * len(order))
+    sizes = {"test": n_test, "val": n_val, "train": len(order) - n_test - n_val}
+    if contents is not None:
+        contents = contents.reindex(order, fill_value=0)
+        if (contents != contents.iloc[0]).any(axis=None):
+            return _balanced(contents, sizes)
+    return dict(zip(order, np.repeat(list(sizes), list(sizes.values())).tolist(), strict=True))
 
 
-def official_split(parts: pd.Series, val: float, seed: int) -> dict[str, str]:
+def _balanced(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
+    """Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, ECML PKDD, Algorithm 1), of groups of items.
+
+    The rarest class comes first, as it is the hardest to divide. Each group that has it goes to the split that lacks
+    most of what the group holds, relative to the split's share; of equals to the one with most room.
+
+    Args:
+        contents: items of each group (index, in random order), by class (columns).
+        sizes: groups of each split; they are kept exactly.
+    """
+    names = [name for name, size in sizes.items() if size]
+    room = np.array([sizes[name] for name in names])
+    counts = contents.loc[:, contents.any()].to_numpy()
+    totals = counts.sum(axis=0)
+    # Items that each split is to have, and those that it still lacks, shape (splits, classes).
+    share = np.outer(room / room.sum(), totals)
+    lacking = share.copy()
+    left, split = np.ones(len(counts), bool), np.empty(len(counts), int)
+    while (in_groups := (counts[left] > 0).sum(axis=0)).any():
+        rarest = np.where(in_groups > 0, in_groups, len(counts) + 1).argmin()
+        for group in np.flatnonzero(left & (counts[:, rarest] > 0)):
+            wanted = (lacking / share @ (counts[group] / totals)).round(9)
+            split[group] = place = max(np.flatnonzero(room), key=lambda place: (wanted[place], room[place]))
+            left[group] = False
+            room[place] -= 1
+            lacking[place] -= counts[group]
+    # Groups without an item of the task.
+    split[left] = np.repeat(np.arange(len(room)), room)
+    return {group: names[place] for group, place in zip(contents.index, split, strict=True)}
+
+
+def official_split(parts: pd.Series, val: float, seed: int, contents: pd.DataFrame | None = None) -> dict[str, str]:
     """Assign each group to the split of its official part.
 
     Args:
         parts: official part by group (index).
         val: share of the training groups that become validation where the data set has no validation part.
         seed: seed of that choice.
+        contents: what that choice balances, see :func:`random_split`.
 
     Raises:
         InputError: when no training or no test part was sampled.
@@ -47,6 +94,6 @@ def official_split(parts: pd.Series, val: float, seed: int) -> dict[str, str]:
             )
     if not (split == "val").any():
         train = list(split.index[split == "train"])
-        inner = random_split(train, val=val, test=0.0, seed=seed)
+        inner = random_split(train, val=val, test=0.0, seed=seed, contents=contents)
         split.loc[train] = [inner[group] for group in train]
     return split.to_dict()

@@ -53,16 +53,7 @@ def build_task(
     Raises:
         InputError: when classes, labels or splits leave nothing to learn.
     """
-    split = entry["split"]
-    parts = provenance.drop_duplicates("group").set_index("group")["part"]
-    seeds = {"split": split.get("seed", seed)} | {f"split:{other}": other for other in split.get("seeds", [])}
-    of_group = {}
-    for column, split_seed in seeds.items():
-        if split["by"] == "official":
-            of_group[column] = official_split(parts, split["val"], split_seed)
-        else:
-            of_group[column] = random_split(list(parts.index), split["val"], split["test"], split_seed)
-
+    of_group = _splits(provenance, entry["split"], seed)
     if "knowledge" in entry:
         # Where thresholds come from the annotations, they come from the first split's training images.
         in_training = provenance["group"].map(of_group["split"]) == "train"
@@ -72,6 +63,11 @@ def build_task(
         categories = ()
     else:
         long, known = _long(provenance, kind), CLASSES.get(kind)
+    # Not where thresholds come from the training images: the classes would move with the split.
+    if not isinstance(entry.get("knowledge", {}).get("bins"), int):
+        # Of all classes, also those that are not asked for: tasks over the same stimuli share their splits.
+        contents = long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
+        of_group = _splits(provenance, entry["split"], seed, contents)
     unlabelled = len(provenance) - long["item_id"].nunique()
     wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
     if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
@@ -101,7 +97,7 @@ def build_task(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
             f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
         )
-    repeats = [column for column in seeds if column != "split"]
+    repeats = [column for column in of_group if column != "split"]
     labels = long.loc[long["label"].isin(left), LABEL_COLUMNS + repeats].reset_index(drop=True)
     for column in repeats:
         places = pd.MultiIndex.from_product([left, SPLITS])
@@ -110,8 +106,8 @@ def build_task(
         if len(lacking):
             label, name = lacking.index[0]
             raise InputError(
-                f"split.seeds: with the seed {seeds[column]} the label {label!r} lacks a class in {name}; leave the "
-                "seed out, raise min_per_class, or sample more images"
+                f"split.seeds: with the seed {column.removeprefix('split:')} the label {label!r} lacks a class in "
+                f"{name}; leave the seed out, raise min_per_class, or sample more images"
             )
     return labels, {
         "kind": "multilabel" if len(left) > 1 else "binary" if len(classes) == 2 else "multiclass",
@@ -133,6 +129,18 @@ def build_task(
         "excluded": excluded,
         "dropped_items": dropped,
     }
+
+
+def _splits(
+    provenance: pd.DataFrame, entry: dict[str, Any], seed: int, contents: pd.DataFrame | None = None
+) -> dict[str, dict[str, str]]:
+    """The split of each group, by column of the labels: the first one, and one for each further seed."""
+    parts = provenance.drop_duplicates("group").set_index("group")["part"]
+    seeds = {"split": entry.get("seed", seed)} | {f"split:{other}": other for other in entry.get("seeds", [])}
+    if entry["by"] == "official":
+        return {column: official_split(parts, entry["val"], of, contents) for column, of in seeds.items()}
+    groups = list(parts.index)
+    return {column: random_split(groups, entry["val"], entry["test"], of, contents) for column, of in seeds.items()}
 
 
 def _long(provenance: pd.DataFrame, kind: str) -> pd.DataFrame:
