@@ -19,7 +19,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from benchmarks.stimuli import write_stimuli
 
 from layerwise.models.embedded.architecture import make_model, make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
@@ -96,7 +99,8 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     ids = [f"i{i}" for i in range(rows)]
     names = [f"label {i}" for i in range(labels)]
     y = rng.integers(0, 2, rows)
-    cell = {"prompt": f"{rows}-{labels}"}
+    stimuli = folder / f"stimuli-{rows}"
+    cell = {"prompt": f"{rows}-{labels}"} | write_stimuli(stimuli, ids, ids)
     states = folder / f"{rows}-{labels}.h5"
     with new_states(
         *(states,),
@@ -122,7 +126,8 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     table.to_parquet(task / "labels.parquet")
     (task / "task.json").write_text(json.dumps({"labels": names, "classes": ["no", "yes"], "metric": "accuracy"}))
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", states, "--cell", json.dumps(cell)]
-    command += ["--task", task, "--position", "last", "--engine", "torch", "--C", 0.001, 0.1, "--resamples", 1000]
+    command += ["--stimuli", stimuli, "--task", task, "--position", "last", "--engine", "torch"]
+    command += ["--C", 0.001, 0.1, "--resamples", 1000]
     command += ["--seed", 0, "--threads", 1, "--memory-mb", PROBE_MEMORY_MB, "--work", folder / "work"]
     command += ["--random-labels", 1, "--description-length", "--scores", folder / "scores.parquet"]
     command += ["--predictions", folder / "predictions.parquet", "--curve", folder / "curve.parquet"]
