@@ -31,6 +31,7 @@ from scipy.stats import norm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.figures.comparison import choose_layer, compare_layers
@@ -348,6 +349,8 @@ def main() -> None:
         Shape(240, 60, 400, 1, 0.0, labels=60 * intervals),
         Shape(240, 60, 120, 2, 0.3, labels=150 * intervals),
         Shape(240, 60, 400, 4, 0.3, labels=60 * intervals),
+        Shape(240, 60, 400, 1, 0.0, 60 * intervals, texts=80, texts_alike=0.3),
+        Shape(240, 60, 400, 4, 0.2, 60 * intervals, texts=80, texts_alike=0.2),
     ]
     print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
     print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
@@ -369,6 +372,9 @@ def main() -> None:
             numbers = [f"{100 * own:.1f} ({100 * wilson:.1f})" for own, wilson in found.values()]
             print(f"| {n_images * items} items of {n_images} images | {area} | {' | '.join(numbers)} |", flush=True)
 
+    print()
+    print_shared_texts(300 * scale)
+    print_windows(300 * scale)
     print("\n**False positives** at the level of 5 %, in percent: studies whose layers are all equally good.\n")
     titles = ["best against top", "the same, chosen on test", "some layer not as good", "covers 0"]
     print("| layers | accuracy | test set | best against top | the same, chosen on test | some layer not as good | "
