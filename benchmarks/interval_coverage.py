@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from layerwise.figures.flow_means import FEWEST_IMAGES, Resampled
 from layerwise.probes.bootstrap import Units, difference_interval, score_interval
-from layerwise.probes.clusters import Clusters
+from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 from layerwise.probes.metrics import metric_values
 
 N_WINDOWS, RESAMPLES = 24, 400
@@ -41,6 +41,18 @@ class Crossing:
         own = np.sqrt(1 - self.by_image - self.by_text) * rng.standard_normal(len(image))
         of_image = np.sqrt(self.by_image) * rng.standard_normal(self.images)[image]
         return own + of_image + np.sqrt(self.by_text) * rng.standard_normal(self.texts)[text]
+
+
+CROSSINGS = (
+    Crossing(400, 1, 80, 0.1, 0.3),
+    Crossing(400, 1, 80, 0.3, 0.0),
+    Crossing(100, 4, 80, 0.1, 0.3),
+    Crossing(100, 4, 80, 0.2, 0.1),
+    Crossing(100, 4, 80, 0.3, 0.0),
+    Crossing(400, 4, 80, 0.1, 0.3),
+    Crossing(400, 4, FEWEST_TEXTS, 0.1, 0.3),
+    Crossing(400, 4, FEWEST_TEXTS, 0.3, 0.0),
+)
 
 
 def crossed_coverage(crossing: Crossing, rates: Sequence[float], replications: int, seed: int) -> np.ndarray:
@@ -127,12 +139,10 @@ def print_shared_texts(replications: int) -> None:
           "alone. Parts of the noise's variance are an image's and a text's.\n")  # fmt: skip
     print("| test set | image, text | accuracy 0.7 | accuracy 0.97 | difference, 0.7 | difference, 0.97 |")
     print("|---|---|---:|---:|---:|---:|")
-    sets = [(400, 1, 80), (100, 4, 80), (400, 4, 80), (400, 4, 40)]
-    for (images, items, texts), parts in product(sets, [(0.1, 0.3), (0.2, 0.1), (0.3, 0.0)]):
-        crossing = Crossing(images, items, texts, *parts)
+    for crossing in CROSSINGS:
         found = crossed_coverage(crossing, (0.7, 0.97), replications, 0).reshape(4, 2)
         numbers = " | ".join(f"{100 * ours:.1f} ({100 * by_image:.1f})" for ours, by_image in found)
-        print(f"| {crossing} | {parts[0]}, {parts[1]} | {numbers} |", flush=True)
+        print(f"| {crossing} | {crossing.by_image}, {crossing.by_text} | {numbers} |", flush=True)
 
 
 def print_windows(replications: int) -> None:
@@ -140,6 +150,6 @@ def print_windows(replications: int) -> None:
     print("\n**Strongest windows**, in percent: coverage of the interval of the window that was picked among 24, which "
           "are equally strong, or of which one is up to 10 % stronger.\n")  # fmt: skip
     print("| images | changes | equally strong | one is stronger |\n|---:|---|---:|---:|")
-    for n, shape in product((FEWEST_IMAGES, 100, 300), ("normal", "skewed", "very skewed", "lost", "1 in 20")):
+    for n, shape in product((FEWEST_IMAGES, 150), ("normal", "skewed", "very skewed", "lost", "1 in 20")):
         found = [window_coverage(shape, n, apart, replications, seed) for seed, apart in enumerate((0.0, 10.0))]
         print(f"| {n} | {shape} | {100 * found[0]:.1f} | {100 * found[1]:.1f} |", flush=True)

@@ -63,7 +63,9 @@ class Resampled:
         if self.n_images < FEWEST_IMAGES:
             half = stdtrit(max(self.n_images - 1, 1), 0.975) * self.error
             return self.mean - half, self.mean + half
-        low, high = np.quantile(self._studentised(self.shifts, self.errors, self.error), [0.025, 0.975], axis=0)
+        low, high = np.quantile(
+            self._studentised(self.shifts, self.errors, self.error), [0.025, 0.975], axis=0, method="inverted_cdf"
+        )
         return self.mean - high * self.error, self.mean - low * self.error
 
     def strongest(self) -> tuple[int, float, float]:
@@ -83,7 +85,7 @@ class Resampled:
         for truth in (self.mean, tied):
             picked = (truth + self.shifts).argmin(1)
             drawn = self.shifts[rows, picked], self.errors[rows, picked], self.error[picked]
-            ends.append(np.quantile(self._studentised(*drawn), [0.025, 0.975]))
+            ends.append(np.quantile(self._studentised(*drawn), [0.025, 0.975], method="inverted_cdf"))
         (low, high), error = (np.min(ends), np.max(ends)), self.error[place]
         if not np.isfinite([low, high]).all():
             return place, np.nan, np.nan
