@@ -41,13 +41,12 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class _Label:
-    """One label's n items: y (n,), margins of both layers (n, K), and the index of each item's group and text (n,)."""
+    """One label's n items: y (n,), margins of both layers (n, K), and the index of each item's group (n,)."""
 
     y: np.ndarray
     first: np.ndarray
     second: np.ndarray
     codes: np.ndarray
-    texts: np.ndarray | None
 
 
 def paired_difference(
@@ -146,6 +145,7 @@ class _Pair:
     """Two layers on the same items."""
 
     labels: list[_Label]
+    clusters: Clusters
     n_groups: int
     metric: str
     n_classes: int
@@ -156,7 +156,10 @@ class _Pair:
             if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
                 raise InputError("the predictions compared are of different items; run the probes of this cell again")
         groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
-        return cls(_labels(first, second, codes, metric in RANK_METRICS), len(groups), metric, n_classes)
+        labels = _labels(first, second, codes, metric in RANK_METRICS)
+        texts = list(first.groupby("label", sort=False)["text"].agg(np.array)) if "text" in first else None
+        clusters = Clusters([label.codes for label in labels], texts)
+        return cls(labels, clusters, len(groups), metric, n_classes)
 
     def _metric(self, label: _Label, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return metric_values(self.metric, label.y, scores, weights, self.n_classes)
@@ -172,13 +175,11 @@ class _Pair:
 
     def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
         """First less second in resamples, and of what units these are; NaN where some label lacks a class."""
-        texts = [label.texts for label in self.labels]
-        clusters = Clusters([label.codes for label in self.labels], None if texts[0] is None else texts)
-        draws, found = clusters.draw(n_resamples, rng), []
+        draws, found = self.clusters.draw(n_resamples, rng), []
         for place, label in enumerate(self.labels):
-            weights = clusters.weights(draws, place)
+            weights = self.clusters.weights(draws, place)
             found.append(self._metric(label, label.first, weights) - self._metric(label, label.second, weights))
-        return clusters.evidence(np.mean(found, axis=0))
+        return self.clusters.evidence(np.mean(found, axis=0))
 
     def permuted(self, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
         """First less second when the layers are swapped in a random half of the groups, shape (permutations,)."""
@@ -241,6 +242,5 @@ def _labels(first: pd.DataFrame, second: pd.DataFrame, codes: np.ndarray, rank: 
         margins = [np.stack(frame["scores"].to_numpy()[rows]) for frame in (first, second)]
         if rank:
             margins = [rankdata(margin, axis=0) for margin in margins]
-        texts = first["text"].to_numpy()[rows] if "text" in first else None
-        labels.append(_Label(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows], texts))
+        labels.append(_Label(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows]))
     return labels
