@@ -18,7 +18,7 @@ rule fit_probes:
         # Ancient, and only to come first: the script compares their content with that of the states.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
-        items=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
+        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
         labels="<results>/tasks/{task}/labels.parquet",
         task="<results>/tasks/{task}/task.json",
     output:
@@ -47,14 +47,15 @@ rule fit_probes:
         seed=config["seed"],
         cell=states_cell,
         work=f"{config['pathvars']['results']}/work",
-        stimuli=lambda wildcards, input: Path(input.items).parent,
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_probes.py"),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
-        "--stimuli {params.stimuli:q} --task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
+        "--stimuli {params.stimuli:q} --task {params.task:q} --position {params.position} "
+        "--engine {params.engine} --C {params.C} "
         "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
         "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
         "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
@@ -89,7 +90,7 @@ rule fit_site_probes:
         ),
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
-        items=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
+        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
         labels="<results>/tasks/{task}/labels.parquet",
         task="<results>/tasks/{task}/task.json",
     output:
@@ -110,7 +111,7 @@ rule fit_site_probes:
         resamples=config["probes"]["resamples"],
         seed=config["seed"],
         cell=states_cell,
-        stimuli=lambda wildcards, input: Path(input.items).parent,
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_site_probes.py"),
     message:

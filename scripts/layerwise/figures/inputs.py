@@ -151,7 +151,7 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
         InputError: The file is missing, lacks a column, has no such layer, or has an item twice.
     """
     try:
-        wanted = [*PREDICTION_COLUMNS, TEXT_COLUMN]
+        wanted = [*PREDICTION_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
         table = pq.read_table(path, columns=wanted, filters=[("layer", "=", layer), ("split", "=", split)])
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read as predictions ({error})") from error
