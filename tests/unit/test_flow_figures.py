@@ -212,6 +212,7 @@ def test_too_few_images_or_ones_that_change_alike_have_no_interval_of_a_stronges
     # One image of all loses its answer: a third of the resamples have no such image, and cannot tell how rare it is.
     rare = np.where(images[:, None] == 3, -100.0, np.zeros((1, 4)))
     assert np.isnan(strongest(rare, images)[1:]).all()
+    assert np.isnan(Resampled.of(rare, images, 300, np.random.default_rng(0)).each()).all()
     assert strongest(np.full((FEWEST_IMAGES, 4), -7.0), images)[1:] == (-7, -7)
 
 

@@ -56,16 +56,15 @@ class Resampled:
         return cls(mean, errors[0], shifts[1:], errors[1:], n)
 
     def each(self) -> tuple[np.ndarray, np.ndarray]:
-        """The ends of the 95 % interval of every place, shape (places,); NaN with fewer than two images.
+        """The ends of the 95 % interval of every place, shape (places,); NaN where none can be trusted.
 
         With too few images for a studentised mean it is Student's, which holds for means that are close to normal.
         """
         if self.n_images < FEWEST_IMAGES:
             half = stdtrit(max(self.n_images - 1, 1), 0.975) * self.error
             return self.mean - half, self.mean + half
-        low, high = np.quantile(
-            self._studentised(self.shifts, self.errors, self.error), [0.025, 0.975], axis=0, method="inverted_cdf"
-        )
+        ends = self._ends(self.shifts, self.errors, self.error)
+        low, high = np.where(np.isfinite(ends).all(axis=0), ends, np.nan)
         return self.mean - high * self.error, self.mean - low * self.error
 
     def strongest(self) -> tuple[int, float, float]:
@@ -84,20 +83,25 @@ class Resampled:
         rows, ends = np.arange(len(self.shifts)), []
         for truth in (self.mean, tied):
             picked = (truth + self.shifts).argmin(1)
-            drawn = self.shifts[rows, picked], self.errors[rows, picked], self.error[picked]
-            ends.append(np.quantile(self._studentised(*drawn), [0.025, 0.975], method="inverted_cdf"))
+            ends.append(self._ends(self.shifts[rows, picked], self.errors[rows, picked], self.error[picked]))
         (low, high), error = (np.min(ends), np.max(ends)), self.error[place]
         if not np.isfinite([low, high]).all():
             return place, np.nan, np.nan
         return place, float(self.mean[place] - high * error), float(self.mean[place] - low * error)
 
     @staticmethod
-    def _studentised(shifts: np.ndarray, errors: np.ndarray, usual: np.ndarray) -> np.ndarray:
-        """Shifts in standard errors; infinite where a resample's images are all alike but not as the rest."""
+    def _ends(shifts: np.ndarray, errors: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """Between which numbers of standard errors 95 % of the shifts are, along the first axis; shape (2, ...).
+
+        Shifts of resamples whose images are all alike, but not as the rest, are infinite.
+        """
         alike = errors <= ROUNDING * usual
         with np.errstate(divide="ignore", invalid="ignore"):
             found = shifts / errors
-        return np.where(alike, np.where(np.abs(shifts) <= ROUNDING * usual, 0.0, np.copysign(np.inf, shifts)), found)
+        none = np.abs(shifts) <= ROUNDING * usual
+        found = np.where(alike, np.where(none, 0.0, np.copysign(np.inf, shifts)), found)
+        # Of a value that was drawn: between infinite ones nothing can be interpolated.
+        return np.quantile(found, [0.025, 0.975], axis=0, method="inverted_cdf")
 
 
 def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: int, seed: int) -> pd.DataFrame:

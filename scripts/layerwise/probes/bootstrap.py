@@ -77,7 +77,7 @@ def two_way_error(by_group: float, by_text: float, by_both: float, units: Crosse
 
     The variance by group plus that by text less that by both (Cameron, Gelbach and Miller 2011,
     doi:10.1198/jbes.2010.07136), and never less than that by group. A bootstrap that draws groups and texts at once
-    (Owen 2007, doi:10.1214/07-AOAS122) counts what is an item's own up to three times: its intervals cover 98 to 99 %.
+    (Owen 2007, doi:10.1214/07-AOAS122) counts what is an item's own up to three times: its intervals cover 97 to 99 %.
     Degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019).
 
     Args:
