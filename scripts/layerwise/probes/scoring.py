@@ -51,7 +51,7 @@ class Scorer:
     """Turns guesses into score rows; every layer is scored on the same resamples, so that layers can be compared."""
 
     def __init__(self, problems: list[Problem], resamples: int, seed: int):
-        self.problems, self.resamples = problems, resamples
+        self.problems = problems
         self._clusters, self._weights = {}, {}
         for number, split in enumerate(SPLITS):
             # Groups are drawn once for all labels together, so that an image is in or out for every label.
