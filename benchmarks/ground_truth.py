@@ -28,7 +28,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from benchmarks.interval_coverage import print_shared_texts, print_windows
+from benchmarks.stimuli import write_stimuli
 
 from layerwise.figures.comparison import choose_layer, compare_layers
 from layerwise.figures.inputs import Model, Task
@@ -54,7 +58,11 @@ NOTHING = {"nothing (embeddings)": 0, "decoy, product (block 2)": 2, "decoy, tra
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a study: items per split and image, how alike the noise of an image's items is, and the number of labels."""
+    """Of a study: items per split and image, how alike the noise of an image's items is, and the number of labels.
+
+    With ``texts`` every split has so many, each read with many images, and ``texts_alike`` says how alike the noise of
+    a text's items is; without, no text is shared.
+    """
 
     train: int
     val: int
@@ -62,9 +70,12 @@ class Shape:
     items_per_image: int
     alike: float
     labels: int
+    texts: int = 0
+    texts_alike: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.test} items of {self.test // self.items_per_image} images"
+        shared = f", {self.texts} texts" if self.texts else ""
+        return f"{self.test} items of {self.test // self.items_per_image} images{shared}"
 
 
 def means(layer: int, y: np.ndarray, other: np.ndarray, training: np.ndarray) -> np.ndarray:
@@ -100,12 +111,21 @@ def plant(folder: Path, shape: Shape, seed: int) -> None:
             table = pd.DataFrame({"label": f"l{label}", "split": split, "y": index % 2})
             table["group"] = [f"{label}-{split}-{k // shape.items_per_image}" for k in index]
             table["item_id"] = [f"{label}-{split}-item{k}" for k in index]
+            # Any image is read with any text, and each text about as often.
+            text = rng.permutation(index) % shape.texts if shape.texts else index
+            table["text"] = [f"{label}-{split}-text{k}" for k in text]
             tables.append(table)
     table = pd.concat(tables, ignore_index=True).assign(image_id=lambda t: t["group"])
     y, training = 2 * table["y"].to_numpy() - 1, (table["split"] == "train").to_numpy()
     other = rng.choice([-1, 1], len(table))
-    _, image = np.unique(table["group"], return_inverse=True)
-    cell = {"model": "planted", "prompt": "plain"}
+    # By image and by text, numbers and how alike noise is.
+    shared = [
+        (np.unique(table[column], return_inverse=True)[1], alike)
+        for column, alike in (("group", shape.alike), ("text", shape.texts_alike))
+        if alike
+    ]
+    own = 1 - shape.alike - shape.texts_alike
+    cell = {"model": "planted", "prompt": "plain"} | write_stimuli(folder / "stimuli", table["item_id"], table["text"])
     with new_states(
         *(folder / "states.h5",),
         positions=["last"],
@@ -119,10 +139,9 @@ def plant(folder: Path, shape: Shape, seed: int) -> None:
     ) as datasets:
         states = np.empty((len(table), len(LAYERS), WIDTH), np.float32)
         for layer in range(len(LAYERS) - 1):
-            of_image = rng.standard_normal((image.max() + 1, WIDTH))[image]
-            noise = np.sqrt(shape.alike) * of_image + np.sqrt(1 - shape.alike) * rng.standard_normal(
-                (len(table), WIDTH)
-            )
+            noise = np.sqrt(own) * rng.standard_normal((len(table), WIDTH))
+            for number, alike in shared:
+                noise += np.sqrt(alike) * rng.standard_normal((number.max() + 1, WIDTH))[number]
             states[:, layer] = means(layer, y, other, training) + noise
         states[:, -1] = 0.1 * states[:, -2]
         write_rows(datasets["last"], 0, states)
@@ -136,7 +155,20 @@ def plant(folder: Path, shape: Shape, seed: int) -> None:
 def fit(folder: Path, resamples: int, *flags: str) -> pd.DataFrame:
     """Run the program that fits probes; its scores."""
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", folder / "states.h5", "--cell", "{}"]
-    command += ["--task", folder, "--position", "last", "--engine", "torch", "--C", *C, "--resamples", resamples]
+    command += [
+        "--stimuli",
+        folder / "stimuli",
+        "--task",
+        folder,
+        "--position",
+        "last",
+        "--engine",
+        "torch",
+        "--C",
+        *C,
+        "--resamples",
+        resamples,
+    ]
     command += ["--seed", 0, "--threads", 1, "--memory-mb", 4000, "--work", folder / "work", *flags]
     command += ["--scores", folder / "plain.scores.parquet", "--predictions", folder / "plain.predictions.parquet"]
     command += ["--curve", folder / "plain.curve.parquet"]
@@ -317,6 +349,8 @@ def main() -> None:
         Shape(240, 60, 400, 1, 0.0, labels=60 * intervals),
         Shape(240, 60, 120, 2, 0.3, labels=150 * intervals),
         Shape(240, 60, 400, 4, 0.3, labels=60 * intervals),
+        Shape(240, 60, 400, 1, 0.0, 60 * intervals, texts=80, texts_alike=0.3),
+        Shape(240, 60, 400, 4, 0.2, 60 * intervals, texts=80, texts_alike=0.2),
     ]
     print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
     print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
@@ -338,6 +372,9 @@ def main() -> None:
             numbers = [f"{100 * own:.1f} ({100 * wilson:.1f})" for own, wilson in found.values()]
             print(f"| {n_images * items} items of {n_images} images | {area} | {' | '.join(numbers)} |", flush=True)
 
+    print()
+    print_shared_texts(300 * scale)
+    print_windows(300 * scale)
     print("\n**False positives** at the level of 5 %, in percent: studies whose layers are all equally good.\n")
     titles = ["best against top", "the same, chosen on test", "some layer not as good", "covers 0"]
     print("| layers | accuracy | test set | best against top | the same, chosen on test | some layer not as good | "

@@ -19,7 +19,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from benchmarks.stimuli import write_stimuli
 
 from layerwise.models.embedded.architecture import make_model, make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
@@ -96,7 +99,8 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     ids = [f"i{i}" for i in range(rows)]
     names = [f"label {i}" for i in range(labels)]
     y = rng.integers(0, 2, rows)
-    cell = {"prompt": f"{rows}-{labels}"}
+    stimuli = folder / f"stimuli-{rows}"
+    cell = {"prompt": f"{rows}-{labels}"} | write_stimuli(stimuli, ids, ids)
     states = folder / f"{rows}-{labels}.h5"
     with new_states(
         *(states,),
@@ -122,7 +126,8 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     table.to_parquet(task / "labels.parquet")
     (task / "task.json").write_text(json.dumps({"labels": names, "classes": ["no", "yes"], "metric": "accuracy"}))
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", states, "--cell", json.dumps(cell)]
-    command += ["--task", task, "--position", "last", "--engine", "torch", "--C", 0.001, 0.1, "--resamples", 1000]
+    command += ["--stimuli", stimuli, "--task", task, "--position", "last", "--engine", "torch"]
+    command += ["--C", 0.001, 0.1, "--resamples", 1000]
     command += ["--seed", 0, "--threads", 1, "--memory-mb", PROBE_MEMORY_MB, "--work", folder / "work"]
     command += ["--random-labels", 1, "--description-length", "--scores", folder / "scores.parquet"]
     command += ["--predictions", folder / "predictions.parquet", "--curve", folder / "curve.parquet"]
@@ -156,8 +161,8 @@ def main() -> None:
     print(
         f"\nProbes were given {PROBE_MEMORY_MB} MB; a layer of their states has {layers} MiB, and what does not fit "
         "lies on disk. The programs alone, before they read anything, take about 250 MiB for torch and its like. What "
-        "still grows are ids, labels and bootstrap counts (2 kB a held-out item), and, up to 1,024 of them, the rows "
-        "of a label that has its own."
+        "still grows are ids, labels and bootstrap counts (2 kB a held-out item; 6 kB where texts cross images), and, "
+        "up to 1,024 of them, the rows of a label that has its own."
     )
 
 

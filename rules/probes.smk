@@ -18,6 +18,7 @@ rule fit_probes:
         # Only read for their digests, which those of the states must equal.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
+        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
         labels="<results>/tasks/{task}/labels.parquet",
         task="<results>/tasks/{task}/task.json",
     output:
@@ -46,13 +47,15 @@ rule fit_probes:
         seed=config["seed"],
         cell=states_cell,
         work=f"{config['pathvars']['results']}/work",
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_probes.py"),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
         'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
-        "--made-from {input.model:q} {input.stimuli:q} --task {params.task:q} --position {params.position} --engine {params.engine} --C {params.C} "
+        "--model {input.model:q} --stimuli {params.stimuli:q} --task {params.task:q} "
+        "--position {params.position} --engine {params.engine} --C {params.C} "
         "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
         "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
         "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
@@ -87,6 +90,7 @@ rule fit_site_probes:
         ),
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
+        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
         labels="<results>/tasks/{task}/labels.parquet",
         task="<results>/tasks/{task}/task.json",
     output:
@@ -107,13 +111,15 @@ rule fit_site_probes:
         resamples=config["probes"]["resamples"],
         seed=config["seed"],
         cell=states_cell,
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_site_probes.py"),
     message:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
-        'python "$SCRIPTS"/fit_site_probes.py --states {input.states:q} --cell {params.cell:q} --task {params.task:q} '
-        "--made-from {input.model:q} {input.stimuli:q} --engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
+        'python "$SCRIPTS"/fit_site_probes.py --states {input.states:q} --cell {params.cell:q} '
+        "--model {input.model:q} --stimuli {params.stimuli:q} --task {params.task:q} "
+        "--engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
         "--threads {threads} --memory-mb {resources.mem_mb} --out {output:q} > {log:q} 2>&1"
 
 

@@ -15,6 +15,7 @@ from layerwise.probes.layer import LayerProbes
 from layerwise.probes.problems import make_problems
 from layerwise.probes.room import room_for_layer
 from layerwise.probes.scoring import predictions_file
+from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import open_states
 from layerwise.stimuli.tasks import read_task
@@ -24,13 +25,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
     parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument(
-        "--made-from",
-        type=Path,
-        nargs=2,
-        metavar=("MODEL", "STIMULI"),
-        help="model.json and stimuli.json of the states",
-    )
+    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
+    parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--position", required=True)
     parser.add_argument("--engine", choices=ENGINES, required=True)
@@ -55,14 +51,15 @@ def main() -> None:
         take_cards(1, wait=False)
     engine = ENGINES[args.engine](args.threads, budget)
     with (
-        open_states(args.states, planned_content(args.cell, args.made_from)) as states,
+        open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
         threadpool_limits(args.threads),
         room_for_layer(states.shape(args.position), budget, args.work) as room,
         finished_file(args.predictions) as predictions_partial,
         predictions_file(predictions_partial) as keep,
     ):
         made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
-        problems = make_problems(labels, *made_of)
+        texts = texts_read(args.stimuli, states.cell, states.item_ids)
+        problems = make_problems(labels, *made_of, texts=texts)
         seeds = [column.removeprefix("split:") for column in labels if column.startswith("split:")]
         probes = LayerProbes(
             *(problems, engine, args.C, task["metric"], args.resamples, args.seed),

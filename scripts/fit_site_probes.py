@@ -15,6 +15,7 @@ from layerwise.command import finished_file, run
 from layerwise.probes.engines import ENGINES
 from layerwise.probes.problems import make_problems
 from layerwise.probes.sites import SiteProbes
+from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import States, open_states
 from layerwise.stimuli.tasks import read_task
@@ -24,13 +25,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
     parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument(
-        "--made-from",
-        type=Path,
-        nargs=2,
-        metavar=("MODEL", "STIMULI"),
-        help="model.json and stimuli.json of the states",
-    )
+    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
+    parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--engine", choices=ENGINES, required=True)
     parser.add_argument("--C", type=float, nargs="+", required=True)
@@ -47,10 +43,11 @@ def main() -> None:
         # A card that is free now, or none: a probe is soon fitted without.
         take_cards(1, wait=False)
     with (
-        open_states(args.states, planned_content(args.cell, args.made_from)) as states,
+        open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
         threadpool_limits(args.threads),
     ):
-        problems = make_problems(labels, task["labels"], len(task["classes"]), states.item_ids, states.row_of_item)
+        made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
+        problems = make_problems(labels, *made_of, texts=texts_read(args.stimuli, states.cell, states.item_ids))
         engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
         probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
         n_layers = len(states.layers) - 2

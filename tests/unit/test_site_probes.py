@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.stimuli import write_stimuli
 
 from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.layer import LayerProbes
@@ -47,7 +48,8 @@ def scored(tmp_path_factory) -> pd.DataFrame:
     table = labels()
     names = ["embeddings", *(f"block {i}" for i in range(1, BLOCKS + 1)), "final norm"]
     about = {"positions": ["last"], "layers": names, "rows": ITEMS, "width": WIDTH, "dtype": "float32"}
-    about |= {"item_ids": table["item_id"], "row_of_item": range(ITEMS), "cell": {"prompt": "p"}, "heads": HEADS}
+    about |= {"item_ids": table["item_id"], "row_of_item": range(ITEMS), "heads": HEADS}
+    about["cell"] = {"prompt": "p"} | write_stimuli(folder / "stimuli", table["item_id"], table["item_id"])
     sites = {"last-heads": HEADS * WIDTH, "last-mlp": WIDTH}
     with new_states(folder / "states.h5", sites=sites, **about) as datasets:
         write_rows(datasets["last"], 0, np.zeros((ITEMS, len(names), WIDTH), np.float32))
@@ -58,8 +60,22 @@ def scored(tmp_path_factory) -> pd.DataFrame:
     task = {"labels": ["l0", "l1"], "classes": ["no", "yes"], "metric": "balanced_accuracy"}
     (folder / "task/task.json").write_text(json.dumps(task))
     command = [sys.executable, REPOSITORY / "scripts/fit_site_probes.py", "--states", folder / "states.h5"]
-    command += ["--cell", json.dumps({"prompt": "p"}), "--task", folder / "task", "--engine", "sklearn"]
-    command += ["--C", 0.01, 1, "--resamples", 300, "--seed", 1, "--threads", 1, "--memory-mb", 1000]
+    command += ["--cell", json.dumps({"prompt": "p"}), "--stimuli", folder / "stimuli", "--task", folder / "task"]
+    command += [
+        "--engine",
+        "sklearn",
+        "--C",
+        0.01,
+        1,
+        "--resamples",
+        300,
+        "--seed",
+        1,
+        "--threads",
+        1,
+        "--memory-mb",
+        1000,
+    ]
     done = subprocess.run([*map(str, command), "--out", str(folder / "s.parquet")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return pd.read_parquet(folder / "s.parquet")
@@ -117,13 +133,13 @@ def test_a_head_without_a_signal_is_called_above_chance_in_five_of_a_hundred():
         flip = rng.random(len(pred)) < 0.2
         hits = ((pred ^ flip) == y).astype(float)
         above = (weights @ hits - weights @ (y == 1)) / weights.sum(1)
-        called += chance_p_value(above, groups) < 0.05
+        called += chance_p_value(above[0], above[1:], groups) < 0.05
     assert 0.03 < called / replications < 0.08
 
 
 def test_what_never_differs_from_the_majority_is_at_chance():
-    assert chance_p_value(np.zeros(50), 20) == 1.0
-    assert np.isnan(chance_p_value(np.full(50, np.nan), 20))
+    assert chance_p_value(0.0, np.zeros(50), 20) == 1.0
+    assert np.isnan(chance_p_value(np.nan, np.full(50, np.nan), 20))
 
 
 def test_probes_take_the_metrics_of_tasks():

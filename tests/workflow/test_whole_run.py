@@ -94,6 +94,10 @@ def test_scores_are_those_of_the_predictions(finished):
     for (layer, label), value in expected.items():
         row = cell[(cell["layer"] == layer) & (cell["label"] == label)]
         assert row["value"].item() == pytest.approx(value)
+    # Each category is asked about in words of its own: its score holds for these, and is by image alone.
+    assert (predictions.groupby("label")["text"].nunique() == 1).all()
+    assert predictions["text"].nunique() == predictions["label"].nunique()
+    assert (cell["n_texts"] == 0).all()
     macro = cell[(cell["layer"] == 3) & (cell["label"] == "macro")]["value"].item()
     assert macro == pytest.approx(expected[3].mean())
 

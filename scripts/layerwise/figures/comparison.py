@@ -14,7 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
-from layerwise.figures.headline import METRIC_NAMES, headline_scores, majority_scores
+from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores, majority_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
 from layerwise.figures.tables import Section, number, with_interval
@@ -206,10 +206,10 @@ def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.Data
 def comparison_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
     note = (
-        "Test scores × 100 with 95 % intervals over images. The best layer is chosen on the validation split "
-        "(embeddings = 0; the lowest of equals). p: swap permutation test on the same test items, adjusted over the "
-        "rows of all tasks by Holm's method. As good: layers that are not worse than the best one at the level of 5 %, "
-        "corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
+        f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
+        "split (embeddings = 0; the lowest of equals). p: swap permutation test on the same test items, adjusted over "
+        "the rows of all tasks by Holm's method. As good: layers that are not worse than the best one at the level of "
+        "5 %, corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."

@@ -9,7 +9,7 @@ import pandas as pd
 
 from layerwise.errors import InputError
 from layerwise.figures.comparison import CELL, check_same_run, holm
-from layerwise.figures.headline import METRIC_NAMES, headline_scores
+from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
@@ -85,8 +85,8 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_interventions` for reading, a section per task."""
     note = (
         "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
-        "and as it is. p: swap permutation test on the same test items, adjusted over the rows of all tasks by Holm's "
-        "method."
+        f"and as it is. {HOLDS_FOR} p: swap permutation test on the same test items, adjusted over the rows of all "
+        "tasks by Holm's method."
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):

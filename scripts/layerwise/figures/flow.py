@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.special import ndtr, stdtrit
 
 from layerwise.figures.facets import CHANCE_COLOUR, draw_legend, grid_columns, label_edges
+from layerwise.figures.flow_means import lowest, means
 from layerwise.figures.style import LineStyle, line_styles, wrap_name
-from layerwise.probes.bootstrap import difference_interval, resample_weights, standard_error
 
 FACET_INCHES = (2.5, 1.9)
 
@@ -71,67 +69,6 @@ FIGURES = {
         traced=True,
     ),
 }
-
-
-# Between which values a mean can be: nothing is less probable than not at all.
-BOUNDS = {"change": (-100.0, np.inf), "p": (0.0, 1.0)}
-
-
-def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: int, seed: int) -> pd.DataFrame:
-    """Mean over questions at every place of a line, with intervals over images.
-
-    Args:
-        table: ``type``, ``question_id``, ``image_id``, the columns ``line`` and ``x``, and ``value``.
-        line: columns that tell a type's lines apart.
-        x: the column of places.
-        value: the column to average, a key of ``BOUNDS``.
-        resamples: of images; all places of a line are averaged over the same ones.
-        seed: of the resamples.
-
-    Returns:
-        Per type, line and place: ``mean``, ``low`` and ``high`` (95 % interval of that place), ``low_all`` and
-        ``high_all`` (95 % for all places of the line at once, so that a place may be picked for its mean), ``n``
-        questions and ``n_images``.
-    """
-    parts = []
-    for keys, rows in table.groupby(["type", *line], sort=False):
-        values = rows.pivot(index=["question_id", "image_id"], columns=x, values=value)
-        images = values.index.get_level_values("image_id").to_numpy()
-        n_images = len(np.unique(images))
-        weights = resample_weights(images, resamples, np.random.default_rng(seed)).astype(np.float64)
-        resampled = weights @ values.to_numpy(np.float64) / weights.sum(1, keepdims=True)
-        mean = values.to_numpy(np.float64).mean(0)
-        each = [difference_interval(m, r, n_images, np.inf) for m, r in zip(mean, resampled.T, strict=True)]
-        half = _simultaneous(mean, resampled, n_images)
-        parts.append(
-            pd.DataFrame({x: values.columns.to_numpy(), "mean": mean, "n": len(values), "n_images": n_images})
-            .assign(
-                **dict(zip(["low", "high"], np.array(each).T, strict=True)), low_all=mean - half, high_all=mean + half
-            )
-            .assign(**dict(zip(["type", *line], keys, strict=True)))
-        )
-    found = pd.concat(parts, ignore_index=True)
-    limits = ["low", "high", "low_all", "high_all"]
-    found[limits] = found[limits].clip(*BOUNDS[value])
-    return found
-
-
-def _simultaneous(mean: np.ndarray, resampled: np.ndarray, n_groups: int, level: float = 0.95) -> np.ndarray:
-    """Half widths that hold for all places at once: standard errors times a quantile of the greatest deviation.
-
-    Resamples deviate as if their spread were known. So it is Student's quantile of the level that one place needs for
-    all to hold, and never less than for that place alone: of few groups the greatest deviation in a resample is small.
-
-    Args:
-        mean: shape (places,).
-        resampled: shape (R, places).
-    """
-    errors = np.array([standard_error(column, n_groups) for column in resampled.T])
-    spread = resampled.std(0, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.where(spread > 0, np.abs(resampled - mean) / spread, 0.0)
-    each = max(ndtr(np.quantile(deviation.max(1), level)), (1 + level) / 2)
-    return stdtrit(n_groups - 1, each) * errors
 
 
 def draw_flow(
@@ -250,18 +187,15 @@ def strongest_windows(
 
     Returns:
         ``model``, ``questions``, ``type``, ``flow``, ``window`` (its centre), ``n_layers``, ``change`` with ``low`` and
-        ``high`` (95 % for all windows at once), ``n`` questions and ``n_images``.
+        ``high`` (95 %, picking the window allowed for; NaN where no interval can be trusted), ``n`` questions and
+        ``n_images``.
     """
     columns = ["model", "questions", "type", "flow", "window", "n_layers", "change", "low", "high", "n", "n_images"]
     parts = [pd.DataFrame(columns=columns)]
     for changes, description in cells:
         if changes.empty:
             continue
-        found = means(changes, ["flow"], "window", "change", resamples, seed)
-        strongest = found.loc[found.groupby(["type", "flow"])["mean"].idxmin()]
-        strongest = strongest.drop(columns=["low", "high"]).rename(
-            columns={"mean": "change", "low_all": "low", "high_all": "high"}
-        )
+        strongest = lowest(changes, ["flow"], "window", "change", resamples, seed).rename(columns={"mean": "change"})
         cell = description["cell"]
         strongest.insert(0, "model", cell["model"])
         strongest.insert(1, "questions", cell["questions"])

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from layerwise.figures.flow import arrow
+from layerwise.figures.flow_means import FEWEST_IMAGES
 from layerwise.figures.tables import Section, number
 
 STRONGEST = (
     "The window of blocks in which blocking the attention lowers the answer's probability most, by its centre, and "
     "the mean change in percent over the questions answered rightly. Brackets are 95 % intervals over images that "
-    "hold for all windows at once, so that picking the strongest does not favour it."
+    "allow for picking the window and for skewed changes. There are none (–) for fewer than "
+    f"{FEWEST_IMAGES} images, nor where nearly all images change alike."
 )
 KEPT = (
     "Only questions that a model answers rightly are measured: what was asked, what was kept, and why the rest was not."

@@ -6,6 +6,7 @@ import pandas as pd
 
 from layerwise.errors import InputError
 from layerwise.figures.inputs import Task
+from layerwise.probes.clusters import FEWEST_TEXTS
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -14,6 +15,11 @@ METRIC_NAMES = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
 }
+# What tables of scores say of their intervals.
+HOLDS_FOR = (
+    f"Where at least {FEWEST_TEXTS} texts are shared by images, intervals are over texts too; with fewer, scores hold "
+    "for these texts only. A mean over categories holds for these categories only."
+)
 
 
 def headline_scores(

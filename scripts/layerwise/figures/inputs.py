@@ -18,6 +18,8 @@ T = TypeVar("T", "Task", "Model")
 SCORE_COLUMNS = ["model", "task", "prompt", "probe", "layer", "n_layers", "label", "split", "metric"]
 SCORE_COLUMNS += ["layer_name", "value", "low", "high", "n", "n_groups"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
+# Older files do not have it.
+TEXT_COLUMN = "text"
 QUESTIONS = ("global", "local")
 
 
@@ -142,14 +144,15 @@ def read_prompts(path: str | Path) -> list[dict[str, str]]:
 def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
     """Read one layer's predictions on one split of a cell, sorted by label and item.
 
-    Columns label, item_id, group, y (int class index) and scores, whose entries are margins of shape (K,): one for
-    a binary label, one per class otherwise.
+    Columns label, item_id, group, y (int class index), text (a number that is equal where items read the same; not in
+    older files) and scores, whose entries are margins of shape (K,): one for a binary label, one per class otherwise.
 
     Raises:
         InputError: The file is missing, lacks a column, has no such layer, or has an item twice.
     """
     try:
-        table = pq.read_table(path, columns=PREDICTION_COLUMNS, filters=[("layer", "=", layer), ("split", "=", split)])
+        wanted = [*PREDICTION_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
+        table = pq.read_table(path, columns=wanted, filters=[("layer", "=", layer), ("split", "=", split)])
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read as predictions ({error})") from error
     missing = [column for column in PREDICTION_COLUMNS if column not in table.column_names]

@@ -1,7 +1,7 @@
 """Two layers on the same test items: the difference of a metric, its interval, and a p-value.
 
 Both the interval and the test treat a group (an image, or a pair of images) as one unit, because items that share an
-image are not independent.
+image are not independent. The interval also resamples texts where many groups share few of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,8 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import difference_interval, resample_weights
+from layerwise.probes.bootstrap import Units, difference_interval
+from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics import RANK_METRICS, metric_values, predicted
 
 # Sums over items: what a group adds to them does not depend on the other groups.
@@ -60,7 +61,8 @@ def paired_difference(
     """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
 
     The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
-    over all labels, and takes both layers' metric on it. The p-value is a permutation test: if the layers were equally
+    over all labels, and takes both layers' metric on it; texts are drawn too, where many groups share few of them (see
+    :mod:`layerwise.probes.clusters`). The p-value is a permutation test: if the layers were equally
     good, swapping their predictions within a group would change nothing, so each permutation swaps them in a random
     half of the groups. This holds for any metric, since nothing is assumed but that exchange. Metrics of ranking see
     each layer's margins as ranks (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149), as margins of two probes have
@@ -69,7 +71,8 @@ def paired_difference(
     doi:10.2202/1544-6115.1585; groups so few that all swaps can be tried give the exact share.
 
     Args:
-        first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)); sorted by label and item.
+        first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
+            (equal where items read the same); sorted by label and item.
         second: The same items of another layer.
         metric: A metric that :func:`layerwise.probes.metrics.metric_values` knows.
         n_classes: Number of classes of each label.
@@ -82,8 +85,7 @@ def paired_difference(
     """
     pair = _Pair.of(first, second, metric, n_classes)
     a, b = pair.values()
-    draws = resample_weights(np.arange(pair.n_groups), n_resamples, rng)
-    low, high = difference_interval(a - b, pair.differences(draws), pair.n_groups)
+    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
     if not np.isfinite(a - b):
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
     p_value = pair.p_value(np.abs(pair.permuted(n_permutations, rng)), abs(a - b), n_permutations)
@@ -143,6 +145,7 @@ class _Pair:
     """Two layers on the same items."""
 
     labels: list[_Label]
+    clusters: Clusters
     n_groups: int
     metric: str
     n_classes: int
@@ -153,7 +156,10 @@ class _Pair:
             if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
                 raise InputError("the predictions compared are of different items; run the probes of this cell again")
         groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
-        return cls(_labels(first, second, codes, metric in RANK_METRICS), len(groups), metric, n_classes)
+        labels = _labels(first, second, codes, metric in RANK_METRICS)
+        texts = list(first.groupby("label", sort=False)["text"].agg(np.array)) if "text" in first else None
+        clusters = Clusters([label.codes for label in labels], texts)
+        return cls(labels, clusters, len(groups), metric, n_classes)
 
     def _metric(self, label: _Label, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return metric_values(self.metric, label.y, scores, weights, self.n_classes)
@@ -167,16 +173,13 @@ class _Pair:
         a, b = np.mean(found, axis=0)
         return float(a), float(b)
 
-    def differences(self, draws: np.ndarray) -> np.ndarray:
-        """First less second under weights of the groups, shape (R, groups); NaN where some label lacks a class."""
-        return np.mean(
-            [
-                self._metric(label, label.first, draws[:, label.codes])
-                - self._metric(label, label.second, draws[:, label.codes])
-                for label in self.labels
-            ],
-            axis=0,
-        )
+    def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
+        """First less second in resamples, and of what units these are; NaN where some label lacks a class."""
+        draws, found = self.clusters.draw(n_resamples, rng), []
+        for place, label in enumerate(self.labels):
+            weights = self.clusters.weights(draws, place)
+            found.append(self._metric(label, label.first, weights) - self._metric(label, label.second, weights))
+        return self.clusters.evidence(np.mean(found, axis=0))
 
     def permuted(self, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
         """First less second when the layers are swapped in a random half of the groups, shape (permutations,)."""

@@ -91,4 +91,5 @@ def portion(problem: Problem, groups: np.ndarray) -> Problem:
         groups=cut(problem.groups),
         rows=cut(problem.rows),
         y=cut(problem.y),
+        texts=cut(problem.texts) if problem.texts else {},
     )

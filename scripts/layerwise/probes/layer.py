@@ -18,7 +18,7 @@ from layerwise.probes.scoring import SPLITS, Guess, Measured, Scorer, majority_g
 
 log = logging.getLogger(__name__)
 
-CURVE_COLUMNS = ["label", "train_groups", "train_items", "metric", "value", "low", "high", "n", "n_groups"]
+CURVE_COLUMNS = ["label", "train_groups", "train_items", "metric", "value", "low", "high", "n", "n_groups", "n_texts"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class LayerProbes:
                 for fit, problem in zip(fits, problems, strict=True)
             ]
             row = {"split": split, "metric": self.metric, "low": np.nan, "high": np.nan, "at_boundary": False}
-            row |= {"probe": "resplit", "split_seed": seed}
+            row |= {"probe": "resplit", "split_seed": seed, "n_texts": 0}
             for fit, problem, value in zip(fits, problems, values, strict=True):
                 groups = problem.groups[split]
                 counts = {"n": len(groups), "n_groups": len(np.unique(groups))}
@@ -210,7 +210,7 @@ class LayerProbes:
         values = []
         for place, (problem, fit) in enumerate(zip(self.problems, fits, strict=True)):
             if fit is None:
-                values.append(np.full(1 + self._scorer.resamples, np.nan))
+                values.append(self._scorer.nothing("test"))
                 continue
             scores = margins([fit], states, problem.rows["test"])[0]
             values.append(self._scorer.measure_label(place, scores, "test", self.metric))
@@ -233,4 +233,5 @@ def _as(probe: str, rows: Iterable[dict]) -> list[dict]:
 def _training_row(label: str, metric: str, bounds: Sequence[float], groups: np.ndarray) -> dict:
     value, low, high = map(float, bounds)
     row = {"label": label, "split": "train", "metric": metric, "value": value, "low": low, "high": high}
-    return row | {"n": len(groups), "n_groups": len(np.unique(groups)), "C": float("nan"), "at_boundary": False}
+    row |= {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": 0}
+    return row | {"C": float("nan"), "at_boundary": False}

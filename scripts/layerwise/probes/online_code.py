@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from layerwise.probes.bootstrap import distinct_texts
+from layerwise.probes.clusters import Clusters
 from layerwise.probes.engine import Fit, margins
 from layerwise.probes.problems import Problem
 
@@ -23,11 +25,13 @@ class CodeLength:
         bits: shape (n,), by item.
         groups: shape (n,), the items' groups.
         n_classes: K; the uniform code takes log2(K) bits per item.
+        texts: shape (n,), numbers that are equal where items read the same; None where nobody asked.
     """
 
     bits: np.ndarray
     groups: np.ndarray
     n_classes: int
+    texts: np.ndarray | None = None
 
 
 def item_bits(fit: Fit | None, states: np.ndarray, rows: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
@@ -59,17 +63,18 @@ def code_length(
     for k, fit in enumerate([None, *fits]):
         at = np.flatnonzero(block == k)
         bits[at] = item_bits(fit, states, problem.rows["train"][at], problem.y["train"][at], problem.n_classes)
-    return CodeLength(bits, problem.groups["train"], problem.n_classes)
+    return CodeLength(bits, problem.groups["train"], problem.n_classes, problem.texts.get("train"))
 
 
 def code_rows(labels: list[str], codes: list[CodeLength]) -> Iterator[dict]:
     """Score rows of every label and, for several, of their mean ``macro``: ``code_bits`` and ``compression``."""
     parts = [(label, [code]) for label, code in zip(labels, codes, strict=True)]
     for label, of_label in [*parts, ("macro", codes)] if len(codes) > 1 else parts:
-        value, low, high = bits_per_item(of_label)
-        groups = np.concatenate([code.groups for code in of_label])
+        clusters = _clusters(of_label)
+        value, low, high = bits_per_item(of_label, clusters)
+        groups, units = np.concatenate([code.groups for code in of_label]), clusters.units()
         row = {"label": label, "split": "train", "C": float("nan"), "at_boundary": False}
-        row |= {"n": len(groups), "n_groups": len(np.unique(groups))}
+        row |= {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": distinct_texts(units)}
         yield row | {"metric": "code_bits", "value": value, "low": low, "high": high}
         # The shortest code compresses best; an interval that reaches no bits at all has no limit there.
         best, mean, worst = (
@@ -78,18 +83,25 @@ def code_rows(labels: list[str], codes: list[CodeLength]) -> Iterator[dict]:
         yield row | {"metric": "compression", "value": mean, "low": worst, "high": best}
 
 
-def bits_per_item(codes: list[CodeLength]) -> tuple[float, float, float]:
-    """Mean bits per item, averaged over labels, with the 95 % interval over groups.
+def _clusters(codes: list[CodeLength]) -> Clusters:
+    texts = [code.texts for code in codes if code.texts is not None]
+    return Clusters([code.groups for code in codes], texts if len(texts) == len(codes) else None)
+
+
+def bits_per_item(codes: list[CodeLength], clusters: Clusters | None = None) -> tuple[float, float, float]:
+    """Mean bits per item, averaged over labels, with the 95 % interval over groups, and texts where these cross.
 
     The interval takes the probes and the order of the images as given.
+
+    Args:
+        codes: of the labels.
+        clusters: what their items share. Default - what their groups and texts say.
     """
-    groups, index = np.unique(np.concatenate([code.groups for code in codes]), return_inverse=True)
     means = [code.bits.mean() for code in codes]
     deviations = [(code.bits - mean) / len(code.bits) for code, mean in zip(codes, means, strict=True)]
-    by_group = np.bincount(index, np.concatenate(deviations), len(groups)) / len(codes)
+    error, freedom = (clusters or _clusters(codes)).error_of_sum([part / len(codes) for part in deviations])
     value = float(np.mean(means))
-    if len(groups) < 2:
+    if not np.isfinite(error):
         return value, float("nan"), float("nan")
-    error = np.sqrt(np.square(by_group).sum() * len(groups) / (len(groups) - 1))
-    half = float(stdtrit(len(groups) - 1, 0.975) * error)
+    half = float(stdtrit(freedom, 0.975) * error)
     return value, max(0.0, value - half), value + half

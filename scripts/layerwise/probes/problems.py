@@ -1,7 +1,7 @@
 """What a probe engine is asked: for each label of a task, which rows of the states to learn from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ class Problem:
         groups: by split, the items' groups (images), shape (n,).
         rows: by split, the items' rows in the states file, shape (n,).
         y: by split, class indices, shape (n,).
+        texts: by split, shape (n,), numbers that are equal where items read the same; empty where nobody asked.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Problem:
     groups: dict[str, np.ndarray]
     rows: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
+    texts: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def make_problems(
@@ -40,6 +42,7 @@ def make_problems(
     item_ids: list[str],
     row_of_item: np.ndarray,
     split: str = "split",
+    texts: np.ndarray | None = None,
 ) -> list[Problem]:
     """The problems of a task, in the order of ``names``.
 
@@ -50,15 +53,19 @@ def make_problems(
         item_ids: the items that the states file holds.
         row_of_item: their rows in it.
         split: the column that says which split an item is in.
+        texts: by item that the states file holds, a number that is equal where items read the same.
 
     Raises:
         InputError: on an item that the states file does not hold.
     """
-    row = pd.Series(row_of_item, index=pd.Index(item_ids))
-    unknown = ~labels["item_id"].isin(row.index)
+    known = pd.DataFrame({"row": row_of_item}, index=pd.Index(item_ids))
+    unknown = ~labels["item_id"].isin(known.index)
     if unknown.any():
         raise InputError(f"the task's item {labels.loc[unknown, 'item_id'].iloc[0]!r} is not in the states file")
-    labels = labels.assign(row=row.reindex(labels["item_id"]).to_numpy())
+    if texts is not None:
+        known["text"] = texts
+    of_items = known.loc[labels["item_id"]]
+    labels = labels.assign(**{column: of_items[column].to_numpy() for column in of_items})
     problems = []
     for name in names:
         of_label = labels[labels["label"] == name]
@@ -67,7 +74,8 @@ def make_problems(
         def column(key: str, splits=splits) -> dict[str, np.ndarray]:
             return {split: table[key].to_numpy() for split, table in splits.items()}
 
-        problems.append(Problem(name, n_classes, column("item_id"), column("group"), column("row"), column("y")))
+        parts = map(column, ("item_id", "group", "row", "y"))
+        problems.append(Problem(name, n_classes, *parts, texts={} if texts is None else column("text")))
     return problems
 
 

@@ -10,15 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
+from layerwise.probes.bootstrap import Units, distinct_texts, ranking_interval, score_interval
+from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
 from layerwise.probes.problems import Problem
 
 SPLITS = ("val", "test")
-# By split and metric, shape (labels, 1 + R): the value and its resamples.
+# By split and metric, shape (labels, 1 + R): the value and its resamples; 3 R of them where texts cross images.
 Measured = dict[tuple[str, str], np.ndarray]
-# From a value, its resamples, shape (R,), and the number of groups to the interval's ends.
-Interval = Callable[[float, np.ndarray, int], tuple[float, float]]
+# From a value, its resamples and their units to the interval's ends.
+Interval = Callable[[float, np.ndarray, Units], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,24 @@ class Scorer:
     """Turns guesses into score rows; every layer is scored on the same resamples, so that layers can be compared."""
 
     def __init__(self, problems: list[Problem], resamples: int, seed: int):
-        self.problems, self.resamples = problems, resamples
-        self._weights = {split: self._resample(split, resamples, seed) for split in SPLITS}
+        self.problems = problems
+        self._clusters, self._weights = {}, {}
+        for number, split in enumerate(SPLITS):
+            # Groups are drawn once for all labels together, so that an image is in or out for every label.
+            clusters = self._clusters[split] = clusters_of(problems, split)
+            draws = clusters.draw(resamples, np.random.default_rng([seed, number]))
+            # Per problem a row of ones for the value, then the resamples.
+            parts = [clusters.weights(draws, place) for place in range(len(problems))]
+            self._weights[split] = [np.vstack([np.ones_like(part[:1]), part]) for part in parts]
 
-    def _resample(self, split: str, resamples: int, seed: int) -> list[np.ndarray]:
-        """Per problem, shape (1 + R, n): a row of ones for the value, then the resamples.
+    def evidence(self, split: str, label: str, values: np.ndarray) -> tuple[np.ndarray, Units]:
+        """The resamples among the values of a label, or of their mean ``macro``, shape (1 + R,), and their units."""
+        names = [problem.label for problem in self.problems]
+        return self._clusters[split].evidence(values[1:], names.index(label) if label in names else None)
 
-        Groups are drawn once for all labels together, so that an image is in or out for every label.
-        """
-        groups = np.concatenate([problem.groups[split] for problem in self.problems])
-        rng = np.random.default_rng([seed, SPLITS.index(split)])
-        weights = resample_weights(groups, resamples, rng)
-        sizes = np.cumsum([len(problem.groups[split]) for problem in self.problems])[:-1]
-        return [np.vstack([np.ones_like(part[:1]), part]) for part in np.split(weights, sizes, axis=1)]
+    def nothing(self, split: str) -> np.ndarray:
+        """What stands for the values of a label without a probe."""
+        return np.full(len(self._weights[split][0]), np.nan)
 
     def measure(
         self, guesses: list[Guess], problems: list[Problem] | None = None, metrics: Iterable[str] = METRICS
@@ -93,6 +99,12 @@ class Scorer:
         y = problem.y[split] if y is None else y
         return metric_values(metric, y, scores, self._weights[split][place], problem.n_classes)
 
+    def _row(self, label: str, split: str, metric: str, values: np.ndarray, groups: np.ndarray, made: Interval) -> dict:
+        resampled, units = self.evidence(split, label, values)
+        low, high = made(float(values[0]), resampled, units)
+        row = {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
+        return row | {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": distinct_texts(units)}
+
     def rows(
         self, measured: Measured, guesses: list[Guess] | None = None, interval: Interval | None = None
     ) -> Iterator[dict]:
@@ -101,36 +113,35 @@ class Scorer:
         Args:
             measured: values and resamples, see :meth:`measure`.
             guesses: for C and whether it is at the grid's end; without, there is none.
-            interval: how an interval is made of a value, its resamples and the number of groups. Default - that of a
-                score of the metric.
+            interval: how an interval is made of a value and its resamples. Default - that of a score of the metric.
         """
         guesses = guesses or [Guess({})] * len(self.problems)
         for (split, metric), values in measured.items():
             made = interval or (ranking_interval if metric in RANK_METRICS else score_interval)
             for problem, guess, of_label in zip(self.problems, guesses, values, strict=True):
                 groups = problem.groups[split]
-                yield _row(problem.label, split, metric, of_label, groups, made) | {
+                yield self._row(problem.label, split, metric, of_label, groups, made) | {
                     "C": guess.C,
                     "at_boundary": guess.at_boundary,
                 }
             if len(values) > 1:
                 groups = np.concatenate([problem.groups[split] for problem in self.problems])
                 # A resample in which some label has one class only counts by the other labels.
-                yield _row("macro", split, metric, np.nanmean(values, axis=0), groups, made) | {
+                yield self._row("macro", split, metric, np.nanmean(values, axis=0), groups, made) | {
                     "C": float("nan"),
                     "at_boundary": any(guess.at_boundary for guess in guesses),
                 }
 
 
-def _row(label: str, split: str, metric: str, values: np.ndarray, groups: np.ndarray, interval: Interval) -> dict:
-    n_groups = len(np.unique(groups))
-    low, high = interval(float(values[0]), values[1:], n_groups)
-    row = {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
-    return row | {"n": len(groups), "n_groups": n_groups}
+def clusters_of(problems: list[Problem], split: str) -> Clusters:
+    """What the items of a split share; nothing but images, where no texts are known."""
+    texts = [problem.texts.get(split) for problem in problems]
+    known = all(of_label is not None for of_label in texts)
+    return Clusters([problem.groups[split] for problem in problems], texts if known else None)
 
 
 def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Held-out predictions of one label: ``label, split, item_id, group, y, pred, scores``."""
+    """Held-out predictions of one label: ``label, split, item_id, group, text, y, pred, scores``."""
     return pd.concat(
         [
             pd.DataFrame(
@@ -139,6 +150,7 @@ def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]
                     "split": split,
                     "item_id": problem.items[split],
                     "group": problem.groups[split],
+                    "text": problem.texts.get(split, -1),
                     "y": problem.y[split],
                     "pred": predicted[split],
                     "scores": list(guess.scores[split].astype(np.float32)),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from layerwise.probes.bootstrap import standard_error
+from layerwise.probes.bootstrap import Units, error_and_freedom
 from layerwise.probes.engine import ProbeEngine, choose, margins
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.scoring import SPLITS, Guess, Scorer, majority_guess
@@ -44,8 +44,8 @@ class SiteProbes:
 
         Returns:
             ``label`` (``macro`` for the mean of several), ``split``, ``metric``, ``value``, ``low``, ``high``, ``C``,
-            ``at_boundary``, ``n``, ``n_groups``; ``chance``, the majority baseline; and ``p_value`` of "it is not above
-            chance", see :func:`chance_p_value`.
+            ``at_boundary``, ``n``, ``n_groups``, ``n_texts``; ``chance``, the majority baseline; and ``p_value`` of
+            "it is not above chance", see :func:`chance_p_value`.
         """
         states = standardise(states, self._training_rows)
         guesses = []
@@ -62,7 +62,8 @@ class SiteProbes:
             found, majority = (each[row.split, self.metric] for each in (measured, self._chance))
             of_site, of_chance = self._of_label(found, row.label), self._of_label(majority, row.label)
             chance.append(of_chance[0])
-            p_value.append(chance_p_value(of_site - of_chance, row.n_groups))
+            above = of_site - of_chance
+            p_value.append(chance_p_value(above[0], *self._scorer.evidence(row.split, row.label, above)))
         return rows.assign(chance=chance, p_value=p_value)
 
     def _of_label(self, values: np.ndarray, label: str) -> np.ndarray:
@@ -72,19 +73,19 @@ class SiteProbes:
         return values[[problem.label for problem in self.problems].index(label)]
 
 
-def chance_p_value(above: np.ndarray, n_groups: int) -> float:
+def chance_p_value(above: float, resampled: np.ndarray, units: Units) -> float:
     """One-sided p-value of "not above chance": Student's t with the standard error of a bootstrap over groups.
 
     Near chance, where it decides, a score and the majority's differ on many items, so that their difference is close
     to normal. A site that guesses as the majority does in every resample is at chance.
 
     Args:
-        above: a score less that of the majority baseline, of the items as they are and of resamples; shape (1 + R,).
-        n_groups: number of groups.
+        above: a score less that of the majority baseline, of the items as they are.
+        resampled, units: of the same, see :func:`layerwise.probes.bootstrap.error_and_freedom`.
     """
-    error = standard_error(above[1:], n_groups)
-    if not np.isfinite(above[0]) or not np.isfinite(error):
+    error, freedom = error_and_freedom(resampled, units)
+    if not np.isfinite(above) or not np.isfinite(error):
         return float("nan")
     if error == 0:
-        return 0.0 if above[0] > 0 else 1.0
-    return float(student.sf(above[0] / error, n_groups - 1))
+        return 0.0 if above > 0 else 1.0
+    return float(student.sf(above / error, freedom))

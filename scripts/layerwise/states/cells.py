@@ -29,17 +29,16 @@ def content_of(cell: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in cell.items() if key not in NAMES}
 
 
-def planned_content(cell: Mapping[str, Any], described: tuple[Path, Path] | None) -> dict[str, Any]:
+def planned_content(cell: Mapping[str, Any], stimuli: Path, model: Path | None) -> dict[str, Any]:
     """What states must be of to be probed.
 
     Args:
         cell: as it was planned.
-        described: ``model.json`` and ``stimuli.json``; without them the digests in ``cell`` count, if any.
+        stimuli: folder of the stimulus set.
+        model: ``model.json``; without it the model does not count.
     """
-    if described:
-        model, stimuli = (json.loads(file.read_text()) for file in described)
-        cell = made_from(cell, model, stimuli)
-    return content_of(cell)
+    described = {"stimuli_digest": stimuli / "stimuli.json"} | ({"model_digest": model} if model else {})
+    return content_of(cell) | {key: json.loads(file.read_text())["digest"] for key, file in described.items()}
 
 
 def holds(path: str | Path, content: Mapping[str, Any]) -> bool:

@@ -81,8 +81,8 @@ class StatesFile:
         changed = [key for key, value in (cell or {}).items() if self.cell.get(key) != value]
         if changed:
             raise InputError(
-                f"{self.path}: these states are of another cell ({', '.join(changed)} changed since); delete the file and "
-                "run the same command again"
+                f"{self.path}: these states are of another cell ({', '.join(changed)} changed since); delete the file "
+                "and run the same command again"
             )
         self.positions = [name for name in datasets if name not in AT_SITE]
         self.sites = [AT_SITE[name] for name in datasets if name in AT_SITE]

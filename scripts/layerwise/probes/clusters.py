@@ -1,0 +1,120 @@
+"""What the items of a split share: an image, and a text where few texts are read with many images.
+
+Items that read one text are no more independent than items of one image. Where texts cross images, the variance of a
+score is that by image plus that by text less that by both (Cameron, Gelbach and Miller 2011,
+doi:10.1198/jbes.2010.07136): what two items have in common is then counted once, whichever they share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerwise.probes.bootstrap import Crossed, Units, resample_weights, two_way_error
+
+# With fewer texts a variance between texts is known too poorly; a score then holds for these texts only.
+FEWEST_TEXTS = 40
+# Texts that recur by chance do not count: sharing them must be able to make the variance this much greater.
+LEAST_INFLATION = 1.05
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """How the items of a label, or of all labels, share groups and texts."""
+
+    groups: int
+    texts: float
+    distinct_texts: int
+    pairs: int
+    inflation: float
+
+    @classmethod
+    def of(cls, groups: np.ndarray, texts: np.ndarray, pairs: np.ndarray) -> "_Sizes":
+        of_text, of_pair = (np.unique(codes, return_counts=True)[1].astype(float) for codes in (texts, pairs))
+        squares = np.square(of_text).sum()
+        return cls(
+            groups=len(np.unique(groups)),
+            # As many equally frequent texts would be as even a sample (Kish 1965).
+            texts=len(texts) ** 2 / squares,
+            distinct_texts=len(of_text),
+            pairs=len(of_pair),
+            inflation=squares / np.square(of_pair).sum(),
+        )
+
+    @property
+    def crossed(self) -> bool:
+        return self.texts >= FEWEST_TEXTS and self.inflation >= LEAST_INFLATION
+
+    @property
+    def units(self) -> Crossed:
+        return Crossed(self.groups, self.texts, self.pairs, self.distinct_texts)
+
+
+class Clusters:
+    """By what the items of a split are resampled: by group, and by text too where groups share texts.
+
+    A label whose items all read one text, as where each category is asked about in words of its own, holds for that
+    text, and the mean over such labels for these labels only.
+    """
+
+    def __init__(self, groups: Sequence[np.ndarray], texts: Sequence[np.ndarray] | None = None):
+        """
+        Args:
+            groups: per label, shape (n,), the items' groups (images).
+            texts: per label, shape (n,), numbers that are equal where items read the same. None - no text is shared.
+        """
+        ends = np.cumsum([len(of_label) for of_label in groups])[:-1]
+        distinct, codes = np.unique(np.concatenate(groups), return_inverse=True)
+        self._n_groups = [len(np.unique(of_label)) for of_label in groups]
+        self._all_groups = len(distinct)
+        ways, self._of_label = [codes], [None] * len(groups)
+        self._of_all: _Sizes | None = None
+        if texts is not None:
+            read = np.unique(np.concatenate(texts), return_inverse=True)[1]
+            both = np.unique(read * len(distinct) + codes, return_inverse=True)[1]
+            parts = [np.split(way, ends) for way in (codes, read, both)]
+            self._of_label = [_Sizes.of(*of_label) for of_label in zip(*parts, strict=True)]
+            if any(sizes.crossed for sizes in self._of_label):
+                ways += [read, both]
+                self._of_all = _Sizes.of(codes, read, both)
+        self._sizes = [int(way.max()) + 1 for way in ways]
+        self._codes = [np.split(way, ends) for way in ways]
+
+    def draw(self, n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """How often each unit counts in each resample: for groups, texts and pairs of both, shape (R, units)."""
+        return [resample_weights(np.arange(size), n_resamples, rng) for size in self._sizes]
+
+    def weights(self, draws: list[np.ndarray], place: int) -> np.ndarray:
+        """Weights of one label's items, shape (R, n), or (3 R, n) where texts cross groups: by group, text, both."""
+        return np.vstack([draw[:, codes[place]] for draw, codes in zip(draws, self._codes, strict=True)])
+
+    def units(self, place: int | None = None) -> Units:
+        """The units of one label's items, or of all labels' together."""
+        sizes = self._of_all if place is None else self._of_label[place]
+        if self._of_all is not None and sizes.crossed:
+            return sizes.units
+        return self._all_groups if place is None else self._n_groups[place]
+
+    def evidence(self, resampled: np.ndarray, place: int | None = None) -> tuple[np.ndarray, Units]:
+        """The resamples that an interval is made of, and the units that they are of.
+
+        Args:
+            resampled: a label's values, or means over labels, under all of :meth:`weights`.
+            place: the label's; None for the mean over labels.
+        """
+        units = self.units(place)
+        return resampled if isinstance(units, Crossed) else resampled[: len(resampled) // len(self._sizes)], units
+
+    def error_of_sum(self, parts: Sequence[np.ndarray]) -> tuple[float, float]:
+        """Standard error of a sum over all labels' items, and its degrees of freedom; NaN with fewer than two groups.
+
+        Args:
+            parts: per label, shape (n,), what the items add, less its mean.
+        """
+        units = self.units()
+        counts = (units.groups, units.texts, units.pairs) if isinstance(units, Crossed) else (units,)
+        if min(counts) < 2:
+            return float("nan"), float("nan")
+        sums = [np.bincount(np.concatenate(codes), np.concatenate(parts)) for codes in self._codes]
+        errors = [np.sqrt(np.square(of_unit).sum() * n / (n - 1)) for of_unit, n in zip(sums, counts, strict=False)]
+        return two_way_error(*errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)
