@@ -195,6 +195,7 @@ rule make_tables:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         resamples=config["probes"]["resamples"],
+        permutations=config["probes"]["permutations"],
         seed=config["seed"],
         predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.table1).parent,
@@ -205,7 +206,7 @@ rule make_tables:
     shell:
         'python "$SCRIPTS"/make_tables.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
         "--tasks {input.tasks:q} --models {input.models:q} --prompts {input.prompts:q} --resamples {params.resamples} "
-        "--seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--permutations {params.permutations} --seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule make_effects_table:
@@ -223,6 +224,7 @@ rule make_effects_table:
         "../envs/layerwise.yaml"
     params:
         resamples=config["probes"]["resamples"],
+        permutations=config["probes"]["permutations"],
         seed=config["seed"],
         predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.html).parent,
@@ -232,8 +234,8 @@ rule make_effects_table:
         "Write Table 3"
     shell:
         'python "$SCRIPTS"/make_effects_table.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
-        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} --seed {params.seed} "
-        "{params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} "
+        "--permutations {params.permutations} --seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule figures:
