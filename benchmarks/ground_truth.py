@@ -39,8 +39,10 @@ from layerwise.figures.inputs import Model, Task
 from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
 from layerwise.probes.engine import choose
+from layerwise.probes.gains import LabelItems, image_gains
 from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
 from layerwise.probes.problems import make_problems
+from layerwise.probes.swaps import enough_images, swap_test
 from layerwise.probes.torch_engine import TorchEngine
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
@@ -318,6 +320,86 @@ def false_positives(n_layers: int, rate: float, n_images: int, items: int, studi
     return {title: count / studies for title, count in counts.items()}
 
 
+def uneven_images(spread: str, n_images: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of items of images: all four, geometric about five, or lognormal, where few images hold most items."""
+    if spread == "even":
+        return np.full(n_images, 4)
+    drawn = rng.geometric(0.2, n_images) if spread == "geometric" else np.ceil(rng.lognormal(1, 1, n_images))
+    return drawn.astype(int)
+
+
+def equally_good(
+    rng: np.random.Generator, sizes: np.ndarray, shares: tuple[float, float], rate: float
+) -> list[LabelItems]:
+    """Two layers with the same true scores, given how much of each one's noise all items of an image share.
+
+    Where the shares differ the layers are not exchangeable: one is wrong on single items, the other on whole images.
+    """
+    image = np.repeat(np.arange(len(sizes)), sizes)
+    # Items of an image are of one class, so that no pair that a ranking compares shares an image.
+    y, common = image % 2, rng.standard_normal(len(image))
+    margins = []
+    for share in shares:
+        own = np.sqrt(share) * rng.standard_normal(len(sizes))[image]
+        # Half of what items have of their own is the same in both layers.
+        own += np.sqrt((1 - share) / 2) * (common + rng.standard_normal(len(image)))
+        margins.append((norm.ppf(rate) * (2 * y - 1) + own)[:, None])
+    return [LabelItems(y, *margins, image)]
+
+
+def swap_sizes(
+    metric: str, spread: str, n_images: int, shares: tuple[float, float], studies: int, seed: int
+) -> dict[str, float]:
+    """How often a swap test calls equally good layers different at the level of 5 %, with few and uneven images.
+
+    Returns:
+        ``images``, the mean effective number; ``shown``, in what share of studies these are enough for a p-value;
+        ``size`` in these; and ``all``, the size in all studies, were there a p-value.
+    """
+    rng, found, images, shown = np.random.default_rng(seed), [], [], []
+    for _ in range(studies):
+        labels = equally_good(rng, uneven_images(spread, n_images, rng), shares, 0.8)
+        gains = image_gains(metric, labels, n_images, 2)
+        images.append(gains.effective_images)
+        found.append(swap_test(gains, 1999, rng).value)
+        shown.append(enough_images(gains, metric))
+    wrong = np.array(found) <= 0.05
+    size = wrong[shown].mean() if any(shown) else np.nan
+    return {"images": np.mean(images), "size": size, "shown": np.mean(shown), "all": wrong.mean()}
+
+
+# Of swap tests: metric, spread of the images' sizes, number of images, and how much of each layer's noise images share.
+UNEVEN = [
+    ("accuracy", "geometric", 12, (0.0, 1.0)),
+    ("accuracy", "geometric", 20, (0.0, 1.0)),
+    ("accuracy", "even", 30, (0.0, 1.0)),
+    ("accuracy", "geometric", 60, (0.0, 1.0)),
+    ("accuracy", "geometric", 60, (0.5, 0.5)),
+    ("accuracy", "lognormal", 90, (0.0, 1.0)),
+    ("balanced_accuracy", "geometric", 120, (0.0, 1.0)),
+    ("f1", "geometric", 120, (0.0, 1.0)),
+    ("roc_auc", "geometric", 200, (0.0, 1.0)),
+    ("roc_auc", "geometric", 200, (0.5, 0.5)),
+    ("average_precision", "geometric", 380, (0.0, 1.0)),
+    ("average_precision", "geometric", 380, (0.5, 0.5)),
+]
+
+
+def print_swap_sizes(studies: int) -> None:
+    """A table of :func:`swap_sizes`."""
+    print("\n**Swap tests with few and uneven images**: how often equally good layers are called different at the "
+          "level of 5 %, in percent. Of a layer's noise the given share is the same for all items of an image; where "
+          "the two shares differ, so do the layers, but for their true scores. Images are those of equal size, in the "
+          "scarcer class but for accuracy; with too few of them for a metric there is no p-value.\n")  # fmt: skip
+    print("| metric | images, items per image | shares | images of equal size | p-value given | size | size without "
+          "the limit |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
+    for metric, spread, n_images, shares in UNEVEN:
+        row = swap_sizes(metric, spread, n_images, shares, studies, 0)
+        size = "–" if np.isnan(row["size"]) else f"{100 * row['size']:.1f}"
+        print(f"| {metric} | {n_images}, {spread} | {shares[0]:g}, {shares[1]:g} | {row['images']:.0f} | "
+              f"{100 * row['shown']:.0f} | {size} | {100 * row['all']:.1f} |", flush=True)  # fmt: skip
+
+
 def found_layers(shape: Shape, studies: int) -> pd.DataFrame:
     """Table 2 of several studies of one label each: one row per study."""
     rows = []
@@ -383,6 +465,8 @@ def main() -> None:
         rates = false_positives(n_layers, rate, n_images, items, 150 * scale, 0)
         numbers = " | ".join(f"{100 * rates[title]:.1f}" for title in titles)
         print(f"| {n_layers} | {rate} | {n_images * items} items of {n_images} images | {numbers} |", flush=True)
+
+    print_swap_sizes(500 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

@@ -224,6 +224,7 @@ rule make_tables:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         resamples=config["probes"]["resamples"],
+        permutations=config["probes"]["permutations"],
         seed=config["seed"],
         position=config["states"]["positions"][0],
         predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
@@ -235,7 +236,8 @@ rule make_tables:
     shell:
         'python "$SCRIPTS"/make_tables.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
         "--tasks {input.tasks:q} --models {input.models:q} --prompts {input.prompts:q} --resamples {params.resamples} "
-        "--seed {params.seed} --position {params.position} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--permutations {params.permutations} --seed {params.seed} --position {params.position} {params.left_out} "
+        "--out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule make_effects_table:
@@ -258,6 +260,7 @@ rule make_effects_table:
         "../envs/layerwise.yaml"
     params:
         resamples=config["probes"]["resamples"],
+        permutations=config["probes"]["permutations"],
         seed=config["seed"],
         predictions=lambda wildcards, input: Path(input.predictions[0]).parents[2],
         out=lambda wildcards, output: Path(output.html).parent,
@@ -267,8 +270,8 @@ rule make_effects_table:
         "Write Table 3"
     shell:
         'python "$SCRIPTS"/make_effects_table.py --scores {input.scores:q} --predictions-root {params.predictions:q} '
-        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} --seed {params.seed} "
-        "{params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
+        "--tasks {input.tasks:q} --models {input.models:q} --resamples {params.resamples} "
+        "--permutations {params.permutations} --seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule figures:

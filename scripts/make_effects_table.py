@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--tasks", required=True, type=Path, nargs="+", help="task.json files, in order of the rows")
     parser.add_argument("--models", required=True, type=Path, nargs="+", help="model.json files, in order of the rows")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples for the intervals")
-    parser.add_argument("--permutations", type=int, default=9999, help="permutations for the p-values")
+    parser.add_argument("--permutations", type=int, default=20_000, help="swaps drawn for each p-value")
     parser.add_argument("--seed", type=int, required=True, help="seed of both")
     parser.add_argument("--left-out", nargs="+", default=[], help="models that the table is made without")
     parser.add_argument("--out-dir", required=True, type=Path, help="folder for table3.*")

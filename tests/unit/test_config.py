@@ -63,6 +63,13 @@ def test_defaults_are_not_shared_between_entries(study):
     assert checked(study).config["states"]["positions"] == ["last"]
 
 
+def test_p_values_near_the_level_are_known_to_two_thousandths():
+    """By the standard error of a share of 5 % among as many swaps as the config lets a study draw."""
+    permutations = yaml.safe_load(SCHEMA.read_text())["properties"]["probes"]["properties"]["permutations"]
+    for n in (permutations["minimum"], permutations["default"]):
+        assert (0.05 * 0.95 / n) ** 0.5 < 0.002
+
+
 def test_every_key_is_described():
     def walk(node, path):
         for key, value in node.get("properties", {}).items():

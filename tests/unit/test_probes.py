@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from scipy.special import softmax
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, label_binarize
 from statsmodels.stats.proportion import proportion_confint
 
 from layerwise.errors import InputError
@@ -20,7 +21,7 @@ from layerwise.probes.bootstrap import (
 )
 from layerwise.probes.engine import Fit, choose, log_loss
 from layerwise.probes.engines import SklearnEngine
-from layerwise.probes.metrics import metric_values, predicted
+from layerwise.probes.metrics import class_margins, metric_values, predicted
 from layerwise.probes.problems import Problem, make_problems, standardise
 from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions
 
@@ -28,7 +29,10 @@ RNG = np.random.default_rng(0)
 Y2, Y3 = RNG.integers(0, 2, 200), RNG.integers(0, 3, 200)
 # Rounded, so that there are ties.
 SCORES2 = np.round(RNG.normal(size=(200, 1)) + Y2[:, None], 1)
-SCORES3 = np.round(RNG.normal(size=(200, 3)) + np.eye(3)[Y3], 1)
+# Every row twice, for ties.
+SCORES3 = np.tile(RNG.normal(size=(100, 3)), (2, 1)) + np.eye(3)[np.tile(Y3[:100], 2)]
+# Softmax leaves each row free to shift all of its margins, and the probes of two layers do so differently.
+SHIFTED3 = SCORES3 + np.tile(RNG.normal(scale=5, size=(100, 1)), (2, 1))
 WEIGHTS = RNG.integers(0, 4, size=(5, 200)).astype(float)
 
 
@@ -44,16 +48,40 @@ def sklearn_value(metric: str, y, scores, weight) -> float:
     score = {"roc_auc": reference.roc_auc_score, "average_precision": reference.average_precision_score}[metric]
     if binary:
         return score(y, scores[:, 0], sample_weight=weight)
-    return float(np.mean([score(y == k, scores[:, k], sample_weight=weight) for k in range(3)]))
+    probabilities = softmax(scores, axis=1)
+    if metric == "average_precision":
+        return score(label_binarize(y, classes=range(3)), probabilities, average="macro", sample_weight=weight)
+    return score(y, probabilities, multi_class="ovr", average="macro", sample_weight=weight)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"])
-@pytest.mark.parametrize(("y", "scores"), [(Y2, SCORES2), (Y3, SCORES3)], ids=["two classes", "three"])
+@pytest.mark.parametrize(
+    ("y", "scores"), [(Y2, SCORES2), (Y3, SCORES3), (Y3, SHIFTED3)], ids=["two classes", "three", "three, shifted"]
+)
 def test_metrics_agree_with_scikit_learn(metric, y, scores):
     weights = np.vstack([np.ones(200), WEIGHTS])
     values = metric_values(metric, y, scores, weights, 2 if scores.shape[1] == 1 else 3)
     expected = [sklearn_value(metric, y, scores, weight) for weight in weights]
     assert np.allclose(values, expected, atol=1e-10, rtol=0)
+
+
+def test_confident_probes_are_ranked_without_ties():
+    """Probabilities of 1 - 1e-20 are all 1 in float64; exact arithmetic still tells them apart."""
+    # The odds of the first class in exact powers of e: the first item is the surest, and of another class.
+    scores = np.array([[80.0, 0, 0], [60, 0, 0], [50, 0, 0], [0, 60, 0], [0, 0, 60]], np.float32)
+    y = np.array([1, 0, 0, 1, 2])
+    assert (softmax(scores.astype(float), axis=1)[:3, 0] == 1).all()
+    assert class_margins(scores, 0)[:3] == pytest.approx(np.array([80, 60, 50]) - np.log(2))
+    # Class 0: positives at ranks 2 and 3 of 5. Class 1: ranks 1 and, of the others by -log(exp(z0) + 1), the last.
+    found = metric_values("average_precision", y, scores, np.ones((1, 5)), 3)
+    assert found == pytest.approx(np.mean([(1 / 2 + 2 / 3) / 2, (1 / 1 + 2 / 5) / 2, 1]))
+
+
+def test_two_margins_rank_as_their_difference_does():
+    margin, shift = np.random.default_rng(1).normal(size=(2, 200, 1))
+    expected = reference.roc_auc_score(Y2, margin[:, 0])
+    found = metric_values("roc_auc", Y2, np.hstack([shift, shift + margin]), np.ones((1, 200)), 2)
+    assert found == pytest.approx(expected, abs=1e-10)
 
 
 def test_metrics_without_a_class_are_undefined_not_wrong():

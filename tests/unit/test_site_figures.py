@@ -79,7 +79,7 @@ def sites():
             found = {"value": v, "low": v - 0.02, "high": v + 0.03, "chance": 0.5}
             found["p_value"] = 0.001 if (layer, head) == (2, 1) else 0.03
             rows.append(cell | {"metric": "accuracy", "site": site, "layer": layer, "head": head} | found)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(n_groups=40)
 
 
 def drawn(draw, *args):

@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.dummy import DummyClassifier
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
-from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections, holm
+from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections
 from layerwise.figures.inputs import Model, Task, read_predictions, read_prompts
 from layerwise.figures.layers import draw_layers
 from layerwise.figures.overview import overview_sections
+from layerwise.figures.paired import paired_difference
+from layerwise.figures.significance import holm, holm_is_bound, p_in_words, with_holm
 from layerwise.figures.tables import Section, escape_latex, escape_markdown, to_csv, to_html, to_latex, to_markdown
 from layerwise.probes.problems import Problem
 from layerwise.probes.scoring import Scorer, majority_guess
@@ -89,7 +92,8 @@ def test_best_layer_is_chosen_on_validation_and_measured_on_test(grid):
         assert row["difference"] == pytest.approx(0.25)
         assert row["difference_low"] < 0.25 < row["difference_high"]
         assert row["difference_low"] > 0
-        assert row["p_value"] == pytest.approx(1 / 200)
+        # 50 of 200 items tell the layers apart.
+        assert row["p_value"] < 1e-4
         assert row["norm"] == pytest.approx(0.6)
         assert row["chance"] == 0.5
 
@@ -97,7 +101,10 @@ def test_best_layer_is_chosen_on_validation_and_measured_on_test(grid):
 def test_best_equal_to_top_is_no_difference(grid):
     row = compare(grid).set_index(["model", "task"]).loc[("a", "agree")]
     assert row["best_layer"] == 3
-    assert (row["difference"], row["difference_low"], row["difference_high"], row["p_value"]) == (0, 0, 0, 1)
+    assert (row["difference"], row["difference_low"], row["difference_high"]) == (0, 0, 0)
+    # Validation left nothing to test.
+    assert np.isnan([row["p_value"], row["p_holm"]]).all()
+    assert comparison_sections(compare(grid))[1].frame["p (Holm)"].tolist() == ["< 0.001", "–"]
 
 
 def test_layers_as_good_as_the_best_are_listed(grid):
@@ -146,8 +153,9 @@ def test_rows_follow_the_given_order_and_p_is_adjusted_over_all_cells(grid):
     assert list(zip(table["task"], table["model"], strict=True)) == [
         *[("objects", "b"), ("objects", "a"), ("agree", "b"), ("agree", "a")]
     ]
-    np.testing.assert_allclose(table["p_holm"], multipletests(table["p_value"], method="holm")[1])
-    assert table["p_holm"].iloc[0] == pytest.approx(4 * table["p_value"].iloc[0])
+    tested = table[table["best_layer"] != table["top_layer"]]
+    assert len(tested) == 2
+    np.testing.assert_allclose(tested["p_holm"], multipletests(tested["p_value"], method="holm")[1])
 
 
 def test_a_cell_s_numbers_do_not_depend_on_the_other_cells(grid):
@@ -197,6 +205,47 @@ def test_holm_leaves_undefined_values_out_of_the_family():
     adjusted = holm(pd.Series([0.01, np.nan, 0.04, 0.03]))
     np.testing.assert_allclose(adjusted, [0.03, np.nan, 0.06, 0.06])
     assert holm(pd.Series([np.nan])).isna().all()
+
+
+def test_no_family_is_too_large_for_significance():
+    """600 rows, all with 40 of 50 items right in the one layer alone: 20,000 swaps drawn evenly could not tell."""
+    y, group = np.ones(200, int), np.arange(200)
+    pair = predictions(np.arange(200) >= 10, y, group), predictions(np.arange(200) < 160, y, group)
+    found = paired_difference(*pair, "accuracy", 2, 100, 20_000, np.random.default_rng(0))
+    table = with_holm(pd.DataFrame({"p_value": [found.p_value] * 600, "p_is_bound": found.p_is_bound}))
+    assert table["p_holm"].iloc[0] == pytest.approx(600 * stats.binomtest(10, 50).pvalue, rel=0.05)
+    assert table["p_holm"].iloc[0] < 0.05
+
+
+def test_a_bound_stays_one_through_holm_s_correction():
+    p_values = pd.Series([0.012, 0.01, np.nan, 0.5, 0.03])
+    is_bound = pd.Series([False, True, False, False, False])
+    # In order: 4 x 0.01 (a bound) = 0.04; 3 x 0.012 = 0.036, so 0.04 again; 2 x 0.03 = 0.06; 0.5.
+    np.testing.assert_allclose(holm(p_values), [0.04, 0.04, np.nan, 0.5, 0.06])
+    assert holm_is_bound(p_values, is_bound).tolist() == [True, True, False, False, False]
+    table = with_holm(pd.DataFrame({"p_value": p_values, "p_is_bound": is_bound}))
+    assert list(table) == ["p_value", "p_is_bound", "p_holm", "p_holm_is_bound"]
+    shown = list(map(p_in_words, table["p_holm"], table["p_holm_is_bound"]))
+    assert shown == ["≤ 0.040", "≤ 0.040", "–", "0.500", "0.060"]
+    assert p_in_words(0.0004, is_bound=True) == "< 0.001"
+    assert escape_latex(shown[0]) == r"\ensuremath{\leq} 0.040"
+
+
+def test_too_few_images_give_neither_p_value_nor_set_of_layers(grid):
+    """Leaving the family for that is no choice by outcome: the other rows' p-values are corrected for themselves."""
+    scores, root = grid
+    for model in MODELS:
+        path = root / model / "agree" / "plain.predictions.parquet"
+        table = pd.read_parquet(path)
+        # The 50 images of four items become 25 of eight.
+        table.assign(group=table["group"] // 2).to_parquet(path)
+    table = compare((scores, root)).set_index(["task", "model"])
+    assert table.loc["agree", "p_value"].isna().all()
+    assert (table.loc["agree", "not_worse"] == "").all()
+    assert table.loc[("objects", "b"), "p_holm"] == table.loc[("objects", "b"), "p_value"]
+    shown = comparison_sections(table.reset_index())[1].frame
+    assert (shown["p (Holm)"] == "–").all()
+    assert (shown["As good"] == "–").all()
 
 
 def test_an_item_twice_is_refused(tmp_path):

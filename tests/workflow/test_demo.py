@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
 
 
@@ -37,3 +38,10 @@ def test_the_best_layer_beats_the_twin_and_chance(demo, prompt):
     majority = scores.loc[("shapes-llava", "majority", "test")]
     assert test.loc[best, "low"] > twin["high"].max()
     assert test.loc[best, "low"] > majority["high"].max()
+
+
+@pytest.mark.slow
+def test_scikit_learn_finds_the_same_scores(demo):
+    """Accuracy, F1, ROC AUC and average precision of every cell, layer and label, to 0.002."""
+    wrong = disagreements(demo, splits=("test",))
+    assert wrong.empty, wrong.to_string()

@@ -11,6 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from layerwise.states.store import StatesFile
 from layerwise.stimuli.items import read_items
+from tests.recompute import disagreements
 
 METRICS = {"accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"}
 
@@ -87,19 +88,15 @@ def test_scores_are_those_of_the_predictions(finished):
     trained = scores[(scores["probe"] == "logistic") & (scores["metric"] == "accuracy") & (scores["split"] == "test")]
     assert (trained["low"] <= trained["value"] + 1e-9).all()
     assert (trained["high"] >= trained["value"] - 1e-9).all()
-    cell = trained[(trained["model"] == "llava") & (trained["task"] == "objects") & (trained["prompt"] == "category")]
+    wrong = disagreements(finished.folder / "results")
+    assert wrong.empty, wrong.to_string()
     predictions = pd.read_parquet(probes / "llava/objects/category.predictions.parquet")
     predictions = predictions[predictions["split"] == "test"]
-    expected = (predictions["pred"] == predictions["y"]).groupby([predictions["layer"], predictions["label"]]).mean()
-    for (layer, label), value in expected.items():
-        row = cell[(cell["layer"] == layer) & (cell["label"] == label)]
-        assert row["value"].item() == pytest.approx(value)
     # Each category is asked about in words of its own: its score holds for these, and is by image alone.
     assert (predictions.groupby("label")["text"].nunique() == 1).all()
     assert predictions["text"].nunique() == predictions["label"].nunique()
+    cell = trained[(trained["model"] == "llava") & (trained["task"] == "objects") & (trained["prompt"] == "category")]
     assert (cell["n_texts"] == 0).all()
-    macro = cell[(cell["layer"] == 3) & (cell["label"] == "macro")]["value"].item()
-    assert macro == pytest.approx(expected[3].mean())
 
 
 def test_a_probe_finds_what_is_plainly_there(finished):

@@ -11,19 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from layerwise.errors import InputError
 from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores, majority_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
+from layerwise.figures.significance import LEVEL, TOO_FEW_IMAGES, p_in_words, with_holm
 from layerwise.figures.tables import Section, number, with_interval
 
 CELL = ["model", "task", "prompt"]
-# Layers are called worse than the best at this level, per cell.
-LEVEL = 0.05
-# Enough for a level of 5 %; every layer takes as many.
-LAYER_PERMUTATIONS = 1999
 
 
 def choose_layer(validation: pd.DataFrame) -> int:
@@ -62,14 +58,16 @@ def compare_layers(
         models: Model descriptions; they give the order of the rows.
         predictions_root: Folder with {model}/{task}/{prompt}.predictions.parquet.
         n_resamples: Bootstrap resamples for the interval of the difference.
-        n_permutations: Permutations for the p-value; 1 / (n_permutations + 1) is the smallest p.
+        n_permutations: Swaps drawn for each p-value, and for each set of layers.
         seed: Seed; each cell draws from its own stream, so that a new cell leaves the others as they were.
 
     Returns:
         One row per cell: model, weights, task, prompt, metric, label, n_layers, best_layer, top_layer; best, top, norm,
-        each with _low and _high (95 %); difference (best - top) with _low and _high; p_value; p_holm, adjusted over
-        all cells by Holm's method; not_worse, the layers that are not worse than the best at the level of 5 % over all
-        layers of the cell, separated by spaces; selectivity of the best layer with _low and _high (NaN without
+        each with _low and _high (95 %); difference (best - top) with _low and _high; p_value, NaN where the best layer
+        is the topmost or there are too few images for a test; p_is_bound, whether p is that value or less; p_holm and
+        p_holm_is_bound, the same adjusted over all cells by Holm's method; not_worse, the layers that are not worse
+        than the best at the level of 5 % over all layers of the cell, separated by spaces, empty where there are too
+        few images to tell; selectivity of the best layer with _low and _high (NaN without
         controls); chance (the majority baseline); n items and n_groups. Over the task's splits, each with its own
         choice of the layer: n_splits, split_layers (the best layers), and the mean and standard deviation of the best
         layer's score and of its difference from the topmost block, split_best, split_difference, each with _sd.
@@ -105,7 +103,7 @@ def compare_layers(
         rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
         layers = [layer for layer in by_layer.index if layer <= top]
         paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
-        not_worse = _not_worse(path, tasks[task], best, layers, rng)
+        not_worse = _not_worse(path, tasks[task], best, layers, n_permutations, rng)
         described = {"model": model, "weights": models[model].weights, "task": task, "prompt": prompt}
         described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
         above = selectivity.loc[(*cell, best)] if controlled else dict.fromkeys(("value", "low", "high"), np.nan)
@@ -114,8 +112,7 @@ def compare_layers(
         in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
         described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
         rows.append(described | {"chance": chance[cell]})
-    table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
+    table = with_holm(pd.DataFrame(rows))
     place = {"task": list(tasks), "model": list(models)}
     return table.sort_values(
         ["task", "model"], key=lambda column: column.map(place[column.name].index), kind="stable", ignore_index=True
@@ -129,16 +126,7 @@ def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) 
             row[name + suffix] = by_layer[column].get(layer, np.nan)
     row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
     row |= {"n": int(by_layer.loc[best, "n"]), "n_groups": int(by_layer.loc[best, "n_groups"])}
-    return row | {"p_value": paired.p_value}
-
-
-def holm(p_values: pd.Series) -> pd.Series:
-    """Holm's step-down adjustment (1979, Scand. J. Statist. 6:65) over the values that are defined; NaN stays NaN."""
-    adjusted = p_values.copy()
-    defined = p_values.notna()
-    if defined.any():
-        adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
-    return adjusted
+    return row | {"p_value": paired.p_value, "p_is_bound": paired.p_is_bound}
 
 
 def _compare(
@@ -152,7 +140,8 @@ def _compare(
     rng: np.random.Generator,
 ) -> PairedDifference:
     if best == top:
-        return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, 1.0)
+        # Validation has decided that there is nothing to test, so that the row is no part of the family.
+        return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, np.nan)
     first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
     try:
         paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
@@ -172,17 +161,21 @@ def check_same_run(path: Path, layer: int, metric: str, found: float, stated: fl
         )
 
 
-def _not_worse(path: Path, task: Task, best: int, layers: list[int], rng: np.random.Generator) -> list[int]:
-    """The layers that the test items do not show to be worse than the best."""
+def _not_worse(
+    path: Path, task: Task, best: int, layers: list[int], n_permutations: int, rng: np.random.Generator
+) -> list[int]:
+    """The layers that the test items do not show to be worse than the best; none where they cannot show it."""
     others = [layer for layer in layers if layer != best]
     frames = (read_predictions(path, layer, "test") for layer in others)
     seed = int(rng.integers(2**32))
     try:
         reference = read_predictions(path, best, "test")
-        p_values = worse_than(reference, frames, task.metric, task.n_classes, LAYER_PERMUTATIONS, seed)
+        p_values = worse_than(reference, frames, task.metric, task.n_classes, n_permutations, seed)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if not p <= LEVEL)])
+    if np.isnan(p_values).any():
+        return []
+    return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if p > LEVEL)])
 
 
 def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.DataFrame) -> dict[str, object]:
@@ -207,9 +200,10 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
     note = (
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
-        "split (embeddings = 0; the lowest of equals). p: swap permutation test on the same test items, adjusted over "
-        "the rows of all tasks by Holm's method. As good: layers that are not worse than the best one at the level of "
-        "5 %, corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
+        "split (embeddings = 0; the lowest of equals). p: swap test on the same test items, adjusted over the rows of "
+        f"all tasks by Holm's method; none where the best layer is the topmost, or with too few images: "
+        f"{TOO_FEW_IMAGES}. As good: layers that are not worse than the best one at the level of 5 %, corrected over "
+        "the row's layers. Selectivity: the best layer's score less that of random labels."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
@@ -225,8 +219,8 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Best": with_interval(rows, "best"),
                 "Top block": with_interval(rows, "top"),
                 "Best − top": with_interval(rows, "difference", sign="+"),
-                "p (Holm)": ["< 0.001" if p < 0.001 else number(p, ".3f") for p in rows["p_holm"]],
-                "As good": [_ranges(layers) for layers in rows["not_worse"]],
+                "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
+                "As good": [_ranges(layers) or "–" for layers in rows["not_worse"]],
                 "Selectivity": [number(100 * value, ".1f") for value in rows["selectivity"]],
                 "Final norm": [number(100 * value, ".1f") for value in rows["norm"]],
                 "Majority": [number(100 * value, ".1f") for value in rows["chance"]],

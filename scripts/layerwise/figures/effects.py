@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.figures.comparison import CELL, check_same_run, holm
+from layerwise.figures.comparison import CELL, check_same_run
 from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
-from layerwise.figures.tables import Section, number, with_interval
+from layerwise.figures.significance import TOO_FEW_IMAGES, p_in_words, with_holm
+from layerwise.figures.tables import Section, with_interval
 
 
 def compare_interventions(
@@ -33,13 +34,14 @@ def compare_interventions(
         models: Model descriptions.
         predictions_root: Folder with {model}/{task}/{prompt}.predictions.parquet.
         n_resamples: Bootstrap resamples for the interval of the difference.
-        n_permutations: Permutations for the p-value.
+        n_permutations: Swaps drawn for each p-value.
         seed: Seed; each cell draws from its own stream.
 
     Returns:
         One row per cell of a changed model whose base model has it too: model, base, intervention, task, prompt,
         metric; changed and as_it_is, the topmost block's test scores, each with _low and _high (95 %); difference
-        (changed less as it is) with _low and _high; p_value; p_holm, adjusted over all rows; n_groups.
+        (changed less as it is) with _low and _high; p_value, NaN where there are too few images for a test; p_is_bound,
+        whether p is that value or less; p_holm and p_holm_is_bound, the same adjusted over all rows; n_groups.
 
     Raises:
         InputError: A base model is not among the models, there is nothing to compare, or the predictions do not give
@@ -73,11 +75,11 @@ def compare_interventions(
             for path, value, side in zip(paths, (found.first, found.second), cells, strict=True):
                 check_same_run(path, model.n_layers, tasks[task].metric, value, row[side])
             row |= {"difference": found.difference, "difference_low": found.low, "difference_high": found.high}
-            rows.append(row | {"p_value": found.p_value, "n_groups": top.loc[cells["changed"], "n_groups"]})
+            row |= {"p_value": found.p_value, "p_is_bound": found.p_is_bound}
+            rows.append(row | {"n_groups": top.loc[cells["changed"], "n_groups"]})
     if not rows:
         raise InputError("no task was asked of a model with an intervention and of the same model without it")
-    table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("p_value") + 1, "p_holm", holm(table["p_value"]))
+    table = with_holm(pd.DataFrame(rows))
     return table.sort_values("task", key=lambda column: column.map(list(tasks).index), kind="stable", ignore_index=True)
 
 
@@ -85,8 +87,8 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_interventions` for reading, a section per task."""
     note = (
         "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
-        f"and as it is. {HOLDS_FOR} p: swap permutation test on the same test items, adjusted over the rows of all "
-        "tasks by Holm's method."
+        f"and as it is. {HOLDS_FOR} p: swap test on the same test items, adjusted over the rows of all tasks by Holm's "
+        f"method; none with too few images: {TOO_FEW_IMAGES}."
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):
@@ -98,7 +100,7 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
                 "Top block": with_interval(rows, "changed"),
                 "As it is": with_interval(rows, "as_it_is"),
                 "Difference": with_interval(rows, "difference", sign="+"),
-                "p (Holm)": ["< 0.001" if p < 0.001 else number(p, ".3f") for p in rows["p_holm"]],
+                "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
             }
         )
         title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"

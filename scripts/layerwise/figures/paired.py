@@ -4,22 +4,19 @@ Both the interval and the test treat a group (an image, or a pair of images) as 
 image are not independent. The interval also resamples texts where many groups share few of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import Units, difference_interval
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.metrics import RANK_METRICS, metric_values, predicted
-
-# Sums over items: what a group adds to them does not depend on the other groups.
-SUM_METRICS = ("accuracy", "balanced_accuracy")
-# Weights held at a time, for memory: 5 million are 40 MB, and a metric holds several copies.
-_WEIGHTS_AT_ONCE = 5_000_000
+from layerwise.probes.gains import Gains, LabelItems, image_gains, is_defined
+from layerwise.probes.metrics import metric_values
+from layerwise.probes.swaps import enough_images, greatest_swap_test, swap_test
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,9 @@ class PairedDifference:
     """The metric of two layers on the same items and what their difference is worth.
 
     ``first`` and ``second`` are the layers' values, ``difference`` is first - second, ``low`` and ``high`` bound its
-    95 % interval, ``p_value`` is two-sided. All in the metric's own unit; NaN where the metric is not defined on the
-    items, as is ROC AUC without one of the classes.
+    95 % interval, ``p_value`` is two-sided, and with ``p_is_bound`` p is that value or less. All in the metric's own
+    unit; NaN where the metric is not defined on the items, as is ROC AUC without one of the classes. The p-value is NaN
+    too where there are too few images for a test.
     """
 
     first: float
@@ -37,16 +35,7 @@ class PairedDifference:
     low: float
     high: float
     p_value: float
-
-
-@dataclass(frozen=True)
-class _Label:
-    """One label's n items: y (n,), margins of both layers (n, K), and the index of each item's group (n,)."""
-
-    y: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    codes: np.ndarray
+    p_is_bound: bool = False
 
 
 def paired_difference(
@@ -60,15 +49,12 @@ def paired_difference(
 ) -> PairedDifference:
     """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
 
+    A label for which the metric is not defined, as ROC AUC without one of the classes, is left out, as the scores leave
+    it out.
+
     The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
     over all labels, and takes both layers' metric on it; texts are drawn too, where many groups share few of them (see
-    :mod:`layerwise.probes.clusters`). The p-value is a permutation test: if the layers were equally
-    good, swapping their predictions within a group would change nothing, so each permutation swaps them in a random
-    half of the groups. This holds for any metric, since nothing is assumed but that exchange. Metrics of ranking see
-    each layer's margins as ranks (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149), as margins of two probes have
-    no common scale.
-    p = (1 + permutations at least as extreme) / (1 + permutations), after Phipson and Smyth 2010,
-    doi:10.2202/1544-6115.1585; groups so few that all swaps can be tried give the exact share.
+    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.probes.swaps.swap_test`.
 
     Args:
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
@@ -85,11 +71,13 @@ def paired_difference(
     """
     pair = _Pair.of(first, second, metric, n_classes)
     a, b = pair.values()
-    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
-    if not np.isfinite(a - b):
+    if not pair.labels:
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
-    p_value = pair.p_value(np.abs(pair.permuted(n_permutations, rng)), abs(a - b), n_permutations)
-    return PairedDifference(a, b, a - b, low, high, p_value)
+    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+    if not pair.can_be_tested:
+        return PairedDifference(a, b, a - b, low, high, np.nan)
+    p = swap_test(pair.gains, n_permutations, rng)
+    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound)
 
 
 def worse_than(
@@ -102,10 +90,8 @@ def worse_than(
 ) -> list[float]:
     """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
 
-    Adjusted over the layers by the greatest of their statistics under the same swaps (Westfall and Young 1993's
-    single-step maxT), which keeps the chance that any layer as good as the reference is called worse at the level, and
-    sees that neighbouring layers are alike. A layer's statistic is its difference from the reference over the spread
-    of that difference under swaps. The reference must not have been chosen on these items.
+    Adjusted over the layers, see :func:`layerwise.probes.swaps.greatest_swap_test`. The reference must not have been
+    chosen on these items.
 
     Args:
         reference: The layer that the others are compared with; see :func:`paired_difference`.
@@ -116,36 +102,25 @@ def worse_than(
         seed: Of the swaps, which are the same for all layers.
 
     Returns:
-        NaN where a layer's metric is not defined.
+        NaN where the metric is not defined, or there are too few images for a test.
 
     Raises:
         InputError: A layer was not predicted on the same items.
     """
-    statistics, under_null, pair = [], [], None
+    gains = []
     for other in others:
         pair = _Pair.of(reference, other, metric, n_classes)
-        a, b = pair.values()
-        permuted = pair.permuted(n_permutations, np.random.default_rng(seed))
-        spread = np.sqrt(np.mean(permuted**2))
-        # Layers that predict alike do not differ, nor under any swap.
-        scale = spread if spread > 1e-9 else np.inf
-        statistics.append((a - b) / scale)
-        under_null.append(permuted / scale)
-    if pair is None:
-        return []
-    greatest = np.nanmax(under_null, axis=0)
-    return [
-        pair.p_value(greatest, statistic, n_permutations) if np.isfinite(statistic) else np.nan
-        for statistic in statistics
-    ]
+        gains.append(pair.gains if pair.can_be_tested else None)
+    # All layers are of the same items, so that all can be tested or none.
+    return greatest_swap_test(gains, n_permutations, seed) if all(gains) else [np.nan] * len(gains)
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two layers on the same items."""
+    """Two layers on the same items, of the labels that the metric is defined for."""
 
-    labels: list[_Label]
-    clusters: Clusters
+    labels: list[LabelItems]
+    texts: list[np.ndarray] | None
     n_groups: int
     metric: str
     n_classes: int
@@ -156,16 +131,23 @@ class _Pair:
             if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
                 raise InputError("the predictions compared are of different items; run the probes of this cell again")
         groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
-        labels = _labels(first, second, codes, metric in RANK_METRICS)
-        texts = list(first.groupby("label", sort=False)["text"].agg(np.array)) if "text" in first else None
-        clusters = Clusters([label.codes for label in labels], texts)
-        return cls(labels, clusters, len(groups), metric, n_classes)
+        texted = "text" in first
+        labels, texts = [], []
+        for rows in first.groupby("label", sort=False).indices.values():
+            margins = [np.stack(frame["scores"].to_numpy()[rows]) for frame in (first, second)]
+            label = LabelItems(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows])
+            if is_defined(metric, label.y, n_classes):
+                labels.append(label)
+                texts += [first["text"].to_numpy()[rows]] if texted else []
+        return cls(labels, texts if texted else None, len(groups), metric, n_classes)
 
-    def _metric(self, label: _Label, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def _metric(self, label: LabelItems, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return metric_values(self.metric, label.y, scores, weights, self.n_classes)
 
     def values(self) -> tuple[float, float]:
-        """Both layers' metric, averaged over labels."""
+        """Both layers' metric, averaged over labels; NaN without one."""
+        if not self.labels:
+            return np.nan, np.nan
         found = [
             [self._metric(label, scores, np.ones((1, len(label.y))))[0] for scores in (label.first, label.second)]
             for label in self.labels
@@ -175,72 +157,19 @@ class _Pair:
 
     def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
         """First less second in resamples, and of what units these are; NaN where some label lacks a class."""
-        draws, found = self.clusters.draw(n_resamples, rng), []
+        clusters = Clusters([label.images for label in self.labels], self.texts)
+        draws, found = clusters.draw(n_resamples, rng), []
         for place, label in enumerate(self.labels):
-            weights = self.clusters.weights(draws, place)
+            weights = clusters.weights(draws, place)
             found.append(self._metric(label, label.first, weights) - self._metric(label, label.second, weights))
-        return self.clusters.evidence(np.mean(found, axis=0))
+        return clusters.evidence(np.mean(found, axis=0))
 
-    def permuted(self, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
-        """First less second when the layers are swapped in a random half of the groups, shape (permutations,)."""
-        if self.metric in SUM_METRICS:
-            gains, per_group = self._gains(), 1
-            found = [(1.0 - 2.0 * swap) @ gains for swap in self._swaps(n_permutations, per_group, rng)]
-        else:
-            per_group = 2 * max(len(label.y) for label in self.labels) / self.n_groups
-            found = [
-                np.mean([self._swapped(label, swap) for label in self.labels], axis=0)
-                for swap in self._swaps(n_permutations, per_group, rng)
-            ]
-        return np.concatenate(found)
+    @cached_property
+    def gains(self) -> Gains:
+        """What each group adds to the difference."""
+        return image_gains(self.metric, self.labels, self.n_groups, self.n_classes)
 
-    def p_value(self, permuted: np.ndarray, statistic: float, n_permutations: int) -> float:
-        """Share of swaps with as great a statistic; of random ones the data's own is one more."""
-        # Sums of float32 weights differ in their last digits; equal differences must count as equal.
-        extreme = int((permuted >= statistic - 1e-6).sum())
-        if self._all_swaps(n_permutations):
-            return extreme / len(permuted)
-        return (1 + extreme) / (1 + n_permutations)
-
-    def _all_swaps(self, n_permutations: int) -> bool:
-        return self.n_groups < n_permutations.bit_length()
-
-    def _swaps(self, n: int, numbers_per_group: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Random swaps, shape (some, groups), the same in whatever parts they come; or all, where those are fewer."""
-        if self._all_swaps(n):
-            yield (np.arange(2**self.n_groups)[:, None] >> np.arange(self.n_groups)) % 2 == 1
-            return
-        at_once = max(1, int(_WEIGHTS_AT_ONCE / (numbers_per_group * self.n_groups)))
-        for start in range(0, n, at_once):
-            yield rng.random((min(at_once, n - start), self.n_groups)) < 0.5
-
-    def _gains(self) -> np.ndarray:
-        """What each group adds to the difference, shape (groups,), for metrics that are sums over items."""
-        gains = np.zeros(self.n_groups)
-        for label in self.labels:
-            gain = (predicted(label.first) == label.y).astype(float) - (predicted(label.second) == label.y)
-            if self.metric == "balanced_accuracy":
-                # Every class counts alike, so an item of a small one counts more.
-                counts = np.bincount(label.y, minlength=self.n_classes)
-                gain *= len(label.y) / (counts[label.y] * (counts > 0).sum())
-            gains += np.bincount(label.codes, gain / len(label.y), self.n_groups)
-        return gains / len(self.labels)
-
-    def _swapped(self, label: _Label, swap: np.ndarray) -> np.ndarray:
-        # Both layers' items one under the other; weight 1 picks, for each item, the layer whose turn it is.
-        y, scores = np.concatenate([label.y, label.y]), np.concatenate([label.first, label.second])
-        swapped = swap[:, label.codes]
-        as_first = np.concatenate([~swapped, swapped], axis=1).astype(np.float32)
-        return metric_values(self.metric, y, scores, as_first, self.n_classes) - metric_values(
-            self.metric, y, scores, 1 - as_first, self.n_classes
-        )
-
-
-def _labels(first: pd.DataFrame, second: pd.DataFrame, codes: np.ndarray, rank: bool) -> list[_Label]:
-    labels = []
-    for rows in first.groupby("label", sort=False).indices.values():
-        margins = [np.stack(frame["scores"].to_numpy()[rows]) for frame in (first, second)]
-        if rank:
-            margins = [rankdata(margin, axis=0) for margin in margins]
-        labels.append(_Label(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows]))
-    return labels
+    @property
+    def can_be_tested(self) -> bool:
+        """Whether the metric is defined, and the groups are enough for a p-value."""
+        return bool(self.labels) and enough_images(self.gains, self.metric)

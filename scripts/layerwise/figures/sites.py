@@ -12,14 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from layerwise.errors import InputError
-from layerwise.figures.comparison import CELL, LEVEL, holm
+from layerwise.figures.comparison import CELL
 from layerwise.figures.facets import NAME_WIDTH, draw_baseline, draw_legend, grid_width, lay_out_grid, limit_facet
 from layerwise.figures.headline import headline_scores, metric_name
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.layers import AXES, draw_line
+from layerwise.figures.significance import LEVEL, holm
 from layerwise.figures.style import line_styles, wrap_name
+from layerwise.probes.swaps import LEAST_IMAGES
 
 COLUMNS = [*CELL, "site", "layer", "head", "label", "split", "metric", "value", "low", "high", "chance", "p_value"]
+COLUMNS += ["n_groups"]
 LINES = {"block": "block output", "attention": "attention output", "mlp": "MLP output", "heads": "best head"}
 COLOURS = "YlGnBu"
 # A map of no more heads shows its numbers, in percent.
@@ -113,7 +116,7 @@ def draw_heads(sites: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[s
     """Draw maps of the heads: block by head, the test score in numbers, coloured by how far it is from chance to 1.
 
     One map per task, prompt and model. A cross marks a head that is not above chance: its p-value, adjusted by Holm's
-    method over the heads of the map, is above 5 %.
+    method over the heads of the map, is above 5 %, or there are too few images to tell.
 
     Args:
         sites: Scores at sites, see :func:`read_sites`.
@@ -151,7 +154,8 @@ def _draw_map(axes: Axes, rows: pd.DataFrame, scale: ScalarMappable) -> None:
     extent = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
     axes.imshow(values, origin="lower", extent=extent, aspect="auto", cmap=scale.cmap, norm=scale.norm)
     axes.grid(visible=False)
-    at_chance = rows[~(holm(rows["p_value"]) < LEVEL)]
+    enough = rows["n_groups"] >= LEAST_IMAGES["accuracy"]
+    at_chance = rows[~(holm(rows["p_value"].where(enough)) < LEVEL)]
     numbers = len(rows) <= MOST_NUMBERS
     for row in rows.itertuples() if numbers else ():
         light = np.mean(scale.to_rgba(row.above)[:3]) > 0.5

@@ -8,15 +8,33 @@ under ``sample_weight``; a value that is not defined (a weighting without one of
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import logsumexp
 
 NUMBERS_AT_ONCE = 2**19
-# Metrics of the order of items by their margins, not of the classes that these give.
+# Metrics of the order of items, not of the classes that their margins give.
 RANK_METRICS = ("roc_auc", "average_precision")
 
 
 def predicted(scores: np.ndarray) -> np.ndarray:
     """Classes from margins of shape (n, 1) (two classes, positive for the second) or (n, K)."""
     return (scores[:, 0] > 0).astype(np.int64) if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+def class_margins(scores: np.ndarray, k: int) -> np.ndarray:
+    """What ranks items by class k against the rest: the log odds of its probability, shape (n,), float64.
+
+    A margin z_k of several classes tells nothing alone: softmax leaves each row free to shift all of its margins. The
+    log odds z_k - log(sum of exp(z_j) over the other classes) have no such freedom. They order items as the probability
+    does, without the ties of probabilities that round to 0 or 1.
+
+    Args:
+        scores: margins, shape (n, 1) for two classes, else (n, K).
+        k: class index.
+    """
+    scores = scores.astype(np.float64)
+    if scores.shape[1] == 1:
+        return scores[:, 0] if k == 1 else -scores[:, 0]
+    return scores[:, k] - logsumexp(np.delete(scores, k, axis=1), axis=1)
 
 
 def metric_values(metric: str, y: np.ndarray, scores: np.ndarray, weights: np.ndarray, n_classes: int) -> np.ndarray:
@@ -30,8 +48,8 @@ def metric_values(metric: str, y: np.ndarray, scores: np.ndarray, weights: np.nd
         n_classes: K.
 
     Returns:
-        Shape (R,). F1 is that of the second of two classes, and the mean over classes otherwise; ROC AUC and average
-        precision of more than two classes are means over one-against-rest.
+        Shape (R,). F1 is that of the second of two classes, and the mean over classes otherwise. ROC AUC and average
+        precision of more than two classes are means over one-against-rest, ranked by each class's probability.
     """
     # Metrics hold a few numbers per weighting and item at a time; some weightings at once keep that bounded.
     at_once = max(1, NUMBERS_AT_ONCE // max(len(y), 1))
@@ -80,11 +98,9 @@ METRICS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def _one_against_rest(y, scores, weights, n_classes, binary):
-    if n_classes == 2:
-        margin = scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
-        return binary(y == 1, margin, weights)
     # A class missing from a weighting leaves the mean undefined, as scikit-learn refuses it.
-    return np.mean([binary(y == k, scores[:, k], weights) for k in range(n_classes)], axis=0)
+    ranked = [1] if n_classes == 2 else range(n_classes)
+    return np.mean([binary(y == k, class_margins(scores, k), weights) for k in ranked], axis=0)
 
 
 def _cumulated(positive, score, weights):
