@@ -5,7 +5,8 @@
 # README.md says how to run it, config/README.md how to change what it runs.
 from snakemake.utils import min_version
 
-min_version("9.0")
+# Nothing here may be newer than this line: an older Snakemake reads all of a file before it runs any of it.
+min_version("9.12")
 
 
 # What adapters need, the wording of the prompts and where data sets are downloaded from, then the study's grid. A config
@@ -20,12 +21,6 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-pathvars:
-    benchmarks="logs/benchmarks",
-    data="data",
-    environments=".environments",
-
-
 report: "report/workflow.rst"
 
 
@@ -34,7 +29,8 @@ onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
 
 
-# Names, paths, what is stale; then the stages in the order in which data flow.
+# Folders, names, what is stale; then the stages in the order in which data flow.
+include: "rules/folders.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/legacy.smk"
