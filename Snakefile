@@ -27,6 +27,9 @@ report: "report/workflow.rst"
 # Before the first job: from within a job, Snakemake would end in a traceback of its own.
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
+    # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
+    if workflow.executor_plugin.name == "slurm":
+        keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
 
 
 # Folders, names, what is stale; then the stages in the order in which data flow.

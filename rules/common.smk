@@ -26,6 +26,7 @@ from layerwise.recipes import (
     stimuli_folder,
     without,
 )
+from layerwise.slurm import keep_asking
 
 # A plan asks for these once per job and param, 10,000 cells over 100,000 times; what they rest on stays as it is meanwhile.
 code_digest, on_path = cache(code_digest), cache(shutil.which)

@@ -2,10 +2,12 @@
 
 import copy
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.faults.reliability import fault
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.workflow.conftest import TINY, Project, copy_project
 
@@ -29,6 +32,16 @@ OPTIONS = ["--workflow-profile", "profiles/slurm", "--slurm-no-account", "--slur
 OPTIONS += ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
 OPTIONS += ["--set-resources", "extract_states:runtime=attempt"]
 MINUTES = 12
+# A status query of the plugin begins with `scontrol show config`. It waits while a file names the process that asks.
+SCONTROL = """\
+#!/bin/sh
+while [ "$*" = "show config" ] && [ "$(cat '{held}')" = "$PPID" ]; do
+    touch '{asked}'
+    sleep 0.1
+done
+exec {scontrol} "$@"
+"""
+FALLING_BACK, UNANSWERED = "Falling back to 'sacct' for status queries", "Slurm does not answer"
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +70,17 @@ class Run:
         self.project, self.cluster = project, cluster
         self.hung = self.cancelled = self.survivor = None
         self.output = project.folder / "snakemake.log"
+        self.held, self.asked = project.folder / "held", project.folder / "asked"
 
     def to_the_end(self) -> None:
         command = [sys.executable, "-m", "snakemake", *OPTIONS, "--configfile", "tiny.yaml"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
+        scontrol = self.project.folder / "bin/scontrol"
+        scontrol.parent.mkdir()
+        scontrol.write_text(SCONTROL.format(held=self.held, asked=self.asked, scontrol=shutil.which("scontrol")))
+        scontrol.chmod(0o755)
+        self.held.touch()
+        environment["PATH"] = f"{scontrol.parent}:{environment['PATH']}"
         with open(self.output, "w") as output:
             snakemake = subprocess.Popen(
                 command, cwd=self.project.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
@@ -73,10 +93,7 @@ class Run:
             self.cancelled = self.job_of("fit_probes.py", snakemake)
             self.cluster.tell("scancel", self.cancelled)
             self.survivor = self.job_of("fit_probes.py", snakemake)
-            self.cluster.stop_controller()
-            # Long enough for Snakemake to ask in vain, and for jobs to end that nobody hears of.
-            time.sleep(10)
-            self.cluster.start_controller()
+            self.restart_the_controller(snakemake)
             self.code = snakemake.wait(MINUTES * 60)
         finally:
             if snakemake.poll() is None:
@@ -85,17 +102,36 @@ class Run:
                 snakemake.wait()
         self.jobs = self.cluster.jobs()
 
+    def restart_the_controller(self, snakemake: subprocess.Popen) -> None:
+        """Take the controller away at the first word of a status query, until that query has found no answer."""
+        self.held.write_text(str(snakemake.pid))
+        self.wait_until(self.asked.exists, snakemake, "Snakemake does not ask how its jobs are")
+        self.cluster.stop_controller()
+        self.held.write_text("")
+        self.wait_until(
+            lambda: UNANSWERED in self.output.read_text(), snakemake, "Snakemake does not say that nobody answers"
+        )
+        self.cluster.start_controller()
+
+    def wait_until(self, met: Callable[[], bool], snakemake: subprocess.Popen, complaint: str) -> None:
+        deadline = time.monotonic() + MINUTES * 60
+        while not met():
+            if time.monotonic() > deadline or snakemake.poll() is not None:
+                raise AssertionError(f"{complaint}:\n{self.output.read_text()[-5000:]}")
+            time.sleep(0.2)
+
     def job_of(self, script: str, snakemake: subprocess.Popen) -> str:
         """The id of a job that runs a script now."""
-        deadline = time.monotonic() + MINUTES * 60
-        while time.monotonic() < deadline and snakemake.poll() is None:
-            for job in self.cluster.jobs("RUNNING"):
-                if job not in (self.hung, self.cancelled) and any(
-                    _runs(process, script) for process in self.processes(job)
-                ):
-                    return job
-            time.sleep(0.2)
-        raise AssertionError(f"no job ran {script}:\n{self.output.read_text()[-5000:]}")
+        found = []
+        self.wait_until(lambda: found.extend(self.jobs_that_run(script)) or found, snakemake, f"no job ran {script}")
+        return found[0]
+
+    def jobs_that_run(self, script: str) -> list[str]:
+        return [
+            job
+            for job in self.cluster.jobs("RUNNING")
+            if job not in (self.hung, self.cancelled) and any(_runs(process, script) for process in self.processes(job))
+        ]
 
     def processes(self, job: str) -> list[psutil.Process]:
         """A job's processes, and those that they started."""
@@ -182,6 +218,19 @@ def test_a_cancelled_job_is_retried_with_more(run):
     assert _megabytes(cancelled) == pytest.approx(8000, rel=0.01)
     assert _megabytes(again[0]) == pytest.approx(16000, rel=0.01)
     assert again[0]["TimeLimit"] == "04:00:00"
+
+
+@fault(
+    "Slurm's controller is away when Snakemake asks how its jobs are",
+    sees="a warning that Slurm does not answer",
+    kept="all jobs, which go on: they are asked after again until Slurm answers",
+)
+def test_jobs_are_kept_when_nobody_answers_a_status_query(run):
+    """Without accounting, and though asked to use squeue, the plugin asks sacct while the controller is away."""
+    output = run.output.read_text()
+    assert output.index(FALLING_BACK) < output.index(UNANSWERED)
+    # The last jobs were followed to their end, as the first test checks; none was sent again on that account.
+    assert [job["JobState"] for job in run.jobs.values()].count("COMPLETED") == len(run.jobs) - 2
 
 
 def test_a_job_survives_the_controller_that_started_it(run):
