@@ -35,11 +35,11 @@ report: $(VENV)/run.stamp ## put the figures and tables of a finished run into o
 
 # Tests run on all cores, a file on one; those marked `alone` run one by one at the end.
 test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow and not alone and not gpu" -n $(CORES) --dist loadgroup \
+	$(BIN)/python -m pytest -m "not slow and not alone and not gpu" -n $(CORES) --dist loadscope \
 		--cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
-	$(BIN)/python -m pytest -m "slow and not alone and not gpu" -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -m "slow and not alone and not gpu" -n $(CORES) --dist loadscope
 	$(BIN)/python -m pytest -m "alone and not gpu"
 
 bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md

@@ -6,7 +6,8 @@
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
-min_version("9.0")
+# Nothing here may be newer than this line: an older Snakemake reads all of a file before it runs any of it.
+min_version("9.12")
 
 
 # What adapters need, the wording of the prompts and where data sets are downloaded from, then the study's grid. A config
@@ -21,12 +22,6 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-pathvars:
-    benchmarks="logs/benchmarks",
-    data="data",
-    environments=".environments",
-
-
 report: "report/workflow.rst"
 
 
@@ -34,19 +29,20 @@ report: "report/workflow.rst"
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
     claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
+    # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
+    if workflow.executor_plugin.name == "slurm":
+        keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
 
 
-# States that no cell of this study has any more need not be found again.
 onsuccess:
+    # States that no cell of this study has any more need not be found again.
     drop_unused(Path(config["pathvars"]["results"]) / "kept")
-
-
-onsuccess:
     if pages := what_to_open():
         logger.info(pages)
 
 
-# Names, paths, what is stale; then the stages in the order in which data flow.
+# Folders, names, what is stale; then the stages in the order in which data flow.
+include: "rules/folders.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/legacy.smk"

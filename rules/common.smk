@@ -29,6 +29,7 @@ from layerwise.recipes import (
     stimuli_folder,
     without,
 )
+from layerwise.slurm import keep_asking
 from layerwise.states.kept import drop_unused
 from layerwise.study_root import check_root, claim_root
 

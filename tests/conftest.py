@@ -11,19 +11,11 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.time_limits"]
+pytest_plugins = ["tests.cores", "tests.time_limits"]
 
 # Before NumPy and PyTorch are imported, here and in what tests start: tests run on all cores, each with one thread.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]):
-    """Keep those on one core that share what is costly to make: a file's tests, unless a marker says otherwise."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 # Seconds for a test marked `slow` that has no limit of its own. CI may be three times as slow as a desktop.
-SLOW = 1800
-RUN = "LAYERWISE_TEST_RUN"
+SLOW = 2700
+# In the environment of all that is started here: two runs may be at the same test on one machine.
+RUN, THIS_RUN = "LAYERWISE_TEST_RUN", uuid.uuid4().hex
 
 
 def pytest_configure():
-    # Two runs may be at the same test on one machine.
-    os.environ[RUN] = uuid.uuid4().hex
+    os.environ[RUN] = THIS_RUN
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -63,7 +63,7 @@ def _belongs(process: psutil.Process, test: str, since: float) -> bool:
             return False
         environment = process.environ()
         # An environment of its own may name neither: what this process started then is found as its child.
-        named = environment.get(RUN) == os.environ[RUN] and environment.get("PYTEST_CURRENT_TEST") == test
+        named = environment.get(RUN) == THIS_RUN and environment.get("PYTEST_CURRENT_TEST") == test
         # Linux tells when a process began to within a second.
         return named or (process.create_time() > since - 1 and os.getpid() in map(_pid, process.parents()))
     except psutil.Error:

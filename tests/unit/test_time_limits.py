@@ -1,4 +1,4 @@
-"""A test that hangs fails in time, says where, and leaves no process behind."""
+"""A test that hangs fails in time, says where, and leaves no process behind; tests that share much stay on one core."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import psutil
 
 from tests.conftest import REPOSITORY
+from tests.cores import LONGEST, file_of
 
 # Waits for a program, and has started two others: one in a session of its own whose parent has ended, as jobs of a
 # workflow may be, and one with an environment of its own.
@@ -30,10 +31,9 @@ def test_a_hang_is_a_failure_with_a_log_and_leaves_no_process(tmp_path):
     seconds = str(100_000_000 + 10 * os.getpid())[:-1]
     (tmp_path / "test_hanging.py").write_text(HANGING.replace("SECONDS", seconds))
     command = [sys.executable, "-m", "pytest", "-p", "tests.time_limits", "--rootdir", tmp_path, "-c", os.devnull]
-    command += ["--timeout", "1", "--timeout-method", "signal", tmp_path / "test_hanging.py"]
-    done = subprocess.run(
-        list(map(str, command)), cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
-    )
+    # By xdist, as `make test` does.
+    command += ["-n", "1", "--timeout", "1", "--timeout-method", "signal", tmp_path / "test_hanging.py"]
+    done = subprocess.run(list(map(str, command)), cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert "1 failed, 1 passed" in done.stdout
     assert "Timeout (>1.0s)" in done.stdout
     assert "interrupted: sh -c echo what it said" in done.stdout
@@ -50,3 +50,12 @@ def test_every_test_has_a_limit(request):
     assert request.config.getini("timeout_method") == "signal"
     slow = [item for item in request.session.items if item.get_closest_marker("slow")]
     assert all(item.get_closest_marker("timeout") for item in slow)
+
+
+def test_files_that_share_the_finished_grid_stay_on_one_core(request):
+    sharing = {file_of(item.nodeid) for item in request.session.items if "finished" in item.fixturenames}
+    assert sharing <= set(LONGEST[0]), "list the file in tests/cores.py, or each core runs the tiny grid"
+
+
+def test_files_that_take_long_are_there():
+    assert all((REPOSITORY / file).is_file() for files in LONGEST for file in files)
