@@ -13,6 +13,7 @@ from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.interventions import check_intervention
 from layerwise.models.older import ABOUT, About
+from layerwise.models.weights_check import check_weights
 
 
 def describe_model(
@@ -37,7 +38,8 @@ def describe_model(
         the model computes; of an entry with an intervention this, and as ``base`` the digest of the model without it.
 
     Raises:
-        InputError: when the source cannot be had, or has no safetensors, or the model does not allow the intervention.
+        InputError: when the source cannot be had, or has no safetensors, or not all of the model's weights, or the model
+            does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -59,6 +61,9 @@ def describe_model(
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
+        # What the workflow saved itself is whole. Adapters of authors' code compare when they load.
+        if entry["weights"] == "pretrained" and source != "embedded":
+            check_weights(name, folder, trust)
     description = {
         "source": source,
         "revision": revision,
