@@ -11,7 +11,7 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
-from layerwise.models.interventions import check_intervention
+from layerwise.models.interventions import check_intervention, check_scores
 from layerwise.models.older import ABOUT, About
 from layerwise.models.weights_check import check_weights
 
@@ -38,7 +38,7 @@ def describe_model(
         the model computes; of an entry with an intervention this, and as ``base`` the digest of the model without it.
 
     Raises:
-        InputError: when the source cannot be had, or has no safetensors, or not all of the model's weights, or the model
+        InputError: when the source cannot be had, has no safetensors or not all of the model's weights, or the model
             does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
@@ -96,6 +96,7 @@ def describe_model(
         return described | {"digest": digest}
     intervention = {"intervention": entry["intervention"]}
     check_intervention(name, entry["intervention"], about.n_layers, about.model_type)
+    check_scores(name, entry["intervention"], about.kinds)
     return described | intervention | {"base": digest, "digest": _digest(identity | intervention, files)}
 
 
@@ -113,7 +114,8 @@ def _about(name: str, folder: Path, trust: bool) -> About:
             f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
         ) from error
     text = config.get_text_config()
-    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto")
+    kinds = tuple(getattr(text, "layer_types", None) or ())
+    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
 
 
 def _precision(config: Any) -> str:
