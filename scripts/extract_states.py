@@ -65,6 +65,7 @@ def main() -> None:
     from layerwise.models.frozen import layer_names
     from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
     from layerwise.states.extract import extract_shards
+    from layerwise.states.image_checks import check_intervention, check_sight
     from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
@@ -93,6 +94,8 @@ def main() -> None:
         inputs = inputs.iloc[order].reset_index(drop=True)
         shards = plan_shards(inputs, share_from, args.batch_size)
         check_hooks(model, inputs, cell["positions"])
+        check_sight(model, description["model"], inputs, untrained=description["weights"] == "random")
+        check_intervention(model, inputs)
         check_batches(model, inputs, shards, positions)
         check_sharing(model, inputs, shards, positions)
         finished = extract_shards(model, inputs, shards, positions, work)

@@ -57,6 +57,7 @@ def main() -> None:
     from layerwise.flow.flows import FLOWS
     from layerwise.flow.free import check_served
     from layerwise.flow.measuring import CASINGS, NORMS, OUTCOMES, measure_shards, rows_of
+    from layerwise.states.image_checks import check_sight
     from layerwise.states.work import work_folder
 
     torch.set_num_threads(args.threads)
@@ -73,6 +74,9 @@ def main() -> None:
         model = adapter.load(model_json | {"device_map": args.device_map}, device)
         check_served(model)
         running, template = asked.iloc[order], cell["prompt_entry"]["text"]
+        first = running.head(1)
+        shown = first.assign(item_id=first["question_id"], prompt=template.replace("{text}", first["question"].iat[0]))
+        check_sight(model, model_json["model"], shown, untrained=model_json["weights"] == "random")
         shards = measure_shards(
             model, running, template, cell["window"], cell["question_tokens"], args.batch_size, work
         )

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from layerwise.stimuli.items import items_digest
 from tests.conftest import REPOSITORY
@@ -44,3 +47,12 @@ def extraction(
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", value]
     return list(map(str, command))
+
+
+def run_here(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a program's ``main`` in this process, which has its libraries already; errors come out as they are raised."""
+    _, script, *arguments = command
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    # What it sets for itself ends with the test.
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    runpy.run_path(script)["main"]()

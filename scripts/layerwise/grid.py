@@ -217,6 +217,8 @@ class Grid:
     def _check_intervention(self, name: str, model: dict[str, Any]) -> None:
         """Whether the adapter serves it, and the same model without it is there to compare with."""
         self._check_reach(name, f"models.{name}.intervention")
+        if model["intervention"].get("bypass", {}).get("scale") == 0:
+            raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
         base = _computed(model)
         if not any(_computed(other) == base for other in map(self.config["models"].get, self.base_models())):
             raise InputError(
@@ -240,6 +242,13 @@ class Grid:
             )
 
     def _check_cell(self, cell: StatesCell) -> None:
+        on_image = {"cut-image", "ablate-image"} & set(self.config["models"][cell.model].get("intervention", {}))
+        if on_image and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
+            raise InputError(
+                f"models.{cell.model}.intervention.{min(on_image)}: the prompt {cell.prompt} of stimuli.{cell.stimuli} "
+                "shows no image (`image: none`), so that nothing would be changed; name the other prompts in "
+                f"models.{cell.model}.prompts"
+            )
         if self._runs_authors_code(cell.model) and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
             adapter = self.config["models"][cell.model]["adapter"]
             raise InputError(

@@ -30,7 +30,7 @@ and `image-mean`, prompts and images:
   where they can be had.
 
 Every extraction repeats these checks on a few of its own inputs before it begins, whatever the family, and stops where
-one of them fails.
+one of them fails. It also shows the model two pictures, and refuses one that does not tell them apart.
 
 | family | `model_type` | blocks at | hidden states | batch | shared prefix | processor |
 |---|---|---|---|---|---|---|

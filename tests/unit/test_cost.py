@@ -200,11 +200,11 @@ def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
 
 def test_a_changed_model_has_no_controls(study, tmp_path):
     model = {"source": "some/model", "expected": EXPECTED, "batch_size": 4}
-    study["models"] = {"plain": model, "cut": model | {"intervention": {"cut-image": {"blocks": "upper"}}}}
+    study["models"] = {"plain": model, "changed": model | {"intervention": {"bypass": {"from": 1, "scale": 1}}}}
     validate(study, SCHEMA)
     cells = estimate_states(study, tmp_path, "cuda")
     both = probe_flop(study, cells, tmp_path)
-    del study["models"]["cut"]
+    del study["models"]["changed"]
     # A control with random labels is half a path, and the portions of images are one.
     assert both == pytest.approx(probe_flop(study, cells, tmp_path) * (1 + 1 / 2.5))
 

@@ -24,6 +24,7 @@ from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.work import WorkFolder
+from tests.cells import run_here
 from tests.conftest import REPOSITORY
 
 TEMPLATE = "{text}\nAnswer the question using a single word or phrase."
@@ -79,6 +80,16 @@ def measured(asked, registered, tmp_path_factory):
     result = subprocess.run(command(folder, out, registered), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return out, table
+
+
+def test_a_blind_model_is_not_asked(asked, registered, tmp_path, monkeypatch):
+    blind = generic.load(registered, "cpu")
+    for parameter in blind.model.base_model.multi_modal_projector.parameters():
+        parameter.zero_()
+    for part in (blind.model, blind.processor):
+        part.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"models\.tiny: this model is blind"):
+        run_here(command(asked[0], tmp_path, registered | {"folder": str(tmp_path)}), monkeypatch)
 
 
 @torch.inference_mode()

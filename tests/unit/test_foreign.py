@@ -21,6 +21,7 @@ from layerwise.models.foreign import (
     positions_in,
     replaced,
     seed_of,
+    tell_unused,
     weight_files,
 )
 from layerwise.models.frozen import last_token
@@ -53,7 +54,7 @@ def test_names_and_precision_are_put_back(tmp_path):
     assert nn.Linear(1, 1).weight.dtype == torch.float32
 
 
-def test_weights_are_filled_in_order_and_completely(tmp_path):
+def test_weights_are_filled_in_order_and_completely(tmp_path, caplog):
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     first = {f"module.{name}": torch.full_like(p, 1) for name, p in model.named_parameters()}
     save_file(first | {"module.gone": torch.zeros(1)}, tmp_path / "a.safetensors")
@@ -61,7 +62,9 @@ def test_weights_are_filled_in_order_and_completely(tmp_path):
     save_file({"1.bias": torch.zeros(2)}, tmp_path / "c.safetensors")
     files = weight_files(tmp_path, last="b")
     assert [file.name for file in files] == ["a.safetensors", "c.safetensors", "b.safetensors"]
-    fill(model, files, prefix="module.")
+    tell_unused(files, fill(model, files, prefix="module."))
+    told = f"{tmp_path / 'a.safetensors'}: 1 weights are not used, such as module.gone"
+    assert [record.getMessage() for record in caplog.records] == [told]
     assert model[0].bias.tolist() == [1, 1]
     assert model[1].bias.tolist() == [2, 2]
     with pytest.raises(InputError, match=r"b.safetensors: 3 of 4 parameters are not there, such as 0.bias"):

@@ -163,8 +163,11 @@ def test_model_complaints(tmp_path, tiny_llava):
     for file in tiny_llava.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"models.tiny: .*model.safetensors is damaged or no safetensors file"):
+        described(tmp_path)
+    # And where a file was damaged only after it was registered.
     with pytest.raises(InputError, match=r"models.tiny: cannot load"):
-        generic.load(described(tmp_path), "cpu")
+        generic.load(described(tiny_llava) | {"folder": str(tmp_path)}, "cpu")
 
 
 def test_a_family_that_the_adapter_does_not_serve_says_so(tiny_llava, monkeypatch):

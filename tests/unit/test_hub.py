@@ -67,6 +67,50 @@ def test_what_is_missing_is_downloaded_later(download, hub):
     assert "model.safetensors" in hub.sent
 
 
+def by_an_older_client(download, *patterns):
+    """Files of the commit in the cache, without the list of them that today's client keeps there."""
+    assert download(patterns=patterns).returncode == 0
+    (download.cache / f"hub/models--lab--tiny/trees/{COMMIT}.json").unlink()
+
+
+def test_a_pinned_commit_of_which_the_cache_holds_a_part_is_completed(download, hub):
+    by_an_older_client(download, "*.json")
+    # Out of reach, it is told what is missing.
+    done = download(HF_ENDPOINT=NOWHERE)
+    assert done.returncode == 1
+    folder = download.cache / f"hub/models--lab--tiny/snapshots/{COMMIT}"
+    assert f"error: models.tiny: the cache holds only part of lab/tiny (revision {COMMIT}), and" in done.stderr
+    assert f"Missing in {folder}: model.safetensors. Run the same command where" in done.stderr
+    hub.sent = {}
+    done = download()
+    assert done.returncode == 0, done.stderr
+    assert list(hub.sent) == ["model.safetensors"]
+    assert (folder / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_what_is_missing_of_a_commit_is_named_by_its_own_list_or_index(download, hub):
+    weights = hub.files.pop("model.safetensors")
+    shards = [f"model-{i}-of-5.safetensors" for i in range(1, 6)]
+    hub.files |= {shard: weights[i:] for i, shard in enumerate(shards)}
+    index = {"weight_map": {str(i): shard for i, shard in enumerate(shards)}}
+    hub.files["model.safetensors.index.json"] = json.dumps(index).encode()
+    assert download(patterns=["*.json", shards[0]]).returncode == 0
+    for listed in (True, False):
+        if not listed:
+            (download.cache / f"hub/models--lab--tiny/trees/{COMMIT}.json").unlink()
+        done = download(HF_HUB_OFFLINE="1")
+        assert done.returncode == 1
+        assert f": {', '.join(shards[1:4])} and 1 more. Run" in done.stderr
+
+
+def test_a_whole_commit_of_an_older_client_needs_no_hub_and_no_token(download, hub):
+    by_an_older_client(download, *ALL)
+    assert download(HF_HUB_OFFLINE="1").returncode == 0
+    hub.token = "hf_tokenForThisTestOnly"
+    done = download()
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_interrupted_download_goes_on_where_it_broke_off(download, hub):
     hub.files["model.safetensors"] = weights = bytes(range(256)) * 120_000
     assert len(weights) > 2 * CHUNK + 1000

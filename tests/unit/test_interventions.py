@@ -146,6 +146,11 @@ def test_thirds_of_a_decoder():
         ({"cut-image": {"blocks": [3, 2]}}, "llava", r"cut-image\.blocks: there are no blocks 3 to 2"),
         ({"cut-image": {"blocks": [1, 2]}}, "mllama", r"a model of type mllama allows none: its blocks look across"),
         ({"ablate-image": {"from": 1}}, "paligemma", r"a model of type paligemma allows none"),
+        (
+            {"cut-image": {"blocks": [1, 2]}},
+            "molmo2",
+            r"a model of type molmo2 allows none: tokens before the image see",
+        ),
         ({"ablate-image": {"from": 1}}, "instructblip", r"allows none: its image tokens are made with the text"),
     ],
 )
@@ -217,12 +222,31 @@ EMBEDDED = {"source": "embedded"}
             )},
             "models.a.intervention: the adapter emu of models.a runs its authors' code",
         ),
+        (
+            {"a": EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 0}}}},
+            "models.a.intervention.bypass.scale: 0 adds nothing",
+        ),
         ({"a": EMBEDDED | {"prompts": ["agre"]}}, "models.a.prompts: there is no 'agre'; `stimuli` has agree, "),
     ],
 )  # fmt: skip
 def test_a_study_with_a_mistake_in_an_intervention_is_refused(models, message):
     with pytest.raises(InputError, match=re.escape(message)):
         Grid(configured(**models))
+
+
+@pytest.mark.parametrize("intervention", [{"cut-image": {"blocks": "upper"}}, {"ablate-image": {"from": 1}}])
+def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
+    cut = EMBEDDED | {"intervention": intervention}
+    Grid(configured(a=cut | {"prompts": ["agree"]}))
+    for prompts in ({"prompts": ["agree", "agree-text-only"]}, {}):
+        with pytest.raises(
+            InputError,
+            match=rf"models\.a\.intervention\.{min(intervention)}: the prompt agree-text-only of stimuli\.captions "
+            r"shows no image .* models\.a\.prompts$",
+        ):
+            Grid(configured(a=cut | prompts))
+    # A block that is routed to another one changes texts, too.
+    Grid(configured(a=EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}}}))
 
 
 def test_prompts_of_a_model_are_its_cells():

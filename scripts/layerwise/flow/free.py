@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from layerwise.errors import InputError
 from layerwise.flow.head import next_token_probabilities
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.attention_mask import TAKES_MASKS, kernels
 from layerwise.models.frozen import hidden_in, hidden_out
 from layerwise.models.memory import Room
 from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, prefix_cache
@@ -82,9 +83,9 @@ def check_served(model: GenericModel) -> None:
         InputError: saying why.
     """
     kind = model.model.config.model_type
-    attention = model.decoder.config._attn_implementation
-    if attention not in ("sdpa", "eager"):
-        why = f"its attention is of the kind {attention}, which takes no mask; load it with sdpa or eager"
+    other = {kernel for block in model.blocks for kernel in kernels(block)} - set(TAKES_MASKS)
+    if other:
+        why = f"its attention is of the kind {min(other)}, which takes no mask; load it with {' or '.join(TAKES_MASKS)}"
     elif model.intervention is not None:
         why = "its `intervention` changes the runs that blocking is compared with; ask the model without one"
     elif type(model) is not GenericModel:

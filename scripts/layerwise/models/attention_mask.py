@@ -12,6 +12,40 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
+from layerwise.models.interventions import WITHOUT_SCORES
+
+# Kernels of attention that take a mask of tokens by tokens and use it. Others make their own mask, and pass over ours.
+TAKES_MASKS = ("eager", "sdpa")
+# What families call the kind of a block.
+KIND_OF_BLOCK = ("layer_type", "block_type", "attention_type")
+
+
+def check_cuttable(blocks: Iterable[nn.Module]) -> None:
+    """Refuse blocks in which attention cannot be cut between tokens.
+
+    Raises:
+        InputError: saying why.
+    """
+    for block in blocks:
+        kind = next((kind for name in KIND_OF_BLOCK if isinstance(kind := getattr(block, name, None), str)), "")
+        if kind in WITHOUT_SCORES:
+            raise InputError(
+                f"attention cannot be cut in a {type(block).__name__} of the kind {kind}: states go from token "
+                "to token there without scores that could be masked; choose other blocks"
+            )
+        if other := kernels(block) - set(TAKES_MASKS):
+            raise InputError(
+                f"attention cannot be cut in a {type(block).__name__} whose attention is of the kind {min(other)}: "
+                f"this kernel takes no mask of ours; load the model with {' or '.join(TAKES_MASKS)}, by "
+                "`_attn_implementation` in its config.json"
+            )
+
+
+def kernels(module: nn.Module) -> set[str]:
+    """Which kernels compute the attention in a module, as transformers names them; empty where it does not say."""
+    configs = (getattr(part, "config", None) for part in module.modules())
+    named = (getattr(config, "_attn_implementation", None) for config in configs)
+    return {kernel for kernel in named if isinstance(kernel, str)}
 
 
 @contextmanager
@@ -31,6 +65,8 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
         InputError: when a block takes no mask of ours.
         ValueError: when a target would see nothing at all, of which no attention can be made.
     """
+    blocks = list(blocks)
+    check_cuttable(blocks)
     pairs = targets[:, None, :, None] & sources[:, None, None, :]
 
     def cut(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -50,3 +50,10 @@ IMAGE_OUT_OF_REACH = {
     "mllama": "its blocks look across at the image, which has no tokens of its own in the text",
     "paligemma": "its image tokens see the text, and carry on what they read of it",
 }
+
+# Model types in which what was read of the image goes on to the text past its tokens, however these are cut off.
+CUT_LEAKS = {
+    "inkling2": "its convolutions carry states from each token to the next ones",
+    "inkling_mm_model": "its convolutions carry states from each token to the next ones",
+    "molmo2": "tokens before the image see it, too, and the text sees them",
+}

@@ -87,10 +87,10 @@ def drawn_in(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str | None = None) -> None:
+def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str | None = None) -> set[str]:
     """Give a model its weights from safetensors files, one after the other; a later file has the last word.
 
-    Weights of other names are left: a file may hold several parts of a model.
+    Weights of other names are left: a file may hold several parts of a model. See :func:`tell_unused`.
 
     Args:
         model: with parameters of the wanted precision.
@@ -98,12 +98,16 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
         prefix: what may stand before the names in the files.
         filled: how the names of parameters begin that have their weights already.
 
+    Returns:
+        The names in the files that were used.
+
     Raises:
         InputError: when a file cannot be read, does not fit, or parameters are left without weights.
     """
     own = model.state_dict()
     wanted = {name for name, _ in model.named_parameters()}
     missing = {name for name in wanted if filled is None or not name.startswith(filled)}
+    used: set[str] = set()
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:
@@ -118,6 +122,7 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
                         raise InputError(f"{file}: {name} has the shape {shape}, the model {list(target.shape)}")
                     target.copy_(weights.get_tensor(other))
                     missing.discard(name.removeprefix(prefix))
+                    used.add(other)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file}: cannot load these weights: {error}") from error
     if missing:
@@ -125,6 +130,20 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
             f"{', '.join(map(str, files))}: {len(missing)} of {len(wanted)} parameters are not there, such as "
             f"{min(missing)}; is this the whole model?"
         )
+    return used
+
+
+def tell_unused(files: Sequence[Path], used: set[str]) -> None:
+    """Warn of weights that no part of a model has a place for.
+
+    Args:
+        files: what the parts were filled from.
+        used: the names that were used for any of them.
+    """
+    for file in files:
+        with safe_open(file, framework="np") as weights:
+            if unused := sorted(set(weights.keys()) - used):
+                log.warning("%s: %d weights are not used, such as %s", file, len(unused), unused[0])
 
 
 def weight_files(folder: str | Path, last: str = "") -> list[Path]:

@@ -4,6 +4,7 @@ Addresses, cache and token come from the standard environment (``HF_ENDPOINT``, 
 ``HF_TOKEN``, ``HF_HUB_OFFLINE``). Only rules that run where the workflow runs come here; jobs are offline.
 """
 
+import json
 import logging
 import os
 import re
@@ -11,8 +12,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub import HfApi, constants, get_cached_repo_tree, hf_hub_url, snapshot_download
+from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
+    HfHubHTTPError,
+    IncompleteSnapshotError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, filter_repo_objects, httpx
@@ -29,6 +36,8 @@ TEXT = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 WEIGHTS, CODE = ["*.safetensors"], ["*.py"]
 # The same weights once more, in the layout of their makers' own code.
 TWICE = ["consolidated*.safetensors", "*/*.safetensors"]
+# How many missing files a message names.
+NAMED = 3
 COMMIT, SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -74,39 +83,91 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
 
 
 def _cached(source: str, revision: str, wanted: dict[str, Sequence[str]]) -> Path | None:
-    """The folder of a commit that is whole in the cache, without asking the hub."""
+    """The folder of a commit that is known to be whole in the cache, without asking the hub.
+
+    The cache keeps a list of a commit's files once it was downloaded as a whole. Without one (only some files were
+    asked for, or an older client did it) nothing says what is missing.
+    """
     try:
+        get_cached_repo_tree(source, revision=revision)
         return Path(snapshot_download(source, revision=revision, local_files_only=True, **wanted))
-    except (LocalEntryNotFoundError, OSError):
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError, OSError):
         return None
 
 
 def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, Sequence[str]]) -> Path:
-    """The folder of a snapshot, after what is missing has been downloaded."""
+    """The folder of a snapshot, after what is missing has been downloaded; that in the cache if the hub is away."""
+    pinned = bool(COMMIT.fullmatch(revision or ""))
     try:
-        _download_large_files(name, source, revision, wanted)
+        commit, files = _large_files(source, revision, wanted)
     except (httpx.ConnectError, httpx.TimeoutException, OfflineModeIsEnabled) as error:
-        log.warning("the hub cannot be reached (%s); looking for %s in the cache", error, source)
+        return _kept(name, source, revision, wanted, error)
+    except HfHubHTTPError as error:
+        # What a branch is at present, only the hub can tell. A commit stays what it is, also without a token.
+        if not pinned:
+            raise
+        return _kept(name, source, revision, wanted, error)
+    _download_large_files(name, source, commit, files)
     return Path(snapshot_download(source, revision=revision, **wanted))
 
 
-def _download_large_files(name: str, source: str, revision: str | None, wanted: dict[str, Sequence[str]]) -> None:
+def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Sequence[str]], reason: Exception) -> Path:
+    """What the cache holds of a snapshot, when the hub does not answer.
+
+    Raises:
+        InputError: naming what is missing of it.
+    """
+    log.warning("the hub cannot be asked (%s); looking for %s in the cache", reason, source)
+    try:
+        folder = Path(snapshot_download(source, revision=revision, local_files_only=True, **wanted))
+        missing = _missing(folder, wanted["allow_patterns"])
+    except IncompleteSnapshotError as error:
+        folder = Path(error.snapshot_path)
+        paths = [file.path for file in get_cached_repo_tree(source, revision=revision)]
+        missing = [path for path in filter_repo_objects(paths, **wanted) if not (folder / path).is_file()]
+    except LocalEntryNotFoundError:
+        raise reason from None
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise InputError(
+            f"models.{name}: the cache holds only part of {source} (revision {revision or 'main'}), and the hub cannot "
+            f"be asked for the rest ({reason}). Missing in {folder}: {', '.join(missing[:NAMED])}{more}. Run the same "
+            "command where the hub can be reached"
+        )
+    return folder
+
+
+def _missing(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """Files that a snapshot in the cache lacks, as far as its own files tell, without a list of them."""
+    needed = ["config.json", *(pattern for pattern in patterns if "*" not in pattern)]
+    index = folder / "model.safetensors.index.json"
+    if set(WEIGHTS) <= set(patterns):
+        if index.is_file():
+            needed += sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        elif not any(folder.glob("*.safetensors")):
+            needed.append("model.safetensors")
+    return [path for path in needed if not (folder / path).is_file()]
+
+
+def _large_files(source: str, revision: str | None, wanted: dict[str, Sequence[str]]) -> tuple[str, list[RepoFile]]:
+    """Ask the hub for a snapshot's commit and its wanted large files."""
+    api = HfApi()
+    # Asked for a pinned commit too: without a network this fails at once, the list of files after half a minute.
+    commit = api.model_info(source, revision=revision).sha
+    tree = api.list_repo_tree(source, recursive=True, revision=commit)
+    files = [file for file in tree if isinstance(file, RepoFile) and file.lfs]
+    return commit, list(filter_repo_objects(files, key=lambda file: file.path, **wanted))
+
+
+def _download_large_files(name: str, source: str, commit: str, files: Sequence[RepoFile]) -> None:
     """Download large files into the hub's cache, where its client then finds them.
 
     By itself it throws away what it has of a file when its process ends.
     """
-    api = HfApi()
-    commit = revision if COMMIT.fullmatch(revision or "") else api.model_info(source, revision=revision).sha
-    tree = api.list_repo_tree(source, recursive=True, revision=commit)
-    files = [file for file in tree if isinstance(file, RepoFile) and file.lfs]
     repository = repo_folder_name(repo_id=source, repo_type="model")
     blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
     locks = Path(constants.HF_HUB_CACHE) / ".locks" / repository
-    missing = [
-        file
-        for file in filter_repo_objects(files, key=lambda file: file.path, **wanted)
-        if not (blobs / file.lfs.sha256).exists()
-    ]
+    missing = [file for file in files if not (blobs / file.lfs.sha256).exists()]
     for folder in (blobs, locks):
         folder.mkdir(parents=True, exist_ok=True)
     _check_space(name, blobs, sum(file.size - _size(_partial(blobs / file.lfs.sha256)) for file in missing))

@@ -20,6 +20,7 @@ class Intervention:
     """An intervention on a model; see ``models.*.intervention`` in the config's schema.
 
     Attributes:
+        kind: its key in the config.
         on_image: whether it needs to know where the image's tokens are.
     """
 
@@ -29,9 +30,9 @@ class Intervention:
             intervention: one kind, checked by :func:`layerwise.models.interventions.check_intervention`.
             blocks: the decoder's.
         """
-        ((self._kind, self._how),) = intervention.items()
+        ((self.kind, self._how),) = intervention.items()
         self._blocks = blocks
-        self.on_image = self._kind != "bypass"
+        self.on_image = self.kind != "bypass"
 
     @contextmanager
     def applied(self, image: Tensor | None, before: Tensor | None = None) -> Iterator[None]:
@@ -42,10 +43,10 @@ class Intervention:
                 false.
             before: the same of the tokens whose keys and values are kept from an earlier pass, shape (batch, tokens).
         """
-        if self._kind == "bypass":
+        if self.kind == "bypass":
             with bypass(self._blocks, self._how["from"], self._how.get("into", len(self._blocks)), self._how["scale"]):
                 yield
-        elif self._kind == "ablate-image":
+        elif self.kind == "ablate-image":
             with image_ablated(self._blocks[self._how["from"] - 1 :], image, self._how["with"]):
                 yield
         else:

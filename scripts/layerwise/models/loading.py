@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 
 from layerwise.errors import InputError
 from layerwise.models.memory import lacking_memory
+from layerwise.models.weights_check import check_report
 
 
 def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any]:
@@ -21,8 +22,8 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
         device: as torch names it, for a model that is not spread.
 
     Raises:
-        InputError: when the folder holds no model that transformers knows, a package is missing, or the device's memory
-            does not hold the weights.
+        InputError: when the folder holds no model that transformers knows or not all of its weights, a package is
+            missing, or the device's memory does not hold the weights.
     """
     name, folder = description["model"], description["folder"]
     trust = {"trust_remote_code": bool(description.get("trust_remote_code"))}
@@ -40,12 +41,17 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
                 model = _spread(model, placed["device_map"])
         else:
             how = {"dtype": dtype, "use_safetensors": True} | placed | trust
-            model = AutoModelForImageTextToText.from_pretrained(folder, **how)
+            # Weights of another shape are named by check_report, as those that are missing.
+            told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            model, report = AutoModelForImageTextToText.from_pretrained(folder, **how, **told)
+            check_report(name, folder, report)
         if "device_map" not in placed:
             model = model.to(device)
     except ImportError as error:
         # Some processors need a package of their own, and say which.
         raise InputError(f"models.{name}: {folder} needs a package that is not here: {error}") from error
+    except InputError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"models.{name}: cannot load {folder}: {error}") from error
     except (RuntimeError, MemoryError) as error:

@@ -4,7 +4,7 @@ Only files are read: this runs in the main environment, which cannot load these 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ class About(NamedTuple):
         n_layers, width: of its decoder.
         dtype: the precision that its authors run it in.
         conversation: their form of a question about one picture, with <image> and {prompt}.
+        kinds: of its blocks, where they are of several kinds.
     """
 
     model_type: str
@@ -28,6 +29,7 @@ class About(NamedTuple):
     width: int
     dtype: str
     conversation: str
+    kinds: Sequence[str] = ()
 
 
 def about_qwen_vl(folder: Path, _code: Path | None) -> About:

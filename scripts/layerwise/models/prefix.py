@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
+from layerwise.models.attention_mask import TAKES_MASKS
 from layerwise.models.frozen import Select, mean_over, read_layers
 from layerwise.models.memory import Result, Room
 
@@ -237,7 +238,7 @@ def can_pack(config: PreTrainedConfig) -> bool:
     """Whether a decoder of this configuration takes masks of ours: full or sliding attention, and no kernel that makes
     its own."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds <= {"full_attention", "sliding_attention"} and config._attn_implementation in ("sdpa", "eager")
+    return kinds <= {"full_attention", "sliding_attention"} and config._attn_implementation in TAKES_MASKS
 
 
 @dataclass(frozen=True)

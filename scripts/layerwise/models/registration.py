@@ -11,8 +11,9 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
-from layerwise.models.interventions import check_intervention
+from layerwise.models.interventions import check_intervention, check_scores
 from layerwise.models.older import ABOUT, About
+from layerwise.models.weights_check import check_weights
 
 
 def describe_model(
@@ -37,7 +38,8 @@ def describe_model(
         the model computes; of an entry with an intervention this, and as ``base`` the digest of the model without it.
 
     Raises:
-        InputError: when the source cannot be had, or has no safetensors, or the model does not allow the intervention.
+        InputError: when the source cannot be had, has no safetensors or not all of the model's weights, or the model
+            does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -59,6 +61,9 @@ def describe_model(
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
+        # What the workflow saved itself is whole. Adapters of authors' code compare when they load.
+        if entry["weights"] == "pretrained" and source != "embedded":
+            check_weights(name, folder, trust)
     description = {
         "source": source,
         "revision": revision,
@@ -91,6 +96,7 @@ def describe_model(
         return described | {"digest": digest}
     intervention = {"intervention": entry["intervention"]}
     check_intervention(name, entry["intervention"], about.n_layers, about.model_type)
+    check_scores(name, entry["intervention"], about.kinds)
     return described | intervention | {"base": digest, "digest": _digest(identity | intervention, files)}
 
 
@@ -108,7 +114,8 @@ def _about(name: str, folder: Path, trust: bool) -> About:
             f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
         ) from error
     text = config.get_text_config()
-    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto")
+    kinds = tuple(getattr(text, "layer_types", None) or ())
+    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
 
 
 def _precision(config: Any) -> str:

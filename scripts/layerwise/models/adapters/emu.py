@@ -27,6 +27,7 @@ from layerwise.models.foreign import (
     import_modules,
     import_torchvision,
     replaced,
+    tell_unused,
     weight_files,
 )
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
@@ -69,7 +70,7 @@ def load(description: dict[str, Any], device: str) -> "EmuModel":
             torch.manual_seed(description["seed"])
         emu = build(folder, code, instructed=is_instructed(folder), dtype=dtype)
     if files:
-        fill(emu, files, prefix="module.")
+        tell_unused(files, fill(emu, files, prefix="module."))
     return EmuModel(emu.to(device).eval().requires_grad_(False), description["conversation"])
 
 

@@ -105,6 +105,7 @@ class GenericModel(FrozenModel):
                 f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
                 "give the model entry a `conversation` with <image> and {prompt}"
             )
+        self.batch_invariant = batch_invariant
         self.shares_prefix = (
             batch_invariant
             and model.config.model_type in self.shared_types

@@ -25,6 +25,7 @@ from layerwise.models.foreign import (
     import_torchvision,
     replaced,
     seed_of,
+    tell_unused,
     weight_files,
 )
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
@@ -64,9 +65,8 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
     if description["weights"] != "random":
         # Weights of the tokenizer that were trained with the language model replace those from before.
         files = weight_files(folder, last="visual_weight")
-        fill(visual.encoder, files)
-        fill(visual, files, filled="encoder.")
-        fill(llama, files)
+        used = fill(visual.encoder, files) | fill(visual, files, filled="encoder.") | fill(llama, files)
+        tell_unused(files, used)
     for module in visual.modules():
         # As the authors' code does it; norms stay as they are.
         if isinstance(module, nn.Linear | nn.Conv2d):

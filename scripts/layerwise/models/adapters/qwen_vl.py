@@ -27,6 +27,7 @@ from layerwise.models.foreign import (
     import_torchvision,
     left_padded,
     replaced,
+    tell_unused,
     weight_files,
 )
 from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
@@ -61,7 +62,8 @@ def load(description: dict[str, Any], device: str) -> "QwenVLModel":
             torch.manual_seed(description["seed"])
         model = modeling.QWenLMHeadModel(config)
     if not random:
-        fill(model, weight_files(folder))
+        files = weight_files(folder)
+        tell_unused(files, fill(model, files))
     words = tokenization.QWenTokenizer.from_pretrained(folder)
     return QwenVLModel(model.to(device).eval().requires_grad_(False), words, description["conversation"])
 

@@ -1,0 +1,157 @@
+"""Whether a model sees its pictures, and its intervention does what it says: on two pictures, before the long run."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from layerwise.errors import InputError
+from layerwise.models.frozen import FrozenModel
+from layerwise.models.intervening import Intervention
+from layerwise.models.interventions import WITHOUT_SCORES
+from layerwise.states.images import read_image
+from layerwise.stimuli.modalities import BLANK
+
+log = logging.getLogger(__name__)
+
+# Up to here two states are the same, as norm of the difference over norm of the vector. What a blind model makes of two
+# pictures is equal to the last bit; the least that was seen of families that see, with untrained weights, is 2e-4 in
+# float32 and 4e-3 in bfloat16 (Kosmos-2).
+SAME = {torch.float32: 1e-6, torch.bfloat16: 1e-4, torch.float16: 1e-4}
+# A picture that is cut off can still change the rounding of a mixture of experts, whose tokens are computed together.
+CUT_OFF = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
+# Fields of the second picture across and down: wide enough to be left of it when it is made small.
+FIELDS = 16
+
+
+def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: bool) -> None:
+    """Show the model two pictures of one size under one prompt: the state at the top of the last token must differ.
+
+    Nothing where no picture is shown, or the same grey one to all. A model with an intervention is asked without it.
+
+    Args:
+        model, name: the model, and its name in the config.
+        inputs: ``image``, ``prompt``, ``item_id``.
+        untrained: whether its weights are random.
+
+    Raises:
+        InputError: saying what to do about a model that does not see.
+    """
+    rows = inputs[inputs["image"].notna() & (inputs["image"] != BLANK)]
+    if rows.empty:
+        return
+    row = rows.iloc[0]
+    image = read_image(row["image"])
+    with _intervention(model, None):
+        difference = _between(*(_last(model, shown, row["prompt"]) for shown in (image, other_picture(image))))[-1]
+    log.info("two pictures: the topmost states at the last token differ by %.1e", difference)
+    # Written so that NaN passes: check_finite says more of it.
+    if difference > SAME[model.dtype] or difference.isnan():
+        return
+    if untrained:
+        raise InputError(
+            f"models.{name}: this twin with random weights is blind: two different pictures have the same states, "
+            "because its family starts with weights of zero between picture and text. It says nothing about pictures; "
+            "leave it out, or name in its `prompts` only those that show none"
+        )
+    raise InputError(
+        f"models.{name}: this model is blind: its states are the same with another picture than that of item "
+        f"{row['item_id']}. Its weights between picture and text are zero, or its weights and its processor are of two "
+        "models; take its files from where they were published"
+    )
+
+
+def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
+    """Show that a model's intervention changes states, and that one on the image's tokens can keep the image out.
+
+    With the image's tokens cut off in all blocks (or emptied before all of them), the states of the last token must not
+    depend on the picture. Where they do, something else than attention to these tokens carries it, and an intervention
+    in some of the blocks means nothing.
+
+    Args:
+        model: the model; nothing is done for one without an intervention.
+        inputs: ``image``, ``prompt``, ``item_id``.
+
+    Raises:
+        InputError: when nothing is changed, or the image is reached in another way.
+    """
+    intervention: Intervention | None = getattr(model, "intervention", None)
+    if intervention is None:
+        return
+    kind, row = intervention.kind, inputs.iloc[0]
+    image = read_image(row["image"])
+    with _intervention(model, None):
+        plain = _states(model, image, row["prompt"])
+    intervened = _states(model, image, row["prompt"])
+    changed = max(_between(intervened[position], plain[position]).max() for position in plain)
+    log.info("intervention %s: states change by %.1e", kind, changed)
+    # Here and below, NaN passes: check_finite says more of it.
+    if changed <= SAME[model.dtype]:
+        raise InputError(
+            f"item {row['item_id']}: with the intervention {kind} all states are as without it: it does nothing in "
+            f"this model of type {model.model.config.model_type}; choose other blocks, or leave the entry out"
+        )
+    if not intervention.on_image or image is None or (kind == "cut-image" and not _self_attention_alone(model)):
+        return
+    if not model.batch_invariant:
+        # LLM.int8 rounds the text by what is in the image's tokens, too. That says nothing of the intervention.
+        log.info("intervention %s: in 8 bits it cannot be told whether it keeps the image out", kind)
+        return
+    n = model.n_layers
+    how = {"blocks": [1, n]} if kind == "cut-image" else {"from": 1, "with": "zero"}
+    everywhere = Intervention({kind: how}, model.blocks)
+    with _intervention(model, everywhere):
+        left = _between(*(_last(model, shown, row["prompt"]) for shown in (image, other_picture(image)))).max()
+    log.info("intervention %s in all blocks: two pictures differ by %.1e at the last token", kind, left)
+    if left > CUT_OFF[model.dtype]:
+        raise InputError(
+            f"{kind} does not keep the image out of a model of type {model.model.config.model_type}: with its tokens "
+            f"cut off in all {n} blocks, the last token's states still differ by {left:.1e} between two pictures. "
+            "Something else than attention to these tokens carries it; leave the entry out"
+        )
+
+
+def other_picture(image: Image.Image) -> Image.Image:
+    """A picture of the same size with coloured fields, which differs from any that a study shows."""
+    fields = np.random.default_rng(0).integers(0, 256, (FIELDS, FIELDS, 3), dtype=np.uint8)
+    return Image.fromarray(fields).resize(image.size, Image.Resampling.NEAREST)
+
+
+@contextmanager
+def _intervention(model: FrozenModel, intervention: Intervention | None) -> Iterator[None]:
+    """While the block runs, the model has this intervention, or none. Adapters of authors' code never have one."""
+    before = getattr(model, "intervention", None)
+    if before is intervention:
+        yield
+        return
+    model.intervention = intervention
+    try:
+        yield
+    finally:
+        model.intervention = before
+
+
+def _self_attention_alone(model: FrozenModel) -> bool:
+    """Whether all blocks have attention that can be cut, so that cutting all of it leaves no way."""
+    kinds = getattr(model.decoder.config, "layer_types", None) or ()
+    return not model.across and set(kinds).isdisjoint(WITHOUT_SCORES)
+
+
+def _states(model: FrozenModel, image: Image.Image | None, prompt: str) -> dict[str, Tensor]:
+    """States of one input where there are tokens to read, each of shape (1, L + 2, width)."""
+    return model.states([image], [prompt], ["last"] if image is None else ["last", "image-mean"])
+
+
+def _last(model: FrozenModel, image: Image.Image, prompt: str) -> Tensor:
+    return model.states([image], [prompt], ["last"])["last"]
+
+
+def _between(first: Tensor, second: Tensor) -> Tensor:
+    """Norm of the difference over norm of the first, per layer; shape (L + 2,)."""
+    first, second = first[0].double(), second[0].double()
+    return (first - second).norm(dim=-1) / first.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
