@@ -60,12 +60,13 @@ def main() -> None:
     # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
-    import transformers
 
     from layerwise.models.frozen import layer_names
+    from layerwise.models.versions import library_versions
     from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
     from layerwise.states.extract import extract_shards
     from layerwise.states.image_checks import check_intervention, check_sight
+    from layerwise.states.pictures import check_pictures
     from layerwise.states.plan import path_of, plan_shards, running_order
     from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
@@ -74,9 +75,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     positions = [*cell["positions"], *(f"last-{site}" for site in cell.get("sites", []))]
-    # What decides which rows a shard has is part of what names the work folder.
+    # What decides which rows a shard has names the work folder, and so do the versions of the libraries: what another
+    # environment began is not gone on with.
+    versions = library_versions()
     rows_by = [args.batch_size, args.sharing, device, args.shard]
-    fingerprint = hashlib.sha256(json.dumps([content, rows_by], sort_keys=True).encode()).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps([content, rows_by, versions], sort_keys=True).encode()).hexdigest()
     adapter = importlib.import_module(f"layerwise.models.adapters.{description['adapter']}")
     with work_folder(args.work, fingerprint) as work:
         if holds(args.out, content) or kept.take(lambda file: holds(file, content)):
@@ -93,6 +96,7 @@ def main() -> None:
         places = [place for place, row in enumerate(row_of_item) if row in rank]
         inputs = inputs.iloc[order].reset_index(drop=True)
         shards = plan_shards(inputs, share_from, args.batch_size)
+        check_pictures(model, inputs)
         check_hooks(model, inputs, cell["positions"])
         check_sight(model, description["model"], inputs, untrained=description["weights"] == "random")
         check_intervention(model, inputs)
@@ -100,11 +104,12 @@ def main() -> None:
         check_sharing(model, inputs, shards, positions)
         finished = extract_shards(model, inputs, shards, positions, work)
         widths = work.widths(finished[0], positions)
+        processor = description.get("image_processor")
         made_with = {
             "revision": description["revision"],
             "path": path_of(shards),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            "image_processor": processor["class"] if processor else None,
+            **versions,
         }
         with (
             finished_file(args.out) as partial,

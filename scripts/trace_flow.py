@@ -52,17 +52,19 @@ def main() -> None:
     # Kept until the process ends.
     take_cards(args.cards)
     import torch
-    import transformers
 
     from layerwise.flow.flows import FLOWS
     from layerwise.flow.free import check_served
     from layerwise.flow.measuring import CASINGS, NORMS, OUTCOMES, measure_shards, rows_of
+    from layerwise.models.versions import library_versions
     from layerwise.states.image_checks import check_sight
     from layerwise.states.work import work_folder
 
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    fingerprint = hashlib.sha256(json.dumps([cell, device], sort_keys=True).encode()).hexdigest()
+    # What another environment began is not gone on with.
+    versions = library_versions()
+    fingerprint = hashlib.sha256(json.dumps([cell, device, versions], sort_keys=True).encode()).hexdigest()
     adapter = importlib.import_module(f"layerwise.models.adapters.{model_json['adapter']}")
     # Questions about one image together, so that it is run once.
     order = np.argsort(asked["image_sha256"].to_numpy(), kind="stable")
@@ -105,8 +107,7 @@ def main() -> None:
         traced = traced.reshape(len(rows), len(NORMS), len(CASINGS), model.n_layers + 1)
         tracing = tracing_table(right, traced, NORMS, CASINGS)
         unmapped = Counter(row["unmapped"] for row in rows if row["unmapped"])
-        made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
-        description = describe(cell | made_with, questions, answers, unmapped)
+        description = describe(cell | versions, questions, answers, unmapped)
         for path, table in ((args.changes, changes), (args.tracing, tracing), (args.answers, answers)):
             with finished_file(path) as partial:
                 table.to_parquet(partial, index=False)

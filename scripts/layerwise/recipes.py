@@ -97,6 +97,9 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     """The folder of a model's description under the results root. Its files count by their content, not by where they
     lie."""
     entry = config["models"][model]
+    if entry.get("image_processor") != "torchvision":
+        # Not named unless it is another one: an entry that says `pil` keeps the states from before it did.
+        entry = without(entry, "image_processor")
     source, random = entry["source"], entry["weights"] == "random"
     if source == "embedded":
         content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]

@@ -168,5 +168,6 @@ __all__ = [
     "llava",
     "llava_next_own",
     "llava_own",
+    "mllama",
     "paligemma",
 ]

@@ -42,7 +42,7 @@ def test_not_a_number_is_named():
 class CountingModel(FrozenModel):
     """Stands in for a model where only the bookkeeping is under test: its states are the prompt's length."""
 
-    n_layers, width, dtype = 1, 2, torch.float32
+    model_type, n_layers, width, dtype = "counting", 1, 2, torch.float32
 
     def __init__(self, fail_at=None, shares_prefix=False, holds=None, error=0.0):
         self.seen, self.fail_at, self.shares_prefix, self.holds, self.error = [], fail_at, shares_prefix, holds, error

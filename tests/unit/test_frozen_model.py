@@ -7,10 +7,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoProcessor, LlavaForConditionalGeneration, PI0Config
 
 from layerwise.errors import InputError
-from layerwise.models import loading
 from layerwise.models.adapters import generic
 from layerwise.models.files import SAMPLE_BYTES, SAMPLES, fingerprint
 from layerwise.models.frozen import last_token, layer_names, mean_over, read_layers
@@ -117,7 +116,7 @@ def test_a_model_that_would_not_see_the_image_is_stopped(tiny_llava, images):
     with pytest.raises(InputError, match=r"would not see the image of 'USER: .* ASSISTANT:'.* 1000000 that"):
         blind.prepare(images[:1], ["Hm."])
     blind.image_token_id = None
-    with pytest.raises(InputError, match="names no image token"):
+    with pytest.raises(InputError, match=r"llava names no image token: it is from before .* take a newer revision"):
         blind.prepare(images[:1], ["Hm."])
 
 
@@ -160,6 +159,10 @@ def test_model_complaints(tmp_path, tiny_llava):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(InputError, match=r"has no config.json that transformers knows"):
         described(tmp_path)
+    # Two models in one, neither of which is the text decoder.
+    PI0Config().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"models.tiny: .* type pi0 .*config.json\) names no text decoder: "):
+        described(tmp_path)
     for file in tiny_llava.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"broken")
@@ -176,14 +179,21 @@ def test_a_family_that_the_adapter_does_not_serve_says_so(tiny_llava, monkeypatc
     with pytest.raises(InputError, match="'generic' does not find its way in a model of type llava"):
         generic.load(described(tiny_llava), "cpu")
 
+    def raises(self):
+        raise NotImplementedError("no decoder")
+
+    monkeypatch.setattr(LlavaForConditionalGeneration, "get_decoder", raises)
+    with pytest.raises(InputError, match=r"of type llava \(NotImplementedError: no decoder \(.*line \d+\)\)"):
+        generic.load(described(tiny_llava), "cpu")
+
 
 def test_a_package_that_a_processor_needs_is_named(tiny_llava, monkeypatch):
     def missing(folder, **_):
         raise ImportError("requires the Torchvision library")
 
-    monkeypatch.setattr(loading.AutoProcessor, "from_pretrained", missing)
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", missing)
     with pytest.raises(InputError, match="needs a package that is not here: requires the Torchvision"):
-        generic.load(described(tiny_llava), "cpu")
+        described(tiny_llava)
 
 
 def test_fingerprints_follow_content_not_place(tiny_llava, tmp_path):

@@ -123,13 +123,13 @@ def test_a_missing_package_is_named(tiny_llava, monkeypatch, change, package, ke
 def test_weights_that_the_memory_does_not_hold_are_an_error_that_says_what_to_do(tiny_llava, tmp_path):
     for file in tiny_llava.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
+    description = describe_model("tiny", ENTRY | {"source": str(tmp_path), "weights": "random"}, None, seed=1)
     config = json.loads((tmp_path / "config.json").read_text())
     # More than any machine has.
     config["text_config"]["vocab_size"] = 2**42
     (tmp_path / "config.json").write_text(json.dumps(config))
-    entry = ENTRY | {"weights": "random", "folder": str(tmp_path), "model": "tiny", "seed": 1}
     with pytest.raises(InputError, match=r"models.tiny: .* hold the weights \(DefaultCPU.* bytes\); .* bfloat16"):
-        loading.load_model(entry, "cpu")
+        loading.load_model(description, "cpu")
 
 
 CONFIGURATION = """

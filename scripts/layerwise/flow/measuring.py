@@ -25,6 +25,8 @@ from layerwise.flow.questions import objects_of
 from layerwise.flow.tracing import answer_tokens, trace
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.states.images import read_image
+from layerwise.states.named import naming, prepare_rows
+from layerwise.states.pictures import check_pictures
 from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -67,10 +69,12 @@ def measure_shards(
         The shards as (first row, row after the last).
 
     Raises:
-        InputError: when blocked runs of the first question are not as whole forward passes.
+        InputError: when blocked runs of the first question are not as whole forward passes; naming the question whose
+            picture or wording the model does not take.
     """
     ranges = [(i, min(i + QUESTIONS_PER_SHARD, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_SHARD)]
     prompts = [template.replace("{text}", question) for question in asked["question"]]
+    check_pictures(model, _inputs(list(asked.itertuples(index=False)), prompts))
     _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
         for start, stop in ranges:
@@ -86,8 +90,8 @@ def measure_shards(
 def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: str) -> None:
     """Compare what is measured of one question with whole forward passes; whether the answer is right plays no part."""
     image = read_image(row.image)
-    (answer,) = greedy_answers(model, [image], [prompt])
-    inputs = model.prepare([image], [prompt])
+    (answer,) = _answers(model, _inputs([row], [prompt]))
+    inputs = prepare_rows(model, _inputs([row], [prompt]))
     sets, _ = _sets(model, row, image.size, prompt, inputs, takes)
     check_knockout(model, inputs, sets, FLOWS, windows(model.n_layers, width), answer.first_id)
 
@@ -98,9 +102,10 @@ def _measure(
     """One shard: by name a tensor with one row per question."""
     images = [read_image(row.image) for row in rows]
     tokens = [_first_tokens(model, prompt, row.answer) for prompt, row in zip(prompts, rows, strict=True)]
+    shown = _inputs(rows, prompts)
     answers: list[Answer] = []
     for i in range(0, len(rows), batch_size):
-        answers += greedy_answers(model, images[i : i + batch_size], prompts[i : i + batch_size])
+        answers += _answers(model, shown.iloc[i : i + batch_size])
     layers, n = model.n_layers, len(rows)
     found = {
         "outcome": torch.full((n,), KEPT, dtype=torch.int8),
@@ -120,7 +125,7 @@ def _measure(
     kept = [i for i in range(n) if found["outcome"][i] == KEPT]
     for _, about in groupby(kept, key=lambda i: rows[i].image_sha256):
         of_image = list(about)
-        prepared = [model.prepare([images[i]], [prompts[i]]) for i in of_image]
+        prepared = [prepare_rows(model, shown.iloc[[i]]) for i in of_image]
         sets = []
         for i, inputs in zip(of_image, prepared, strict=True):
             one, unmapped[i] = _sets(model, rows[i], images[i].size, prompts[i], inputs, takes)
@@ -144,6 +149,20 @@ def _measure(
                     "overflow: try dtype bfloat16 or float32"
                 )
     return found | {"unmapped": _as_bytes(unmapped, REASON_BYTES)}
+
+
+def _inputs(rows: Sequence[Any], prompts: Sequence[str]) -> pd.DataFrame:
+    """What the model is shown of some questions: ``item_id``, ``image``, ``prompt``."""
+    return pd.DataFrame(
+        {"item_id": [row.question_id for row in rows], "image": [row.image for row in rows], "prompt": list(prompts)}
+    )
+
+
+def _answers(model: GenericModel, shown: pd.DataFrame) -> list[Answer]:
+    def answer(some: pd.DataFrame) -> list[Answer]:
+        return greedy_answers(model, [read_image(path) for path in some["image"]], list(some["prompt"]))
+
+    return naming(model, "answer", answer, shown)
 
 
 def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, list[int]] | None:

@@ -41,6 +41,9 @@ NEEDS_IMAGE = {
     "paligemma": "attends both ways over image and prompt, and only so far as its processor says where they end",
 }
 
+# Model types whose processor writes the token that a text begins with. Their tokenizer must not add another.
+WRITES_BEGIN = frozenset({"emu3", "mllama"})
+
 # Model types that make a picture's tokens from the padding to the batch's greatest picture, too. Each runs by itself.
 RUN_ALONE = frozenset({"emu3"})
 

@@ -24,6 +24,7 @@ class FrozenModel(Protocol):
     both at the same time.
 
     Attributes:
+        model_type: the family's name, for messages.
         n_layers: number of decoder blocks, L.
         width: size of a hidden state.
         n_heads: attention heads per block, of a model that can be read within its blocks.
@@ -32,6 +33,7 @@ class FrozenModel(Protocol):
             takes a decoder that is causal over image and prefix: what comes first does not depend on what follows.
     """
 
+    model_type: str
     n_layers: int
     width: int
     n_heads: int

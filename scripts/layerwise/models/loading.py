@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
 
 from layerwise.errors import InputError
+from layerwise.models.explained import said_by
+from layerwise.models.image_processor import registered_processor
 from layerwise.models.memory import lacking_memory
 from layerwise.models.weights_check import check_report
 
@@ -23,14 +25,14 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
 
     Raises:
         InputError: when the folder holds no model that transformers knows or not all of its weights, a package is
-            missing, or the device's memory does not hold the weights.
+            missing, the image processor is not the registered one, or the device's memory does not hold the weights.
     """
     name, folder = description["model"], description["folder"]
     trust = {"trust_remote_code": bool(description.get("trust_remote_code"))}
     dtype = getattr(torch, description["dtype"])
     placed = _placement(description, dtype, device)
+    processor = registered_processor(description)
     try:
-        processor = AutoProcessor.from_pretrained(folder, **trust)
         if description["weights"] == "random":
             config = AutoConfig.from_pretrained(folder, **trust)
             # The seed draws the twin's weights and nothing else.
@@ -54,9 +56,13 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
         raise
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"models.{name}: cannot load {folder}: {error}") from error
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
+        # A family's own code may raise anything.
         if (reason := lacking_memory(error)) is None:
-            raise
+            raise InputError(
+                f"models.{name}: cannot build a model of type {description['model_type']} from {folder}: "
+                f"{said_by(error)}"
+            ) from error
         raise InputError(
             f"models.{name}: the device's memory does not hold the weights ({reason}); end other programs on it, load "
             "them as bfloat16 (dtype), or spread them over several cards (device_map: auto, cards); without a card: "

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ from transformers import AutoConfig
 
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
+from layerwise.models.explained import explained, said_by
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
+from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions import check_intervention, check_scores
 from layerwise.models.older import ABOUT, About
 from layerwise.models.weights_check import check_weights
+
+log = logging.getLogger(__name__)
 
 
 def describe_model(
@@ -34,12 +39,13 @@ def describe_model(
 
     Returns:
         ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
-        conversation, model_type, n_layers, width``, ``upstream`` and ``digest``, a SHA-256 over all that decides what
-        the model computes; of an entry with an intervention this, and as ``base`` the digest of the model without it.
+        conversation, model_type, n_layers, width, image_processor``, ``upstream`` and ``digest``, a SHA-256 over all
+        that decides what the model computes; of an entry with an intervention this, and as ``base`` the digest of the
+        model without it.
 
     Raises:
-        InputError: when the source cannot be had, has no safetensors or not all of the model's weights, or the model
-            does not allow the intervention.
+        InputError: when the source cannot be had, has no safetensors or not all of the model's weights, when its
+            configuration or its processor cannot be loaded, or the model does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -59,8 +65,18 @@ def describe_model(
     if entry["adapter"] in ABOUT:
         about = ABOUT[entry["adapter"]](folder, Path(upstream["folder"]) if upstream else None)
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
+        image_processor, one_for_all = _own_preprocessing(name, entry), True
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
+        processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
+        image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
+        if not one_for_all and "image_processor" not in entry:
+            log.warning(
+                "models.%s: %s makes its pixels, as torchvision is installed here; states that were made without "
+                "torchvision are another model's, and `image_processor: pil` keeps them",
+                name,
+                image_processor["class"],
+            )
         # What the workflow saved itself is whole. Adapters of authors' code compare when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
             check_weights(name, folder, trust)
@@ -90,7 +106,9 @@ def describe_model(
     if upstream:
         # A commit, too, names its files for good.
         identity["upstream"] = upstream["commit"]
-    described = {"model": name, "folder": str(folder), **description}
+    if not one_for_all:
+        identity["image_processor"] = image_processor
+    described = {"model": name, "folder": str(folder), **description, "image_processor": image_processor}
     digest = _digest(identity, files)
     if "intervention" not in entry:
         return described | {"digest": digest}
@@ -104,6 +122,21 @@ def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
+def _own_preprocessing(name: str, entry: dict[str, Any]) -> None:
+    """Adapters of models with code of their own make pixels themselves.
+
+    Their own code (in the cell's digest of code), that of the model's authors (by its commit) or the model's files (by
+    their content) say which.
+
+    Raises:
+        InputError: when the entry asks for an image processor of transformers.
+    """
+    if entry.get("image_processor", "auto") != "auto":
+        raise InputError(
+            f"models.{name}.image_processor: the adapter {entry['adapter']!r} makes the pixels itself; leave it out"
+        )
+
+
 def _about(name: str, folder: Path, trust: bool) -> About:
     """What transformers' own configuration of a family says, or with ``trust`` one that comes with the model."""
     try:
@@ -113,9 +146,16 @@ def _about(name: str, folder: Path, trust: bool) -> About:
         raise InputError(
             f"models.{name}: {folder} has no config.json that transformers knows{hint} ({error})"
         ) from error
-    text = config.get_text_config()
-    kinds = tuple(getattr(text, "layer_types", None) or ())
-    return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
+    except Exception as error:
+        raise InputError(f"models.{name}: cannot read {folder}/config.json: {said_by(error)}") from error
+    with explained(
+        f"models.{name}: the configuration of a model of type {config.model_type} ({folder}/config.json) names no text "
+        "decoder",
+        "this family needs an adapter of its own",
+    ):
+        text = config.get_text_config()
+        kinds = tuple(getattr(text, "layer_types", None) or ())
+        return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
 
 
 def _precision(config: Any) -> str:

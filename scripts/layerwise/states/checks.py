@@ -4,15 +4,18 @@ import logging
 from collections.abc import Sequence
 from itertools import islice
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from layerwise.errors import InputError
+from layerwise.models.explained import explained
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import AT_SITE, layers_at
-from layerwise.states.images import read_image
+from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
+from layerwise.states.pictures import shapes
 from layerwise.states.plan import Unit
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,14 @@ WIDEST = 5
 # How far the states of a padded batch may be from those of its inputs alone. Rounding in a deep model stays well below
 # it in any precision; padding that the model sees, or another picture's, does not.
 BATCH_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 1e-1}
+# How far the states of one input may be from place to place in a batch that repeats it. They are computed alike: in a
+# trained decoder of 30 blocks, on a CPU, they were equal to the bit in float32 and in bfloat16.
+PLACE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
+
+# The share of a vector's entries that is left out where norms are compared without the largest.
+LARGEST = 0.01
+# So many inputs of a batch are run alone at most.
+MOST_COMPARED = 8
 
 
 def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
@@ -35,16 +46,12 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
     Raises:
         InputError: naming the item whose prompt cannot be shown to this model.
     """
-    longest = int(inputs["prompt"].str.len().argmax())
-    for row, (item_id, image, prompt) in enumerate(
-        zip(inputs["item_id"], inputs["image"], inputs["prompt"], strict=True)
-    ):
+    for item_id, prompt in zip(inputs["item_id"], inputs["prompt"], strict=True):
         try:
             model.render(prompt)
-            if row == longest:
-                model.prepare([read_image(image)], [prompt])
         except InputError as error:
             raise InputError(f"item {item_id}: {error}") from error
+    prepare_rows(model, inputs.iloc[[int(inputs["prompt"].str.len().argmax())]])
 
 
 def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]) -> None:
@@ -54,13 +61,15 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
         InputError: naming the layer where they differ by more than rounding.
     """
     row = inputs.iloc[0]
-    prepared = model.prepare([read_image(row["image"])], [row["prompt"]])
+    prepared = prepare_rows(model, inputs.iloc[:1])
     # A single input with all its hidden states must fit on the device.
-    reported = Room(1, "inputs with all their hidden states").over(1, lambda *_: model.reported(prepared, positions))[0]
+    room = Room(1, "inputs with all their hidden states")
+    with explained(f"item {row['item_id']}: a model of type {model.model_type} cannot report its hidden states"):
+        reported = room.over(1, lambda *_: model.reported(prepared, positions))[0]
     if reported is None:
         log.info("this family reports no hidden states of its own to check the hooks by")
         return
-    read = model.run(prepared, positions)
+    read = run_rows(model, inputs.iloc[:1], positions, prepared)
     # The topmost block's output before the final norm is not reported.
     layers = layer_names(model.n_layers)
     layers = [*layers[:-2], layers[-1]]
@@ -87,34 +96,82 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
 def check_batches(
     model: FrozenModel, inputs: pd.DataFrame, shards: Sequence[Sequence[Unit]], positions: Sequence[str]
 ) -> None:
-    """Compare a padded batch of two with its inputs one at a time; nothing where no batch has two.
+    """Compare a full batch with some of its inputs one at a time; nothing where no batch has two.
 
-    The shortest and the longest prompt of the first plain batch.
+    The batch spans all that is run in batches. Its first and last place, its longest prompt and pictures of other
+    shapes are compared. A second batch repeats one input: there no rounding hides that a model numbers the pictures of
+    a batch through.
 
     Raises:
-        InputError: naming the item and the layer where they differ by more than rounding.
+        InputError: naming the item and the layer where they differ by more than rounding, or an item that the model
+            cannot prepare or run together with others.
     """
-    batches = (unit for units in shards for unit in units if not unit.shared and unit.stop - unit.start > 1)
-    unit = next(batches, None)
-    if unit is None:
+    plain = [unit for units in shards for unit in units if not unit.shared]
+    size = max((unit.stop - unit.start for unit in plain), default=0)
+    if size < 2:
         return
-    rows = inputs.iloc[unit.start : unit.stop]
-    rows = rows.iloc[rows["prompt"].str.len().argsort(kind="stable").iloc[[0, -1]]]
-    images, prompts = [read_image(path) for path in rows["image"]], list(rows["prompt"])
-    # Where two do not fit on the device, no batch will be run.
-    parts = Room(2, "inputs in a batch").over(2, lambda a, b: model.states(images[a:b], prompts[a:b], positions))
-    alone = [model.states([image], [prompt], positions) for image, prompt in zip(images, prompts, strict=True)]
+    rows = inputs.iloc[[row for unit in plain for row in range(unit.start, unit.stop)]]
+    rows = rows.iloc[varied(rows, size)]
+    places = varied(rows, MOST_COMPARED)
+    # Where a batch does not fit on the device, smaller ones will be run.
+    room = Room(len(rows), "inputs in a batch")
+    together = _in_batches(model, rows, room, positions)
+    alone = [run_rows(model, rows.iloc[[place]], positions) for place in places]
+    repeated = _in_batches(model, rows.iloc[[0] * len(rows)], room, positions)
     for position in positions:
+        single = torch.cat([states[position] for states in alone])
+        _compare(model, rows.iloc[places], position, together[position][places], single, BATCH_TOLERANCE)
+        first = repeated[position][:1].expand_as(repeated[position])
+        _compare(model, rows.iloc[[0] * len(rows)], position, repeated[position], first, PLACE_TOLERANCE)
+
+
+def _in_batches(model: FrozenModel, rows: pd.DataFrame, room: Room, positions: Sequence[str]) -> dict[str, Tensor]:
+    parts = room.over(len(rows), lambda start, stop: run_rows(model, rows.iloc[start:stop], positions))
+    return {position: torch.cat([part[position] for part in parts]) for position in positions}
+
+
+def _compare(
+    model: FrozenModel,
+    rows: pd.DataFrame,
+    position: str,
+    states: Tensor,
+    expected: Tensor,
+    tolerance: dict[torch.dtype, float],
+) -> None:
+    relative = difference(states, expected)
+    how = "from inputs run alone" if tolerance is BATCH_TOLERANCE else "between the places of a batch"
+    log.info("batches, position %s: differ by %.1e %s", position, relative.max(), how)
+    # Written so that NaN passes: check_finite says more of it.
+    if (relative > tolerance[model.dtype]).any():
         layers = layers_at(position, layer_names(model.n_layers))
-        relative = relative_difference(*(torch.cat([states[position] for states in each]) for each in (parts, alone)))
-        log.info("batches, position %s: differ by %.1e from inputs run alone", position, relative.max())
-        if (relative > BATCH_TOLERANCE[model.dtype]).any():
-            row, layer = divmod(int(relative.argmax()), len(layers))
-            raise InputError(
-                f"item {rows['item_id'].iat[row]}: in a batch the state at {layers[layer]}, position {position}, "
-                f"differs by {relative.max():.1e} from that of the same input alone, more than the rounding of "
-                f"{model.dtype} explains: this model sees padding or the other inputs; set its `batch_size` to 1"
-            )
+        row, layer = divmod(int(relative.argmax()), len(layers))
+        raise InputError(
+            f"item {rows['item_id'].iat[row]}: in a batch the state at {layers[layer]}, position {position}, differs "
+            f"by {relative.max():.1e} {how}, more than the rounding of {model.dtype} explains: a model of type "
+            f"{model.model_type} reads padding, the other inputs or an input's place among them; set its `batch_size` "
+            "to 1"
+        )
+
+
+def varied(rows: pd.DataFrame, most: int) -> list[int]:
+    """Places of rows that differ as much as can be, rising.
+
+    The first, the last, the longest prompt, pictures of as many shapes as half the places hold, and rows from all over.
+
+    Args:
+        rows: ``image``, ``prompt``.
+        most: how many places to give where there are more.
+    """
+    if len(rows) <= most:
+        return list(range(len(rows)))
+    shape = pd.Series(shapes(rows["image"])).drop_duplicates()
+    by_ratio = shape.map(lambda size: size[0] / max(size[1], 1)).sort_values(kind="stable").index
+    # The highest and the widest first, then those between.
+    differing = [*by_ratio[:1], *by_ratio[-1:], *by_ratio[1:-1]][: max(most // 2, 2)]
+    chosen = dict.fromkeys(map(int, [0, len(rows) - 1, rows["prompt"].str.len().argmax(), *differing]))
+    between = np.linspace(0, len(rows) - 1, max(most - len(chosen), 0) + 2).round().astype(int)[1:-1]
+    # Where some of these are among the others, the first rows take their places.
+    return sorted(list(chosen | dict.fromkeys(map(int, [*between, *range(len(rows))])))[:most])
 
 
 def check_sharing(
@@ -129,17 +186,14 @@ def check_sharing(
     """
     for unit in islice((unit for units in shards for unit in units if unit.shared), 2):
         rows = inputs.iloc[sorted({unit.start, unit.stop - 1})]
-        image, prompts = read_image(rows["image"].iat[0]), list(rows["prompt"])
-        shared = model.states_shared(image, prompts, positions)
-        batch = model.states([image] * len(prompts), prompts, positions)
-        single = [model.states([image], [prompt], positions) for prompt in prompts]
+        shared = run_group(model, rows, prepare_group(model, rows), positions)
+        batch = run_rows(model, rows, positions)
+        single = [run_rows(model, rows.iloc[[place]], positions) for place in range(len(rows))]
         for position in positions:
             layers = layers_at(position, layer_names(model.n_layers))
             alone = torch.cat([states[position] for states in single])
-            relative, rounding = (
-                relative_difference(shared[position], alone),
-                relative_difference(batch[position], alone).max(),
-            )
+            relative = relative_difference(shared[position], alone)
+            rounding = relative_difference(batch[position], alone).max()
             allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
             if position in AT_SITE:
                 # What a block adds may be small beside what it is made from, and with it what rounding is compared to.
@@ -149,6 +203,9 @@ def check_sharing(
                 "shared prefix, position %s: differs by %.1e from inputs run alone (batches by %.1e, allowed %.1e)",
                 *(position, relative.max(), rounding, allowed),
             )
+            # Beside a vector's few largest entries an error in all others is small.
+            if ((without_largest := difference(shared[position], alone)) > BATCH_TOLERANCE[model.dtype]).any():
+                relative, allowed = without_largest, BATCH_TOLERANCE[model.dtype]
             # Written so that NaN passes: check_finite says more of it.
             if (relative > allowed).any():
                 row, layer = divmod(int(relative.argmax()), len(layers))
@@ -164,3 +221,16 @@ def relative_difference(states: Tensor, expected: Tensor) -> Tensor:
     """Norm of the difference over norm of the vector, per row and layer; shape (rows, L + 2)."""
     norm = expected.double().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
     return (states.double() - expected.double()).norm(dim=-1) / norm
+
+
+def difference(states: Tensor, expected: Tensor) -> Tensor:
+    """:func:`relative_difference`, or the same without each vector's few largest entries where that is greater.
+
+    The states of trained models have a few entries a hundred times as large as all others (Sun et al. 2024, "Massive
+    activations in large language models", arXiv 2402.17762). Beside them an error in all other entries is no more than
+    the rounding of half precision.
+    """
+    few = max(1, round(LARGEST * expected.shape[-1]))
+    largest = expected.abs().topk(few, dim=-1).indices
+    rest, expected_rest = (values.scatter(-1, largest, 0) for values in (states, expected))
+    return torch.maximum(relative_difference(states, expected), relative_difference(rest, expected_rest))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
-from layerwise.states.images import read_image
+from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
 from layerwise.states.plan import Unit
 from layerwise.states.work import WorkFolder, check_finite
 
@@ -118,15 +118,13 @@ class _Extraction:
         """The host's part; None for a batch that is known to be too large for the device, and is prepared in parts."""
         rows = self.inputs.iloc[unit.start : unit.stop]
         if unit.shared:
-            image = read_image(rows["image"].iat[0])
             with self.host:
-                return self.model.prepare_shared(image, list(rows["prompt"]))
+                return prepare_group(self.model, rows)
         return self._prepare_batch(rows) if len(rows) <= self.room.size else None
 
     def _prepare_batch(self, rows: pd.DataFrame) -> Any:
-        images = [read_image(path) for path in rows["image"]]
         with self.host:
-            return self.model.prepare(images, list(rows["prompt"]))
+            return prepare_rows(self.model, rows)
 
     def run(self, unit: Unit, prepared: Any) -> dict[str, Tensor]:
         """The device's part: states by position, float32, shape (rows, L + 2, width), on the CPU.
@@ -136,12 +134,13 @@ class _Extraction:
         """
         rows = self.inputs.iloc[unit.start : unit.stop]
         if unit.shared:
-            parts = [self.model.run_shared(prepared, self.positions)]
+            parts = [run_group(self.model, rows, prepared, self.positions)]
         else:
 
             def run_part(start: int, stop: int) -> dict[str, Tensor]:
-                whole = prepared is not None and stop - start == len(rows)
-                return self.model.run(prepared if whole else self._prepare_batch(rows[start:stop]), self.positions)
+                part = rows[start:stop]
+                whole = prepared is not None and len(part) == len(rows)
+                return run_rows(self.model, part, self.positions, prepared if whole else self._prepare_batch(part))
 
             parts = self.room.over(len(rows), run_part)
         states = {position: torch.cat([part[position] for part in parts]).float() for position in self.positions}

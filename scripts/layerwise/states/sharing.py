@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from layerwise.models.frozen import FrozenModel
-from layerwise.states.images import read_image
+from layerwise.states.named import prepare_group
 
 Sharing = Literal["auto", "always", "never"]
 
@@ -22,9 +22,12 @@ def least_texts(model: FrozenModel, inputs: pd.DataFrame, sharing: Sharing, devi
 
     Args:
         model: the model.
-        inputs: ``image``, ``prompt``.
+        inputs: ``item_id``, ``image``, ``prompt``.
         sharing: ``auto`` weighs what is spared, by the first image with several texts, against what it costs.
         device: ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: naming the item whose picture or prompt the model's processor does not take.
     """
     # Texts without an image have none to share.
     several = inputs[inputs["image"].notna() & inputs["image"].duplicated(keep=False)]
@@ -33,8 +36,7 @@ def least_texts(model: FrozenModel, inputs: pd.DataFrame, sharing: Sharing, devi
     if sharing == "always":
         return 2
     first = several[several["image"] == several["image"].iat[0]]
-    group = model.prepare_shared(read_image(first["image"].iat[0]), list(first["prompt"]))
-    return worth_from(model.spared_flop(group), device)
+    return worth_from(model.spared_flop(prepare_group(model, first)), device)
 
 
 def worth_from(spared_flop: float, device: str) -> int:

@@ -20,6 +20,7 @@ from transformers import T5Config
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from layerwise.errors import InputError
+from layerwise.models.begin import check_begin
 from layerwise.models.foreign import (
     check_whole,
     drawn_in,
@@ -130,6 +131,8 @@ def own_or(folder: Path, code: Path, name: str) -> Path:
 class EmuModel(LlamaDecoderModel):
     """Emu behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
+    model_type = "emu"
+
     def __init__(self, emu: nn.Module, conversation: str):
         language = emu.decoder.lm
         super().__init__((language.get_base_model() if isinstance(language, PeftModel) else language).model)
@@ -147,10 +150,10 @@ class EmuModel(LlamaDecoderModel):
 
     def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
-        return Inputs(
-            torch.stack([pixels(image) for image in images]),
-            ids=[[self.words(self.render(prompt))["input_ids"]] for prompt in prompts],
-        )
+        ids = [self.words(self.render(prompt))["input_ids"] for prompt in prompts]
+        for one in map(torch.tensor, ids):
+            check_begin(self.words, one[None], torch.ones_like(one[None]))
+        return Inputs(torch.stack([pixels(image) for image in images]), ids=[[one] for one in ids])
 
     def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """See :meth:`LlamaDecoderModel.rows`."""

@@ -11,7 +11,9 @@ from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
-from layerwise.models.families import NEEDS_IMAGE, RUN_ALONE, SHARES_PREFIX
+from layerwise.models.begin import check_begin
+from layerwise.models.explained import said_by
+from layerwise.models.families import NEEDS_IMAGE, RUN_ALONE, SHARES_PREFIX, WRITES_BEGIN
 from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
 from layerwise.models.intervening import Intervention, untouched
 from layerwise.models.loading import input_device, load_model
@@ -46,10 +48,12 @@ def load(description: dict[str, Any], device: str, adapter: "type[GenericModel] 
         return (adapter or GenericModel)(
             model, processor, description["conversation"], batch_invariant, description.get("intervention")
         )
-    except AttributeError as error:
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(
             f"models.{description['model']}: the adapter {description['adapter']!r} does not find its way in a model "
-            f"of type {description['model_type']} ({error}); this family needs an adapter of its own"
+            f"of type {description['model_type']} ({said_by(error)}); this family needs an adapter of its own"
         ) from error
 
 
@@ -77,6 +81,7 @@ class GenericModel(FrozenModel):
             intervention: what is changed in the decoder while it runs; see the model entry's key in the config.
         """
         self.model = model
+        self.model_type = model.config.model_type
         self.processor = processor
         self.decoder = self.find_decoder()
         self.blocks, self.final_norm = self.decoder.layers, self.find_final_norm()
@@ -144,7 +149,8 @@ class GenericModel(FrozenModel):
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
-        return str(self.processor.image_token)
+        # Some processors look for another token than the one that they write out.
+        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
@@ -189,9 +195,16 @@ class GenericModel(FrozenModel):
         )
         # PaliGemma's processor gives labels for a loss that nobody asks for.
         inputs.pop("labels", None)
+        if (rows := len(inputs["input_ids"])) != len(images):
+            raise InputError(
+                f"the processor of a model of type {self.model_type} makes {rows} inputs of {len(images)}, so that no "
+                "state belongs to an item: this family cannot be read"
+            )
         settle_padding(inputs)
         self.check_length(inputs["input_ids"].shape[1])
-        seen = self.image_tokens(inputs).any(1)
+        image_tokens = self.image_tokens(inputs)
+        check_begin(self.processor.tokenizer, inputs["input_ids"], inputs["attention_mask"], image_tokens)
+        seen = image_tokens.any(1)
         if not seen.all():
             raise InputError(
                 f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote none "
@@ -218,10 +231,11 @@ class GenericModel(FrozenModel):
         if why:
             raise InputError(f"a model of type {model_type} {why}: use `image: blank` in place of `image: none`")
         texts = [self.render(prompt, with_image=False) for prompt in prompts]
-        special = self._adds_special_tokens(texts[0])
+        special = self._adds_special_tokens(texts[0], by_processor=False)
         # The tokenizer that the processor writes texts with, which asks for no image.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
         self.check_length(written["input_ids"].shape[1])
+        check_begin(self.processor.tokenizer, written["input_ids"], written["attention_mask"])
         return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 
     @torch.inference_mode()
@@ -317,14 +331,17 @@ class GenericModel(FrozenModel):
             InputError: when the model does not say which they are.
         """
         if self.image_token_id is None:
-            raise InputError(
-                f"the config.json of this model of type {self.model.config.model_type} names no image token "
-                "(image_token_id, image_token_index): it is from before transformers needed one; take a newer revision"
-            )
+            config = self.model.config
+            why = "no model of this type does: this family needs an adapter of its own that finds the image's tokens"
+            if "image_token_id" in {*config.attribute_map, *type(config).__dataclass_fields__}:
+                why = "it is from before transformers needed one (image_token_id); take a newer revision"
+            raise InputError(f"the config.json of this model of type {self.model_type} names no image token: {why}")
         return inputs["input_ids"] == self.image_token_id
 
-    def _adds_special_tokens(self, text: str) -> bool:
-        """Not where a chat template writes the first token itself: it must not get a second one."""
+    def _adds_special_tokens(self, text: str, by_processor: bool = True) -> bool:
+        """Not where a chat template or the processor writes the first token: the text must not get a second one."""
+        if by_processor and self.model_type in WRITES_BEGIN:
+            return False
         bos = self.processor.tokenizer.bos_token
         return not (bos and text.startswith(bos))
 

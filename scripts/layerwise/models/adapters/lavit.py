@@ -100,6 +100,8 @@ def build_visual_tokenizer(tokenizers: Any, encoders: Any, sizes: dict[str, Any]
 class LavitModel(LlamaDecoderModel):
     """LaVIT behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
+    model_type = "lavit"
+
     def __init__(self, visual: nn.Module, llama: nn.Module, words: Any, processor: Any, conversation: str):
         super().__init__(llama.model)
         self.visual = visual

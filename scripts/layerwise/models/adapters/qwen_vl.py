@@ -111,6 +111,7 @@ class Batch:
 class QwenVLModel(FrozenModel):
     """Qwen-VL behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
+    model_type = "qwen_vl"
     shares_prefix = False
 
     def __init__(self, model: nn.Module, words: Any, conversation: str):

@@ -1,0 +1,151 @@
+"""A model's own code at work on items: what fails names the item, its picture and the model's type."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import pandas as pd
+from torch import Tensor
+
+from layerwise.errors import InputError
+from layerwise.models.explained import said_by
+from layerwise.models.frozen import FrozenModel
+from layerwise.models.memory import lacking_memory
+from layerwise.states.images import read_image
+from layerwise.stimuli.modalities import BLANK
+
+Made = TypeVar("Made")
+
+
+def prepare_rows(model: FrozenModel, rows: pd.DataFrame) -> Any:
+    """Inputs of a batch, on the host; see :meth:`FrozenModel.prepare`.
+
+    Args:
+        model: the model.
+        rows: ``item_id``, ``image``, ``prompt``.
+
+    Raises:
+        InputError: naming the item whose picture or prompt the model's processor does not take, or the items that it
+            takes alone but not together.
+    """
+
+    def prepare(some: pd.DataFrame) -> Any:
+        return model.prepare([read_image(path) for path in some["image"]], list(some["prompt"]))
+
+    return naming(model, "prepare", prepare, rows)
+
+
+def prepare_group(model: FrozenModel, rows: pd.DataFrame) -> Any:
+    """Inputs of prompts about one image; see :meth:`FrozenModel.prepare_shared`.
+
+    Raises:
+        InputError: as :func:`prepare_rows`.
+    """
+
+    def prepare(some: pd.DataFrame) -> Any:
+        return model.prepare_shared(read_image(some["image"].iat[0]), list(some["prompt"]))
+
+    return naming(model, "prepare", prepare, rows)
+
+
+def run_rows(
+    model: FrozenModel, rows: pd.DataFrame, positions: Sequence[str], prepared: Any | None = None
+) -> dict[str, Tensor]:
+    """States of a batch; see :meth:`FrozenModel.states`.
+
+    Args:
+        model: the model.
+        rows: ``item_id``, ``image``, ``prompt``.
+        positions: where to read it.
+        prepared: their inputs, where they have been prepared.
+
+    Raises:
+        InputError: naming the items that the model fails on, and when it does not give one state for each.
+    """
+    inputs = prepare_rows(model, rows) if prepared is None else prepared
+
+    def run(some: pd.DataFrame) -> dict[str, Tensor]:
+        return model.run(inputs if len(some) == len(rows) else prepare_rows(model, some), positions)
+
+    return _one_each(model, rows, naming(model, "run", run, rows))
+
+
+def run_group(model: FrozenModel, rows: pd.DataFrame, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
+    """States of prepared prompts about one image; see :meth:`FrozenModel.run_shared`.
+
+    Raises:
+        InputError: as :func:`run_rows`.
+    """
+    try:
+        states = model.run_shared(prepared, positions)
+    except Exception as error:
+        if lacking_memory(error) is not None or isinstance(error, InputError | FloatingPointError):
+            raise
+        raise InputError(
+            f"a model of type {model.model_type} cannot run the items {_items(rows)} over their image: "
+            f"{said_by(error)}; give the model's entry `sharing: never`"
+        ) from error
+    return _one_each(model, rows, states)
+
+
+def _one_each(model: FrozenModel, rows: pd.DataFrame, states: dict[str, Tensor]) -> dict[str, Tensor]:
+    for values in states.values():
+        if len(values) != len(rows):
+            raise InputError(
+                f"a model of type {model.model_type} gives {len(values)} states for {len(rows)} inputs "
+                f"({_items(rows)}): none belongs to an item, and this family cannot be read"
+            )
+    return states
+
+
+def naming(model: FrozenModel, verb: str, make: Callable[[pd.DataFrame], Made], rows: pd.DataFrame) -> Made:
+    """What ``make`` gives for rows; where it fails, they are tried one at a time to find which is at fault.
+
+    Args:
+        model: the model at work.
+        verb: what it does with them, for the message.
+        make: calls the model's own code.
+        rows: ``item_id``, ``image``, ``prompt``.
+
+    Raises:
+        InputError: naming the item, or the items that go alone but not together. What says that memory is lacking comes
+            through.
+    """
+    try:
+        return make(rows)
+    except Exception as error:
+        # A device that failed fails at all that follows.
+        if lacking_memory(error) is not None or "CUDA error" in str(error):
+            raise
+        failed = error
+    for i in range(len(rows)) if len(rows) > 1 else ():
+        one = rows.iloc[i : i + 1]
+        try:
+            make(one)
+        except Exception as error:
+            raise _error(model, verb, one, error) from error
+    raise _error(model, verb, rows, failed) from failed
+
+
+def _error(model: FrozenModel, verb: str, rows: pd.DataFrame, error: Exception) -> InputError | Exception:
+    if isinstance(error, FloatingPointError):
+        return error
+    if isinstance(error, InputError):
+        return InputError(f"item {rows['item_id'].iat[0]}: {error}") if len(rows) == 1 else error
+    if len(rows) > 1:
+        return InputError(
+            f"a model of type {model.model_type} can {verb} the items {_items(rows)} one at a time but not together: "
+            f"{said_by(error)}; set its `batch_size` to 1"
+        )
+    fix = "replace the picture, or take it out of the stimuli" if _has_file(rows.iloc[0]) else "take it out"
+    return InputError(
+        f"item {_items(rows)}: a model of type {model.model_type} cannot {verb} it: {said_by(error)}; {fix}"
+    )
+
+
+def _items(rows: pd.DataFrame) -> str:
+    shown = [f"{row.item_id} ({row.image})" if _has_file(row) else str(row.item_id) for row in rows.itertuples()]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+def _has_file(row: Any) -> bool:
+    return row.image is not None and row.image != BLANK

@@ -1,0 +1,102 @@
+"""Pictures of extreme shapes, run before all others: a model that does not take one says so in seconds."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+import torch
+from PIL import Image
+
+from layerwise.errors import InputError
+from layerwise.models.explained import explained
+from layerwise.models.frozen import FrozenModel
+from layerwise.models.memory import Room
+from layerwise.states.images import read_image
+from layerwise.states.named import run_rows
+from layerwise.stimuli.modalities import BLANK
+
+# Sides that NumPy's code may take for a picture's channels.
+LIKE_CHANNELS = (1, 3)
+# Of one colour that has another value in each channel.
+COLOUR = (250, 20, 60)
+# How far the values of one colour may be apart in two sizes, in standard deviations of pixels.
+SAME_COLOUR = 0.05
+
+
+def check_pictures(model: FrozenModel, inputs: pd.DataFrame) -> None:
+    """Run the widest, highest, smallest and largest pictures, and show that the smallest keep their colours.
+
+    Args:
+        model: the model.
+        inputs: ``item_id``, ``image``, ``prompt``.
+
+    Raises:
+        InputError: naming the item whose picture the model or its processor does not take.
+    """
+    shown = inputs[inputs["image"].notna() & (inputs["image"] != BLANK)].drop_duplicates("image")
+    if shown.empty:
+        return
+    sizes = pd.DataFrame([_size(path) for path in shown["image"]], columns=["width", "height"], index=shown.index)
+    for row in extremes(sizes):
+        one = shown.loc[[row]]
+        Room(1, "inputs").over(1, lambda *_, one=one: run_rows(model, one, ["last"]))
+    checked = set()
+    for row in sizes.index[sizes.isin(LIKE_CHANNELS).any(axis=1)]:
+        # As it is shown: a tag may turn it.
+        size = read_image(shown.at[row, "image"]).size
+        if size not in checked:
+            checked.add(size)
+            if not _keeps_colour(model, size, shown.at[row, "prompt"]):
+                raise InputError(
+                    f"item {shown.at[row, 'item_id']} ({shown.at[row, 'image']}): the processor of a model of type "
+                    f"{model.model_type} takes rows of a picture of {size[0]} x {size[1]} pixels for its colours; "
+                    "replace the picture, or take it out of the stimuli"
+                )
+
+
+def extremes(sizes: pd.DataFrame) -> list:
+    """Labels of the rows with the most extreme ratios of sides, sides and areas.
+
+    Args:
+        sizes: ``width`` and ``height`` in pixels.
+    """
+    ratio, area = sizes["width"] / sizes["height"], sizes["width"] * sizes["height"]
+    rows = [ratio.idxmax(), ratio.idxmin(), sizes.min(axis=1).idxmin(), sizes.max(axis=1).idxmax()]
+    return list(dict.fromkeys([*rows, area.idxmin(), area.idxmax()]))
+
+
+def shapes(paths: Sequence[str | None]) -> list[tuple[int, int]]:
+    """Width and height of pictures; (0, 0) for none, and for the grey one."""
+    return [(0, 0) if path is None or path == BLANK else _size(path) for path in paths]
+
+
+@cache
+def _size(path: str) -> tuple[int, int]:
+    """Width and height in pixels, from the head of a file."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: the image cannot be decoded ({error}); replace the file") from error
+
+
+def _keeps_colour(model: FrozenModel, size: tuple[int, int], prompt: str) -> bool:
+    """Whether a picture of one colour has the values of that colour, those that it has at twice the size."""
+    values = []
+    for width, height in (size, (2 * size[0], 2 * size[1])):
+        with explained(f"a model of type {model.model_type} cannot prepare a picture of {width} x {height} pixels"):
+            values.append(_values(model.prepare([Image.new("RGB", (width, height), COLOUR)], [prompt])))
+    small, large = values
+    if small is None or large is None:
+        return True
+    return bool(((small[:, None] - large).abs().amin(dim=1) < SAME_COLOUR).all())
+
+
+def _values(prepared: object) -> torch.Tensor | None:
+    """The distinct values among prepared pixels; None where they have another name."""
+    first = prepared[0] if isinstance(prepared, list) else prepared
+    try:
+        pixels = first["pixel_values"]
+    except (TypeError, KeyError, AttributeError, IndexError):
+        pixels = getattr(first, "pixels", None)
+    return pixels.float().unique() if isinstance(pixels, torch.Tensor) else None

@@ -1,0 +1,110 @@
+"""Pictures that a model's own code does not take: each is named before the long run, and so is what goes alone only."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from layerwise.errors import InputError
+from layerwise.flow.measuring import measure_shards
+from layerwise.states.checks import check_batches
+from layerwise.states.named import prepare_group, prepare_rows, run_rows
+from layerwise.states.pictures import check_pictures, extremes
+from layerwise.states.plan import plan_shards
+from layerwise.states.work import WorkFolder
+from tests import families
+from tests.faults.reliability import fault
+
+
+@pytest.fixture(scope="module")
+def emu3():
+    """Its own processor refuses sides that differ by 200 times, and takes a side of 3 pixels for three channels."""
+    return families.frozen(families.emu3)
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """Inputs with pictures of the given sizes, after a few ordinary ones."""
+
+    def shown(*sizes):
+        rng, rows = np.random.default_rng(0), []
+        for i, (width, height) in enumerate([(48, 64), (64, 48), *sizes]):
+            file = tmp_path / f"{i}.png"
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(file)
+            rows.append((f"item-{i}", str(file), "Is there a circle?"))
+        return pd.DataFrame(rows, columns=["item_id", "image", "prompt"])
+
+    return shown
+
+
+@fault(
+    "a picture whose shape the model's processor does not take (1000 x 1 pixels)",
+    sees="one error that names item, file and the model's type, before the first input is run",
+    kept="all that was finished",
+)
+def test_a_shape_that_a_processor_does_not_take_is_named_at_once(emu3, shown):
+    check_pictures(emu3, shown((60, 60)))
+    with pytest.raises(InputError, match=r"item item-3 \(.*3.png\): .*type emu3 cannot prepare it: .* aspect ratio"):
+        check_pictures(emu3, shown((60, 60), (1000, 1), (60, 60)))
+
+
+@fault(
+    "a picture of 1 or 3 pixels a side, of which a model's processor takes rows for colours",
+    sees="one error that names item, file and the model's type, before the first input is run",
+    kept="all that was finished; no state is made of wrong colours",
+)
+@pytest.mark.parametrize("size", [(100, 3), (3, 3)])
+def test_rows_that_are_taken_for_colours_are_named_at_once(emu3, shown, size):
+    """Nothing fails there, but a picture of one colour has others at 3 pixels than at 6."""
+    with pytest.raises(InputError, match=rf"item item-2 \(.*2.png\): .* takes rows .* {size[0]} x {size[1]} pixels"):
+        check_pictures(emu3, shown(size))
+    # Other processors keep its colours.
+    check_pictures(families.frozen(families.llava_own), shown(size, (1, 1), (1, 60)))
+
+
+def test_a_picture_in_the_middle_of_a_run_is_named_too(emu3, shown):
+    rows = shown((1000, 1), (60, 60))
+    one, last = rows.iloc[2:3], ["last"]
+    for make in (
+        lambda: prepare_rows(emu3, rows),
+        lambda: run_rows(emu3, rows, last),
+        lambda: prepare_group(emu3, one),
+    ):
+        with pytest.raises(InputError, match=r"item item-2 \(.*2.png\): .* cannot prepare it: .*replace the picture"):
+            make()
+
+
+def test_what_the_model_itself_fails_on_is_named(shown, monkeypatch):
+    model = families.frozen(families.llava_own)
+    with torch.no_grad():
+        model.model.model.multi_modal_projector.linear_1.weight = torch.nn.Parameter(torch.zeros(3, 3))
+    with pytest.raises(InputError, match=r"item item-1 \(.*1.png\): .* llava cannot run it: RuntimeError: mat1"):
+        check_pictures(model, shown())
+
+
+def test_inputs_that_go_alone_but_not_together_are_named(shown):
+    """As those of a family that cuts pictures into parts and does not fill up the smaller number."""
+    model = families.frozen(families.llava)
+    tensors = model.processor.tensors
+
+    def in_parts(image):
+        return {"pixel_values": tensors(image)["pixel_values"].repeat(1, 1, 1, 1 + (image.width > image.height))}
+
+    model.processor.tensors = in_parts
+    rows = shown((48, 64), (64, 48))
+    with pytest.raises(InputError, match=r"llava can prepare the items item-0 .* and 1 more one at a time but not"):
+        prepare_rows(model, rows)
+    with pytest.raises(InputError, match=r"one at a time but not together: .* `batch_size` to 1$"):
+        check_batches(model, rows, plan_shards(rows, 0, 4), ["last"])
+
+
+def test_a_question_about_such_a_picture_is_named(emu3, shown, tmp_path):
+    asked = shown((1000, 1)).rename(columns={"item_id": "question_id"}).assign(question="Is it red?")
+    with pytest.raises(InputError, match=r"item item-2 \(.*2.png\): .* type emu3 cannot prepare it"):
+        measure_shards(emu3, asked, "{text}", 3, "text", 2, WorkFolder(tmp_path))
+
+
+def test_the_shapes_that_are_run_first():
+    sizes = pd.DataFrame([(50, 50), (300, 30), (10, 200), (2, 2), (900, 800), (60, 50)], columns=["width", "height"])
+    assert sorted(extremes(sizes)) == [1, 2, 3, 4]

@@ -1,0 +1,119 @@
+"""Full batches against their inputs alone: a model whose states depend on its batch is stopped, whatever hides it."""
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from layerwise.errors import InputError
+from layerwise.models.frozen import FrozenModel
+from layerwise.states.checks import (
+    BATCH_TOLERANCE,
+    check_batches,
+    check_hooks,
+    check_sharing,
+    difference,
+    relative_difference,
+    varied,
+)
+from layerwise.states.plan import plan_shards, running_order
+from tests import families
+from tests.families.measure import POSITIONS, one_at_a_time, pictures, relative
+from tests.families.unreadable import hunyuan_vl, shieldgemma2
+
+
+def table(folder, count, sizes=((64, 48),), prompt="Is there a circle"):
+    """So many inputs, each with a picture of its own; sizes in turn, prompts of rising length."""
+    rows = []
+    for i in range(count):
+        Image.effect_noise(sizes[i % len(sizes)], 60 + i).convert("RGB").save(folder / f"{i}.png")
+        rows.append((f"item-{i:02}", str(folder / f"{i}.png"), f"{prompt}{'?' * (i // 8)}"))
+    rows = pd.DataFrame(rows, columns=["item_id", "image", "prompt"])
+    return rows.iloc[running_order(rows, 0)].reset_index(drop=True)
+
+
+def check(model, rows, size, positions=POSITIONS):
+    check_batches(model, rows, plan_shards(rows, 0, size), positions)
+
+
+@pytest.mark.parametrize(("dtype", "position"), [(torch.float32, "image-mean"), (torch.bfloat16, "last")])
+def test_a_model_that_numbers_the_pictures_of_a_batch_is_stopped(tmp_path, dtype, position):
+    """In a pair it is off by less than what batches are allowed."""
+    model = families.frozen(hunyuan_vl, gain=1.0)
+    model.model.to(dtype)
+    model.dtype = dtype
+    pair = one_at_a_time(model, pictures(), ["Is"] * 2), model.states(pictures(), ["Is"] * 2, POSITIONS)
+    assert relative(*(states[position] for states in pair)) < BATCH_TOLERANCE[dtype]
+    rows = table(tmp_path, 24)
+    with pytest.raises(InputError, match=rf"position {position}, .*type hunyuan_vl .* place .* `batch_size` to 1"):
+        check(model, rows, 24, [position])
+    # One at a time every picture is the first.
+    check(model, rows, 1)
+
+
+def test_a_family_that_writes_inputs_of_its_own_is_refused_by_name(tmp_path):
+    model, rows = families.frozen(shieldgemma2), table(tmp_path, 2)
+    with pytest.raises(InputError, match=r"item item-00: .*type shieldgemma2 makes 3 inputs of 1, .* cannot be read"):
+        check_hooks(model, rows, POSITIONS)
+
+
+class Constant(FrozenModel):
+    """Stands in for a model where only the comparison is under test: states of ones behind one large entry."""
+
+    model_type, n_layers, width, dtype, shares_prefix = "constant", 1, 100, torch.bfloat16, True
+
+    def __init__(self, error=0.0, more=0):
+        self.error, self.more = error, more
+
+    def prepare(self, images, prompts):
+        return len(prompts)
+
+    prepare_shared = prepare
+
+    def run(self, prepared, positions):
+        states = torch.ones(prepared + self.more, 3, self.width)
+        states[1:, 2, 1:] += self.error
+        states[:, :, 0] = 1000.0
+        return {"last": states}
+
+    def run_shared(self, prepared, positions):
+        states = self.run(prepared, positions)["last"]
+        states[:1, 2, 1:] += self.error
+        return {"last": states}
+
+
+@pytest.mark.parametrize("run", [check_batches, check_sharing])
+def test_a_large_entry_hides_no_error_in_all_others(tmp_path, run):
+    rows = table(tmp_path, 4).assign(image=str(tmp_path / "0.png"))
+    shards = plan_shards(rows, 2 if run is check_sharing else 0, 4)
+    run(Constant(), rows, shards, ["last"])
+    with pytest.raises(InputError, match=r"the state at final norm, position last, differs by 5\.0e-01"):
+        run(Constant(error=0.5), rows, shards, ["last"])
+
+
+def test_the_difference_is_that_without_the_largest_entries():
+    states = torch.tensor([[[1000.0, 3.0, 4.0]]])
+    moved = states + torch.tensor([0.0, 3.0, 4.0])
+    assert relative_difference(moved, states).item() == pytest.approx(5 / (1000**2 + 5**2) ** 0.5)
+    assert difference(moved, states).item() == pytest.approx(1.0)
+    # And no less than that with them.
+    assert difference(states * torch.tensor([2.0, 1.0, 1.0]), states).item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_as_many_states_as_inputs(tmp_path):
+    rows = table(tmp_path, 4)
+    with pytest.raises(InputError, match=r"constant gives 5 states for 4 inputs \(item-00 .*0.png\), .* and 1 more"):
+        check(Constant(more=1), rows, 4, ["last"])
+
+
+def test_the_places_that_are_compared(tmp_path):
+    rows = table(tmp_path, 60, sizes=[(64, 48)] * 20 + [(20, 60)] + [(90, 30)])
+    rows.loc[30, "prompt"] = "the longest of all prompts, far longer than the rest"
+    places = varied(rows, 8)
+    assert len(places) == 8
+    assert places == sorted(set(places))
+    assert {0, 30, 59} <= set(places)
+    sizes = {Image.open(rows["image"].iat[place]).size for place in places}
+    assert sizes == {(64, 48), (20, 60), (90, 30)}
+    assert varied(rows[:5], 8) == [0, 1, 2, 3, 4]
+    assert len(varied(rows.assign(image=None), 8)) == 8
