@@ -257,7 +257,7 @@ def test_table_complaints(tmp_path):
     file.write_text("image,label\na.jpg,x\nb.jpg,\n")
     with pytest.raises(InputError, match=r"t.csv, row 3: the column 'label' is empty"):
         read_table(file, ["image", "label"])
-    with pytest.raises(InputError, match="no column 'text'; it has image, label"):
+    with pytest.raises(InputError, match="no column 'text'; it has 'image', 'label'"):
         read_table(file, ["text"])
     with pytest.raises(InputError, match=r"t.txt: a table is a .csv or .parquet"):
         read_table(tmp_path / "t.txt", [])

@@ -124,7 +124,7 @@ def test_a_malformed_row_is_named_with_its_fix(tables, kind, column, value, comp
 def test_a_table_that_is_missing_is_named(tables):
     folder = tables()
     (folder / TABLES["ChooseRel"]).unlink()
-    with pytest.raises(InputError, match=r"relChooser_ChooseRel.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"relChooser_ChooseRel.csv: there is no such file"):
         gqa_sources.read_questions(folder, KINDS)
     # But a type that is not asked for need not be there.
     assert gqa_sources.read_questions(folder, ["ChooseAttr"]).questions
