@@ -1,5 +1,7 @@
 """Check a study's config against its schema and fill in the defaults."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ def validate(config: dict[str, Any], schema: str | Path) -> None:
     Raises:
         InputError: with one line for each thing that is wrong, by the path of its key.
     """
+    if unfit := list(_unfit(config, [])):
+        raise InputError("the config is not what JSON can say:\n" + "\n".join(f"  {line}" for line in unfit))
     schema = yaml.safe_load(Path(schema).read_text())
     # All errors first, defaults last: a default must not hide what the user left out.
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
@@ -37,6 +41,23 @@ def validate(config: dict[str, Any], schema: str | Path) -> None:
         lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
         raise InputError("the config does not fit config/schemas/config.schema.yaml:\n" + "\n".join(lines))
     list(_with_defaults(Draft202012Validator)(schema).iter_errors(config))
+
+
+def _unfit(value: Any, path: list[str]) -> Iterator[str]:
+    """What YAML allows and no key of a config can be: by its path, with the fix."""
+    where = ".".join(path) or "top level"
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                yield f"{where}: the key {key!r} is no text; YAML reads it so (yes, on, 1, null): put quotes round it"
+            yield from _unfit(entry, [*path, str(key)])
+    elif isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from _unfit(entry, [*path, str(place)])
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: {value} is no number to reckon with; give a finite one"
+    elif not (value is None or isinstance(value, str | int | float)):
+        yield f"{where}: {value} is a {type(value).__name__} to YAML; put quotes round it"
 
 
 def _explain(error) -> str:

@@ -162,7 +162,7 @@ def test_the_recipe_of_stimuli_follows_what_is_shown_not_where_it_lies(downloadi
     in_place = {"format": "snli-ve", "images": str(folder / "flickr30k_images"), "annotations": str(folder)}
     downloading["datasets"]["shapes-snli-ve"] = in_place
     assert recipe() == before
-    (tmp_path / "dev.csv").touch()
+    (tmp_path / "dev.csv").write_text("pairID,gold_label\n")
     in_place["corrected_labels"] = {"dev": str(tmp_path / "dev.csv")}
     corrected = recipe()
     assert corrected != before

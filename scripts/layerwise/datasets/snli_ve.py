@@ -9,6 +9,8 @@ from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
 LABELS = ["contradiction", "neutral", "entailment"]
+# Columns of a file of corrected labels.
+CORRECTED = ["pairID", "gold_label"]
 _FIELDS = {"Flickr30K_ID": "image_id", "sentence2": "hypothesis", "gold_label": "gold_label", "pairID": "pair_id"}
 
 
@@ -81,7 +83,7 @@ def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[s
     Raises:
         InputError: on a missing column, an unknown label, a repeated pairID, or when no pair is of this part.
     """
-    table = read_table(file, ["pairID", "gold_label"])
+    table = read_table(file, CORRECTED)
     if (unknown := table.index[~table["gold_label"].isin(LABELS)]).size:
         label = table.at[unknown[0], "gold_label"]
         raise InputError(f"{file}, row {unknown[0] + 2}: gold_label {label!r} is none of {LABELS}")

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -54,6 +55,12 @@ def check_columns(file: str | Path, columns: list[str]) -> None:
                 f"{file}: the column {column!r} holds {held}, not text or numbers; write pictures into files of their "
                 "own, and their paths into the table"
             )
+
+
+def table_columns(entry: dict[str, Any]) -> list[str]:
+    """The columns that a config entry of kind ``table`` reads, each once."""
+    optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
+    return list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional]))
 
 
 def _csv_rows(file: Path) -> pd.DataFrame:

@@ -6,16 +6,10 @@ from typing import Any
 import pandas as pd
 
 from layerwise.datasets.disk import is_file
-from layerwise.datasets.table import read_table
+from layerwise.datasets.table import read_table, table_columns
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.splits import SPLITS
-
-
-def table_columns(entry: dict[str, Any]) -> list[str]:
-    """The columns that a config entry of kind ``table`` reads, each once."""
-    optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
-    return list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional]))
 
 
 def build_table(entry: dict[str, Any]) -> Stimuli:
