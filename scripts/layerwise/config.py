@@ -1,7 +1,9 @@
 """Check a study's config against its schema and fill in the defaults."""
 
+import copy
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,15 @@ def _with_defaults(validator_class: type) -> type:
             for key, subschema in properties.items():
                 if "default" in subschema:
                     # A copy, so that two entries never share one default list or mapping.
-                    instance.setdefault(key, yaml.safe_load(yaml.safe_dump(subschema["default"])))
+                    instance.setdefault(key, copy.deepcopy(subschema["default"]))
         yield from check_properties(validator, properties, instance, schema)
 
     return validators.extend(validator_class, {"properties": set_defaults})
+
+
+@cache
+def _read_schema(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text())
 
 
 def validate(config: dict[str, Any], schema: str | Path) -> None:
@@ -34,7 +41,7 @@ def validate(config: dict[str, Any], schema: str | Path) -> None:
     """
     if unfit := list(_unfit(config, [])):
         raise InputError("the config is not what JSON can say:\n" + "\n".join(f"  {line}" for line in unfit))
-    schema = yaml.safe_load(Path(schema).read_text())
+    schema = _read_schema(Path(schema))
     # All errors first, defaults last: a default must not hide what the user left out.
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
