@@ -45,6 +45,9 @@ if workflow.is_main_process:
 # Models that the figures are to be made without: they are no part of this run, and the figures say so.
 left_out = leave_out(config)
 grid = Grid(config)
+if workflow.is_main_process:
+    for unused in grid.unused():
+        logger.warning(f"The config: {unused}.")
 
 
 # Where figures and tables go that models are missing from, so that they never take the place of whole ones.

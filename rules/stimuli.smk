@@ -1,7 +1,7 @@
 # What models are shown, and what is asked of their states.
 #
 # OUTPUTS
-#   <results>/stimuli/{stimuli}/{recipe}/items.parquet, provenance.parquet, objects.parquet,
+#   <results>/stimuli/{stimuli}/{recipe}/items.parquet, provenance.parquet, objects.parquet, duplicates.csv,
 #                                                          stimuli.json
 #   <results>/stimuli/{stimuli}/{recipe}/prompts.json      what a model will read for the first item, by prompt
 #   <results>/tasks/{task}/labels.parquet, task.json
@@ -15,6 +15,7 @@ rule make_stimuli:
         table="<results>/stimuli/{stimuli}/{recipe}/items.parquet",
         provenance="<results>/stimuli/{stimuli}/{recipe}/provenance.parquet",
         objects="<results>/stimuli/{stimuli}/{recipe}/objects.parquet",
+        duplicates="<results>/stimuli/{stimuli}/{recipe}/duplicates.csv",
         description="<results>/stimuli/{stimuli}/{recipe}/stimuli.json",
     log:
         "<logs>/stimuli/{stimuli}.{recipe}.log",
@@ -23,7 +24,10 @@ rule make_stimuli:
     priority: CHECK_FIRST
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
     resources:
+        # Where pictures were looked at before changes nothing.
+        seen=f"{config['pathvars']['results']}/work/pictures",
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
@@ -36,7 +40,7 @@ rule make_stimuli:
         "Make the stimuli {wildcards.stimuli}"
     shell:
         'python "$SCRIPTS"/make_stimuli.py --name {wildcards.stimuli} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+        "--seed {params.seed} --cache {resources.seen:q} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule check_prompts:
@@ -68,6 +72,7 @@ rule make_task:
         description=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json"),
         provenance=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "provenance.parquet"),
         objects=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "objects.parquet"),
+        duplicates=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "duplicates.csv"),
     output:
         labels="<results>/tasks/{task}/labels.parquet",
         description="<results>/tasks/{task}/task.json",

@@ -1,7 +1,8 @@
-"""Make a stimulus set: items, where they come from, what is annotated in their images, and what was counted."""
+"""Make a stimulus set: items, where they come from, which pictures are alike, what is annotated, what was counted."""
 
 import argparse
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from layerwise.checksums import file_sha256
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.building import finish_items
-from layerwise.stimuli.duplicates import join_groups
+from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds import build_stimuli
+from layerwise.stimuli.looks import look_at
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -22,18 +26,34 @@ def main() -> None:
     parser.add_argument("--images", help="folder of images")
     parser.add_argument("--corrected-labels", type=json.loads, default={}, help="files by SNLI-VE part, as JSON")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--cache", type=Path, help="folder of what was seen of pictures before, by their content")
+    parser.add_argument("--threads", type=int, help="that decode pictures; default: as many as there are cores")
     parser.add_argument("--out", type=Path, required=True, help="folder of the stimulus set")
     args = parser.parse_args()
 
     stimuli, sources = build_stimuli(args.entry, args.annotations, args.images, args.corrected_labels, args.seed)
     if stimuli.shown.empty:
         raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
-    shown = finish_items(stimuli)
-    items, provenance = join_groups(shown, stimuli.provenance)
+    looks = look_at(stimuli.shown["image"], args.cache, args.name, args.threads)
+    items = finish_items(stimuli, looks["image_sha256"])
+    of_image = stimuli.provenance[["image_id"]].assign(image=items["image"].to_numpy())
+    of_image = of_image.drop_duplicates("image_id").set_index("image_id")
+    duplicates = find_duplicates(of_image.join(looks, on="image"), args.threads)
+    for kind, pairs in duplicates.groupby("kind"):
+        examples = ", ".join(f"{pair.first_file} and {pair.second_file}" for pair in pairs.head(3).itertuples())
+        log.warning("%d pictures are there twice (%s; all are in duplicates.csv): %s", len(pairs), kind, examples)
+    # One file in two official parts is shown for one of them. All else that is alike is for the tasks to part: items,
+    # and with them hidden states, stay what they are.
+    provenance = join_groups(stimuli.provenance, duplicates, [FILE])
+    kept = in_their_own_part(provenance).to_numpy()
+    dropped = int((~kept).sum())
+    items, provenance = items[kept].reset_index(drop=True), provenance[kept].reset_index(drop=True)
     with finished_file(args.out / "items.parquet") as file:
         items.to_parquet(file, index=False)
     with finished_file(args.out / "provenance.parquet") as file:
         provenance.to_parquet(file, index=False)
+    with finished_file(args.out / "duplicates.csv") as file:
+        duplicates.to_csv(file, index=False)
     with finished_file(args.out / "objects.parquet") as file:
         stimuli.objects.to_parquet(file, index=False)
     description = {
@@ -44,7 +64,8 @@ def main() -> None:
         "items": len(items),
         "images": int(items["image"].nunique()),
         "items_per_part": dict(Counter(provenance["part"])),
-        "items_dropped_as_duplicates": len(shown) - len(items),
+        "items_dropped_as_duplicates": dropped,
+        "duplicates": dict(Counter(duplicates["kind"])),
         "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in sources],
         **stimuli.notes,
     }

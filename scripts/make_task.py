@@ -2,14 +2,18 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
+from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import read_description
 from layerwise.stimuli.tasks import build_task
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -23,13 +27,25 @@ def main() -> None:
 
     stimuli = read_description(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
+    duplicates = pd.read_csv(args.stimuli / "duplicates.csv", dtype=str, keep_default_na=False)
+    provenance, joined = keep_apart(provenance, duplicates, args.entry["split"])
+    if left_out := joined["images_left_out_as_duplicates"]:
+        log.warning(
+            "%d images are left out, for they or images of their group are in an official part nearer to the test too: "
+            "%s%s",
+            *(len(left_out), ", ".join(left_out[:10]), ", ..." if len(left_out) > 10 else ""),
+        )
     objects = pd.read_parquet(args.stimuli / "objects.parquet") if "knowledge" in args.entry else None
     try:
         labels, description = build_task(
             provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects
         )
     except InputError as error:
-        raise InputError(f"tasks.{args.name}: {error}") from error
+        alike = (
+            f" ({joined['joined_groups']} groups were joined because their pictures are alike, see "
+            f"{args.stimuli / 'duplicates.csv'}; split.join_similar: false joins equal ones alone)"
+        )
+        raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
     with finished_file(args.out / "labels.parquet") as file:
         labels.to_parquet(file, index=False)
     description = {
@@ -39,6 +55,7 @@ def main() -> None:
         "metric": args.entry["metric"],
         **description,
         "split": {"seed": args.seed, **args.entry["split"]},
+        **joined,
         "sources": stimuli["sources"],
     }
     with finished_file(args.out / "task.json") as file:

@@ -1,5 +1,9 @@
 """Check a study's config against its schema and fill in the defaults."""
 
+import copy
+import math
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ def _with_defaults(validator_class: type) -> type:
             for key, subschema in properties.items():
                 if "default" in subschema:
                     # A copy, so that two entries never share one default list or mapping.
-                    instance.setdefault(key, yaml.safe_load(yaml.safe_dump(subschema["default"])))
+                    instance.setdefault(key, copy.deepcopy(subschema["default"]))
         yield from check_properties(validator, properties, instance, schema)
 
     return validators.extend(validator_class, {"properties": set_defaults})
@@ -41,19 +45,43 @@ def read_config(path: str | Path) -> dict[str, Any]:
     return config
 
 
+@cache
+def _read_schema(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text())
+
+
 def validate(config: dict[str, Any], schema: str | Path) -> None:
     """Check ``config`` in place and add the schema's defaults to it.
 
     Raises:
         InputError: with one line for each thing that is wrong, by the path of its key.
     """
-    schema = yaml.safe_load(Path(schema).read_text())
+    if unfit := list(_unfit(config, [])):
+        raise InputError("the config is not what JSON can say:\n" + "\n".join(f"  {line}" for line in unfit))
+    schema = _read_schema(Path(schema))
     # All errors first, defaults last: a default must not hide what the user left out.
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
         lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
         raise InputError("the config does not fit config/schemas/config.schema.yaml:\n" + "\n".join(lines))
     list(_with_defaults(Draft202012Validator)(schema).iter_errors(config))
+
+
+def _unfit(value: Any, path: list[str]) -> Iterator[str]:
+    """What YAML allows and no key of a config can be: by its path, with the fix."""
+    where = ".".join(path) or "top level"
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                yield f"{where}: the key {key!r} is no text; YAML reads it so (yes, on, 1, null): put quotes round it"
+            yield from _unfit(entry, [*path, str(key)])
+    elif isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from _unfit(entry, [*path, str(place)])
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: {value} is no number to reckon with; give a finite one"
+    elif not (value is None or isinstance(value, str | int | float)):
+        yield f"{where}: {value} is a {type(value).__name__} to YAML; put quotes round it"
 
 
 def _explain(error) -> str:

@@ -6,11 +6,12 @@ Snakefile builds it each time it plans.
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
+from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.locations import Locations
+from layerwise.datasets.table import check_columns, table_columns
 from layerwise.errors import InputError
 from layerwise.recipes import NOT_COMPUTED, adapter_file, without
 
@@ -163,6 +164,17 @@ class Grid:
         """All prompt entries of a stimulus set."""
         return {name: self.prompt(stimuli, name) for name in self.config["stimuli"][stimuli]["prompts"]}
 
+    def unused(self) -> list[str]:
+        """Keys that change nothing as the study stands, to warn of."""
+        said = []
+        for name in self.used_stimuli():
+            texts = [entry["text"] for entry in self.prompts(name).values()]
+            if "text_column" in self.config["stimuli"][name] and not any("{text}" in text for text in texts):
+                said.append(
+                    f"stimuli.{name}.text_column: none of its prompts shows {{text}}, so models see the image alone"
+                )
+        return said
+
     def receipts(self, stimuli: str) -> list[str]:
         """Receipts of all downloads that a stimulus set needs."""
         entry = self.config["stimuli"][stimuli]
@@ -172,8 +184,10 @@ class Grid:
         kind = stimuli["kind"]
         if kind != "table":
             self._check_parts(name, stimuli)
-        elif not Path(stimuli["file"]).is_file():
+        elif not is_file(stimuli["file"]):
             raise InputError(f"stimuli.{name}.file: there is no file {stimuli['file']!r}")
+        else:
+            check_columns(stimuli["file"], table_columns(stimuli))
         prompts = self.config["prompts"].get(kind, {})
         for prompt in stimuli["prompts"]:
             entry = _find(prompts, prompt, f"stimuli.{name}.prompts", f"prompts.{kind}")
@@ -312,7 +326,7 @@ def _check_model(name: str, model: dict[str, Any]) -> None:
                 raise InputError(f"models.{name}.{key}: a model with random weights has none to load; leave it out")
     if source == "embedded" and "convert" in model:
         raise InputError(f"models.{name}.convert: the embedded model is saved as safetensors; leave it out")
-    if source == "embedded" or Path(source).is_dir():
+    if source == "embedded" or is_dir(source):
         if "revision" in model:
             raise InputError(f"models.{name}.revision: only a Hugging Face id has revisions, and {source!r} is none")
         return

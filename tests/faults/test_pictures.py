@@ -10,7 +10,7 @@ from layerwise.errors import InputError
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.store import StatesFile
-from layerwise.stimuli.building import check_images
+from layerwise.stimuli.image_files import check_images
 from tests.cells import extraction, write_items
 from tests.faults.reliability import fault
 

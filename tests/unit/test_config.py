@@ -1,6 +1,9 @@
 """The schema: defaults, rejections, and that it describes every key."""
 
 import copy
+import datetime
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -138,6 +141,54 @@ def test_what_the_schema_refuses(study, change, complaint):
     change(study)
     with pytest.raises(InputError, match=complaint):
         checked(study)
+
+
+@pytest.mark.parametrize("key", [True, None, 1, 1.5, datetime.date(2024, 1, 1)])
+def test_keys_that_are_no_text_are_named(study, key):
+    """YAML reads `yes:`, `on:`, `1:` and an empty key as something else than text, at any depth."""
+    study["prompts"]["table"] = {key: {"text": "?"}}
+    with pytest.raises(InputError, match=rf"prompts.table: the key {re.escape(repr(key))} is no text; .* quotes"):
+        checked(study)
+    with pytest.raises(InputError, match="top level: the key"):
+        checked({key: 1})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, datetime.date(2024, 1, 1), b"x", {"a"}])
+def test_values_that_json_does_not_know_are_named(study, value):
+    study["probes"] = {"C": [1.0, value]}
+    with pytest.raises(InputError, match=r"probes\.C\.1: "):
+        checked(study)
+
+
+def test_a_table_with_wrong_columns_stops_the_plan(study, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("image,wet,text\n")
+    own = {"kind": "table", "file": str(file), "labels": ["wet"], "prompts": ["plain"], "text_column": "text"}
+    study["stimuli"]["own"] = own
+    checked(study)
+    for change, column in [
+        ({"labels": ["dry"]}, "dry"),
+        ({"text_column": "words"}, "words"),
+        ({"id_column": "n"}, "n"),
+    ]:
+        study["stimuli"]["own"] = own | change
+        with pytest.raises(
+            InputError, match=rf"mine.csv: there is no column '{column}'; it has 'image', 'wet', 'text'"
+        ):
+            checked(study)
+
+
+def test_a_text_column_that_no_prompt_shows_is_warned_of(study, tmp_path):
+    (tmp_path / "mine.csv").write_text("image,wet,text\n")
+    own = {"kind": "table", "file": str(tmp_path / "mine.csv"), "labels": ["wet"], "text_column": "text"}
+    study["prompts"]["table"]["look"] = {"text": "Look."}
+    study["stimuli"]["own"] = own | {"prompts": ["look"]}
+    study["tasks"]["wet"] = {"stimuli": "own", "question": "local"}
+    assert checked(study).unused() == [
+        "stimuli.own.text_column: none of its prompts shows {text}, so models see the image alone"
+    ]
+    study["stimuli"]["own"]["prompts"].append("plain")
+    assert checked(study).unused() == []
 
 
 def test_all_mistakes_are_shown_at_once(study):

@@ -1,13 +1,16 @@
 """Readers of COCO, SNLI-VE and tables: what they read, and how they complain."""
 
+import gzip
 import json
 import math
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from layerwise.datasets import coco, snli, snli_ve
-from layerwise.datasets.table import read_table
+from layerwise.datasets.table import check_columns, read_table
 from layerwise.errors import InputError
 from tests.faults.reliability import fault
 
@@ -64,13 +67,158 @@ def test_coco(coco_folder, tmp_path):
         ),
         (lambda i, c: c["annotations"][0].update(caption=" "), "captions_val2017.json: record 0 .* empty 'caption'"),
         (lambda i, c: c["annotations"][0].update(caption=math.nan), "record 0 .* empty 'caption', or one that is no"),
+        (lambda i, c: c["annotations"][0].update(caption="\u200b"), "record 0 .* empty 'caption'"),
+        (lambda i, c: c["annotations"][0].update(caption="\ud800"), "record 0 .* empty 'caption', or one that is no"),
+        (
+            lambda i, c: c["annotations"].append({"id": 5, "image_id": 9, "caption": "B."}),
+            "record 1 .* id 5 of record 0",
+        ),
         (lambda i, c: i["categories"][0].pop("name"), "record 0 of 'categories' has no 'name'"),
+        (lambda i, c: i["categories"][0].update(name=None), "record 0 of 'categories' has an empty 'name'"),
+        (lambda i, c: i["categories"][0].update(name="toothbrush"), "two categories have the name 'toothbrush'"),
+        (
+            lambda i, c: i["images"][0].update(file_name="9.jpg"),
+            r"two images have the file_name '9.jpg' \(records 0 and",
+        ),
+        (lambda i, c: i["images"][0].update(id="7"), "some images have a number as id, and others a text"),
+        (lambda i, c: i["images"].append({"id": "7", "file_name": "x.jpg"}), "two images have the id '7'"),
+        *(
+            (lambda i, c, wrong=wrong: i["images"][1].update(id=wrong), "record 1 of 'images' has the id .* no id")
+            for wrong in (True, None, 7.5, math.nan, [7], "")
+        ),
+        (lambda i, c: i["annotations"][2].update(image_id=True), "record 2 of 'annotations' has the image_id True"),
+        (
+            lambda i, c: i["annotations"][2].update(image_id="9"),
+            r"record 2 .* image_id '9'.* \(9 is there: text and num",
+        ),
+        (
+            lambda i, c: i["annotations"][2].update(category_id=None),
+            "record 2 of 'annotations' has the category_id None",
+        ),
+        (
+            lambda i, c: i["annotations"][1].update(id=1, category_id=1),
+            "record 1 .* the id 1 of record 0, but says some",
+        ),
+        (lambda i, c: i["annotations"][0].update(iscrowd="1"), "record 0 of 'annotations' has 'iscrowd' '1'"),
         (lambda i, c: i.pop("annotations"), "there is no list 'annotations'"),
     ],
 )
 def test_coco_complaints(coco_folder, change, complaint):
     with pytest.raises(InputError, match=complaint):
         coco_folder(change)
+
+
+def change_ids(kind):
+    """A change of all ids of COCO's files into another kind of value."""
+
+    def change(instances, captions):
+        for record in [*instances["images"], *instances["categories"]]:
+            record["id"] = kind(record["id"])
+        for record in [*instances["annotations"], *captions["annotations"]]:
+            record.update({key: kind(record[key]) for key in ("id", "image_id", "category_id") if key in record})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "ids"),
+    [
+        (change_ids(float), [7, 9]),
+        (lambda i, c: i["annotations"][0].update(image_id=7.0), [7, 9]),
+        (lambda i, c: i["images"][0].update(id=7.0), [7, 9]),
+        (lambda i, c: i["categories"][1].update(id=90.0), [7, 9]),
+        (lambda i, c: c["annotations"][0].update(image_id=9.0), [7, 9]),
+        (change_ids(str), ["7", "9"]),
+    ],
+)
+def test_ids_are_those_of_pycocotools(coco_folder, tmp_path, change, ids):
+    """One id that some tool wrote as a float must not make all others of the part unknown."""
+    from pycocotools.coco import COCO
+
+    part = coco_folder(change)
+    theirs = COCO(tmp_path / "instances_val2017.json")
+    assert [str(i) for i in part.images["image_id"]] == [str(i) for i in ids]
+    named = {record["id"]: record["name"] for record in theirs.dataset["categories"]}
+    expected = {(i, named[a["category_id"]]) for i in theirs.getImgIds() for a in theirs.imgToAnns[i]}
+    assert set(part.objects.itertuples(index=False, name=None)) == expected
+    assert set(part.annotations["image_id"]) == set(part.images["image_id"]) == set(theirs.imgs)
+    # What items are named after: no "7.0".
+    assert set(part.annotations["image_id"].astype(str)) == {"7", "9"}
+    assert list(part.captions["image_id"].astype(str)) == ["9"]
+
+
+def test_a_repeated_record_counts_once(coco_folder):
+    box = {"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12}
+
+    def change(instances, captions):
+        # Three boxes and a crowd; then one again by its id, one by its content, one of its own id and place.
+        instances["annotations"] = [
+            box | {"id": 1},
+            box | {"id": 2, "bbox": [1, 2, 3, 5]},
+            box | {"id": 3, "iscrowd": 1},
+        ]
+        instances["annotations"] += [box | {"id": 1}, box | {"id": 4}, box | {"id": 2.0, "bbox": [1, 2, 3, 5]}]
+        # Without a place nothing says whether two of one category are one.
+        instances["annotations"] += [
+            {"id": 5, "image_id": 7, "category_id": 1},
+            {"id": 6, "image_id": 7, "category_id": 1},
+        ]
+        captions["annotations"] *= 2
+        # COCO's own files have the same words twice for one image: two people said so.
+        captions["annotations"].append(captions["annotations"][0] | {"id": 6})
+
+    part = coco_folder(change)
+    assert part.annotations["image_id"].tolist() == [9, 9, 9, 7, 7]
+    assert part.annotations["record"].tolist() == [0, 1, 2, 6, 7]
+    assert part.captions["caption_id"].tolist() == [5, 6]
+    assert part.repeated == 4
+
+
+def test_what_cannot_be_measured_is_named_when_it_is_asked_for(coco_folder):
+    boxes = [
+        [1, 2, 3, 4],
+        None,
+        [1, 2, 3],
+        [1, 2, 3, "4"],
+        [100, 2, 3, 4],
+        [1, -9, 3, 4],
+        [1, 2, 3, True],
+        [1, 2, 3, 10**400],
+    ]
+
+    def change(instances, captions):
+        instances["images"][0] |= {"width": 20, "height": 10}
+        instances["annotations"] = [
+            {"id": number, "image_id": 7, "category_id": 1, "bbox": box} for number, box in enumerate(boxes)
+        ]
+        # The one image has no height.
+        instances["annotations"].append({"id": 99, "image_id": 9, "category_id": 1, "bbox": boxes[0]})
+
+    annotations = coco_folder(change).annotations
+    assert annotations["x"].notna().tolist() == [True] + [False] * len(boxes[1:]) + [False]
+    assert annotations.loc[0, ["x", "y"]].tolist() == [2.5 / 20, 4 / 10]
+    coco.check_measured(annotations[:1], "x")
+    with pytest.raises(InputError, match=r"instances_val2017.json: record 4 of 'annotations' has no usable 'bbox'"):
+        coco.check_measured(annotations[4:], "x")
+
+
+def test_parts_must_list_the_same_categories(coco_folder, tmp_path):
+    """What nobody looked for in a part is not absent there. Ids and order may differ, for names are compared."""
+    coco_folder()
+    for kind in ("instances", "captions"):
+        content = json.loads((tmp_path / f"{kind}_val2017.json").read_text())
+        if kind == "instances":
+            content["categories"] = [{"id": 90, "name": "person"}, {"id": 1, "name": "toothbrush"}]
+        (tmp_path / f"{kind}_train2017.json").write_text(json.dumps(content))
+    parts = coco.read_parts(tmp_path, tmp_path, ["train2017", "val2017"])
+    assert parts["train2017"].objects["category"].tolist() == ["person", "toothbrush"]
+    assert parts["val2017"].objects["category"].tolist() == ["toothbrush", "person"]
+    coco_folder(lambda i, c: i["categories"].append({"id": 3, "name": "cat"}))
+    for order in (["train2017", "val2017"], ["val2017", "train2017"]):
+        with pytest.raises(
+            InputError, match=r"instances_val2017.json has the category 'cat', and .*train2017.json has"
+        ):
+            coco.read_parts(tmp_path, tmp_path, order)
 
 
 @fault(
@@ -131,11 +279,40 @@ def test_snli_ve(tmp_path):
         (snli_line(sentence2=None), "line 2: there is no field 'sentence2'"),
         (snli_line(gold_label="yes"), "line 2: gold_label 'yes'"),
         (snli_line(), "'12.jpg#0r1n' appears twice"),
+        (snli_line(pairID="b").replace('"A dog."', "null"), "line 2: sentence2 is None, which is no text"),
+        (snli_line(pairID="b", sentence2="\ud800"), "line 2: sentence2 is .*which is no text"),
+        (snli_line(pairID="b", Flickr30K_ID=True), "line 2: Flickr30K_ID is True, which is no text"),
+        (snli_line(pairID="b", gold_label=["neutral"]), "line 2: gold_label .* is none of"),
+        ("7", "line 2: not a JSON object"),
+        ("[" * 100_000, "line 2: not valid JSON"),
     ],
 )
 def test_snli_ve_complaints(tmp_path, line, complaint):
     (tmp_path / "snli_ve_dev.jsonl").write_text(f"{snli_line()}\n{line}\n")
     with pytest.raises(InputError, match=complaint):
+        snli_ve.read_part(tmp_path, "images", "dev")
+
+
+@fault(
+    "a data file is compressed, in UTF-16 or Latin-1, or begins with a byte order mark",
+    sees="one error that names file, line and fix; a byte order mark is read over",
+    kept="all that was finished",
+)
+def test_files_that_are_no_plain_utf_8(tmp_path):
+    file, line = tmp_path / "snli_ve_dev.jsonl", snli_line(sentence2="Un café.") + "\n"
+    text = json.dumps(json.loads(line), ensure_ascii=False)
+    for content, complaint in [
+        (gzip.compress(line.encode()), r"dev.jsonl: compressed \(gzip\)"),
+        (text.encode("utf-16"), "dev.jsonl: written in UTF-16; save it as UTF-8"),
+        (b"\n" + text.encode("latin-1"), r"dev.jsonl, line 2: not UTF-8 \(the byte 0xe9\)"),
+    ]:
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=complaint):
+            snli_ve.read_part(tmp_path, "images", "dev")
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
+    assert snli_ve.read_part(tmp_path, "images", "dev")[0]["hypothesis"].tolist() == ["Un café."]
+    file.rename(tmp_path / "snli_ve_dev.jsonl.gz")
+    with pytest.raises(InputError, match=r"dev.jsonl: there is no such file, but snli_ve_dev.jsonl.gz; unpack it"):
         snli_ve.read_part(tmp_path, "images", "dev")
 
 
@@ -252,15 +429,55 @@ def test_tables(tmp_path):
         assert read_table(tmp_path / file, ["image", "id", "text"]).equals(table)
 
 
-def test_table_complaints(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("image,label\na.jpg,x\nb.jpg,\n", r"t.csv, row 3: the column 'label' is empty"),
+        ("image,label\na.jpg,x\nb.jpg, \n", r"t.csv, row 3: the column 'label' is empty"),
+        ("image,text\na.jpg,x\n", r"no column 'label'; it has 'image', 'text'$"),
+        ("image;label\na.jpg;x\n", r"no column 'image'; it has 'image;label'; its cells are parted by semicolons"),
+        ("image\tlabel\na.jpg\tx\n", "its cells are parted by tabs: save it with commas"),
+        ("image, label\na.jpg,x\n", r"no column 'label'; it has 'image', ' label'; take the blanks out of its header"),
+        ("image,label,label\na.jpg,x,y\n", "there are 2 columns 'label'; rename all but one"),
+        # Cells without a name in every row: a reader that shifts them takes the text for the image.
+        ("image,label\na.jpg,x,y\nb.jpg,x,y\n", "row 2: 3 cells, but the header names 2 columns"),
+        ("image,label\n", "the table has no rows"),
+        ("", "it is empty"),
+    ],
+)
+def test_table_complaints(tmp_path, content, complaint):
     file = tmp_path / "t.csv"
-    file.write_text("image,label\na.jpg,x\nb.jpg,\n")
-    with pytest.raises(InputError, match=r"t.csv, row 3: the column 'label' is empty"):
+    file.write_text(content)
+    with pytest.raises(InputError, match=complaint):
         read_table(file, ["image", "label"])
-    with pytest.raises(InputError, match="no column 'text'; it has image, label"):
-        read_table(file, ["text"])
+
+
+def test_tables_that_are_none(tmp_path):
     with pytest.raises(InputError, match=r"t.txt: a table is a .csv or .parquet"):
         read_table(tmp_path / "t.txt", [])
     (tmp_path / "broken.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="cannot be read as a table"):
         read_table(tmp_path / "broken.parquet", [])
+
+
+def test_pictures_within_a_table_are_refused_and_never_printed(tmp_path):
+    """As data sets of the hub hold them: bytes, or bytes and a path. A column beside them is not read."""
+    picture = bytes(range(256)) * 1000
+    struct = pa.StructArray.from_arrays([pa.array([picture] * 2), pa.array(["a", "b"])], ["bytes", "path"])
+    for column in (struct, pa.array([picture] * 2), pa.array([[1], [2]])):
+        file = tmp_path / "t.parquet"
+        pq.write_table(pa.table({"image": column, "y": [1, 2]}), file)
+        with pytest.raises(InputError, match=r"t.parquet: the column 'image' holds .*not text or numbers") as error:
+            read_table(file, ["image", "y"])
+        assert len(str(error.value)) < 400
+        assert read_table(file, ["y"])["y"].tolist() == ["1", "2"]
+
+
+def test_a_plan_reads_only_the_header(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_bytes(b"\xef\xbb\xbfimage,label\n\xff")
+    check_columns(file, ["image", "label"])
+    with pytest.raises(InputError, match="there is no column 'text'"):
+        check_columns(file, ["text"])
+    with pytest.raises(InputError, match=r"t.csv, line 2: not UTF-8"):
+        read_table(file, ["image"])

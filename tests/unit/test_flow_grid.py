@@ -9,6 +9,7 @@ import yaml
 
 from layerwise.config import validate
 from layerwise.datasets.gqa import TABLES
+from layerwise.datasets.gqa_tables import table_columns
 from layerwise.errors import InputError
 from layerwise.flow.grid import FlowCell, FlowGrid
 from layerwise.grid import Grid
@@ -75,13 +76,16 @@ def test_the_papers_study_asks_its_four_models_and_downloads_gqa():
 def test_a_folder_of_ones_own_must_hold_what_is_read(study, tmp_path, kind):
     study["datasets"]["shapes-gqa"] = {"format": "gqa", "annotations": str(tmp_path), "images": str(tmp_path)}
     if kind:
-        (tmp_path / TABLES[kind]).touch()
+        (tmp_path / TABLES[kind]).write_text(",".join(table_columns(kind)))
     missing = TABLES["ChooseAttr"] if kind else "val_balanced_questions.json"
     with pytest.raises(InputError, match=rf"flow.questions.shapes-questions: there is no file .*{missing}; the folder"):
         checked(study)
     study["flow"]["questions"]["shapes-questions"]["types"] = ["ChooseRel"]
     if kind:
         assert [Path(file).name for file in checked(study).files("shapes-questions")] == [TABLES[kind]]
+        (tmp_path / TABLES[kind]).write_text("question_id,img_id\n")
+        with pytest.raises(InputError, match=rf"shapes-questions: .*{TABLES[kind]}: there is no column 'question'"):
+            checked(study)
 
 
 @pytest.mark.parametrize(

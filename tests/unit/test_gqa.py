@@ -124,7 +124,7 @@ def test_a_malformed_row_is_named_with_its_fix(tables, kind, column, value, comp
 def test_a_table_that_is_missing_is_named(tables):
     folder = tables()
     (folder / TABLES["ChooseRel"]).unlink()
-    with pytest.raises(InputError, match=r"relChooser_ChooseRel.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"relChooser_ChooseRel.csv: there is no such file"):
         gqa_sources.read_questions(folder, KINDS)
     # But a type that is not asked for need not be there.
     assert gqa_sources.read_questions(folder, ["ChooseAttr"]).questions
@@ -168,6 +168,42 @@ def test_files_that_are_not_gqas_are_named(graphs, tmp_path):
     (tmp_path / "own" / GRAPHS).write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
         read_graphs(tmp_path / "own", KINDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda q, g: q.update(types=None),
+            "questions.json: the question alone has None as 'types', which is no mapping",
+        ),
+        (lambda q, g: q.update(semantic=None), "the question alone has None as 'semantic', which is no list"),
+        (
+            lambda q, g: q["semantic"][0].update(argument=None),
+            "the question alone, in its 'semantic', has None as 'arg",
+        ),
+        (lambda q, g: q.update(question=None), "the question alone has None as 'question', which is no text"),
+        (lambda q, g: q.update(imageId=7), "the question alone has 7 as 'imageId', which is no text"),
+        (lambda q, g: g.update(width=None), "sceneGraphs.json: the scene graph of image alone has None as 'width'"),
+        (
+            lambda q, g: g.update(objects=None),
+            "the scene graph of image alone has None as 'objects', which is no mapping",
+        ),
+        (
+            lambda q, g: g["objects"].update(x=None),
+            "image alone, in its 'objects', has None as 'x', which is no mapping",
+        ),
+    ],
+)
+def test_null_fields_of_gqas_own_files_are_named(graphs, change, complaint):
+    def change_one(questions, found):
+        first = next(q for q in questions.values() if q["types"]["detailed"] == "chooseAttr")
+        questions["alone"], found["alone"] = json.loads(json.dumps([first, found[first["imageId"]]]))
+        questions["alone"]["imageId"] = "alone"
+        change(questions["alone"], found["alone"])
+
+    with pytest.raises(InputError, match=complaint):
+        read_graphs(graphs(change_one), KINDS)
 
 
 def test_at_most_so_many_of_each_type_are_asked_the_same_ones_for_a_seed(world):

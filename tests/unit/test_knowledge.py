@@ -10,13 +10,13 @@ import pytest
 
 from layerwise.datasets import coco
 from layerwise.errors import InputError
-from layerwise.stimuli.building import finish_items
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.relations import RELATIONS, related_pairs
 from layerwise.stimuli.tasks import build_task
 from tests.faults.reliability import fault
+from tests.items import finished
 
 OBJECTS = {"kind": "coco-objects", "images": {"train2017": "all", "val2017": "all"}, "pairs_per_category": 400}
 PAIRS = {"kind": "coco-relations", "images": OBJECTS["images"], "images_per_pair": 40, "margin": 0.1}
@@ -132,7 +132,7 @@ def test_relations_that_are_asked_about_are_those_of_the_file(relations, raw):
 def test_neither_text_nor_image_alone_tells_a_relation(relations, relation):
     """Whatever is read of the prompt, or of the image, half of the items are right: in each part, exactly."""
     labels, _ = build_task(relations.provenance, "coco-relations", ENTRY | {"labels": [relation]}, 0)
-    items = finish_items(relations)
+    items = finished(relations)
     items["prompt"] = render_prompts({"text": "Where is the {first}, seen from the {second}?"}, items, [])
     both = labels.merge(items, on="item_id")
     both["part"] = both["item_id"].str.split("/").str[0]
@@ -150,8 +150,8 @@ def test_pairs_of_a_relation_are_limited_and_unions_of_both(relations):
         labelled = both[relations.provenance[f"label:{relation}"].notna()]
         assert labelled.groupby(["part", "first", "second"]).size().groupby(level=[1, 2]).sum().max() <= 40
     assert relations.provenance[[f"label:{relation}" for relation in RELATIONS]].notna().any(axis=1).all()
-    assert items_digest(finish_items(relations), []) != items_digest(
-        finish_items(relations).rename(columns={"first": "second", "second": "first"}), []
+    assert items_digest(finished(relations), []) != items_digest(
+        finished(relations).rename(columns={"first": "second", "second": "first"}), []
     )
 
 

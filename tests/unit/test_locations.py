@@ -172,7 +172,7 @@ def test_the_recipe_of_stimuli_follows_what_is_shown_and_its_sources(downloading
     assert recipe() != lying_there
     downloading["datasets"]["shapes-snli-ve"] = dataset
     assert recipe() == before
-    (tmp_path / "dev.csv").touch()
+    (tmp_path / "dev.csv").write_text("pairID,gold_label\n")
     dataset["corrected_labels"] = {"dev": str(tmp_path / "dev.csv")}
     assert recipe() != before
     # Of a part that is not sampled they change nothing.

@@ -7,8 +7,7 @@ from PIL import Image
 
 from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
-from layerwise.stimuli.building import Stimuli, finish_items
-from layerwise.stimuli.duplicates import join_groups
+from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.entailment import build_entailment, pair_off
 from layerwise.stimuli.hypotheses import build_hypotheses
 from layerwise.stimuli.items import items_digest
@@ -17,6 +16,7 @@ from layerwise.stimuli.own_table import build_table
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 from layerwise.stimuli.sampling import sample_ids
 from tests.faults.reliability import fault
+from tests.items import finished
 
 
 @pytest.fixture(scope="module")
@@ -155,21 +155,21 @@ def one_item(image) -> Stimuli:
 
 def test_bad_images_are_named(tmp_path):
     with pytest.raises(InputError, match=r"gone.jpg: the image is missing"):
-        finish_items(one_item(tmp_path / "gone.jpg"))
+        finished(one_item(tmp_path / "gone.jpg"))
     with pytest.raises(InputError, match="val2017: there is no such folder, but annotations name its images"):
-        finish_items(one_item(tmp_path / "val2017/1.jpg"))
+        finished(one_item(tmp_path / "val2017/1.jpg"))
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"empty.jpg: not a readable image"):
-        finish_items(one_item(tmp_path / "empty.jpg"))
+        finished(one_item(tmp_path / "empty.jpg"))
     (tmp_path / "page.jpg").write_text("<html>")
     with pytest.raises(InputError, match=r"page.jpg: not a readable image"):
-        finish_items(one_item(tmp_path / "page.jpg"))
+        finished(one_item(tmp_path / "page.jpg"))
     Image.effect_noise((400, 300), 50).save(tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"cut.jpg: not a readable image"):
-        finish_items(one_item(tmp_path / "cut.jpg"))
+        finished(one_item(tmp_path / "cut.jpg"))
     Image.new("RGB", (4, 4)).save(tmp_path / "fine.jpg")
-    assert len(finish_items(one_item(tmp_path / "fine.jpg"))["image_sha256"][0]) == 64
+    assert len(finished(one_item(tmp_path / "fine.jpg"))["image_sha256"][0]) == 64
 
 
 def test_repeated_ids_are_refused(tmp_path):
@@ -177,7 +177,7 @@ def test_repeated_ids_are_refused(tmp_path):
     twice = one_item(tmp_path / "a.jpg")
     twice = Stimuli(pd.concat([twice.shown] * 2), twice.provenance, [], {})
     with pytest.raises(InputError, match="two items have the id 'a'"):
-        finish_items(twice)
+        finished(twice)
 
 
 def test_prompts_keep_braces_of_a_caption():
@@ -247,28 +247,3 @@ def test_own_table(table, tmp_path):
 def test_own_table_complaints(table, rows, entry, complaint):
     with pytest.raises(InputError, match=complaint):
         table(rows, **entry)
-
-
-def grouped(*rows) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Items by (content, group, part)."""
-    content, group, part = zip(*rows, strict=True)
-    ids = [str(i) for i in range(len(rows))]
-    items = pd.DataFrame({"item_id": ids, "image_sha256": content})
-    return items, pd.DataFrame({"item_id": ids, "group": group, "part": part})
-
-
-def test_one_picture_under_two_names_is_one_group():
-    items, provenance = join_groups(
-        *grouped(("x", "a", "all"), ("x", "b", "all"), ("y", "b", "all"), ("z", "c", "all"))
-    )
-    assert provenance["group"].tolist() == ["a", "a", "a", "c"]
-    assert len(items) == 4
-
-
-def test_a_picture_in_two_official_parts_stays_in_the_test_part():
-    rows = [("x", "a", "train2017"), ("w", "a", "train2017"), ("x", "b", "val2017"), ("v", "c", "train2017")]
-    items, provenance = join_groups(*grouped(*rows))
-    # Both images of the training pair go: one of them alone would leave its caption without its other use.
-    assert items["image_sha256"].tolist() == ["x", "v"]
-    assert provenance["part"].tolist() == ["val2017", "train2017"]
-    assert items["item_id"].tolist() == provenance["item_id"].tolist()

@@ -6,6 +6,7 @@ such as ``{"colour": "red"}``, which annotation tools write and COCO's own files
 """
 
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
 # usable numbers, which :func:`check_measured` complains about when somebody needs them.
@@ -25,12 +29,13 @@ class CocoPart:
     """Annotated images of one part.
 
     Attributes:
-        images: one row per image: ``image_id`` (int), ``image`` (path). In the file's order.
+        images: one row per image: ``image_id`` (number or text), ``image`` (path). In the file's order.
         captions: one row per caption: ``caption_id``, ``image_id``, ``caption``.
         objects: one row per category present in an image: ``image_id``, ``category`` (name).
         categories: category names, in the file's order.
         annotations: one row per annotated object: ``image_id``, ``category``, :data:`MEASURES`, ``crowd`` (bool),
             ``attributes`` (JSON) and, for messages, ``file`` and ``record``.
+        repeated: how many records were left out because they repeat another one.
     """
 
     images: pd.DataFrame
@@ -38,6 +43,7 @@ class CocoPart:
     objects: pd.DataFrame
     categories: list[str]
     annotations: pd.DataFrame
+    repeated: int = 0
 
 
 def annotation_files(annotations: str | Path, part: str) -> list[Path]:
@@ -45,46 +51,68 @@ def annotation_files(annotations: str | Path, part: str) -> list[Path]:
     return [Path(annotations) / f"{kind}_{part}.json" for kind in ("instances", "captions")]
 
 
+def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) -> dict[str, CocoPart]:
+    """Read several parts by :func:`read_part`; they must annotate the same categories.
+
+    Raises:
+        InputError: when one part lists a category that another lacks: its objects would count as absent there.
+    """
+    read = {part: read_part(annotations, images, part) for part in parts}
+    first, *others = read
+    for other in others:
+        for having, lacking in ((first, other), (other, first)):
+            if only := [name for name in read[having].categories if name not in read[lacking].categories]:
+                files = [annotation_files(annotations, part)[0] for part in (having, lacking)]
+                raise InputError(
+                    f"{files[0]} has the category {only[0]!r}, and {files[1]} has not: nobody looked for it there; "
+                    "list the same categories in both, or sample one part alone"
+                )
+    return read
+
+
 def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPart:
     """Read images, captions and category presence of ``part``; the image files themselves need not be there yet.
 
+    Whole numbers such as 7.0 are the id 7, as they are to pycocotools; text is no number, so "7" is another id. A
+    record that repeats an earlier one - of the same id, or of the same box in all its fields - counts once.
+
     Raises:
         InputError: on a missing or malformed file, naming the record; on an annotation of an unknown image or
-            category; on two images of one id.
+            category; on two different records of one id.
     """
     instances_file, captions_file = annotation_files(annotations, part)
-    instances, captions = _load(instances_file), _load(captions_file)
-    image_table = _table(instances, "images", ["id", "file_name"], instances_file)
-    category_table = _table(instances, "categories", ["id", "name"], instances_file)
-    object_table = _table(instances, "annotations", ["image_id", "category_id"], instances_file)
-    caption_table = _table(captions, "annotations", ["id", "image_id", "caption"], captions_file)
+    instances = read_json(instances_file, "COCO's instances_PART.json")
+    captions = read_json(captions_file, "COCO's captions_PART.json")
 
-    for table, file, what in ((image_table, instances_file, "images"), (category_table, instances_file, "categories")):
-        if (repeated := table.loc[table["id"].duplicated(), "id"]).size:
-            raise InputError(f"{file}: two {what} have the id {repeated.iloc[0]}; ids must be unique")
-    _check_known(object_table, "category_id", category_table["id"], instances_file, "categories")
-    for table, file in ((object_table, instances_file), (caption_table, captions_file)):
-        _check_known(table, "image_id", image_table["id"], file, "images")
+    image_records = _Records(instances_file, "images", instances, ids=("id",), texts=("file_name",)).unique("id")
+    image_records.unique("file_name")
+    categories = _Records(instances_file, "categories", instances, ids=("id",), texts=("name",)).unique("id")
+    categories.unique("name")
+    objects = _Records(instances_file, "annotations", instances, ids=("image_id", "category_id"), may_have=("id",))
+    texts = _Records(captions_file, "annotations", captions, ids=("id", "image_id"), texts=("caption",))
+    objects.refer("category_id", categories)
+    for records in (objects, texts):
+        records.refer("image_id", image_records)
+    repeated = objects.drop_repeated(("bbox", "segmentation")) + texts.drop_repeated()
+    if repeated:
+        log.warning("%s: %d records of %s repeat another one and count once", Path(annotations), repeated, part)
 
-    empty = [not (isinstance(caption, str) and caption.strip()) for caption in caption_table["caption"]]
-    if any(empty):
-        raise InputError(
-            f"{captions_file}: record {empty.index(True)} of 'annotations' has an empty 'caption', or one that is no "
-            "text; correct the record or take it out"
-        )
-
+    names = {record["id"]: record["name"] for record in categories}
+    known = _annotations(objects, names, {record["id"]: record for record in image_records})
     folder = Path(images) / part
-    names = category_table.set_index("id")["name"]
     return CocoPart(
         images=pd.DataFrame(
-            {"image_id": image_table["id"], "image": [str(folder / name) for name in image_table["file_name"]]}
+            [(record["id"], str(folder / record["file_name"])) for record in image_records],
+            columns=["image_id", "image"],
         ),
-        captions=caption_table.rename(columns={"id": "caption_id"})[["caption_id", "image_id", "caption"]],
-        objects=pd.DataFrame(
-            {"image_id": object_table["image_id"], "category": object_table["category_id"].map(names)}
-        ).drop_duplicates(ignore_index=True),
-        categories=list(category_table["name"]),
-        annotations=_annotations(instances, object_table["category_id"].map(names), instances_file),
+        captions=pd.DataFrame(
+            [(record["id"], record["image_id"], record["caption"]) for record in texts],
+            columns=["caption_id", "image_id", "caption"],
+        ),
+        objects=known[["image_id", "category"]].drop_duplicates(ignore_index=True),
+        categories=list(names.values()),
+        annotations=known,
+        repeated=repeated,
     )
 
 
@@ -97,32 +125,167 @@ def check_measured(annotations: pd.DataFrame, *measures: str) -> None:
     for measure in measures:
         lacking = annotations[annotations[measure].isna()]
         if len(lacking):
-            what = "'area' (pixels, 0 or more)" if measure == "area" else "'bbox' (x, y, width, height in pixels)"
+            what = (
+                "'area' (pixels, 0 or more)"
+                if measure == "area"
+                else "'bbox' (x, y, width, height in pixels, in the image)"
+            )
             raise InputError(
                 f"{lacking['file'].iloc[0]}: record {lacking['record'].iloc[0]} of 'annotations' has no usable {what}, "
                 "or its image no 'width' and 'height'; correct it, or leave out what asks about places and sizes"
             )
 
 
-def _annotations(instances: dict[str, Any], categories: pd.Series, file: Path) -> pd.DataFrame:
-    sizes = {image["id"]: _numbers([image.get("width"), image.get("height")], 2) for image in instances["images"]}
+class _Records:
+    """The records under a key of a file, checked one by one; a complaint names the record by its position.
+
+    Iterating gives the records in the file's order, their ids as :func:`read_part` says.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        key: str,
+        content: dict[str, Any],
+        ids: tuple[str, ...],
+        texts: tuple[str, ...] = (),
+        may_have: tuple[str, ...] = (),
+    ):
+        self.file, self.key = file, key
+        records = content.get(key)
+        if not isinstance(records, list):
+            raise InputError(f"{file}: there is no list {key!r}; is this a COCO 2017 annotation file?")
+        self.by_position: dict[int, dict[str, Any]] = {}
+        for position, record in enumerate(records):
+            for field in (*ids, *texts):
+                if not isinstance(record, dict) or field not in record:
+                    raise InputError(f"{self.place(position)} has no {field!r}")
+            for field in texts:
+                if not is_text(record[field]):
+                    raise InputError(
+                        f"{self.place(position)} has an empty {field!r}, or one that is no text "
+                        f"({shown(record[field])}); correct the record or take it out"
+                    )
+            # In place: a copy of all records would take as much memory again.
+            for field in (*ids, *may_have):
+                if field in record:
+                    record[field] = self._id(position, field, record[field])
+            self.by_position[position] = record
+
+    def __iter__(self):
+        return iter(self.by_position.values())
+
+    def place(self, position: int) -> str:
+        """A record, for messages."""
+        return f"{self.file}: record {position} of {self.key!r}"
+
+    def _id(self, position: int, field: str, value: Any) -> int | str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if is_text(value):
+            return value
+        raise InputError(
+            f"{self.place(position)} has the {field} {shown(value)}, which is no id; give a whole number or a text"
+        )
+
+    def unique(self, field: str) -> "_Records":
+        """Refuse two records of one value. (Items are named after ids: the text "7" would be taken for the number.)"""
+        seen: dict[str, int] = {}
+        for position, record in self.by_position.items():
+            if (first := seen.setdefault(str(record[field]), position)) != position:
+                raise InputError(
+                    f"{self.file}: two {self.key} have the {field} {shown(record[field])} (records {first} and "
+                    f"{position}); each must be there once"
+                )
+        if len({type(record[field]) for record in self}) > 1:
+            raise InputError(f"{self.file}: some {self.key} have a number as {field}, and others a text; use one kind")
+        return self
+
+    def refer(self, field: str, known: "_Records") -> None:
+        """Refuse a reference to an id that is not among the ``known``."""
+        ids = {record["id"] for record in known}
+        for position, record in self.by_position.items():
+            if record[field] not in ids:
+                other = next((one for one in ids if str(one) == str(record[field])), None)
+                hint = "" if other is None else f" ({shown(other)} is there: text and number are not the same)"
+                raise InputError(
+                    f"{self.place(position)} has {field} {shown(record[field])}, but there is no such id in "
+                    f"{known.key!r}{hint}"
+                )
+
+    def drop_repeated(self, place: tuple[str, ...] = ()) -> int:
+        """Drop records that repeat an earlier one, and count them.
+
+        Args:
+            place: fields of which a record must have one to count as repeated under another id. Without a place two
+                objects of one category cannot be told from one that was listed twice.
+
+        Raises:
+            InputError: on two different records of one id.
+        """
+        by_id: dict[Any, int] = {}
+        by_place: dict[Any, list[int]] = {}
+        repeated = []
+        for position, record in self.by_position.items():
+            first = by_id.setdefault(record["id"], position) if "id" in record else position
+            if first != position:
+                if self.by_position[first] != record:
+                    raise InputError(
+                        f"{self.place(position)} has the id {shown(record['id'])} of record {first}, but says "
+                        "something else; give each annotation an id of its own"
+                    )
+                repeated.append(position)
+            elif where := next((record[field] for field in place if record.get(field)), None):
+                others = by_place.setdefault((record["image_id"], str(where)), [])
+                if any(self.by_position[other] | {"id": None} == record | {"id": None} for other in others):
+                    repeated.append(position)
+                others.append(position)
+        for position in repeated:
+            del self.by_position[position]
+        return len(repeated)
+
+
+def _annotations(objects: _Records, names: dict[Any, str], images: dict[Any, dict[str, Any]]) -> pd.DataFrame:
+    sizes = {key: _numbers([image.get("width"), image.get("height")], 2) for key, image in images.items()}
     rows = []
-    for record, (annotation, category) in enumerate(zip(instances["annotations"], categories, strict=True)):
-        width, height = (side if side > 0 else math.nan for side in sizes[annotation["image_id"]])
-        left, top, box_width, box_height = _numbers(annotation.get("bbox"), 4)
-        (area,) = _numbers([annotation.get("area")], 1)
-        # COCO has boxes of no height, but none of a negative one.
-        if box_width < 0 or box_height < 0:
+    for position, record in objects.by_position.items():
+        width, height = (side if side > 0 else math.nan for side in sizes[record["image_id"]])
+        left, top, box_width, box_height = _numbers(record.get("bbox"), 4)
+        (area,) = _numbers([record.get("area")], 1)
+        # COCO has boxes of no height, but none of a negative one, and none beside the image.
+        if (
+            box_width < 0
+            or box_height < 0
+            or left > width
+            or top > height
+            or left + box_width < 0
+            or top + box_height < 0
+        ):
             left = top = math.nan
         x, y = (left + box_width / 2) / width, (top + box_height / 2) / height
         share = area / (width * height) if area >= 0 else math.nan
-        crowd, attributes = annotation.get("iscrowd", 0) == 1, annotation.get("attributes", {})
+        crowd, attributes = record.get("iscrowd", 0), record.get("attributes", {})
+        if crowd not in (0, 1):
+            raise InputError(f"{objects.place(position)} has 'iscrowd' {shown(crowd)}; it must be 0 or 1")
         if not isinstance(attributes, dict):
             raise InputError(
-                f"{file}: record {record} of 'annotations' has 'attributes' that are no mapping such as "
-                '{"colour": "red"}'
+                f'{objects.place(position)} has \'attributes\' that are no mapping such as {{"colour": "red"}}'
             )
-        rows.append((annotation["image_id"], category, x, y, share, crowd, json.dumps(attributes), str(file), record))
+        category = names[record["category_id"]]
+        row = (
+            record["image_id"],
+            category,
+            x,
+            y,
+            share,
+            crowd == 1,
+            json.dumps(attributes),
+            str(objects.file),
+            position,
+        )
+        rows.append(row)
     columns = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(MEASURES, float) | {"crowd": bool})
 
@@ -130,39 +293,11 @@ def _annotations(instances: dict[str, Any], categories: pd.Series, file: Path) -
 def _numbers(value: Any, count: int) -> list[float]:
     """So many finite numbers, or as many NaN."""
     whole = isinstance(value, list) and len(value) == count
-    if whole and all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in value):
-        return [float(n) for n in value]
+    if whole and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
+        try:
+            numbers = [float(n) for n in value]
+        except OverflowError:
+            numbers = [math.inf]
+        if all(map(math.isfinite, numbers)):
+            return numbers
     return [math.nan] * count
-
-
-def _load(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such file; COCO 2017 calls its annotations instances_PART.json")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not valid JSON ({error}); download it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: not a COCO annotation file: its top level is no JSON object")
-    return content
-
-
-def _table(content: dict[str, Any], key: str, fields: list[str], file: Path) -> pd.DataFrame:
-    """The records under ``key`` as a table of ``fields``; a record that lacks one is an error by its position."""
-    records = content.get(key)
-    if not isinstance(records, list):
-        raise InputError(f"{file}: there is no list {key!r}; is this a COCO 2017 annotation file?")
-    for position, record in enumerate(records):
-        for field in fields:
-            if not isinstance(record, dict) or field not in record:
-                raise InputError(f"{file}: record {position} of {key!r} has no {field!r}")
-    return pd.DataFrame([[record[field] for field in fields] for record in records], columns=fields)
-
-
-def _check_known(table: pd.DataFrame, column: str, known: pd.Series, file: Path, what: str) -> None:
-    unknown = table.index[~table[column].isin(known)]
-    if unknown.size:
-        value = table.at[unknown[0], column]
-        raise InputError(
-            f"{file}: record {unknown[0]} of 'annotations' has {column} {value}, but there is no such id in {what!r}"
-        )

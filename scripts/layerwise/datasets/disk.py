@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,23 @@ def readable(size: int) -> str:
     while value >= 1000 and len(units) > 1:
         value, units = value / 1000, units[1:]
     return f"{value:.0f} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a file is there; of a name that is too long, or in a folder that may not be entered, it is not."""
+    return _asked(Path(path).is_file)
+
+
+def is_dir(path: str | Path) -> bool:
+    """Whether a folder is there, as :func:`is_file` says it of files."""
+    return _asked(Path(path).is_dir)
+
+
+def _asked(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def check_writable(folder: str | Path, key: str) -> None:

@@ -9,7 +9,6 @@ The authors of arXiv 2411.18620 do not say how they chose. What the names, types
 tables show is taken for the rule: see ``RULES``.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.datasets.gqa import Found, Question, checked_object
+from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
 
 QUESTIONS, GRAPHS = "val_balanced_questions.json", "val_sceneGraphs.json"
@@ -70,28 +70,67 @@ def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
         InputError: on a file that is missing or not of GQA's form, naming the record.
     """
     files = graph_files(folder)
-    asked, graphs = (_load(file) for file in files)
+    asked = read_json(files[0], f"{QUESTIONS} of GQA's questions1.2.zip")
+    graphs = read_json(files[1], f"{GRAPHS} of GQA's sceneGraphs.zip")
     kind_of = {detailed: kind for kind in kinds for detailed in RULES[kind].detailed}
     questions, left_out = [], {kind: Counter() for kind in kinds}
     for question_id, record in asked.items():
+        where = f"{files[0]}: the question {question_id}"
+        detailed = _text(_mapping(record, "types", where), "detailed", f"{where}, in its 'types',")
+        if detailed not in kind_of:
+            continue
+        kind = kind_of[detailed]
+        text, answer, image = (_text(record, key, where) for key in ("question", "answer", "imageId"))
+        steps = [
+            tuple(
+                _text(step, key, f"{where}, in its 'semantic',", may_be_empty=True) for key in ("operation", "argument")
+            )
+            for step in _member(record, "semantic", where, list, "list")
+        ]
+        if image not in graphs:
+            left_out[kind]["no scene graph of its image"] += 1
+            continue
+        graph = _graph(graphs, image, f"{files[1]}: the scene graph of image {image}")
         try:
-            kind = kind_of.get(record["types"]["detailed"])
-            if kind is None:
-                continue
-            steps = [(step["operation"], step["argument"]) for step in record["semantic"]]
-            text, answer, image = record["question"], record["answer"], record["imageId"]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{files[0]}: the question {question_id} has no {error}; is this GQA's file?") from error
-        try:
-            graph = graphs.get(image)
-            if graph is None:
-                raise ValueError("no scene graph of its image")
             questions.append(_question(question_id, image, kind, text, answer, steps, graph))
         except ValueError as error:
             left_out[kind][str(error)] += 1
-        except KeyError as error:
-            raise InputError(f"{files[1]}: the scene graph of image {image} has no {error}; is this GQA's?") from error
     return Found(questions, left_out, files)
+
+
+def _member(record: Any, key: str, where: str, kind: type, name: str) -> Any:
+    """What GQA's files have under a key.
+
+    Raises:
+        InputError: when it is not there, or of another kind.
+    """
+    if not isinstance(record, dict) or key not in record:
+        raise InputError(f"{where} has no {key!r}; is this GQA's file?")
+    if not isinstance(record[key], kind) or isinstance(record[key], bool):
+        raise InputError(f"{where} has {shown(record[key])} as {key!r}, which is no {name}; is this GQA's file?")
+    return record[key]
+
+
+def _mapping(record: Any, key: str, where: str) -> dict[str, Any]:
+    return _member(record, key, where, dict, "mapping")
+
+
+def _text(record: Any, key: str, where: str, *, may_be_empty: bool = False) -> str:
+    value = _member(record, key, where, str, "text")
+    if not (is_text(value) or (may_be_empty and not value)):
+        raise InputError(f"{where} has {shown(value)} as {key!r}, which is no text; is this GQA's file?")
+    return value
+
+
+def _graph(graphs: dict[str, Any], image: str, where: str) -> dict[str, Any]:
+    """A scene graph whose width, height and objects are what they should be; boxes are looked at when asked for."""
+    graph = _mapping(graphs, image, where)
+    for side in ("width", "height"):
+        _member(graph, side, where, int, "whole number")
+    objects = _mapping({"objects": {}} | graph, "objects", where)
+    for key in objects:
+        _mapping(objects, key, f"{where}, in its 'objects',")
+    return graph
 
 
 def _question(
@@ -107,7 +146,7 @@ def _question(
     named = [match for step in plain if (match := _named(*step))]
     if len(named) != rule.objects:
         raise ValueError(f"another number of objects than {rule.objects}")
-    size = int(graph["width"]), int(graph["height"])
+    size = graph["width"], graph["height"]
     objects = []
     for name, key in named:
         if key == "-":
@@ -146,15 +185,3 @@ def _options(operation: str, argument: str, answer: str) -> tuple[str, str]:
 
 def _direction(relation: str) -> str:
     return next((word for word in DIRECTIONS if word in relation.split()), relation)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such file; it is in GQA's questions1.2.zip or sceneGraphs.zip")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not valid JSON ({error}); download it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: its top level is no JSON object; is this GQA's file?")
-    return content

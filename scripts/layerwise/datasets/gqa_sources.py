@@ -3,15 +3,36 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from layerwise.datasets.disk import is_file
 from layerwise.datasets.gqa import Found
-from layerwise.datasets.gqa_graphs import graph_files, read_graphs
-from layerwise.datasets.gqa_tables import read_tables, table_files
+from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, graph_files, read_graphs
+from layerwise.datasets.gqa_tables import read_tables, table_columns, table_files
+from layerwise.datasets.table import check_columns
+from layerwise.errors import InputError
 
 
 def question_files(folder: str | Path, kinds: Sequence[str]) -> list[Path]:
     """The files that :func:`read_questions` reads."""
     tables = table_files(folder, kinds)
     return tables if any(table.exists() for table in tables) else graph_files(folder)
+
+
+def check_questions(folder: str | Path, kinds: Sequence[str]) -> None:
+    """What can be checked without reading the questions: that the files are there, and their columns.
+
+    Raises:
+        InputError: naming the file, and the column of a table.
+    """
+    files = question_files(folder, kinds)
+    for file in files:
+        if not is_file(file):
+            raise InputError(
+                f"there is no file {file}; the folder must hold the authors' table of each type, or GQA's "
+                f"{QUESTIONS} and {GRAPHS}"
+            )
+    if files == table_files(folder, kinds):
+        for kind, file in zip(kinds, files, strict=True):
+            check_columns(file, table_columns(kind))
 
 
 def read_questions(folder: str | Path, kinds: Sequence[str]) -> Found:

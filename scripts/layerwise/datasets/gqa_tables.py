@@ -27,6 +27,13 @@ def table_files(folder: str | Path, kinds: Sequence[str]) -> list[Path]:
     return [Path(folder) / TABLES[kind] for kind in kinds]
 
 
+def table_columns(kind: str) -> list[str]:
+    """The columns of a type's table."""
+    boxes = [f"{place} {side}" for place in PLACES[kind] for side in ("name", "x", "y", "w", "h")]
+    options = OPTIONS if kind in CHOOSING else ()
+    return ["question_id", "img_id", "question", "answer", "image_w", "image_h", *boxes, *options]
+
+
 def read_tables(folder: str | Path, kinds: Sequence[str]) -> Found:
     """Read the tables of the given types.
 
@@ -38,11 +45,7 @@ def read_tables(folder: str | Path, kinds: Sequence[str]) -> Found:
     questions: list[Question] = []
     files = table_files(folder, kinds)
     for kind, file in zip(kinds, files, strict=True):
-        places = PLACES[kind]
-        boxes = [f"{place} {side}" for place in places for side in ("name", "x", "y", "w", "h")]
-        columns = ["question_id", "img_id", "question", "answer", "image_w", "image_h", *boxes]
-        columns += OPTIONS if kind in CHOOSING else ()
-        for number, row in enumerate(read_table(file, columns).to_dict("records"), start=2):
+        for number, row in enumerate(read_table(file, table_columns(kind)).to_dict("records"), start=2):
             try:
                 questions.append(_question(kind, row))
             except ValueError as error:

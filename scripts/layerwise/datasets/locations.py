@@ -14,7 +14,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 from layerwise.datasets import coco, snli, snli_ve
+from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.gqa_sources import question_files
+from layerwise.datasets.table import check_columns
 from layerwise.errors import InputError
 
 # Which sources a data set of each format can be downloaded from; where a source keeps its images.
@@ -150,7 +152,7 @@ class Locations:
             if downloaded and file.parent == Path(self.folders(name)["annotations"]):
                 if not self.is_built(dataset) and not self.annotation_receipts(dataset["download"], file.name):
                     raise InputError(f"{where}: no archive of sources.{dataset['download']} holds {file.name}")
-            elif not file.is_file():
+            elif not is_file(file):
                 raise InputError(f"{where}: there is no file {file}; which parts are in {file.parent}?")
         source = self.image_source(name)
         if source is None:
@@ -166,13 +168,14 @@ class Locations:
             known = ", ".join(self.config["worlds"]) or "nothing"
             raise InputError(f"{where}.world: there is no {dataset['world']!r}; the config has {known}")
         for key in ("images", "annotations", "splits"):
-            if key in dataset and not Path(dataset[key]).is_dir():
+            if key in dataset and not is_dir(dataset[key]):
                 raise InputError(f"{where}.{key}: there is no folder {dataset[key]!r}")
         if dataset["format"] != "snli-ve" and (given := {"splits", "corrected_labels"} & set(dataset)):
             raise InputError(f"{where}.{min(given)}: only data sets of format snli-ve have that")
         for part, file in dataset.get("corrected_labels", {}).items():
-            if not Path(file).is_file():
+            if not is_file(file):
                 raise InputError(f"{where}.corrected_labels.{part}: there is no file {file!r}")
+            check_columns(file, snli_ve.CORRECTED)
         if "download" in dataset:
             self._check_source(f"{where}.download", dataset["download"], SOURCE_FORMATS[dataset["format"]])
             self._check_images(where, dataset)

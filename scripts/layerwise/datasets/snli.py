@@ -11,6 +11,7 @@ from pathlib import Path
 
 from layerwise.command import finished_file
 from layerwise.datasets.snli_ve import annotation_file
+from layerwise.datasets.text_files import is_text, read_lines, read_records, shown
 from layerwise.errors import InputError
 
 PARTS = ("train", "dev", "test")
@@ -44,17 +45,17 @@ def build_snli_ve(snli: Path, lists: list[Path], out: Path) -> dict[str, int]:
     pairs: dict[str, list[str]] = {image: [] for image in known}
     counts: Counter[str] = Counter()
     for file in (snli / name for name in SNLI_FILES):
-        with open(file, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                record = _record(line, file, number)
-                image = record["captionID"].split(".jpg")[0]
-                if record["gold_label"] == "-":
-                    counts["without gold label"] += 1
-                elif image not in known:
-                    counts["of no listed image"] += 1
-                else:
-                    kept = {"Flickr30K_ID": image} | {key: record[key] for key in KEPT}
-                    pairs[image].append(json.dumps(kept) + "\n")
+        for number, record in read_records(file, KEPT, "a part of SNLI 1.0"):
+            if not is_text(record["captionID"]):
+                raise InputError(f"{file}, line {number}: captionID is {shown(record['captionID'])}, which is no text")
+            image = record["captionID"].split(".jpg")[0]
+            if record["gold_label"] == "-":
+                counts["without gold label"] += 1
+            elif image not in known:
+                counts["of no listed image"] += 1
+            else:
+                kept = {"Flickr30K_ID": image} | {key: record[key] for key in KEPT}
+                pairs[image].append(json.dumps(kept) + "\n")
     for part, of_part in images.items():
         counts[part] = sum(len(pairs[image]) for image in of_part)
         if not counts[part]:
@@ -72,10 +73,7 @@ def read_lists(files: list[Path]) -> dict[str, list[str]]:
     Raises:
         InputError: when an image is in two parts, or SNLI-VE's own list is too short to end in a dev part.
     """
-    read = [
-        [line.strip().removesuffix(".jpg") for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for file in files
-    ]
+    read = [[line.removesuffix(".jpg") for _, line in read_lines(file, "a list of images")] for file in files]
     if len(files) == 2:
         if len(read[0]) <= DEV_IMAGES:
             raise InputError(f"{files[0]}: {len(read[0])} images; the last {DEV_IMAGES} are dev, and the others train")
@@ -92,13 +90,3 @@ def read_lists(files: list[Path]) -> dict[str, list[str]]:
 def choose_lists(names: set[str]) -> tuple[str, ...] | None:
     """Which of :data:`LISTS` is complete among ``names``; None if none is."""
     return next((lists for lists in LISTS if names.issuperset(lists)), None)
-
-
-def _record(line: str, file: Path, number: int) -> dict:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}, line {number}: not valid JSON ({error})") from error
-    if missing := [key for key in KEPT if key not in record]:
-        raise InputError(f"{file}, line {number}: there is no field {missing[0]!r}")
-    return record

@@ -1,14 +1,16 @@
 """Read one part (``train``, ``dev``, ``test``) of SNLI-VE (Xie et al. 2019, arXiv 1901.06706)."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from layerwise.datasets.table import read_table
+from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
 LABELS = ["contradiction", "neutral", "entailment"]
+# Columns of a file of corrected labels.
+CORRECTED = ["pairID", "gold_label"]
 _FIELDS = {"Flickr30K_ID": "image_id", "sentence2": "hypothesis", "gold_label": "gold_label", "pairID": "pair_id"}
 
 
@@ -34,28 +36,26 @@ def read_part(
         :func:`correct`.
 
     Raises:
-        InputError: on a missing file, a line that is no JSON or lacks a field, an unknown label, a repeated pairID.
+        InputError: on a missing file, a line that is no JSON or lacks a field, a field that is no text, an unknown
+            label, a repeated pairID.
     """
     file = annotation_file(annotations, part)
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such file; SNLI-VE's parts are snli_ve_train|dev|test.jsonl")
     rows, undecided = [], 0
-    with open(file, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{file}, line {number}: not valid JSON ({error})") from error
-            if missing := [field for field in _FIELDS if field not in record]:
-                raise InputError(f"{file}, line {number}: there is no field {missing[0]!r}")
-            if record["gold_label"] == "-":
-                undecided += 1
-                continue
-            if record["gold_label"] not in LABELS:
-                raise InputError(f"{file}, line {number}: gold_label {record['gold_label']!r} is none of {LABELS}")
-            rows.append([str(record[field]) for field in _FIELDS])
+    for number, record in read_records(file, tuple(_FIELDS), "a part of SNLI-VE, snli_ve_train|dev|test.jsonl"):
+        if record["gold_label"] == "-":
+            undecided += 1
+            continue
+        if record["gold_label"] not in LABELS:
+            raise InputError(f"{file}, line {number}: gold_label {shown(record['gold_label'])} is none of {LABELS}")
+        for field in ("Flickr30K_ID", "pairID", "sentence2"):
+            # Ids of digits alone are numbers after some tools.
+            number_too = field != "sentence2" and isinstance(record[field], int) and not isinstance(record[field], bool)
+            if not (is_text(record[field]) or number_too):
+                raise InputError(
+                    f"{file}, line {number}: {field} is {shown(record[field])}, which is no text; correct the line or "
+                    "take it out"
+                )
+        rows.append([str(record[field]) for field in _FIELDS])
     pairs = pd.DataFrame(rows, columns=list(_FIELDS.values()))
     if (repeated := pairs.loc[pairs["pair_id"].duplicated(), "pair_id"]).size:
         raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
@@ -83,7 +83,7 @@ def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[s
     Raises:
         InputError: on a missing column, an unknown label, a repeated pairID, or when no pair is of this part.
     """
-    table = read_table(file, ["pairID", "gold_label"])
+    table = read_table(file, CORRECTED)
     if (unknown := table.index[~table["gold_label"].isin(LABELS)]).size:
         label = table.at[unknown[0], "gold_label"]
         raise InputError(f"{file}, row {unknown[0] + 2}: gold_label {label!r} is none of {LABELS}")

@@ -6,7 +6,7 @@ Without torch, because the Snakefile builds it each time it plans.
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
-from layerwise.datasets.gqa_sources import question_files
+from layerwise.datasets.gqa_sources import check_questions
 from layerwise.errors import InputError
 from layerwise.grid import PLACEHOLDER, Grid
 from layerwise.recipes import adapter_file, dataset_mark, recipe_of, without
@@ -94,13 +94,10 @@ class FlowGrid:
         if datasets[name]["format"] != "gqa":
             raise InputError(f"{where}.dataset: questions are read from data sets of format gqa, and {name} is none")
         if "world" not in datasets[name] and "annotations" in datasets[name]:
-            folder = self.data.folders(name)["annotations"]
-            for file in question_files(folder, entry["types"]):
-                if not file.is_file():
-                    raise InputError(
-                        f"{where}: there is no file {file}; the folder must hold the authors' table of each type, or "
-                        "GQA's val_balanced_questions.json and val_sceneGraphs.json"
-                    )
+            try:
+                check_questions(self.data.folders(name)["annotations"], entry["types"])
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
         prompts = self.config["prompts"].get("gqa", {})
         if entry["prompt"] not in prompts:
             known = ", ".join(prompts) or "nothing"

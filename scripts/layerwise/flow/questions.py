@@ -21,7 +21,7 @@ from layerwise.checksums import file_sha256
 from layerwise.datasets import gqa_sources
 from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, image_file
 from layerwise.errors import InputError
-from layerwise.stimuli.building import check_images
+from layerwise.stimuli.image_files import check_images
 from layerwise.stimuli.sampling import sample_ids
 
 COLUMNS = ["question_id", "type", "image_id", "image", "image_sha256", "question", "answer", "options", "objects"]

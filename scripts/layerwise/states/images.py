@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from layerwise.datasets.pictures import upright_rgb
 from layerwise.errors import InputError
 from layerwise.stimuli.modalities import BLANK
 
@@ -13,9 +13,7 @@ BLANK_IMAGE = Image.new("RGB", (448, 448), (128, 128, 128))
 
 
 def read_image(path: str | Path | None) -> Image.Image | None:
-    """An RGB image, turned upright as its EXIF tag says; a grey one for ``BLANK``, none for None.
-
-    What is transparent shows the colour that the file gives it, as it does to who calls Pillow's ``convert``.
+    """A picture as :func:`layerwise.datasets.pictures.upright_rgb` shows it; a grey one for ``BLANK``, none for None.
 
     Raises:
         InputError: when the file cannot be decoded.
@@ -26,10 +24,6 @@ def read_image(path: str | Path | None) -> Image.Image | None:
         return BLANK_IMAGE
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):
-                # Pillow would cut 16 bits off at 255, which leaves a white page.
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            return upright.convert("RGB")
+            return upright_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: the image cannot be decoded ({error}); replace the file") from error

@@ -1,35 +1,145 @@
-"""One picture under two names is still one picture: it must not be on both sides of a split."""
+"""One picture that was saved twice is still one picture: it must not be on both sides of a split."""
+
+from collections.abc import Collection, Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
+from layerwise.stimuli.looks import thumbnails
 from layerwise.stimuli.splits import OFFICIAL, SPLITS
 
+# How two pictures are alike: byte by byte, in every pixel, or nearly so.
+FILE, PIXELS, SIMILAR = "file", "pixels", "similar"
+COLUMNS = ["first", "second", "kind", "first_file", "second_file"]
+# Two pictures are near-equal when few of the 256 bits of their perceptual hashes differ and, reduced to 32 x 32 pixels,
+# they differ nowhere by much (of 255) and on average by a small share of their own contrast. Measured, docs/method.md:
+# another format, quality or size of a photograph is within these limits, and no two of a world's drawings are, nor of
+# line charts, gratings, written words or digits, whose hashes alone are often equal.
+SIDE = 32
+MOST_BITS, MOST_ANYWHERE, MOST_ON_AVERAGE = 20, 60, 0.2
+# A picture with less contrast (standard deviation, of 255) counts as one with this much.
+LEAST_CONTRAST = 10
 
-def join_groups(items: pd.DataFrame, provenance: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put groups that share an image's content into one group.
 
-    Where official parts share a picture, the part nearer to the test keeps it and the other part's group goes, so that
-    official test sets stay whole.
+def find_duplicates(looks: pd.DataFrame, threads: int | None = None) -> pd.DataFrame:
+    """Pictures with equal pixels, and near-equal ones.
 
     Args:
-        items: with ``item_id`` and ``image_sha256``.
-        provenance: with ``item_id``, ``group`` and ``part``, in the same order.
+        looks: by image id (index): ``image`` (path), and what :func:`layerwise.stimuli.looks.look_at` gives.
+        threads: that decode pictures.
 
     Returns:
-        Items and provenance, without the items that went, with joined groups.
+        Pairs of image ids, ``first`` and ``second``, with their files and the ``kind``: :data:`FILE`, :data:`PIXELS` or
+        :data:`SIMILAR`. Of many that are alike there are as many pairs as it takes to join them.
     """
-    group, names = pd.factorize(provenance["group"])
-    content, contents = pd.factorize(items["image_sha256"])
-    links = coo_matrix((np.ones(len(items)), (group, len(names) + content)), shape=(len(names) + len(contents),) * 2)
-    component = connected_components(links, directed=False)[1][group]
+    pairs, file_of = [], looks["image"]
+    for column, kind in (("image_sha256", FILE), ("pixels", PIXELS)):
+        for _, same in looks.groupby(column, sort=False):
+            pairs += [(same.index[0], other, kind) for other in same.index[1:]]
+        looks = looks.drop_duplicates(column)
+    pairs += [(*pair, SIMILAR) for pair in _similar(looks, threads)]
+    table = pd.DataFrame(pairs, columns=COLUMNS[:3])
+    for which in ("first", "second"):
+        table[f"{which}_file"] = table[which].map(file_of)
+    return table[COLUMNS]
 
-    rank = provenance["part"].map(lambda part: SPLITS.index(OFFICIAL[part]) if part in OFFICIAL else 0).to_numpy()
-    keep = rank == pd.Series(rank).groupby(component).transform("max").to_numpy()
-    joined = provenance["group"].groupby(component).transform("min")
-    return (
-        items[keep].reset_index(drop=True),
-        provenance.assign(group=joined)[keep].reset_index(drop=True),
-    )
+
+def _similar(distinct: pd.DataFrame, threads: int | None) -> list[tuple[Hashable, Hashable]]:
+    """Pairs that join all near-equal pictures."""
+    bits = np.frombuffer(b"".join(distinct["hash"]), dtype=np.uint64).reshape(len(distinct), -1)
+    candidates = {}
+    for row in range(len(bits) - 1):
+        # One word of the hash excludes nearly all others.
+        near = row + 1 + np.flatnonzero(np.bitwise_count(bits[row + 1 :, 0] ^ bits[row, 0]) <= MOST_BITS)
+        near = near[np.bitwise_count(bits[near] ^ bits[row]).sum(axis=1) <= MOST_BITS]
+        if near.size:
+            candidates[row] = near
+    if not candidates:
+        return []
+    looked_at = np.unique(np.concatenate([[row, *near] for row, near in candidates.items()]))
+    by_path = thumbnails(distinct["image"].iloc[looked_at], SIDE, threads)
+    small = np.stack([by_path[path] for path in distinct["image"].iloc[looked_at]]).reshape(len(looked_at), -1, 3)
+    contrast = np.maximum(small.std(axis=1).mean(axis=1), LEAST_CONTRAST)
+
+    joined, pairs = DisjointSet(range(len(distinct))), []
+    for row, near in candidates.items():
+        place, others = np.searchsorted(looked_at, row), np.searchsorted(looked_at, near)
+        apart = small[others].astype(np.float32) - small[place]
+        anywhere, average = np.abs(apart).max(axis=(1, 2)), np.sqrt((apart**2).mean(axis=(1, 2)))
+        alike = average <= MOST_ON_AVERAGE * np.minimum(contrast[others], contrast[place])
+        pairs += [
+            (distinct.index[row], distinct.index[other])
+            for other in near[alike & (anywhere <= MOST_ANYWHERE)]
+            if joined.merge(row, int(other))
+        ]
+    return pairs
+
+
+def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
+    """Put groups that share a picture into one group, named after the first of them.
+
+    Args:
+        provenance: with ``image_id`` and ``group``.
+        duplicates: as :func:`find_duplicates` gives them; also of images that are no longer in the provenance, which
+            join those that are.
+        kinds: of duplicates that count as one picture.
+
+    Returns:
+        The provenance with joined groups.
+    """
+    names, images = set(provenance["group"]), {*provenance["image_id"], *duplicates["first"], *duplicates["second"]}
+    joined = DisjointSet([*((name,) for name in sorted(names)), *sorted(images)])
+    for row in provenance[["group", "image_id"]].drop_duplicates().itertuples():
+        joined.merge((row.group,), row.image_id)
+    for pair in duplicates[duplicates["kind"].isin(kinds)].itertuples():
+        joined.merge(pair.first, pair.second)
+    # A group is a tuple here, so that it is never taken for the image of the same name.
+    name_of = {
+        group[0]: min(other[0] for other in subset if isinstance(other, tuple))
+        for subset in joined.subsets()
+        for group in subset
+        if isinstance(group, tuple)
+    }
+    return provenance.assign(group=provenance["group"].map(name_of))
+
+
+def in_their_own_part(provenance: pd.DataFrame) -> pd.Series:
+    """Which items an official split keeps, when some groups have pictures in several official parts.
+
+    The part nearer to the test keeps its items, and those of the other part go, so that official test sets stay whole
+    and nothing in them was trained on.
+
+    Args:
+        provenance: with joined groups and ``part``.
+
+    Returns:
+        A boolean by row.
+    """
+    rank = provenance["part"].map(lambda part: SPLITS.index(OFFICIAL[part]) if part in OFFICIAL else 0)
+    return rank == rank.groupby(provenance["group"]).transform("max")
+
+
+def keep_apart(
+    provenance: pd.DataFrame, duplicates: pd.DataFrame, split: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Join groups whose pictures are alike, and for an official split leave out what it would have in two parts.
+
+    Args:
+        provenance: of a stimulus set.
+        duplicates: as :func:`find_duplicates` gives them.
+        split: the task's config entry of that name; ``join_similar: false`` joins no pictures that are only similar.
+
+    Returns:
+        The provenance, and for the task's description ``joined_groups``, how many groups are no longer their own, and
+        ``images_left_out_as_duplicates``, their ids.
+    """
+    kinds = [FILE, PIXELS, *([SIMILAR] if split.get("join_similar", True) else [])]
+    joined = join_groups(provenance, duplicates, kinds)
+    kept = in_their_own_part(joined) if split["by"] == "official" else pd.Series(data=True, index=joined.index)
+    counts = {
+        "joined_groups": provenance["group"].nunique() - joined["group"].nunique(),
+        "images_left_out_as_duplicates": sorted(joined.loc[~kept, "image_id"].unique()),
+    }
+    return joined[kept].reset_index(drop=True), counts

@@ -36,7 +36,7 @@ def build_stimuli(
         sources = [snli_ve.annotation_file(annotations, part) for part in pairs]
         built = build_hypotheses(pairs, entry["images"], seed, entry.get("pairs_per_label"))
         return built, sources + [Path(file) for file in corrected.values()]
-    parts = {part: coco.read_part(annotations, images, part) for part in entry["images"]}
+    parts = coco.read_parts(annotations, images, list(entry["images"]))
     sources = [file for part in parts for file in coco.annotation_files(annotations, part)]
     if kind == "coco-objects":
         built = build_objects(parts, entry["images"], entry["pairs_per_category"], entry.get("categories"), seed)
@@ -46,7 +46,8 @@ def build_stimuli(
         )
     else:
         built = build_entailment(parts, entry["images"], entry["captions_per_image"], entry["mismatch"], seed)
-    return replace(built, objects=_objects(parts, built.provenance)), sources
+    notes = built.notes | {"repeated_records": sum(part.repeated for part in parts.values())}
+    return replace(built, objects=_objects(parts, built.provenance), notes=notes), sources
 
 
 def _objects(parts: dict[str, coco.CocoPart], provenance: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.datasets.table import read_table
+from layerwise.datasets.disk import is_file
+from layerwise.datasets.table import read_table, table_columns
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.splits import SPLITS
@@ -21,8 +22,7 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
         InputError: on a missing column or image, an empty cell, a repeated id, or an unknown word in the split column.
     """
     file = Path(entry["file"])
-    optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
-    table = read_table(file, list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional])))
+    table = read_table(file, table_columns(entry))
     if "id_column" in entry and (repeated := table.index[table[entry["id_column"]].duplicated()]).size:
         raise InputError(
             f"{file}, row {repeated[0] + 2}: the id {table[entry['id_column']][repeated[0]]!r} is in a row above too; "
@@ -32,8 +32,8 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     images = table[entry["image_column"]]
     paths = [str(root / image) for image in images]
     for row, path in enumerate(paths):
-        if not Path(path).is_file():
-            raise InputError(f"{file}, row {row + 2}: there is no image {path}; relative paths start from {root}")
+        if not is_file(path):
+            raise InputError(f"{file}, row {row + 2}: there is no image {path[:300]}; relative paths start from {root}")
     parts = table[entry["split_column"]] if "split_column" in entry else pd.Series("all", index=table.index)
     if "split_column" in entry and (unknown := table.index[~parts.isin(SPLITS)]).size:
         column, word = entry["split_column"], parts[unknown[0]]
@@ -47,7 +47,8 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     shown["image"] = paths
     if "text_column" in entry:
         shown["text"] = table[entry["text_column"]]
-    labels = {f"label:{column}": table[column] for column in entry["labels"]}
+    # A blank at the end of a cell, which nobody sees, makes no class of its own.
+    labels = {f"label:{column}": table[column].str.strip() for column in entry["labels"]}
     provenance = pd.DataFrame(
         {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
     )

@@ -258,8 +258,11 @@ class GenericModel(FrozenModel):
         with self._intervened(inputs):
             output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
         # BLIP-2 and InstructBLIP hand on what their language model gives.
-        for hidden in getattr(output, "language_model_outputs", output).hidden_states:
-            readings.take(hidden)
+        output = getattr(output, "language_model_outputs", output)
+        *hidden, top = output.hidden_states
+        # With `tie_last_hidden_states: false` the last of them is the topmost block's output, before the final norm.
+        for layer in (*hidden, getattr(output, "last_hidden_state", top)):
+            readings.take(layer)
         return readings.stacked()
 
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> PromptGroup:
