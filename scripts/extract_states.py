@@ -66,8 +66,8 @@ def main() -> None:
     from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
     from layerwise.states.extract import extract_shards
     from layerwise.states.image_checks import check_intervention, check_sight
-    from layerwise.states.pictures import check_pictures
     from layerwise.states.plan import path_of, plan_shards, running_order
+    from layerwise.states.shape_checks import check_pictures
     from layerwise.states.sharing import least_texts
     from layerwise.states.work import work_folder
     from layerwise.states.writing import new_states, write_rows

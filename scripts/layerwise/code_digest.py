@@ -25,6 +25,7 @@ LEFT_OUT = {
     "layerwise.datasets.disk",
     "layerwise.errors",
     "layerwise.locks",
+    "layerwise.models.explained",
     "layerwise.models.families",
     "layerwise.models.hub",
     "layerwise.states.kept",

@@ -113,13 +113,29 @@ class _Counted(ast.NodeTransformer):
             return self.generic_visit(node)
         owner, name = _called(call)
         if owner in SPEAKS or (owner is None and name in self.decides_nothing):
-            computed = _computed([*call.args, *(keyword.value for keyword in call.keywords)])
+            computed = _computed([*call.args, *_values(call)])
             return ast.Expr(ast.Tuple([self.visit(part) for part in computed])) if computed else None
         return self.generic_visit(node)
 
+    def visit_With(self, node: ast.With) -> ast.With | list[ast.stmt]:
+        """A block that waits, or words errors, is what is in it."""
+        node = self.generic_visit(node)
+        quiet = [item for item in node.items if self._only_frames(item)]
+        node.items = [item for item in node.items if item not in quiet]
+        arguments = [part for item in quiet for part in (*item.context_expr.args, *_values(item.context_expr))]
+        computed = [ast.Expr(ast.Tuple(parts))] if (parts := _computed(arguments)) else []
+        return [*computed, *([node] if node.items else node.body)]
+
+    def _only_frames(self, item: ast.withitem) -> bool:
+        call = item.context_expr
+        if item.optional_vars is not None or not isinstance(call, ast.Call):
+            return False
+        owner, name = _called(call)
+        return owner is None and name in self.decides_nothing
+
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         if isinstance(node.exc, ast.Call):
-            node.exc.args, node.exc.keywords = _computed([*node.exc.args, *(k.value for k in node.exc.keywords)]), []
+            node.exc.args, node.exc.keywords = _computed([*node.exc.args, *_values(node.exc)]), []
         return self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
@@ -130,6 +146,10 @@ class _Counted(ast.NodeTransformer):
         if _called(node)[1] in ("add_argument", "ArgumentParser", "add_mutually_exclusive_group"):
             node.keywords = [word for word in node.keywords if word.arg not in HELP or not is_pure(word.value)]
         return self.generic_visit(node)
+
+
+def _values(call: ast.Call) -> list[ast.expr]:
+    return [keyword.value for keyword in call.keywords]
 
 
 def _computed(arguments: list[ast.expr]) -> list[ast.expr]:

@@ -10,8 +10,8 @@ from layerwise.errors import InputError
 from layerwise.flow.measuring import measure_shards
 from layerwise.states.checks import check_batches
 from layerwise.states.named import prepare_group, prepare_rows, run_rows
-from layerwise.states.pictures import check_pictures, extremes
 from layerwise.states.plan import plan_shards
+from layerwise.states.shape_checks import check_pictures, extremes
 from layerwise.states.work import WorkFolder
 from tests import families
 from tests.faults.reliability import fault

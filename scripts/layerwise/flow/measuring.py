@@ -26,7 +26,7 @@ from layerwise.flow.tracing import answer_tokens, trace
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows
-from layerwise.states.pictures import check_pictures
+from layerwise.states.shape_checks import check_pictures
 from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)

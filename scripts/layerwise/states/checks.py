@@ -15,8 +15,8 @@ from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import AT_SITE, layers_at
 from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
-from layerwise.states.pictures import shapes
 from layerwise.states.plan import Unit
+from layerwise.states.shape_checks import shapes
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from transformers import T5Config
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from layerwise.errors import InputError
-from layerwise.models.begin import check_begin
+from layerwise.models.begin_checks import check_begin
 from layerwise.models.foreign import (
     check_whole,
     drawn_in,

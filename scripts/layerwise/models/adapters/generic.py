@@ -11,7 +11,7 @@ from transformers import BatchFeature
 from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
-from layerwise.models.begin import check_begin
+from layerwise.models.begin_checks import check_begin
 from layerwise.models.explained import said_by
 from layerwise.models.families import NEEDS_IMAGE, RUN_ALONE, SHARES_PREFIX, WRITES_BEGIN
 from layerwise.models.frozen import FrozenModel, LayerReadings, Select, last_token, mean_over, read_layers
