@@ -190,7 +190,7 @@ rule show_figure:
         "Put {wildcards.picture} and its caption on a page"
     shell:
         'python "$SCRIPTS"/show_figure.py --picture {input:q} --title {params.title:q} '
-        '--caption "$SCRIPTS"/../report/{params.caption}.rst --params {params.named:q} --out {output:q} > {log:q} 2>&1'
+        '--caption "$SCRIPTS"/../report/{params.caption:q}.rst --params {params.named:q} --out {output:q} > {log:q} 2>&1'
 
 
 rule make_tables:
