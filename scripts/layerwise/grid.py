@@ -187,7 +187,10 @@ class Grid:
         elif not is_file(stimuli["file"]):
             raise InputError(f"stimuli.{name}.file: there is no file {stimuli['file']!r}")
         else:
-            check_columns(stimuli["file"], table_columns(stimuli))
+            try:
+                check_columns(stimuli["file"], table_columns(stimuli))
+            except InputError as error:
+                raise InputError(f"stimuli.{name}.file: {error}") from error
         prompts = self.config["prompts"].get(kind, {})
         for prompt in stimuli["prompts"]:
             entry = _find(prompts, prompt, f"stimuli.{name}.prompts", f"prompts.{kind}")

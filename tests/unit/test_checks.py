@@ -46,6 +46,18 @@ def test_a_state_before_the_final_norm_is_named(model, inputs):
         check_hooks(model, inputs, ["image-mean"])
 
 
+@pytest.mark.parametrize("family", [families.llava, families.kosmos2])
+def test_a_config_that_unties_the_last_state_is_no_fault(family, inputs):
+    """With `tie_last_hidden_states: false` a family reports the topmost block's output in the final norm's place."""
+    model = families.frozen(family)
+    model.decoder.config.tie_last_hidden_states = False
+    check_hooks(model, inputs, ["last"])
+    assert model.decoder.config.tie_last_hidden_states is False
+    model.final_norm = model.blocks[-1]
+    with pytest.raises(InputError, match=r"what is read of final norm, position last"):
+        check_hooks(model, inputs, ["last"])
+
+
 def test_another_number_of_blocks_is_told(model, inputs):
     model.blocks, model.n_layers = model.blocks[:2], 2
     with pytest.raises(InputError, match=r"hooks read 3 layers of width 64, but the model reports 4 of width 64"):

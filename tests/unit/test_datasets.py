@@ -265,9 +265,10 @@ def snli_line(**change) -> str:
 
 def test_snli_ve(tmp_path):
     lines = [snli_line(), "", snli_line(pairID="b", gold_label="-"), snli_line(pairID="c", gold_label="entailment")]
+    lines.append(snli_line(pairID="d", sentence2=" "))
     (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join(lines))
     pairs, counts = snli_ve.read_part(tmp_path, "images", "dev")
-    assert counts == {"pairs_without_gold_label": 1}
+    assert counts == {"pairs_without_gold_label": 1, "pairs_without_hypothesis": 1}
     assert list(pairs["pair_id"]) == ["12.jpg#0r1n", "c"]
     assert list(pairs["image"]) == ["images/12.jpg"] * 2
 

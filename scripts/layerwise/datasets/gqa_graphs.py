@@ -76,8 +76,8 @@ def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
     questions, left_out = [], {kind: Counter() for kind in kinds}
     for question_id, record in asked.items():
         where = f"{files[0]}: the question {question_id}"
-        detailed = _text(_mapping(record, "types", where), "detailed", f"{where}, in its 'types',")
-        if detailed not in kind_of:
+        detailed = _member(_mapping(record, "types", where), "detailed", f"{where}, in its 'types',", object, "type")
+        if not isinstance(detailed, str) or detailed not in kind_of:
             continue
         kind = kind_of[detailed]
         text, answer, image = (_text(record, key, where) for key in ("question", "answer", "imageId"))

@@ -31,22 +31,26 @@ def read_part(
         corrected_labels: see :func:`correct`; None to take the labels as they are.
 
     Returns:
-        The pairs - ``pair_id``, ``image_id``, ``image`` (path), ``hypothesis``, ``gold_label`` - and what was counted:
-        ``pairs_without_gold_label`` were left out because their annotators did not agree (label ``-``), and see
-        :func:`correct`.
+        The pairs - ``pair_id``, ``image_id``, ``image`` (path), ``hypothesis``, ``gold_label`` - and what was left out:
+        ``pairs_without_gold_label`` because their annotators did not agree (label ``-``), and, where there are some,
+        ``pairs_without_hypothesis``; see also :func:`correct`.
 
     Raises:
         InputError: on a missing file, a line that is no JSON or lacks a field, a field that is no text, an unknown
             label, a repeated pairID.
     """
     file = annotation_file(annotations, part)
-    rows, undecided = [], 0
+    rows, undecided, wordless = [], 0, 0
     for number, record in read_records(file, tuple(_FIELDS), "a part of SNLI-VE, snli_ve_train|dev|test.jsonl"):
         if record["gold_label"] == "-":
             undecided += 1
             continue
         if record["gold_label"] not in LABELS:
             raise InputError(f"{file}, line {number}: gold_label {shown(record['gold_label'])} is none of {LABELS}")
+        if isinstance(record["sentence2"], str) and not record["sentence2"].strip():
+            # Nobody is to edit a published file for a pair without words; null is no such pair, but a broken export.
+            wordless += 1
+            continue
         for field in ("Flickr30K_ID", "pairID", "sentence2"):
             # Ids of digits alone are numbers after some tools.
             number_too = field != "sentence2" and isinstance(record[field], int) and not isinstance(record[field], bool)
@@ -60,7 +64,7 @@ def read_part(
     if (repeated := pairs.loc[pairs["pair_id"].duplicated(), "pair_id"]).size:
         raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
     pairs.insert(2, "image", [str(Path(images) / f"{image_id}.jpg") for image_id in pairs["image_id"]])
-    counts = {"pairs_without_gold_label": undecided}
+    counts = {"pairs_without_gold_label": undecided} | ({"pairs_without_hypothesis": wordless} if wordless else {})
     if corrected_labels is not None:
         pairs, corrected = correct(pairs, corrected_labels)
         counts |= corrected

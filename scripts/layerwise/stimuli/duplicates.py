@@ -19,8 +19,9 @@ COLUMNS = ["first", "second", "kind", "first_file", "second_file"]
 # line charts, gratings, written words or digits, whose hashes alone are often equal.
 SIDE = 32
 MOST_BITS, MOST_ANYWHERE, MOST_ON_AVERAGE = 20, 60, 0.2
-# A picture with less contrast (standard deviation, of 255) counts as one with this much.
-LEAST_CONTRAST = 10
+# A picture with less contrast (standard deviation, of 255) counts as one with this much: two patches of one colour are
+# others when a single channel differs by one.
+LEAST_CONTRAST = 2.5
 
 
 def find_duplicates(looks: pd.DataFrame, threads: int | None = None) -> pd.DataFrame:

@@ -255,14 +255,17 @@ class GenericModel(FrozenModel):
         """See :meth:`FrozenModel.reported`: what transformers calls ``hidden_states``."""
         inputs = prepared.to(self.device, self.dtype)
         readings = LayerReadings({position: self._select(inputs, position) for position in positions})
-        with self._intervened(inputs):
-            output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
+        config = self.decoder.config
+        # Else what is reported last may be the topmost block's output, before the final norm.
+        tied, config.tie_last_hidden_states = getattr(config, "tie_last_hidden_states", None), True
+        try:
+            with self._intervened(inputs):
+                output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
+        finally:
+            config.tie_last_hidden_states = tied
         # BLIP-2 and InstructBLIP hand on what their language model gives.
-        output = getattr(output, "language_model_outputs", output)
-        *hidden, top = output.hidden_states
-        # With `tie_last_hidden_states: false` the last of them is the topmost block's output, before the final norm.
-        for layer in (*hidden, getattr(output, "last_hidden_state", top)):
-            readings.take(layer)
+        for hidden in getattr(output, "language_model_outputs", output).hidden_states:
+            readings.take(hidden)
         return readings.stacked()
 
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> PromptGroup:
