@@ -79,7 +79,7 @@ def test_what_the_model_itself_fails_on_is_named(shown, monkeypatch):
     model = families.frozen(families.llava_own)
     with torch.no_grad():
         model.model.model.multi_modal_projector.linear_1.weight = torch.nn.Parameter(torch.zeros(3, 3))
-    with pytest.raises(InputError, match=r"item item-1 \(.*1.png\): .* llava cannot run it: RuntimeError: mat1"):
+    with pytest.raises(InputError, match=r"item item-1 \(.*\): .* cannot run it: RuntimeError: .* no picture is"):
         check_pictures(model, shown())
 
 

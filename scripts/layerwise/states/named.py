@@ -1,5 +1,6 @@
 """A model's own code at work on items: what fails names the item, its picture and the model's type."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import lacking_memory
 from layerwise.states.images import read_image
 from layerwise.stimuli.modalities import BLANK
+
+log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
@@ -64,7 +67,7 @@ def run_rows(
     inputs = prepare_rows(model, rows) if prepared is None else prepared
 
     def run(some: pd.DataFrame) -> dict[str, Tensor]:
-        return model.run(inputs if len(some) == len(rows) else prepare_rows(model, some), positions)
+        return model.run(inputs if some is rows else prepare_rows(model, some), positions)
 
     return _one_each(model, rows, naming(model, "run", run, rows))
 
@@ -117,29 +120,44 @@ def naming(model: FrozenModel, verb: str, make: Callable[[pd.DataFrame], Made], 
         if lacking_memory(error) is not None or "CUDA error" in str(error):
             raise
         failed = error
+    at_fault = rows
     for i in range(len(rows)) if len(rows) > 1 else ():
-        one = rows.iloc[i : i + 1]
         try:
-            make(one)
+            make(rows.iloc[i : i + 1])
         except Exception as error:
-            raise _error(model, verb, one, error) from error
-    raise _error(model, verb, rows, failed) from failed
+            at_fault, failed = rows.iloc[i : i + 1], error
+            break
+    raise _error(model, verb, make, at_fault, failed) from failed
 
 
-def _error(model: FrozenModel, verb: str, rows: pd.DataFrame, error: Exception) -> InputError | Exception:
+def _error(
+    model: FrozenModel, verb: str, make: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, error: Exception
+) -> Exception:
     if isinstance(error, FloatingPointError):
         return error
     if isinstance(error, InputError):
-        return InputError(f"item {rows['item_id'].iat[0]}: {error}") if len(rows) == 1 else error
+        name = f"item {rows['item_id'].iat[0]}"
+        return error if len(rows) > 1 or str(error).startswith(name) else InputError(f"{name}: {error}")
     if len(rows) > 1:
         return InputError(
             f"a model of type {model.model_type} can {verb} the items {_items(rows)} one at a time but not together: "
             f"{said_by(error)}; set its `batch_size` to 1"
         )
-    fix = "replace the picture, or take it out of the stimuli" if _has_file(rows.iloc[0]) else "take it out"
     return InputError(
-        f"item {_items(rows)}: a model of type {model.model_type} cannot {verb} it: {said_by(error)}; {fix}"
+        f"item {_items(rows)}: a model of type {model.model_type} cannot {verb} it: {said_by(error)}; "
+        f"{_fix(make, rows)}"
     )
+
+
+def _fix(make: Callable[[pd.DataFrame], Any], rows: pd.DataFrame) -> str:
+    """Whether the picture is at fault, or all are alike to the model."""
+    try:
+        if _has_file(rows.iloc[0]):
+            make(rows.assign(image=BLANK))
+            return "replace the picture, or take it out of the stimuli"
+    except Exception as error:
+        log.info("nor a plain grey picture: %s", said_by(error))
+    return "no picture is to blame: this family, or the files of its processor, cannot be used as they are"
 
 
 def _items(rows: pd.DataFrame) -> str:
