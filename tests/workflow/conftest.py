@@ -89,7 +89,7 @@ class Project:
         if "Nothing to be done" in output or not output.strip():
             return {}
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE))
-        return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
+        return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all", *targets)}
 
 
 def copy_project(folder: Path) -> Project:

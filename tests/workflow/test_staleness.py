@@ -140,7 +140,8 @@ def test_a_second_study_in_the_root_is_refused_when_planned(finished):
     (finished.folder / "other.yaml").write_text((finished.folder / "tiny.yaml").read_text())
     refused = finished.snakemake("--dry-run", configfile="other.yaml", check=False)
     assert refused.returncode
-    assert "results holds the results of another study, tiny.yaml; other.yaml would replace" in refused.stderr
+    said = refused.stdout + refused.stderr
+    assert "results holds the results of another study, tiny.yaml; other.yaml would replace" in said
 
 
 def test_a_changed_config_needs_no_second_run(finished):
