@@ -421,7 +421,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="the default; about four minutes")
-    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; half an hour")
+    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour")
     full = parser.parse_args().full
     # At 2,400 replications half a percent is noise; the worst of 28 rows of 600 is two percent low by chance alone.
     scale, intervals = (4, 16) if full else (1, 1)
