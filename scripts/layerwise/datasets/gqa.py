@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 
 # The six types and the authors' tables of them.
@@ -93,7 +94,7 @@ def whole_pixels(number: object) -> int:
     try:
         return int(str(number))
     except ValueError as error:
-        raise ValueError(f"{str(number)!r} is no whole number of pixels") from error
+        raise ValueError(f"{shown(str(number))} is no whole number of pixels") from error
 
 
 def image_file(images: str | Path, image_id: str) -> Path:

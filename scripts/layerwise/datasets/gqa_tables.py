@@ -11,6 +11,7 @@ from pathlib import Path
 
 from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, check_ids, checked_object, whole_pixels
 from layerwise.datasets.table import read_table
+from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 
 OPTIONS = ("true option", "false option")
@@ -50,7 +51,7 @@ def read_tables(folder: str | Path, kinds: Sequence[str]) -> Found:
                 questions.append(_question(kind, row))
             except ValueError as error:
                 raise InputError(
-                    f"{file}, row {number} (question_id {row['question_id']}): {error}; mend or delete the row"
+                    f"{file}, row {number} (question_id {row['question_id'][:80]}): {error}; mend or delete the row"
                 ) from error
     check_ids(questions, files)
     return Found(questions, {kind: Counter() for kind in kinds}, files)
@@ -59,7 +60,7 @@ def read_tables(folder: str | Path, kinds: Sequence[str]) -> Found:
 def _question(kind: str, row: dict[str, str]) -> Question:
     options = tuple(row[option] for option in OPTIONS) if kind in CHOOSING else ()
     if options and row["answer"] != options[0]:
-        raise ValueError(f"the answer {row['answer']!r} is not the true option {options[0]!r}")
+        raise ValueError(f"the answer {shown(row['answer'])} is not the true option {shown(options[0])}")
     size = whole_pixels(row["image_w"]), whole_pixels(row["image_h"])
     objects = [found for place in PLACES[kind] if (found := _object(place, row, size))]
     if not objects:
@@ -77,4 +78,4 @@ def _object(place: str, row: dict[str, str], size: tuple[int, int]) -> AskedObje
     try:
         return checked_object(row[f"{place} name"], box, size)
     except ValueError as error:
-        raise ValueError(f"{place} {row[f'{place} name']!r}: {error}") from error
+        raise ValueError(f"{place} {shown(row[f'{place} name'])}: {error}") from error

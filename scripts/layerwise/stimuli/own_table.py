@@ -7,6 +7,7 @@ import pandas as pd
 
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.table import read_table, table_columns
+from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.splits import SPLITS
@@ -25,8 +26,8 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     table = read_table(file, table_columns(entry))
     if "id_column" in entry and (repeated := table.index[table[entry["id_column"]].duplicated()]).size:
         raise InputError(
-            f"{file}, row {repeated[0] + 2}: the id {table[entry['id_column']][repeated[0]]!r} is in a row above too; "
-            "ids must be unique"
+            f"{file}, row {repeated[0] + 2}: the id {short(table[entry['id_column']][repeated[0]])} is in a row above "
+            "too; ids must be unique"
         )
     root = Path(entry.get("image_root", file.parent))
     images = table[entry["image_column"]]
@@ -37,11 +38,11 @@ def build_table(entry: dict[str, Any]) -> Stimuli:
     parts = table[entry["split_column"]] if "split_column" in entry else pd.Series("all", index=table.index)
     if "split_column" in entry and (unknown := table.index[~parts.isin(SPLITS)]).size:
         column, word = entry["split_column"], parts[unknown[0]]
-        raise InputError(f"{file}, row {unknown[0] + 2}: {column!r} is {word!r}, not one of {', '.join(SPLITS)}")
+        raise InputError(f"{file}, row {unknown[0] + 2}: {column!r} is {short(word)}, not one of {', '.join(SPLITS)}")
     if "split_column" in entry and (parts.groupby(images).nunique() > 1).any():
         image = parts.groupby(images).nunique().gt(1).idxmax()
         raise InputError(
-            f"{file}: rows of the image {image!r} are in different splits; images must not be shared by splits"
+            f"{file}: rows of the image {short(image)} are in different splits; images must not be shared by splits"
         )
     shown = pd.DataFrame({"item_id": table[entry["id_column"]] if "id_column" in entry else table.index.astype(str)})
     shown["image"] = paths
