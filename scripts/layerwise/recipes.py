@@ -27,7 +27,7 @@ NOT_COMPUTED = ("source", *HOW_IT_RUNS)
 # Keys that came after the first release, by section, each with the value that stands for what was done before it came.
 # At this value a key is left out of recipes and of what jobs are given, so that nothing of an older study is stale by
 # it. Code therefore reads it with `.get`.
-CAME_LATER: dict[str, dict[str, Any]] = {"models": {}, "stimuli": {}}
+CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {}}
 
 
 def as_json(value: Any) -> str:
@@ -97,9 +97,6 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     """The folder of a model's description under the results root. Its files count by their content, not by where they
     lie."""
     entry = config["models"][model]
-    if entry.get("image_processor") != "torchvision":
-        # Not named unless it is another one: an entry that says `pil` keeps the states from before it did.
-        entry = without(entry, "image_processor")
     source, random = entry["source"], entry["weights"] == "random"
     if source == "embedded":
         content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]

@@ -123,7 +123,8 @@ def test_adapters_with_code_of_their_own_take_no_choice(tmp_path):
         describe_model("qwen", entry, None, seed=0)
 
 
-def test_only_the_choice_of_torchvision_is_another_recipe(study):
+def test_a_choice_is_another_recipe_so_that_it_is_planned(study):
+    """`auto` may have found either. Where the choice is what it found, states are found by content, and kept."""
     name = next(iter(study["models"]))
     study["models"][name]["image_processor"] = "auto"
     validate(study, REPOSITORY / "config/schemas/config.schema.yaml")
@@ -132,7 +133,8 @@ def test_only_the_choice_of_torchvision_is_another_recipe(study):
         study["models"][name].pop("image_processor")
         study["models"][name] |= {"image_processor": choice} if choice else {}
         folders[choice] = model_folder(study, name)
-    assert folders[None] == folders["auto"] == folders["pil"] != folders["torchvision"]
+    assert folders[None] == folders["auto"]
+    assert len(set(folders.values())) == 3
 
 
 def test_a_stopped_run_is_not_gone_on_with_by_other_versions(folder, tmp_path, monkeypatch, caplog):
