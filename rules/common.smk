@@ -13,6 +13,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config import validate
 from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
+from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
@@ -219,7 +220,7 @@ def memory_mb(wildcards, input, attempt):
     missing file, and asks again when it has.
     """
     entry = config["models"][wildcards.model]
-    weights_mb = weights_bytes(json.loads(Path(input.model).read_text())["folder"]) / 1e6
+    weights_mb = weights_bytes(read_description(input.model, "folder")["folder"]) / 1e6
     return round(entry.get("mem_mb", max(16000, 8000 + 1.5 * weights_mb)) * attempt)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
+from layerwise.descriptions import read_description
 from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
 from layerwise.states.kept import KeptFiles
@@ -39,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
 
     # Everything that can be wrong with the input comes before torch and the weights are loaded.
-    description = json.loads(args.model.read_text())
+    description = read_description(args.model, "digest")
     items, stimuli = read_items(args.stimuli)
     cell, prompt = made_from(args.cell, description, stimuli), args.cell["prompt_entry"]
     check_cue(cell["prompt"], prompt, stimuli["categories"])

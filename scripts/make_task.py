@@ -10,7 +10,7 @@ import pandas as pd
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.duplicates import keep_apart
-from layerwise.stimuli.items import read_description
+from layerwise.stimuli.items import described_stimuli
 from layerwise.stimuli.tasks import build_task
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the task")
     args = parser.parse_args()
 
-    stimuli = read_description(args.stimuli)
+    stimuli = described_stimuli(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
     duplicates = pd.read_csv(args.stimuli / "duplicates.csv", dtype=str, keep_default_na=False)
     provenance, joined = keep_apart(provenance, duplicates, args.entry["split"])

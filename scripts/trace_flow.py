@@ -13,6 +13,7 @@ import numpy as np
 
 from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
+from layerwise.descriptions import read_description
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ASKED, changes_table, describe, holds, tracing_table
 from layerwise.states.kept import KeptFiles
@@ -38,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
 
     # Everything that can be wrong with the input comes before torch and the weights are loaded.
-    model_json = json.loads(args.model.read_text())
+    model_json = read_description(args.model, "digest")
     asked, questions = read_questions(args.questions)
     # What is known only when both have been described; see layerwise.states.cells.
     cell = args.cell | {"model_digest": model_json["digest"], "questions_digest": questions["digest"]}

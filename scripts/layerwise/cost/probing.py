@@ -1,6 +1,5 @@
 """What fitting the probes costs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from layerwise.cost.inputs import count_items
 from layerwise.datasets.snli_ve import LABELS
 from layerwise.datasets.world.scenes import COLOURS
+from layerwise.descriptions import read_description
 from layerwise.grid import Grid
 from layerwise.recipes import stimuli_folder
 
@@ -45,7 +45,7 @@ def _rows(config: dict[str, Any], task: str, results: Path) -> float:
     """
     made = results / "tasks" / task / "task.json"
     if made.exists():
-        description = json.loads(made.read_text())
+        description = read_description(made)
         rows = sum(sum(of_label["train"].values()) for of_label in description["balance"].values())
         return rows * _outputs(len(description["classes"]))
     entry = config["tasks"][task]

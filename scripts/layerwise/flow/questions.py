@@ -20,6 +20,7 @@ from PIL import ExifTags, Image
 from layerwise.checksums import file_sha256
 from layerwise.datasets import gqa_sources
 from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, image_file
+from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.stimuli.image_files import check_images
 from layerwise.stimuli.sampling import sample_ids
@@ -127,7 +128,7 @@ def read_questions(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     folder = Path(folder)
     table = pd.read_parquet(folder / "questions.parquet")
-    description = json.loads((folder / "questions.json").read_text())
+    description = read_description(folder / "questions.json", "digest")
     if missing := [column for column in COLUMNS if column not in table]:
         raise InputError(f"{folder / 'questions.parquet'}: there is no column {missing[0]!r}")
     if questions_digest(table) != description["digest"]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import h5py
 
+from layerwise.descriptions import read_description
+
 NAMES = ("model", "stimuli", "prompt")
 
 
@@ -38,7 +40,7 @@ def planned_content(cell: Mapping[str, Any], stimuli: Path, model: Path | None) 
         model: ``model.json``; without it the model does not count.
     """
     described = {"stimuli_digest": stimuli / "stimuli.json"} | ({"model_digest": model} if model else {})
-    return content_of(cell) | {key: json.loads(file.read_text())["digest"] for key, file in described.items()}
+    return content_of(cell) | {key: read_description(file, "digest")["digest"] for key, file in described.items()}
 
 
 def holds(path: str | Path, content: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 
 ITEM_COLUMNS = ["item_id", "image", "image_sha256", "text", "category"]
@@ -32,9 +33,9 @@ def items_digest(items: pd.DataFrame, categories: list[str]) -> str:
     return digest.hexdigest()
 
 
-def read_description(folder: str | Path) -> dict[str, Any]:
+def described_stimuli(folder: str | Path) -> dict[str, Any]:
     """``stimuli.json`` of a stimulus set."""
-    return json.loads((Path(folder) / "stimuli.json").read_text())
+    return read_description(Path(folder) / "stimuli.json", "digest")
 
 
 def read_items(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -45,7 +46,7 @@ def read_items(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     folder = Path(folder)
     items = pd.read_parquet(folder / "items.parquet")
-    description = read_description(folder)
+    description = described_stimuli(folder)
     if missing := [column for column in ITEM_COLUMNS if column not in items]:
         raise InputError(f"{folder / 'items.parquet'}: there is no column {missing[0]!r}")
     if items_digest(items, description["categories"]) != description["digest"]:

@@ -6,7 +6,6 @@ labels (categories) is so many two-class problems, each over its own items. ``ta
 :func:`build_task`.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
+from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.stimuli.knowledge import label_items
 from layerwise.stimuli.splits import SPLITS, official_split, random_split
@@ -177,4 +177,4 @@ def read_task(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     labels = pd.read_parquet(folder / "labels.parquet")
     if missing := [column for column in LABEL_COLUMNS if column not in labels]:
         raise InputError(f"{folder / 'labels.parquet'}: there is no column {missing[0]!r}")
-    return labels, json.loads((folder / "task.json").read_text())
+    return labels, read_description(folder / "task.json", "labels", "classes", "metric")
