@@ -43,7 +43,7 @@ def test_older_weights_run_like_any_others(project, study):
     assert not list(project.folder.glob("results/converted/*/*/*"))
 
     project.configure(study)
-    once = {"convert_weights": 1, "register_model": 1, "extract_states": 1, "states": 1}
+    once = {"convert_weights": 1, "register_model": 1, "extract_states": 1}
     assert project.planned("states") == once
     project.snakemake("states")
     assert (project.folder / "results/states/old/own/describe.h5").is_file()
@@ -56,4 +56,4 @@ def test_older_weights_run_like_any_others(project, study):
     # In other numbers it is another model.
     study["models"]["old"]["quantization"] = "8bit"
     project.configure(study)
-    assert project.planned("states") == {"register_model": 1, "extract_states": 1, "states": 1}
+    assert project.planned("states") == {"register_model": 1, "extract_states": 1}
