@@ -29,8 +29,8 @@ def dated(files, seconds: float):
 )
 def test_a_clock_that_jumps_costs_no_forward_pass(finished):
     results = finished.folder / "results"
-    # Not the pictures of an own table: with another time they are looked at again, by a job that then finds their states
-    # by content (test_staleness.py).
+    # Not the pictures of an own table: with another time they are looked at again, by a job that then finds
+    # their states by content (test_staleness.py).
     shown = [*results.glob("stimuli/*/*/*"), *results.glob("models/*/*/*"), finished.folder / "own/colours.csv"]
     everything = [file for file in results.rglob("*") if file.is_file()]
     for files, seconds in ((shown, YEAR), (shown, -YEAR), (everything, YEAR), (everything, -YEAR)):
