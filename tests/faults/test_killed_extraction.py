@@ -1,6 +1,7 @@
 """SIGKILL in the middle of an extraction: the same command ends with the states of an undisturbed run."""
 
 import copy
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +34,12 @@ def states(project: Project) -> np.ndarray:
         return np.stack([file.layer("last", layer) for layer in range(len(file.layers))])
 
 
+def forget(project: Project) -> None:
+    """Delete the states, and the name under which they would be found by content."""
+    (project.folder / STATES).unlink()
+    shutil.rmtree(project.folder / "results/kept")
+
+
 def start(project: Project, *options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "snakemake", STATES, "--cores", "1", *options, "--configfile", "tiny.yaml"]
     return subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -62,7 +69,7 @@ def shards(project: Project) -> list[Path]:
 @pytest.mark.parametrize("victim", ["job", "snakemake"])
 def test_a_killed_extraction_is_taken_up_again(project, victim):
     undisturbed = states(project)
-    (project.folder / STATES).unlink()
+    forget(project)
     running = start(project)
     job = wait_for_a_shard(project, psutil.Process(running.pid))
     if victim == "job":
@@ -93,7 +100,7 @@ def test_a_killed_extraction_is_taken_up_again(project, victim):
 )
 def test_of_two_jobs_on_a_cell_one_waits(project):
     undisturbed = states(project)
-    (project.folder / STATES).unlink()
+    forget(project)
     first = start(project)
     job = wait_for_a_shard(project, psutil.Process(first.pid))
     job.suspend()

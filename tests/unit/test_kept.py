@@ -61,11 +61,26 @@ def test_only_the_same_content_is_taken_and_only_all_of_it(kept, tmp_path):
     assert not kept("a.h5", "a.json").take(whole)
 
 
+def test_a_damaged_file_does_not_come_back(kept, tmp_path):
+    """It was deleted because it was damaged: one byte of it, under both of its names."""
+    write(tmp_path)
+    kept("a.h5").keep()
+    with open(tmp_path / "a.h5", "r+b") as file:
+        file.write(b"S")
+    (tmp_path / "a.h5").unlink()
+    assert not kept("a.h5").take(whole)
+    write(tmp_path, "made again")
+    kept("a.h5").keep()
+    (tmp_path / "a.h5").unlink()
+    assert kept("a.h5").take(whole)
+    assert (tmp_path / "a.h5").read_text() == "made again"
+
+
 def test_what_no_cell_has_is_dropped(kept, tmp_path):
     write(tmp_path)
     kept("a.h5").keep()
     drop_unused(tmp_path / "kept")
-    assert len(list((tmp_path / "kept").iterdir())) == 1
+    assert len(list((tmp_path / "kept").glob("*.h5"))) == 1
     (tmp_path / "a.h5").unlink()
     drop_unused(tmp_path / "kept")
     assert list((tmp_path / "kept").iterdir()) == []

@@ -15,9 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from layerwise.checksums import file_sha256
 from layerwise.command import finished_file
 
 log = logging.getLogger(__name__)
+
+CHECKSUMS = ".checksums.json"
 
 
 class KeptFiles:
@@ -33,14 +36,22 @@ class KeptFiles:
         key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:32]
         self.files = list(files) if folder else []
         self.kept = [folder / f"{key}.{i}{file.suffix}" for i, file in enumerate(files)] if folder else []
+        self.checksums = folder / f"{key}{CHECKSUMS}" if folder else None
 
     def take(self, is_whole: Callable[[Path], bool]) -> bool:
-        """Put the kept files where they are wanted; False where there are none.
+        """Put the kept files where they are wanted; False where there are none, or they are damaged.
 
         Args:
             is_whole: whether the last of the files (the one that is written last) is a finished one of this cell.
         """
-        if not self.kept or not all(file.exists() for file in self.kept) or not is_whole(self.kept[-1]):
+        if not self.checksums or not all(file.exists() for file in (*self.kept, self.checksums)):
+            return False
+        if not is_whole(self.kept[-1]):
+            return False
+        # A file that a user deleted because it was damaged must not come back.
+        if json.loads(self.checksums.read_text()) != list(map(file_sha256, self.kept)):
+            log.warning("%s is damaged, and what it holds is made again", self.kept[-1])
+            self.checksums.unlink()
             return False
         for kept, file in zip(self.kept, self.files, strict=True):
             if kept.stat().st_nlink == 1:
@@ -61,6 +72,9 @@ class KeptFiles:
             except OSError as error:
                 log.warning("%s: this disk takes no hard links (%s); it will not be found by content", file, error)
                 return
+        if self.checksums:
+            with finished_file(self.checksums) as partial:
+                partial.write_text(json.dumps(list(map(file_sha256, self.kept))))
 
 
 def _link(there: Path, new: Path) -> None:
@@ -76,7 +90,12 @@ def _link(there: Path, new: Path) -> None:
 
 def drop_unused(folder: Path) -> None:
     """Delete kept files that no cell has any more; after a run that ended well, when none is between two names."""
-    if folder.is_dir():
-        for file in folder.iterdir():
-            if file.stat().st_nlink == 1:
-                file.unlink(missing_ok=True)
+    if not folder.is_dir():
+        return
+    for file in folder.iterdir():
+        if not file.name.endswith(CHECKSUMS) and file.stat().st_nlink == 1:
+            file.unlink(missing_ok=True)
+    used = {file.name.split(".")[0] for file in folder.iterdir() if not file.name.endswith(CHECKSUMS)}
+    for file in folder.iterdir():
+        if file.name.split(".")[0] not in used:
+            file.unlink(missing_ok=True)
