@@ -4,14 +4,13 @@ Used by benchmarks/ground_truth.py, which puts the same question to whole studie
 """
 
 import numpy as np
+from benchmarks.interval_coverage import Crossing
 from scipy.stats import norm
 
-from benchmarks.interval_coverage import Crossing
 from layerwise.probes.bootstrap import Crossed
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 from layerwise.probes.gains import LabelItems, image_gains
 from layerwise.probes.shared_texts import (
-    LEAST_TEXTS,
     CrossedDifference,
     difference_p_value,
     enough_texts,
@@ -19,23 +18,22 @@ from layerwise.probes.shared_texts import (
 )
 from layerwise.probes.swaps import greatest_swap_test, swap_test
 
-LEVEL, N_LAYERS, SWAPS = 0.05, 12, 1999
-TEXTS = (80, LEAST_TEXTS["accuracy"], FEWEST_TEXTS)
+LEVEL, N_LAYERS, DRAWS = 0.05, 12, 1999
 CROSSINGS = (
-    Crossing(400, 1, TEXTS[0], 0.1, 0.3),
-    Crossing(400, 1, TEXTS[0], 0.3, 0.0),
-    Crossing(400, 4, TEXTS[0], 0.1, 0.3),
-    Crossing(400, 4, TEXTS[0], 0.3, 0.0),
-    Crossing(400, 4, TEXTS[1], 0.1, 0.3),
-    Crossing(400, 4, TEXTS[2], 0.1, 0.3),
+    Crossing(400, 1, 80, 0.1, 0.3),
+    Crossing(400, 1, 80, 0.3, 0.0),
+    Crossing(400, 4, 80, 0.1, 0.3),
+    Crossing(400, 4, 80, 0.3, 0.0),
+    Crossing(400, 4, 64, 0.1, 0.3),
+    Crossing(400, 4, FEWEST_TEXTS, 0.1, 0.3),
 )
 
 
 class _Study:
     """Accuracies of layers on one draw of a test set."""
 
-    def __init__(self, crossing: Crossing, rng: np.random.Generator):
-        self.crossing, self.rng = crossing, rng
+    def __init__(self, crossing: Crossing, rng: np.random.Generator, draws: int = DRAWS):
+        self.crossing, self.rng, self.draws = crossing, rng, draws
         self.image, self.text = crossing.units(rng)
         self.y = np.arange(len(self.image)) % 2
         self.clusters = Clusters([self.image], [self.text])
@@ -69,14 +67,14 @@ class _Study:
         """P-values of the library where texts count, and of a swap test."""
         pair = self.pair(*noise, rate)
         gains = image_gains("accuracy", [pair], self.crossing.images, 2)
-        return difference_p_value(self.of(pair)), swap_test(gains, SWAPS, self.rng).value
+        return difference_p_value(self.of(pair)), swap_test(gains, self.draws, self.rng).value
 
     def greatest(self, noise: list[np.ndarray], rate: float, seed: int) -> tuple[float, float]:
         """The least adjusted p-value of all layers against the first, of both tests."""
         pairs = [self.pair(noise[0], other, rate) for other in noise[1:]]
         gains = [image_gains("accuracy", [pair], self.crossing.images, 2) for pair in pairs]
-        ours = greatest_difference_test([self.of(pair) for pair in pairs], SWAPS, seed)
-        return min(ours), min(greatest_swap_test(gains, SWAPS, seed))
+        ours = greatest_difference_test([self.of(pair) for pair in pairs], self.draws, seed)
+        return min(ours), min(greatest_swap_test(gains, self.draws, seed))
 
     @property
     def shown(self) -> bool:
@@ -84,7 +82,9 @@ class _Study:
         return enough_texts("accuracy", [self.pair(*self.alike(2), 0.8)], [self.text], 2)
 
 
-def crossed_sizes(crossing: Crossing, studies: int, seed: int, greatest: bool = True) -> dict[str, np.ndarray]:
+def crossed_sizes(
+    crossing: Crossing, studies: int, seed: int, greatest: bool = True, draws: int = DRAWS
+) -> dict[str, np.ndarray]:
     """How often equally good layers are called different at the level of 5 %.
 
     Args:
@@ -92,13 +92,14 @@ def crossed_sizes(crossing: Crossing, studies: int, seed: int, greatest: bool = 
         studies: how many are drawn.
         seed: of the draws.
         greatest: whether to try the test of several layers too, which takes most of the time.
+        draws: of swaps, and of the greatest statistic.
 
     Returns:
         By question, shape (2,): the library's test without its limit on texts, and the swap test.
     """
     rng, found = np.random.default_rng(seed), {}
     for k in range(studies):
-        study = _Study(crossing, rng)
+        study = _Study(crossing, rng, draws)
         p_values = {"by texts 0.8": study.two_sided(study.by_items_and_by_texts(), 0.8)}
         noise = study.alike(N_LAYERS if greatest else 2)
         for rate in (0.8, 0.97):
@@ -112,11 +113,11 @@ def crossed_sizes(crossing: Crossing, studies: int, seed: int, greatest: bool = 
 
 def print_crossed_sizes(studies: int) -> None:
     """A table of :func:`crossed_sizes`."""
-    print("\n**Tests where images share texts**: how often equally good layers are called different at the level of 5 %, "
-          "in percent; in brackets by a test that swaps images and sees no texts. Parts of the noise's variance are an "
-          "image's and a text's; half of the noise is the same in all layers. *One by texts*: one layer errs on single "
-          f"items, the other on whole texts. *Some of {N_LAYERS - 1}*: some layer is called worse than the reference, "
-          "adjusted over the layers.\n")  # fmt: skip
+    print("\n**Tests where images share texts**: how often equally good layers are called different at the level of "
+          "5 %, in percent; in brackets by a test that swaps images and sees no texts. Parts of the noise's variance "
+          "are an image's and a text's; half of the noise is the same in all layers. *One by texts*: one layer errs on "
+          f"single items, the other on whole texts. *Some of {N_LAYERS - 1}*: some layer is called worse than the "
+          "reference, adjusted over the layers.\n")  # fmt: skip
     print(f"| test set | image, text | p-value given | 80 % right | 97 % right | one by texts, 80 % | some of "
           f"{N_LAYERS - 1}, 80 % | some of {N_LAYERS - 1}, 97 % |\n|---|---|---|---:|---:|---:|---:|---:|")  # fmt: skip
     for crossing in CROSSINGS:
