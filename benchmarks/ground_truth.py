@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from benchmarks.interval_coverage import print_shared_texts, print_windows
+from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.figures.comparison import choose_layer, compare_layers
@@ -467,6 +468,7 @@ def main() -> None:
         print(f"| {n_layers} | {rate} | {n_images * items} items of {n_images} images | {numbers} |", flush=True)
 
     print_swap_sizes(500 * scale)
+    print_crossed_sizes(500 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from benchmarks.interval_coverage import Crossing, crossed_coverage
+from benchmarks.shared_text_sizes import crossed_sizes
 from benchmarks.stimuli import write_stimuli
 from scipy.special import stdtrit
+from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from layerwise.errors import InputError
-from layerwise.figures.paired import paired_difference
+from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import Crossed, error_and_freedom, score_interval, two_way_error
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 from layerwise.probes.online_code import CodeLength, bits_per_item, code_rows
@@ -151,6 +154,88 @@ def test_the_difference_of_two_layers_is_by_image_and_text_too():
     half = expected_error(gains) * stdtrit(79, 0.975)
     assert found.high - found.difference == pytest.approx(half, rel=0.05)
     assert alone.high - alone.difference == pytest.approx(error_of_a_mean(gains, IMAGE) * stdtrit(99, 0.975), rel=0.05)
+
+
+def test_the_p_value_of_a_difference_is_student_s_by_image_and_text():
+    """With statsmodels' two-way error; and it agrees with the interval."""
+    rng, y = np.random.default_rng(3), np.arange(N) % 2
+    right = [hits(rng).astype(bool) for _ in range(2)]
+    # Made so much better that the interval of the difference ends near 0.
+    right[0] |= rng.random(N) < 0.16
+    layers = [layer_of(each, y, IMAGE.astype(str)).assign(text=TEXT) for each in right]
+    gains = right[0].astype(float) - right[1]
+    found = paired_difference(*layers, "accuracy", 2, 4000, 9, np.random.default_rng(0))
+    pairs = np.unique(IMAGE * TEXTS + TEXT, return_inverse=True)[1]
+    units = Crossed(IMAGES, N**2 / np.square(np.bincount(TEXT)).sum(), len(np.unique(pairs)), TEXTS)
+    _, freedom = two_way_error(*(error_of_a_mean(gains, way) for way in (IMAGE, TEXT, pairs)), units)
+    t = gains.mean() / expected_error(gains)
+    assert found.p_value == pytest.approx(2 * student.sf(t, freedom), rel=1e-6)
+    assert not found.p_is_bound
+    alone = paired_difference(
+        *(layer.drop(columns="text") for layer in layers), "accuracy", 2, 100, 12_000, np.random.default_rng(0)
+    )
+    assert alone.p_value < 0.5 * found.p_value
+    # An interval to the level 1 - p ends at 0.
+    at_level = float(stdtrit(freedom, 1 - found.p_value / 2)) / float(stdtrit(freedom, 0.975))
+    assert (found.difference - found.low) * at_level == pytest.approx(found.difference, rel=0.05)
+
+
+def test_equally_good_layers_are_seldom_called_different_where_images_share_texts():
+    sizes = crossed_sizes(Crossing(400, 4, 80, 0.1, 0.3), studies=300, seed=0, greatest=False, draws=99)
+    # Two standard errors are 2.5 %. A test that swaps images is far off.
+    for each in ("two-sided 0.8", "two-sided 0.97", "by texts 0.8"):
+        assert sizes[each][0] == pytest.approx(0.05, abs=0.025)
+    assert sizes["two-sided 0.8"][1] > 0.2
+
+
+def test_layers_are_seldom_called_worse_than_an_equal_one_where_images_share_texts():
+    sizes = crossed_sizes(Crossing(400, 4, 80, 0.1, 0.3), studies=60, seed=0, draws=199)["greatest 0.8"]
+    # The library's test may err in 5 % of cases, and two standard errors are 6 %.
+    assert sizes[0] <= 0.11 < 0.25 < sizes[1]
+
+
+def test_the_set_of_good_layers_is_adjusted_by_image_and_text():
+    """With one layer the one-sided p-value is half the two-sided one; with several it is below Bonferroni's."""
+    rng, y = np.random.default_rng(5), np.arange(N) % 2
+    layers = [layer_of(hits(rng).astype(bool), y, IMAGE.astype(str)).assign(text=TEXT) for _ in range(5)]
+    reference, *others = sorted(layers, key=lambda layer: -(np.vstack(layer["scores"])[:, 0] * (2 * y - 1)).mean())
+    two_sided = np.array([paired_difference(reference, other, "accuracy", 2, 2, 9, rng).p_value for other in others])
+    alone = [worse_than(reference, [other], "accuracy", 2, 20_000, 0)[0] for other in others]
+    assert alone == pytest.approx(two_sided / 2, abs=0.012)
+    together = np.array(worse_than(reference, others, "accuracy", 2, 20_000, 0))
+    assert (together >= np.array(alone) - 0.012).all()
+    assert (together <= np.minimum(1, len(others) * np.array(alone)) + 0.012).all()
+    assert worse_than(reference, [reference], "accuracy", 2, 99, 0) == [1.0]
+
+
+def test_layers_of_which_every_image_says_the_same_have_the_p_value_of_a_sign_test():
+    y = np.arange(N) % 2
+    right, wrong = (layer_of(np.full(N, hit), y, IMAGE.astype(str)).assign(text=TEXT) for hit in (True, False))
+    found = paired_difference(right, wrong, "accuracy", 2, 50, 9, np.random.default_rng(0))
+    assert found.p_value == pytest.approx(binomtest(TEXTS, TEXTS).pvalue)
+    assert worse_than(right, [wrong], "accuracy", 2, 99, 0) == [0.01]
+    assert worse_than(wrong, [right], "accuracy", 2, 99, 0) == [1.0]
+    same = paired_difference(right, right, "accuracy", 2, 50, 9, np.random.default_rng(0))
+    assert (same.p_value, same.p_is_bound) == (1.0, False)
+
+
+def test_too_few_shared_texts_give_no_p_value():
+    rng, y = np.random.default_rng(0), np.arange(N) % 2
+    pair = [layer_of(hits(rng).astype(bool), y, IMAGE.astype(str)) for _ in range(2)]
+    for texts, metric, shown in (
+        (FEWEST_TEXTS, "accuracy", False),
+        (TEXTS, "accuracy", True),
+        (TEXTS, "roc_auc", False),
+        # So few that layers are compared on these texts alone, by swaps.
+        (FEWEST_TEXTS - 1, "accuracy", True),
+    ):
+        layers = [layer.assign(text=rng.permutation(N) % texts) for layer in pair]
+        # The same texts in both.
+        layers[1]["text"] = layers[0]["text"]
+        found = paired_difference(*layers, metric, 2, 50, 99, rng)
+        assert found.low < found.difference < found.high
+        assert np.isfinite(found.p_value) == shown
+        assert np.isfinite(worse_than(layers[0], [layers[1]], metric, 2, 99, 0)).all() == shown
 
 
 def test_the_online_code_is_by_image_and_text_too():

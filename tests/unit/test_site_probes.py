@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.stimuli import write_stimuli
+from scipy.stats import binomtest
 
+from layerwise.probes.bootstrap import Crossed
 from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.layer import LayerProbes
 from layerwise.probes.metrics import METRICS
@@ -139,6 +141,11 @@ def test_a_head_without_a_signal_is_called_above_chance_in_five_of_a_hundred():
 
 def test_what_never_differs_from_the_majority_is_at_chance():
     assert chance_p_value(0.0, np.zeros(50), 20) == 1.0
+    # Always better by as much: a sign test in which all groups speak for it, or all texts, which are fewer.
+    assert chance_p_value(0.5, np.full(50, 0.5), 20) == pytest.approx(binomtest(20, 20, alternative="greater").pvalue)
+    crossed = Crossed(groups=100, texts=40, pairs=400, distinct_texts=40)
+    expected = binomtest(40, 40, alternative="greater").pvalue
+    assert chance_p_value(0.5, np.full(150, 0.5), crossed) == pytest.approx(expected)
     assert np.isnan(chance_p_value(np.nan, np.full(50, np.nan), 20))
 
 

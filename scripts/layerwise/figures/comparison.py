@@ -16,7 +16,7 @@ from layerwise.errors import InputError
 from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores, majority_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
-from layerwise.figures.significance import LEVEL, TOO_FEW_IMAGES, p_in_words, with_holm
+from layerwise.figures.significance import LEVEL, TEXTS_TESTED, TOO_FEW_IMAGES, p_in_words, with_holm
 from layerwise.figures.tables import Section, number, with_interval
 
 CELL = ["model", "task", "prompt"]
@@ -64,10 +64,10 @@ def compare_layers(
     Returns:
         One row per cell: model, weights, task, prompt, metric, label, n_layers, best_layer, top_layer; best, top, norm,
         each with _low and _high (95 %); difference (best - top) with _low and _high; p_value, NaN where the best layer
-        is the topmost or there are too few images for a test; p_is_bound, whether p is that value or less; p_holm and
-        p_holm_is_bound, the same adjusted over all cells by Holm's method; not_worse, the layers that are not worse
-        than the best at the level of 5 % over all layers of the cell, separated by spaces, empty where there are too
-        few images to tell; selectivity of the best layer with _low and _high (NaN without
+        is the topmost or there are too few images or shared texts for a test; p_is_bound, whether p is that value or
+        less; p_holm and p_holm_is_bound, the same adjusted over all cells by Holm's method; not_worse, the layers that
+        are not worse than the best at the level of 5 % over all layers of the cell, separated by spaces, empty where
+        there are too few images or shared texts to tell; selectivity of the best layer with _low and _high (NaN without
         controls); chance (the majority baseline); n items and n_groups. Over the task's splits, each with its own
         choice of the layer: n_splits, split_layers (the best layers), and the mean and standard deviation of the best
         layer's score and of its difference from the topmost block, split_best, split_difference, each with _sd.
@@ -202,8 +202,8 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
         "split (embeddings = 0; the lowest of equals). p: swap test on the same test items, adjusted over the rows of "
         f"all tasks by Holm's method; none where the best layer is the topmost, or with too few images: "
-        f"{TOO_FEW_IMAGES}. As good: layers that are not worse than the best one at the level of 5 %, corrected over "
-        "the row's layers. Selectivity: the best layer's score less that of random labels."
+        f"{TOO_FEW_IMAGES}. {TEXTS_TESTED} As good: layers that are not worse than the best one at the level of 5 %, "
+        "corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."

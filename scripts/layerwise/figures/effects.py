@@ -13,7 +13,7 @@ from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
-from layerwise.figures.significance import TOO_FEW_IMAGES, p_in_words, with_holm
+from layerwise.figures.significance import TEXTS_TESTED, TOO_FEW_IMAGES, p_in_words, with_holm
 from layerwise.figures.tables import Section, with_interval
 
 
@@ -40,8 +40,9 @@ def compare_interventions(
     Returns:
         One row per cell of a changed model whose base model has it too: model, base, intervention, task, prompt,
         metric; changed and as_it_is, the topmost block's test scores, each with _low and _high (95 %); difference
-        (changed less as it is) with _low and _high; p_value, NaN where there are too few images for a test; p_is_bound,
-        whether p is that value or less; p_holm and p_holm_is_bound, the same adjusted over all rows; n_groups.
+        (changed less as it is) with _low and _high; p_value, NaN where there are too few images or shared texts for a
+        test; p_is_bound, whether p is that value or less; p_holm and p_holm_is_bound, the same adjusted over all rows;
+        n_groups.
 
     Raises:
         InputError: A base model is not among the models, there is nothing to compare, or the predictions do not give
@@ -88,7 +89,7 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
     note = (
         "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
         f"and as it is. {HOLDS_FOR} p: swap test on the same test items, adjusted over the rows of all tasks by Holm's "
-        f"method; none with too few images: {TOO_FEW_IMAGES}."
+        f"method; none with too few images: {TOO_FEW_IMAGES}. {TEXTS_TESTED}"
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):

@@ -1,7 +1,7 @@
 """Two layers on the same test items: the difference of a metric, its interval, and a p-value.
 
 Both the interval and the test treat a group (an image, or a pair of images) as one unit, because items that share an
-image are not independent. The interval also resamples texts where many groups share few of them.
+image are not independent. Where many groups share few texts both count texts as units too.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,17 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import Units, difference_interval
+from layerwise.probes.bootstrap import Crossed, Units, difference_interval
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.gains import Gains, LabelItems, image_gains, is_defined
 from layerwise.probes.metrics import metric_values
-from layerwise.probes.swaps import enough_images, greatest_swap_test, swap_test
+from layerwise.probes.shared_texts import (
+    CrossedDifference,
+    difference_p_value,
+    enough_texts,
+    greatest_difference_test,
+)
+from layerwise.probes.swaps import PValue, enough_images, greatest_swap_test, swap_test
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class PairedDifference:
     ``first`` and ``second`` are the layers' values, ``difference`` is first - second, ``low`` and ``high`` bound its
     95 % interval, ``p_value`` is two-sided, and with ``p_is_bound`` p is that value or less. All in the metric's own
     unit; NaN where the metric is not defined on the items, as is ROC AUC without one of the classes. The p-value is NaN
-    too where there are too few images for a test.
+    too where there are too few images, or shared texts, for a test.
     """
 
     first: float
@@ -54,7 +60,8 @@ def paired_difference(
 
     The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
     over all labels, and takes both layers' metric on it; texts are drawn too, where many groups share few of them (see
-    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.probes.swaps.swap_test`.
+    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.probes.swaps.swap_test`, and where texts
+    count as units that of :func:`layerwise.probes.shared_texts.difference_p_value`.
 
     Args:
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
@@ -76,7 +83,7 @@ def paired_difference(
     low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
     if not pair.can_be_tested:
         return PairedDifference(a, b, a - b, low, high, np.nan)
-    p = swap_test(pair.gains, n_permutations, rng)
+    p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
     return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound)
 
 
@@ -90,29 +97,37 @@ def worse_than(
 ) -> list[float]:
     """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
 
-    Adjusted over the layers, see :func:`layerwise.probes.swaps.greatest_swap_test`. The reference must not have been
-    chosen on these items.
+    Adjusted over the layers, see :func:`layerwise.probes.swaps.greatest_swap_test`, and where texts count as units
+    :func:`layerwise.probes.shared_texts.greatest_difference_test`. The reference must not have been chosen on these
+    items.
 
     Args:
         reference: The layer that the others are compared with; see :func:`paired_difference`.
         others: The other layers, read one at a time.
         metric: A metric that :func:`layerwise.probes.metrics.metric_values` knows.
         n_classes: Number of classes of each label.
-        n_permutations: Random swaps.
-        seed: Of the swaps, which are the same for all layers.
+        n_permutations: Random swaps, or draws of the greatest statistic where texts count as units.
+        seed: Of the swaps, which are the same for all layers, or of the draws.
 
     Returns:
-        NaN where the metric is not defined, or there are too few images for a test.
+        NaN where the metric is not defined, or there are too few images, or shared texts, for a test.
 
     Raises:
         InputError: A layer was not predicted on the same items.
     """
-    gains = []
+    found: list[Gains | CrossedDifference] = []
+    untested, crossed = 0, False
     for other in others:
         pair = _Pair.of(reference, other, metric, n_classes)
-        gains.append(pair.gains if pair.can_be_tested else None)
-    # All layers are of the same items, so that all can be tested or none.
-    return greatest_swap_test(gains, n_permutations, seed) if all(gains) else [np.nan] * len(gains)
+        # All layers are of the same items, so that all can be tested or none, and all are crossed or none.
+        if pair.can_be_tested:
+            crossed = pair.is_crossed
+            found.append(pair.crossed if crossed else pair.gains)
+        else:
+            untested += 1
+    if untested:
+        return [np.nan] * (len(found) + untested)
+    return (greatest_difference_test if crossed else greatest_swap_test)(found, n_permutations, seed)
 
 
 @dataclass(frozen=True)
@@ -157,12 +172,26 @@ class _Pair:
 
     def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
         """First less second in resamples, and of what units these are; NaN where some label lacks a class."""
-        clusters = Clusters([label.images for label in self.labels], self.texts)
-        draws, found = clusters.draw(n_resamples, rng), []
+        draws, found = self._clusters.draw(n_resamples, rng), []
         for place, label in enumerate(self.labels):
-            weights = clusters.weights(draws, place)
+            weights = self._clusters.weights(draws, place)
             found.append(self._metric(label, label.first, weights) - self._metric(label, label.second, weights))
-        return clusters.evidence(np.mean(found, axis=0))
+        return self._clusters.evidence(np.mean(found, axis=0))
+
+    @cached_property
+    def _clusters(self) -> Clusters:
+        return Clusters([label.images for label in self.labels], self.texts)
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether groups share texts, so that texts count as units too."""
+        return isinstance(self._clusters.units(), Crossed)
+
+    @property
+    def crossed(self) -> CrossedDifference:
+        """What groups, texts and pairs of both add to the difference, where texts count as units."""
+        a, b = self.values()
+        return CrossedDifference.of(a - b, self.metric, self.labels, self.n_classes, self._clusters)
 
     @cached_property
     def gains(self) -> Gains:
@@ -171,5 +200,7 @@ class _Pair:
 
     @property
     def can_be_tested(self) -> bool:
-        """Whether the metric is defined, and the groups are enough for a p-value."""
-        return bool(self.labels) and enough_images(self.gains, self.metric)
+        """Whether the metric is defined, and groups, and texts where they count, are enough for a p-value."""
+        if not self.labels or not enough_images(self.gains, self.metric):
+            return False
+        return not self.is_crossed or enough_texts(self.metric, self.labels, self.texts, self.n_classes)

@@ -5,13 +5,29 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.figures.tables import number
+from layerwise.probes.clusters import FEWEST_TEXTS
+from layerwise.probes.shared_texts import LEAST_TEXTS
 from layerwise.probes.swaps import LEAST_IMAGES
 
 # Everything is called significant at this level, corrected over its family of tests.
 LEVEL = 0.05
+
+
+def _least(of_metric: dict[str, int], units: str) -> str:
+    return (
+        f"fewer than {of_metric['accuracy']} {units} ({of_metric['roc_auc']} for ROC AUC, "
+        f"{of_metric['average_precision']} for average precision)"
+    )
+
+
+# Why a row has no p-value, and how the p-value of a row with shared texts comes about.
 TOO_FEW_IMAGES = (
-    f"fewer than {LEAST_IMAGES['accuracy']} of equal size ({LEAST_IMAGES['roc_auc']} for ROC AUC, "
-    f"{LEAST_IMAGES['average_precision']} for average precision)"
+    f"{_least(LEAST_IMAGES, 'of equal size')}, or where at least {FEWEST_TEXTS} texts are shared by images "
+    f"{_least(LEAST_TEXTS, 'texts')}"
+)
+TEXTS_TESTED = (
+    f"Where at least {FEWEST_TEXTS} texts are shared by images, p is that of Student's t with the error by image and "
+    "text instead; with fewer, it holds for these texts only."
 )
 
 

@@ -105,16 +105,30 @@ class Clusters:
         units = self.units(place)
         return resampled if isinstance(units, Crossed) else resampled[: len(resampled) // len(self._sizes)], units
 
-    def error_of_sum(self, parts: Sequence[np.ndarray]) -> tuple[float, float]:
-        """Standard error of a sum over all labels' items, and its degrees of freedom; NaN with fewer than two groups.
+    def sums(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What units add to a sum over all labels' items: by group, and where texts cross groups by text and by both.
+
+        Those of a kind are scaled so that the sum of their squares is the variance by units of this kind; NaN where
+        there are fewer than two.
 
         Args:
             parts: per label, shape (n,), what the items add, less its mean.
         """
         units = self.units()
         counts = (units.groups, units.texts, units.pairs) if isinstance(units, Crossed) else (units,)
-        if min(counts) < 2:
+        return [
+            np.bincount(np.concatenate(codes), np.concatenate(parts)) * (np.sqrt(n / (n - 1)) if n >= 2 else np.nan)
+            for codes, n in zip(self._codes, counts, strict=False)
+        ]
+
+    def error_of_sum(self, parts: Sequence[np.ndarray]) -> tuple[float, float]:
+        """Standard error of a sum over all labels' items, and its degrees of freedom; NaN with fewer than two groups.
+
+        Args:
+            parts: see :meth:`sums`.
+        """
+        units, sums = self.units(), self.sums(parts)
+        errors = [float(np.sqrt(np.square(of_unit).sum())) for of_unit in sums]
+        if not np.isfinite(errors).all():
             return float("nan"), float("nan")
-        sums = [np.bincount(np.concatenate(codes), np.concatenate(parts)) for codes in self._codes]
-        errors = [np.sqrt(np.square(of_unit).sum() * n / (n - 1)) for of_unit, n in zip(sums, counts, strict=False)]
         return two_way_error(*errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)

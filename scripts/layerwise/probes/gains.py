@@ -69,6 +69,15 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
     return Gains(np.concatenate(by_part), np.concatenate(weights), np.stack(of_class))
 
 
+def item_residuals(metric: str, label: LabelItems, n_classes: int) -> np.ndarray:
+    """What each item adds to one label's difference, less what it adds on average: shape (n,), whose sum is 0.
+
+    Averages are those of the parts that the difference is the sum of, as in :class:`Gains`.
+    """
+    gains, parts = _ITEM_GAINS[metric](label.y, label.first, label.second, n_classes)
+    return (gains - gains.sum(axis=1, keepdims=True) * parts).sum(axis=0)
+
+
 def _by_image(values: np.ndarray, images: np.ndarray, n_images: int) -> np.ndarray:
     return np.stack([np.bincount(images, part, n_images) for part in values])
 

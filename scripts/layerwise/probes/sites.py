@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from layerwise.probes.bootstrap import Units, error_and_freedom
+from layerwise.probes.bootstrap import Crossed, Units, error_and_freedom
 from layerwise.probes.engine import ProbeEngine, choose, margins
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.scoring import SPLITS, Guess, Scorer, majority_guess
@@ -77,7 +77,8 @@ def chance_p_value(above: float, resampled: np.ndarray, units: Units) -> float:
     """One-sided p-value of "not above chance": Student's t with the standard error of a bootstrap over groups.
 
     Near chance, where it decides, a score and the majority's differ on many items, so that their difference is close
-    to normal. A site that guesses as the majority does in every resample is at chance.
+    to normal. A site that guesses as the majority does in every resample is at chance. One that is better by as much in
+    every resample has the p-value of a sign test in which all groups (or texts, if they are fewer) speak for it.
 
     Args:
         above: a score less that of the majority baseline, of the items as they are.
@@ -87,5 +88,6 @@ def chance_p_value(above: float, resampled: np.ndarray, units: Units) -> float:
     if not np.isfinite(above) or not np.isfinite(error):
         return float("nan")
     if error == 0:
-        return 0.0 if above > 0 else 1.0
+        fewest = min(units.groups, units.distinct_texts) if isinstance(units, Crossed) else units
+        return 0.5**fewest if above > 0 else 1.0
     return float(student.sf(above / error, freedom))
