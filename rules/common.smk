@@ -14,7 +14,6 @@ from layerwise.config import validate
 from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.descriptions import read_description
-from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes

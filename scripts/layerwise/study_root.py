@@ -34,11 +34,14 @@ def check_root(root: Path, study: Sequence[Path], extends: Sequence[str]) -> Non
     if mine in record or not others or related:
         return
     other = next(iter(others))
+    stem = Path(mine).stem
+    free = next(name for name in (f"results-{stem}", f"results-{stem}-2") if name != root.name)
     raise InputError(
         f"{root} holds the results of another study, {_shown(root, other)}; {_shown(root, mine)} would replace its "
-        "scores and leave its figures beside new ones. Give this study a root of its own, `pathvars: {results: "
-        f"results-{Path(mine).stem}}}`; or, where it is meant to add to the other and to replace what they have in "
-        f"common, name it: `extends: [{os.path.relpath(root / other, study[0].parent)}]`"
+        "scores and leave its figures beside new ones. Give this study a root of its own, "
+        f"`pathvars: {{results: {free}}}`; or, where it is meant to add to the other and to replace what they have in "
+        "common, name it: "
+        f"`extends: [{os.path.relpath(root / other, study[0].parent)}]`"
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.stimuli import write_stimuli
 from PIL import Image, ImageDraw
 
 import extract_states
@@ -89,20 +90,11 @@ def of_probes(folder: Path) -> dict[str, np.ndarray]:
             dtype="float32",
             item_ids=labels["item_id"],
             row_of_item=range(240),
-            cell={},
+            cell={"prompt": "drawn"} | write_stimuli(folder / "stimuli", labels["item_id"], labels["item_id"]),
         ) as datasets:
             write_rows(datasets["last"], 0, states)
-        command = [
-            "fit_probes.py",
-            "--states",
-            task / "states.h5",
-            "--cell",
-            "{}",
-            "--task",
-            task,
-            "--position",
-            "last",
-        ]
+        command = ["fit_probes.py", "--states", task / "states.h5", "--cell", "{}"]
+        command += ["--stimuli", folder / "stimuli", "--task", task, "--position", "last"]
         command += ["--engine", "torch", "--C", "0.01", "1.0", "--resamples", "200", "--random-labels", "1"]
         command += ["--description-length", "--seed", "0", "--threads", "1", "--memory-mb", "4000"]
         command += ["--work", folder / "work", "--scores", task / "scores.parquet"]

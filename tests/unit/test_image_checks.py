@@ -210,6 +210,8 @@ LINEAR = {
 
 
 def test_blocks_of_linear_attention_are_named_at_registration(tmp_path):
+    # Any processor will do.
+    families.frozen(families.llava_own).processor.save_pretrained(tmp_path)
     transformers.Qwen3_5Config(text_config=LINEAR).save_pretrained(tmp_path)
     entry = {"source": str(tmp_path), "weights": "random", "dtype": "float32", "adapter": "generic"}
     entry |= {"conversation": "auto"}

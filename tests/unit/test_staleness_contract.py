@@ -9,12 +9,14 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
 from layerwise import recipes
 from layerwise.config import validate
+from layerwise.datasets.table import read_table
 from layerwise.flow.grid import FlowGrid
 from layerwise.grid import Grid
 from layerwise.recipes import model_folder, stimuli_folder
@@ -239,6 +241,21 @@ def test_what_an_own_table_shows_counts_and_nothing_else_in_it(study):
     Path("own").rename("moved")
     study["stimuli"]["own"]["file"] = "moved/own.csv"
     assert changed() == set()
+
+
+@pytest.mark.parametrize("name", ["own.CSV", "blank-first.csv", "OWN.PARQUET"])
+def test_a_replaced_picture_counts_in_every_table_that_can_be_read(study, name):
+    entry = study["stimuli"]["own"]
+    text, entry["file"] = Path(entry["file"]).read_text(), f"own/{name}"
+    if name.lower().endswith(".csv"):
+        # A blank line is no row.
+        Path(entry["file"]).write_text("\n" * name.startswith("blank") + text)
+    else:
+        pd.read_csv("own/own.csv", dtype=str).to_parquet(entry["file"], index=False)
+    assert read_table(entry["file"], ["image", "text"])["text"].tolist() == ["one", "two", "three"]
+    before = planned(study)
+    Image.new("RGB", (8, 8), (9, 0, 0)).save("own/b.png")
+    assert {cell[1] for cell in stale(before, planned(study))} == {"own"}
 
 
 def test_weights_count_by_content(study):

@@ -32,6 +32,11 @@ def test_a_second_study_is_refused_by_both_names_and_with_the_fix(project):
         run("second")
     for said in ("studies/first.yaml", "studies/second.yaml", "results: results-second", "extends: [first.yaml]"):
         assert said in str(refused.value)
+    # Not the root that is taken.
+    Path("results").rename("results-second")
+    with pytest.raises(InputError, match="results: results-second-2}"):
+        check_root(Path("results-second"), [Path("studies/second.yaml")], ())
+    Path("results-second").rename("results")
     # Also one of which the first is but a part.
     with pytest.raises(InputError, match=r"studies/first\.yaml \+ studies/second\.yaml would replace"):
         run("first", "second")

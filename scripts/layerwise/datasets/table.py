@@ -22,7 +22,7 @@ def read_table(file: str | Path, columns: list[str]) -> pd.DataFrame:
     """
     file = Path(file)
     check_columns(file, columns)
-    table = _parquet_rows(file, columns) if file.suffix.lower() == ".parquet" else _csv_rows(file)
+    table = _parquet_rows(file, columns).to_pandas(ignore_metadata=True) if _is_parquet(file) else _csv_rows(file)
     if table.empty:
         raise InputError(f"{file}: the table has no rows")
     text = table[columns].astype(str)
@@ -32,6 +32,25 @@ def read_table(file: str | Path, columns: list[str]) -> pd.DataFrame:
     return text
 
 
+def read_cells(file: str | Path, columns: list[str]) -> Iterator[list[Any]]:
+    """The cells of ``columns`` as they stand in ``file``, row by row; what a short row of a CSV lacks is empty.
+
+    Raises:
+        InputError: as :func:`check_columns`, or when the file cannot be read.
+    """
+    file = Path(file)
+    check_columns(file, columns)
+    if _is_parquet(file):
+        for batch in _parquet_rows(file, columns).to_batches():
+            yield from map(list, zip(*(batch.column(column).to_pylist() for column in columns), strict=True))
+        return
+    rows = _records(file)
+    header = next(rows)
+    places = [header.index(column) for column in columns]
+    for row in rows:
+        yield [row[place] if place < len(row) else "" for place in places]
+
+
 def check_columns(file: str | Path, columns: list[str]) -> None:
     """Check that a table has these columns, each once, by its header alone: a plan asks before anything is run.
 
@@ -39,10 +58,9 @@ def check_columns(file: str | Path, columns: list[str]) -> None:
         InputError: when one is missing, twice there, or holds pictures or other things than text and numbers.
     """
     file = Path(file)
-    suffix = file.suffix.lower()
-    if suffix not in (".parquet", ".csv"):
+    if not _is_parquet(file) and file.suffix.lower() != ".csv":
         raise InputError(f"{file}: a table is a .csv or .parquet file")
-    schema = _parquet_schema(file) if suffix == ".parquet" else None
+    schema = _parquet_schema(file) if _is_parquet(file) else None
     header = list(schema.names) if schema is not None else next(_records(file))
     for column in columns:
         if column not in header:
@@ -61,6 +79,10 @@ def table_columns(entry: dict[str, Any]) -> list[str]:
     """The columns that a config entry of kind ``table`` reads, each once."""
     optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
     return list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional]))
+
+
+def _is_parquet(file: Path) -> bool:
+    return file.suffix.lower() == ".parquet"
 
 
 def _csv_rows(file: Path) -> pd.DataFrame:
@@ -99,10 +121,10 @@ def _parquet_schema(file: Path) -> pa.Schema:
         raise InputError(f"{file}: cannot be read as a table ({str(error)[:200]})") from error
 
 
-def _parquet_rows(file: Path, columns: list[str]) -> pd.DataFrame:
+def _parquet_rows(file: Path, columns: list[str]) -> pa.Table:
     try:
         # Only these columns: others may hold gigabytes of pictures. What pandas took for an index is a column too.
-        return pq.read_table(file, columns=list(dict.fromkeys(columns))).to_pandas(ignore_metadata=True)
+        return pq.read_table(file, columns=list(dict.fromkeys(columns)))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{file}: cannot be read as a table ({str(error)[:200]})") from error
 

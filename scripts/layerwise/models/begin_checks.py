@@ -33,10 +33,10 @@ def check_begin(tokenizer: Any, ids: Tensor, mask: Tensor, image_tokens: Tensor 
         if _begins_twice(tokenizer, begin):
             token = tokenizer.convert_ids_to_tokens(begin[0])
             raise InputError(
-                f"the model would read its begin token {token} twice: the chat template, the `conversation` or the "
-                "processor writes one and the tokenizer adds another; give the model's entry a `conversation` that "
-                f"begins with {token} and has no other, or take one out of the tokenizer's files (bos_token and "
-                "chat_template, post_processor)"
+                f"the model would read its begin token {token} twice: the text, the chat template, the `conversation` "
+                "or the processor writes one and the tokenizer adds another; reword a text that holds it, give the "
+                f"model's entry a `conversation` that begins with {token} and has no other, or take one out of the "
+                "tokenizer's files (bos_token and chat_template, post_processor)"
             )
 
 

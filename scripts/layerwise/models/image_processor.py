@@ -85,8 +85,8 @@ def is_the_only_one(processor: Any) -> bool:
     """Whether a processor makes the same pixels in every environment that can load it, as long as nobody chooses.
 
     Without torchvision that is the class on Pillow. A processor that reads videos, and one whose images have no class
-    on Pillow, cannot be loaded without torchvision: their class on torchvision is the only one. States from before the
-    class was recorded are of these, so the digest of such a model leaves the class out and they stay valid.
+    on Pillow, cannot be loaded without torchvision: their class on torchvision is the only one. The digest of such a
+    model leaves the class out.
     """
     import transformers
 

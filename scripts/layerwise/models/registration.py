@@ -72,8 +72,8 @@ def describe_model(
         image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
         if not one_for_all and "image_processor" not in entry:
             log.warning(
-                "models.%s: %s makes its pixels, as torchvision is installed here; states that were made without "
-                "torchvision are another model's, and `image_processor: pil` keeps them",
+                "models.%s: its pixels are made by %s, because torchvision is installed here. States that were made "
+                "without torchvision count as another model's; `image_processor: pil` keeps them",
                 name,
                 image_processor["class"],
             )

@@ -5,19 +5,22 @@ made again and the hidden states are kept (:mod:`layerwise.states.kept`). Nothin
 the builders do.
 """
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from layerwise.datasets.table import read_cells
+from layerwise.errors import InputError
 
 
 def written(file: str | Path) -> list[int] | None:
     """Size and time of writing; None for a file that is not there."""
     try:
         found = Path(file).stat()
-    except OSError:
+    except (OSError, ValueError):
+        # A name with a null character is no file's.
         return None
     return [found.st_size, found.st_mtime_ns]
 
@@ -40,31 +43,11 @@ def table_mark(entry: dict[str, Any]) -> str:
     pictures: dict[str, list[int] | None] = {}
     root = Path(entry.get("image_root", file.parent))
     try:
-        for row in (_csv_rows if file.suffix == ".csv" else _parquet_rows)(file, columns):
+        for row in read_cells(file, columns):
             if row[0] not in pictures:
                 pictures[row[0]] = written(root / str(row[0]))
             digest.update(json.dumps([row, pictures[row[0]]], default=str).encode())
-    except (OSError, ValueError, KeyError, csv.Error):
+    except InputError:
         # No table that can be read: the job that makes the stimuli says why.
         return json.dumps(written(file))
     return digest.hexdigest()
-
-
-def _csv_rows(file: Path, columns: list[str]) -> Iterator[list[str]]:
-    with open(file, newline="", encoding="utf-8-sig") as text:
-        rows = csv.reader(text)
-        header = next(rows, [])
-        places = [header.index(column) for column in columns]
-        for row in rows:
-            # A blank line is no row, and a short one lacks its last cells.
-            if row:
-                yield [row[place] if place < len(row) else "" for place in places]
-
-
-def _parquet_rows(file: Path, columns: list[str]) -> Iterator[list[Any]]:
-    # Slow to import, and few studies need it.
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(file, columns=columns)
-    for batch in table.to_batches():
-        yield from map(list, zip(*(batch.column(column).to_pylist() for column in columns), strict=True))
