@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence run report test test-slow bench families reliability audit lint format lock
+.PHONY: help demo evidence run report test test-slow test-all bench families reliability audit lint format lock
 .DEFAULT_GOAL := help
 # Snakemake itself would say it in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
@@ -41,6 +41,8 @@ test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 c
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
 	$(BIN)/python -m pytest -m "slow and not alone and not gpu" -n $(CORES) --dist loadscope
 	$(BIN)/python -m pytest -m "alone and not gpu"
+
+test-all: test test-slow ## every test
 
 bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
