@@ -134,5 +134,6 @@ def test_a_killed_run_ends_as_one_that_was_not(project, undisturbed, seed):
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What a killed job left and the next one should have taken up or away."""
-    return [path for path in folder.rglob("*") if ".partial" in path.name or path.match("work/*/*")]
+    """What a killed job left and the next one should have taken up or away. What pictures look like is kept."""
+    of_cells = (path for path in folder.glob("work/*/*") if path.parent.name != "pictures")
+    return [*folder.rglob("*.partial*"), *of_cells]
