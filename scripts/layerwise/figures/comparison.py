@@ -16,7 +16,7 @@ from layerwise.errors import InputError
 from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores, majority_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.paired import PairedDifference, paired_difference, worse_than
-from layerwise.figures.significance import LEVEL, TEXTS_TESTED, TOO_FEW_IMAGES, p_in_words, with_holm
+from layerwise.figures.significance import HOW_TESTED, LEVEL, TOO_FEW, p_in_words, with_holm
 from layerwise.figures.tables import Section, number, with_interval
 
 CELL = ["model", "task", "prompt"]
@@ -200,10 +200,9 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_layers` for reading, a section per task: scores times 100, intervals in brackets."""
     note = (
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
-        "split (embeddings = 0; the lowest of equals). p: swap test on the same test items, adjusted over the rows of "
-        f"all tasks by Holm's method; none where the best layer is the topmost, or with too few images: "
-        f"{TOO_FEW_IMAGES}. {TEXTS_TESTED} As good: layers that are not worse than the best one at the level of 5 %, "
-        "corrected over the row's layers. Selectivity: the best layer's score less that of random labels."
+        f"split (embeddings = 0; the lowest of equals). {HOW_TESTED} A dash: the best layer is the topmost, or there "
+        f"are {TOO_FEW}. As good: layers that are not worse than the best one at the level of 5 %, corrected over the "
+        "row's layers. Selectivity: the best layer's score less that of random labels."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."

@@ -13,7 +13,7 @@ from layerwise.figures.headline import HOLDS_FOR, METRIC_NAMES, headline_scores
 from layerwise.figures.inputs import Model, Task, read_predictions
 from layerwise.figures.intervened import base_of, in_words
 from layerwise.figures.paired import paired_difference
-from layerwise.figures.significance import TEXTS_TESTED, TOO_FEW_IMAGES, p_in_words, with_holm
+from layerwise.figures.significance import HOW_TESTED, TOO_FEW, p_in_words, with_holm
 from layerwise.figures.tables import Section, with_interval
 
 
@@ -88,8 +88,7 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
     """The rows of :func:`compare_interventions` for reading, a section per task."""
     note = (
         "Test scores × 100 of the topmost block with 95 % intervals over images, of the model with the intervention "
-        f"and as it is. {HOLDS_FOR} p: swap test on the same test items, adjusted over the rows of all tasks by Holm's "
-        f"method; none with too few images: {TOO_FEW_IMAGES}. {TEXTS_TESTED}"
+        f"and as it is. {HOLDS_FOR} {HOW_TESTED} A dash: there are {TOO_FEW}."
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):

@@ -20,14 +20,14 @@ def _least(of_metric: dict[str, int], units: str) -> str:
     )
 
 
-# Why a row has no p-value, and how the p-value of a row with shared texts comes about.
-TOO_FEW_IMAGES = (
-    f"{_least(LEAST_IMAGES, 'of equal size')}, or where at least {FEWEST_TEXTS} texts are shared by images "
-    f"{_least(LEAST_TEXTS, 'texts')}"
+# For the notes of tables: how a p-value comes about, and why a row may have none.
+HOW_TESTED = (
+    "p: swap test on the same test items; where at least "
+    f"{FEWEST_TEXTS} texts are shared by images, Student's t with the error by image and text; with fewer, p holds for "
+    "these texts only. Adjusted over the rows of all tasks by Holm's method."
 )
-TEXTS_TESTED = (
-    f"Where at least {FEWEST_TEXTS} texts are shared by images, p is that of Student's t with the error by image and "
-    "text instead; with fewer, it holds for these texts only."
+TOO_FEW = (
+    f"{_least(LEAST_IMAGES, 'images of equal size')}, or {_least(LEAST_TEXTS, 'shared texts')} where those are counted"
 )
 
 
