@@ -27,7 +27,8 @@ HOW_TESTED = (
     "these texts only. Adjusted over the rows of all tasks by Holm's method."
 )
 TOO_FEW = (
-    f"{_least(LEAST_IMAGES, 'images of equal size')}, or {_least(LEAST_TEXTS, 'shared texts')} where those are counted"
+    f"{_least(LEAST_IMAGES, 'images')} or, where those are counted, {_least(LEAST_TEXTS, 'shared texts')}; unequal "
+    "numbers of items make them count as fewer"
 )
 
 
