@@ -9,6 +9,10 @@ from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
 
 
+# The training takes all cores, and other tests take one of them: 20 minutes on two slow cores.
+pytestmark = pytest.mark.timeout(4500)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("demo"))
