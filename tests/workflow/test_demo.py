@@ -8,7 +8,6 @@ import pytest
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
 
-
 # The training takes all cores, and other tests take one of them: 20 minutes on two slow cores.
 pytestmark = pytest.mark.timeout(4500)
 
