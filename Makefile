@@ -18,7 +18,7 @@ $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (about 7 minutes on 2 cores)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (7 to 20 minutes on 2 cores, by processor)
 	$(BIN)/snakemake --cores $(CORES)
 
 evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions (about 12 minutes on 2 cores behind the demo)

@@ -18,7 +18,7 @@ from layerwise.probes.gains import LabelItems, image_gains, item_residuals
 
 # Effective number of texts, of the scarcest class where classes count alike, below which no p-value is given although
 # texts count as units. With fewer, equally good layers are called different in more than 6 % of cases at the level of
-# 5 %, where one of them errs by whole texts only (benchmarks/ground_truth.py).
+# 5 %, where one of them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others: docs/method.md).
 LEAST_TEXTS = {"accuracy": 60, "balanced_accuracy": 60, "f1": 60, "roc_auc": 100, "average_precision": 200}
 # Numbers held at a time, for memory.
 _NUMBERS_AT_ONCE = 4_000_000
