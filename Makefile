@@ -33,16 +33,16 @@ report: $(VENV)/run.stamp ## put the figures and tables of a finished run into o
 		--report-stylesheet report/style.css
 	@echo "Open $(REPORT)"
 
-# Tests run on all cores, a file on one; those marked `alone` run one by one at the end.
-test: $(VENV)/dev.stamp ## set up, then run the tests (at most 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow and not alone and not gpu" -n $(CORES) --dist loadscope \
+# Tests run on all cores, a file on one.
+test: $(VENV)/dev.stamp ## set up, then run the tests (MINUTES on 2 cores)
+	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope \
 		--cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-test-slow: $(VENV)/dev.stamp ## the tests that take minutes each
-	$(BIN)/python -m pytest -m "slow and not alone and not gpu" -n $(CORES) --dist loadscope
-	$(BIN)/python -m pytest -m "alone and not gpu"
+test-slow: $(VENV)/dev.stamp ## the tests that take minutes each (SLOW MINUTES on 2 cores)
+	$(BIN)/python -m pytest -m "slow and not whole and not gpu" -n $(CORES) --dist loadscope
 
-test-all: test test-slow ## every test
+test-all: test test-slow ## every test: also all model families, the whole demo, and more random kills
+	$(BIN)/python -m pytest -m "whole and not gpu" -n $(CORES) --dist loadscope
 
 bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py

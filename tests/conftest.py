@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.warm import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -26,6 +30,14 @@ def world(tmp_path_factory) -> Path:
     command += ["--train-images", "60", "--val-images", "30", "--flickr-images", "60"]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[str]:
+    """A Python whose programs have imported the large packages when they begin: see tests/warm.py."""
+    # Not in pytest's folder: a socket's path is short.
+    with tempfile.TemporaryDirectory() as folder, warm_python(Path(folder)) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")

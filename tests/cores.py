@@ -12,18 +12,22 @@ import pytest
 
 # What takes longest begins first, so that no core waits for another in the end. Files in one line stay on one core.
 LONGEST = [
+    # They share the second environment.
+    ["tests/legacy/test_paper_models.py", "tests/legacy/test_paper_grid.py"],
+    ["tests/workflow/test_demo.py"],
     # They share the finished tiny grid.
     [f"tests/workflow/test_{name}.py" for name in ("whole_run", "staleness", "clock", "shards_and_partial")],
-    ["tests/workflow/test_demo.py"],
-    ["tests/faults/test_random_kills.py"],
+    ["tests/slurm/test_slurm.py"],
     ["tests/workflow/test_flow.py"],
-    ["tests/faults/test_killed_extraction.py"],
-    ["tests/legacy/test_paper_models.py", "tests/legacy/test_paper_grid.py"],
-    ["tests/workflow/test_sites_and_interventions.py"],
-    ["tests/faults/test_disks.py"],
     ["tests/workflow/test_downloads.py"],
+    ["tests/workflow/test_sites_and_interventions.py"],
+    ["tests/faults/test_killed_extraction.py"],
+    ["tests/faults/test_disks.py"],
+    ["tests/faults/test_random_kills.py"],
     ["tests/workflow/test_bad_input.py"],
+    ["tests/workflow/test_older_weights.py"],
     ["tests/unit/test_flow_measuring.py"],
+    ["tests/unit/test_embedded_model.py"],
     ["tests/unit/test_hub.py"],
 ]
 # Files that are worth dividing among the cores, although each then makes what its tests share.

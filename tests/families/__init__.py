@@ -4,9 +4,11 @@
 docs/families.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 import torch
 
 from layerwise.models.adapters.generic import GenericModel
@@ -40,6 +42,8 @@ class Family:
     Attributes:
         name: what its makers call it; several entries of one name are kinds of it.
         build: makes the tiny model and its processor.
+        enters: how the image reaches the decoder, where that takes a way of its own through the code. `make test` runs
+            the first family of each way, `make test-all` every family; see :func:`of_each_way`.
         not_shared: why several prompts about one image are not run over one prefix; empty where they are.
         note: what else a reader of its states should know.
         no_own_processor: why a stand-in prepares its inputs; empty where its own processor does.
@@ -48,6 +52,7 @@ class Family:
 
     name: str
     build: Callable[[], Built]
+    enters: str
     not_shared: str = ""
     note: str = ""
     no_own_processor: str = ""
@@ -58,72 +63,103 @@ class Family:
         return frozen(self.build, gain=self.gain)
 
 
+# Ways for an image to enter.
+PROJECTOR = "a projector makes tokens of a picture's patches"
+WINDOWS = "a projector; all layers of the decoder see no further than a window"
+SOME_WINDOWS = "a projector; some layers of the decoder see no further than a window"
+TILES = "tiles and the whole picture, in one run of tokens"
+TILES_IN_TEXT = "tiles and the whole picture, with text between them"
+NATIVE = "as many tokens as the picture's size gives"
+IN_BLOCKS = "in its own size, and again behind the first blocks"
+QUERIES = "learned queries look at the picture"
+TEXT_QUERIES = "learned queries look at the text and the picture"
+PUT_FIRST = "learned queries; the processor puts the image before every text"
+BOTH_WAYS = "image and text see one another both ways"
+IMAGE_BOTH_WAYS = "the image sees itself both ways"
+CODES = "the picture is spelled in a codebook"
+CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that each input runs by itself"
+ACROSS = "some blocks look across at the picture"
+OWN_ADAPTER = "an adapter of its own"
+
 QUERIES_READ_TEXT = "its queries read the text before they look at the image"
 STAND_IN_TOO = "the stand-in, beside its own"
 
 FAMILIES = [
-    Family("LLaVA-1.5", llava_own),
-    Family("LLaVA-1.5", llava, no_own_processor=STAND_IN_TOO),
-    Family("LLaVA-1.5 on Mistral with a window", llava_sliding, no_own_processor="LLaVA-1.5's own is shown above"),
+    Family("LLaVA-1.5", llava_own, PROJECTOR),
+    Family("LLaVA-1.5", llava, PROJECTOR, no_own_processor=STAND_IN_TOO),
     Family(
-        "LLaVA-1.5 on Qwen2 with some windows", llava_mixed_windows, no_own_processor="LLaVA-1.5's own is shown above"
+        "LLaVA-1.5 on Mistral with a window", llava_sliding, WINDOWS, no_own_processor="LLaVA-1.5's own is shown above"
     ),
-    Family("ViP-LLaVA", vipllava),
-    Family("LLaVA-NeXT", llava_next_own),
-    Family("LLaVA-NeXT", llava_next, no_own_processor=STAND_IN_TOO),
-    Family("LLaVA-OneVision", llava_onevision, no_own_processor=TORCHVISION),
-    Family("InternVL", internvl, no_own_processor=TORCHVISION),
-    Family("Qwen2-VL", qwen2_vl, no_own_processor=TORCHVISION),
-    Family("Qwen2.5-VL", qwen2_5_vl, no_own_processor=TORCHVISION),
+    Family(
+        "LLaVA-1.5 on Qwen2 with some windows",
+        llava_mixed_windows,
+        SOME_WINDOWS,
+        no_own_processor="LLaVA-1.5's own is shown above",
+    ),
+    Family("ViP-LLaVA", vipllava, PROJECTOR),
+    Family("LLaVA-NeXT", llava_next_own, TILES),
+    Family("LLaVA-NeXT", llava_next, TILES, no_own_processor=STAND_IN_TOO),
+    Family("LLaVA-OneVision", llava_onevision, TILES, no_own_processor=TORCHVISION),
+    Family("InternVL", internvl, PROJECTOR, no_own_processor=TORCHVISION),
+    Family("Qwen2-VL", qwen2_vl, NATIVE, no_own_processor=TORCHVISION),
+    Family("Qwen2.5-VL", qwen2_5_vl, NATIVE, no_own_processor=TORCHVISION),
     Family(
         "Qwen3-VL",
         qwen3_vl,
+        IN_BLOCKS,
         no_own_processor=TORCHVISION,
         note="behind each of the first blocks, features of the vision tower are added to the image tokens; what is "
         "read is the block's output before that, as in `output_hidden_states`, so that on image tokens the next block "
         "starts from another state",
     ),
-    Family("GLM-4V", glm4v, no_own_processor=TORCHVISION),
-    Family("Mistral 3", mistral3, no_own_processor=TORCHVISION),
-    Family("Idefics2", idefics2),
-    Family("Idefics3", idefics3_own),
-    Family("Idefics3", idefics3, no_own_processor=STAND_IN_TOO),
+    Family("GLM-4V", glm4v, NATIVE, no_own_processor=TORCHVISION),
+    Family("Mistral 3", mistral3, NATIVE, no_own_processor=TORCHVISION),
+    Family("Idefics2", idefics2, QUERIES),
+    Family("Idefics3", idefics3_own, TILES_IN_TEXT),
+    Family("Idefics3", idefics3, TILES_IN_TEXT, no_own_processor=STAND_IN_TOO),
     Family(
         "SmolVLM",
         smolvlm,
+        TILES_IN_TEXT,
         no_own_processor="its own needs torchvision and num2words",
     ),
     Family(
         "PaliGemma",
         paligemma,
+        BOTH_WAYS,
         not_shared="image and prompt attend to one another both ways",
         note="its processor ends every prompt with a new line, which is the last token",
     ),
-    Family("Gemma 3", gemma3_own),
-    Family("Gemma 3", gemma3, no_own_processor=STAND_IN_TOO),
+    Family("Gemma 3", gemma3_own, IMAGE_BOTH_WAYS),
+    Family("Gemma 3", gemma3, IMAGE_BOTH_WAYS, no_own_processor=STAND_IN_TOO),
     Family(
         "BLIP-2",
         blip2,
+        PUT_FIRST,
         note="its processor puts the image first; the vision tower of an untrained twin is all but blind",
     ),
-    Family("InstructBLIP", instructblip, not_shared=QUERIES_READ_TEXT, note="as BLIP-2"),
-    Family("InstructBLIP on OPT", instructblip_opt, not_shared=QUERIES_READ_TEXT),
-    Family("Kosmos-2", kosmos2_own, note="its processor puts the image first; `adapter: kosmos2`"),
-    Family("Kosmos-2", kosmos2, no_own_processor=STAND_IN_TOO),
-    Family("Aria", aria),
+    Family("InstructBLIP", instructblip, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, note="as BLIP-2"),
+    Family("InstructBLIP on OPT", instructblip_opt, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT),
+    Family("Kosmos-2", kosmos2_own, OWN_ADAPTER, note="its processor puts the image first; `adapter: kosmos2`"),
+    Family("Kosmos-2", kosmos2, OWN_ADAPTER, no_own_processor=STAND_IN_TOO),
+    Family("Aria", aria, QUERIES),
     Family(
         "Chameleon",
         chameleon,
+        CODES,
         # Its norms of queries and keys amplify rounding.
         gain=1.0,
         note="its processor ends every prompt with the end of the user's turn, which is the last token",
     ),
-    Family("Emu3", emu3, note="a picture's codes depend on padding, so the inputs of a batch run one by one"),
-    Family("Janus", janus),
-    Family("Ovis2", ovis2),
+    Family(
+        "Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so the inputs of a batch run one by one"
+    ),
+    Family("Janus", janus, PROJECTOR),
+    Family("Ovis2", ovis2, CODES),
     Family(
         "Llama 3.2 Vision (mllama)",
         mllama,
+        ACROSS,
         note="some blocks look across at the image, which has one token in the text: `image-mean` is the state there",
     ),
 ]
@@ -136,6 +172,17 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
+
+
+def of_each_way(families: Sequence[Family]) -> list[Any]:
+    """Families as a test's parameters, of which all but the first of each way are left to `make test-all`."""
+    first = {family.enters: family for family in reversed(families)}
+    return [
+        pytest.param(
+            family, marks=[] if first[family.enters] is family else pytest.mark.whole, id=family.build.__name__
+        )
+        for family in families
+    ]
 
 
 def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> GenericModel:
@@ -169,5 +216,6 @@ __all__ = [
     "llava_next_own",
     "llava_own",
     "mllama",
+    "of_each_way",
     "paligemma",
 ]

@@ -16,9 +16,9 @@ SCORES = "{results}/probes/llava/warm/describe.scores.parquet"
 
 
 @pytest.fixture
-def project(tmp_path, small_disk, tiny_llava) -> Project:
+def project(tmp_path, small_disk, tiny_llava, warm) -> Project:
     """A grid whose results lie on the small disk."""
-    project = copy_project(tmp_path / "project")
+    project = copy_project(tmp_path / "project", warm)
     config = copy.deepcopy(TINY)
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     config["stimuli"] = {"own": config["stimuli"]["own"]}

@@ -1,4 +1,4 @@
-"""The tiny grid through a real Slurm of one node, as profiles/slurm runs it, with jobs that are killed."""
+"""Part of the tiny grid through a real Slurm of one node, as profiles/slurm runs it, with jobs that are killed."""
 
 import copy
 import os
@@ -21,16 +21,15 @@ from tests.workflow.conftest import TINY, Project, copy_project
 
 pytestmark = [
     pytest.mark.slow,
-    # Its jobs have little time, and its node has all cores.
-    pytest.mark.alone,
     pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing())),
 ]
 
 # The profile as it is, but for what belongs to this cluster: no accounts, no accounting, and nothing to wait long for.
 OPTIONS = ["--workflow-profile", "profiles/slurm", "--slurm-no-account", "--slurm-status-command", "squeue"]
-OPTIONS += ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
+OPTIONS += ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
 OPTIONS += ["--set-resources", "extract_states:runtime=3*attempt"]
-MINUTES = 12
+# Other tests run beside it, and CI may be three times as slow as a desktop.
+MINUTES = 40
 # A status query of the plugin begins with `scontrol show config`. It waits while a file names the process that asks.
 SCONTROL = """\
 #!/bin/sh
@@ -40,12 +39,14 @@ while [ "$*" = "show config" ] && [ "$(cat '{held}')" = "$PPID" ]; do
 done
 exec {scontrol} "$@"
 """
+# Tables and a figure, which all probes come before.
+TARGETS = ["tables", "results/figures/entailment-by-layer.png"]
 FALLING_BACK, UNANSWERED = "Falling back to 'sacct' for status queries", "Slurm does not answer"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny_llava) -> "Run":
-    """The tiny grid, run through Slurm while one job hangs, one is cancelled, and the controller is restarted."""
+    """Part of the tiny grid through Slurm, while one job hangs, one is cancelled, and the controller is restarted."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = copy.deepcopy(TINY)
     # Nothing is trained: a node of two processors would wait for it.
@@ -53,8 +54,12 @@ def run(tmp_path_factory, tiny_llava) -> "Run":
         "llava": {"source": str(tiny_llava), "batch_size": 32, "shards": 2},
         "twin": {"source": str(tiny_llava), "weights": "random", "batch_size": 32, "mem_mb": 5000},
     }
-    del config["stimuli"]["hypotheses"], config["tasks"]["snli-ve"]
-    config["stimuli"]["objects"]["prompts"] = ["no-cue"]
+    # Its one card runs one extraction at a time.
+    for name in ("hypotheses", "objects"):
+        del config["stimuli"][name]
+    for name in ("snli-ve", "objects"):
+        del config["tasks"][name]
+    config["stimuli"]["captions"]["prompts"] = ["agree"]
     project.configure(config)
     with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         run = Run(project, cluster)
@@ -72,7 +77,7 @@ class Run:
         self.held, self.asked = project.folder / "held", project.folder / "asked"
 
     def to_the_end(self) -> None:
-        command = [sys.executable, "-m", "snakemake", *OPTIONS, "--configfile", "tiny.yaml"]
+        command = [sys.executable, "-m", "snakemake", *TARGETS, *OPTIONS, "--configfile", "tiny.yaml"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
         scontrol = self.project.folder / "bin/scontrol"
         scontrol.parent.mkdir()
@@ -175,26 +180,26 @@ def _runs(process: psutil.Process, script: str) -> bool:
         return False
 
 
-def test_the_tiny_grid_ends_and_nothing_is_left_to_do(run):
+def test_the_run_ends_and_nothing_is_left_to_do(run):
     print(run.table())
     assert run.code == 0, run.output.read_text()[-5000:]
     results = run.project.folder / "results"
-    assert len(list((results / "figures").glob("*.png"))) >= 6
+    assert all((results.parent / TARGETS[1]).with_suffix(suffix).stat().st_size > 1000 for suffix in (".png", ".svg"))
     assert set(pd.read_parquet(results / "probes/scores.parquet")["model"]) == {"llava", "twin"}
     assert len(list((results / "states/llava").rglob("*-of-2.h5"))) == 2 * len(
         list((results / "states/twin").rglob("*.h5"))
     )
-    assert run.project.planned() == {}
+    assert run.project.planned(*TARGETS) == {}
 
 
 def test_extractions_are_granted_a_card_and_probes_none(run):
-    assert len(run.named("extract_states")) == 13
+    assert len(run.named("extract_states")) == 7
     assert all(job["TresPerJob"] == "gres:gpu:1" for job in run.named("extract_states"))
     # What the twin's entry says, and the least that is asked for where none does; once more for the one that hung.
     memory = sorted(round(_megabytes(job), -3) for job in run.named("extract_states"))
-    assert memory.count(5000) >= 3
-    assert memory.count(16000) >= 7
-    assert len(run.named("fit_probes")) == 9
+    assert memory.count(5000) >= 1
+    assert memory.count(16000) >= 3
+    assert len(run.named("fit_probes")) == 5
     assert not any("TresPerJob" in job for job in run.named("fit_probes"))
     logs = [file.read_text() for file in (run.project.folder / "logs/states").rglob("*.log")]
     assert all("cards by CUDA_VISIBLE_DEVICES: 0" in log for log in logs)

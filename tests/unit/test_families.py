@@ -11,14 +11,14 @@ from layerwise.models.adapters.kosmos2 import Kosmos2Model
 from layerwise.models.families import RUN_ALONE, SHARES_PREFIX
 from layerwise.models.registration import describe_model
 from tests import families
-from tests.families import FAMILIES, NOT_SERVED
+from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.table import TABLE, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
 
-each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.build.__name__)
+each_family = pytest.mark.parametrize("family", of_each_way(FAMILIES))
 
 
 @each_family
@@ -48,9 +48,7 @@ def test_the_image_matters(family):
     assert measure(family).image > 1e-3
 
 
-@pytest.mark.parametrize(
-    "family", [one for one in FAMILIES if not one.no_own_processor], ids=lambda family: family.build.__name__
-)
+@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if not family.no_own_processor]))
 def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     """As a study meets it: its files are found, described, and loaded by its adapter."""
     made = family.frozen()
@@ -67,13 +65,22 @@ def test_a_family_is_the_same_from_a_folder(family, tmp_path):
 
 
 def test_at_least_twenty_families():
-    assert len({measure(family).model_type for family in FAMILIES}) >= 20
+    type_of = {family: family.build()[0].config.model_type for family in FAMILIES}
+    assert len(set(type_of.values())) >= 20
     # What is declared to be exact is tested here.
-    shared = {measure(family).model_type for family in FAMILIES if not family.not_shared}
+    shared = {type_of[family] for family in FAMILIES if not family.not_shared}
     assert shared == SHARES_PREFIX | Kosmos2Model.shared_types
-    assert {measure(family).model_type for family in FAMILIES} >= RUN_ALONE
+    assert set(type_of.values()) >= RUN_ALONE
 
 
+def test_every_way_of_an_image_is_run_each_time():
+    """One family of each, and a new way with its first family."""
+    some = [*FAMILIES, Family("New", families.llava, "a way of its own")]
+    each_time = [param.values[0] for param in of_each_way(some) if not param.marks]
+    assert [family.enters for family in each_time] == list(dict.fromkeys(family.enters for family in some))
+
+
+@pytest.mark.whole
 def test_the_table_in_the_docs_is_that_of_these_families():
     assert without_numbers(TABLE.read_text()) == without_numbers(table()), "run: make families"
 

@@ -19,7 +19,7 @@ from layerwise.flow.knockout import blocked_runs, first_target, knockout, naive_
 from layerwise.flow.positions import position_sets
 from layerwise.models.adapters.generic import GenericModel
 from tests import families
-from tests.families import FAMILIES
+from tests.families import FAMILIES, of_each_way
 from tests.families.measure import pictures
 
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
@@ -156,7 +156,7 @@ def test_sdpa_is_as_eager(family):
     assert max(off(one, found[0]) for one in found[1:]) < 1e-5
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f.name not in REFUSED], ids=lambda f: f.build.__name__)
+@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if family.name not in REFUSED]))
 def test_the_fast_path_is_as_the_loop(family):
     """In all families but those that are refused; some have layers that see a window."""
     model = family.frozen()

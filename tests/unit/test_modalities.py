@@ -69,7 +69,7 @@ def test_texts_without_an_image_share_no_prefix():
     assert plan_shards(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=True)]]
 
 
-@pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: f"{family.name}-{family.build.__name__}")
+@pytest.mark.parametrize("family", families.of_each_way(families.FAMILIES))
 def test_a_text_alone_is_read_or_refused(family):
     model = family.frozen()
     image = Image.new("RGB", (SIDE, SIDE), "red")

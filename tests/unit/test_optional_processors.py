@@ -24,7 +24,7 @@ EXACT = 2e-6
 def test_a_family_is_read_exactly_with_its_own_processor(build, tmp_path):
     if build is smolvlm_own:
         pytest.importorskip("num2words")
-    family = Family(build.__name__, build)
+    family = Family(build.__name__, build, "by its own processor")
     measured = measure(family)
     assert measured.declared
     assert max(measured.hooks, measured.batch, measured.shared) <= EXACT

@@ -38,9 +38,7 @@ def read(model):
 
 
 @pytest.mark.parametrize(
-    "family",
-    [family for family in families.FAMILIES if family.build is not families.mllama],
-    ids=lambda family: family.build.__name__,
+    "family", families.of_each_way([family for family in families.FAMILIES if family.build is not families.mllama])
 )
 def test_a_block_adds_attention_and_mlp_to_its_input(family):
     states = read(family.frozen())

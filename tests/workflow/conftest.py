@@ -63,8 +63,8 @@ TINY = {
 class Project:
     """A copy of the project in which the tiny grid is run and files may be edited."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, python: str):
+        self.folder, self.python = folder, python
 
     def configure(self, config: dict) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -75,7 +75,7 @@ class Project:
         """Run Snakemake as a user without an activated environment would."""
         # Targets first: --configfile takes all that follows for its files.
         cores = [] if "--cores" in arguments else ["--cores", "2"]
-        command = [sys.executable, "-m", "snakemake", *arguments, *cores, "--configfile", configfile]
+        command = [self.python, "-m", "snakemake", *arguments, *cores, "--configfile", configfile]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
         environment["PATH"] = os.defpath
         result = run_logged(command, cwd=self.folder, env=environment)
@@ -92,8 +92,8 @@ class Project:
         return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all", *targets)}
 
 
-def copy_project(folder: Path) -> Project:
-    """Everything that git tracks or would track, and the tiny grid's own table."""
+def copy_project(folder: Path, python: str = sys.executable) -> Project:
+    """Everything that git tracks or would track, and the tiny grid's own table; to be run by a Python (see `warm`)."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.splitlines()
     for name in listed:
@@ -108,14 +108,14 @@ def copy_project(folder: Path) -> Project:
             warm = i % 2
             Image.new("RGB", (80, 60), (150 + i, 60, 40) if warm else (40, 60, 150 + i)).save(folder / f"own/{i}.png")
             rows.writerow([f"{i}.png", "yes" if warm else "no", "yes" if i % 4 < 2 else "no"])
-    project = Project(folder)
+    project = Project(folder, python)
     project.configure(TINY)
     return project
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
+def finished(tmp_path_factory, warm) -> Project:
     """The tiny grid, run from nothing to the end. Tests must leave it as they find it."""
-    project = copy_project(tmp_path_factory.mktemp("project"))
+    project = copy_project(tmp_path_factory.mktemp("project"), warm)
     project.snakemake()
     return project

@@ -13,8 +13,8 @@ from tests.workflow.conftest import TINY, copy_project
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return copy_project(tmp_path_factory.mktemp("bad-input"))
+def project(tmp_path_factory, warm):
+    return copy_project(tmp_path_factory.mktemp("bad-input"), warm)
 
 
 def failure(project, change, *arguments) -> str:

@@ -1,33 +1,40 @@
-"""The demo as `make demo` runs it: whether the embedded model learns its world, and whether the probes see it."""
+"""The demo as `make demo` runs it: whether the embedded model learns its world, and whether the probes see it.
+
+`make test-slow` runs what is asked of it here, from the world to the scores of one task; `make test-all` all of it.
+"""
 
 import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
 
 # The training takes all cores, and other tests take one of them: 20 minutes on two slow cores.
-pytestmark = pytest.mark.timeout(4500)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4500)]
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+@pytest.fixture(scope="module", params=["objects", pytest.param("all", marks=pytest.mark.whole)])
+def demo(request, tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("demo"))
-    (project.folder / "tiny.yaml").write_bytes((project.folder / "config/config.yaml").read_bytes())
-    project.snakemake()
+    config = yaml.safe_load((project.folder / "config/config.yaml").read_text())
+    if request.param == "objects":
+        del config["flow"]
+        for key in ("stimuli", "tasks"):
+            config[key] = {"objects": config[key]["objects"]}
+    project.configure(config)
+    project.snakemake("all" if request.param == "all" else "probes")
     return project.folder / "results"
 
 
-@pytest.mark.slow
 def test_the_embedded_model_learns_its_world(demo):
     evaluation = json.loads((demo / "embedded_model/weights/evaluation.json").read_text())
     assert evaluation["questions"] >= 500
     assert evaluation["held_out_accuracy"]["object"] >= 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prompt", ["no-cue", "category", "category-list"])
 def test_the_best_layer_beats_the_twin_and_chance(demo, prompt):
     """Figure 2: the intervals of the trained model's best layer lie above the twin's everywhere, and above chance."""
@@ -43,7 +50,6 @@ def test_the_best_layer_beats_the_twin_and_chance(demo, prompt):
     assert test.loc[best, "low"] > majority["high"].max()
 
 
-@pytest.mark.slow
 def test_scikit_learn_finds_the_same_scores(demo):
     """Accuracy, F1, ROC AUC and average precision of every cell, layer and label, to 0.002."""
     wrong = disagreements(demo, splits=("test",))

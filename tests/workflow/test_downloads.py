@@ -60,8 +60,8 @@ def study(archives, mirror) -> dict:
 
 
 @pytest.fixture
-def project(tmp_path, archives, mirror) -> Project:
-    project = copy_project(tmp_path)
+def project(tmp_path, archives, mirror, warm) -> Project:
+    project = copy_project(tmp_path, warm)
     project.configure(study(archives, mirror))
     return project
 

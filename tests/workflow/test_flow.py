@@ -46,9 +46,9 @@ def write_tables(world, folder, answer):
 
 
 @pytest.fixture(scope="module")
-def project(world, tiny_llava, tmp_path_factory) -> Project:
+def project(world, tiny_llava, tmp_path_factory, warm) -> Project:
     """Questions whose gold answers are what an untrained model says to them, so that it is right; run to the end."""
-    project = copy_project(tmp_path_factory.mktemp("project"))
+    project = copy_project(tmp_path_factory.mktemp("project"), warm)
     for folder in ("tables", "images"):
         (project.folder / folder).mkdir()
     shutil.copytree(tiny_llava, project.folder / "model")
@@ -113,7 +113,6 @@ def test_report(project):
         assert word in text
 
 
-@pytest.mark.slow
 def test_a_model_that_knows_no_answer_is_reported_and_stops_nothing(project, world):
     config = STUDY
     (project.folder / "wrong").mkdir()
@@ -153,8 +152,8 @@ def test_the_papers_study_is_planned(project):
     }
 
 
-def test_gqas_own_archives_are_downloaded_and_only_the_images_that_are_asked_about_unpacked(world, tmp_path):
-    project = copy_project(tmp_path)
+def test_gqas_own_archives_are_downloaded_and_only_the_images_that_are_asked_about_unpacked(world, tmp_path, warm):
+    project = copy_project(tmp_path, warm)
     questions, graphs = own_format(world / "gqa")
     images = {f"images/{int(file.stem)}.jpg": file for file in sorted((world / "coco/val2017").iterdir())}
     archives = {

@@ -11,8 +11,8 @@ from tests.workflow.conftest import TINY, copy_project
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, tiny_llava):
-    project = copy_project(tmp_path_factory.mktemp("older-weights"))
+def project(tmp_path_factory, tiny_llava, warm):
+    project = copy_project(tmp_path_factory.mktemp("older-weights"), warm)
     folder = project.folder / "old"
     folder.mkdir()
     for file in tiny_llava.iterdir():

@@ -25,8 +25,8 @@ FIGURES = ("sites-by-layer", "head-map", "image-ablation", "bypass")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, tiny_llava) -> Project:
-    project = copy_project(tmp_path_factory.mktemp("sites"))
+def project(tmp_path_factory, tiny_llava, warm) -> Project:
+    project = copy_project(tmp_path_factory.mktemp("sites"), warm)
     shutil.copytree(tiny_llava, project.folder / "models/mine")
     project.configure(STUDY)
     project.snakemake()

@@ -161,9 +161,9 @@ def test_a_changed_config_needs_no_second_run(finished):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory, tiny_llava) -> Project:
+def small(tmp_path_factory, tiny_llava, warm) -> Project:
     """One model from a folder over the user's own table, finished."""
-    project = copy_project(tmp_path_factory.mktemp("small"))
+    project = copy_project(tmp_path_factory.mktemp("small"), warm)
     shutil.copytree(tiny_llava, project.folder / "models/first")
     project.configure(SMALL)
     project.snakemake("probes")
