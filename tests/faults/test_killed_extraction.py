@@ -19,9 +19,9 @@ STATES = "results/states/llava/captions/agree.h5"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, tiny_llava) -> Project:
+def project(tmp_path_factory, tiny_llava, warm) -> Project:
     """A grid with a model from a folder, and small shards, so that there is a middle to be killed in."""
-    project = copy_project(tmp_path_factory.mktemp("killed"))
+    project = copy_project(tmp_path_factory.mktemp("killed"), warm)
     config = copy.deepcopy(TINY)
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     project.configure(config)

@@ -3,7 +3,6 @@
 import copy
 import json
 import subprocess
-import sys
 from functools import partial
 
 import numpy as np
@@ -299,28 +298,28 @@ def test_an_unknown_model_is_named(study, tmp_path):
         estimate_states(study, tmp_path, "cuda")
 
 
-def test_the_program_prints_totals():
-    command = [sys.executable, "scripts/estimate_cost.py", "--teraflops", "1"]
+def test_the_program_prints_totals(warm):
+    command = [warm, "scripts/estimate_cost.py", "--teraflops", "1"]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert "19 cells: " in printed
     assert "hours at 1 TFLOP/s" in printed
     assert "as if each question were answered rightly" in printed
 
 
-def test_models_that_are_left_out_cost_nothing(tmp_path):
+def test_models_that_are_left_out_cost_nothing(tmp_path, warm):
     """Of the demo's two models, which run 8 prompts each, the first is left out, and with it the only flow."""
     study = tmp_path / "study.yaml"
     demo = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
     study.write_text(yaml.safe_dump(demo | {"leave_out": ["shapes-llava"]}))
-    command = [sys.executable, "scripts/estimate_cost.py", "--configfile", study]
+    command = [warm, "scripts/estimate_cost.py", "--configfile", study]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     cells = [line.split()[0] for line in printed.splitlines() if line.startswith("shapes-llava")]
     assert cells == ["shapes-llava-untrained"] * 9
     assert "Partial: without shapes-llava." in printed
 
 
-def test_the_program_takes_a_study_of_flows_alone():
-    command = [sys.executable, "scripts/estimate_cost.py", "--configfile", "config/flow-paper.yaml"]
+def test_the_program_takes_a_study_of_flows_alone(warm):
+    command = [warm, "scripts/estimate_cost.py", "--configfile", "config/flow-paper.yaml"]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert "4 cells: " in printed
     assert " 0 core hours of probes" in printed

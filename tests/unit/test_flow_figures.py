@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -239,13 +238,13 @@ def test_what_rounds_to_zero_has_no_sign_and_one_image_no_interval(tables):
     assert flow_sections(strongest, [DESCRIPTION])[0].frame["change (%)"].tolist() == ["0.0 [0.0, 0.0]", "−50.2 [–, –]"]
 
 
-def test_the_commands_write_the_same_files_twice_and_refuse_another_format(tables, tmp_path):
+def test_the_commands_write_the_same_files_twice_and_refuse_another_format(tables, tmp_path, warm):
 
     for name, table in zip(("changes", "tracing"), tables, strict=True):
         table.to_parquet(tmp_path / f"{name}.parquet")
     (tmp_path / "cell.json").write_text(json.dumps(DESCRIPTION))
     shared = ["--resamples", "100", "--seed", "0"]
-    plot = [sys.executable, REPOSITORY / "scripts/plot_flow.py", "--changes", tmp_path / "changes.parquet"]
+    plot = [warm, REPOSITORY / "scripts/plot_flow.py", "--changes", tmp_path / "changes.parquet"]
     plot += ["--tracing", tmp_path / "tracing.parquet", "--description", tmp_path / "cell.json", *shared]
     written = []
     for folder in ("a", "b"):
@@ -256,7 +255,7 @@ def test_the_commands_write_the_same_files_twice_and_refuse_another_format(table
     bad = [*plot, "--figure", "tracing", "--out", tmp_path / "a.gif"]
     result = subprocess.run(list(map(str, bad)), capture_output=True, text=True, check=False)
     assert (result.returncode, "choose one of these suffixes" in result.stderr) == (1, True)
-    table = [sys.executable, REPOSITORY / "scripts/make_flow_table.py", "--changes", tmp_path / "changes.parquet"]
+    table = [warm, REPOSITORY / "scripts/make_flow_table.py", "--changes", tmp_path / "changes.parquet"]
     table += ["--descriptions", tmp_path / "cell.json", *shared, "--out-dir", tmp_path]
     subprocess.run(list(map(str, table)), check=True)
     assert set(pd.read_csv(tmp_path / "flow.csv")["flow"]) == set(FLOWS)

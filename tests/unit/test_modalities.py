@@ -86,7 +86,7 @@ def test_a_text_alone_is_read_or_refused(family):
 
 
 @pytest.mark.parametrize("image", ["blank", "shuffled", "none"])
-def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path):
+def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path, warm):
     pictures = [tmp_path / f"{colour}.png" for colour in ("red", "blue", "green")]
     for picture in pictures:
         Image.new("RGB", (64, 64), picture.stem).save(picture)
@@ -95,8 +95,8 @@ def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path)
     )
     entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
     description = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
-    command = extraction(tmp_path, description, ["last"], tmp_path / "states.h5", {"image": image})
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    _, *program = extraction(tmp_path, description, ["last"], tmp_path / "states.h5", {"image": image})
+    done = subprocess.run([warm, *program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     model = generic.load(description, "cpu")
     seed = int(json.loads((tmp_path / "stimuli.json").read_text())["digest"][:8], 16)
