@@ -34,11 +34,11 @@ report: $(VENV)/run.stamp ## put the figures and tables of a finished run into o
 	@echo "Open $(REPORT)"
 
 # Tests run on all cores, a file on one.
-test: $(VENV)/dev.stamp ## set up, then run the tests (MINUTES on 2 cores)
+test: $(VENV)/dev.stamp ## set up, then run the tests (at most 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope \
 		--cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-test-slow: $(VENV)/dev.stamp ## the tests that take minutes each (SLOW MINUTES on 2 cores)
+test-slow: $(VENV)/dev.stamp ## the tests that take minutes each (at most 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "slow and not whole and not gpu" -n $(CORES) --dist loadscope
 
 test-all: test test-slow ## every test: also all model families, the whole demo, and more random kills
