@@ -1,9 +1,9 @@
 """A Python for tests that start many programs: each is forked from a process that has imported the large packages.
 
-What the project imports from others takes a program one to three seconds, often longer than its work. So a server
-imports that once in a test run; ``python`` in its folder asks it for a fork, which reads the project's own code, works
-in its own folder and environment, and ends like any program. Programs that tests kill start from nothing, and so do all
-of tests/legacy, tests/slurm, test_hostile.py, test_killed_extraction.py and test_demo.py.
+Importing them takes a program one to three seconds, often longer than its work. So a server imports them once, and
+``python`` in its folder asks it for a fork, which reads the project's own code, works in its own folder and
+environment, and ends like any program. Programs that tests kill start from nothing, and so do all those of
+tests/legacy, tests/slurm, test_hostile.py and test_demo.py.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import os
 import pkgutil
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,15 +26,19 @@ from importlib import import_module
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Stands for a program until it ends, with its exit status and its signals. Isolated, so that it starts in no time.
+# Isolated, so that it starts in no time.
+PYTHON = """\
+#!/bin/sh
+exec {python} -IS {client} "$@"
+"""
+# Stands for a program until it ends, with its exit status and its signals.
 CLIENT = """\
-#!{python} -IS
 import json, os, signal, socket, sys
 if not sys.argv[1:2] or not (sys.argv[1] == "-m" or sys.argv[1].endswith(".py")):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-request = json.dumps([sys.argv[0], sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+request = json.dumps([{stand_in!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(request)
 answers = server.makefile()
@@ -55,8 +60,9 @@ def warm_python(folder: Path) -> Iterator[str]:
     if sys.platform != "linux":
         yield sys.executable
         return
-    address, python = folder / "socket", folder / "python"
-    python.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+    address, client, python = folder / "socket", folder / "client.py", folder / "python"
+    client.write_text(CLIENT.format(python=sys.executable, address=str(address), stand_in=str(python)))
+    python.write_text(PYTHON.format(python=shlex.quote(sys.executable), client=shlex.quote(str(client))))
     python.chmod(0o755)
     # Jobs are offline before they import anything, and here it is imported before.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
