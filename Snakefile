@@ -29,6 +29,7 @@ report: "report/workflow.rst"
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
     claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
+    write_planned(Path(config["pathvars"]["results"]) / "work", os.getpid(), planned_extractions())
     # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
         keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
