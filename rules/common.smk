@@ -69,6 +69,10 @@ os.environ.update(
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 )
 
+# Threads that wait for each other sleep: beside other busy processes, threads that spin there hold up the one that they
+# wait for, and a job of two threads takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
