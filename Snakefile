@@ -38,6 +38,7 @@ onstart:
 onsuccess:
     # States that no cell of this study has any more need not be found again.
     drop_unused(Path(config["pathvars"]["results"]) / "kept")
+    forget_planned(Path(config["pathvars"]["results"]) / "work")
     if pages := what_to_open():
         logger.info(pages)
 

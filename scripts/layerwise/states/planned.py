@@ -26,13 +26,18 @@ def write_planned(work: Path, process: int, jobs: Iterable[dict[str, Any]]) -> N
         process: the run's.
         jobs: the options of each, as JSON has them.
     """
-    for folder in work.glob(f"{PREFIX}*"):
-        shutil.rmtree(folder)
+    forget_planned(work)
     folder = work / f"{PREFIX}{process}"
     folder.mkdir(parents=True)
     # No job runs yet that could read half a file.
     for job in jobs:
         _file(folder, job["out"]).write_text(json.dumps(job))
+
+
+def forget_planned(work: Path) -> None:
+    """Delete what runs have written down."""
+    for folder in work.glob(f"{PREFIX}*"):
+        shutil.rmtree(folder)
 
 
 def _file(folder: Path, out: str | Path) -> Path:
