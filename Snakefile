@@ -29,6 +29,7 @@ report: "report/workflow.rst"
 onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
     claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
+    write_planned(Path(config["pathvars"]["results"]) / "work", os.getpid(), planned_extractions())
     # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
         keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
@@ -37,6 +38,7 @@ onstart:
 onsuccess:
     # States that no cell of this study has any more need not be found again.
     drop_unused(Path(config["pathvars"]["results"]) / "kept")
+    forget_planned(Path(config["pathvars"]["results"]) / "work")
     if pages := what_to_open():
         logger.info(pages)
 

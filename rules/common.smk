@@ -31,6 +31,7 @@ from layerwise.recipes import (
 )
 from layerwise.slurm import keep_asking
 from layerwise.states.kept import drop_unused
+from layerwise.states.planned import forget_planned, write_planned
 from layerwise.study_root import check_root, claim_root
 
 # Cached, because planning calls it for each job.
@@ -67,6 +68,10 @@ os.environ.update(
     SCRIPTS=f"{workflow.basedir}/scripts",
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 )
+
+# Threads that wait for each other sleep: beside other busy processes, threads that spin there hold up the one that they
+# wait for, and a job of two threads takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"

@@ -73,6 +73,7 @@ def main() -> None:
         if holds(args.description, cell):
             # An orphan of a killed run held the lock until now, and has finished what this job was to do.
             log.info("%s has been finished in the meantime", args.description)
+            work.remove()
             return
         model = adapter.load(model_json | {"device_map": args.device_map}, device)
         check_served(model)
@@ -115,6 +116,7 @@ def main() -> None:
         with finished_file(args.description) as partial:
             partial.write_text(json.dumps(description, indent=2) + "\n")
         finished.keep()
+        work.remove()
 
 
 if __name__ == "__main__":

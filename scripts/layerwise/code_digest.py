@@ -28,7 +28,9 @@ LEFT_OUT = {
     "layerwise.models.explained",
     "layerwise.models.families",
     "layerwise.models.hub",
+    "layerwise.states.going_on",
     "layerwise.states.kept",
+    "layerwise.states.planned",
 }
 
 

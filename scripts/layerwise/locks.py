@@ -9,8 +9,12 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
+class Taken(Exception):
+    """Another process has the lock, or may have it."""
+
+
 @contextmanager
-def one_at_a_time(lock: Path, what: str) -> Iterator[None]:
+def one_at_a_time(lock: Path, what: str, wait: bool = True) -> Iterator[None]:
     """Let one process at a time into the block; others wait. The lock ends with its process, however that ends.
 
     On NFS it holds between machines too. Where a disk keeps no locks (Lustre without its option ``flock``, NFS without
@@ -19,15 +23,23 @@ def one_at_a_time(lock: Path, what: str) -> Iterator[None]:
     Args:
         lock: a file for the lock alone, which stays.
         what: what is worked on, for the message to whoever waits.
+        wait: for the lock.
+
+    Raises:
+        Taken: without ``wait``, where the lock is not to be had at once.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     # Open for writing: NFS gives no other one a lock that excludes all others.
     with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            if not wait:
+                raise Taken(what) from error
             log.warning("another process works %s; waiting for it", what)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
+            if not wait:
+                raise Taken(what) from error
             log.warning("%s: this disk keeps no locks (%s); let no other process work %s", lock, error.strerror, what)
         yield

@@ -15,14 +15,15 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
+from layerwise.locks import Taken
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
 from layerwise.states.checks import check_prompts, check_sharing
-from layerwise.states.extract import ahead, extract_shards
+from layerwise.states.extract import ahead, check_finite, extract_shards
 from layerwise.states.images import read_image
 from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_shards, running_order
 from layerwise.states.sharing import PASS_FLOP, least_texts
-from layerwise.states.work import WorkFolder, check_finite, work_folder
+from layerwise.states.work import WorkFolder, work_folder
 from tests.faults.reliability import fault
 
 
@@ -178,7 +179,7 @@ def test_groups_are_shared_and_single_prompts_batched(tmp_path):
     shards = extract(model, table, WorkFolder(tmp_path), batch_size=2)
     assert model.groups == [3, 2]
     assert model.batches == [2, 1, 3, 2]
-    rows = torch.cat([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
     assert rows[:, 0, 0].tolist() == table["prompt"].str.len().tolist()
 
 
@@ -237,7 +238,7 @@ def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     assert model.batches[:8] == [2] * 8
     assert caplog.text.count("out of device memory") == 3
     assert "out of device memory with 4 inputs in a batch at once (CUDA out of memory); going on with 2" in caplog.text
-    rows = torch.cat([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
@@ -319,7 +320,7 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
     second = CountingModel()
     shards = extract(second, inputs, work)
     assert len(second.seen) == 50 - 32
-    rows = torch.cat([work.load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([work.load(start, stop, ["last"])["last"] for start, stop in shards])
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
@@ -370,6 +371,9 @@ def test_work_folders(tmp_path):
         work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(Taken), work_folder(tmp_path, "f" * 64, wait=False):
+            pass
+        work.remove()
     assert not work.folder.exists()
     with pytest.raises(RuntimeError, match="on purpose"), work_folder(tmp_path, "f" * 64) as work:
         work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
@@ -387,6 +391,9 @@ def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch,
     monkeypatch.setattr("layerwise.locks.fcntl.flock", refuse)
     with work_folder(tmp_path, "f" * 64) as work:
         work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
+    # Who cannot know that nobody is at it leaves it.
+    with pytest.raises(Taken), work_folder(tmp_path, "f" * 64, wait=False):
+        pass
     assert f"{'f' * 32}.lock: this disk keeps no locks (Function not implemented)" in caplog.text
 
 

@@ -20,10 +20,10 @@ from layerwise.probes.bootstrap import (
     standard_error,
 )
 from layerwise.probes.engine import Fit, choose, log_loss
-from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.metrics import class_margins, metric_values, predicted
 from layerwise.probes.problems import Problem, make_problems, standardise
 from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions
+from layerwise.probes.sklearn_engine import SklearnEngine
 
 RNG = np.random.default_rng(0)
 Y2, Y3 = RNG.integers(0, 2, 200), RNG.integers(0, 3, 200)

@@ -78,7 +78,7 @@ def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
         shards = plan_shards(table, least_texts, batch_size=4)
         check_sharing(llava, table, shards, POSITIONS)
         ranges = extract_shards(llava, table, shards, POSITIONS, work)
-        rows = torch.cat([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges])
+        rows = torch.from_numpy(np.concatenate([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges]))
         states[shares] = dict(zip(table["item_id"], rows, strict=True))
     assert path_of(shards) == SHARED
     assert sorted(states[True]) == sorted(states[False])

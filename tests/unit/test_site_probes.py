@@ -11,12 +11,12 @@ from benchmarks.stimuli import write_stimuli
 from scipy.stats import binomtest
 
 from layerwise.probes.bootstrap import Crossed
-from layerwise.probes.engines import SklearnEngine
 from layerwise.probes.layer import LayerProbes
 from layerwise.probes.metrics import METRICS
 from layerwise.probes.problems import make_problems
 from layerwise.probes.scoring import SPLITS
 from layerwise.probes.sites import SiteProbes, chance_p_value
+from layerwise.probes.sklearn_engine import SklearnEngine
 from layerwise.states.writing import new_states, write_rows
 from tests.conftest import REPOSITORY
 

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
 from layerwise.probes.engine import Fit, choose, log_loss, margins
-from layerwise.probes.engines import ENGINES, SklearnEngine
+from layerwise.probes.engines import ENGINES
 from layerwise.probes.metrics import predicted
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.room import room_for_layer
+from layerwise.probes.sklearn_engine import SklearnEngine
 from layerwise.probes.torch_engine import TorchEngine
 
 C = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from layerwise.figures.tables import number
 from layerwise.probes.clusters import FEWEST_TEXTS
@@ -34,11 +33,9 @@ TOO_FEW = (
 
 def holm(p_values: pd.Series) -> pd.Series:
     """Holm's step-down adjustment (1979, Scand. J. Statist. 6:65) over the values that are defined; NaN stays NaN."""
-    adjusted = p_values.copy()
-    defined = p_values.notna()
-    if defined.any():
-        adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
-    return adjusted
+    rising = p_values.dropna().sort_values(kind="stable")
+    adjusted = (rising * np.arange(len(rising), 0, -1)).cummax().clip(upper=1)
+    return adjusted.reindex(p_values.index)
 
 
 def holm_is_bound(p_values: pd.Series, is_bound: pd.Series) -> pd.Series:

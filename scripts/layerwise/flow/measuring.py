@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -195,7 +196,7 @@ def rows_of(work: WorkFolder, shards: Sequence[tuple[int, int]]) -> Iterator[tup
     """Every question's place in running order and what was measured, texts as texts."""
     for start, measured in work.assemble(shards, MEASURED):
         texts = {name: _as_texts(measured[name]) for name in ("given", "unmapped")}
-        numbers = {name: measured[name].numpy() for name in MEASURED if name not in texts}
+        numbers = {name: measured[name] for name in MEASURED if name not in texts}
         for i in range(len(measured["outcome"])):
             yield start + i, {name: values[i] for name, values in (texts | numbers).items()}
 
@@ -206,5 +207,5 @@ def _as_bytes(texts: Sequence[str], size: int) -> Tensor:
     return torch.tensor(rows, dtype=torch.uint8)
 
 
-def _as_texts(rows: Tensor) -> list[str]:
+def _as_texts(rows: np.ndarray) -> list[str]:
     return [bytes(row.tolist()).rstrip(b"\0").decode(errors="ignore") for row in rows]

@@ -9,7 +9,7 @@ about the pool of both layers, which no swap changes.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from layerwise.probes.metrics import RANK_METRICS, class_margins, predicted
 
@@ -141,7 +141,7 @@ def _ranking(y, first, second, n_classes, item_gains):
     for k in ranked:
         positive = y == k
         # Margins of two probes have no common scale; their ranks have.
-        ranks = [rankdata(class_margins(scores, k)) for scores in (first, second)]
+        ranks = [pd.Series(class_margins(scores, k)).rank().to_numpy() for scores in (first, second)]
         of_items = item_gains(positive, *ranks) / len(ranked)
         parts = _classes(positive, 2)
         gains.append(of_items * parts)

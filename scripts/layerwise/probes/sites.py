@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from layerwise.probes.bootstrap import Crossed, Units, error_and_freedom
 from layerwise.probes.engine import ProbeEngine, choose, margins
@@ -90,4 +90,4 @@ def chance_p_value(above: float, resampled: np.ndarray, units: Units) -> float:
     if error == 0:
         fewest = min(units.groups, units.distinct_texts) if isinstance(units, Crossed) else units
         return 0.5**fewest if above > 0 else 1.0
-    return float(student.sf(above / error, freedom))
+    return float(stdtr(freedom, -above / error))

@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
+from layerwise.models.site_names import layers_at
 from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
 from layerwise.states.plan import Unit
-from layerwise.states.work import WorkFolder, check_finite
+from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
 
@@ -146,3 +147,25 @@ class _Extraction:
         states = {position: torch.cat([part[position] for part in parts]).float() for position in self.positions}
         check_finite(states, self.layers, list(rows["item_id"]))
         return states
+
+
+def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Sequence[str]) -> None:
+    """Stop at the first state that is not a finite number.
+
+    Args:
+        states: by position, shape (batch, layers, width).
+        layers: names of the layers.
+        item_ids: the batch's items.
+
+    Raises:
+        FloatingPointError: naming position, layer and item.
+    """
+    for position, values in states.items():
+        bad = ~torch.isfinite(values).all(dim=2)
+        if bad.any():
+            names = layers_at(position, list(layers))
+            row, layer = bad.nonzero()[0].tolist()
+            raise FloatingPointError(
+                f"NaN or infinity at {names[layer]}, position {position}, item {item_ids[row]}; "
+                "a model in float16 may overflow: try dtype bfloat16 or float32"
+            )

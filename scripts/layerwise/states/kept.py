@@ -38,15 +38,17 @@ class KeptFiles:
         self.kept = [folder / f"{key}.{i}{file.suffix}" for i, file in enumerate(files)] if folder else []
         self.checksums = folder / f"{key}{CHECKSUMS}" if folder else None
 
+    def are_there(self) -> bool:
+        """Whether there are kept files to take; they may be damaged."""
+        return self.checksums is not None and all(file.exists() for file in (*self.kept, self.checksums))
+
     def take(self, is_whole: Callable[[Path], bool]) -> bool:
         """Put the kept files where they are wanted; False where there are none, or they are damaged.
 
         Args:
             is_whole: whether the last of the files (the one that is written last) is a finished one of this cell.
         """
-        if not self.checksums or not all(file.exists() for file in (*self.kept, self.checksums)):
-            return False
-        if not is_whole(self.kept[-1]):
+        if not self.are_there() or not is_whole(self.kept[-1]):
             return False
         # A file that a user deleted because it was damaged must not come back.
         if json.loads(self.checksums.read_text()) != list(map(file_sha256, self.kept)):

@@ -1,26 +1,26 @@
-"""Work in progress on one cell: finished shards that survive a killed job.
+"""Work in progress on one cell: finished shards that survive a killed job. No torch.
 
 The folder is named after the cell's fingerprint, so that what a stopped job left is taken up by the same cell - same
-model, stimuli, prompt, code - and by no other. ``manifest.json`` in it lists each shard's rows and checksum.
+model, stimuli, prompt, code - and by no other. ``manifest.json`` in it lists each shard's rows and checksum. When all
+shards are there, ``finished.json`` says what else has to be known to put them together without the model.
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike
+from safetensors.numpy import load_file, save_file
 
 from layerwise.checksums import file_sha256
 from layerwise.command import finished_file
 from layerwise.errors import InputError
 from layerwise.locks import one_at_a_time
-from layerwise.models.site_names import layers_at
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class WorkFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self._manifest_file = folder / "manifest.json"
+        self._finished_file = folder / "finished.json"
         self._manifest = self._read_manifest()
 
     def _read_manifest(self) -> dict[str, dict[str, Any]]:
@@ -45,17 +46,17 @@ class WorkFolder:
     def _file(self, start: int, stop: int) -> Path:
         return self.folder / f"rows-{start:09d}-{stop:09d}.safetensors"
 
-    def save(self, start: int, stop: int, states: dict[str, Tensor]) -> None:
+    def save(self, start: int, stop: int, states: Mapping[str, ArrayLike]) -> None:
         """Keep the states of rows ``start`` to ``stop``: by position, shape (rows, layers, width)."""
         shard = self._file(start, stop)
         with finished_file(shard) as file:
-            save_file({position: values.contiguous() for position, values in states.items()}, file)
+            save_file({position: np.ascontiguousarray(values) for position, values in states.items()}, file)
             # Listed before it has its name: killed in between, a shard is listed but missing, never there unlisted.
             self._manifest[shard.name] = {"rows": stop - start, "sha256": file_sha256(file)}
             with finished_file(self._manifest_file) as manifest:
                 manifest.write_text(json.dumps(self._manifest, indent=1))
 
-    def load(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, Tensor] | None:
+    def load(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, np.ndarray] | None:
         """A finished shard as it was written; None when it has still to be made, or made again."""
         file = self._file(start, stop)
         listed = self._manifest.get(file.name)
@@ -77,7 +78,7 @@ class WorkFolder:
         """The width of each position's states, as they are in a finished shard."""
         return {position: values.shape[2] for position, values in self._finished(*shard, positions).items()}
 
-    def _finished(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, Tensor]:
+    def _finished(self, start: int, stop: int, positions: Sequence[str]) -> dict[str, np.ndarray]:
         states = self.load(start, stop, positions)
         if states is None:
             raise InputError(
@@ -88,7 +89,7 @@ class WorkFolder:
 
     def assemble(
         self, shards: Sequence[tuple[int, int]], positions: Sequence[str]
-    ) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """First row and states of each of the finished shards, in order.
 
         Raises:
@@ -97,38 +98,37 @@ class WorkFolder:
         for start, stop in shards:
             yield start, self._finished(start, stop, positions)
 
+    def finish(self, description: dict[str, Any]) -> None:
+        """Say that all shards are there, and what is to be known of the whole."""
+        with finished_file(self._finished_file) as file:
+            file.write_text(json.dumps(description))
+
+    def finished(self) -> dict[str, Any] | None:
+        """What :meth:`finish` was given; None as long as shards are missing."""
+        try:
+            return json.loads(self._finished_file.read_text())
+        except FileNotFoundError:
+            return None
+
+    def remove(self) -> None:
+        """Delete the folder: what it held is where it was wanted."""
+        shutil.rmtree(self.folder)
+
 
 @contextmanager
-def work_folder(root: str | Path, fingerprint: str) -> Iterator[WorkFolder]:
+def work_folder(root: str | Path, fingerprint: str, wait: bool = True) -> Iterator[WorkFolder]:
     """The work folder of a cell, locked: of two jobs on one cell the second waits, then finds the first one's shards.
 
-    It is removed when the block ends without an error.
+    Raises:
+        Taken: where another job works on the cell and ``wait`` is False.
     """
-    folder = Path(root) / fingerprint[:32]
+    folder = folder_of(root, fingerprint)
     # The lock lies beside the folder, so that removing the folder does not remove a lock that someone waits for.
-    with one_at_a_time(folder.with_suffix(".lock"), f"on this cell ({folder})"):
+    with one_at_a_time(folder.with_suffix(".lock"), f"on this cell ({folder})", wait):
         folder.mkdir(parents=True, exist_ok=True)
         yield WorkFolder(folder)
-        shutil.rmtree(folder)
 
 
-def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Sequence[str]) -> None:
-    """Stop at the first state that is not a finite number.
-
-    Args:
-        states: by position, shape (batch, layers, width).
-        layers: names of the layers.
-        item_ids: the batch's items.
-
-    Raises:
-        FloatingPointError: naming position, layer and item.
-    """
-    for position, values in states.items():
-        bad = ~torch.isfinite(values).all(dim=2)
-        if bad.any():
-            names = layers_at(position, list(layers))
-            row, layer = bad.nonzero()[0].tolist()
-            raise FloatingPointError(
-                f"NaN or infinity at {names[layer]}, position {position}, item {item_ids[row]}; "
-                "a model in float16 may overflow: try dtype bfloat16 or float32"
-            )
+def folder_of(root: str | Path, fingerprint: str) -> Path:
+    """Where the work folder of a cell lies, or would lie."""
+    return Path(root) / fingerprint[:32]

@@ -1,0 +1,56 @@
+"""Put the finished shards of a job together: its states file. No torch, and no model."""
+
+from layerwise.command import finished_file
+from layerwise.models.versions import library_versions
+from layerwise.states.job import Job
+from layerwise.states.plan import path_of
+from layerwise.states.work import WorkFolder
+from layerwise.states.writing import new_states, write_rows
+
+
+def is_whole(job: Job, work: WorkFolder) -> bool:
+    """Whether all shards are there, by a job that said so, and still undamaged."""
+    if not (finished := work.finished()):
+        return False
+    shards = job.rows(finished["share_from"]).shards
+    return all(work.load(units[0].start, units[-1].stop, job.positions) is not None for units in shards)
+
+
+def assemble(job: Job, work: WorkFolder) -> None:
+    """Write the states file from a work folder in which all shards are finished.
+
+    Raises:
+        InputError: on a shard that was lost or damaged since it was made.
+    """
+    finished = work.finished()
+    rows = job.rows(finished["share_from"])
+    shards = [(units[0].start, units[-1].stop) for units in rows.shards]
+    widths = work.widths(shards[0], job.positions)
+    processor = job.description.get("image_processor")
+    made_with = {
+        "revision": job.description["revision"],
+        "path": path_of(rows.shards),
+        "image_processor": processor["class"] if processor else None,
+        **library_versions(),
+    }
+    whole = job.cell["positions"]
+    with (
+        finished_file(job.options.out) as partial,
+        new_states(
+            partial,
+            positions=whole,
+            layers=finished["layers"],
+            rows=len(rows.inputs),
+            width=finished["width"],
+            sites={position: width for position, width in widths.items() if position not in whole},
+            heads=finished["heads"] if "last-heads" in job.positions else 0,
+            dtype=job.cell["dtype"],
+            item_ids=rows.item_ids,
+            row_of_item=rows.row_of_item,
+            cell=job.cell | made_with | job.shard,
+            places=rows.places if job.shard else None,
+        ) as datasets,
+    ):
+        for start, states in work.assemble(shards, job.positions):
+            for position, values in states.items():
+                write_rows(datasets[position], start, values)

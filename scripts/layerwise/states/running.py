@@ -1,0 +1,34 @@
+"""Run a loaded model over the inputs of a job, into its work folder."""
+
+from layerwise.models.frozen import FrozenModel, layer_names
+from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
+from layerwise.states.extract import extract_shards
+from layerwise.states.image_checks import check_intervention, check_sight
+from layerwise.states.job import Job
+from layerwise.states.shape_checks import check_pictures
+from layerwise.states.sharing import least_texts
+from layerwise.states.work import WorkFolder
+
+
+def run_job(model: FrozenModel, job: Job, work: WorkFolder, device: str) -> None:
+    """Check the model on a few of the job's inputs, then make all shards that are not there yet.
+
+    Raises:
+        InputError: when the model or the device cannot do what it is to do.
+        FloatingPointError: on a state that is not finite.
+    """
+    check_prompts(model, job.inputs)
+    # Decided for all shards alike.
+    share_from = least_texts(model, job.inputs, job.options.sharing, device)
+    rows = job.rows(share_from)
+    inputs, shards = rows.inputs, rows.shards
+    check_pictures(model, inputs)
+    check_hooks(model, inputs, job.cell["positions"])
+    check_sight(model, job.description["model"], inputs, untrained=job.description["weights"] == "random")
+    check_intervention(model, inputs)
+    check_batches(model, inputs, shards, job.positions)
+    check_sharing(model, inputs, shards, job.positions)
+    extract_shards(model, inputs, shards, job.positions, work)
+    heads = model.n_heads if "last-heads" in job.positions else 0
+    layers = layer_names(model.n_layers)
+    work.finish({"share_from": share_from, "layers": layers, "width": model.width, "heads": heads})

@@ -1,0 +1,73 @@
+"""Programs import what they use, so that dozens of short jobs do not each wait for libraries that take seconds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+# What takes longer than a tenth of a second, and what is not imported at all by the programs that need no more.
+TORCH = {"torch", "transformers"}
+FITS = TORCH | {"sklearn", "scipy.stats", "statsmodels"}
+DRAWS = FITS | {"matplotlib"}
+WITHOUT = {
+    "check_prompts.py": DRAWS,
+    "extract_states.py": DRAWS,
+    "fit_probes.py": DRAWS,
+    "fit_site_probes.py": DRAWS,
+    "gather_scores.py": DRAWS,
+    "make_effects_table.py": DRAWS,
+    "make_flow_table.py": FITS,
+    "make_questions.py": DRAWS,
+    "make_stimuli.py": DRAWS,
+    "make_tables.py": DRAWS,
+    "make_task.py": DRAWS,
+    "make_world.py": DRAWS | {"pandas"},
+    "plot_flow.py": FITS,
+    "plot_interventions.py": FITS,
+    "plot_layers.py": FITS,
+    "plot_learning.py": FITS,
+    "plot_sites.py": FITS,
+    "plot_training_curve.py": FITS,
+    "show_figure.py": DRAWS | {"pandas"},
+    "trace_flow.py": DRAWS,
+}
+# Each program in a process forked from this one: it starts with no more than the standard library.
+CHILD = """
+import json, os, runpy, sys
+for program in sys.argv[1:]:
+    if os.fork() == 0:
+        sys.argv = [program, "--help"]
+        sys.path.insert(0, os.path.dirname(program))
+        sys.stdout = open(os.devnull, "w")
+        try:
+            runpy.run_path(program, run_name="__main__")
+        except SystemExit:
+            pass
+        os.write(1, (json.dumps([os.path.basename(program), sorted(sys.modules)]) + "\\n").encode())
+        os._exit(0)
+    os.wait()
+"""
+
+
+def imported(programs: list[str]) -> dict[str, set[str]]:
+    """What each program has imported when its arguments are read."""
+    command = [sys.executable, "-c", CHILD, *(str(REPOSITORY / "scripts" / program) for program in programs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {program: set(modules) for program, modules in map(json.loads, done.stdout.splitlines())}
+
+
+def test_programs_import_no_library_before_they_need_it():
+    found = imported(list(WITHOUT))
+    assert set(found) == set(WITHOUT)
+    assert {program: sorted(found[program] & libraries) for program, libraries in WITHOUT.items()} == {
+        program: [] for program in WITHOUT
+    }
+
+
+def test_finished_shards_are_put_together_without_torch():
+    """As every job does whose cell another job has gone on with."""
+    code = "import sys, extract_states; sys.exit('torch' in sys.modules or 'safetensors.torch' in sys.modules)"
+    environment = {"PYTHONPATH": str(Path(REPOSITORY, "scripts"))}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
