@@ -20,13 +20,17 @@ from layerwise.models.files import weights_bytes
 from layerwise.reasons import shorten_reasons
 from layerwise.recipes import (
     HOW_IT_RUNS,
+    NAMED_OTHERWISE,
     as_before,
     as_json,
     converted_folder,
+    embedded_name,
     in_order,
     model_folder,
     only,
+    seed_of,
     stimuli_folder,
+    training_of,
     without,
 )
 from layerwise.slurm import keep_asking
@@ -73,7 +77,7 @@ SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
-EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
+EMBEDDED = "<results>/embedded_models/{embedded}/weights/model.safetensors"
 
 # Priority of the jobs that read what the user gave: mistakes show before a model is trained or run.
 CHECK_FIRST = 100
@@ -84,6 +88,7 @@ wildcard_constraints:
     stimuli="[^/]+",
     task="[^/]+",
     model="[^/]+",
+    embedded="[^/]+",
     # As short as it can be: what says which shard a file is belongs to the next one.
     prompt="[^/]+?",
     shard=r"(\.[0-9]+-of-[0-9]+)?",
@@ -120,7 +125,7 @@ def made_files(model):
     """What the workflow makes of a model's source before it can be registered: nothing for most."""
     entry = config["models"][model]
     if entry["source"] == "embedded":
-        return [EMBEDDED]
+        return [EMBEDDED.format(embedded=embedded_name(config, model))]
     return [f"<results>/{converted_folder(config, model)}/model.safetensors"] if "convert" in entry else []
 
 
