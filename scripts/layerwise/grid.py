@@ -74,6 +74,8 @@ class Grid:
         for name, model in config["models"].items():
             _check_model(name, model)
             self._check_prompts(f"models.{name}.prompts", model.get("prompts", []))
+            for task in model.get("tasks", []):
+                _find(config["tasks"], task, f"models.{name}.tasks", "`tasks`")
             if "intervention" in model:
                 self._check_intervention(name, model)
         self._check_sites()
@@ -86,6 +88,7 @@ class Grid:
             StatesCell(model, stimuli, prompt)
             for model in self.config["models"]
             for stimuli in self.used_stimuli()
+            if any(self.config["tasks"][task]["stimuli"] == stimuli for task in self._tasks_of(model))
             for prompt in self._prompts_of(model, stimuli)
         ]
 
@@ -94,8 +97,8 @@ class Grid:
         return [
             ProbeCell(model, task, prompt)
             for model in self.config["models"]
-            for task, entry in self.config["tasks"].items()
-            for prompt in self._prompts_of(model, entry["stimuli"])
+            for task in self._tasks_of(model)
+            for prompt in self._prompts_of(model, self.config["tasks"][task]["stimuli"])
         ]
 
     def site_cells(self) -> list[ProbeCell]:
@@ -143,6 +146,10 @@ class Grid:
         prompts = self.config["stimuli"][stimuli]["prompts"]
         only = self.config["models"][model].get("prompts", prompts)
         return [prompt for prompt in prompts if prompt in only]
+
+    def _tasks_of(self, model: str) -> list[str]:
+        only = self.config["models"][model].get("tasks", self.config["tasks"])
+        return [task for task in self.config["tasks"] if task in only]
 
     def used_stimuli(self) -> list[str]:
         """Names of the stimulus sets that some task reads."""

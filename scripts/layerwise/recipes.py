@@ -23,7 +23,7 @@ from layerwise.stimuli.source_marks import files_mark, table_mark
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
-HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "shards", "cards", "mem_mb")
+HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
 # Which trained model, and which seed, count by what they are in the end: a default written out changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
 NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
