@@ -14,6 +14,7 @@ from layerwise.config import validate
 from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.descriptions import read_description
+from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
@@ -24,13 +25,10 @@ from layerwise.recipes import (
     as_before,
     as_json,
     converted_folder,
-    embedded_name,
     in_order,
     model_folder,
     only,
-    seed_of,
     stimuli_folder,
-    training_of,
     without,
 )
 from layerwise.slurm import keep_asking

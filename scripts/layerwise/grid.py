@@ -12,8 +12,9 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.locations import Locations
 from layerwise.datasets.table import check_columns, table_columns
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
-from layerwise.recipes import NOT_COMPUTED, adapter_file, embedded_name, seed_of, without
+from layerwise.recipes import NOT_COMPUTED, adapter_file, without
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

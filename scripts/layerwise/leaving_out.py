@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
-from layerwise.recipes import embedded_name, seed_of
 
 
 def leave_out(config: dict[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import try_to_load_from_cache
 
 from layerwise.cost.inputs import Inputs
+from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.recipes import embedded_name
 from layerwise.states.sharing import worth_from
 
 CHARACTERS_PER_TOKEN = 4

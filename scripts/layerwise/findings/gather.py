@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
+from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.figures.inputs import read_scores, read_tasks
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
-from layerwise.recipes import embedded_name, seed_of, training_of
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
 COLUMNS = [*KEYS, "value"]
