@@ -21,7 +21,7 @@ help: ## list the targets
 demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (7 to 20 minutes on 2 cores, by processor)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then 15 trainings for three objectives (about 35 minutes on 2 cores behind the demo)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (about 40 minutes on 2 cores behind the demo)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 	$(BIN)/snakemake probes --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
