@@ -54,6 +54,7 @@ def planted(change=None) -> pd.DataFrame:
                         add("validation", group, objective, seed, task, prompt, layer, value)
     for objective in ("both", "captions", "questions"):
         for seed in SEEDS:
+            add("steps", "trained", objective, seed, "", "", 0, 100.0)
             for lesson in ("describe", "object"):
                 add("held-out", "trained", objective, seed, lesson, "", 0, 90.0 + seed)
     for seed in SEEDS:
@@ -103,7 +104,7 @@ def test_templates_hold_no_measured_number():
         assert not re.findall(r"\d+", text), f"{template.name}: {re.findall('.*[0-9].*', text)}"
         # In tags, only layers from the table, lists of names, and the half that guessing gives.
         numbers = set(re.findall(r"(?<![\w.\"])\d+\.?\d*(?![\w\"])", " ".join(tags(template))))
-        assert numbers <= {"0", "0.0", "1", "2", "50.0"}, numbers
+        assert numbers <= {"0", "0.0", "1", "2", "50.0", "100"}, numbers
 
 
 def tags(template: Path) -> list[str]:
@@ -159,6 +160,12 @@ def test_conditions_switch_sentences(change, claims, otherwise):
     before, after = document(planted()), document(planted(change))
     assert claims in before
     assert before.count(otherwise) < after.count(otherwise)
+
+
+def test_a_rehearsal_is_called_one():
+    short = planted(lambda what, *_: 2.0 if what == "steps" else None)
+    assert "**This is a rehearsal**: the model was trained for 2.0 ± 0.0 % of its steps" in document(short)
+    assert "rehearsal" not in document(planted())
 
 
 def test_a_claim_needs_every_seed_and_its_interval():

@@ -5,6 +5,7 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
 
 - ``test``, ``validation``: score of the probe in percent, by task, prompt and layer; ``chance``: the majority baseline.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
+- ``steps``: how long it was trained, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
 - ``flow``: mean change of the answer's probability in percent, by type, flow (in ``prompt``) and window (in ``layer``).
 - ``traced``: mean probability of the answer in percent, behind the final norm, by type and layer.
@@ -77,8 +78,10 @@ def _held_out(config: dict[str, Any], results: Path) -> list[tuple]:
     for name in config["embedded_models"]:
         training = training_of(config, name)
         evaluation = json.loads((results / f"embedded_models/{name}/weights/evaluation.json").read_text())
+        trained = ("trained", training["objective"], training["seed"])
+        rows.append(("steps", *trained, "", "", 0, 100 * training["steps_scale"]))
         for lesson, accuracy in evaluation["held_out_accuracy"].items():
-            rows.append(("held-out", "trained", training["objective"], training["seed"], lesson, "", 0, 100 * accuracy))
+            rows.append(("held-out", *trained, lesson, "", 0, 100 * accuracy))
     return rows
 
 
