@@ -67,7 +67,7 @@ rule all:
 
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
-# models' files, `snakemake states` runs them and stops there.
+# models' files, `snakemake states` runs them and stops there. `probes` and `flow_results` make no figure.
 rule downloads:
     input:
         [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
@@ -90,4 +90,10 @@ rule states:
 rule probes:
     input:
         "<shown>/probes/scores.parquet",
+    localrule: True
+
+
+rule flow_results:
+    input:
+        [f"{FLOW}.parquet".format(**cell._asdict()) for cell in flow_grid.cells()],
     localrule: True

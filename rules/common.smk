@@ -14,12 +14,14 @@ from layerwise.config import validate
 from layerwise.datasets.disk import check_writable
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 from layerwise.descriptions import read_description
+from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
 from layerwise.reasons import shorten_reasons
 from layerwise.recipes import (
     HOW_IT_RUNS,
+    NAMED_OTHERWISE,
     as_before,
     as_json,
     converted_folder,
@@ -78,7 +80,7 @@ SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
-EMBEDDED = "<results>/embedded_model/weights/model.safetensors"
+EMBEDDED = "<results>/embedded_models/{embedded}/weights/model.safetensors"
 
 # Priority of the jobs that read what the user gave: mistakes show before a model is trained or run.
 CHECK_FIRST = 100
@@ -89,6 +91,7 @@ wildcard_constraints:
     stimuli="[^/]+",
     task="[^/]+",
     model="[^/]+",
+    embedded="[^/]+",
     # As short as it can be: what says which shard a file is belongs to the next one.
     prompt="[^/]+?",
     shard=r"(\.[0-9]+-of-[0-9]+)?",
@@ -125,7 +128,7 @@ def made_files(model):
     """What the workflow makes of a model's source before it can be registered: nothing for most."""
     entry = config["models"][model]
     if entry["source"] == "embedded":
-        return [EMBEDDED]
+        return [EMBEDDED.format(embedded=embedded_name(config, model))]
     return [f"<results>/{converted_folder(config, model)}/model.safetensors"] if "convert" in entry else []
 
 

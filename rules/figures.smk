@@ -5,7 +5,7 @@
 #   <shown>/figures/learning-curve.png, .svg, .pdf         test score by number of training images
 #   <shown>/figures/sites-by-layer, head-map .png, .svg, .pdf      attention, MLP and heads, where states of them are kept
 #   <shown>/figures/image-ablation, bypass .png, .svg, .pdf        models with an intervention, beside those without
-#   <shown>/figures/training-curve.png, .svg, .pdf         when the workflow trains its own model
+#   <shown>/figures/training-curve-{embedded}.png, .svg, .pdf      of each model that the workflow trains
 #   <shown>/figures/{picture}.html                         each of these with its caption, for the report
 #   <shown>/tables/table1, table2, table3 .csv, .tex, .md, .html
 
@@ -47,7 +47,10 @@ REPORTED |= {
     "head-map": ("7 Single heads", "by head", "sites", "head-map"),
     "image-ablation": ("8 Image hidden", "by layer", "interventions", "image-ablation"),
     "bypass": ("8 Blocks bypassed", "by layer", "interventions", "bypass"),
-    "training-curve": ("9 Training", "by seconds", "training-curve", ""),
+}
+REPORTED |= {
+    f"training-curve-{name}": (f"9 Training of {name}", "by seconds", "training-curve", "")
+    for name in config["embedded_models"]
 }
 
 
@@ -149,17 +152,17 @@ rule plot_interventions:
 
 rule plot_training_curve:
     input:
-        "<results>/embedded_model/curve.csv",
+        "<results>/embedded_models/{embedded}/curve.csv",
     output:
-        multiext("<shown>/figures/training-curve", ".png", ".svg", ".pdf"),
+        multiext("<shown>/figures/training-curve-{embedded}", ".png", ".svg", ".pdf"),
     log:
-        "<logs>/figures/training-curve.log",
+        "<logs>/figures/training-curve-{embedded}.log",
     conda:
         "../envs/layerwise.yaml"
     params:
         code=code_digest("plot_training_curve.py"),
     message:
-        "Draw the training curve of the embedded model"
+        "Draw the training curve of {wildcards.embedded}"
     shell:
         'python "$SCRIPTS"/plot_training_curve.py --curve {input:q} --out {output:q} > {log:q} 2>&1'
 
@@ -284,7 +287,7 @@ rule figures:
             format=FORMATS,
         ),
         expand("<shown>/figures/learning-curve.{format}", format=FORMATS * (PROBES and CONTROLS["description_length"])),
-        expand("<shown>/figures/training-curve.{format}", format=FORMATS if grid.trains_a_model() else []),
+        expand("<shown>/figures/training-curve-{name}.{format}", name=config["embedded_models"], format=FORMATS),
     localrule: True
 
 

@@ -1,8 +1,8 @@
 # Frozen models.
 #
 # OUTPUTS
-#   <results>/embedded_model/weights       the small LLaVA that the workflow trains
-#   <results>/embedded_model/curve.csv     its training curve
+#   <results>/embedded_models/{embedded}/weights       a small LLaVA that the workflow trains
+#   <results>/embedded_models/{embedded}/curve.csv     its training curve
 #   <results>/converted/{model}/{recipe}   safetensors of a model whose weights came in an older format
 #   <results>/models/{model}/{recipe}/model.json    where a model's files lie, and a digest of what it computes
 
@@ -10,27 +10,29 @@
 rule train_embedded_model:
     output:
         weights=EMBEDDED,
-        curve="<results>/embedded_model/curve.csv",
+        curve="<results>/embedded_models/{embedded}/curve.csv",
     log:
-        "<logs>/embedded_model.log",
+        "<logs>/embedded_models/{embedded}.log",
     benchmark:
-        "<benchmarks>/embedded_model.tsv"
+        "<benchmarks>/embedded_models/{embedded}.tsv"
     conda:
         "../envs/layerwise.yaml"
-    threads: 2
+    # One model is sooner ready on two threads, several are one on each.
+    threads: 2 if len(config["embedded_models"]) == 1 else 1
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        steps_scale=config["embedded_model"]["steps_scale"],
-        seed=config["seed"],
+        steps_scale=lambda wildcards: training_of(config, wildcards.embedded)["steps_scale"],
+        objective=lambda wildcards: training_of(config, wildcards.embedded)["objective"],
+        seed=lambda wildcards: training_of(config, wildcards.embedded)["seed"],
         out=lambda wildcards, output: Path(output.weights).parent,
         code=code_digest("train_embedded_model.py"),
     message:
-        "Train the small LLaVA on drawn shapes"
+        "Train the small LLaVA {wildcards.embedded} on drawn shapes"
     shell:
         'python "$SCRIPTS"/train_embedded_model.py --out {params.out:q} --curve {output.curve:q} --seed {params.seed} '
-        "--steps-scale {params.steps_scale} --threads {threads} > {log:q} 2>&1"
+        "--objective {params.objective} --steps-scale {params.steps_scale} --threads {threads} > {log:q} 2>&1"
 
 
 rule convert_weights:
@@ -69,11 +71,11 @@ rule register_model:
         "../envs/layerwise.yaml"
     params:
         entry=lambda wildcards: as_json(
-            without(as_before("models", in_order(config["models"][wildcards.model])), *HOW_IT_RUNS)
+            without(as_before("models", in_order(config["models"][wildcards.model])), *NAMED_OTHERWISE, *HOW_IT_RUNS)
         ),
         made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
         upstream=lambda wildcards: upstream_of(wildcards.model),
-        seed=config["seed"],
+        seed=lambda wildcards: seed_of(config, wildcards.model),
         code=code_digest("register_model.py"),
     message:
         "Find the files of {wildcards.model}"

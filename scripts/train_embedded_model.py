@@ -11,6 +11,7 @@ import torch
 from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.models.embedded.evaluation import evaluate
+from layerwise.models.embedded.objectives import MIXTURES
 from layerwise.models.embedded.saving import save_model
 from layerwise.models.embedded.training import Plan, Stopwatch, log_measurements, train
 
@@ -23,6 +24,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model; replaced if it is there")
     parser.add_argument("--curve", type=Path, required=True, help="CSV of losses and held-out accuracies by step")
     parser.add_argument("--seed", type=int, default=0, help="decides the weights and the scenes (default 0)")
+    parser.add_argument(
+        "--objective", choices=sorted(MIXTURES), default="both", help="which lessons it is taught (default both)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default 2)")
     parser.add_argument("--steps-scale", type=float, default=1.0, help="multiplies the numbers of steps (default 1)")
     parser.add_argument("--questions", type=int, default=500, help="held-out questions of each lesson (default 500)")
@@ -40,7 +44,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rows: list[dict[str, object]] = []
     watch = Stopwatch()
-    model, processor = train(options.seed, Plan().scaled(options.steps_scale), log_measurements(rows, watch))
+    plan = Plan(objective=options.objective).scaled(options.steps_scale)
+    model, processor = train(options.seed, plan, log_measurements(rows, watch))
     training = {"wall_seconds": round(watch.wall(), 1), "cpu_seconds": round(watch.cpu(), 1)}
     accuracies = evaluate(model, processor, options.seed, options.questions)
     for lesson, accuracy in accuracies.items():
@@ -55,6 +60,7 @@ def main() -> None:
             "training": {
                 **training,
                 "threads": options.threads,
+                "objective": options.objective,
                 "seed": options.seed,
                 "steps_scale": options.steps_scale,
             },

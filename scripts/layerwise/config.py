@@ -58,6 +58,12 @@ def validate(config: dict[str, Any], schema: str | Path) -> None:
     """
     if unfit := list(_unfit(config, [])):
         raise InputError("the config is not what JSON can say:\n" + "\n".join(f"  {line}" for line in unfit))
+    if "embedded_model" in config:
+        settings = yaml.safe_dump(config["embedded_model"], default_flow_style=True, width=1000).split("\n")[0]
+        raise InputError(
+            f"embedded_model: it is one of a named set now; write `embedded_models: {{shapes: {settings}}}`, and where "
+            "there are several, `embedded: NAME` in the entries of `models`"
+        )
     schema = _read_schema(Path(schema))
     # All errors first, defaults last: a default must not hide what the user left out.
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))

@@ -12,6 +12,7 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.locations import Locations
 from layerwise.datasets.table import check_columns, table_columns
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 from layerwise.recipes import NOT_COMPUTED, adapter_file, without
 
@@ -70,9 +71,12 @@ class Grid:
         for name, task in config["tasks"].items():
             _find(config["stimuli"], task["stimuli"], f"tasks.{name}.stimuli")
             self._check_task(name, task)
+        self._check_embedded()
         for name, model in config["models"].items():
             _check_model(name, model)
             self._check_prompts(f"models.{name}.prompts", model.get("prompts", []))
+            for task in model.get("tasks", []):
+                _find(config["tasks"], task, f"models.{name}.tasks", "`tasks`")
             if "intervention" in model:
                 self._check_intervention(name, model)
         self._check_sites()
@@ -85,6 +89,7 @@ class Grid:
             StatesCell(model, stimuli, prompt)
             for model in self.config["models"]
             for stimuli in self.used_stimuli()
+            if any(self.config["tasks"][task]["stimuli"] == stimuli for task in self._tasks_of(model))
             for prompt in self._prompts_of(model, stimuli)
         ]
 
@@ -93,8 +98,8 @@ class Grid:
         return [
             ProbeCell(model, task, prompt)
             for model in self.config["models"]
-            for task, entry in self.config["tasks"].items()
-            for prompt in self._prompts_of(model, entry["stimuli"])
+            for task in self._tasks_of(model)
+            for prompt in self._prompts_of(model, self.config["tasks"][task]["stimuli"])
         ]
 
     def site_cells(self) -> list[ProbeCell]:
@@ -143,14 +148,14 @@ class Grid:
         only = self.config["models"][model].get("prompts", prompts)
         return [prompt for prompt in prompts if prompt in only]
 
+    def _tasks_of(self, model: str) -> list[str]:
+        only = self.config["models"][model].get("tasks", self.config["tasks"])
+        return [task for task in self.config["tasks"] if task in only]
+
     def used_stimuli(self) -> list[str]:
         """Names of the stimulus sets that some task reads."""
         used = {task["stimuli"] for task in self.config["tasks"].values()}
         return [name for name in self.config["stimuli"] if name in used]
-
-    def trains_a_model(self) -> bool:
-        """Whether some model is the small LLaVA that the workflow trains."""
-        return any(model["source"] == "embedded" for model in self.config["models"].values())
 
     def tasks_about(self, question: str) -> list[str]:
         """Names of the tasks whose question is ``global`` or ``local``."""
@@ -236,12 +241,22 @@ class Grid:
         self._check_reach(name, f"models.{name}.intervention")
         if model["intervention"].get("bypass", {}).get("scale") == 0:
             raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
-        base = _computed(model)
-        if not any(_computed(other) == base for other in map(self.config["models"].get, self.base_models())):
+        base = _computed(self.config, name)
+        if not any(_computed(self.config, other) == base for other in self.base_models()):
             raise InputError(
                 f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
                 "of this one's keys but `intervention`"
             )
+
+    def _check_embedded(self) -> None:
+        """Whether each of the models that are to be trained is one of `models`, and each of these is there."""
+        used = {embedded_name(self.config, model) for model in self.config["models"]}
+        for name in self.config["embedded_models"]:
+            if name not in used:
+                raise InputError(
+                    f"embedded_models.{name}: no model uses it; add `models: {{{name}: {{source: embedded, embedded: "
+                    f"{name}}}}}`, or leave it out"
+                )
 
     def _check_sites(self) -> None:
         only = self.config["states"]["sites_of"]
@@ -311,9 +326,12 @@ def _find(entries: dict[str, Any], name: str, where: str, section: str | None = 
     return entries[name]
 
 
-def _computed(model: dict[str, Any]) -> dict[str, Any]:
+def _computed(config: dict[str, Any], name: str) -> dict[str, Any]:
     """What decides what a model computes, but for its intervention."""
-    return {"source": model["source"]} | without(model, "intervention", *NOT_COMPUTED)
+    model = config["models"][name]
+    seed = seed_of(config, name) if model["weights"] == "random" else None
+    made = {"source": model["source"], "embedded": embedded_name(config, name), "seed": seed}
+    return made | without(model, "intervention", *NOT_COMPUTED)
 
 
 def _check_model(name: str, model: dict[str, Any]) -> None:
@@ -327,6 +345,10 @@ def _check_model(name: str, model: dict[str, Any]) -> None:
         for key in ("quantization", "convert"):
             if model.get(key, "none") != "none":
                 raise InputError(f"models.{name}.{key}: a model with random weights has none to load; leave it out")
+    if "seed" in model and model["weights"] != "random":
+        raise InputError(f"models.{name}.seed: it draws random weights; add `weights: random`, or leave it out")
+    if "embedded" in model and source != "embedded":
+        raise InputError(f"models.{name}.embedded: only with `source: embedded`; leave it out")
     if source == "embedded" and "convert" in model:
         raise InputError(f"models.{name}.convert: the embedded model is saved as safetensors; leave it out")
     if source == "embedded" or is_dir(source):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 
 
@@ -19,10 +20,15 @@ def leave_out(config: dict[str, Any]) -> list[str]:
     named, models = set(config["leave_out"]), config["models"]
     if unknown := sorted(named - set(models)):
         raise InputError(f"leave_out: there is no model {unknown[0]!r}; models has {', '.join(models)}")
-    sources = {_what_runs(entry) for name, entry in models.items() if name in named and "intervention" not in entry}
-    named |= {name for name, entry in models.items() if "intervention" in entry and _what_runs(entry) in sources}
+    runs = {name: _what_runs(config, name) for name in models}
+    sources = {runs[name] for name in named if "intervention" not in models[name]}
+    named |= {name for name, entry in models.items() if "intervention" in entry and runs[name] in sources}
     if named == set(models):
         raise InputError("leave_out: there is no model left; leave out fewer")
+    # Models that nobody is left to need are not trained.
+    trained = {name: embedded_name(config, name) for name in models}
+    for name in {trained[name] for name in named} - {trained[name] for name in models if name not in named} - {None}:
+        del config["embedded_models"][name]
     flow = config["flow"]
     had_flows = bool(flow["models"])
     for name in named:
@@ -42,5 +48,7 @@ def said_of(left_out: list[str]) -> str:
     return f"Partial: without {', '.join(left_out)}." if left_out else ""
 
 
-def _what_runs(entry: dict[str, Any]) -> tuple[str, str, str]:
-    return entry["source"], str(entry.get("revision")), entry["weights"]
+def _what_runs(config: dict[str, Any], name: str) -> tuple[str | int | None, ...]:
+    entry = config["models"][name]
+    seed = seed_of(config, name) if entry["weights"] == "random" else None
+    return entry["source"], embedded_name(config, name), entry.get("revision"), entry["weights"], seed

@@ -17,13 +17,16 @@ from typing import Any
 
 from layerwise.code_digest import code_digest
 from layerwise.datasets.locations import Locations
+from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
 from layerwise.stimuli.source_marks import files_mark, table_mark
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
 NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
-HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "shards", "cards", "mem_mb")
-NOT_COMPUTED = ("source", *HOW_IT_RUNS)
+HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
+# Which trained model, and which seed, count by what they are in the end: a default written out changes nothing.
+NAMED_OTHERWISE = ("embedded", "seed")
+NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
 # Keys that came after the first release, by section, each with the value that stands for what was done before it came.
 # At this value a key is left out of recipes and of what jobs are given, so that nothing of an older study is stale by
 # it. Code therefore reads it with `.get`.
@@ -99,7 +102,7 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     entry = config["models"][model]
     source, random = entry["source"], entry["weights"] == "random"
     if source == "embedded":
-        content = [config["embedded_model"], config["seed"], code_digest("train_embedded_model.py")]
+        content = [training_of(config, embedded_name(config, model)), code_digest("train_embedded_model.py")]
     else:
         # Weights that are converted are pinned by their checksums.
         weights = not random and "convert" not in entry
@@ -107,7 +110,7 @@ def model_folder(config: dict[str, Any], model: str) -> str:
     upstream = config["adapters"].get(entry["adapter"], {}).get("upstream")
     code = [upstream["commit"]] if upstream else []
     described = without(as_before("models", in_order(entry)), *NOT_COMPUTED)
-    computed = [described, content, config["seed"] if random else None, *code, code_digest("register_model.py")]
+    computed = [described, content, seed_of(config, model) if random else None, *code, code_digest("register_model.py")]
     return f"models/{model}/{recipe_of(computed)}"
 
 

@@ -20,6 +20,7 @@ def project(tmp_path, small_disk, tiny_llava, warm) -> Project:
     """A grid whose results lie on the small disk."""
     project = copy_project(tmp_path / "project", warm)
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     config["stimuli"] = {"own": config["stimuli"]["own"]}
     config["tasks"] = {"warm": config["tasks"]["warm"]}

@@ -23,6 +23,7 @@ def project(tmp_path_factory, tiny_llava, warm) -> Project:
     """A grid with a model from a folder, and small shards, so that there is a middle to be killed in."""
     project = copy_project(tmp_path_factory.mktemp("killed"), warm)
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     project.configure(config)
     project.snakemake(STATES)

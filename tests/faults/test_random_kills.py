@@ -36,6 +36,7 @@ def project(tmp_path_factory, tiny_llava, warm) -> Project:
     """The smallest grid that goes from pictures to figures and tables."""
     project = copy_project(tmp_path_factory.mktemp("random-kills"), warm)
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     config["stimuli"] = {"own": config["stimuli"]["own"]}
     config["tasks"] = {"warm": config["tasks"]["warm"] | {"question": "global"}}

@@ -50,6 +50,7 @@ def run(tmp_path_factory, tiny_llava) -> "Run":
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = copy.deepcopy(TINY)
     # Nothing is trained: a node of two processors would wait for it.
+    del config["embedded_models"]
     config["models"] = {
         "llava": {"source": str(tiny_llava), "batch_size": 32, "shards": 2},
         "twin": {"source": str(tiny_llava), "weights": "random", "batch_size": 32, "mem_mb": 5000},

@@ -51,6 +51,11 @@ def test_a_config_that_cannot_be_read_is_one_line_that_names_it(tmp_path, conten
     assert "\n" not in str(error.value)
 
 
+def test_the_old_key_of_the_embedded_model_says_what_to_write(study):
+    with pytest.raises(InputError, match=r"write `embedded_models: \{shapes: \{steps_scale: 0.5\}\}`"):
+        checked(study | {"embedded_model": {"steps_scale": 0.5}})
+
+
 def test_what_adapters_need_is_valid_and_about_adapters(study):
     needs = yaml.safe_load((ROOT / "config/adapters.yaml").read_text())
     grid = checked(study | needs)
@@ -228,7 +233,9 @@ def test_all_mistakes_are_shown_at_once(study):
         (lambda c: c["models"].update(m={"source": "not a model"}), "neither an existing folder"),
         (
             lambda c: c.update(
-                adapters={"lavit": {"environment": "legacy"}}, models={"m": {"source": "a/b", "adapter": "lavit"}}
+                adapters={"lavit": {"environment": "legacy"}},
+                embedded_models={},
+                models={"m": {"source": "a/b", "adapter": "lavit"}},
             ),
             "captions.prompts: agree-text-only shows no image, but the adapter lavit of models.m reads no text without",
         ),
@@ -253,6 +260,24 @@ def test_all_mistakes_are_shown_at_once(study):
             lambda c: c["models"].update(m={"source": "a/b", "weights": "random", "convert": {"a.pt": "0" * 64}}),
             "m.convert: a model with random weights has none to load",
         ),
+        (
+            lambda c: c["embedded_models"].update(b={}),
+            "models.shapes-llava: say which .* embedded_models has shapes, b",
+        ),
+        (lambda c: c["embedded_models"].clear(), "models.shapes-llava: .* write `embedded_models: {shapes: {}}`"),
+        (
+            lambda c: c["models"].update(m={"source": "embedded", "embedded": "shape"}),
+            "m.embedded: there is no 'shape'",
+        ),
+        (
+            lambda c: (
+                c["embedded_models"].update(b={}),
+                [entry.update(embedded="shapes") for entry in c["models"].values()],
+            ),
+            "embedded_models.b: no model uses it",
+        ),
+        (lambda c: c["models"].update(m={"source": "a/b", "embedded": "shapes"}), "m.embedded: only with `source"),
+        (lambda c: c["models"].update(m={"source": "a/b", "seed": 1}), "m.seed: it draws random weights"),
         (
             lambda c: c["models"].update(m={"source": "embedded", "convert": {"a.pt": "0" * 64}}),
             "m.convert: the embedded model is saved as safetensors",

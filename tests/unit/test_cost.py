@@ -116,6 +116,7 @@ def test_controls_without_the_image_are_counted(own, tmp_path):
 
 
 def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
+    del study["embedded_models"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     validate(study, SCHEMA)
     cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
@@ -164,6 +165,7 @@ def of_layer(study, results, task):
 
 
 def test_every_label_and_class_of_a_task_counts(study, tmp_path):
+    del study["embedded_models"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     about = {"stimuli": "objects", "question": "local", "split": {"by": "official"}}
     colours = about | {"knowledge": {"about": "attributes", "attribute": "colour"}}
@@ -192,6 +194,7 @@ def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
     labels, description = made
     (tmp_path / "tasks/one").mkdir(parents=True)
     (tmp_path / "tasks/one/task.json").write_text(json.dumps(description))
+    del study["embedded_models"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     assert labels["label"].nunique() == 6
     assert of_layer(study, tmp_path, colours) == (labels["split"] == "train").sum()
@@ -199,6 +202,7 @@ def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
 
 def test_a_changed_model_has_no_controls(study, tmp_path):
     model = {"source": "some/model", "expected": EXPECTED, "batch_size": 4}
+    del study["embedded_models"]
     study["models"] = {"plain": model, "changed": model | {"intervention": {"bypass": {"from": 1, "scale": 1}}}}
     validate(study, SCHEMA)
     cells = estimate_states(study, tmp_path, "cuda")
@@ -272,6 +276,7 @@ def test_flows_of_what_is_not_there_are_worked_out_from_the_config(tmp_path):
 
 
 def test_a_study_of_few_pairs_costs_few(study, tmp_path):
+    del study["embedded_models"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     study["stimuli"]["hypotheses"]["pairs_per_label"] = 1
     validate(study, SCHEMA)
@@ -292,6 +297,7 @@ def test_official_parts_are_counted_whole(study, tmp_path):
 
 
 def test_an_unknown_model_is_named(study, tmp_path):
+    del study["embedded_models"]
     study["models"] = {"mystery": {"source": "some/model"}}
     validate(study, SCHEMA)
     with pytest.raises(InputError, match=r"models\.mystery: its files are not here"):
@@ -326,6 +332,7 @@ def test_the_program_takes_a_study_of_flows_alone(warm):
 
 
 def test_relations_are_asked_in_both_orders_for_both_relations(study, tmp_path):
+    del study["embedded_models"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     study["stimuli"]["captions"] = {
         **{"kind": "coco-relations", "dataset": "shapes-coco", "images": {"train2017": "all"}},

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,7 @@ def test_a_short_run_writes_its_curve_and_evaluation(trained):
     evaluated = json.loads((trained / "model" / "evaluation.json").read_text())
     assert set(evaluated["held_out_accuracy"]) == set(lessons.LESSONS)
     assert evaluated["training"]["cpu_seconds"] > 0
+    assert evaluated["training"]["objective"] == "both"
 
 
 def test_a_seed_decides_the_weights(trained):
@@ -226,6 +228,18 @@ def test_a_seed_decides_the_weights(trained):
     again, _ = training.train(3, plan, lambda *_: None)
     saved = AutoModelForImageTextToText.from_pretrained(trained / "model").state_dict()
     assert all(torch.equal(value, saved[name]) for name, value in again.state_dict().items())
+
+
+@pytest.mark.parametrize("objective", ["captions", "questions", "both"])
+def test_an_objective_decides_what_is_taught(objective):
+    measured = []
+    plan = replace(training.Plan(objective=objective, report_every=1, pictures=24), warm_up_steps=1).scaled(0.01)
+    training.train(0, plan, lambda *row: measured.append(row))
+    taught = {lesson for _, _, lesson, metric, _ in measured if metric == "loss"} - {"patches"}
+    wanted = {"captions": {"describe"}, "questions": set(lessons.LESSONS) - {"describe"}, "both": set(lessons.LESSONS)}
+    assert taught == wanted[objective]
+    # Held-out accuracy is of all lessons, whatever was taught.
+    assert {lesson for _, _, lesson, metric, _ in measured if metric == "accuracy"} == set(lessons.LESSONS)
 
 
 def test_a_senseless_option_is_the_users_error(tmp_path):

@@ -263,6 +263,16 @@ def test_prompts_of_a_model_are_its_cells():
     assert "cut" not in grid.base_models()
 
 
+def test_tasks_of_a_model_are_its_cells():
+    grid = Grid(configured(b=EMBEDDED | {"tasks": ["objects"], "prompts": ["agree", "no-cue", "category"]}))
+    assert [cell[1:] for cell in grid.states_cells() if cell.model == "b"] == [
+        ("objects", "no-cue"), ("objects", "category")
+    ]  # fmt: skip
+    assert {cell.task for cell in grid.probe_cells() if cell.model == "b"} == {"objects"}
+    with pytest.raises(InputError, match=r"models\.b\.tasks: there is no 'object'; `tasks` has entailment, "):
+        Grid(configured(b=EMBEDDED | {"tasks": ["object"]}))
+
+
 def test_the_evidence_contains_the_demo():
     """So that it may share the demo's results root; and it has every kind of intervention and site."""
     demo, evidence = configured(), {}

@@ -17,7 +17,7 @@ def study(*left_out: str) -> dict:
         "flow": {"models": {"a": {}, "b": {}}, "questions": {"gqa": {}}},
         "states": {"sites_of": {"models": ["a", "b"]}},
     }
-    return {"models": models, "leave_out": list(left_out)} | where_else
+    return {"models": models, "embedded_models": {}, "seed": 0, "leave_out": list(left_out)} | where_else
 
 
 def test_a_model_goes_with_its_interventions_and_flows():
@@ -37,6 +37,16 @@ def test_questions_go_with_the_last_model_that_answers_them():
     config = study("a", "b")
     leave_out(config)
     assert config["flow"] == {"models": {}, "questions": {}}
+
+
+def test_what_nobody_is_left_to_need_is_not_trained():
+    config = study("captions", "captions-twin") | {"embedded_models": {"shapes": {}, "captions": {}}}
+    for name in config["embedded_models"]:
+        config["models"][name] = entry("embedded", embedded=name)
+        config["models"][f"{name}-cut"] = entry("embedded", embedded=name, intervention={})
+        config["models"][f"{name}-twin"] = entry("embedded", embedded=name, weights="random")
+    assert leave_out(config) == ["captions", "captions-cut", "captions-twin"]
+    assert set(config["embedded_models"]) == {"shapes"}
 
 
 def test_nothing_is_left_out_unasked():

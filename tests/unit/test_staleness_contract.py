@@ -42,13 +42,15 @@ def in_schema() -> set[str]:
     top = SCHEMA["properties"]
     flow = top["flow"]["properties"]
     keys = {"seed", "extends", "leave_out"}
-    entries = {name: top[name]["additionalProperties"] for name in ("worlds", "stimuli", "tasks", "models")}
+    entries = {
+        name: top[name]["additionalProperties"] for name in ("worlds", "embedded_models", "stimuli", "tasks", "models")
+    }
     entries |= {f"flow.{name}": flow[name]["additionalProperties"] for name in ("questions", "models")}
     for name, entry in entries.items():
         keys |= {f"{name}.NAME.{key}" for key in entry["properties"]}
         for kind in entry.get("allOf", []):
             keys |= {f"{name}.NAME.{key}" for key in kind["then"]["properties"]}
-    for name in ("pathvars", "embedded_model", "states", "probes"):
+    for name in ("pathvars", "states", "probes"):
         keys |= {f"{name}.{key}" for key in top[name]["properties"]}
     keys |= {f"flow.{key}" for key in flow if key not in ("questions", "models")}
     return keys | {f"prompts.KIND.NAME.{key}" for key in ("text", "image", "categories")}
@@ -148,6 +150,34 @@ def test_keys_of_a_model(study, key):
     changed = stale(before, planned(study))
     assert {cell[0] for cell in changed} <= {"hub"}
     assert bool(changed) is documented()[f"models.NAME.{key}"].startswith("forward passes")
+
+
+def test_an_embedded_model_counts_by_how_it_is_trained(study):
+    study["embedded_models"]["captions"] = {"objective": "captions"}
+    study["models"]["shapes-llava"]["embedded"] = "shapes"
+    study["models"]["captions"] = {"source": "embedded", "embedded": "captions"}
+    before = planned(study)
+    # Defaults written out, and another name for the same model.
+    study["embedded_models"] = {"other": {"seed": 0, "objective": "both"}, "captions": {"objective": "captions"}}
+    study["models"]["shapes-llava"]["embedded"] = "other"
+    assert not stale(before, planned(study))
+    for key, value in {"seed": 1, "objective": "questions", "steps_scale": 2.0}.items():
+        changed = copy.deepcopy(study)
+        changed["embedded_models"]["captions"][key] = value
+        assert {cell[0] for cell in stale(before, planned(changed))} == {"captions"}
+        assert documented()[f"embedded_models.NAME.{key}"] == "this embedded model and all of it"
+    study["models"]["captions"]["embedded"] = "other"
+    study["models"]["shapes-llava"]["embedded"] = "captions"
+    assert {cell[0] for cell in stale(before, planned(study))} == {"captions", "shapes-llava"}
+
+
+def test_a_seed_draws_random_weights(study):
+    study["models"]["hub"] |= {"weights": "random"}
+    before = planned(study)
+    study["models"]["hub"]["seed"] = 0
+    assert not stale(before, planned(study))
+    study["models"]["hub"]["seed"] = 1
+    assert {cell[0] for cell in stale(before, planned(study))} == {"hub"}
 
 
 @pytest.mark.parametrize("key", STIMULI)

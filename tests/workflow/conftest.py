@@ -18,7 +18,7 @@ from tests.time_limits import run_logged
 TINY = {
     "seed": 1,
     "worlds": {"shapes": {"train_images": 80, "val_images": 60, "flickr_images": 100}},
-    "embedded_model": {"steps_scale": 0.02},
+    "embedded_models": {"shapes": {"steps_scale": 0.02}},
     "datasets": {
         "shapes-coco": {"format": "coco", "world": "shapes"},
         "shapes-snli-ve": {"format": "snli-ve", "world": "shapes"},

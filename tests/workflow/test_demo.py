@@ -30,7 +30,7 @@ def demo(request, tmp_path_factory):
 
 
 def test_the_embedded_model_learns_its_world(demo):
-    evaluation = json.loads((demo / "embedded_model/weights/evaluation.json").read_text())
+    evaluation = json.loads((demo / "embedded_models/shapes/weights/evaluation.json").read_text())
     assert evaluation["questions"] >= 500
     assert evaluation["held_out_accuracy"]["object"] >= 0.9
 

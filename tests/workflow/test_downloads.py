@@ -37,7 +37,7 @@ def mirror(archives):
 def study(archives, mirror) -> dict:
     """The tiny grid over downloads, with every address pointed at the mirror as a user would."""
     config = copy.deepcopy(TINY)
-    del config["stimuli"]["own"], config["tasks"]["warm"], config["worlds"], config["embedded_model"]
+    del config["stimuli"]["own"], config["tasks"]["warm"], config["worlds"], config["embedded_models"]
     config["models"] = {"mine": {"source": "models/mine", "batch_size": 32}}
     config["datasets"] = {
         "shapes-coco": {"format": "coco", "download": "coco-2017"},

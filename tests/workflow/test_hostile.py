@@ -45,6 +45,7 @@ def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
             Image.new("RGB", (40, 30), colour).save(own / name, format="png")
             rows.writerow([name, f"{i} {HOSTILE}", "yes" if i % 2 else "no"])
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 8}}
     table = {"kind": "table", "file": "own/hostile.csv", "labels": ["warm"], "text_column": "caption"}
     config["stimuli"] = {"own": table | {"prompts": ["hostile"]}}

@@ -29,6 +29,7 @@ def study(project):
     study["stimuli"] = {"own": study["stimuli"]["own"]}
     study["tasks"] = {"warm": study["tasks"]["warm"]}
     digest = hashlib.sha256((project.folder / "old/pytorch_model.bin").read_bytes()).hexdigest()
+    del study["embedded_models"]
     study["models"] = {"old": {"source": "old", "convert": {"pytorch_model.bin": digest}, "batch_size": 32}}
     return study
 

@@ -44,6 +44,7 @@ def test_figures_without_a_model_stand_apart_and_say_so(finished):
 def test_a_cell_in_shards_is_probed_as_one_and_goes_when_it_is_not_kept(tmp_path, tiny_llava, warm):
     project = copy_project(tmp_path, warm)
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"whole": {"source": str(tiny_llava), "batch_size": 1}}
     config["models"]["divided"] = config["models"]["whole"] | {"shards": 3}
     config["tasks"] = {"warm": TINY["tasks"]["warm"]}
@@ -77,6 +78,7 @@ def test_a_cell_in_shards_is_probed_as_one_and_goes_when_it_is_not_kept(tmp_path
 def test_states_that_are_not_kept_wait_for_a_probe_that_failed(tmp_path, tiny_llava, warm):
     project = copy_project(tmp_path, warm)
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 8}}
     config["tasks"] = {"warm": TINY["tasks"]["warm"], "again": TINY["tasks"]["warm"]}
     config["states"] = {"positions": ["last"], "keep": False}

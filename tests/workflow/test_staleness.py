@@ -151,7 +151,7 @@ def test_a_changed_config_needs_no_second_run(finished):
     # All but the two cells over the user's own table.
     assert (planned["make_world"], planned["make_stimuli"], planned["extract_states"]) == (1, 3, 10)
     assert "train_embedded_model" not in planned
-    with configured(finished, lambda c: c["embedded_model"].update(steps_scale=0.03)):
+    with configured(finished, lambda c: c["embedded_models"]["shapes"].update(steps_scale=0.03)):
         planned = finished.planned()
     assert (planned["train_embedded_model"], planned["register_model"], planned["extract_states"]) == (1, 2, 12)
     assert "make_stimuli" not in planned

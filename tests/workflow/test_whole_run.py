@@ -25,7 +25,7 @@ def test_everything_is_there_and_nothing_is_left_to_do(finished):
     for table in ("table1", "table2"):
         for suffix in ("csv", "tex", "md", "html"):
             assert (results / f"tables/{table}.{suffix}").stat().st_size > 100
-    for figure in ("training-curve", "learning-curve"):
+    for figure in ("training-curve-shapes", "learning-curve"):
         assert (results / f"figures/{figure}.png").stat().st_size > 1000
     assert not list(results.rglob(".*.partial*"))
     # What pictures look like is kept; of cells nothing is left.

@@ -19,7 +19,7 @@ def estimate_states(config: dict[str, Any], results: Path, device: str) -> pd.Da
 
     Args:
         config: the validated config.
-        results: the results root, where stimuli and the embedded model are read from if they were made.
+        results: the results root, where stimuli and embedded models are read from if they were made.
         device: ``cuda`` or ``cpu``.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import try_to_load_from_cache
 
 from layerwise.cost.inputs import Inputs
+from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.states.sharing import worth_from
 
@@ -57,20 +58,24 @@ def sizes_of(config: dict[str, Any], models: Iterable[str], results: Path, devic
     Args:
         config: the validated config.
         models: their names.
-        results: the results root, where the small LLaVA is that the workflow trains.
+        results: the results root, where the small LLaVAs are that the workflow trains.
         device: see :func:`size_of`.
     """
-    embedded = results / "embedded_model/weights"
-    return {name: size_of(name, config["models"][name], embedded, device) for name in dict.fromkeys(models)}
+
+    def trained(name: str) -> Path | None:
+        embedded = embedded_name(config, name)
+        return results / "embedded_models" / embedded / "weights" if embedded else None
+
+    return {name: size_of(name, config["models"][name], trained(name), device) for name in dict.fromkeys(models)}
 
 
-def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> ModelSize:
+def size_of(name: str, entry: dict[str, Any], embedded: Path | None, device: str) -> ModelSize:
     """The size of a model entry.
 
     Args:
         name: of the entry.
         entry: from the config.
-        embedded: folder of the small LLaVA that the workflow trains.
+        embedded: where the workflow puts it when it has trained it; None for another source.
         device: that it will run on, ``cuda`` or ``cpu``: it decides from where on sharing a prefix pays.
 
     Raises:
@@ -113,9 +118,9 @@ def size_of(name: str, entry: dict[str, Any], embedded: Path, device: str) -> Mo
     )
 
 
-def _folder(entry: dict[str, Any], embedded: Path) -> Path | None:
+def _folder(entry: dict[str, Any], embedded: Path | None) -> Path | None:
     source = entry["source"]
-    if source == "embedded":
+    if embedded:
         return embedded if (embedded / "config.json").exists() else None
     if Path(source).is_dir():
         return Path(source)

@@ -15,6 +15,7 @@ from layerwise.datasets.world.scenes import GRID, draw_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
 from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.objectives import MIXTURES
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
 
@@ -29,38 +30,24 @@ Record = Callable[[int, str, str, str, float], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """A number of steps in which each question is drawn from a lesson with these chances."""
+    """A number of steps; the objective has its mixture of lessons."""
 
     name: str
     steps: int
-    mixture: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Numbers of steps, the size of a batch and the largest learning rates.
+    """Objective, numbers of steps, the size of a batch and the largest learning rates.
 
     Naming objects comes first, alone: its texts are short, and every other lesson is built on finding in the picture
     what a text names. It stays in the mixture afterwards, or it would be forgotten.
     """
 
+    objective: str = "both"
     warm_up_steps: int = 350
     warm_up_pictures: int = 48
-    phases: tuple[Phase, ...] = (
-        Phase("objects", 190, (("describe", 1.0), ("list", 0.5), ("object", 3.0))),
-        Phase(
-            "lessons",
-            220,
-            (
-                ("describe", 1.0),
-                ("list", 0.5),
-                ("object", 2.0),
-                ("statement", 2.0),
-                ("agreement", 1.5),
-                ("gqa", 1.5),
-            ),
-        ),
-    )
+    phases: tuple[Phase, ...] = (Phase("objects", 190), Phase("lessons", 220))
     pictures: int = 48
     questions: int = 4
     report_every: int = 50
@@ -136,7 +123,7 @@ def teach(
     optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
     step = 0
     for phase in plan.phases:
-        mixture = dict(phase.mixture)
+        mixture = MIXTURES[plan.objective][phase.name]
         for _ in range(phase.steps):
             step += 1
             batch = packer.draw(rng, plan.pictures, plan.questions, mixture, PIXEL_NOISE)

@@ -1,0 +1,104 @@
+"""Gather what a study measured of its embedded models into one small table, a row per number.
+
+Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an intervention, such as ``cut-image lower``),
+``objective``, ``seed`` (of the training, or of random weights), ``task``, ``prompt``, ``layer`` and ``value``.
+
+- ``test``, ``validation``: score of the probe in percent, by task, prompt and layer; ``chance``: the majority baseline.
+- ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
+- ``steps``: how long it was trained, in percent of the usual number of steps.
+- ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
+- ``flow``: mean change of the answer's probability in percent, by type, flow (in ``prompt``) and window (in ``layer``).
+- ``traced``: mean probability of the answer in percent, behind the final norm, by type and layer.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.embedded_models import embedded_name, seed_of, training_of
+from layerwise.figures.inputs import read_scores, read_tasks
+from layerwise.flow.results import read_changes, read_flow_description, read_tracing
+
+KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
+COLUMNS = [*KEYS, "value"]
+# Of fewer questions than these a mean says little.
+LEAST_KEPT = 20
+
+
+def gather(config: dict[str, Any], results: Path) -> pd.DataFrame:
+    """All numbers of a finished study, sorted.
+
+    Args:
+        config: the validated config.
+        results: its results root.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    models = {model: about(config, model) for model in config["models"]}
+    rows = [*_scores(config, results, models), *_held_out(config, results), *_flows(config, results, models)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["value"] = table["value"].round(2) + 0.0
+    return table.sort_values(KEYS, ignore_index=True)
+
+
+def about(config: dict[str, Any], model: str) -> tuple[str, str, int]:
+    """The group, objective and seed of a model entry."""
+    entry = config["models"][model]
+    training = training_of(config, embedded_name(config, model))
+    if entry["weights"] == "random":
+        return "untrained", "", seed_of(config, model)
+    changed = [f"{kind} {' '.join(map(str, how.values()))}" for kind, how in entry.get("intervention", {}).items()]
+    return changed[0] if changed else "trained", training["objective"], training["seed"]
+
+
+def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    scores = read_scores(results / "probes/scores.parquet")
+    tasks = read_tasks(results / f"tasks/{task}/task.json" for task in config["tasks"])
+    rows = []
+    for name, task in tasks.items():
+        mine = scores[(scores["task"] == name) & (scores["metric"] == task.metric)]
+        mine = mine[(mine["label"] == task.headline_label) & (mine["layer"] <= mine["n_layers"])]
+        for row in mine[mine["probe"] == "logistic"].itertuples():
+            group, objective, seed = models[row.model]
+            if row.split == "test":
+                rows.append(("test", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
+            # Layers are chosen by it, which nobody does of the others.
+            elif row.split == "val" and group == "trained":
+                rows.append(("validation", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
+        chance = mine[(mine["probe"] == "majority") & (mine["split"] == "test")]["value"]
+        rows.append(("chance", "", "", 0, name, "", 0, 100 * chance.iloc[0]))
+    return rows
+
+
+def _held_out(config: dict[str, Any], results: Path) -> list[tuple]:
+    rows = []
+    for name in config["embedded_models"]:
+        training = training_of(config, name)
+        evaluation = json.loads((results / f"embedded_models/{name}/weights/evaluation.json").read_text())
+        trained = ("trained", training["objective"], training["seed"])
+        rows.append(("steps", *trained, "", "", 0, 100 * training["steps_scale"]))
+        for lesson, accuracy in evaluation["held_out_accuracy"].items():
+            rows.append(("held-out", *trained, lesson, "", 0, 100 * accuracy))
+    return rows
+
+
+def _flows(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    rows = []
+    for model in config["flow"]["models"]:
+        for questions in config["flow"]["questions"]:
+            stem = results / f"flow/{model}/{questions}"
+            counts = read_flow_description(f"{stem}.json")["types"]
+            kept = [kind for kind, count in counts.items() if count["kept"] >= LEAST_KEPT]
+            shares = {kind: count["kept_share"] for kind, count in counts.items() if count["asked"]}
+            rows += [("kept", *models[model], kind, "", 0, 100 * share) for kind, share in shares.items()]
+            changes = read_changes(f"{stem}.parquet").groupby(["type", "flow", "window"])["change"].mean()
+            rows += [("flow", *models[model], *keys, mean) for keys, mean in changes.items() if keys[0] in kept]
+            traced = read_tracing(f"{stem}.tracing.parquet")
+            # Both casings together, as either may be the answer's.
+            traced = traced[traced["norm"]].groupby(["type", "question_id", "layer"])["p"].sum()
+            traced = traced.groupby(["type", "layer"]).mean()
+            rows += [("traced", *models[model], k, "", layer, 100 * p) for (k, layer), p in traced.items() if k in kept]
+    return rows

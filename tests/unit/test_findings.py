@@ -1,0 +1,281 @@
+"""docs/findings.md says what docs/findings.csv holds, and claims no more than its seeds bear out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from layerwise.config import validate
+from layerwise.errors import InputError
+from layerwise.findings.claims import Difference, Findings, Sample
+from layerwise.findings.document import read_findings, render
+from layerwise.findings.gather import COLUMNS, about
+from layerwise.grid import Grid
+from layerwise.recipes import model_folder, stimuli_folder
+from tests.conftest import REPOSITORY
+
+TEMPLATES = REPOSITORY / "report/findings"
+TABLE = REPOSITORY / "docs/findings.csv"
+SEEDS = range(5)
+CHANCE = {"entailment": 50.0, "snli-ve": 33.3, "objects": 50.0, "count": 25.0, "asked-colour": 16.67}
+CELLS = [
+    ("entailment", "agree"), ("entailment", "agree-text-only"), ("snli-ve", "statement"),
+    ("snli-ve", "statement-text-only"), ("objects", "no-cue"), ("objects", "category"), ("count", "no-cue"),
+    ("asked-colour", "no-cue"), ("asked-colour", "category"),
+]  # fmt: skip
+FLOWS = ["image->last", "image->question", "object->question", "other->question", "question->last"]
+
+
+def planted(change=None) -> pd.DataFrame:
+    """A table of all that a study may hold, by a rule; ``change(row)`` gives other values where it gives any."""
+    rows = []
+
+    def add(what, model, objective, seed, task, prompt, layer, value):
+        row = (what, model, objective, seed, task, prompt, layer)
+        changed = change(*row) if change else None
+        rows.append((*row, value if changed is None else changed))
+
+    for task, chance in CHANCE.items():
+        add("chance", "", "", 0, task, "", 0, chance)
+    groups = [("trained", o) for o in ("both", "captions", "questions")] + [("untrained", "")]
+    for group, objective in [*groups, ("cut-image lower", "both")]:
+        for seed in SEEDS:
+            for task, prompt in CELLS:
+                for layer in range(7):
+                    known = 0 if "text-only" in prompt or group != "trained" else 40 * min(layer, 3) / 3
+                    value = round(CHANCE[task] + known + 0.1 * ((seed * 7 + layer) % 5 - 2) * (known > 0), 2)
+                    add("test", group, objective, seed, task, prompt, layer, value)
+                    if group == "trained":
+                        add("validation", group, objective, seed, task, prompt, layer, value)
+    for objective in ("both", "captions", "questions"):
+        for seed in SEEDS:
+            add("steps", "trained", objective, seed, "", "", 0, 100.0)
+            for lesson in ("describe", "object"):
+                add("held-out", "trained", objective, seed, lesson, "", 0, 90.0 + seed)
+    for seed in SEEDS:
+        for kind in ("ChooseAttr", "LogicalObj"):
+            add("kept", "trained", "both", seed, kind, "", 0, 80.0 + seed)
+            for i, flow in enumerate(FLOWS):
+                for window in range(1, 7):
+                    add("flow", "trained", "both", seed, kind, flow, window, -10.0 * i / window + 0.1 * seed)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def document(table: pd.DataFrame, template: str = "findings.md.j2") -> str:
+    return render(TEMPLATES / template, table)
+
+
+def test_the_committed_document_is_what_the_committed_table_renders_to():
+    assert (REPOSITORY / "docs/findings.md").read_text() == document(read_findings(TABLE))
+
+
+def test_the_table_is_small_sorted_and_tidy():
+    table = read_findings(TABLE)
+    assert TABLE.stat().st_size < 300_000
+    assert not table.duplicated(COLUMNS[:-1]).any()
+    assert table.equals(table.sort_values(COLUMNS[:-1], ignore_index=True))
+    assert np.isfinite(table["value"]).all()
+
+
+def test_any_changed_number_of_the_models_changes_the_text():
+    """Of the committed table, some numbers of each kind that the document shows."""
+    table = read_findings(TABLE)
+    text = document(table)
+    shown = table[(table["what"] == "test") & (table["prompt"] != "")].groupby(["model", "objective", "task"]).tail(1)
+    rows = [*shown.index[:8], *table[table["what"] == "held-out"].index[:3], *table[table["what"] == "kept"].index[:2]]
+    for row in rows:
+        changed = table.copy()
+        changed.loc[row, "value"] += 7.0
+        assert document(changed) != text, table.loc[row].to_dict()
+
+
+def test_templates_hold_no_measured_number():
+    """Numbers outside of Jinja's tags: names of tables, labels and levels only."""
+    allowed = {"Table 2", "Layer 0", "SNLI-VE, 3 labels", "95 %", "no 0", "from 0", ".j2"}
+    for template in TEMPLATES.glob("*.j2"):
+        text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template.read_text(), flags=re.DOTALL)
+        for words in allowed:
+            text = text.replace(words, "")
+        assert not re.findall(r"\d+", text), f"{template.name}: {re.findall('.*[0-9].*', text)}"
+        # In tags, only layers from the table, lists of names, and the half that guessing gives.
+        numbers = set(re.findall(r"(?<![\w.\"])\d+\.?\d*(?![\w\"])", " ".join(tags(template))))
+        assert numbers <= {"0", "0.0", "1", "2", "50.0", "100"}, numbers
+
+
+def tags(template: Path) -> list[str]:
+    """What is between Jinja's braces, without the text in quotes."""
+    found = re.findall(r"\{%(.*?)%\}|\{\{(.*?)\}\}", template.read_text(), flags=re.DOTALL)
+    return [re.sub(r'"[^"]*"', '""', "".join(tag)) for tag in found]
+
+
+def raised(by: dict[int, float], model="trained", objective="both", task="objects", prompt="no-cue", kinds=("test",)):
+    """Values that are planted anew: by layer, spread a little over seeds."""
+
+    def change(what, of, obj, seed, of_task, of_prompt, layer):
+        here = (of, obj, of_task, of_prompt) == (model, objective, task, prompt)
+        return by[layer] + 0.1 * seed if here and what in kinds and layer in by else None
+
+    return change
+
+
+BOTH_SPLITS = ("test", "validation")
+
+
+@pytest.mark.parametrize(
+    ("change", "claims", "otherwise"),
+    [
+        (
+            raised({2: 97.0}, kinds=BOTH_SPLITS),
+            "*objects, without a cue (local).* The topmost block has more of it than block 1 (+26.7 points",
+            "The best layer, chosen on validation, is better than the topmost block",
+        ),
+        (
+            raised({6: 70.0}, model="untrained", objective="", task="count"),
+            "the trained model scores higher than its twin",
+            "the trained model scores lower than its twin",
+        ),
+        (
+            raised({6: 55.0}, task="entailment", prompt="agree-text-only"),
+            "Without the picture all layers of all seeds are exactly at chance",
+            "Without the picture, at the top, a probe still reads more than chance",
+        ),
+        (
+            raised({1: 90.0, 2: 90.0}, task="entailment", prompt="agree"),
+            "Neither is shown to come first",
+            "Agreement comes earlier",
+        ),
+        (
+            raised({6: 99.0}, objective="captions", task="entailment", prompt="agree"),
+            "it is not distinguishable from the one trained on both",
+            "it scores higher than trained on both",
+        ),
+    ],
+)
+def test_conditions_switch_sentences(change, claims, otherwise):
+    before, after = document(planted()), document(planted(change))
+    assert claims in before
+    assert before.count(otherwise) < after.count(otherwise)
+
+
+def test_a_rehearsal_is_called_one():
+    short = planted(lambda what, *_: 2.0 if what == "steps" else None)
+    assert "**This is a rehearsal**: the model was trained for 2.0 ± 0.0 % of its steps" in document(short)
+    assert "rehearsal" not in document(planted())
+
+
+def test_a_claim_needs_every_seed_and_its_interval():
+    def difference(*values):
+        return Difference(pd.Series(values, dtype=float))
+
+    assert difference(1, 2, 1, 2, 1).more
+    assert difference(-1, -2, -1, -2, -1).less
+    # One seed the other way; all the same way, but an interval that holds 0; none, or one, is not enough.
+    assert not difference(1, 2, 1, 2, -0.1).more
+    assert not difference(0.1, 9, 0.1, 0.2, 0.1).more
+    assert not difference(3).more
+    assert not difference().more
+    assert difference(0, 0, 0).nothing
+    # Against the textbook: mean 3, standard deviation 1.58, t(4) = 2.776.
+    low, high = difference(1, 2, 3, 4, 5).interval
+    assert (low, high) == pytest.approx((3 - 1.963, 3 + 1.963), abs=0.001)
+    assert str(difference(1, 2, 3, 4, 5)) == "+3.0 points [1.0, 5.0], higher in 5 of 5 seeds"
+    assert difference(1, 2, 3, 4, 5).at_most == "5.0"
+    assert str(difference(-0.01, 0.01)).startswith("0.0 points")
+
+
+def test_samples_are_means_with_their_spread():
+    assert str(Sample(pd.Series([1.0, 2.0, 3.0]))) == "2.0 ± 1.0"
+    assert str(Sample(pd.Series([-0.01]))) == "0.0"
+    assert str(Sample(pd.Series([], dtype=float))) == "–"
+
+
+def test_the_best_layer_is_chosen_on_validation_and_scored_on_test():
+    change = raised({2: 99.0}, kinds=("validation",))
+    best = Findings(planted(change)).best("objects", "no-cue").by_seed
+    test = Findings(planted()).score("objects", "no-cue", 2).by_seed
+    assert best.tolist() == test.tolist()
+
+
+def test_a_layer_that_rises_is_the_first_with_nine_tenths():
+    change = raised({0: 50.0, 1: 80.0, 2: 87.0, 3: 90.0, 4: 90.0, 5: 90.0, 6: 90.0})
+    assert Findings(planted(change)).rises_at("objects", "no-cue").by_seed.tolist() == [2.0] * 5
+
+
+def test_what_is_not_there_is_an_error_and_no_section():
+    table = planted()
+    with pytest.raises(InputError, match="no single test by seed of trained both"):
+        Findings(table).score("objects", "other", 1)
+    less = table[(table["what"] != "flow") & (table["what"] != "kept") & (table["model"] != "cut-image lower")]
+    headings = re.findall("^## (.*)$", document(less), flags=re.MULTILINE)
+    assert set(re.findall("^## (.*)$", document(table), flags=re.MULTILINE)) - set(headings) == {
+        "The image hidden from a third of the blocks",
+        "Which attention its answers need",
+    }
+
+
+def test_the_objectives_have_a_document_of_their_own():
+    text = document(planted(), "objectives-alone.md.j2")
+    assert "| captions agree? (global) | captions |" in text
+    assert "5 trainings for each objective" in text
+
+
+def study(name: str) -> dict:
+    config = {}
+    for file in ("adapters", "prompts", name):
+        config |= yaml.safe_load((REPOSITORY / f"config/{file}.yaml").read_text())
+    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
+    return config
+
+
+def test_the_findings_contain_the_objectives():
+    """So that they share a results root, and nothing is trained, run or probed twice."""
+    less, more = study("objectives"), study("findings")
+    narrower, wider = Grid(less), Grid(more)
+    assert less["pathvars"]["results"] == more["pathvars"]["results"]
+    assert less["probes"] == more["probes"]
+    assert less["embedded_models"] == more["embedded_models"]
+    assert set(narrower.probe_cells()) < set(wider.probe_cells())
+    for cell in narrower.states_cells():
+        assert model_folder(less, cell.model) == model_folder(more, cell.model)
+        assert stimuli_folder(less, cell.stimuli) == stimuli_folder(more, cell.stimuli)
+        assert narrower.planned(*cell) == wider.planned(*cell)
+    for task, entry in less["tasks"].items():
+        assert entry == more["tasks"][task]
+
+
+def test_each_objective_and_each_change_has_five_seeds():
+    config = study("findings")
+    groups: dict[str, list[int]] = {}
+    for model in config["models"]:
+        group, objective, seed = about(config, model)
+        groups.setdefault(f"{group} {objective}".strip(), []).append(seed)
+    cuts = [f"cut-image {third} both" for third in ("lower", "middle", "upper")]
+    assert groups == {
+        name: list(SEEDS)
+        for name in ("trained both", "trained captions", "trained questions", "untrained", *cuts)
+    }  # fmt: skip
+
+
+def test_the_program_says_what_is_wrong_with_a_table(tmp_path):
+    (tmp_path / "f.csv").write_text("what,value\ntest,1\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            REPOSITORY / "scripts/make_findings.py",
+            "--csv",
+            tmp_path / "f.csv",
+            "--out",
+            tmp_path / "f.md",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "must have the columns what, model" in done.stderr
+    assert not (tmp_path / "f.md").exists()
