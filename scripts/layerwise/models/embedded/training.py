@@ -15,6 +15,7 @@ from layerwise.datasets.world.scenes import GRID, draw_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
 from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.optimizers import Optimizers
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
 
@@ -188,48 +189,6 @@ def by_lesson(batch: Batch, values: torch.Tensor) -> dict[str, float]:
     for lesson, value in zip(batch.lessons, values.tolist(), strict=True):
         collected.setdefault(lesson, []).append(value)
     return {lesson: math.fsum(collected[lesson]) / len(collected[lesson]) for lesson in LESSONS if lesson in collected}
-
-
-class Optimizers:
-    """Muon for the weight matrices, AdamW for the rest; linear warm-up and decay.
-
-    Muon needs about a third of AdamW's steps here, which is what makes two minutes enough.
-    """
-
-    def __init__(
-        self,
-        parameters: list[torch.nn.Parameter],
-        steps: int,
-        matrix_rate: float,
-        other_rate: float,
-        shared: torch.nn.Parameter | None = None,
-    ) -> None:
-        matrices = [p for p in parameters if p.ndim == 2 and p is not shared]
-        matrix_ids = {id(p) for p in matrices}
-        others = [p for p in parameters if id(p) not in matrix_ids]
-        self._parameters = parameters
-        self._optimizers = [
-            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
-            torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.01),
-        ]
-        self._schedules = [
-            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-            for optimizer in self._optimizers
-        ]
-
-    def step(self, loss: torch.Tensor) -> None:
-        """One step down the loss; gradients are clipped to norm 1 and cleared."""
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-
-
-def _rate(step: int, steps: int) -> float:
-    """Learning rate as a part of the largest: up over a twentieth of the steps, down over the last two fifths."""
-    return min(1.0, (step + 1) / max(1.0, 0.05 * steps), max(0.02, (steps - step) / (0.4 * steps)))
 
 
 def _word_vectors(model: LlavaForConditionalGeneration) -> torch.nn.Parameter:
