@@ -12,11 +12,15 @@ import numpy as np
 import torch
 from transformers import LlavaProcessor
 
+from layerwise.datasets.world.hypotheses import draw_dark_scene
 from layerwise.datasets.world.render import render
 from layerwise.datasets.world.scenes import Scene, draw_scene
 from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT
-from layerwise.models.embedded.lessons import LESSONS, Question
+from layerwise.models.embedded.lessons import IN_THE_DARK, LESSONS, Question
 from layerwise.models.embedded.tokenizer import IMAGE
+
+# The part of the pictures in which an object is in the dark, where the mixture has lessons for them.
+DARK_PICTURES = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,23 @@ class Packer:
     ) -> Batch:
         """Draw scenes and, for each, ``questions`` questions from lessons with the chances in ``mixture``.
 
+        About scenes with an object in the dark only the lessons ``IN_THE_DARK`` are asked, in the same proportions.
         ``noise``: largest change of a pixel's value (of 255), in place of what JPEG does to a saved picture.
         """
-        scenes = [draw_scene(rng) for _ in range(pictures)]
-        names, chances = list(mixture), np.array(list(mixture.values()))
-        chosen = rng.choice(len(names), size=(pictures, questions), p=chances / chances.sum())
-        rows = [
-            [(names[i], LESSONS[names[i]](scene, rng, scenes[r - 1])) for i in which]
-            for r, (scene, which) in enumerate(zip(scenes, chosen.tolist(), strict=True))
-        ]
+        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
+        dark = round(pictures * DARK_PICTURES) if unlit else 0
+        scenes, rows = [], []
+        for number, lessons in ((dark, unlit), (pictures - dark, mixture)):
+            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
+            names, chances = list(lessons), np.array(list(lessons.values()))
+            if number:
+                chosen = rng.choice(len(names), size=(number, questions), p=chances / chances.sum()).tolist()
+                # The scene before is another: what is asked about it may be compared with this one.
+                rows += [
+                    [(names[i], LESSONS[names[i]](scene, rng, drawn[r - 1])) for i in which]
+                    for r, (scene, which) in enumerate(zip(drawn, chosen, strict=True))
+                ]
+            scenes += drawn
         return self.pack(self.pixels(noisy(scenes, rng, noise)), rows)
 
 

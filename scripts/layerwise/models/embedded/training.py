@@ -11,10 +11,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from layerwise.datasets.world.scenes import GRID, draw_scene
+from layerwise.datasets.world.scenes import draw_crowded_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
-from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.lessons import LESSONS, draw_scene_for
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
 
@@ -97,9 +97,8 @@ def sample_texts(scenes: int) -> list[str]:
     rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
     texts = []
     for _ in range(scenes):
-        scene, other = draw_scene(rng), draw_scene(rng)
-        for lesson in LESSONS.values():
-            question = lesson(scene, rng, other)
+        for name, lesson in LESSONS.items():
+            question = lesson(draw_scene_for(name, rng), rng, draw_scene_for(name, rng))
             texts.append(PROMPT.format(text=question.text) + question.answer)
     return texts
 
@@ -118,7 +117,7 @@ def warm_up(
     optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, 1.5 * plan.other_rate)
     for step in range(plan.warm_up_steps):
         # Crowded scenes: most patches of a usual one are empty, and teach little.
-        scenes = [draw_scene(rng, most_objects=GRID * GRID) for _ in range(plan.warm_up_pictures)]
+        scenes = [draw_crowded_scene(rng) for _ in range(plan.warm_up_pictures)]
         loss = words.loss(model, packer.pixels(noisy(scenes, rng, PIXEL_NOISE)), scenes)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.warm_up_steps:
