@@ -81,7 +81,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    """Draw a scene without darkness: the number of objects, cells, single shapes and colours, sizes are each uniform."""
+    """Draw a scene in which all is lit; the number of objects, their cells, sizes, shapes and colours are uniform."""
     number = int(rng.integers(1, MOST_OBJECTS + 1))
     while True:
         repeated, main, *dice = rng.random(2 + 3 * number).tolist()
