@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from layerwise.datasets.world.render import render
-from layerwise.datasets.world.scenes import SHAPES, Scene, SceneObject, draw_scene
+from layerwise.datasets.world.scenes import COLOURS, DARK, SHAPES, Scene, SceneObject, draw_scene
 from layerwise.models.embedded import batches, evaluation, lessons, training
 from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT, make_model, make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
@@ -56,11 +57,11 @@ def scene_and_rng(seed: int = 0) -> tuple[Scene, np.random.Generator]:
 
 def test_words_of_the_world_are_single_tokens(processor):
     encode = processor.tokenizer.encode
-    for word in (*SHAPES, "red", "purple", "left", "maybe", "yes", "no", "color"):
+    for word in (*SHAPES, *COLOURS, DARK, "left", "maybe", "yes", "no", "color"):
         assert (
             len(encode(word, add_special_tokens=False)) == 1 or len(encode(f" {word}", add_special_tokens=False)) == 1
         )
-    for answer in ("yes", "no", "maybe", "left", "right", *SHAPES):
+    for answer in ("yes", "no", "maybe", "left", "right", "color", "side", *SHAPES):
         assert len(encode(answer, add_special_tokens=False)) == 1, answer
 
 
@@ -144,11 +145,44 @@ def test_each_question_weighs_the_same_however_long_its_answer():
 @pytest.mark.parametrize("name", ["object", "statement", "agreement"])
 def test_answers_are_balanced(name):
     rng = np.random.default_rng(4)
-    scenes = [draw_scene(rng) for _ in range(900)]
+    scenes = [lessons.draw_scene_for(name, rng) for _ in range(900)]
     answers = [lessons.LESSONS[name](scene, rng, scenes[i - 1]).answer for i, scene in enumerate(scenes)]
     kinds = ("yes", "no", "maybe") if name == "statement" else ("yes", "no")
     assert set(answers) == set(kinds)
     assert all(abs(answers.count(kind) / 900 - 1 / len(kinds)) < 0.06 for kind in kinds)
+
+
+def test_only_lessons_for_the_dark_are_asked_of_scenes_in_the_dark(processor, monkeypatch):
+    asked: list[tuple[str, bool]] = []
+
+    def noted(name, lesson):
+        def ask(scene, rng, other):
+            asked.append((name, scene.dark is not None))
+            return lesson(scene, rng, other)
+
+        return ask
+
+    monkeypatch.setattr(batches, "LESSONS", {name: noted(name, lesson) for name, lesson in lessons.LESSONS.items()})
+    packer, rng = batches.Packer(processor), np.random.default_rng(0)
+    packer.draw(rng, 48, 240, dict.fromkeys(lessons.LESSONS, 1.0))
+    assert {name for name, dark in asked if dark} == set(lessons.IN_THE_DARK)
+    assert {name for name, dark in asked if not dark} == set(lessons.LESSONS)
+    assert sum(dark for _, dark in asked) == 16 * 10
+    asked.clear()
+    packer.draw(rng, 48, 30, {"object": 1.0})
+    assert asked == [("object", False)] * 48
+
+
+def test_exchanging_twice_may_lead_back():
+    """Each of the scenes that an exchange may give is as likely to be led back as to be reached."""
+    rng = np.random.default_rng(0)
+    objects = [("circle", "red", 0), ("square", "blue", 1), ("circle", "blue", 2)]
+    scene = Scene(tuple(SceneObject(s, c, i, 0, 16 * i + 8, 8, 6) for s, c, i in objects))
+    reached = Counter(lessons._exchanged(scene, rng) for _ in range(6000))
+    for other, times in reached.items():
+        back = sum(lessons._exchanged(other, rng) == scene for _ in range(6000))
+        assert abs(back - times) < 5 * (2 * 6000 * 0.25) ** 0.5
+    assert scene not in reached
 
 
 def test_object_answers_are_true():
@@ -158,7 +192,7 @@ def test_object_answers_are_true():
         question = lessons.object_question(scene, rng)
         words = question.text.replace("?", "").split()
         there = any(
-            all(word in (item.shape, item.colour) for word in words if word in (*SHAPES, *lessons.COLOURS))
+            all(word in (item.shape, item.colour) for word in words if word in (*SHAPES, *COLOURS))
             for item in scene.objects
         )
         assert question.answer == ("yes" if there else "no")

@@ -11,10 +11,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from layerwise.datasets.world.scenes import GRID, draw_scene
+from layerwise.datasets.world.scenes import draw_crowded_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
-from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.lessons import LESSONS, draw_scene_for
 from layerwise.models.embedded.optimizers import Optimizers
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
@@ -62,12 +62,12 @@ class Plan:
             ),
         ),
     )
-    pictures: int = 48
-    questions: int = 4
+    pictures: int = 24
+    tokens: int = 120
     report_every: int = 50
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2
-    other_rate: float = 2e-3
+    other_rate: float = 4e-3
 
     def scaled(self, scale: float) -> "Plan":
         """The plan with its numbers of steps multiplied, each at least 1."""
@@ -98,9 +98,8 @@ def sample_texts(scenes: int) -> list[str]:
     rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
     texts = []
     for _ in range(scenes):
-        scene, other = draw_scene(rng), draw_scene(rng)
-        for lesson in LESSONS.values():
-            question = lesson(scene, rng, other)
+        for name, lesson in LESSONS.items():
+            question = lesson(draw_scene_for(name, rng), rng, draw_scene_for(name, rng))
             texts.append(PROMPT.format(text=question.text) + question.answer)
     return texts
 
@@ -116,10 +115,10 @@ def warm_up(
     """Teach the vision tower and the projector to say each patch in words."""
     words = PatchWords(model, packer.tokenizer, torch.Generator().manual_seed(seed))
     parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
-    optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, 1.5 * plan.other_rate)
+    optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, plan.other_rate)
     for step in range(plan.warm_up_steps):
         # Crowded scenes: most patches of a usual one are empty, and teach little.
-        scenes = [draw_scene(rng, most_objects=GRID * GRID) for _ in range(plan.warm_up_pictures)]
+        scenes = [draw_crowded_scene(rng) for _ in range(plan.warm_up_pictures)]
         loss = words.loss(model, packer.pixels(noisy(scenes, rng, PIXEL_NOISE)), scenes)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.warm_up_steps:
@@ -131,7 +130,7 @@ def teach(
 ) -> None:
     """Teach the lessons, phase by phase; every question counts the same, however long its answer."""
     held_out_rng = np.random.default_rng(np.random.SeedSequence([HELD_OUT_STREAM, 0]))
-    held_out = packer.draw(held_out_rng, 48, 10, dict.fromkeys(LESSONS, 1.0), PIXEL_NOISE)
+    held_out = packer.draw(held_out_rng, 48, 240, dict.fromkeys(LESSONS, 1.0), PIXEL_NOISE)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
     optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
@@ -140,7 +139,7 @@ def teach(
         mixture = dict(phase.mixture)
         for _ in range(phase.steps):
             step += 1
-            batch = packer.draw(rng, plan.pictures, plan.questions, mixture, PIXEL_NOISE)
+            batch = packer.draw(rng, plan.pictures, plan.tokens, mixture, PIXEL_NOISE)
             losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
             optimizers.step(losses.mean())
             if step % plan.report_every == 0 or step == steps:

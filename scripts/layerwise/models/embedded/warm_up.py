@@ -1,8 +1,8 @@
 """First phase of training: the vision tower learns to say a patch in words.
 
-Each image token is pulled towards the sum of the word vectors of its patch's shape and colour, and of vectors for
-its column and row. The decoder then finds what a question names by likeness, and learns in minutes what it otherwise
-learns in hours.
+Each image token is pulled towards the sum of the word vectors of its patch's shape and colour (or "dark"), and of
+vectors for its column and row. The decoder then finds what a question names by likeness, and learns in minutes what it
+otherwise learns in hours.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import mse_loss
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from layerwise.datasets.world.scenes import COLOURS, GRID, SHAPES, Scene
+from layerwise.datasets.world.scenes import GRID, PAINT, SHAPES, Scene
 
 
 class PatchWords:
@@ -22,7 +22,7 @@ class PatchWords:
         vectors = model.get_input_embeddings().weight.detach()
         # With the space before it: the token of the word inside a sentence.
         self._word = {
-            word: vectors[tokenizer.encode(f" {word}", add_special_tokens=False)[0]] for word in (*SHAPES, *COLOURS)
+            word: vectors[tokenizer.encode(f" {word}", add_special_tokens=False)[0]] for word in (*SHAPES, *PAINT)
         }
         scale = vectors.std()
         place = torch.randn((2, GRID, vectors.shape[1]), generator=generator) * scale
