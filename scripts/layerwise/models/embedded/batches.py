@@ -19,9 +19,6 @@ from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT
 from layerwise.models.embedded.lessons import IN_THE_DARK, LESSONS, Question
 from layerwise.models.embedded.tokenizer import IMAGE
 
-# The part of the pictures in which an object is in the dark, where the mixture has lessons for them.
-DARK_PICTURES = 1 / 3
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -106,17 +103,24 @@ class Packer:
         )
 
     def draw(
-        self, rng: np.random.Generator, pictures: int, tokens: int, mixture: Mapping[str, float], noise: int = 0
+        self,
+        rng: np.random.Generator,
+        pictures: int,
+        tokens: int,
+        mixture: Mapping[str, float],
+        dark: float = 0.0,
+        noise: int = 0,
     ) -> Batch:
         """Draw scenes and, for each, questions from lessons with the chances in ``mixture``, up to ``tokens`` a row.
 
-        About scenes with an object in the dark only the lessons ``IN_THE_DARK`` are asked, in the same proportions.
+        In a part ``dark`` of the scenes an object is in the dark; about these only the lessons ``IN_THE_DARK`` are asked,
+        in the same proportions.
         ``noise``: largest change of a pixel's value (of 255), in place of what JPEG does to a saved picture.
         """
         unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
-        dark = round(pictures * DARK_PICTURES) if unlit else 0
+        unlit_pictures = round(pictures * dark) if unlit else 0
         scenes, rows = [], []
-        for number, lessons in ((dark, unlit), (pictures - dark, mixture)):
+        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
             drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
             rows += self._questions(drawn, tokens - len(self._prefix), lessons, rng)
             scenes += drawn

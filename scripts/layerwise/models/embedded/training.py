@@ -34,6 +34,7 @@ class Phase:
 
     name: str
     steps: int
+    dark: float
     mixture: tuple[tuple[str, float], ...]
 
 
@@ -48,10 +49,11 @@ class Plan:
     warm_up_steps: int = 350
     warm_up_pictures: int = 48
     phases: tuple[Phase, ...] = (
-        Phase("objects", 190, (("describe", 1.0), ("list", 0.5), ("object", 3.0))),
+        Phase("objects", 120, 0.0, (("describe", 1.0), ("list", 0.5), ("object", 3.0))),
         Phase(
             "lessons",
-            220,
+            280,
+            0.3,
             (
                 ("describe", 1.0),
                 ("list", 0.5),
@@ -84,7 +86,7 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
     processor = make_processor(train_tokenizer(sample_texts(1500)))
     model = make_model(processor.tokenizer, seed)
     packer = Packer(processor)
-    warm_up(model, packer, rng, plan, record, seed)
+    warm_up(model, packer, rng, plan, record)
     # Frozen from here on: the lessons would spend half of their time on it, and it is finished.
     model.model.vision_tower.requires_grad_(False)
     teach(model, packer, rng, plan, record)
@@ -110,10 +112,9 @@ def warm_up(
     rng: np.random.Generator,
     plan: Plan,
     record: Record,
-    seed: int,
 ) -> None:
     """Teach the vision tower and the projector to say each patch in words."""
-    words = PatchWords(model, packer.tokenizer, torch.Generator().manual_seed(seed))
+    words = PatchWords(model, packer.tokenizer)
     parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
     optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, plan.other_rate)
     for step in range(plan.warm_up_steps):
@@ -130,7 +131,7 @@ def teach(
 ) -> None:
     """Teach the lessons, phase by phase; every question counts the same, however long its answer."""
     held_out_rng = np.random.default_rng(np.random.SeedSequence([HELD_OUT_STREAM, 0]))
-    held_out = packer.draw(held_out_rng, 48, 240, dict.fromkeys(LESSONS, 1.0), PIXEL_NOISE)
+    held_out = packer.draw(held_out_rng, 48, 240, dict.fromkeys(LESSONS, 1.0), 1 / 3, PIXEL_NOISE)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
     optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
@@ -139,7 +140,7 @@ def teach(
         mixture = dict(phase.mixture)
         for _ in range(phase.steps):
             step += 1
-            batch = packer.draw(rng, plan.pictures, plan.tokens, mixture, PIXEL_NOISE)
+            batch = packer.draw(rng, plan.pictures, plan.tokens, mixture, phase.dark, PIXEL_NOISE)
             losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
             optimizers.step(losses.mean())
             if step % plan.report_every == 0 or step == steps:
