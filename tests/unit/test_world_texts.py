@@ -15,7 +15,7 @@ from layerwise.datasets.world.scenes import COLOURS, SHAPES, draw_scene
 from layerwise.datasets.world.statements import Phrase
 from layerwise.models.embedded import lessons
 
-NUMBER = 2000
+NUMBER = 4000
 Pairs = list[tuple[str, str]]
 
 

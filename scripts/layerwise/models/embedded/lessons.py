@@ -130,7 +130,7 @@ def agreement_question(scene: Scene, rng: np.random.Generator, other: Scene) -> 
     Half of the time the other scene is this one with something exchanged. A caption of this scene is only told where
     it is false of the other, too. So the two change places, and every caption is as often right as wrong.
     """
-    if rng.random() < 0.5 and len(scene.objects) > 1:
+    if rng.random() < 0.5:
         other = _exchanged(scene, rng)
     own = rng.random() < 0.5
     told, against = (scene, other) if own else (other, scene)
@@ -142,7 +142,16 @@ def agreement_question(scene: Scene, rng: np.random.Generator, other: Scene) -> 
 
 
 def _exchanged(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The scene with the colours of two objects exchanged, or their places; as likely as this one from that one."""
+    """The scene with colours or places of two objects exchanged, or its only one in another shape or colour.
+
+    As likely as this scene from that one. Every scene has some: were those of one object compared with others only,
+    their captions would be right more often.
+    """
+    if len(scene.objects) == 1:
+        (only,) = scene.objects
+        if rng.random() < 0.5:
+            return Scene((replace(only, shape=_pick([s for s in SHAPES if s != only.shape], rng)),))
+        return Scene((replace(only, colour=_pick([c for c in COLOUR_NAMES if c != only.colour], rng)),))
     i, j = rng.permutation(len(scene.objects))[:2].tolist()
     objects = list(scene.objects)
     first, second = objects[i], objects[j]

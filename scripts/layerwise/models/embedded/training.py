@@ -11,10 +11,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from layerwise.datasets.world.scenes import draw_crowded_scene
+from layerwise.datasets.world.hypotheses import draw_dark_scene
+from layerwise.datasets.world.scenes import draw_crowded_scene, draw_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
-from layerwise.models.embedded.lessons import LESSONS, draw_scene_for
+from layerwise.models.embedded.lessons import IN_THE_DARK, LESSONS
 from layerwise.models.embedded.optimizers import Optimizers
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
@@ -100,8 +101,10 @@ def sample_texts(scenes: int) -> list[str]:
     rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
     texts = []
     for _ in range(scenes):
-        for name, lesson in LESSONS.items():
-            question = lesson(draw_scene_for(name, rng), rng, draw_scene_for(name, rng))
+        scene, other, dark = draw_scene(rng), draw_scene(rng), draw_dark_scene("train", rng)
+        asked = [lesson(scene, rng, other) for lesson in LESSONS.values()]
+        asked += [LESSONS[name](dark, rng, dark) for name in IN_THE_DARK]
+        for question in asked:
             texts.append(PROMPT.format(text=question.text) + question.answer)
     return texts
 
