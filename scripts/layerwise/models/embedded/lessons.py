@@ -47,6 +47,8 @@ AGREEMENT = (
 )
 SHORT = "\nAnswer the question using a single word or phrase."
 ANSWERS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
+# How often a kind of object that is not there is put together from what is.
+MIXED = 0.6
 # Captions tried before two scenes are taken to be too much alike.
 TRIES = 20
 
@@ -70,22 +72,27 @@ def list_objects(scene: Scene, rng: np.random.Generator) -> Question:
 
 
 def object_question(scene: Scene, rng: np.random.Generator) -> Question:
-    """Is there a shape, a colour or a coloured shape; yes and no are equally likely for each of them.
-
-    Half of the coloured shapes that are not there share shape or colour with one that is.
-    """
+    """Is there a shape, a colour or a coloured shape; yes and no are equally likely for each of them."""
     wanted = rng.random() < 0.5
     text = _pick(OBJECT, rng).format(thing=_kind_of_object(scene, wanted, rng).with_article())
     return Question(text, "yes" if wanted else "no")
 
 
 def _kind_of_object(scene: Scene, there: bool, rng: np.random.Generator) -> Phrase:
+    """A kind of object that is there or not.
+
+    Most coloured shapes that are not there are the shape of one object in the colour of another: to tell them from what
+    is there one must see what belongs together, and it takes no more to learn than colours and shapes by themselves.
+    """
     form = rng.random()
     while True:
         item = _pick(scene.objects, rng)
-        shape = item.shape if there or rng.random() < 0.25 else _pick(SHAPES, rng)
-        colour = item.colour if there or rng.random() < 0.25 else _pick(COLOUR_NAMES, rng)
-        phrase = Phrase(shape) if form < 0.5 else Phrase(shape, colour) if form < 0.85 else Phrase(None, colour)
+        shape, colour = item.shape, item.colour
+        if not there:
+            mixed = rng.random() < MIXED
+            shape = shape if mixed else _pick(SHAPES, rng)
+            colour = _pick(scene.objects, rng).colour if mixed else _pick(COLOUR_NAMES, rng)
+        phrase = Phrase(shape) if form < 0.3 else Phrase(None, colour) if form < 0.4 else Phrase(shape, colour)
         if any(phrase.fits(other) for other in scene.objects) == there:
             return phrase
 
