@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from layerwise.datasets.world.render import render
-from layerwise.datasets.world.scenes import SHAPES, Scene, SceneObject, draw_scene
+from layerwise.datasets.world.scenes import COLOURS, DARK, SHAPES, Scene, SceneObject, draw_scene
 from layerwise.models.embedded import batches, evaluation, lessons, training
 from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT, make_model, make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
@@ -57,11 +58,11 @@ def scene_and_rng(seed: int = 0) -> tuple[Scene, np.random.Generator]:
 
 def test_words_of_the_world_are_single_tokens(processor):
     encode = processor.tokenizer.encode
-    for word in (*SHAPES, "red", "purple", "left", "maybe", "yes", "no", "color"):
+    for word in (*SHAPES, *COLOURS, DARK, "left", "maybe", "yes", "no", "color"):
         assert (
             len(encode(word, add_special_tokens=False)) == 1 or len(encode(f" {word}", add_special_tokens=False)) == 1
         )
-    for answer in ("yes", "no", "maybe", "left", "right", *SHAPES):
+    for answer in ("yes", "no", "maybe", "left", "right", "color", "side", *SHAPES):
         assert len(encode(answer, add_special_tokens=False)) == 1, answer
 
 
@@ -129,7 +130,7 @@ def test_packed_questions_get_the_logits_that_each_has_alone(processor, model):
                 alone = model(**inputs).logits[0, -length - 1 : -1]
                 torch.testing.assert_close(packed[mine], alone, atol=1e-3, rtol=1e-3)
                 number += 1
-    assert number == len(batch.lessons) == 18
+    assert number == len(batch.lessons) == 3 * len(lessons.LESSONS)
 
 
 def test_each_question_weighs_the_same_however_long_its_answer():
@@ -145,11 +146,54 @@ def test_each_question_weighs_the_same_however_long_its_answer():
 @pytest.mark.parametrize("name", ["object", "statement", "agreement"])
 def test_answers_are_balanced(name):
     rng = np.random.default_rng(4)
-    scenes = [draw_scene(rng) for _ in range(900)]
+    scenes = [lessons.draw_scene_for(name, rng) for _ in range(900)]
     answers = [lessons.LESSONS[name](scene, rng, scenes[i - 1]).answer for i, scene in enumerate(scenes)]
     kinds = ("yes", "no", "maybe") if name == "statement" else ("yes", "no")
     assert set(answers) == set(kinds)
     assert all(abs(answers.count(kind) / 900 - 1 / len(kinds)) < 0.06 for kind in kinds)
+
+
+def test_only_lessons_for_the_dark_are_asked_of_scenes_in_the_dark(processor, monkeypatch):
+    asked: list[tuple[str, Scene]] = []
+
+    def noted(name, lesson):
+        def ask(scene, rng, other):
+            asked.append((name, scene))
+            return lesson(scene, rng, other)
+
+        return ask
+
+    monkeypatch.setattr(batches, "LESSONS", {name: noted(name, lesson) for name, lesson in lessons.LESSONS.items()})
+    packer, rng = batches.Packer(processor), np.random.default_rng(0)
+    packer.draw(rng, 48, 240, dict.fromkeys(lessons.LESSONS, 1.0), dark=1 / 3)
+    assert {name for name, scene in asked if scene.dark} == set(lessons.IN_THE_DARK)
+    assert {name for name, scene in asked if not scene.dark} == set(lessons.LESSONS)
+    assert len({scene for _, scene in asked if scene.dark}) == 16
+    asked.clear()
+    packer.draw(rng, 48, 60, {"object": 1.0}, dark=1 / 3)
+    assert not any(scene.dark for _, scene in asked)
+
+
+def test_rows_are_full_and_long_lessons_no_rarer(processor):
+    packer, rng = batches.Packer(processor), np.random.default_rng(0)
+    batch = packer.draw(rng, 200, 120, {"describe": 1.0, "object": 1.0})
+    lengths = (batch.ids != processor.tokenizer.pad_token_id).sum(1)
+    assert lengths.max() <= 120
+    assert lengths.float().mean() > 105
+    share = batch.lessons.count("describe") / len(batch.lessons)
+    assert abs(share - 0.5) < 4 * (0.25 / len(batch.lessons)) ** 0.5
+
+
+def test_exchanging_twice_may_lead_back():
+    """Each of the scenes that an exchange may give is as likely to be led back as to be reached."""
+    rng = np.random.default_rng(0)
+    objects = [("circle", "red", 0), ("square", "blue", 1), ("circle", "blue", 2)]
+    scene = Scene(tuple(SceneObject(s, c, i, 0, 16 * i + 8, 8, 6) for s, c, i in objects))
+    reached = Counter(lessons._exchanged(scene, rng) for _ in range(6000))
+    for other, times in reached.items():
+        back = sum(lessons._exchanged(other, rng) == scene for _ in range(6000))
+        assert abs(back - times) < 5 * (2 * 6000 * 0.25) ** 0.5
+    assert scene not in reached
 
 
 def test_object_answers_are_true():
@@ -159,7 +203,7 @@ def test_object_answers_are_true():
         question = lessons.object_question(scene, rng)
         words = question.text.replace("?", "").split()
         there = any(
-            all(word in (item.shape, item.colour) for word in words if word in (*SHAPES, *lessons.COLOURS))
+            all(word in (item.shape, item.colour) for word in words if word in (*SHAPES, *COLOURS))
             for item in scene.objects
         )
         assert question.answer == ("yes" if there else "no")
@@ -168,7 +212,7 @@ def test_object_answers_are_true():
 def test_a_scene_that_gqa_cannot_ask_about_is_asked_something_else():
     pairs = [("circle", "red"), ("circle", "blue"), ("square", "red"), ("square", "blue")]
     scene = Scene(tuple(SceneObject(s, c, i, 0, 16 * i + 8, 8, 6) for i, (s, c) in enumerate(pairs)))
-    assert lessons.gqa_question(scene, np.random.default_rng(0)).answer in ("yes", "no")
+    assert lessons.gqa_question("ChooseAttr", scene, np.random.default_rng(0)).answer in ("yes", "no")
 
 
 def test_a_correct_model_is_found_correct_and_a_wrong_one_wrong(processor, model):

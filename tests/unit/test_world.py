@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from layerwise.datasets.world import coco, gqa, render, snli_ve
+from layerwise.datasets.world import coco, gqa, hypotheses, render, snli_ve
 from layerwise.datasets.world.build import make_world
 from layerwise.datasets.world.captions import draw_captions
-from layerwise.datasets.world.scenes import CELL, COLOURS, SHAPES, Scene, SceneObject, draw_scene
-from layerwise.datasets.world.statements import (
-    LABELS,
-    Count,
-    Exists,
-    Listing,
-    Phrase,
-    Relation,
-    draw_statement,
-    label,
+from layerwise.datasets.world.scenes import (
+    CELL,
+    COLOURS,
+    DARK,
+    PAINT,
+    SHAPES,
+    Scene,
+    SceneObject,
+    draw_crowded_scene,
+    draw_scene,
 )
+from layerwise.datasets.world.statements import LABELS, Exists, Listing, Phrase, Relation, label
 from layerwise.errors import InputError
 
 
@@ -51,57 +52,85 @@ SCENE = Scene(
         SceneObject("star", "red", 0, 3, 8, 56, 6),
     )
 )
-RED_CIRCLE, BLUE_SQUARE = Phrase("circle", "red"), Phrase("square", "blue")
+# The same in which nobody sees which colour the star has.
+DARK_STAR = Scene((*SCENE.objects[:2], SceneObject("star", DARK, 0, 3, 8, 56, 6)))
+RED_CIRCLE, BLUE_SQUARE, RED_STAR = Phrase("circle", "red"), Phrase("square", "blue"), Phrase("star", "red")
 
 
 @pytest.mark.parametrize(
-    ("statement", "expected"),
+    ("scene", "statement", "expected"),
     [
-        (Exists(RED_CIRCLE), "entailment"),
-        (Exists(Phrase("circle", "blue")), "contradiction"),
-        (Exists(Phrase("ring")), "contradiction"),
-        (Exists(Phrase("circle", "red", "heavy")), "neutral"),
-        (Exists(Phrase("circle", "blue", "heavy")), "contradiction"),
-        (Count(2, Phrase(None, "red")), "entailment"),
-        (Count(1, Phrase(None, "red")), "contradiction"),
-        (Count(3, Phrase(None)), "entailment"),
-        (Relation(RED_CIRCLE, "left of", BLUE_SQUARE), "entailment"),
-        (Relation(BLUE_SQUARE, "right of", RED_CIRCLE), "entailment"),
-        (Relation(RED_CIRCLE, "right of", BLUE_SQUARE), "contradiction"),
-        (Relation(RED_CIRCLE, "above", BLUE_SQUARE), "contradiction"),
-        (Relation(RED_CIRCLE, "above", Phrase("star")), "entailment"),
-        (Relation(Phrase("circle", "red", "old"), "left of", BLUE_SQUARE), "neutral"),
-        (Relation(Phrase("circle", "red", "old"), "right of", BLUE_SQUARE), "contradiction"),
-        (Listing((BLUE_SQUARE, RED_CIRCLE), complete=False), "entailment"),
-        (Listing((BLUE_SQUARE, RED_CIRCLE), complete=True), "contradiction"),
-        (Listing((RED_CIRCLE, RED_CIRCLE), complete=False), "contradiction"),
+        (SCENE, Exists(RED_CIRCLE), "entailment"),
+        (SCENE, Exists(Phrase("circle", "blue")), "contradiction"),
+        (SCENE, Exists(Phrase("ring")), "contradiction"),
+        (SCENE, Relation(RED_CIRCLE, "left of", BLUE_SQUARE), "entailment"),
+        (SCENE, Relation(BLUE_SQUARE, "right of", RED_CIRCLE), "entailment"),
+        (SCENE, Relation(RED_CIRCLE, "right of", BLUE_SQUARE), "contradiction"),
+        (SCENE, Relation(RED_CIRCLE, "above", BLUE_SQUARE), "contradiction"),
+        (SCENE, Relation(RED_CIRCLE, "above", Phrase("star")), "entailment"),
+        (SCENE, Listing((BLUE_SQUARE, RED_CIRCLE), complete=False), "entailment"),
+        (SCENE, Listing((BLUE_SQUARE, RED_CIRCLE), complete=True), "contradiction"),
+        (SCENE, Listing((RED_CIRCLE, RED_CIRCLE), complete=False), "contradiction"),
+        (DARK_STAR, Exists(RED_STAR), "neutral"),
+        (DARK_STAR, Exists(Phrase("star")), "entailment"),
+        (DARK_STAR, Exists(Phrase(None, "red")), "entailment"),
+        (DARK_STAR, Exists(Phrase(None, "green")), "neutral"),
+        (DARK_STAR, Exists(Phrase("ring", "green")), "contradiction"),
+        (DARK_STAR, Listing((RED_STAR, RED_CIRCLE), complete=False), "neutral"),
+        (DARK_STAR, Listing((RED_STAR, Phrase("ring", "red")), complete=False), "contradiction"),
+        (DARK_STAR, Relation(RED_CIRCLE, "above", RED_STAR), "neutral"),
+        (DARK_STAR, Relation(RED_CIRCLE, "below", RED_STAR), "contradiction"),
+        (DARK_STAR, Relation(RED_CIRCLE, "left of", BLUE_SQUARE), "entailment"),
     ],
 )
-def test_the_rule_labels_a_statement(statement, expected):
-    assert label(SCENE, statement) == expected
+def test_the_rule_labels_a_statement(scene, statement, expected):
+    assert label(scene, statement) == expected
+
+
+def test_a_shape_in_the_dark_has_no_colour_that_would_make_two_objects_alike():
+    scene = Scene((SceneObject("star", "red", 0, 0, 8, 8, 6), SceneObject("star", DARK, 1, 0, 24, 8, 6)))
+    assert {one.objects[1].colour for one in scene.lit_up()} == set(COLOURS) - {"red"}
+    assert label(scene, Listing((RED_STAR, RED_STAR), complete=False)) == "contradiction"
 
 
 @pytest.mark.parametrize("wanted", LABELS)
-def test_drawn_statements_have_the_wanted_label(wanted):
+@pytest.mark.parametrize("split", hypotheses.SPLIT_STEPS)
+def test_drawn_statements_have_the_wanted_label(wanted, split):
     rng = np.random.default_rng(1)
-    assert {label(scene, draw_statement(scene, wanted, rng)) for scene in scenes(300)} == {wanted}
+    for _ in range(150):
+        scene = hypotheses.draw_dark_scene(split, rng)
+        assert label(scene, hypotheses.draw_one(scene, wanted, rng)) == wanted
+        for chain in hypotheses.chains(scene, split):
+            assert label(scene, hypotheses.draw_pair(chain, wanted, rng)) == wanted
+            assert label(scene, hypotheses.draw_relation(scene, chain, wanted, rng)) == wanted
 
 
-def test_hidden_wording_does_not_give_neutral_away():
-    rng = np.random.default_rng(1)
-    drawn = [draw_statement(scene, "contradiction", rng) for scene in scenes(300)]
-    hidden = sum(any(phrase.hidden for phrase in statement.phrases()) for statement in drawn)
-    assert 90 < hidden < 210
+def test_steps_are_divided_among_the_splits():
+    """Both ways of a step are of one split, and every phrase is a step of each split from as many others."""
+    phrases = [Phrase(shape, colour) for shape in SHAPES for colour in COLOURS]
+    partners = Counter((one, hypotheses.split_of(one, other)) for one in phrases for other in phrases)
+    assert {split: {partners[one, split] for one in phrases} for split in ("train", "dev", "test")} == {
+        "train": {22},
+        "dev": {4},
+        "test": {4},
+    }
+    assert all(hypotheses.split_of(a, b) == hypotheses.split_of(b, a) for a in phrases for b in phrases)
 
 
-def test_an_unknown_label_is_refused():
-    with pytest.raises(ValueError, match="maybe"):
-        draw_statement(SCENE, "maybe", np.random.default_rng(0))
+def test_crowded_scenes_have_every_shape_in_the_dark_too():
+    rng = np.random.default_rng(0)
+    drawn = [draw_crowded_scene(rng) for _ in range(200)]
+    assert {(item.shape, item.colour) for scene in drawn for item in scene.objects} == {
+        (shape, paint) for shape in SHAPES for paint in PAINT
+    }
+    assert {len(scene.objects) for scene in drawn} == set(range(1, 17))
 
 
 def test_each_object_lies_in_its_cell_in_its_colour():
     seen = set()
-    for scene in scenes(400):
+    rng = np.random.default_rng(0)
+    dark = [hypotheses.draw_dark_scene("train", rng) for _ in range(200)]
+    for scene in [*scenes(400), *dark]:
         assert 1 <= len(scene.objects) <= 4
         picture = render.render(scene)
         covered = np.zeros((64, 64), dtype=bool)
@@ -110,13 +139,13 @@ def test_each_object_lies_in_its_cell_in_its_colour():
             assert mask.sum() == render.area(item) > 20
             cell = mask[item.row * CELL : (item.row + 1) * CELL, item.column * CELL : (item.column + 1) * CELL]
             assert cell.sum() == mask.sum()
-            assert (picture[mask] == COLOURS[item.colour]).all()
+            assert (picture[mask] == PAINT[item.colour]).all()
             covered |= mask
             seen.add((item.shape, item.colour))
         assert (picture[~covered] == render.BACKGROUND).all()
         cells = [(item.row, item.column) for item in scene.objects]
         assert cells == sorted(set(cells))
-    assert len(seen) == len(SHAPES) * len(COLOURS)
+    assert len(seen) == len(SHAPES) * len(PAINT)
 
 
 def test_outlines_follow_the_drawn_pixels():
@@ -211,8 +240,9 @@ def test_five_captions_an_image_the_first_in_reading_order(world):
 
 def test_every_caption_is_true_of_its_scene():
     rng = np.random.default_rng(2)
-    for scene in scenes(200):
-        assert {label(scene, caption.statement) for caption in draw_captions(scene, rng)} == {"entailment"}
+    dark = [hypotheses.draw_dark_scene("train", rng) for _ in range(100)]
+    for scene in [*scenes(200), *dark]:
+        assert all(caption.statement.shown(scene) for caption in draw_captions(scene, rng))
 
 
 def test_snli_ve_lines_have_its_fields_and_balanced_labels(world):
@@ -237,8 +267,8 @@ def test_snli_ve_lines_have_its_fields_and_balanced_labels(world):
 
 
 def test_an_article_suits_its_word():
-    assert Exists(Phrase("ring", "orange")).phrase.with_article() == "an orange ring"
-    assert Phrase("ring", "orange", "new").with_article() == "a new orange ring"
+    assert Phrase("ring", "orange").with_article() == "an orange ring"
+    assert Phrase("ring", DARK).with_article() == "a dark ring"
 
 
 REAL_COLUMNS = {
@@ -293,6 +323,13 @@ def test_gqa_answers_are_true_of_the_scene():
         if relation is not None:
             (_, reference), (_, subject) = relation.objects
             assert relation.answer == ("left" if subject.column < reference.column else "right")
+        compared = gqa.ask("CompareAttr", scene, rng)
+        if compared is not None:
+            (_, one), (_, other) = compared.objects
+            halves = {item.column < 2 for item in (one, other)}
+            assert (one.colour == other.colour, len(halves) == 1) == (
+                (True, False) if compared.answer == "color" else (False, True)
+            )
         logical = gqa.ask("LogicalObj", scene, rng)
         if logical is not None:
             named = {name for name, _ in logical.objects}

@@ -1,4 +1,7 @@
-"""Questions about scenes in the six types and the columns of the GQA tables of arXiv 2411.18620."""
+"""Questions about scenes in the six types and the columns of the GQA tables of arXiv 2411.18620.
+
+The question alone does not tell the answer: of the two that it leaves open, each is as likely.
+"""
 
 import csv
 from collections.abc import Callable
@@ -179,7 +182,7 @@ def _box(place: str, item: SceneObject | None) -> dict[str, object]:
 
 
 def _choose_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    item = _pick(_only(scene, "shape"), rng)
+    item = _pick(only(scene, "shape"), rng)
     if item is None:
         return None
     false = _pick([colour for colour in COLOURS if colour != item.colour], rng)
@@ -196,7 +199,7 @@ def _choose_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
 
 
 def _choose_category(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    item = _pick(_only(scene, "colour"), rng)
+    item = _pick(only(scene, "colour"), rng)
     if item is None:
         return None
     false = _pick([shape for shape in SHAPES if shape not in {other.shape for other in scene.objects}], rng)
@@ -219,7 +222,7 @@ def _choose_category(scene: Scene, rng: np.random.Generator) -> Asked | None:
 
 
 def _choose_relation(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    alone = _only(scene, "shape")
+    alone = only(scene, "shape")
     pair = _pick([(a, b) for a in alone for b in alone if a.column != b.column], rng)
     if pair is None:
         return None
@@ -240,14 +243,16 @@ def _choose_relation(scene: Scene, rng: np.random.Generator) -> Asked | None:
 
 
 def _compare_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    by_shape, by_colour = _only(scene, "shape"), _only(scene, "colour")
-    pairs = [(a, b, "color") for a in by_shape for b in by_shape if a is not b and a.colour == b.colour]
-    pairs += [(a, b, "shape") for a in by_colour for b in by_colour if a is not b and a.shape == b.shape]
-    pair = _pick(pairs, rng)
-    if pair is None:
+    # Any two objects of a scene without repeated shapes have the same colour as often as the same side, so that the two
+    # answers are equally likely. Choosing among the pairs that have an answer would upset that.
+    if len(scene.objects) < 2 or len(only(scene, "shape")) < len(scene.objects):
         return None
-    first, second, answer = pair
-    names = [item.shape if answer == "color" else f"{item.colour} shape" for item in (first, second)]
+    first, second = (scene.objects[i] for i in rng.permutation(len(scene.objects))[:2].tolist())
+    same_colour, same_side = first.colour == second.colour, _side(first) == _side(second)
+    if same_colour == same_side:
+        return None
+    answer = "color" if same_colour else "side"
+    names = first.shape, second.shape
     wording = (
         "What do the {0} and the {1} have in common?",
         "What do both the {0} and the {1} have in common?",
@@ -262,16 +267,22 @@ def _compare_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
     )
 
 
+def _side(item: SceneObject) -> str:
+    return "left" if item.column < GRID // 2 else "right"
+
+
 def _logical_object(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    item = _pick(_only(scene, "shape"), rng)
+    item = _pick(only(scene, "shape"), rng)
     if item is None:
         return None
-    other_shape = _pick([shape for shape in SHAPES if shape != item.shape], rng)
-    others = [other for other in scene.objects if other.shape == other_shape]
-    # The object's own colour half the time, so that yes and no are about as frequent.
-    colour = item.colour if rng.random() < 0.5 else _pick([c for c in COLOURS if c != item.colour], rng)
-    negated = rng.random() < 0.5
-    yes = any((other.colour == colour) != negated for other in (item, *others))
+    negated, yes = rng.random() < 0.5, rng.random() < 0.5
+    while True:
+        other_shape = _pick([shape for shape in SHAPES if shape != item.shape], rng)
+        others = [other for other in scene.objects if other.shape == other_shape]
+        # The object's own colour half the time, so that either answer is soon found.
+        colour = item.colour if rng.random() < 0.5 else _pick([c for c in COLOURS if c != item.colour], rng)
+        if any((other.colour == colour) != negated for other in (item, *others)) == yes:
+            break
     first, second = _pick([(item.shape, other_shape), (other_shape, item.shape)], rng)
     wording = (
         "Are there any {0}s or {1}s that are {2}?",
@@ -298,22 +309,21 @@ def _logical_object(scene: Scene, rng: np.random.Generator) -> Asked | None:
 
 
 def _query_attribute(scene: Scene, rng: np.random.Generator) -> Asked | None:
-    item = _pick(_only(scene, "shape"), rng)
+    item = _pick(only(scene, "shape"), rng)
     if item is None:
         return None
-    side = "left" if item.column < GRID // 2 else "right"
     wording = _pick(("On which side{1} is the {0}?", "Which side{1} is the {0} on?"), rng)
     of = _pick(("", " of the photo", " of the image", " of the picture"), rng)
     return Asked(
         wording.format(item.shape, of),
-        side,
+        _side(item),
         "positionQuery",
         ((item.shape, item),),
         (("select", f"{item.shape} ({{0}})"), ("query", "hposition")),
     )
 
 
-def _only(scene: Scene, field: str) -> list[SceneObject]:
+def only(scene: Scene, field: str) -> list[SceneObject]:
     """Objects whose shape (or colour) no other object of the scene has: the word alone names them."""
     values = [getattr(item, field) for item in scene.objects]
     return [item for item, value in zip(scene.objects, values, strict=True) if values.count(value) == 1]
@@ -321,7 +331,7 @@ def _only(scene: Scene, field: str) -> list[SceneObject]:
 
 def _pick(choices, rng: np.random.Generator):
     """One of the choices, each as likely; None where there are none."""
-    return choices[int(rng.integers(len(choices)))] if choices else None
+    return choices[int(rng.random() * len(choices))] if choices else None
 
 
 _ASKERS: dict[str, Callable[[Scene, np.random.Generator], Asked | None]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from layerwise.datasets.world.scenes import COLOURS, IMAGE_SIZE, Scene, SceneObject
+from layerwise.datasets.world.scenes import IMAGE_SIZE, PAINT, Scene, SceneObject
 
 BACKGROUND = 235
 JPEG_QUALITY = 95
@@ -20,7 +20,7 @@ def render(scene: Scene) -> np.ndarray:
         window = picture[
             item.y - item.radius : item.y + item.radius + 1, item.x - item.radius : item.x + item.radius + 1
         ]
-        window[_sprite(item.shape, item.radius)] = COLOURS[item.colour]
+        window[_sprite(item.shape, item.radius)] = PAINT[item.colour]
     return picture
 
 

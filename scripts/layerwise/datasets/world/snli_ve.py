@@ -1,4 +1,8 @@
-"""The world in SNLI-VE's format: a picture as the premise, six hypotheses a picture, three labels."""
+"""The world in SNLI-VE's format: a picture as the premise, six hypotheses a picture, three labels.
+
+Neither the picture nor the hypothesis tells the label by itself: each picture has as many hypotheses of each label, and
+see :mod:`layerwise.datasets.world.hypotheses` for the words. No hypothesis is in two splits.
+"""
 
 import json
 from pathlib import Path
@@ -8,9 +12,11 @@ import numpy as np
 from layerwise.command import finished_file
 from layerwise.datasets.world import render
 from layerwise.datasets.world.captions import draw_captions
-from layerwise.datasets.world.scenes import Scene, draw_scene
-from layerwise.datasets.world.statements import LABELS, draw_statement, label, sentence
+from layerwise.datasets.world.hypotheses import chains, draw_dark_scene, draw_pair, draw_relation
+from layerwise.datasets.world.scenes import Scene
+from layerwise.datasets.world.statements import LABELS, label, sentence
 
+# One triplet of hypotheses that two things are there, and one that they stand in a relation.
 TRIPLETS_PER_IMAGE = 2
 # Ten digits, as Flickr's; so that nothing mistakes them for row numbers.
 FIRST_ID = 1_000_000_007
@@ -30,29 +36,31 @@ def write(folder: Path, number: int, rng: np.random.Generator) -> dict[str, int]
     for split in ("train", "dev", "test"):
         lines = []
         for flickr_id in splits[split]:
-            scene = draw_scene(rng)
+            scene = draw_dark_scene(split, rng)
             render.save_jpeg(render.render(scene), folder / "flickr30k_images" / f"{flickr_id}.jpg")
-            lines.extend(pairs(flickr_id, scene, rng))
+            lines.extend(pairs(flickr_id, scene, split, rng))
         with finished_file(folder / f"snli_ve_{split}.jsonl") as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         counts[f"snli_ve_{split}.jsonl"] = len(lines)
     return counts
 
 
-def pairs(flickr_id: str, scene: Scene, rng: np.random.Generator) -> list[dict]:
+def pairs(flickr_id: str, scene: Scene, split: str, rng: np.random.Generator) -> list[dict]:
     """Six lines of SNLI-VE about one picture: for each of two captions, a hypothesis of each label.
 
-    No hypothesis appears twice. The labels are decided from the picture, as SNLI-VE's are from the photograph;
-    ``sentence1`` is the caption that a text-only reader would have had as its premise.
+    The labels are decided from the picture, as SNLI-VE's are from the photograph; ``sentence1`` is the caption that a
+    text-only reader would have had as its premise.
     """
     captions = draw_captions(scene, rng)
     chosen = np.sort(rng.permutation(len(captions))[:TRIPLETS_PER_IMAGE]).tolist()
+    found = chains(scene, split)
     lines: list[dict] = []
-    told: set[str] = set()
-    for which in chosen:
+    for number, which in enumerate(chosen):
+        # One chain for all three labels, so that each step is as frequent under each.
+        chain = found[int(rng.integers(len(found)))]
         for wanted in LABELS:
-            text, gold = _new_hypothesis(scene, wanted, told, rng)
-            told.add(text)
+            statement = draw_pair(chain, wanted, rng) if number == 0 else draw_relation(scene, chain, wanted, rng)
+            gold = label(scene, statement)
             caption_id = f"{flickr_id}.jpg#{which}"
             lines.append(
                 {
@@ -62,15 +70,7 @@ def pairs(flickr_id: str, scene: Scene, rng: np.random.Generator) -> list[dict]:
                     "gold_label": gold,
                     "pairID": f"{caption_id}r1{gold[0]}",
                     "sentence1": captions[which].text,
-                    "sentence2": text,
+                    "sentence2": sentence(statement, rng),
                 }
             )
     return lines
-
-
-def _new_hypothesis(scene: Scene, wanted: str, told: set[str], rng: np.random.Generator) -> tuple[str, str]:
-    while True:
-        statement = draw_statement(scene, wanted, rng)
-        text = sentence(statement, rng)
-        if text not in told:
-            return text, label(scene, statement)

@@ -71,7 +71,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditi
         text_config=LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=WIDTH,
-            intermediate_size=256,
+            intermediate_size=WIDTH,
             num_hidden_layers=LAYERS,
             num_attention_heads=4,
             num_key_value_heads=4,

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from transformers import LlavaProcessor
 
+from layerwise.datasets.world.hypotheses import draw_dark_scene
 from layerwise.datasets.world.render import render
 from layerwise.datasets.world.scenes import Scene, draw_scene
 from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT
-from layerwise.models.embedded.lessons import LESSONS, Question
+from layerwise.models.embedded.lessons import IN_THE_DARK, LESSONS, Question
 from layerwise.models.embedded.tokenizer import IMAGE
 
 
@@ -102,20 +103,51 @@ class Packer:
         )
 
     def draw(
-        self, rng: np.random.Generator, pictures: int, questions: int, mixture: Mapping[str, float], noise: int = 0
+        self,
+        rng: np.random.Generator,
+        pictures: int,
+        tokens: int,
+        mixture: Mapping[str, float],
+        dark: float = 0.0,
+        noise: int = 0,
     ) -> Batch:
-        """Draw scenes and, for each, ``questions`` questions from lessons with the chances in ``mixture``.
+        """Draw scenes and, for each, questions from lessons with the chances in ``mixture``, up to ``tokens`` a row.
 
+        In a part ``dark`` of the scenes an object is in the dark. About these only the lessons ``IN_THE_DARK`` are
+        asked, in the same proportions.
         ``noise``: largest change of a pixel's value (of 255), in place of what JPEG does to a saved picture.
         """
-        scenes = [draw_scene(rng) for _ in range(pictures)]
-        names, chances = list(mixture), np.array(list(mixture.values()))
-        chosen = rng.choice(len(names), size=(pictures, questions), p=chances / chances.sum())
-        rows = [
-            [(names[i], LESSONS[names[i]](scene, rng, scenes[r - 1])) for i in which]
-            for r, (scene, which) in enumerate(zip(scenes, chosen.tolist(), strict=True))
-        ]
+        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
+        unlit_pictures = round(pictures * dark) if unlit else 0
+        scenes, rows = [], []
+        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
+            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
+            rows += self._questions(drawn, tokens - len(self._prefix), lessons, rng)
+            scenes += drawn
         return self.pack(self.pixels(noisy(scenes, rng, noise)), rows)
+
+    def _questions(
+        self, scenes: list[Scene], room: int, mixture: Mapping[str, float], rng: np.random.Generator
+    ) -> list[list[tuple[str, Question]]]:
+        """For each scene as many questions as have room, and at least one: full rows leave no work for padding."""
+        names, chances = list(mixture), np.array(list(mixture.values()))
+        limits = np.cumsum(chances / chances.sum())[:-1]
+        rows, lesson = [], None
+        for r, scene in enumerate(scenes):
+            row, used = [], 0
+            while True:
+                # A lesson that had no room comes first in the next row, or long ones would be asked too rarely.
+                lesson = lesson or names[int(np.searchsorted(limits, rng.random(), side="right"))]
+                # The scene before is another: what is asked about it may be compared with this one.
+                question = LESSONS[lesson](scene, rng, scenes[r - 1])
+                asked, answer = self._encode([question.text + self._after, question.answer])
+                used += len(asked) + len(answer)
+                if row and used > room:
+                    break
+                row.append((lesson, question))
+                lesson = None
+            rows.append(row)
+        return rows
 
 
 def noisy(scenes: list[Scene], rng: np.random.Generator, noise: int) -> np.ndarray:

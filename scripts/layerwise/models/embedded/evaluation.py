@@ -8,9 +8,9 @@ from PIL import Image
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from layerwise.datasets.world.render import render, save_jpeg
-from layerwise.datasets.world.scenes import Scene, draw_scene
+from layerwise.datasets.world.scenes import Scene
 from layerwise.models.embedded.architecture import PROMPT
-from layerwise.models.embedded.lessons import LESSONS, Question
+from layerwise.models.embedded.lessons import LESSONS, Question, draw_scene_for
 
 # The first word of the seed sequence of scenes that no model was trained on.
 EVALUATION_STREAM = 5
@@ -27,7 +27,7 @@ def evaluate(
     accuracies = {}
     for number, (name, lesson) in enumerate(LESSONS.items()):
         rng = np.random.default_rng(np.random.SeedSequence([EVALUATION_STREAM, seed, number]))
-        scenes = [draw_scene(rng) for _ in range(questions)]
+        scenes = [draw_scene_for(name, rng) for _ in range(questions)]
         asked = [lesson(scene, rng, scenes[i - 1]) for i, scene in enumerate(scenes)]
         right = [
             answer

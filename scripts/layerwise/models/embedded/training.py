@@ -11,11 +11,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from layerwise.datasets.world.scenes import GRID, draw_scene
+from layerwise.datasets.world.hypotheses import draw_dark_scene
+from layerwise.datasets.world.scenes import draw_crowded_scene, draw_scene
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
-from layerwise.models.embedded.lessons import LESSONS
+from layerwise.models.embedded.lessons import IN_THE_DARK, LESSONS
 from layerwise.models.embedded.objectives import MIXTURES
+from layerwise.models.embedded.optimizers import Optimizers
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
 
@@ -30,10 +32,11 @@ Record = Callable[[int, str, str, str, float], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """A number of steps; the objective has its mixture of lessons."""
+    """A number of steps, and in which part of the pictures an object is in the dark; objectives have the lessons."""
 
     name: str
     steps: int
+    dark: float
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class Plan:
     objective: str = "both"
     warm_up_steps: int = 350
     warm_up_pictures: int = 48
-    phases: tuple[Phase, ...] = (Phase("objects", 190), Phase("lessons", 220))
-    pictures: int = 48
-    questions: int = 4
+    phases: tuple[Phase, ...] = (Phase("objects", 220, 0.0), Phase("lessons", 300, 0.3))
+    pictures: int = 24
+    tokens: int = 120
     report_every: int = 50
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2
-    other_rate: float = 2e-3
+    other_rate: float = 4e-3
 
     def scaled(self, scale: float) -> "Plan":
         """The plan with its numbers of steps multiplied, each at least 1."""
@@ -70,7 +73,7 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
     processor = make_processor(train_tokenizer(sample_texts(1500)))
     model = make_model(processor.tokenizer, seed)
     packer = Packer(processor)
-    warm_up(model, packer, rng, plan, record, seed)
+    warm_up(model, packer, rng, plan, record)
     # Frozen from here on: the lessons would spend half of their time on it, and it is finished.
     model.model.vision_tower.requires_grad_(False)
     teach(model, packer, rng, plan, record)
@@ -84,9 +87,10 @@ def sample_texts(scenes: int) -> list[str]:
     rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
     texts = []
     for _ in range(scenes):
-        scene, other = draw_scene(rng), draw_scene(rng)
-        for lesson in LESSONS.values():
-            question = lesson(scene, rng, other)
+        scene, other, dark = draw_scene(rng), draw_scene(rng), draw_dark_scene("train", rng)
+        asked = [lesson(scene, rng, other) for lesson in LESSONS.values()]
+        asked += [LESSONS[name](dark, rng, dark) for name in IN_THE_DARK]
+        for question in asked:
             texts.append(PROMPT.format(text=question.text) + question.answer)
     return texts
 
@@ -97,15 +101,14 @@ def warm_up(
     rng: np.random.Generator,
     plan: Plan,
     record: Record,
-    seed: int,
 ) -> None:
     """Teach the vision tower and the projector to say each patch in words."""
-    words = PatchWords(model, packer.tokenizer, torch.Generator().manual_seed(seed))
+    words = PatchWords(model, packer.tokenizer)
     parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
-    optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, 1.5 * plan.other_rate)
+    optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, plan.other_rate)
     for step in range(plan.warm_up_steps):
         # Crowded scenes: most patches of a usual one are empty, and teach little.
-        scenes = [draw_scene(rng, most_objects=GRID * GRID) for _ in range(plan.warm_up_pictures)]
+        scenes = [draw_crowded_scene(rng) for _ in range(plan.warm_up_pictures)]
         loss = words.loss(model, packer.pixels(noisy(scenes, rng, PIXEL_NOISE)), scenes)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.warm_up_steps:
@@ -117,7 +120,7 @@ def teach(
 ) -> None:
     """Teach the lessons, phase by phase; every question counts the same, however long its answer."""
     held_out_rng = np.random.default_rng(np.random.SeedSequence([HELD_OUT_STREAM, 0]))
-    held_out = packer.draw(held_out_rng, 48, 10, dict.fromkeys(LESSONS, 1.0), PIXEL_NOISE)
+    held_out = packer.draw(held_out_rng, 48, 240, dict.fromkeys(LESSONS, 1.0), 1 / 3, PIXEL_NOISE)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
     optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
@@ -126,7 +129,7 @@ def teach(
         mixture = MIXTURES[plan.objective][phase.name]
         for _ in range(phase.steps):
             step += 1
-            batch = packer.draw(rng, plan.pictures, plan.questions, mixture, PIXEL_NOISE)
+            batch = packer.draw(rng, plan.pictures, plan.tokens, mixture, phase.dark, PIXEL_NOISE)
             losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
             optimizers.step(losses.mean())
             if step % plan.report_every == 0 or step == steps:
@@ -175,48 +178,6 @@ def by_lesson(batch: Batch, values: torch.Tensor) -> dict[str, float]:
     for lesson, value in zip(batch.lessons, values.tolist(), strict=True):
         collected.setdefault(lesson, []).append(value)
     return {lesson: math.fsum(collected[lesson]) / len(collected[lesson]) for lesson in LESSONS if lesson in collected}
-
-
-class Optimizers:
-    """Muon for the weight matrices, AdamW for the rest; linear warm-up and decay.
-
-    Muon needs about a third of AdamW's steps here, which is what makes two minutes enough.
-    """
-
-    def __init__(
-        self,
-        parameters: list[torch.nn.Parameter],
-        steps: int,
-        matrix_rate: float,
-        other_rate: float,
-        shared: torch.nn.Parameter | None = None,
-    ) -> None:
-        matrices = [p for p in parameters if p.ndim == 2 and p is not shared]
-        matrix_ids = {id(p) for p in matrices}
-        others = [p for p in parameters if id(p) not in matrix_ids]
-        self._parameters = parameters
-        self._optimizers = [
-            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
-            torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.01),
-        ]
-        self._schedules = [
-            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-            for optimizer in self._optimizers
-        ]
-
-    def step(self, loss: torch.Tensor) -> None:
-        """One step down the loss; gradients are clipped to norm 1 and cleared."""
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-
-
-def _rate(step: int, steps: int) -> float:
-    """Learning rate as a part of the largest: up over a twentieth of the steps, down over the last two fifths."""
-    return min(1.0, (step + 1) / max(1.0, 0.05 * steps), max(0.02, (steps - step) / (0.4 * steps)))
 
 
 def _word_vectors(model: LlavaForConditionalGeneration) -> torch.nn.Parameter:
