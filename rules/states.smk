@@ -42,26 +42,3 @@ rule extract_states:
         "--cell {params.cell:q} --batch-size {resources.batch_size} --sharing {resources.sharing} "
         "--device-map {resources.device_map:q} --shard {params.shard} --cards {resources.cards} --threads {threads} "
         "--work {params.work:q} {params.kept:q} --out {output:q} > {log:q} 2>&1"
-
-
-def planned_extractions():
-    """The options of all extractions of this run; of none where each job has a machine to itself.
-
-    There, a job that went on with others would take time that they do not wait for.
-    """
-    if workflow.executor_plugin.name != "local":
-        return
-    for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "extract_states":
-            entry = config["models"][job.wildcards.model]
-            yield {
-                "model": str(job.input.model),
-                "stimuli": str(job.params.stimuli),
-                "cell": json.loads(job.params.cell),
-                "batch_size": entry["batch_size"],
-                "sharing": entry["sharing"],
-                "device_map": entry.get("device_map"),
-                "shard": [int(number) for number in job.params.shard],
-                "kept": job.params.kept[1] if job.params.kept else None,
-                "out": str(job.output[0]),
-            }
