@@ -18,6 +18,7 @@ SECTIONS = {
     "storage.py": "Storage of hidden states",
     "memory.py": "Peak memory when items double",
     "planning.py": "Planning large studies",
+    "training.py": "The optimiser of the embedded model",
     "cost.py": "The cost model against the demo",
     "ground_truth.py": "Planted signals: layers, intervals and tests against the truth",
 }
