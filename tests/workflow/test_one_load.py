@@ -30,6 +30,7 @@ def project(tmp_path_factory, tiny_llava) -> Project:
     rows = (project.folder / "own/colours.csv").read_text().splitlines(keepends=True)
     (project.folder / "own/half.csv").write_text("".join(rows[:41]))
     config = copy.deepcopy(TINY)
+    del config["embedded_models"]
     config["models"] = {"llava": {"source": str(tiny_llava), "batch_size": 1}}
     config["prompts"] = {"table": {"colour": {"text": "What colour is it?"}, "warmth": {"text": "Is it warm?"}}}
     own = TINY["stimuli"]["own"] | {"prompts": PROMPTS}

@@ -2,9 +2,9 @@
 
 CAPTIONS = {"objects": {"describe": 1.0}, "lessons": {"describe": 1.0}}
 # First the questions of one object: that this colour belongs to that shape must be seen before the rest is of any use.
-# Without the types that name its colour, some seeds never see it.
+# Without the types that name its colour or side, some seeds never see it.
 QUESTIONS = {
-    "objects": {"object": 3.0, "ChooseAttr": 0.6, "ChooseCat": 0.3, "LogicalObj": 0.3},
+    "objects": {"object": 3.0, "ChooseAttr": 0.6, "ChooseCat": 0.3, "LogicalObj": 0.3, "QueryAttr": 0.7},
     "lessons": {
         "object": 0.8,
         "statement": 3.0,
