@@ -14,6 +14,9 @@ from tests.workflow.conftest import copy_project
 
 # The training takes all cores, and other tests take one of them: 20 minutes on two slow cores.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4500)]
+# Held-out accuracy by lesson, some 7 points below the least of four trainings: another processor rounds otherwise, and
+# so trains another model. Guessing gives a third for statements, and a half for the others.
+LEARNT = {"object": 0.85, "statement": 0.77, "agreement": 0.8, "ChooseAttr": 0.85, "LogicalObj": 0.8}
 
 
 @pytest.fixture(scope="module", params=["objects", pytest.param("all", marks=pytest.mark.whole)])
@@ -32,7 +35,8 @@ def demo(request, tmp_path_factory):
 def test_the_embedded_model_learns_its_world(demo):
     evaluation = json.loads((demo / "embedded_models/shapes/weights/evaluation.json").read_text())
     assert evaluation["questions"] >= 500
-    assert evaluation["held_out_accuracy"]["object"] >= 0.9
+    reached = {lesson: evaluation["held_out_accuracy"][lesson] for lesson in LEARNT}
+    assert not {lesson: value for lesson, value in reached.items() if value < LEARNT[lesson]}
 
 
 @pytest.mark.parametrize("prompt", ["no-cue", "category", "category-list"])
