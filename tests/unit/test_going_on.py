@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from layerwise.command import WORKFLOW_PID
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.planned import forget_planned, write_planned
+from layerwise.states.planned import Planned, forget_planned, forget_when_stopped, write_planned
 from layerwise.states.store import StatesFile
 from tests.cells import extraction, run_here, write_items
 
@@ -146,3 +148,39 @@ def test_a_device_that_fails_behind_its_own_cell_fails_no_job(run, caplog):
     run.extract("own", "{text}")
     assert "other.h5 is left to its own job: CUDA error" in caplog.text
     assert run.out("own").exists()
+
+
+def test_a_list_that_the_disk_does_not_take_stops_nothing(small_disk, monkeypatch, caplog):
+    monkeypatch.setenv(WORKFLOW_PID, "1")
+    entry = {"model": "m", "stimuli": "s", "cell": {"long": "x" * 5000}, "batch_size": 1, "sharing": "auto"}
+    entry |= {"device_map": None, "shard": [1, 1], "kept": None}
+    write_planned(small_disk, 1, (entry | {"out": str(i)} for i in range(100)))
+    assert "planned-1: No space left on device; extractions that are not listed there" in caplog.text
+    # Half a file is none.
+    assert 0 < len(list(Planned(small_disk).of_model(Path("m")))) < len(list(small_disk.glob("planned-1/*")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_forgets_first_and_then_stops_as_ever(tmp_path, number):
+    found, as_it_was = [], signal.getsignal(number)
+    try:
+        signal.signal(number, lambda *_: found.append(list(tmp_path.iterdir())))
+        write_planned(tmp_path, 1, [{"out": "a.h5"}])
+        forget_when_stopped(tmp_path)
+        signal.raise_signal(number)
+        assert found == [[]]
+        signal.signal(number, signal.SIG_IGN)
+        forget_when_stopped(tmp_path)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, as_it_was)
+
+
+def test_jobs_may_begin_while_another_run_forgets_them(tmp_path):
+    write_planned(tmp_path, 1, ({"out": str(i)} for i in range(3000)))
+    files = sorted((tmp_path / "planned-1").iterdir(), reverse=True)
+    begin = threading.Thread(target=lambda: [file.unlink(missing_ok=True) for file in files])
+    begin.start()
+    forget_planned(tmp_path)
+    begin.join()
+    assert not list(tmp_path.iterdir())
