@@ -30,6 +30,7 @@ onstart:
     check_writable(config["pathvars"]["results"], "pathvars.results")
     claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
     write_planned(Path(config["pathvars"]["results"]) / "work", os.getpid(), planned_extractions())
+    forget_when_stopped(Path(config["pathvars"]["results"]) / "work")
     # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
         keep_asking(sys.modules["snakemake_executor_plugin_slurm"])

@@ -33,7 +33,7 @@ from layerwise.recipes import (
 )
 from layerwise.slurm import keep_asking
 from layerwise.states.kept import drop_unused
-from layerwise.states.planned import forget_planned, write_planned
+from layerwise.states.planned import forget_planned, forget_when_stopped, write_planned
 from layerwise.study_root import check_root, claim_root
 
 # Cached, because planning calls it for each job.

@@ -36,7 +36,6 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="folder of finished states by content")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    began = time.monotonic()
 
     planned = Planned(args.work)
     planned.begin(args.out)
@@ -48,16 +47,18 @@ def main() -> None:
     for fingerprint in job.fingerprints():
         with work_folder(args.work, fingerprint) as work:
             if is_whole(job, work):
-                log.info("its shards were finished by an earlier job")
+                log.info("its shards were made by the job of %s, whose log says how", work.finished()["by"])
                 finish(job, work)
                 return
-    run_model(job, planned, args.cards, args.threads, began)
+    run_model(job, planned, args.cards, args.threads)
 
 
-def run_model(job: Job, planned: Planned, cards: int, threads: int, began: float) -> None:
+def run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
     """Load the model, and run it over the job's inputs and those of other jobs that would have to load it, too."""
     # Kept until the process ends.
     take_cards(cards)
+    # Not before: a card may be waited for all night, and that is no part of what loading costs.
+    began = time.monotonic()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Whatever a model needs was downloaded when it was registered. Nodes that compute may have no network.
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -81,7 +82,7 @@ def run_model(job: Job, planned: Planned, cards: int, threads: int, began: float
             model = adapter.load(job.description | {"device_map": options.device_map}, device)
             loaded = time.monotonic()
             log.info("loaded the model")
-            run_job(model, job, work, device)
+            run_job(model, job, work, device, options.out)
             # Before its own states are written: Snakemake deletes those of a job that is killed, and no shards.
             go_on(model, device, options, planned, began, loaded)
         finish(job, work)

@@ -131,6 +131,34 @@ def test_killed_in_the_second_cell(project):
     assert len(states(project)) == 6
 
 
+@fault(
+    "Snakemake is told to stop (SIGTERM, or a Ctrl-C that only it gets) while an extraction goes on with other prompts",
+    sees="that it waits for the job, which ends with the cell that it is at; then the same command",
+    kept="the states of the job, and all that it went on with",
+)
+@pytest.mark.slow
+def test_stopped_in_the_second_cell(project):
+    together = states(project)
+    forget(project)
+    shutil.rmtree(project.folder / "logs/states")
+    command = [sys.executable, "-m", "snakemake", "states", "--cores", "1", "--configfile", "tiny.yaml"]
+    running = subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    job = wait_for_the_second_cell(project, psutil.Process(running.pid))
+    job.suspend()
+    running.terminate()
+    deadline = time.monotonic() + 60
+    while list((project.folder / "results/work").glob("planned-*")):
+        assert time.monotonic() < deadline, "the job goes on with all others"
+        time.sleep(0.02)
+    job.resume()
+    running.wait(timeout=120)
+    assert len(states(project)) == 1
+    assert logged(project).count(RUN) == 2
+    project.snakemake("states", "--cores", "1")
+    assert logged(project).count(RUN) == 6
+    assert all(np.array_equal(again, together[cell]) for cell, again in states(project).items())
+
+
 def wait_for_the_second_cell(project: Project, parent: psutil.Process) -> psutil.Process:
     """The process of the extraction, once it has shards of two cells on disk."""
     deadline = time.monotonic() + 300

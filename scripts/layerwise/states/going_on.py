@@ -5,6 +5,7 @@ What is made lies in those cells' work folders. Their own jobs find it there, an
 
 import logging
 import time
+from pathlib import Path
 
 import torch
 
@@ -33,7 +34,7 @@ def go_on(model: FrozenModel, device: str, own: Options, planned: Planned, began
         device: where.
         own: the job that loaded it.
         planned: what the run has still to begin.
-        began: when the job began, by ``time.monotonic``.
+        began: when it began to start, by ``time.monotonic``.
         loaded: when the model was loaded.
     """
     for options in planned.of_model(own.model):
@@ -41,23 +42,26 @@ def go_on(model: FrozenModel, device: str, own: Options, planned: Planned, began
             log.info("other cells are left to other jobs, so that this one's states are not waited for any longer")
             return
         try:
-            _extract(model, device, options, planned)
+            _extract(model, device, options, planned, own.out)
         except Taken:
             continue
         except Exception as error:
             log.warning("%s is left to its own job: %s", options.out, error)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
-def _extract(model: FrozenModel, device: str, options: Options, planned: Planned) -> None:
-    if not options.stimuli.is_dir():
-        # The run has not come to them.
+def _extract(model: FrozenModel, device: str, options: Options, planned: Planned, by: Path) -> None:
+    # Stimuli that are not there, the run has not come to.
+    if not planned.waits(options) or not options.stimuli.is_dir():
         return
     job = Job(options)
+    if job.holds(options.out) or job.kept.are_there():
+        return
     with work_folder(options.work, job.fingerprint(device), wait=False) as work:
-        # Asked under the lock: a job that begins now waits for it.
-        if not planned.waits(options) or work.finished() or job.holds(options.out) or job.kept.are_there():
+        # Asked again under the lock: a job that begins now waits for it.
+        if not planned.waits(options) or work.finished():
             return
         log.info("going on with %s, whose own job will find it done", options.out)
-        run_job(model, job, work, device)
+        if torch.cuda.is_available():
+            # What the cell before took. Here, because after an error of the device this is one, too.
+            torch.cuda.empty_cache()
+        run_job(model, job, work, device, by)

@@ -6,14 +6,19 @@ begins: nobody goes on with a job that runs, has failed, or has ended.
 
 import hashlib
 import json
+import logging
 import os
-import shutil
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from layerwise.command import WORKFLOW_PID
 from layerwise.states.options import Options
+
+log = logging.getLogger(__name__)
 
 PREFIX = "planned-"
 
@@ -26,18 +31,46 @@ def write_planned(work: Path, process: int, jobs: Iterable[dict[str, Any]]) -> N
         process: the run's.
         jobs: the options of each, as JSON has them.
     """
-    forget_planned(work)
     folder = work / f"{PREFIX}{process}"
-    folder.mkdir(parents=True)
-    # No job runs yet that could read half a file.
-    for job in jobs:
-        _file(folder, job["out"]).write_text(json.dumps(job))
+    try:
+        forget_planned(work)
+        folder.mkdir(parents=True)
+        # No job runs yet that could read half a file.
+        for job in jobs:
+            _file(folder, job["out"]).write_text(json.dumps(job))
+    except OSError as error:
+        # Jobs that write nothing here may still run, and the others say better what is wrong with the disk.
+        log.warning(
+            "%s: %s; extractions that are not listed there load their models themselves", folder, error.strerror
+        )
 
 
 def forget_planned(work: Path) -> None:
     """Delete what runs have written down."""
     for folder in work.glob(f"{PREFIX}*"):
-        shutil.rmtree(folder)
+        for file in folder.iterdir():
+            # A job of another run may begin now, and delete its own.
+            file.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def forget_when_stopped(work: Path) -> None:
+    """Have this process, when it is told to stop, first delete what it has written down.
+
+    Snakemake then begins nothing more, but waits for the jobs that run: each ends with the cell that it is at.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        # What is ignored (Ctrl-C, of a command in the background) stays so.
+        if callable(before):
+            signal.signal(number, partial(_forget_first, work, before))
+
+
+def _forget_first(work: Path, before: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None):
+    try:
+        forget_planned(work)
+    finally:
+        before(number, frame)
 
 
 def _file(folder: Path, out: str | Path) -> Path:
@@ -69,8 +102,8 @@ class Planned:
         for file in self.folder.glob("*.json"):
             try:
                 told.append(json.loads(file.read_text()))
-            except FileNotFoundError:
-                # Its job has begun.
+            except (FileNotFoundError, ValueError):
+                # Its job has begun, or the disk did not take all of it.
                 continue
         for job in sorted(told, key=lambda job: job["out"]):
             if Path(job["model"]) == model:

@@ -1,5 +1,7 @@
 """Run a loaded model over the inputs of a job, into its work folder."""
 
+from pathlib import Path
+
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.states.checks import check_batches, check_hooks, check_prompts, check_sharing
 from layerwise.states.extract import extract_shards
@@ -10,8 +12,15 @@ from layerwise.states.sharing import least_texts
 from layerwise.states.work import WorkFolder
 
 
-def run_job(model: FrozenModel, job: Job, work: WorkFolder, device: str) -> None:
+def run_job(model: FrozenModel, job: Job, work: WorkFolder, device: str, by: Path) -> None:
     """Check the model on a few of the job's inputs, then make all shards that are not there yet.
+
+    Args:
+        model: loaded.
+        job: what to run.
+        work: where its shards are kept.
+        device: where the model is.
+        by: the states file of the job that does it, this one or another.
 
     Raises:
         InputError: when the model or the device cannot do what it is to do.
@@ -31,4 +40,5 @@ def run_job(model: FrozenModel, job: Job, work: WorkFolder, device: str) -> None
     extract_shards(model, inputs, shards, job.positions, work)
     heads = model.n_heads if "last-heads" in job.positions else 0
     layers = layer_names(model.n_layers)
-    work.finish({"share_from": share_from, "layers": layers, "width": model.width, "heads": heads})
+    described = {"share_from": share_from, "layers": layers, "width": model.width, "heads": heads}
+    work.finish(described | {"by": str(by)})
