@@ -67,6 +67,8 @@ def warm_python(folder: Path) -> Iterator[str]:
     # Jobs are offline before they import anything, and here it is imported before.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_"))}
     environment |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY / "scripts")}
+    # As the workflow has it: OpenMP reads it once, when torch is imported. Threads that spin would stop each other.
+    environment["OMP_WAIT_POLICY"] = "PASSIVE"
     command = [sys.executable, str(Path(__file__)), str(address)]
     with (
         open(folder / "server.log", "w") as log,
