@@ -12,6 +12,7 @@ from tests.workflow.conftest import TINY, Project, copy_project
 
 MINE = {"source": "models/mine", "batch_size": 32}
 STUDY = TINY | {
+    "embedded_models": {},
     "tasks": {"warm": TINY["tasks"]["warm"]},
     "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "even", "prompts": ["plain", "describe"]}},
     "models": {

@@ -172,6 +172,7 @@ def small(tmp_path_factory, tiny_llava, warm) -> Project:
 
 
 SMALL = TINY | {
+    "embedded_models": {},
     "tasks": {"warm": TINY["tasks"]["warm"]},
     "stimuli": {"own": TINY["stimuli"]["own"] | {"text_column": "warm", "prompts": ["plain"]}},
     "models": {"mine": {"source": "models/first"}},
