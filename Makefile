@@ -18,10 +18,10 @@ $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (7 to 20 minutes on 2 cores, by processor)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (5 minutes on 2 idle cores, 12 on busy ones)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (about 40 minutes on 2 cores behind the demo)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (about an hour on 2 cores behind the demo)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 	$(BIN)/snakemake probes --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
@@ -30,7 +30,7 @@ evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and int
 	@echo "Open results-findings/tables/objectives.md for what objectives change"
 
 # The scores are gathered anew, because `make evidence` leaves those of fewer models in the same root.
-findings: $(VENV)/run.stamp ## train, probe and block over five seeds, into docs/findings.csv and docs/findings.md (about 50 minutes on 2 cores)
+findings: $(VENV)/run.stamp ## train, probe and block over five seeds, into docs/findings.csv and docs/findings.md (about an hour on 2 cores)
 	$(BIN)/snakemake probes flow_results --cores $(CORES) --configfile config/findings.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/findings.yaml --csv docs/findings.csv --out docs/findings.md
 

@@ -327,7 +327,8 @@ def test_missing_annotation_file_is_named(study, world):
 
 def test_cells(study):
     grid = checked(study)
-    assert len(grid.states_cells()) == 2 * (3 + 3 + 3)
-    assert len(grid.probe_cells()) == 2 * (3 + 3 + 3 + 3)
+    # The untrained twin has one prompt of each question about texts, and all of objects.
+    assert len(grid.states_cells()) == (3 + 3 + 3) + (1 + 1 + 3)
+    assert len(grid.probe_cells()) == (3 + 3 + 3 + 3) + (1 + 1 + 1 + 3)
     study["tasks"] = {"objects": study["tasks"]["objects"]}
     assert {cell.stimuli for cell in checked(study).states_cells()} == {"objects"}

@@ -81,7 +81,7 @@ def test_the_check_finds_what_it_looks_for(code):
 NUMBERS = {"C", "random_labels", "permutations", "resamples", "seed", "steps_scale", "train", "val", "flickr"}
 NUMBERS |= {"batch_size", "mem_mb"}
 NUMBERS |= {"cards", "shard"}
-WORDS = {"description_length", "engine", "position", "python", "sharing", "axis", "commit"}
+WORDS = {"description_length", "engine", "position", "python", "sharing", "axis", "commit", "objective"}
 NAMES = {
     "cells",
     "figure",

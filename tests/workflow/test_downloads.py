@@ -174,7 +174,7 @@ def test_a_full_disk(project, archives, small_disk):
     config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
     config["pathvars"] = {"data": str(small_disk)}
     project.configure(config)
-    room = len(archives["coco-2017"]["annotations_trainval2017.zip"]) + 30_000
+    room = len(archives["coco-2017"]["annotations_trainval2017.zip"]) + 12_000
     subprocess.run(["mount", "-o", f"remount,size={room}", small_disk], check=True)
     error = failure(project, "--cores", "1", "results/tasks/objects/task.json")
     assert re.search(r"(unpacking annotations_trainval2017|val2017).zip needs .*B, but .* are free; make room", error)

@@ -34,9 +34,9 @@ def write_planned(work: Path, process: int, jobs: Iterable[dict[str, Any]]) -> N
     folder = work / f"{PREFIX}{process}"
     try:
         forget_planned(work)
-        folder.mkdir(parents=True)
         # No job runs yet that could read half a file.
         for job in jobs:
+            folder.mkdir(parents=True, exist_ok=True)
             _file(folder, job["out"]).write_text(json.dumps(job))
     except OSError as error:
         # Jobs that write nothing here may still run, and the others say better what is wrong with the disk.
