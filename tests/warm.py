@@ -132,9 +132,13 @@ def fork_programs(address: str) -> tuple:
 
 def _attend(program: int, connection: socket.socket) -> None:
     """Tell a client which process its program is and how that ended, or end the program with the client."""
-    connection.sendall(f"{program}\n".encode())
     ended = os.pidfd_open(program)
-    ready, _, _ = select.select([ended, connection], [], [])
+    try:
+        connection.sendall(f"{program}\n".encode())
+        ready, _, _ = select.select([ended, connection], [], [])
+    except BrokenPipeError:
+        # The client was killed before it heard of its program.
+        ready = []
     if ended not in ready:
         os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
