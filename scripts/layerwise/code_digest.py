@@ -18,7 +18,8 @@ PACKAGE = "layerwise"
 SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules that decide no number: how programs start, fail, wait and write files, how downloads and cards are come by,
 # and what is refused before a run. A module whose name ends in "checks" is left out too. Their functions are called
-# for what they do or refuse, never for a number that they return.
+# for what they do or refuse, never for a number that they return. A module whose name ends in "catalogue" lists entries
+# and loads none of them: the one that is used is given to `code_digest` by name.
 LEFT_OUT = {
     "layerwise.cards",
     "layerwise.command",
@@ -39,7 +40,7 @@ class _LeftOut:
 
     def __contains__(self, module: object) -> bool:
         name = str(module)
-        return name in LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith("checks"))
+        return name in LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
 
 
 @cache
