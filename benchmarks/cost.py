@@ -62,8 +62,9 @@ def main() -> None:
         )
     error = (cells["predicted"] / cells["seconds"] - 1).abs()
     print(
-        f"\nInputs are exact in all {len(cells)} cells. {start:.1f} s to start a job and {1 / per_token:,.0f} tokens a "
-        f"second explain the seconds within {100 * error.max():.0f} % (median {100 * error.median():.0f} %)."
+        f"\nThe numbers of inputs are exact in all {len(cells)} cells. A start of {start:.1f} s per job and "
+        f"{1 / per_token:,.0f} tokens a second predict the measured seconds within {100 * error.max():.0f} % (median "
+        f"{100 * error.median():.0f} %)."
     )
 
 

@@ -252,7 +252,8 @@ def main() -> None:
     width, layers, rounds = (1024, 8, 5) if args.full else (1024, 2, 5)
     rounds = args.rounds or rounds
     print(
-        f"Width {width}, {layers} layers, {args.threads} thread(s), float32, median of {rounds}; CPU time per text.\n"
+        f"Width {width}, {layers} layers, {args.threads} thread(s), float32. CPU time per text, median of {rounds} "
+        "rounds.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
@@ -264,12 +265,12 @@ def main() -> None:
             row, of_row = compare(shape, texts, rounds, model)
             missed += of_row
             print(row, flush=True)
-    print(f"\nGoal for {GOAL_TEXTS} texts and more: at least {LEAST_SHARE} of the theory and of the pure forward pass.")
+    print(f"\nGoal from {GOAL_TEXTS} texts on: at least {LEAST_SHARE} of the theory and of the pure forward pass.")
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     if missed:
         print(
-            "\nThe theory counts tokens. An image and its texts are two passes, each with fewer tokens than one pass "
-            "over all of them, and thin matrix products are slower per token: that shows where both are short."
+            "\nThe theory counts tokens only. An image and its texts are two passes with fewer tokens each, and short "
+            "passes are slower per token. This shows if both the image and the texts are short."
         )
 
 

@@ -163,10 +163,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     shape = Shape(width=512, layers=32, image_tokens=576) if args.full else Shape(256, 24, 576)
     print(
-        f"Width {shape.width}, {shape.layers} blocks, {shape.image_tokens} image tokens and {SHORTEST} to "
-        f"{LONGEST - 1} of text behind them, {len(FLOWS)} flows, windows of {WINDOW} blocks, {args.threads} thread(s), "
-        f"float32, median of {args.rounds}; CPU time per question. A round runs the plain loop in one window, and its "
-        "time is scaled to all of them.\n"
+        f"Width {shape.width}, {shape.layers} blocks, {shape.image_tokens} image tokens followed by {SHORTEST} to "
+        f"{LONGEST - 1} text tokens, {len(FLOWS)} flows, windows of {WINDOW} blocks, {args.threads} thread(s), "
+        f"float32. CPU time per question, median of {args.rounds} rounds. Each round runs the plain loop in one "
+        "window only and scales its time to all windows.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
@@ -186,8 +186,9 @@ def main() -> None:
     )
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     print(
-        "\nThe theory counts tokens times blocks: an image's tokens run once, a question's once, and for each flow and "
-        "window the tokens from the first target on in the blocks from the window's first on."
+        "\nThe theory counts tokens times blocks. The image's tokens and each question's tokens run once. For each "
+        "flow and window, the tokens from the first target on run again, in the blocks from the window's first block "
+        "on."
     )
 
 

@@ -389,9 +389,10 @@ UNEVEN = [
 def print_swap_sizes(studies: int) -> None:
     """A table of :func:`swap_sizes`."""
     print("\n**Swap tests with few and uneven images**: how often equally good layers are called different at the "
-          "level of 5 %, in percent. Of a layer's noise the given share is the same for all items of an image; where "
-          "the two shares differ, so do the layers, but for their true scores. Images are those of equal size, in the "
-          "scarcer class but for accuracy; with too few of them for a metric there is no p-value.\n")  # fmt: skip
+          "level of 5 %, in percent. *shares* says for each of the two layers which share of its noise all items of "
+          "an image have in common. If the shares differ, the layers err differently but have the same true score. "
+          "*images of equal size* counts uneven images as fewer (except for accuracy, in the rarer class). If they "
+          "are too few for the metric, there is no p-value.\n")  # fmt: skip
     print("| metric | images, items per image | shares | images of equal size | p-value given | size | size without "
           "the limit |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
     for metric, spread, n_images, shares in UNEVEN:
@@ -435,7 +436,7 @@ def main() -> None:
         Shape(240, 60, 400, 1, 0.0, 60 * intervals, texts=80, texts_alike=0.3),
         Shape(240, 60, 400, 4, 0.2, 60 * intervals, texts=80, texts_alike=0.2),
     ]
-    print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
+    print("**Coverage** of 95 % intervals of test scores, in percent: how often they contain the probe's true score.\n")
     print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
     print(f"|---|---|---:|---:|{'---:|' * len(METRICS)}")
     for seed, shape in enumerate(shapes):
@@ -443,11 +444,11 @@ def main() -> None:
             numbers = [f"{100 * row[metric]:.1f}" for metric in METRICS]
             print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
                   f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
-    print("\nMeans over labels that share images, 97 % and 70 % right, in percent:", end=" ")
+    print("\nCoverage of means over labels that share images, 97 % and 70 % right, in percent:", end=" ")
     found = [macro_coverage(n, k, rate, 500 * scale, 0) for n, k in ((60, 4), (200, 8)) for rate in (0.97, 0.7)]
     print(", ".join(f"{100 * value:.1f}" for value in found), "(60 images, 4 labels; 200 images, 8 labels).\n")
 
-    print("Rankings near 1, in percent; in brackets Wilson's interval, which takes them for shares.\n")
+    print("Coverage for rankings near 1, in percent. In brackets: Wilson's interval, which is meant for shares.\n")
     print("| test set | true ROC AUC | roc_auc | average_precision |\n|---|---:|---:|---:|")
     for n_images, items in ((120, 1), (400, 1), (60, 2), (100, 4)):
         for seed, area in enumerate((0.97, 0.99, 0.995, 0.999)):
@@ -458,7 +459,7 @@ def main() -> None:
     print()
     print_shared_texts(300 * scale)
     print_windows(300 * scale)
-    print("\n**False positives** at the level of 5 %, in percent: studies whose layers are all equally good.\n")
+    print("\n**False positives** at the level of 5 %, in percent, in studies whose layers are all equally good.\n")
     titles = ["best against top", "the same, chosen on test", "some layer not as good", "covers 0"]
     print("| layers | accuracy | test set | best against top | the same, chosen on test | some layer not as good | "
           "interval of the difference covers 0 |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
@@ -473,11 +474,11 @@ def main() -> None:
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)
     right = table["best_layer"].isin([3, 5]).sum()
-    print(f"\n**Layers.** Of {len(table)} studies ({shape}), {right} take one of the two strong layers as the best, "
-          f"{(table['p_holm'] <= 0.05).sum()} call it better than the topmost block (true), "
-          f"{table['not_worse'].isin(['3 5']).sum()} name exactly the two as equally good, "
-          f"{sum({3, 5} <= set(map(int, layers.split())) for layers in table['not_worse'])} at least the two, "
-          f"and in {table['shortest code'].isin([3, 5]).sum()} one of them has the shortest code.")  # fmt: skip
+    print(f"\n**Layers.** Two strong layers are truly the best. Of {len(table)} studies ({shape}), {right} choose one "
+          f"of them, and {(table['p_holm'] <= 0.05).sum()} correctly call it better than the topmost block. "
+          f"{table['not_worse'].isin(['3 5']).sum()} list exactly these two layers as equally good, and "
+          f"{sum({3, 5} <= set(map(int, layers.split())) for layers in table['not_worse'])} list at least these two. "
+          f"In {table['shortest code'].isin([3, 5]).sum()}, one of them has the shortest code.")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -135,8 +135,8 @@ def window_coverage(shape: str, n: int, apart: float, replications: int, seed: i
 
 def print_shared_texts(replications: int) -> None:
     """Coverage where few texts are shared by many images, as a table."""
-    print("**Shared texts**, in percent: coverage where images share texts; in brackets that of intervals over images "
-          "alone. Parts of the noise's variance are an image's and a text's.\n")  # fmt: skip
+    print("**Shared texts**: coverage if images share texts, in percent. In brackets: intervals over images alone. "
+          "*image, text* are the shares of the noise's variance that an image and a text contribute.\n")  # fmt: skip
     print("| test set | image, text | accuracy 0.7 | accuracy 0.97 | difference, 0.7 | difference, 0.97 |")
     print("|---|---|---:|---:|---:|---:|")
     for crossing in CROSSINGS:
@@ -147,8 +147,8 @@ def print_shared_texts(replications: int) -> None:
 
 def print_windows(replications: int) -> None:
     """Coverage of the strongest window's interval, as a table."""
-    print("\n**Strongest windows**, in percent: coverage of the interval of the window that was picked among 24, which "
-          "are equally strong, or of which one is up to 10 % stronger.\n")  # fmt: skip
+    print("\n**Strongest windows**: coverage of the interval of the window that was picked among 24, in percent. "
+          "Either all windows are equally strong, or one is up to 10 % stronger.\n")  # fmt: skip
     print("| images | changes | equally strong | one is stronger |\n|---:|---|---:|---:|")
     for n, shape in product((FEWEST_IMAGES, 150), ("normal", "skewed", "very skewed", "lost", "1 in 20")):
         found = [window_coverage(shape, n, apart, replications, seed) for seed, apart in enumerate((0.0, 10.0))]

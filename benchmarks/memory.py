@@ -140,7 +140,7 @@ def main() -> None:
     size.add_argument("--quick", action="store_true", help="the default; about two minutes")
     size.add_argument("--full", action="store_true", help="four times as many items")
     scale = 4 if parser.parse_args().full else 1
-    print("Largest private memory of the process in MiB, with n items, twice and four times as many.\n")
+    print("Largest private memory of the process in MiB, for n, 2 n and 4 n items.\n")
     print("| program | n | n | 2 n | 4 n | 4 n / n |")
     print("|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="memory-") as name:
@@ -159,10 +159,10 @@ def main() -> None:
             print(f"| {program} | {scale * few} | {shown} | {peaks[2] / peaks[0]:.2f} |", flush=True)
     layers = ", ".join(f"{4 * scale * ROWS * times * WIDTH / 2**20:.0f}" for times in (1, 2, 4))
     print(
-        f"\nProbes were given {PROBE_MEMORY_MB} MB; a layer of their states has {layers} MiB, and what does not fit "
-        "lies on disk. The programs alone, before they read anything, take about 250 MiB for torch and its like. What "
-        "still grows are ids, labels and bootstrap counts (2 kB a held-out item; 6 kB where texts cross images), and, "
-        "up to 1,024 of them, the rows of a label that has its own."
+        f"\nProbes were given {PROBE_MEMORY_MB} MB. A layer of their states has {layers} MiB; the part that does not "
+        "fit is on disk. Before they read anything, the programs take about 250 MiB for torch and other libraries. "
+        "Three things still grow with the items: ids and labels; bootstrap counts (2 kB a held-out item, 6 kB if "
+        "images share texts); and the rows of labels that have their own rows (at most 1,024 rows)."
     )
 
 

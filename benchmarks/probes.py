@@ -259,9 +259,9 @@ def measure(
     median = float(np.median(fastest.seconds))
     share = fastest.products / nominal * floor / median
     goals.append(
-        f"- A pair of matrix products for all {nominal} columns takes {floor:.2f} s here: of the time of "
-        f"{fastest.name}, products alone are {100 * share:.0f} %. What is left of a ratio is scikit-learn's own speed, "
-        f"which differs between processors: {LEAST_SPEED_UP['float64']} x would need it to take "
+        f"- Here a pair of matrix products for all {nominal} columns takes {floor:.2f} s, and such products are "
+        f"{100 * share:.0f} % of the time of {fastest.name}. The ratio also depends on scikit-learn's speed, which "
+        f"differs between processors: for {LEAST_SPEED_UP['float64']} x it would have to take "
         f"{LEAST_SPEED_UP['float64'] * median:.0f} s."
     )
     return [*lines, "", *goals]
@@ -294,9 +294,10 @@ def main() -> None:
         problems = make_problems(shape, y)
         print(f"{shape.labels} labels x {len(C)} C, {shape.n} rows x {shape.width}, {args.threads} thread(s).\n")
         print(
-            f"scikit-learn is run on {shape.reference_labels} random label(s) per round and its time is scaled to "
-            f"{shape.labels}; the worst relative excess is over {shape.checked_labels} random labels (scikit-learn: "
-            "those that it was run on). Pairs of matrix products are per label and C, and per fit performed."
+            f"scikit-learn runs on {shape.reference_labels} random label(s) per round, and its time is scaled to "
+            f"{shape.labels}. The worst relative excess is over {shape.checked_labels} random labels (for "
+            "scikit-learn, over the labels that it ran on). *pairs* are pairs of matrix products per label and C; "
+            "*pairs performed* are those per fit that was performed."
         )
         for kind in ("standardised", "raw, with outlier dimensions"):
             states = standardise(raw, problems[0].rows["train"]) if kind == "standardised" else raw
