@@ -41,21 +41,21 @@ def boxes(contracts: Path = CONTRACTS, library: Path = LIBRARY) -> list[Box]:
 
 
 def arrows(drawn: list[Box]) -> Arrows:
-    """Who imports whom, by names of boxes. Imports for type checkers alone do not count."""
+    """Who imports whom, by names of boxes.
+
+    Imports for type checkers alone do not count, nor do those of a catalogue, which only lists names.
+    """
     # Imported late: only `make architecture` and its test need it. The package is found through sys.path.
     import grimp
 
     graph = grimp.build_graph("layerwise", exclude_type_checking_imports=True, cache_dir=None)
     box_of = {module: box.name for box in drawn for module in box.modules}
-    return {
-        (box_of[importer], box_of[imported])
-        for importer, imported in (
-            (module.split(".")[1], other.split(".")[1])
-            for module in graph.modules - {"layerwise"}
-            for other in graph.find_modules_directly_imported_by(module) - {"layerwise"}
-        )
-        if box_of[importer] != box_of[imported]
-    }
+    found = set()
+    for module in graph.modules - {"layerwise"}:
+        for other in graph.find_modules_directly_imported_by(module) - {"layerwise"}:
+            if other.count(".") == 1 or not other.endswith(".catalogue"):
+                found.add((box_of[module.split(".")[1]], box_of[other.split(".")[1]]))
+    return {(importer, imported) for importer, imported in found if importer != imported}
 
 
 def shortest(direct: Arrows) -> Arrows:

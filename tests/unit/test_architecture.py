@@ -53,7 +53,7 @@ def test_imports_upwards_and_in_circles_and_modules_without_a_place_are_named(tm
     shutil.copytree(LIBRARY, tmp_path / "layerwise", ignore=shutil.ignore_patterns("__pycache__"))
     for name, code in modules.items():
         (tmp_path / "layerwise" / name).write_text(f"{code}\n")
-    command = ["lint-imports", "--no-cache", "--config", str(CONTRACTS)]
+    command = ["lint-imports", "--no-cache", str(CONTRACTS)]
     command[0] = str(Path(sys.executable).with_name(command[0]))
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
