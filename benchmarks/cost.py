@@ -1,7 +1,7 @@
-"""What the cost model says of the demo, against what the demo took.
+"""The cost model's prediction for the demo, compared with what the demo took.
 
-Reads a finished `make demo`. Two figures are fitted to its extraction jobs, the seconds that a job takes to start and
-the rate at which it then goes; if tokens are counted right, they explain all cells.
+Reads a finished `make demo`. Two numbers are fitted to its extraction jobs: the seconds to start a job, and the tokens
+per second after that. If tokens are counted correctly, these two numbers predict all cells.
 
     python benchmarks/cost.py
 """

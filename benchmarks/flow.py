@@ -1,9 +1,9 @@
-"""How fast attention knockout is: blocked runs that go on from a free one against a forward pass for each of them.
+"""How fast attention knockout is: blocked runs that reuse the unblocked run, compared with a forward pass for each.
 
-Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: what is compared
-is where tokens are run twice, and that is the same. Both ways take turns and do the same six flows in the same windows;
-the plain loop does one window a round, all flows in it, and is scaled to all windows, since a forward pass takes as
-long in each. Numbers are medians of CPU time; host work (decoding, tokenizing) is left out.
+Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: the
+ways differ in how often they run which tokens, whatever the model's size. They take turns and do the same six flows in the same windows. The plain loop does
+all flows in one window a round, and its time is scaled to all windows, because a forward pass takes equally long in
+each. Numbers are medians of CPU time. Host work (decoding, tokenizing) is left out.
 
     python benchmarks/flow.py --quick      about 2 minutes
     python benchmarks/flow.py --full       about 10 minutes
@@ -29,9 +29,9 @@ from layerwise.flow.knockout import Knockouts, blocked_runs, first_target, naive
 from layerwise.flow.positions import PositionSets
 from layerwise.models.adapters.generic import GenericModel
 
-# Tokens before the image, and behind it: a question of GQA and how to answer it. The object covers some patches.
+# Tokens before the image, and after it (a GQA question and how to answer it). The object covers some patches.
 BEFORE, SHORTEST, LONGEST, OBJECT = 5, 22, 34, range(200, 260)
-# As the paper's authors take for models of 7 billion parameters.
+# The paper's window for models of 7 billion parameters.
 WINDOW = 7
 LEAST_SPEED, MOST_DIFFERENCE = 10, 1e-6
 
@@ -70,7 +70,7 @@ class Questions:
         ]
 
     def fast(self) -> list[Knockouts]:
-        """From one run of the image and one of each question."""
+        """Reuse one run of the image and one of each question."""
         starts = [first_target(sets, FLOWS) for sets in self.sets]
         runs = free_runs(self.model, self.prepared, starts)
         return [
@@ -79,7 +79,7 @@ class Questions:
         ]
 
     def token_blocks(self) -> tuple[float, float, float]:
-        """Tokens times blocks that are run: by the plain loop, by one that reuses lower blocks alone, and by ours.
+        """Tokens times blocks: of the plain loop, of a loop that reuses only lower blocks, and of ours.
 
         The vision tower and the output head are left out.
         """
@@ -171,7 +171,8 @@ def main() -> None:
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
     model = make_model(shape)
-    # Weights as large as in a trained model: blocking would change next to nothing, and equality say as little.
+    # Weights as large as in a trained model. With smaller ones blocking would change almost nothing, so that equal
+    # results would show nothing.
     for parameter in model.model.parameters():
         if parameter.dim() == 2:
             parameter.mul_(2)

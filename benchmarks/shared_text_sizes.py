@@ -1,6 +1,6 @@
-"""How often equally good layers are called different where images share texts, by the library's tests and by swaps.
+"""How often the library's tests and swap tests call equally good layers different if images share texts.
 
-Used by benchmarks/ground_truth.py, which puts the same question to whole studies.
+Used by benchmarks/ground_truth.py, which asks the same of whole studies.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ class _Study:
         return [np.sqrt(0.5) * (common + self._noise(self.crossing)) for _ in range(n_layers)]
 
     def by_items_and_by_texts(self) -> list[np.ndarray]:
-        """Of one layer whose noise is the items' own, and of one where nearly all of it is the texts'."""
+        """Noise of two layers: one from single items, the other almost entirely from texts."""
         shape = self.crossing.images, self.crossing.items, self.crossing.texts
         return [self._noise(Crossing(*shape, 0.0, by_text)) for by_text in (0.0, 0.9)]
 
@@ -91,7 +91,7 @@ def crossed_sizes(
         crossing: of the test set.
         studies: how many are drawn.
         seed: of the draws.
-        greatest: whether to try the test of several layers too, which takes most of the time.
+        greatest: whether to include the test of several layers, which takes most of the time.
         draws: of swaps, and of the greatest statistic.
 
     Returns:

@@ -1,6 +1,6 @@
-"""How fast hidden states are written and one layer is read back, by layout and compression.
+"""How fast hidden states are written, and how fast one layer is read, by layout and compression.
 
-Rounds are interleaved and medians given. Run it from the repository's root:
+Rounds are interleaved, and numbers are medians. Run it from the repository's root:
 
     python benchmarks/storage.py --quick
 """
