@@ -1,8 +1,9 @@
 """How fast hidden states are made: the shared prefix and three other ways, for several numbers of texts per image.
 
-Prints a Markdown table. A small LLaVA with random weights stands for a large one: the ways differ in how often
-they run which tokens, whatever the model's size. All ways take turns, and each number is a median. Host work (decoding, tokenizing) is left out. Ratios
-use CPU time, which other programs disturb least; with more than one thread it includes waiting.
+Prints a Markdown table. A small LLaVA with random weights stands for a large one: the ways differ in how often they run
+which tokens, whatever the model's size. All ways take turns, and each number is a median. Host work (decoding,
+tokenizing) is left out. Ratios use CPU time, which other programs disturb least; with more than one thread it includes
+waiting.
 
     python benchmarks/extraction.py --quick      about 2 minutes
     python benchmarks/extraction.py --full       about 15 minutes

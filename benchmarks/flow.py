@@ -1,9 +1,9 @@
 """How fast attention knockout is: blocked runs that reuse the unblocked run, compared with a forward pass for each.
 
-Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: the
-ways differ in how often they run which tokens, whatever the model's size. They take turns and do the same six flows in the same windows. The plain loop does
-all flows in one window a round, and its time is scaled to all windows, because a forward pass takes equally long in
-each. Numbers are medians of CPU time. Host work (decoding, tokenizing) is left out.
+Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: the ways differ
+in how often they run which tokens, whatever the model's size. They take turns and do the same six flows in the same
+windows. The plain loop does all flows in one window a round, and its time is scaled to all windows, because a forward
+pass takes equally long in each. Numbers are medians of CPU time. Host work (decoding, tokenizing) is left out.
 
     python benchmarks/flow.py --quick      about 2 minutes
     python benchmarks/flow.py --full       about 10 minutes
