@@ -102,7 +102,7 @@ def test_any_changed_number_of_the_models_changes_the_text():
 
 def test_templates_hold_no_measured_number():
     """Numbers outside of Jinja's tags: names of tables, labels and levels only."""
-    allowed = {"Table 2", "Layer 0", "SNLI-VE, 3 labels", "95 %", "no 0", "from 0", ".j2"}
+    allowed = {"Table 2", "Layer 0", "SNLI-VE, 3 labels", "95 %", ".j2"}
     for template in TEMPLATES.glob("*.j2"):
         text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template.read_text(), flags=re.DOTALL)
         for words in allowed:
@@ -137,7 +137,7 @@ BOTH_SPLITS = ("test", "validation")
     [
         (
             raised({2: 97.0}, kinds=BOTH_SPLITS),
-            "*objects, without a cue (local).* The topmost block has more of it than block 1 (+26.7 points",
+            "*objects, without a cue (local).* The topmost block scores higher than block 1 (+26.7 points",
             "The best layer, chosen on validation, is better than the topmost block",
         ),
         (
@@ -147,8 +147,8 @@ BOTH_SPLITS = ("test", "validation")
         ),
         (
             raised({6: 55.0}, task="entailment", prompt="agree-text-only"),
-            "Without the picture all layers of all seeds are exactly at chance",
-            "Without the picture, at the top, a probe still reads more than chance",
+            "Without the picture, all layers of all seeds are exactly at chance",
+            "Without the picture, a probe of the topmost block still scores above chance",
         ),
         (
             raised({1: 90.0, 2: 90.0}, task="entailment", prompt="agree"),
