@@ -4,7 +4,8 @@
 explicit paths, and ``made_by``: the command that makes what is missing, for the error message.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.tasks import read_task
 
 SPLITS = ("val", "test")
+# The end of a folder that is named after what its content is made from; see layerwise.recipes.
+RECIPE = re.compile("[0-9a-f]{8}")
 # Where the gathered tables of probes begin, whatever else they hold.
 CELL_COLUMNS = ["model", "task", "prompt"]
 
@@ -96,7 +99,7 @@ def states(
     Raises:
         InputError: when a file is missing, damaged or of another cell, or the position or layer is not in it.
     """
-    _check_there(files, made_by)
+    check_there(files, made_by)
     with open_states(files, dict(cell or {})) as found:
         rows, width = found.shape(position)
         names = found.layers_at(position)
@@ -142,7 +145,7 @@ def items(
     Raises:
         InputError: when the set is missing or damaged.
     """
-    _check_there([folder / "stimuli.json", folder / "items.parquet", folder / "provenance.parquet"], made_by)
+    check_there([folder / "stimuli.json", folder / "items.parquet", folder / "provenance.parquet"], made_by)
     shown, description = read_items(folder)
     provenance = pd.read_parquet(folder / "provenance.parquet")
     # The category of a pair is in both.
@@ -166,7 +169,7 @@ def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
     Raises:
         InputError: when the task is missing or damaged.
     """
-    _check_there([folder / "labels.parquet", folder / "task.json"], made_by)
+    check_there([folder / "labels.parquet", folder / "task.json"], made_by)
     found, task = read_task(folder)
     found.insert(found.columns.get_loc("y") + 1, "truth", _class_names(found["y"], task["classes"]))
     return found
@@ -183,7 +186,7 @@ def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.
     """
     if not files:
         raise InputError("the study has no such cells: its config names no models, tasks and prompts for them")
-    _check_there(files.values(), made_by)
+    check_there(files.values(), made_by)
     tables = [
         pd.read_parquet(file).assign(model=model, task=task, prompt=prompt)
         for (model, task, prompt), file in files.items()
@@ -218,7 +221,7 @@ def predictions(
     Raises:
         InputError: when the cell is missing, has no such layer or split, or is of other items.
     """
-    _check_there([file, task_folder / "task.json"], made_by)
+    check_there([file, task_folder / "task.json"], made_by)
     if split not in (None, *SPLITS):
         raise InputError(f"there are no predictions of the split {split!r}; give one of {', '.join(SPLITS)}")
     wanted = {"layer": layer, "split": split}
@@ -250,7 +253,7 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
     Raises:
         InputError: when a table is missing or damaged.
     """
-    _check_there([*files.values(), questions_folder / "questions.json"], made_by)
+    check_there([*files.values(), questions_folder / "questions.json"], made_by)
     asked, _ = read_questions(questions_folder)
     asked = asked[["question_id", "image", "question", "answer"]].assign(image=_from_root(asked["image"], root))
     keys = ["question_id", "image_id", "type"]
@@ -267,12 +270,17 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
     )
 
 
-def _check_there(files: Collection[Path] | Iterable[Path], made_by: str) -> None:
+def check_there(files: Iterable[Path], made_by: str) -> None:
     """Name the first file that is missing, how many more are, and the command that makes them."""
     missing = [file for file in files if not file.exists()]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}: not there yet{more}; run `{made_by}`")
+    if not missing:
+        return
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    folder = missing[0].parent
+    made_otherwise = ""
+    if RECIPE.fullmatch(folder.name) and not folder.exists() and any(folder.parent.glob("*/")):
+        made_otherwise = f"; what {folder.parent} holds was made by another config or by other code"
+    raise InputError(f"{missing[0]}: not there yet{more}{made_otherwise}; run `{made_by}`")
 
 
 def _class_names(y: pd.Series, classes: Sequence[str]) -> np.ndarray:
