@@ -1,13 +1,13 @@
 """The wording that stimuli and questions are wrapped in."""
 
-from typing import Annotated, Literal
+import re
+from typing import Literal
 
-from layerwise.config.base import Maybe, Section, Text, Words, among
-from layerwise.stimuli.catalogue import KINDS
+from layerwise.config.base import Maybe, Section, Text, Words
 
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Prompts of this name wrap the questions of `flow`.
 QUESTIONS = "gqa"
-PromptKind = Annotated[str, among([*KINDS, QUESTIONS])]
 
 
 class Prompt(Section):
@@ -21,3 +21,8 @@ class Prompt(Section):
     those of the item. Default: shown."""
     categories: Maybe[Words] = None
     """For {categories}: which categories the cue lists, in this order. Default: all of the stimulus set."""
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The placeholders in its text."""
+        return frozenset(PLACEHOLDER.findall(self.text))

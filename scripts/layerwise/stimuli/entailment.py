@@ -7,7 +7,7 @@ keep together, which holds for every split seed.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,10 @@ from layerwise.stimuli.sampling import sample_ids
 
 class Entry(ImagesEntry):
     """A stimulus set of image-text pairs from captions."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
+    needed: ClassVar[frozenset[str]] = frozenset({"text"})
+    dataset_format: ClassVar[str | None] = "coco"
 
     kind: Literal["coco-entailment"]
     """How items are made."""

@@ -1,7 +1,7 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,10 @@ from layerwise.stimuli.sampling import sample_ids
 
 class Entry(ImagesEntry):
     """A stimulus set of SNLI-VE's pairs."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
+    needed: ClassVar[frozenset[str]] = frozenset({"text"})
+    dataset_format: ClassVar[str | None] = "snli-ve"
 
     kind: Literal["snli-ve"]
     """How items are made."""
