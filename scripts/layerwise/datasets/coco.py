@@ -10,10 +10,12 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from layerwise.config.base import Maybe
+from layerwise.config.data import DatasetEntry
 from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
 
@@ -22,6 +24,17 @@ log = logging.getLogger(__name__)
 # Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
 # usable numbers, which :func:`check_measured` complains about when somebody needs them.
 MEASURES = ["x", "y", "area"]
+
+
+class Entry(DatasetEntry):
+    """A data set in COCO 2017's folders and JSON files."""
+
+    format: Literal["coco"]
+    """How images and annotations are laid out."""
+    images: Maybe[str] = None
+    """Folder that holds the part folders (train2017, val2017)."""
+    annotations: Maybe[str] = None
+    """Folder with instances_PART.json and captions_PART.json."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,25 @@ questions and scene graphs by the rules that these tables show (:mod:`layerwise.
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from layerwise.config.base import Maybe
+from layerwise.config.data import DatasetEntry
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
+
+
+class Entry(DatasetEntry):
+    """A data set of questions about GQA's images, for `flow`."""
+
+    format: Literal["gqa"]
+    """How images and annotations are laid out."""
+    images: Maybe[str] = None
+    """Folder of GQA's jpg files, named by image id."""
+    annotations: Maybe[str] = None
+    """The tables of arXiv 2411.18620 (GQA_val_correct_question_with_...csv), or GQA's own val_balanced_questions.json
+    and val_sceneGraphs.json."""
+
 
 # The six types and the authors' tables of them.
 TABLES = {

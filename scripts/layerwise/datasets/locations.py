@@ -8,16 +8,24 @@ archives that hold the parts it samples. Under the data root a source looks like
     {data}/coco-2017/train2017/     the images that some stimulus set needs
 """
 
+from __future__ import annotations
+
+import json
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from layerwise.code_digest import code_digest
 from layerwise.datasets import coco, snli, snli_ve
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.gqa_sources import question_files
 from layerwise.datasets.table import check_columns
 from layerwise.errors import InputError
+from layerwise.stimuli.source_marks import files_mark
+
+if TYPE_CHECKING:
+    from layerwise.config.study import StudyConfig
 
 # Which sources a data set of each format can be downloaded from; where a source keeps its images.
 SOURCE_FORMATS = {"coco": ("coco",), "snli-ve": ("snli-ve", "snli"), "gqa": ("gqa",)}
@@ -32,7 +40,8 @@ class Locations:
         InputError: when a data set refers to something that is not there: a world, a folder, a source, an archive.
     """
 
-    def __init__(self, config: dict[str, Any]):
+    def __init__(self, study: StudyConfig):
+        config = study.entry()
         self.config = config
         self.root = config["pathvars"]["data"]
         for name, dataset in config["datasets"].items():
@@ -63,6 +72,44 @@ class Locations:
             corrected = [Path(file) for part, file in dataset.get("corrected_labels", {}).items() if part in parts]
             return [snli_ve.annotation_file(folder, part) for part in parts] + corrected
         return [file for part in parts for file in coco.annotation_files(folder, part)]
+
+    def options(self, name: str) -> list[str]:
+        """What a program is told of a data set that it reads."""
+        options = [f"--{key}={folder}" for key, folder in self.folders(name).items()]
+        if corrected := self.config["datasets"][name].get("corrected_labels"):
+            options.append(f"--corrected-labels={json.dumps(corrected, sort_keys=True)}")
+        return options
+
+    def question_options(self, name: str) -> list[str]:
+        """What the program that chooses questions is told of a data set."""
+        return [f"--{key}={folder}" for key, folder in self.folders(name).items()]
+
+    def source_files(self, name: str, parts: list[str]) -> list[str]:
+        """The files whose change makes stale what is made of ``parts``, but for images."""
+        dataset = self.config["datasets"][name]
+        if "world" in dataset:
+            return [f"<results>/worlds/{dataset['world']}/world.json"]
+        return [str(file) for file in self.annotation_files(name, parts)]
+
+    def shown(self, name: str, parts: list[str]) -> dict[str, Any]:
+        """What else of an entry decides what is shown of some parts, for the recipe of stimuli."""
+        corrected = sorted(set(self.config["datasets"][name].get("corrected_labels", {})) & set(parts))
+        # Pairs that have no corrected label are not shown.
+        return {"corrected_labels": corrected} if corrected else {}
+
+    def mark(self, name: str, parts: list[str]) -> Any:
+        """What decides the content of a data set's parts: how its world is drawn, the checksums of what is downloaded,
+        or the user's own annotation files as they are now."""
+        dataset = self.config["datasets"][name]
+        if world := dataset.get("world"):
+            return [self.config["worlds"][world], self.config["seed"], code_digest("make_world.py")]
+        receipts = map(Path, self.receipts(name, parts))
+        expected = [self.expected(receipt.parents[1].name, receipt.stem) for receipt in receipts]
+        downloaded = Path(self.root) / dataset["download"] if "download" in dataset else None
+        files = [file for file in self.annotation_files(name, parts) if downloaded not in Path(file).parents]
+        if "splits" in dataset:
+            files += map(Path, self.split_lists(dataset["download"]))
+        return [expected, files_mark(files), code_digest("build_snli_ve.py") if self.is_built(dataset) else None]
 
     def image_source(self, name: str) -> str | None:
         """The source that a data set's images are downloaded from; None where they are somewhere already."""

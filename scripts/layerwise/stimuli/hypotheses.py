@@ -1,12 +1,29 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Count, Maybe
+from layerwise.config.stimuli import ImagesEntry
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of SNLI-VE's pairs."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
+    needed: ClassVar[frozenset[str]] = frozenset({"text"})
+    dataset_format: ClassVar[str | None] = "snli-ve"
+
+    kind: Literal["snli-ve"]
+    """How items are made."""
+    pairs_per_label: Maybe[Count] = None
+    """Take the same number of pairs of each label from every image, at most so many; images without a pair of some
+    label are left out. Default: all pairs of the sampled images."""
 
 
 def build_hypotheses(

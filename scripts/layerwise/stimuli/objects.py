@@ -4,12 +4,37 @@ The pairs are sampled once, balanced per category, and every prompt of the stimu
 category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
 """
 
+from typing import ClassVar, Literal
+
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Maybe, Words
+from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import ImagesEntry, PairCount
 from layerwise.datasets.coco import CocoPart
+from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of image-category pairs."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"category", "categories"})
+    dataset_format: ClassVar[str | None] = "coco"
+
+    kind: Literal["coco-objects"]
+    """How items are made."""
+    pairs_per_category: PairCount = 400
+    """At most this many (image, category) pairs per category, half of them with the object and half without."""
+    categories: Maybe[Words] = None
+    """Object categories to ask about. Default: all of the data set."""
+
+    def check_prompt(self, where: str, prompt: Prompt) -> None:
+        super().check_prompt(where, prompt)
+        if {"category", "categories"} <= prompt.placeholders:
+            raise InputError(f"{where}: {{category}} and {{categories}} are two different cues; use one of them")
 
 
 def build_objects(

@@ -1,16 +1,69 @@
 """Stimuli from a user's own table of image, text and labels."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
+from layerwise.config.base import Maybe, Words
+from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import StimuliEntry
+from layerwise.config.tasks import Task
 from layerwise.datasets.disk import is_file
-from layerwise.datasets.table import read_table, table_columns
+from layerwise.datasets.table import check_columns, read_table, table_columns
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.splits import SPLITS
+
+
+class Entry(StimuliEntry):
+    """A stimulus set of a user's own table."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    kind: Literal["table"]
+    """How items are made."""
+    file: str
+    """CSV or Parquet file, one stimulus per row."""
+    image_column: str = "image"
+    """Column with image paths."""
+    image_root: Maybe[str] = None
+    """Folder that relative image paths start from. Default: the file's folder."""
+    text_column: Maybe[str] = None
+    """Column with the text shown beside the image."""
+    id_column: Maybe[str] = None
+    """Column with unique item ids. Default: the row number."""
+    labels: Words
+    """Label columns. One column of two or more classes, or several of two classes each."""
+    split_column: Maybe[str] = None
+    """Column with the words train, val and test, for tasks with `split: official`."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read, each once."""
+        given = [self.image_column, *self.labels, self.text_column, self.id_column, self.split_column]
+        return list(dict.fromkeys(column for column in given if column is not None))
+
+    def check_files(self, where: str) -> None:
+        if not is_file(self.file):
+            raise InputError(f"{where}.file: there is no file {self.file!r}")
+        try:
+            check_columns(self.file, self.columns)
+        except InputError as error:
+            raise InputError(f"{where}.file: {error}") from error
+
+    def check_prompt(self, where: str, prompt: Prompt) -> None:
+        super().check_prompt(where, prompt)
+        if "text" in prompt.placeholders and self.text_column is None:
+            raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
+
+    def check_task(self, name: str, task: Task) -> None:
+        for label in task.labels or []:
+            if label not in self.labels:
+                raise InputError(f"tasks.{name}.labels: {label!r} is not among the table's labels {self.labels}")
+        if task.split.by == "official" and self.split_column is None:
+            raise InputError(f"tasks.{name}.split.by: official needs `split_column` in stimuli.{task.stimuli}")
 
 
 def build_table(entry: dict[str, Any]) -> Stimuli:

@@ -8,13 +8,42 @@ no label for the other.
 """
 
 from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Each, Margin, Maybe
+from layerwise.config.stimuli import ImagesEntry, PairCount
+from layerwise.config.tasks import Task
 from layerwise.datasets.coco import CocoPart, check_measured
+from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import check_categories, sample_images
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of images with two objects."""
+
+    placeholders: ClassVar[frozenset[str]] = frozenset({"first", "second"})
+    needed: ClassVar[frozenset[str]] = frozenset({"first", "second"})
+    dataset_format: ClassVar[str | None] = "coco"
+
+    kind: Literal["coco-relations"]
+    """How items are made."""
+    images_per_pair: PairCount = 40
+    """At most this many images per pair of categories and relation (left-right, above-below), half of them with the one
+    further left (or up) and half with the other. Each is asked about in both orders."""
+    margin: Margin = 0.1
+    """How far apart the centres of two boxes must be, as a share of the image's width or height, for one to be left of
+    or above the other. Pairs that are nearer have no label. Our choice."""
+    categories: Maybe[Annotated[list[str], Each(2)]] = None
+    """Object categories to ask about. Default: all of the data set."""
+
+    def check_task(self, name: str, task: Task) -> None:
+        if task.knowledge is None and len(task.labels or []) != 1:
+            raise InputError(f"tasks.{name}.labels: name one relation, left-right or above-below")
+
 
 # By relation the measure that decides it (of the boxes' centres, growing to the right and downwards), and the classes:
 # where the first object lies, seen from the second.
