@@ -185,7 +185,7 @@ def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.
         InputError: when there are no cells, or a cell is missing.
     """
     if not files:
-        raise InputError("the study has no such cells: its config names no models, tasks and prompts for them")
+        raise InputError("there are no cells to read: the study names no `tasks`")
     check_there(files.values(), made_by)
     tables = [
         pd.read_parquet(file).assign(model=model, task=task, prompt=prompt)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,30 @@ print(json.dumps([layerwise.__file__, made]))
     assert made == [own_digest(*files) for files in PROGRAMS]
 
 
+def test_an_installed_copy_loads_a_study(installed, tmp_path):
+    """With the prompts that came with it; where the study lies in a clone, with that clone's."""
+    demo = (REPOSITORY / "config/config.yaml").read_text()
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/study.yaml").write_text(demo)
+    shutil.copytree(REPOSITORY / "config", tmp_path / "clone/config")
+    prompts = tmp_path / "clone/config/prompts.yaml"
+    prompts.write_text(prompts.read_text().replace("Does this text agree", "Would you say that this text agrees"))
+    (tmp_path / "clone/studies").mkdir()
+    (tmp_path / "clone/studies/study.yaml").write_text(demo)
+    code = """
+import json
+from layerwise import Study
+alone, cloned = Study.load("alone/study.yaml"), Study.load("clone/studies/study.yaml")
+words = [study.config.prompts["coco-entailment"]["agree"].text[:12] for study in (alone, cloned)]
+print(json.dumps([words, alone.grid.probe_cells(), alone.stimuli_folder("captions")]))
+"""
+    words, cells, folder = run(code, installed, cwd=tmp_path)
+    assert words == ["Does this te", "Would you sa"]
+    here = layerwise.Study.load(REPOSITORY / "config/config.yaml")
+    assert [tuple(cell) for cell in cells] == here.grid.probe_cells()
+    assert folder == here.stimuli_folder("captions")
+
+
 def test_installing_leaves_nothing_in_the_clone(installed):
     assert not (REPOSITORY / "build").exists()
     assert not list(REPOSITORY.glob("**/*.egg-info"))
@@ -89,3 +114,32 @@ def test_a_clone_runs_its_own_code_beside_an_installed_copy(tmp_path):
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert printed in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("reader", "names", "target"),
+    [
+        ("states", ["shapes-llava", "objects", "category"], "states"),
+        ("items", ["objects"], "states"),
+        ("labels", ["objects"], "probes"),
+        ("scores", [], "probes"),
+        ("curves", [], "probes"),
+        ("predictions", ["shapes-llava", "objects", "category"], "states"),
+        ("flow", ["shapes-llava", "shapes-questions"], "flow_results"),
+    ],
+)
+def test_before_a_run_each_reader_says_what_to_run(reader, names, target, tmp_path):
+    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
+    config = os.path.relpath(REPOSITORY / "config/config.yaml", tmp_path)
+    with pytest.raises(InputError, match=f"not there yet.*; run `snakemake {target} --cores 2 --configfile {config}`"):
+        getattr(study, reader)(*names)
+    for place in range(len(names)):
+        wrong = [*names[:place], "nothing", *names[place + 1 :]]
+        with pytest.raises(InputError, match=r"the study has no \w+ 'nothing'.*; it has .*"):
+            getattr(study, reader)(*wrong)
+
+
+def test_a_study_without_sites_has_none_to_read(tmp_path):
+    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
+    with pytest.raises(InputError, match=r"name attention, mlp or heads in states\.sites"):
+        study.sites()

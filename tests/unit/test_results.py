@@ -147,7 +147,7 @@ def test_cells_are_gathered_under_their_names(tmp_path):
     table = results.gathered(files, made_by="")
     assert list(table.columns) == ["model", "task", "prompt", "layer", "value"]
     assert list(table.query("prompt == 'p1'")["value"]) == [1, 1.5]
-    with pytest.raises(InputError, match="no such cells"):
+    with pytest.raises(InputError, match="no cells to read"):
         results.gathered({}, made_by="")
 
 
