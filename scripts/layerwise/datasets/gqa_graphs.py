@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerwise.datasets.gqa import Found, Question, checked_object
+from layerwise.datasets.questions import Found, Question, checked_object
 from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
 
