@@ -23,6 +23,7 @@ SAME_CODE = Path(__file__).parent / "same_code.json"
 LEFT_OUT = {
     "layerwise.cards",
     "layerwise.command",
+    "layerwise.config",
     "layerwise.datasets.disk",
     "layerwise.errors",
     "layerwise.locks",
@@ -40,7 +41,12 @@ class _LeftOut:
 
     def __contains__(self, module: object) -> bool:
         name = str(module)
-        return name in LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+        return (
+            name in LEFT_OUT
+            # What a config says reaches programs as options.
+            or name.startswith(f"{PACKAGE}.config.")
+            or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+        )
 
 
 @cache

@@ -7,13 +7,28 @@ keep together, which holds for every split seed.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Count
+from layerwise.config.stimuli import ImagesEntry
 from layerwise.datasets.coco import CocoPart
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of image-text pairs from captions."""
+
+    kind: Literal["coco-entailment"]
+    """How items are made."""
+    captions_per_image: Count = 1
+    """Captions sampled per image. Each is used once as a match and once as a mismatch."""
+    mismatch: Literal["random", "hard"] = "random"
+    """Whose caption is the mismatch: a random image's, or that of an image that shares most object categories (hard).
+    The paper's rule is unknown; random is our choice."""
 
 
 def build_entailment(

@@ -1,12 +1,25 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Count, Maybe
+from layerwise.config.stimuli import ImagesEntry
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import sample_ids
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of SNLI-VE's pairs."""
+
+    kind: Literal["snli-ve"]
+    """How items are made."""
+    pairs_per_label: Maybe[Count] = None
+    """Take the same number of pairs of each label from every image, at most so many; images without a pair of some
+    label are left out. Default: all pairs of the sampled images."""
 
 
 def build_hypotheses(

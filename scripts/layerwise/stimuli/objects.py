@@ -4,12 +4,27 @@ The pairs are sampled once, balanced per category, and every prompt of the stimu
 category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Maybe, Words
+from layerwise.config.stimuli import ImagesEntry, PairCount
 from layerwise.datasets.coco import CocoPart
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of image-category pairs."""
+
+    kind: Literal["coco-objects"]
+    """How items are made."""
+    pairs_per_category: PairCount = 400
+    """At most this many (image, category) pairs per category, half of them with the object and half without."""
+    categories: Maybe[Words] = None
+    """Object categories to ask about. Default: all of the data set."""
 
 
 def build_objects(

@@ -1,16 +1,39 @@
 """Stimuli from a user's own table of image, text and labels."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from layerwise.config.base import Maybe, Words
+from layerwise.config.stimuli import StimuliEntry
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.table import read_table, table_columns
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.splits import SPLITS
+
+
+class Entry(StimuliEntry):
+    """A stimulus set of a user's own table."""
+
+    kind: Literal["table"]
+    """How items are made."""
+    file: str
+    """CSV or Parquet file, one stimulus per row."""
+    image_column: str = "image"
+    """Column with image paths."""
+    image_root: Maybe[str] = None
+    """Folder that relative image paths start from. Default: the file's folder."""
+    text_column: Maybe[str] = None
+    """Column with the text shown beside the image."""
+    id_column: Maybe[str] = None
+    """Column with unique item ids. Default: the row number."""
+    labels: Words
+    """Label columns. One column of two or more classes, or several of two classes each."""
+    split_column: Maybe[str] = None
+    """Column with the words train, val and test, for tasks with `split: official`."""
 
 
 def build_table(entry: dict[str, Any]) -> Stimuli:

@@ -8,13 +8,32 @@ no label for the other.
 """
 
 from collections.abc import Iterator
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 
+from layerwise.config.base import Each, Maybe
+from layerwise.config.stimuli import ImagesEntry, Margin, PairCount
 from layerwise.datasets.coco import CocoPart, check_measured
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.sampling import check_categories, sample_images
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of images with two objects."""
+
+    kind: Literal["coco-relations"]
+    """How items are made."""
+    images_per_pair: PairCount = 40
+    """At most this many images per pair of categories and relation (left-right, above-below), half of them with the one
+    further left (or up) and half with the other. Each is asked about in both orders."""
+    margin: Margin = 0.1
+    """How far apart the centres of two boxes must be, as a share of the image's width or height, for one to be left of
+    or above the other. Pairs that are nearer have no label. Our choice."""
+    categories: Maybe[Annotated[list[str], Each(2)]] = None
+    """Object categories to ask about. Default: all of the data set."""
+
 
 # By relation the measure that decides it (of the boxes' centres, growing to the right and downwards), and the classes:
 # where the first object lies, seen from the second.
