@@ -83,14 +83,11 @@ class DataFormat(ABC, Generic[EntryT]):
         Entry: the class of its config entries.
         packings: how sources may pack its annotations; names of :data:`layerwise.datasets.catalogue.PACKINGS`.
         image_packing: how the source of its images packs them.
-        images_missing: what to do where neither `images` nor `download_images` is given; empty where the source of the
-            annotations has the images too.
     """
 
     Entry: type[EntryT]
     packings: ClassVar[tuple[str, ...]]
     image_packing: ClassVar[str]
-    images_missing: ClassVar[str] = ""
 
     @abstractmethod
     def drawn(self, world: str) -> Folders:
@@ -103,6 +100,10 @@ class DataFormat(ABC, Generic[EntryT]):
     @abstractmethod
     def size(self, world: World | None) -> DataSize:
         """How large the official data set is, or a world in this format."""
+
+    def image_source(self, entry: EntryT) -> str | None:
+        """The source that images are downloaded from where a data set is downloaded and has no folder of them."""
+        return entry.download
 
     def further_files(self, entry: EntryT, parts: Sequence[str]) -> list[Path]:
         """Other files of the user's that parts are read from."""

@@ -60,12 +60,10 @@ class Locations:
         return {"annotations": annotations, "images": entry.images or self.image_folder(name)}
 
     def options(self, name: str) -> list[str]:
-        """What a program is told of a data set that it reads."""
-        further = {key: json.dumps(value, sort_keys=True) for key, value in self._further_options(name).items()}
+        """What a program is told of a data set that it reads, as options of its command line."""
+        told = self.format(name).options(self.datasets[name])
+        further = {key: json.dumps(value, sort_keys=True) for key, value in told.items()}
         return [f"--{key}={value}" for key, value in (self.folders(name) | further).items()]
-
-    def _further_options(self, name: str) -> dict[str, Any]:
-        return self.format(name).options(self.datasets[name])
 
     def question_options(self, name: str) -> list[str]:
         """What the program that chooses questions is told of a data set.
@@ -86,6 +84,10 @@ class Locations:
         if world is not None:
             return [f"<results>/worlds/{world}/world.json"]
         return [str(file) for file in self.annotation_files(name, parts)]
+
+    def shown(self, name: str, parts: Sequence[str]) -> dict[str, Any]:
+        """What else a data set says of what is shown of ``parts``, for recipes."""
+        return self.format(name).shown(self.datasets[name], parts)
 
     def mark(self, name: str, parts: Sequence[str]) -> Any:
         """What decides the content of a data set's parts: how its world is drawn, the checksums of what is downloaded,
@@ -109,7 +111,7 @@ class Locations:
         entry = self.datasets[name]
         if entry.world is not None or entry.images is not None:
             return None
-        return entry.download_images or entry.download
+        return self.format(name).image_source(entry)
 
     def image_folder(self, name: str) -> str:
         """Where downloaded images of a data set are unpacked."""
@@ -123,7 +125,7 @@ class Locations:
         if source is None:
             return []
         files = self.sources[source].files
-        return [self.receipt(source, name) for name, file in files.items() if file.images in ("all", *parts)]
+        return [self.receipt(source, archive) for archive, file in files.items() if file.images in ("all", *parts)]
 
     def annotation_receipts(self, source: str, member: str) -> list[str]:
         """Receipts of the archives in which an annotation file may be."""
@@ -186,6 +188,17 @@ class Locations:
             if not held & {part, "all"}:
                 raise InputError(f"{where}: no archive of sources.{source} holds images of the part {part!r}")
 
+    def check_source(self, where: str, source: str, packings: Sequence[str]) -> None:
+        """Refuse a source that is not there, or whose archives are packed in another way than one of ``packings``.
+
+        Raises:
+            InputError: naming the sources that would do.
+        """
+        sources = {name for name, entry in self.sources.items() if entry.format in packings}
+        if source not in sources:
+            wanted, known = " or ".join(packings), ", ".join(sorted(sources)) or "none"
+            raise InputError(f"{where}: there is no source {source!r} of format {wanted}; the config has {known}")
+
     def _packing(self, entry: DatasetEntry) -> Packing:
         return PACKINGS[self.sources[str(entry.download)].format]
 
@@ -193,29 +206,12 @@ class Locations:
         if entry.world is not None and entry.world not in self.worlds:
             known = ", ".join(self.worlds) or "nothing"
             raise InputError(f"{where}.world: there is no {entry.world!r}; the config has {known}")
-        for key in ("images", "annotations", "splits"):
-            folder = getattr(entry, key, None)
+        for key, folder in (("images", entry.images), ("annotations", entry.annotations)):
             if folder is not None and not is_dir(folder):
                 raise InputError(f"{where}.{key}: there is no folder {folder!r}")
         form = FORMATS[entry.format]
         if entry.download is not None:
-            self._check_source(f"{where}.download", entry.download, form.packings)
-            self._check_images(where, entry, form)
+            self.check_source(f"{where}.download", entry.download, form.packings)
         form.check(where, entry, self)
         if entry.download is not None:
             self._packing(entry).check(where, self, entry.download)
-
-    def _check_source(self, where: str, source: str, packings: Sequence[str]) -> None:
-        sources = {name for name, entry in self.sources.items() if entry.format in packings}
-        if source not in sources:
-            wanted, known = " or ".join(packings), ", ".join(sorted(sources)) or "none"
-            raise InputError(f"{where}: there is no source {source!r} of format {wanted}; the config has {known}")
-
-    def _check_images(self, where: str, entry: DatasetEntry, form: DataFormat[Any]) -> None:
-        if entry.images is not None:
-            if entry.download_images is not None:
-                raise InputError(f"{where}: give `images` or `download_images`, not both")
-        elif entry.download_images is not None:
-            self._check_source(f"{where}.download_images", entry.download_images, (form.image_packing,))
-        elif form.images_missing:
-            raise InputError(f"{where}: {form.images_missing}")

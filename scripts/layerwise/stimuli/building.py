@@ -6,12 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.datasets.coco import MEASURES
+from layerwise.datasets.annotated import OBJECT_COLUMNS
 from layerwise.errors import InputError
 from layerwise.stimuli.items import ITEM_COLUMNS, PAIR_COLUMNS
 
-# Those of layerwise.datasets.coco.CocoPart.annotations.
-OBJECT_COLUMNS = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a stimulus set is read from.
+
+    Attributes:
+        annotations, images: folders of its data set; empty for kinds that read none.
+        options: what else its data format tells, by option.
+    """
+
+    annotations: str = ""
+    images: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,8 @@ class Stimuli:
         provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.
-        objects: what is annotated in the images, with the columns :data:`OBJECT_COLUMNS`; no rows for kinds without.
+        objects: what is annotated in the images, with the columns
+            :data:`layerwise.datasets.annotated.OBJECT_COLUMNS`; no rows for kinds without.
     """
 
     shown: pd.DataFrame

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from layerwise.config.base import Maybe
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets import coco
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
@@ -11,13 +12,14 @@ from layerwise.datasets.world.scenes import COLOURS, SHAPES
 
 
 class Entry(DatasetEntry):
-    """A data set in COCO 2017's format.
-
-    `images` is the folder that holds the part folders (train2017, val2017), `annotations` the folder with
-    instances_PART.json and captions_PART.json.
-    """
+    """A data set in COCO 2017's folders and JSON files."""
 
     format: Literal["coco"]
+    """How images and annotations are laid out."""
+    images: Maybe[str] = None
+    """Folder that holds the part folders (train2017, val2017)."""
+    annotations: Maybe[str] = None
+    """Folder with instances_PART.json and captions_PART.json."""
 
 
 class _Coco(DataFormat[Entry]):

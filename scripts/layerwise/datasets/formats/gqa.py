@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from layerwise.config.base import Maybe
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
 from layerwise.datasets.gqa_sources import question_files
 
 
 class Entry(DatasetEntry):
-    """A data set of questions about GQA's images.
-
-    `images` is the folder of GQA's jpg files, named by image id; `annotations` holds the tables of arXiv 2411.18620
-    (GQA_val_correct_question_with_...csv), or GQA's own val_balanced_questions.json and val_sceneGraphs.json.
-    """
+    """A data set of questions about GQA's images, for `flow`."""
 
     format: Literal["gqa"]
+    """How images and annotations are laid out."""
+    images: Maybe[str] = None
+    """Folder of GQA's jpg files, named by image id."""
+    annotations: Maybe[str] = None
+    """The tables of arXiv 2411.18620 (GQA_val_correct_question_with_...csv), or GQA's own val_balanced_questions.json
+    and val_sceneGraphs.json."""
 
 
 class _Gqa(DataFormat[Entry]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from layerwise.config.base import Maybe, Section
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets import snli_ve
-from layerwise.datasets.disk import is_file
+from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
 from layerwise.datasets.table import check_columns
 from layerwise.datasets.world.snli_ve import TRIPLETS_PER_IMAGE
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CorrectedLabels(Section):
-    """Corrected labels, by part."""
+    """Corrected SNLI-VE labels, by part: CSV or Parquet files with the columns pairID and gold_label."""
 
     train: Maybe[str] = None
     """Corrected training labels."""
@@ -29,18 +29,22 @@ class CorrectedLabels(Section):
 
 
 class Entry(DatasetEntry):
-    """A data set in SNLI-VE's format.
-
-    `images` is the folder of Flickr30k's jpg files, `annotations` the folder with snli_ve_PART.jsonl.
-    """
+    """A data set of SNLI-VE's jsonl files and Flickr30k images."""
 
     format: Literal["snli-ve"]
+    """How images and annotations are laid out."""
+    images: Maybe[str] = None
+    """Folder of Flickr30k jpg files."""
+    annotations: Maybe[str] = None
+    """Folder with snli_ve_PART.jsonl."""
+    download_images: Maybe[str] = None
+    """The source of Flickr30k's pictures (flickr30k). Naming it says that you have accepted their terms."""
     splits: Maybe[str] = None
     """For `download: snli`: folder with lists of Flickr30k ids by which SNLI-VE is divided, train.txt, dev.txt (or
     val.txt) and test.txt, one id a line. Default: SNLI-VE's own two lists, downloaded."""
     corrected_labels: Maybe[CorrectedLabels] = None
-    """By part, a CSV or Parquet file with the columns pairID and gold_label, such as e-SNLI-VE's esnlive_dev.csv. The part
-    keeps only the pairs that are listed, with the labels given there."""
+    """By part, a CSV or Parquet file with the columns pairID and gold_label, such as e-SNLI-VE's esnlive_dev.csv. The
+    part keeps only the pairs that are listed, with the labels given there."""
 
     def corrections(self) -> dict[str, str]:
         """The files of corrected labels, by part."""
@@ -51,10 +55,6 @@ class _SnliVe(DataFormat[Entry]):
     Entry = Entry
     packings = ("snli-ve", "snli")
     image_packing = "flickr30k"
-    images_missing = (
-        "give `images`, the folder of your Flickr30k pictures; or, if you have accepted their terms, "
-        "`download_images: flickr30k`"
-    )
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/snli_ve", f"{world}/snli_ve/flickr30k_images")
@@ -84,11 +84,25 @@ class _SnliVe(DataFormat[Entry]):
             characters=37,
         )
 
+    def image_source(self, entry: Entry) -> str | None:
+        return entry.download_images
+
     def check(self, where: str, entry: Entry, data: "Locations") -> None:
+        if entry.images is not None and entry.download_images is not None:
+            raise InputError(f"{where}: give `images` or `download_images`, not both")
+        if entry.download_images is not None:
+            data.check_source(f"{where}.download_images", entry.download_images, (self.image_packing,))
+        elif entry.download is not None and entry.images is None:
+            raise InputError(
+                f"{where}: give `images`, the folder of your Flickr30k pictures; or, if you have accepted their terms, "
+                "`download_images: flickr30k`"
+            )
         for part, file in entry.corrections().items():
             if not is_file(file):
                 raise InputError(f"{where}.corrected_labels.{part}: there is no file {file!r}")
             check_columns(file, snli_ve.CORRECTED)
+        if entry.splits is not None and not is_dir(entry.splits):
+            raise InputError(f"{where}.splits: there is no folder {entry.splits!r}")
         if entry.splits is not None and (entry.download is None or not data.is_built(entry)):
             raise InputError(
                 f"{where}.splits: only a download of SNLI itself is divided by lists; {entry.download or 'this'} is not"
