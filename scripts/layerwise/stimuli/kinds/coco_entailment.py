@@ -7,24 +7,23 @@ keep together, which holds for every split seed.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from layerwise.config.base import Count
 from layerwise.config.stimuli import ImagesEntry
-from layerwise.datasets.coco import CocoPart
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.datasets.format import DataSize
 from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.coco_kind import CocoKind
+from layerwise.stimuli.kind import ExpectedItems
 from layerwise.stimuli.sampling import sample_ids
 
 
 class Entry(ImagesEntry):
     """A stimulus set of image-text pairs from captions."""
-
-    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
-    needed: ClassVar[frozenset[str]] = frozenset({"text"})
-    dataset_format: ClassVar[str | None] = "coco"
 
     kind: Literal["coco-entailment"]
     """How items are made."""
@@ -35,8 +34,22 @@ class Entry(ImagesEntry):
     The paper's rule is unknown; random is our choice."""
 
 
+class _Entailment(CocoKind[Entry]):
+    entry_class = Entry
+    allowed = required = frozenset({"text"})
+    classes = ("mismatch", "match")
+
+    def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        return build_entailment(parts, entry.images, entry.captions_per_image, entry.mismatch, seed)
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, texts = self.sampled(entry, size), 2 * entry.captions_per_image
+        # Each caption is shown with two images.
+        return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts / 2)
+
+
 def build_entailment(
-    parts: dict[str, CocoPart],
+    parts: dict[str, AnnotatedPart],
     images: dict[str, int | str],
     captions_per_image: int,
     mismatch: str,
@@ -122,3 +135,6 @@ def pair_off(
             pairs.append((ids[first], ids[order[best]]))
             order = np.delete(order, best)
     return pairs, alone
+
+
+KIND = _Entailment()
