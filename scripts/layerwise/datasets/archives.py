@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from tqdm import tqdm
 
@@ -45,7 +45,7 @@ class Member:
     name: str
     size: int | None
     limit: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def check_archive(file: Path, name: str, *, thorough: bool) -> None:
@@ -118,7 +118,7 @@ def _write(archive: Path, member: Member, target: Path) -> None:
             out.write(chunk)
 
 
-def _chunks(content: BinaryIO, member: Member, archive: str | Path) -> Iterator[bytes]:
+def _chunks(content: IO[bytes], member: Member, archive: str | Path) -> Iterator[bytes]:
     """The member's content, as long as it is no more than the member can hold."""
     size = 0
     while chunk := content.read(CHUNK):
@@ -184,7 +184,7 @@ def _zip_members(file: Path, name: str) -> Iterator[Member]:
             yield Member(info.filename, info.file_size, info.file_size, _opener(archive, info))
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
+def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
     return lambda: archive.open(info)
 
 
@@ -204,8 +204,14 @@ def _tar_members(file: Path, name: str) -> Iterator[Member]:
             pass
 
 
-def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], BinaryIO]:
-    return lambda: archive.extractfile(info)
+def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
+    def opened() -> IO[bytes]:
+        content = archive.extractfile(info)
+        if content is None:
+            raise ValueError(f"{info.name!r} is no file")
+        return content
+
+    return opened
 
 
 def _check_name(member: str, archive: str) -> None:

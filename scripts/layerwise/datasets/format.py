@@ -80,14 +80,16 @@ class DataFormat(ABC, Generic[EntryT]):
     """A format of data sets.
 
     Attributes:
-        Entry: the class of its config entries.
+        entry_class: of its config entries.
         packings: how sources may pack its annotations; names of :data:`layerwise.datasets.catalogue.PACKINGS`.
         image_packing: how the source of its images packs them.
+        reading_options: what :meth:`options` may tell, by option, with a help text.
     """
 
-    Entry: type[EntryT]
+    entry_class: type[EntryT]
     packings: ClassVar[tuple[str, ...]]
     image_packing: ClassVar[str]
+    reading_options: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def drawn(self, world: str) -> Folders:

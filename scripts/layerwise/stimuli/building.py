@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerwise.datasets.annotated import OBJECT_COLUMNS
 from layerwise.errors import InputError
-from layerwise.stimuli.items import ITEM_COLUMNS, PAIR_COLUMNS
+from layerwise.stimuli.items import ITEM_COLUMNS, further_columns
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Stimuli:
     """A stimulus set as its builder makes it.
 
     Attributes:
-        shown: ``item_id``, ``image``, and ``text``, ``category``, ``first`` and ``second`` where the kind has them.
+        shown: ``item_id``, ``image``, and a column for each placeholder of the kind's prompts that differs between items.
         provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.
@@ -62,4 +62,4 @@ def finish_items(stimuli: Stimuli, checksums: Mapping[str, str]) -> pd.DataFrame
         if column not in items:
             items[column] = None
     items["image_sha256"] = items["image"].map(checksums)
-    return items[ITEM_COLUMNS + [column for column in PAIR_COLUMNS if column in items]]
+    return items[ITEM_COLUMNS + further_columns(items)]

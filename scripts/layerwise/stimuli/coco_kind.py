@@ -9,10 +9,10 @@ import pandas as pd
 from layerwise.datasets import coco
 from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.kind import EntryT, ImagesKind
+from layerwise.stimuli.kind import ImagesEntryT, ImagesKind
 
 
-class CocoKind(ImagesKind[EntryT]):
+class CocoKind(ImagesKind[ImagesEntryT]):
     """A kind over the images of a data set in COCO's format."""
 
     format = "coco"
@@ -20,10 +20,10 @@ class CocoKind(ImagesKind[EntryT]):
     has_objects = True
 
     @abstractmethod
-    def make(self, parts: dict[str, AnnotatedPart], entry: EntryT, seed: int) -> Stimuli:
+    def make(self, parts: dict[str, AnnotatedPart], entry: ImagesEntryT, seed: int) -> Stimuli:
         """The stimuli of an entry, without the objects; by official part what is annotated."""
 
-    def build(self, entry: EntryT, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
+    def build(self, entry: ImagesEntryT, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
         parts = coco.read_parts(sources.annotations, sources.images, list(entry.images))
         files = [file for part in parts for file in coco.annotation_files(sources.annotations, part)]
         made = self.make(parts, entry, seed)

@@ -61,19 +61,21 @@ class StimulusKind(ABC, Generic[EntryT]):
     """A kind of stimulus.
 
     Attributes:
-        Entry: the class of its config entries.
+        entry_class: of its config entries.
         allowed, required: placeholders that prompts may have, and must have.
         classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
+        format: of the data sets that it reads; None for kinds that read none.
         parts: the split that each official part is meant for.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
         not_shown: keys of an entry that do not decide what models are shown.
     """
 
-    Entry: type[EntryT]
+    entry_class: type[EntryT]
     allowed: ClassVar[frozenset[str]]
     required: ClassVar[frozenset[str]] = frozenset()
     classes: ClassVar[tuple[str, ...] | None] = None
+    format: ClassVar[str | None] = None
     parts: ClassVar[Mapping[str, str]]
     has_objects: ClassVar[bool] = False
     asks_category: ClassVar[bool] = False
@@ -187,13 +189,7 @@ class StimulusKind(ABC, Generic[EntryT]):
 
 
 class ImagesKind(StimulusKind[ImagesEntryT]):
-    """A kind over the images of a data set.
-
-    Attributes:
-        format: of the data sets that it reads.
-    """
-
-    format: ClassVar[str]
+    """A kind over the images of a data set."""
 
     def reads(self, entry: ImagesEntryT) -> DataParts:
         return DataParts(entry.dataset, list(entry.images))

@@ -10,7 +10,7 @@ from layerwise.errors import InputError
 
 def sample_ids(ids: list[Any], count: int | str, rng: np.random.Generator) -> list[Any]:
     """``count`` of ``ids`` in their old order, or all of them when there are no more or ``count`` is ``"all"``."""
-    if count == "all" or count >= len(ids):
+    if isinstance(count, str) or count >= len(ids):
         return list(ids)
     return [ids[i] for i in np.sort(rng.choice(len(ids), size=count, replace=False))]
 

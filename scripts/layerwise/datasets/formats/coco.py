@@ -23,7 +23,7 @@ class Entry(DatasetEntry):
 
 
 class _Coco(DataFormat[Entry]):
-    Entry = Entry
+    entry_class = Entry
     packings = ("coco",)
     image_packing = "coco"
 

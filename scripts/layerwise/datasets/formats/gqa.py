@@ -23,7 +23,7 @@ class Entry(DatasetEntry):
 
 
 class _Gqa(DataFormat[Entry]):
-    Entry = Entry
+    entry_class = Entry
     packings = ("gqa",)
     image_packing = "gqa"
 

@@ -1,8 +1,8 @@
 """SNLI-VE's jsonl files (Xie et al. 2019, arXiv 1901.06706) and Flickr30k's pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from layerwise.config.base import Maybe, Section
 from layerwise.config.data import DatasetEntry, World
@@ -52,9 +52,10 @@ class Entry(DatasetEntry):
 
 
 class _SnliVe(DataFormat[Entry]):
-    Entry = Entry
+    entry_class = Entry
     packings = ("snli-ve", "snli")
     image_packing = "flickr30k"
+    reading_options: ClassVar[Mapping[str, str]] = {"corrected-labels": "files of corrected labels by part, as JSON"}
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/snli_ve", f"{world}/snli_ve/flickr30k_images")

@@ -35,7 +35,7 @@ class Entry(ImagesEntry):
 
 
 class _Entailment(CocoKind[Entry]):
-    Entry = Entry
+    entry_class = Entry
     allowed = required = frozenset({"text"})
     classes = ("mismatch", "match")
 

@@ -33,7 +33,7 @@ class Entry(ImagesEntry):
 
 
 class _Objects(CocoKind[Entry]):
-    Entry = Entry
+    entry_class = Entry
     allowed = frozenset({"category", "categories"})
     classes = ("absent", "present")
     asks_category = True

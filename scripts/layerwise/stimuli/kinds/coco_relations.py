@@ -43,7 +43,7 @@ class Entry(ImagesEntry):
 
 
 class _Relations(CocoKind[Entry]):
-    Entry = Entry
+    entry_class = Entry
     allowed = required = frozenset({"first", "second"})
 
     def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:

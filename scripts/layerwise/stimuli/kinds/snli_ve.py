@@ -27,7 +27,7 @@ class Entry(ImagesEntry):
 
 
 class _Hypotheses(ImagesKind[Entry]):
-    Entry = Entry
+    entry_class = Entry
     format = "snli-ve"
     parts = snli_ve.PARTS
     allowed = required = frozenset({"text"})

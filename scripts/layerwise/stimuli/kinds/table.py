@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -15,13 +15,15 @@ from layerwise.config.tasks import Task
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.file_marks import written
 from layerwise.datasets.format import DataSize
-from layerwise.datasets.locations import Locations
 from layerwise.datasets.table import check_columns, read_cells, read_table
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.kind import ExpectedItems, StimulusKind
 from layerwise.stimuli.parts import SPLITS
+
+if TYPE_CHECKING:
+    from layerwise.datasets.locations import Locations
 
 
 class Entry(StimuliEntry):
@@ -46,7 +48,7 @@ class Entry(StimuliEntry):
 
 
 class _Table(StimulusKind[Entry]):
-    Entry = Entry
+    entry_class = Entry
     allowed = frozenset({"text"})
     parts = {split: split for split in SPLITS}
     not_shown = frozenset({"prompts", "file", "image_root", "labels", "split_column"})
@@ -54,13 +56,13 @@ class _Table(StimulusKind[Entry]):
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
         return build_table(entry), [Path(entry.file)]
 
-    def source_files(self, entry: Entry, data: Locations) -> list[str]:
+    def source_files(self, entry: Entry, data: "Locations") -> list[str]:
         return [entry.file]
 
-    def mark(self, entry: Entry, data: Locations) -> list[Any]:
+    def mark(self, entry: Entry, data: "Locations") -> list[Any]:
         return [table_mark(entry)]
 
-    def check(self, where: str, entry: Entry, data: Locations) -> None:
+    def check(self, where: str, entry: Entry, data: "Locations") -> None:
         if not is_file(entry.file):
             raise InputError(f"{where}.file: there is no file {entry.file!r}")
         try:
