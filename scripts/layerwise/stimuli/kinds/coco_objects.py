@@ -4,6 +4,7 @@ The pairs are sampled once, balanced per category, and every prompt of the stimu
 category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ class _Objects(CocoKind[Entry]):
 
 def build_objects(
     parts: dict[str, AnnotatedPart],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     pairs_per_category: int,
     categories: list[str] | None,
     seed: int,
