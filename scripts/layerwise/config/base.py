@@ -6,11 +6,14 @@ Field docstrings are the descriptions in ``config/schemas/config.schema.yaml``.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from importlib import import_module
+from typing import Annotated, Any, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from layerwise.catalogue import Catalogue
 
 Value = TypeVar("Value")
 
@@ -141,6 +144,42 @@ class Each:
         if self.holding is not None and self.holding not in values:
             raise PydanticCustomError("unfit", "{value} must be among them", {"value": self.holding})
         return values
+
+
+class Either:
+    """One of several types, with one message for all of them.
+
+    Args:
+        must: what a value must be, for messages: "must be ...".
+    """
+
+    def __init__(self, must: str):
+        self.must = must
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.custom_error_schema(
+            handler(source), "unfit", custom_error_message="must be {must}", custom_error_context={"must": self.must}
+        )
+
+
+class OneOf:
+    """An entry of one of the kinds of a catalogue: the class ``Entry`` of each one's module.
+
+    Args:
+        key: the key of the entry that says its kind.
+        catalogue: the modules by kind.
+    """
+
+    def __init__(self, key: str, catalogue: Catalogue[Any]):
+        self.key = key
+        self.catalogue = catalogue
+
+    def entries(self) -> tuple[type[Section], ...]:
+        """The classes of all kinds."""
+        return tuple(import_module(module).Entry for module in self.catalogue.modules.values())
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(Annotated[Union[self.entries()], Field(discriminator=self.key)])  # noqa: UP007
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import (
     Count,
+    Either,
     Exactly,
     Filled,
     Maybe,
@@ -33,7 +34,14 @@ Pickle = Annotated[
 PickleSum = Annotated[str, text("([0-9a-f]{64}|unpinned)", "a SHA-256 checksum, or the word unpinned")]
 
 
-DeviceMap = Annotated[dict[str, str | int], Filled()]
+DeviceMap = Annotated[
+    Literal["auto", "balanced", "balanced_low_0", "sequential"] | Annotated[dict[str, str | int], Filled()],
+    Either("one of auto, balanced, balanced_low_0, sequential, or devices by module"),
+]
+CutBlocks = Annotated[
+    Literal["lower", "middle", "upper"] | Annotated[list[Block], Exactly(2)],
+    Either("one of lower, middle, upper, or [first, last]"),
+]
 
 
 class EmbeddedModel(Section):
@@ -95,7 +103,7 @@ class CutImage(Section):
     """In these blocks no token behind the image attends to the image's tokens (attention knockout, arXiv
     2304.14767)."""
 
-    blocks: Literal["lower", "middle", "upper"] | Annotated[list[Block], Exactly(2)]
+    blocks: CutBlocks
     """A third of the decoder, or [first, last]."""
 
 
@@ -173,7 +181,7 @@ class Model(Section):
     """Weights of the linear layers in 8 bits (LLM.int8) or 4 bits (NormalFloat4), through the package bitsandbytes,
     which is not installed by default. Another model as far as results go. In 8 bits an input's states depend a little
     on what else is in its batch, so that prefixes are not shared."""
-    device_map: Maybe[Literal["auto", "balanced", "balanced_low_0", "sequential"] | DeviceMap] = None
+    device_map: Maybe[DeviceMap] = None
     """Spread the model over several devices: a word for accelerate, or a mapping from modules to devices (a GPU's
     number, cpu, disk). Needs `cards`. Changes no result."""
     trust_remote_code: bool = False

@@ -1,13 +1,8 @@
 """The wording that stimuli and questions are wrapped in."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from layerwise.config.base import Maybe, Section, Text, Words, among
-from layerwise.stimuli.catalogue import KINDS
-
-# Prompts of this name wrap the questions of `flow`.
-QUESTIONS = "gqa"
-PromptKind = Annotated[str, among([*KINDS, QUESTIONS])]
+from layerwise.config.base import Maybe, Section, Text, Words
 
 
 class Prompt(Section):

@@ -5,8 +5,9 @@ Each kind's own class is ``Entry`` in its module (:mod:`layerwise.stimuli.catalo
 
 from typing import Annotated, Literal
 
-from layerwise.config.base import Count, Each, Filled, Name, Section, number, whole
+from layerwise.config.base import Count, Each, Either, Filled, Name, Section, number, whole
 
+Images = Annotated[Count | Literal["all"], Either("a whole number of at least 1, or the word all")]
 Margin = Annotated[int | float, number(least=0, below=1)]
 PairCount = Annotated[int, whole(2)]
 
@@ -25,6 +26,6 @@ class ImagesEntry(StimuliEntry):
 
     dataset: str
     """Name of an entry of `datasets`."""
-    images: Annotated[dict[str, Count | Literal["all"]], Filled()]
+    images: Annotated[dict[str, Images], Filled()]
     """How many images to sample from each official part of the data set (by seed); the word `all` takes every image.
     Parts that are not named are left out."""

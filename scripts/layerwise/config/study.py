@@ -1,35 +1,21 @@
 """The root of a config: all sections of a study."""
 
-from importlib import import_module
-from typing import Annotated, Any, Union
+from typing import Annotated
 
-from pydantic import Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
-
-from layerwise.catalogue import Catalogue
-from layerwise.config.base import Each, Filled, Name, Section, Seed
+from layerwise.config.base import Each, Filled, Name, OneOf, Section, Seed, among
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.flow import Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
-from layerwise.config.prompts import Prompt, PromptKind
+from layerwise.config.prompts import Prompt
 from layerwise.config.states import States
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
-from layerwise.datasets.catalogue import FORMATS
+from layerwise.datasets.catalogue import FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
 
-
-class OneOf:
-    """An entry of one of the classes of a catalogue: each module's ``Entry``, told by the entry's ``key``."""
-
-    def __init__(self, key: str, catalogue: Catalogue[Any]):
-        self.key = key
-        self.catalogue = catalogue
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        entries = tuple(import_module(module).Entry for module in self.catalogue.modules.values())
-        return handler.generate_schema(Annotated[Union[entries], Field(discriminator=self.key)])  # noqa: UP007
+# Prompts wrap stimuli of a kind, or the questions of a data format.
+PromptKind = Annotated[str, among([*KINDS, *QUESTIONS])]
 
 
 class StudyConfig(Section):

@@ -4,13 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.config.base import Each, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, number, whole
 from layerwise.config.stimuli import Margin
 
 MinPerClass = Annotated[int, whole(1)]
 NonNegative = Annotated[int | float, number(least=0)]
 Limits = Annotated[list[NonNegative], Each(2)]
-HowMany = Annotated[int, whole(2)]
+Bins = Annotated[
+    Annotated[int, whole(2)] | Limits,
+    Either("a number of classes from 2 on, or two or more different lower limits"),
+]
 
 
 class Knowledge(Section):
@@ -31,7 +34,7 @@ class BinnedKnowledge(Knowledge):
     """A measured quantity, in classes."""
 
     about: Literal["count", "largest-size"]
-    bins: HowMany | Limits
+    bins: Bins
     """Lower limits of the classes, the last of which is open; images below the first have no label. Or how many classes
     to make, each with about the same share of the training images."""
 
