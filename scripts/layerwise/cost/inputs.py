@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from layerwise.config.prompts import PLACEHOLDER, Prompt
+from layerwise.config.prompts import Prompt
 from layerwise.datasets.format import DataSize
 from layerwise.flow.questions import read_questions
 from layerwise.states.images import read_image
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.items import read_items
-from layerwise.stimuli.kind import ExpectedItems
+from layerwise.stimuli.kind import LIST, PLACEHOLDER, ExpectedItems, placeholders
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
 from layerwise.study import Study
@@ -74,10 +74,10 @@ def _worked_out(expected: ExpectedItems, prompt: Prompt) -> Inputs:
     if prompt.image in ("blank", "none"):
         # Equal texts are run once.
         images, texts_per_image = 1, expected.distinct_texts
-    text = prompt.text
-    if not prompt.placeholders:
+    text, found = prompt.text, placeholders(prompt)
+    if not found:
         return Inputs(images, images, len(text), 0, pd.DataFrame())
-    if prompt.placeholders == {"categories"}:
+    if found == {LIST}:
         listed = len(prompt.categories) if prompt.categories is not None else expected.categories
         length = (expected.category_characters + 2) * listed
         return Inputs(images, images, len(text) + length, 0, pd.DataFrame())

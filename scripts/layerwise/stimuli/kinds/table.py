@@ -19,7 +19,7 @@ from layerwise.datasets.table import check_columns, read_cells, read_table
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.kind import ExpectedItems, StimulusKind
+from layerwise.stimuli.kind import ExpectedItems, StimulusKind, placeholders
 from layerwise.stimuli.parts import SPLITS
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class _Table(StimulusKind[Entry]):
 
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
         super().check_prompt(where, prompt, entry)
-        if "text" in self.placeholders(prompt) and entry.text_column is None:
+        if "text" in placeholders(prompt) and entry.text_column is None:
             raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
 
     def check_task(self, where: str, task: Task, entry: Entry, stimuli: str) -> None:
@@ -84,7 +84,7 @@ class _Table(StimulusKind[Entry]):
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
     def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
-        if entry.text_column is None or any("text" in self.placeholders(prompt) for prompt in prompts):
+        if entry.text_column is None or any("text" in placeholders(prompt) for prompt in prompts):
             return []
         return [f"{where}.text_column: none of its prompts shows {{text}}, so models see the image alone"]
 
