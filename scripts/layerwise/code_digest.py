@@ -25,6 +25,7 @@ LEFT_OUT = {
     "layerwise.command",
     "layerwise.config",
     "layerwise.datasets.disk",
+    "layerwise.datasets.format",
     "layerwise.errors",
     "layerwise.locks",
     "layerwise.models.explained",
@@ -33,6 +34,7 @@ LEFT_OUT = {
     "layerwise.states.going_on",
     "layerwise.states.kept",
     "layerwise.states.planned",
+    "layerwise.stimuli.kind",
 }
 
 

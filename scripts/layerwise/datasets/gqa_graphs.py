@@ -82,7 +82,8 @@ def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
             continue
         kind = kind_of[detailed]
         text, answer, image = (_text(record, key, where) for key in ("question", "answer", "imageId"))
-        steps = [_step(step, f"{where}, in its 'semantic',") for step in _member(record, "semantic", where, list, "list")]
+        semantic = _member(record, "semantic", where, list, "list")
+        steps = [_step(step, f"{where}, in its 'semantic',") for step in semantic]
         if image not in graphs:
             left_out[kind]["no scene graph of its image"] += 1
             continue

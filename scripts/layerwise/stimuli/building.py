@@ -30,7 +30,7 @@ class Stimuli:
     """A stimulus set as its builder makes it.
 
     Attributes:
-        shown: ``item_id``, ``image``, and a column for each placeholder of the kind's prompts that differs between items.
+        shown: ``item_id``, ``image``, and a column for each placeholder of the kind's prompts that items fill.
         provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.

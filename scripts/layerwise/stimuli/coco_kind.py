@@ -1,4 +1,4 @@
-"""What kinds over images with annotated objects have in common: how they are read, and what tasks may ask of objects."""
+"""What kinds over images with annotated objects have in common."""
 
 from abc import abstractmethod
 from dataclasses import replace

@@ -1,8 +1,7 @@
 """The stimuli contract: ``items.parquet`` (what a model is shown) and its side files.
 
-``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and a column
-for each further placeholder of the kind's prompts, such as ``first`` and ``second``.
-Nothing in it tells a label or a split. Those come from ``provenance.parquet``: ``item_id``, ``image_id``, ``group``
+``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and a
+column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. Nothing in it tells a label or a split. Those come from ``provenance.parquet``: ``item_id``, ``image_id``, ``group``
 (what must stay on one side of a split: an image, or a pair of images that share captions), ``part`` (official part of
 the data set), labels in columns named ``label:...`` and, for category pairs, ``category``. ``stimuli.json`` holds
 counts, sources and the digest of the items' content, which hidden states are bound to.

@@ -29,6 +29,11 @@ PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 LIST = "categories"
 
 
+def placeholders(prompt: Prompt) -> set[str]:
+    """The placeholders in a prompt."""
+    return set(PLACEHOLDER.findall(prompt.text))
+
+
 class DataParts(NamedTuple):
     """What a stimulus set reads of a data set."""
 
@@ -140,17 +145,13 @@ class StimulusKind(ABC, Generic[EntryT]):
         """What of an entry changes nothing with these prompts, to warn of."""
         return []
 
-    def placeholders(self, prompt: Prompt) -> set[str]:
-        """The placeholders in a prompt."""
-        return set(PLACEHOLDER.findall(prompt.text))
-
     def check_prompt(self, where: str, prompt: Prompt, entry: EntryT) -> None:
         """Refuse a prompt that does not fit the kind.
 
         Raises:
             InputError: naming the prompt and the placeholder.
         """
-        found = self.placeholders(prompt)
+        found = placeholders(prompt)
         if unknown := found - self.allowed:
             allowed = ", ".join(f"{{{name}}}" for name in sorted(self.allowed))
             raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; a {entry.kind} prompt knows {allowed}")

@@ -1,5 +1,6 @@
 """Seeded choices of images."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ def sample_ids(ids: list[Any], count: int | str, rng: np.random.Generator) -> li
     return [ids[i] for i in np.sort(rng.choice(len(ids), size=count, replace=False))]
 
 
-def sample_images(parts: dict[str, AnnotatedPart], images: dict[str, int | str], seed: int) -> dict[str, list[int]]:
+def sample_images(parts: dict[str, AnnotatedPart], images: Mapping[str, int | str], seed: int) -> dict[str, list[int]]:
     """Ids of the images sampled from each part; another part changes nothing in the others."""
     return {
         name: sample_ids(list(parts[name].images["image_id"]), count, np.random.default_rng([seed, *name.encode()]))

@@ -6,7 +6,7 @@ a mismatch, each image too, and neither text nor image alone tells the label. Th
 keep together, which holds for every split seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -50,7 +50,7 @@ class _Entailment(CocoKind[Entry]):
 
 def build_entailment(
     parts: dict[str, AnnotatedPart],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     captions_per_image: int,
     mismatch: str,
     seed: int,
@@ -127,7 +127,7 @@ def pair_off(
             union = np.maximum(sizes[order] + sizes[first] - shared, 1)
             candidates = np.argsort(-shared / union, kind="stable")
         else:
-            candidates = range(len(order))
+            candidates = np.arange(len(order))
         best = next((k for k in candidates if not texts[first] & texts[order[k]]), None)
         if best is None:
             alone += 1

@@ -4,6 +4,7 @@ The pairs are sampled once, balanced per category, and every prompt of the stimu
 category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from layerwise.datasets.format import DataSize
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.coco_kind import CocoKind
-from layerwise.stimuli.kind import ExpectedItems
+from layerwise.stimuli.kind import ExpectedItems, placeholders
 from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
 
 
@@ -43,7 +44,7 @@ class _Objects(CocoKind[Entry]):
 
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
         super().check_prompt(where, prompt, entry)
-        if self.allowed <= self.placeholders(prompt):
+        if self.allowed <= placeholders(prompt):
             raise InputError(f"{where}: {{category}} and {{categories}} are two different cues; use one of them")
 
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
@@ -61,7 +62,7 @@ class _Objects(CocoKind[Entry]):
 
 def build_objects(
     parts: dict[str, AnnotatedPart],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     pairs_per_category: int,
     categories: list[str] | None,
     seed: int,

@@ -7,8 +7,7 @@ either. Both relations are balanced so, each over its own images: an item that w
 no label for the other.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -69,7 +68,7 @@ class _Relations(CocoKind[Entry]):
 
 def build_relations(
     parts: dict[str, AnnotatedPart],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     images_per_pair: int,
     margin: float,
     categories: list[str] | None,

@@ -1,6 +1,7 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,7 @@ class _Hypotheses(ImagesKind[Entry]):
 
 def build_hypotheses(
     parts: dict[str, tuple[pd.DataFrame, dict[str, int]]],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     seed: int,
     pairs_per_label: int | None = None,
 ) -> Stimuli:
@@ -67,7 +68,8 @@ def build_hypotheses(
             no pair of some label are left out before the sampling, and counted. Neither the parts nor the image alone
             then tells anything of the label. None takes all pairs of the sampled images.
     """
-    tables, counts = [], Counter()
+    tables: list[pd.DataFrame] = []
+    counts: Counter[str] = Counter()
     for part, count in images.items():
         pairs, counted = parts[part]
         counts.update(counted)

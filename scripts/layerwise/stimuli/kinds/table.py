@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 
 from layerwise.config.base import Maybe, Words
-from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.file_marks import written
@@ -19,7 +19,7 @@ from layerwise.datasets.table import check_columns, read_cells, read_table
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.kind import ExpectedItems, StimulusKind
+from layerwise.stimuli.kind import ExpectedItems, StimulusKind, placeholders
 from layerwise.stimuli.parts import SPLITS
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Entry(StimuliEntry):
 class _Table(StimulusKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"text"})
-    parts = {split: split for split in SPLITS}
+    parts: ClassVar[Mapping[str, str]] = {split: split for split in SPLITS}
     not_shown = frozenset({"prompts", "file", "image_root", "labels", "split_column"})
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
@@ -72,7 +72,7 @@ class _Table(StimulusKind[Entry]):
 
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
         super().check_prompt(where, prompt, entry)
-        if "text" in self.placeholders(prompt) and entry.text_column is None:
+        if "text" in placeholders(prompt) and entry.text_column is None:
             raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
 
     def check_task(self, where: str, task: Task, entry: Entry, stimuli: str) -> None:
@@ -84,7 +84,7 @@ class _Table(StimulusKind[Entry]):
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
     def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
-        if entry.text_column is None or any("text" in self.placeholders(prompt) for prompt in prompts):
+        if entry.text_column is None or any("text" in placeholders(prompt) for prompt in prompts):
             return []
         return [f"{where}.text_column: none of its prompts shows {{text}}, so models see the image alone"]
 
@@ -113,7 +113,7 @@ def build_table(entry: Entry) -> Stimuli:
     table = read_table(file, table_columns(entry))
     if entry.id_column is not None and (repeated := table.index[table[entry.id_column].duplicated()]).size:
         raise InputError(
-            f"{file}, row {repeated[0] + 2}: the id {short(table[entry['id_column']][repeated[0]])} is in a row above "
+            f"{file}, row {repeated[0] + 2}: the id {short(table[entry.id_column][repeated[0]])} is in a row above "
             "too; ids must be unique"
         )
     root = Path(entry.image_root or file.parent)
@@ -131,8 +131,8 @@ def build_table(entry: Entry) -> Stimuli:
         raise InputError(
             f"{file}: rows of the image {short(image)} are in different splits; images must not be shared by splits"
         )
-    shown = pd.DataFrame({"item_id": table[entry.id_column] if entry.id_column is not None else table.index.astype(str)})
-    shown["image"] = paths
+    ids = table.index.astype(str) if entry.id_column is None else table[entry.id_column]
+    shown = pd.DataFrame({"item_id": ids, "image": paths})
     if entry.text_column is not None:
         shown["text"] = table[entry.text_column]
     # A blank at the end of a cell, which nobody sees, makes no class of its own.
@@ -150,8 +150,7 @@ def build_table(entry: Entry) -> Stimuli:
 
 
 def table_mark(entry: Entry) -> str:
-    """A mark of what a user's table shows: the cells of its rows that are no labels, and size and time of its pictures.
-    """
+    """A mark of what a user's table shows: the cells of its rows that are no labels, and size and time of its pictures."""
     file = Path(entry.file)
     shown = (entry.image_column, entry.id_column, entry.text_column, entry.split_column)
     columns = [column for column in shown if column is not None]
