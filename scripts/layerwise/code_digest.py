@@ -26,6 +26,7 @@ LEFT_OUT = {
     "layerwise.command",
     "layerwise.config",
     "layerwise.datasets.disk",
+    "layerwise.datasets.format",
     "layerwise.errors",
     "layerwise.locks",
     "layerwise.models.explained",
@@ -34,6 +35,7 @@ LEFT_OUT = {
     "layerwise.states.going_on",
     "layerwise.states.kept",
     "layerwise.states.planned",
+    "layerwise.stimuli.kind",
 }
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
-from layerwise.config.prompts import QUESTIONS, Prompt
+from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.recipes import adapter_file
 
@@ -149,7 +149,8 @@ class Grid:
 
     def questions_prompt(self, questions: str) -> Prompt:
         """The prompt of a set of questions."""
-        return self.config.prompts[QUESTIONS][self.config.flow.questions[questions].prompt]
+        entry = self.config.flow.questions[questions]
+        return self.config.prompts[self.config.datasets[entry.dataset].format][entry.prompt]
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts

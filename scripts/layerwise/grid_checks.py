@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from layerwise.config.models import Model
-from layerwise.config.prompts import QUESTIONS
-from layerwise.config.stimuli import ImagesEntry
 from layerwise.config.study import StudyConfig
+from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
-from layerwise.datasets.gqa_sources import check_questions
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
 from layerwise.recipes import NOT_COMPUTED, without
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.kind import PLACEHOLDER
 
 Found = TypeVar("Found")
 
@@ -57,11 +57,8 @@ def unused_keys(grid: Grid) -> list[str]:
     """Keys that change nothing as the study stands, for a warning."""
     said = []
     for name in grid.used_stimuli():
-        shows_text = any("{text}" in prompt.text for prompt in grid.prompts(name).values())
-        if getattr(grid.config.stimuli[name], "text_column", None) is not None and not shows_text:
-            said.append(
-                f"stimuli.{name}.text_column: none of its prompts shows {{text}}, so models see the image alone"
-            )
+        entry = grid.config.stimuli[name]
+        said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(grid.prompts(name).values()))
     return said
 
 
@@ -84,42 +81,23 @@ def find(entries: dict[str, Found], name: str, where: str, section: str | None =
 
 
 def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
-    stimuli, where = config.stimuli[name], f"stimuli.{name}"
-    if isinstance(stimuli, ImagesEntry):
-        dataset = find(config.datasets, stimuli.dataset, f"{where}.dataset")
-        if dataset.format != stimuli.dataset_format:
-            raise InputError(
-                f"{where}: {stimuli.kind} reads data sets of format {stimuli.dataset_format}, "
-                f"but {stimuli.dataset} is {dataset.format}"
-            )
-        data.check_parts(where, stimuli.dataset, list(stimuli.images))
-    stimuli.check_files(where)
-    prompts = config.prompts.get(stimuli.kind, {})
-    for prompt in stimuli.prompts:
-        entry = find(prompts, prompt, f"{where}.prompts", f"prompts.{stimuli.kind}")
-        of_prompt = f"prompts.{stimuli.kind}.{prompt}"
-        stimuli.check_prompt(of_prompt, entry)
-        if entry.image == "none" and "image-mean" in config.states.positions:
+    entry, where = config.stimuli[name], f"stimuli.{name}"
+    kind, prompts = KINDS[entry.kind], config.prompts.get(entry.kind, {})
+    kind.check(where, entry, data)
+    for prompt in entry.prompts:
+        wording = find(prompts, prompt, f"{where}.prompts", f"prompts.{entry.kind}")
+        of_prompt = f"prompts.{entry.kind}.{prompt}"
+        kind.check_prompt(of_prompt, wording, entry)
+        if wording.image == "none" and "image-mean" in config.states.positions:
             raise InputError(f"{of_prompt}: without an image (`image: none`) there is no position image-mean to keep")
 
 
 def _check_task(config: StudyConfig, name: str) -> None:
-    task = config.tasks[name]
-    stimuli = find(config.stimuli, task.stimuli, f"tasks.{name}.stimuli")
-    stimuli.check_task(name, task)
-    if task.knowledge is not None:
-        if stimuli.dataset_format != "coco":
-            raise InputError(
-                f"tasks.{name}.knowledge: only data sets of format coco have annotated objects, and "
-                f"stimuli.{task.stimuli} is {stimuli.kind}"
-            )
-        if task.knowledge.about == "asked-attribute" and "category" not in stimuli.placeholders:
-            raise InputError(
-                f"tasks.{name}.knowledge: asked-attribute is about the category that coco-objects ask for, and "
-                f"stimuli.{task.stimuli} is {stimuli.kind}"
-            )
+    task, where = config.tasks[name], f"tasks.{name}"
+    entry = find(config.stimuli, task.stimuli, f"{where}.stimuli")
+    KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
     if task.split.by == "random" and task.split.val + task.split.test >= 1:
-        raise InputError(f"tasks.{name}.split: val and test together leave nothing to train on")
+        raise InputError(f"{where}.split: val and test together leave nothing to train on")
 
 
 def _check_embedded(config: StudyConfig) -> None:
@@ -244,19 +222,24 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
 def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
     where, entry = f"flow.questions.{name}", config.flow.questions[name]
     dataset = find(config.datasets, entry.dataset, f"{where}.dataset")
-    if dataset.format != "gqa":
-        raise InputError(f"{where}.dataset: questions need a data set of format gqa, and {entry.dataset} is none")
+    if dataset.format not in QUESTIONS:
+        raise InputError(
+            f"{where}.dataset: questions are read from data sets of format {' or '.join(QUESTIONS)}, and "
+            f"{entry.dataset} is {dataset.format}"
+        )
     if dataset.world is None and dataset.annotations is not None:
         try:
-            check_questions(dataset.annotations, list(entry.types))
+            QUESTIONS[dataset.format].check(dataset.annotations, entry.types)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-    which = f"prompts.{QUESTIONS}.{entry.prompt}"
-    prompt = find(config.prompts.get(QUESTIONS, {}), entry.prompt, f"{where}.prompt", f"prompts.{QUESTIONS}")
-    if prompt.placeholders != {"text"}:
-        raise InputError(f"{which}: the prompt needs {{text}}, which stands for the question, and nothing else")
+    section = f"prompts.{dataset.format}"
+    prompt = find(config.prompts.get(dataset.format, {}), entry.prompt, f"{where}.prompt", section)
+    if set(PLACEHOLDER.findall(prompt.text)) != {"text"}:
+        raise InputError(
+            f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
+        )
     if prompt.image not in (None, "shown"):
-        raise InputError(f"{which}: flows start at the question's own image; leave out `image`")
+        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
 
 
 def _runs_authors_code(config: StudyConfig, model: str) -> bool:

@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
-from layerwise.config.stimuli import ImagesEntry
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
-from layerwise.stimuli.source_marks import table_mark
+from layerwise.stimuli.catalogue import KINDS
 
 if TYPE_CHECKING:
     from layerwise.config.study import StudyConfig
     from layerwise.datasets.locations import Locations
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
-NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
 # Which trained model, and which seed, count by what they are in the end: a default written out changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
@@ -79,13 +77,9 @@ def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
         stimuli: name of the stimulus set.
     """
     entry = config.stimuli[stimuli]
-    code = code_digest("make_stimuli.py")
-    shown = without(as_before("stimuli", entry.entry()), *NOT_SHOWN)
-    if not isinstance(entry, ImagesEntry):
-        return f"stimuli/{stimuli}/{recipe_of([shown, table_mark(entry.entry()), code])}"
-    parts = list(entry.images)
-    shown |= data.shown(entry.dataset, parts)
-    return f"stimuli/{stimuli}/{recipe_of([shown, data.mark(entry.dataset, parts), config.seed, code])}"
+    kind = KINDS[entry.kind]
+    shown, code = as_before("stimuli", kind.shown(entry, data)), code_digest("make_stimuli.py", KINDS.file(entry.kind))
+    return f"stimuli/{stimuli}/{recipe_of([shown, *kind.mark(entry, data), code])}"
 
 
 def questions_folder(config: StudyConfig, data: Locations, questions: str) -> str:

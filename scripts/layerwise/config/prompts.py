@@ -1,13 +1,8 @@
 """The wording that stimuli and questions are wrapped in."""
 
-import re
 from typing import Literal
 
 from layerwise.config.base import Maybe, Section, Text, Words
-
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-# Prompts of this name wrap the questions of `flow`.
-QUESTIONS = "gqa"
 
 
 class Prompt(Section):
@@ -21,8 +16,3 @@ class Prompt(Section):
     those of the item. Default: shown."""
     categories: Maybe[Words] = None
     """For {categories}: which categories the cue lists, in this order. Default: all of the stimulus set."""
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """The placeholders in its text."""
-        return frozenset(PLACEHOLDER.findall(self.text))

@@ -7,14 +7,15 @@ from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.flow import Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
-from layerwise.config.prompts import QUESTIONS, Prompt
+from layerwise.config.prompts import Prompt
 from layerwise.config.states import States
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
-from layerwise.datasets.catalogue import FORMATS
+from layerwise.datasets.catalogue import FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
 
-PromptKind = Annotated[str, among([*KINDS, QUESTIONS])]
+# Prompts wrap stimuli of a kind, or the questions of a data format.
+PromptKind = Annotated[str, among([*KINDS, *QUESTIONS])]
 
 
 class StudyConfig(Section):

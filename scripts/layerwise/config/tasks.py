@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.config.base import Each, Either, Margin, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.stimuli import Margin
 
 MinPerClass = Annotated[int, whole(1)]
 NonNegative = Annotated[int | float, number(least=0)]

@@ -1,47 +1,15 @@
 """Read one part (``train``, ``dev``, ``test``) of SNLI-VE (Xie et al. 2019, arXiv 1901.06706)."""
 
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from layerwise.config.base import Maybe, Section
-from layerwise.config.data import DatasetEntry
 from layerwise.datasets.table import read_table
 from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
-
-class CorrectedLabels(Section):
-    """Corrected SNLI-VE labels, by part: CSV or Parquet files with the columns pairID and gold_label."""
-
-    train: Maybe[str] = None
-    """Corrected training labels."""
-    dev: Maybe[str] = None
-    """Corrected dev labels."""
-    test: Maybe[str] = None
-    """Corrected test labels."""
-
-
-class Entry(DatasetEntry):
-    """A data set of SNLI-VE's jsonl files and Flickr30k images."""
-
-    format: Literal["snli-ve"]
-    """How images and annotations are laid out."""
-    images: Maybe[str] = None
-    """Folder of Flickr30k jpg files."""
-    annotations: Maybe[str] = None
-    """Folder with snli_ve_PART.jsonl."""
-    download_images: Maybe[str] = None
-    """The source of Flickr30k's pictures (flickr30k). Naming it says that you have accepted their terms."""
-    splits: Maybe[str] = None
-    """For `download: snli`: folder with lists of Flickr30k ids by which SNLI-VE is divided, train.txt, dev.txt (or
-    val.txt) and test.txt, one id a line. Default: SNLI-VE's own two lists, downloaded."""
-    corrected_labels: Maybe[CorrectedLabels] = None
-    """By part, a CSV or Parquet file with the columns pairID and gold_label, such as e-SNLI-VE's esnlive_dev.csv. The
-    part keeps only the pairs that are listed, with the labels given there."""
-
-
+# Official parts, and the split that each is meant for.
+PARTS = {"train": "train", "dev": "val", "test": "test"}
 LABELS = ["contradiction", "neutral", "entailment"]
 # Columns of a file of corrected labels.
 CORRECTED = ["pairID", "gold_label"]

@@ -6,25 +6,24 @@ a mismatch, each image too, and neither text nor image alone tells the label. Th
 keep together, which holds for every split seed.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from layerwise.config.base import Count
 from layerwise.config.stimuli import ImagesEntry
-from layerwise.datasets.coco import CocoPart
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.datasets.format import DataSize
 from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.coco_kind import CocoKind
+from layerwise.stimuli.kind import ExpectedItems
 from layerwise.stimuli.sampling import sample_ids
 
 
 class Entry(ImagesEntry):
     """A stimulus set of image-text pairs from captions."""
-
-    placeholders: ClassVar[frozenset[str]] = frozenset({"text"})
-    needed: ClassVar[frozenset[str]] = frozenset({"text"})
-    dataset_format: ClassVar[str | None] = "coco"
 
     kind: Literal["coco-entailment"]
     """How items are made."""
@@ -35,9 +34,23 @@ class Entry(ImagesEntry):
     The paper's rule is unknown; random is our choice."""
 
 
+class _Entailment(CocoKind[Entry]):
+    entry_class = Entry
+    allowed = required = frozenset({"text"})
+    classes = ("mismatch", "match")
+
+    def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        return build_entailment(parts, entry.images, entry.captions_per_image, entry.mismatch, seed)
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, texts = self.sampled(entry, size), 2 * entry.captions_per_image
+        # Each caption is shown with two images.
+        return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts / 2)
+
+
 def build_entailment(
-    parts: dict[str, CocoPart],
-    images: dict[str, int | str],
+    parts: dict[str, AnnotatedPart],
+    images: Mapping[str, int | str],
     captions_per_image: int,
     mismatch: str,
     seed: int,
@@ -114,7 +127,7 @@ def pair_off(
             union = np.maximum(sizes[order] + sizes[first] - shared, 1)
             candidates = np.argsort(-shared / union, kind="stable")
         else:
-            candidates = range(len(order))
+            candidates = np.arange(len(order))
         best = next((k for k in candidates if not texts[first] & texts[order[k]]), None)
         if best is None:
             alone += 1
@@ -122,3 +135,6 @@ def pair_off(
             pairs.append((ids[first], ids[order[best]]))
             order = np.delete(order, best)
     return pairs, alone
+
+
+KIND = _Entailment()
