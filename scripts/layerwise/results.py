@@ -18,7 +18,7 @@ from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.states.shards import open_states
-from layerwise.stimuli.items import PAIR_COLUMNS, read_items
+from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.tasks import read_task
 
@@ -139,8 +139,8 @@ def items(
 
     Returns:
         A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
-        the data set), ``image`` (path), ``text``, ``category``, for relations ``first`` and ``second``, ``label:...``
-        and ``prompt:...``.
+        the data set), ``image`` (path), ``text``, ``category``, further placeholders of the kind
+        (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
 
     Raises:
         InputError: when the set is missing or damaged.
@@ -153,7 +153,7 @@ def items(
     joined = shown.merge(provenance, on="item_id", how="left", validate="one_to_one")
     labels = [column for column in joined if column.startswith("label:")]
     first = ["item_id", "image_id", "group", "part", "image", "text", "category"]
-    joined = joined[[*first, *(column for column in PAIR_COLUMNS if column in joined), *labels]]
+    joined = joined[[*first, *further_columns(shown), *labels]]
     for name, entry in (prompts or {}).items():
         joined[f"prompt:{name}"] = render_prompts(dict(entry), shown, description["categories"])
     return joined.assign(image=_from_root(joined["image"], root))

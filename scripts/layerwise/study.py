@@ -266,8 +266,9 @@ class Study:
 
         Returns:
             A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (the official
-            one), ``image`` (path), ``text``, ``category``, for relations ``first`` and ``second``, the labels of the
-            data set (``label:...``), and per prompt the user's turn (``prompt:NAME``).
+            one), ``image`` (path), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
+            ``second`` of relations), the labels of the data set (``label:...``), and per prompt the user's turn
+            (``prompt:NAME``).
 
         Raises:
             InputError: when there is no such stimulus set, or it is not there yet.
