@@ -80,6 +80,7 @@ lint: $(VENV)/dev.stamp ## check style, imports and Snakemake code
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy
 
 format: $(VENV)/dev.stamp ## format Python and Snakemake code
 	$(BIN)/ruff check --fix .
