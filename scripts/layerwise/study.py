@@ -19,6 +19,7 @@ from layerwise.embedded_models import embedded_name
 from layerwise.grid import FlowCell, Grid, ProbeCell
 from layerwise.grid_checks import check_study, unused_keys
 from layerwise.leaving_out import leave_out as leave_out_of
+from layerwise.stimuli.catalogue import KINDS
 
 CLONE = Path(__file__).resolve().parents[2]
 # What every study has beneath its own config.
@@ -103,6 +104,15 @@ class Study:
     def notes(self) -> list[str]:
         """What the user should know of the config, for warnings."""
         return [f"The config: {key}." for key in unused_keys(self.grid)]
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts of all downloads that the study needs."""
+        entries = [self.config.stimuli[name] for name in self.grid.used_stimuli()]
+        read = [KINDS[entry.kind].reads(entry) for entry in entries]
+        asked = [(entry.dataset, entry.types) for entry in self.config.flow.questions.values()]
+        needed = [self.data.receipts(*parts) for parts in [*read, *asked] if parts is not None]
+        return list(dict.fromkeys(receipt for receipts in needed for receipt in receipts))
 
     def stimuli_folder(self, stimuli: str) -> str:
         """The folder of a stimulus set."""
