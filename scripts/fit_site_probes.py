@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
-from layerwise.probes.engines import ENGINES
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.problems import make_problems
-from layerwise.probes.sites import SiteProbes
+from layerwise.probes.site_probes import SiteProbes
 from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import States, open_states
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
-    parser.add_argument("--engine", choices=ENGINES, required=True)
+    parser.add_argument("--engine", choices=PROBE_KINDS, required=True)
     parser.add_argument("--C", type=float, nargs="+", required=True)
     parser.add_argument("--resamples", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
@@ -39,8 +39,9 @@ def main() -> None:
 
     labels, task = read_task(args.task)
     tables = []
-    if args.engine == "torch":
-        # A card that is free now, or none: a probe is soon fitted without.
+    kind = PROBE_KINDS[args.engine]
+    if kind.uses_card:
+        # Use a GPU only if one is free: fits on the CPU are fast.
         take_cards(1, wait=False)
     with (
         open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
@@ -48,8 +49,8 @@ def main() -> None:
     ):
         made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
         problems = make_problems(labels, *made_of, texts=texts_read(args.stimuli, states.cell, states.item_ids))
-        engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
-        probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
+        engine = kind.engine(args.threads, args.memory_mb * 2**20 // 4)
+        probes = SiteProbes(problems, engine, kind.tried(args.C), task["metric"], args.resamples, args.seed)
         n_layers = len(states.layers) - 2
         with tqdm(total=n_layers * (len(states.sites) + states.n_heads), unit="probe", mininterval=5) as progress:
             for site, block, head, at_site in read_sites(states):

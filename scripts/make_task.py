@@ -11,7 +11,7 @@ from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 
 log = logging.getLogger(__name__)
 

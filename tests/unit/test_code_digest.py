@@ -110,7 +110,7 @@ def test_what_changes_the_digest(digest, file, pattern, replacement, changes):
 def test_this_library():
     """Scripts that run no model do not depend on those that do."""
     files = {str(file.relative_to(module.SCRIPTS)) for file in module._closure([module.SCRIPTS / "fit_probes.py"])}
-    assert "layerwise/probes/engine.py" in files
+    assert "layerwise/probes/fits.py" in files
     # What states of a model's parts are called, and nothing that runs one.
     names = {"layerwise/models/__init__.py", "layerwise/models/site_names.py"}
     assert not any(file.startswith(("layerwise/models", "layerwise/figures")) for file in files - names)

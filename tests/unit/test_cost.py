@@ -33,7 +33,7 @@ from layerwise.states.work import WorkFolder
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 
 SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"

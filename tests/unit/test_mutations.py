@@ -28,7 +28,7 @@ from layerwise.leaving_out import leave_out
 from layerwise.recipes import as_json, model_folder, stimuli_folder
 from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.own_table import build_table
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
 from tests.gqa import own_format

@@ -131,4 +131,4 @@ class Clusters:
         errors = [float(np.sqrt(np.square(of_unit).sum())) for of_unit in sums]
         if not np.isfinite(errors).all():
             return float("nan"), float("nan")
-        return two_way_error(*errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)
+        return two_way_error(errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)

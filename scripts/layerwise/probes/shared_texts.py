@@ -15,11 +15,12 @@ from scipy.special import stdtr
 from layerwise.probes.bootstrap import ROUNDING, Crossed, two_way_error
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.gains import LabelItems, image_gains, item_residuals
+from layerwise.probes.metrics.catalogue import METRICS
 
 # Effective number of texts, of the scarcest class where classes count alike, below which no p-value is given although
 # texts count as units. With fewer, equally good layers are called different in more than 6 % of cases at the level of
 # 5 %, where one of them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others: docs/method.md).
-LEAST_TEXTS = {"accuracy": 60, "balanced_accuracy": 60, "f1": 60, "roc_auc": 100, "average_precision": 200}
+LEAST_TEXTS = {name: metric.least_texts for name, metric in METRICS.items()}
 # Numbers held at a time, for memory.
 _NUMBERS_AT_ONCE = 4_000_000
 
@@ -45,7 +46,7 @@ class CrossedDifference:
 
     def error_and_freedom(self) -> tuple[float, float]:
         """Standard error of the difference, and its degrees of freedom."""
-        return two_way_error(*(float(np.linalg.norm(of_unit)) for of_unit in self.sums), self.units)
+        return two_way_error([float(np.linalg.norm(of_unit)) for of_unit in self.sums], self.units)
 
 
 def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray], n_classes: int) -> bool:
@@ -58,7 +59,9 @@ def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray],
     distinct, codes = np.unique(np.concatenate(texts), return_inverse=True)
     by_label = np.split(codes, np.cumsum([len(of_label) for of_label in texts])[:-1])
     by_text = [replace(label, images=of_label) for label, of_label in zip(labels, by_label, strict=True)]
-    return round(image_gains(metric, by_text, len(distinct), n_classes).effective_images, 6) >= LEAST_TEXTS[metric]
+    return (
+        round(image_gains(metric, by_text, len(distinct), n_classes).effective_images, 6) >= METRICS[metric].least_texts
+    )
 
 
 def difference_p_value(difference: CrossedDifference) -> float:

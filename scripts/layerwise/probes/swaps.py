@@ -19,11 +19,12 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from layerwise.probes.gains import Gains
+from layerwise.probes.metrics.catalogue import METRICS
 
 # Effective number of images (Gains.effective_images) below which no p-value is given. With fewer, equally good layers
 # are called different in more than 6 % of cases at the level of 5 %, where one of them errs by whole images only
 # (benchmarks/ground_truth.py). Rankings need more, as each image's place depends on all the others.
-LEAST_IMAGES = {"accuracy": 30, "balanced_accuracy": 30, "f1": 30, "roc_auc": 50, "average_precision": 100}
+LEAST_IMAGES = {name: metric.least_images for name, metric in METRICS.items()}
 # Numbers held at a time, for memory: 4 million are 16 MB, and there are a few such arrays.
 _NUMBERS_AT_ONCE = 4_000_000
 # Statistics that differ by less, relative to their size, are equal: they are computed in float32.
@@ -40,7 +41,7 @@ class PValue:
 
 def enough_images(gains: Gains, metric: str) -> bool:
     """Whether a test of the metric may be made; it depends on counts alone, not on what was predicted."""
-    return round(gains.effective_images, 6) >= LEAST_IMAGES[metric]
+    return round(gains.effective_images, 6) >= METRICS[metric].least_images
 
 
 def swap_test(gains: Gains, n_swaps: int, rng: np.random.Generator) -> PValue:

@@ -10,7 +10,7 @@ from layerwise.datasets.table import read_table, table_columns
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.splits import SPLITS
+from layerwise.stimuli.parts import SPLITS
 
 
 def build_table(entry: dict[str, Any]) -> Stimuli:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.probes.spectrum import Spectrum
+from layerwise.probes.logistic.spectrum import Spectrum
 
 
 class Rows:
@@ -89,7 +89,7 @@ class HeldRows:
 
 
 class SharedDesign:
-    """One set of rows for all fits; see :class:`layerwise.probes.batched.Design`."""
+    """One set of rows for all fits; see :class:`layerwise.probes.logistic.solver.Design`."""
 
     def __init__(self, rows: Rows | HeldRows, spectrum: Spectrum):
         self._rows, self._spectrum = rows, spectrum

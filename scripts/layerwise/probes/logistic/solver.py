@@ -14,8 +14,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from layerwise.probes.loss import LogLoss
-from layerwise.probes.memory import Memory
+from layerwise.probes.logistic.loss import LogLoss
+from layerwise.probes.logistic.step_memory import Memory
 
 MAX_ITERATIONS = 500
 # How flat the line search leaves the slope, relative to the slope it starts from.

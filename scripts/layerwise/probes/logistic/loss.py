@@ -1,6 +1,6 @@
 """The log loss of many fits, as a function of their margins.
 
-Notation as in :mod:`layerwise.probes.batched`: J fits, K margins per fit, n rows.
+Notation as in :mod:`layerwise.probes.logistic.solver`: J fits, K margins per fit, n rows.
 """
 
 import torch

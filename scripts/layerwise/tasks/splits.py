@@ -6,13 +6,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-
-SPLITS = ("train", "val", "test")
-# The official parts of the data sets that we read; a table's own split column uses the words themselves.
-OFFICIAL = {
-    "train2017": "train", "val2017": "test",
-    "train": "train", "dev": "val", "val": "val", "test": "test",
-}  # fmt: skip
+from layerwise.stimuli.parts import OFFICIAL
 
 
 def random_split(

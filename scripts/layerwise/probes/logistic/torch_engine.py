@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from layerwise.probes.batched import Design, Solution, blank, extrapolate, solve
-from layerwise.probes.designs import HeldRows, OwnDesign, Rows, SharedDesign
-from layerwise.probes.engine import Fit, check_classes, log_loss
-from layerwise.probes.loss import LogLoss
+from layerwise.probes.fits import Fit, check_classes, log_loss
+from layerwise.probes.logistic.design_matrices import HeldRows, OwnDesign, Rows, SharedDesign
+from layerwise.probes.logistic.loss import LogLoss
+from layerwise.probes.logistic.solver import Design, Solution, blank, extrapolate, solve
+from layerwise.probes.logistic.spectrum import Basis, Spectrum, sketched, whole
 from layerwise.probes.problems import Problem
-from layerwise.probes.spectrum import Basis, Spectrum, sketched, whole
 
 # Up to here an eigendecomposition costs less than the iterations that it saves.
 SMALL = 1024
@@ -84,9 +84,9 @@ class TorchEngine:
     """scikit-learn's objective for all problems and C together, in float32 on states centred in float64.
 
     A fit has converged when its predicted excess over the minimum is at most ``tolerance`` of its value, and of what
-    its weights gain over none (:func:`layerwise.probes.batched.solve`). C is walked upwards, each from where the path
-    points; a problem whose validation loss has risen twice in a row is not followed further, because
-    :func:`layerwise.probes.engine.choose` would hardly ever take what follows.
+    its weights gain over none (:func:`layerwise.probes.logistic.solver.solve`). C is walked upwards, each fit starting
+    where the path points. A path ends when the validation loss has risen twice in a row, because
+    :func:`layerwise.probes.fits.choose` would hardly ever take what follows.
 
     Attributes:
         products: pairs of matrix products so far, summed over fits; the measure of work.
@@ -120,7 +120,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """See :meth:`layerwise.probes.engine.ProbeEngine.fit`."""
+        """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
         check_classes(problems)
         paths: list[list[Fit]] = [[] for _ in problems]
         for batch in self._batches(states, problems):

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from layerwise.probes.bootstrap import distinct_texts
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.engine import Fit, margins
+from layerwise.probes.fits import Fit, margins
 from layerwise.probes.problems import Problem
 
 

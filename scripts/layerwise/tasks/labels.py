@@ -15,8 +15,9 @@ import pandas as pd
 from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
 from layerwise.descriptions import read_description
 from layerwise.errors import InputError
-from layerwise.stimuli.knowledge import label_items
-from layerwise.stimuli.splits import SPLITS, official_split, random_split
+from layerwise.stimuli.parts import SPLITS
+from layerwise.tasks.knowledge import label_items
+from layerwise.tasks.splits import official_split, random_split
 
 # Classes in index order, the "positive" one last.
 CLASSES = {
