@@ -8,6 +8,7 @@
 #   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
 #
 # <shown> is <results>, or a folder of it for a run that leaves models out.
+from layerwise.probes.code import probe_code, site_probe_code
 
 
 rule fit_probes:
@@ -49,7 +50,7 @@ rule fit_probes:
         work=f"{config['pathvars']['results']}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_probes.py"),
+        code=lambda wildcards: probe_code(config, wildcards.task),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
@@ -113,7 +114,7 @@ rule fit_site_probes:
         cell=states_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_site_probes.py"),
+        code=lambda wildcards: site_probe_code(config, wildcards.task),
     message:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
