@@ -100,11 +100,11 @@ def with_entry(text: str, catalogue: Catalogue, name: str, module: str) -> str:
         if isinstance(node, ast.Dict) and {key.value for key in node.keys} == set(catalogue.modules)
     ]
     assert len(modules) == 1, "a catalogue's entries are written as one dict of names and modules, in its call"
+    first = modules[0].keys[0]
     lines = text.splitlines(keepends=True)
-    lines.insert(modules[0].keys[0].lineno - 1, f'        "{name}": "{module}",\n')
-    added = "".join(lines)
-    assert len(ast.parse(added).body) == len(ast.parse(text).body)
-    return added
+    line, place = lines[first.lineno - 1], first.col_offset
+    lines[first.lineno - 1] = f'{line[:place]}"{name}": "{module}",\n{line[place:]}'
+    return "".join(lines)
 
 
 def added_to(copied: Path, edit: Callable, module: str, name: str, entry: str, text: str) -> None:

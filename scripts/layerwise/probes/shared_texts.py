@@ -42,7 +42,9 @@ class CrossedDifference:
     ) -> "CrossedDifference":
         """Of the mean of a metric over labels, whose units are :class:`layerwise.probes.bootstrap.Crossed`."""
         parts = [item_residuals(metric, label, n_classes) / len(labels) for label in labels]
-        return cls(value, tuple(clusters.sums(parts)), clusters.units())
+        units = clusters.units()
+        assert isinstance(units, Crossed)
+        return cls(value, tuple(clusters.sums(parts)), units)
 
     def error_and_freedom(self) -> tuple[float, float]:
         """Standard error of the difference, and its degrees of freedom."""

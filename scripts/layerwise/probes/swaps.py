@@ -119,7 +119,7 @@ def _tilt(pull: np.ndarray) -> float:
     """The factor under which signs drawn with odds exp(2 * factor * pull) give, on average, the data's difference."""
     total = np.abs(pull).sum()
     # Where all images pull one way no factor is great enough; then one sign in a draw is turned on average.
-    wanted = min(pull.sum(), total * (1 - 1 / max(np.count_nonzero(pull), 2)))
+    wanted = min(pull.sum(), total * (1 - 1 / max(int(np.count_nonzero(pull)), 2)))
     if wanted <= 0:
         return 0.0
 

@@ -63,7 +63,7 @@ def build_task(
             raise InputError(f"knowledge: the annotations of no image tell of {entry['knowledge']['about']}")
         categories = ()
     else:
-        long, known = _long(provenance, kind), CLASSES.get(kind)
+        long, known = _long(provenance, kind), CLASSES.get(kind, [])
     # Not where thresholds come from the training images: the classes would move with the split.
     if not isinstance(entry.get("knowledge", {}).get("bins"), int):
         # Of all classes, also those that are not asked for: tasks over the same stimuli share their splits.
@@ -156,7 +156,7 @@ def _long(provenance: pd.DataFrame, kind: str) -> pd.DataFrame:
     return long.assign(label=long["label"].str.removeprefix("label:"))
 
 
-def _classes(long: pd.DataFrame, known: list[str] | None, entry: dict[str, Any]) -> list[str]:
+def _classes(long: pd.DataFrame, known: list[str], entry: dict[str, Any]) -> list[str]:
     known = known or sorted(set(long["class"]))
     classes = entry.get("classes") or known
     if unknown := [name for name in classes if name not in known]:

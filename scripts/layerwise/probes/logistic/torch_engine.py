@@ -1,4 +1,4 @@
-"""The fast engine: all labels of a layer together, on a GPU where there is one, along a path of C that ends early."""
+"""Fits all labels of a layer together, on a GPU if there is one, along a path of C that ends early."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,10 +142,10 @@ class TorchEngine:
             held_out = batch.held_out.margins(now.parameters, alive)
             converged = now.converged.tolist()
             ended = np.zeros(len(alive), dtype=bool)
-            for place, fit in enumerate(alive):
+            for place, fit in enumerate(alive.tolist()):
                 paths[fit].append(self._fit(batch, fit, now.parameters[place], strength, converged[place]))
-                y = problems[batch.members[fit]].y.get("val", ())
-                if self.early_end and len(y):
+                y = problems[batch.members[fit]].y.get("val")
+                if self.early_end and y is not None and len(y):
                     losses[fit].append(log_loss(held_out[place], y))
                     ended[place] = _rose_twice(losses[fit])
             if ended.all():
@@ -182,15 +182,17 @@ class TorchEngine:
         union, train_places = _union([problems[member].rows["train"] for member in members])
         held_out = np.unique(np.concatenate([_validation(problems[member]) for member in members]))
         mean, width = _mean(states, union), states.shape[1]
-        validation = Rows(states, held_out, mean, self.device, self.budget_bytes)
+        held_out_rows = Rows(states, held_out, mean, self.device, self.budget_bytes)
+        rows: Rows | HeldRows
+        validation: Rows | HeldRows = held_out_rows
         axes = None
         if len(union) < width and len(union) <= SMALL:
             basis = Basis(states[union] - mean, self.device)
             rows, spectrum, axes = HeldRows(basis.rows), Spectrum(None, basis.values), basis.axes
-            validation = HeldRows(torch.cat([block @ axes for _, block in validation.blocks()]))
+            validation = HeldRows(torch.cat([block @ axes for _, block in held_out_rows.blocks()]))
         else:
-            rows = Rows(states, union, mean, self.device, self.budget_bytes)
-            spectrum = (whole if width <= SMALL else sketched)(rows.blocks, len(union), width, self.device)
+            rows = training_rows = Rows(states, union, mean, self.device, self.budget_bytes)
+            spectrum = (whole if width <= SMALL else sketched)(training_rows.blocks, len(union), width, self.device)
         design = SharedDesign(rows, spectrum)
         n_margins = 1 if problems[members[0]].n_classes == 2 else problems[members[0]].n_classes
         per_fit = 4 * PER_FIT_AND_ROW * n_margins * len(union)
