@@ -1,4 +1,4 @@
-"""Fit probes to what each block's attention and MLP add, and to each head, on one states file."""
+"""Fit probes to the outputs of each block's attention and MLP, and of each head, on one states file."""
 
 import argparse
 import json
@@ -24,8 +24,8 @@ from layerwise.tasks.labels import read_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
-    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must have been made from, as JSON")
+    parser.add_argument("--model", type=Path, help="model.json; default: states of any model")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--engine", choices=PROBE_KINDS, required=True)
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def read_sites(states: States) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """Site, block, head (both from 1; head 0 where there is none) and states, shape (rows, width)."""
+    """Site, block and head (from 1; head 0 for a whole block), and states of shape (rows, width)."""
     for site in states.sites:
         for layer in range(len(states.layers) - 2):
             whole = states.layer(f"last-{site}", layer)

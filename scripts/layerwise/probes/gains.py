@@ -1,9 +1,9 @@
 """What each image adds to the difference of a metric between two layers that were measured on the same items.
 
-Swapping the two layers' predictions of an image turns the sign of what it adds. Accuracy, balanced accuracy and ROC AUC
-are then sums over images exactly - ROC AUC because, with both layers' items pooled, what a pair of two swapped images
-adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). F1 and average precision are so to first order,
-about the pool of both layers, which no swap changes.
+Swapping the two layers' predictions of an image changes the sign of what it adds. Differences of accuracy, balanced
+accuracy and ROC AUC are exact sums over images; of ROC AUC because, with both layers' items pooled, what a pair of two
+swapped images adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). Those of F1 and average precision are
+such sums to first order, about the pool of both layers, which no swap changes.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Gains:
     """Of n images.
 
     Attributes:
-        by_part: shape (S, n), what an image adds to the difference in each of S parts: labels, and for metrics in which
-            classes count alike their classes. The difference is the sum of all.
+        by_part: shape (S, n), what an image adds to the difference in each of S parts: labels or, for metrics in which
+            classes count alike, their classes. The difference is the sum of all.
         weights: shape (S, n), an image's share of each part; the shares of a part sum to 1.
-        shares: shape (C, n), an image's share of the items, labels counting alike: of all items (C = 1), or where
-            classes count alike of each class. They depend on counts alone, not on what was predicted.
+        shares: shape (C, n), an image's share of the items, averaged over labels: of all items (C = 1) or, where
+            classes count alike, of each class. They depend on counts alone, not on what was predicted.
     """
 
     by_part: np.ndarray
@@ -31,7 +31,7 @@ class Gains:
 
     @property
     def effective_images(self) -> float:
-        """As how many images of equal size those of the scarcest class count (Kish 1965); uneven ones count less."""
+        """The number of images of equal size that would be as even a sample of the scarcest class (Kish 1965)."""
         return float(1 / np.square(self.shares).sum(axis=1).max())
 
 
@@ -69,9 +69,9 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
 
 
 def item_residuals(metric: str, label: LabelItems, n_classes: int) -> np.ndarray:
-    """What each item adds to one label's difference, less what it adds on average: shape (n,), whose sum is 0.
+    """What each item adds to one label's difference, less the average of its part: shape (n,), with the sum 0.
 
-    Averages are those of the parts that the difference is the sum of, as in :class:`Gains`.
+    Parts are those of :class:`Gains`.
     """
     gains, parts = METRICS[metric].item_gains(label.y, label.first, label.second, n_classes)
     return (gains - gains.sum(axis=1, keepdims=True) * parts).sum(axis=0)

@@ -17,12 +17,12 @@ from layerwise.probes.problems import Problem
 
 # Up to here an eigendecomposition costs less than the iterations that it saves.
 SMALL = 1024
-# Problems share a design if at least this share of its rows, on average, are a problem's own. Below, a product per
-# problem with its own rows is cheaper than one for all with rows that most do not use.
+# Problems share a design if each uses at least this share of its rows, on average. Otherwise a product per problem
+# with its own rows is cheaper than one for all with rows that most do not use.
 LEAST_USED = 1 / 8
-# Fits solved at once: more make no better use of the matrix products, and take more memory.
+# Fits solved at once. More would take more memory and be no faster.
 MOST_FITS = 512
-# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps, and their temporaries.
+# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps and temporaries.
 PER_FIT_AND_ROW = 12
 
 
@@ -102,13 +102,13 @@ class TorchEngine:
     ):
         """
         Args:
-            threads: for torch, of this whole process. Default - as they are.
+            threads: of torch in this process. Default - unchanged.
             tolerance: relative excess of the objective.
-            early_end: whether to end a path by its validation loss.
-            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows and what the
-                solver holds per row again; more rows are read block by block in every iteration, more fits solved one
-                after the other. On a card it is a quarter of what is free there.
-            device: Default - cuda where there is one, else cpu.
+            early_end: whether to end a path when its validation loss rises.
+            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows, and what the
+                solver holds per row, each. Rows beyond it are read block by block in every iteration; fits beyond it
+                are solved one after the other. On a GPU the budget is a quarter of its free memory.
+            device: Default - cuda if available, else cpu.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -217,7 +217,7 @@ class TorchEngine:
     def _own(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
         if not members:
             return
-        # In order of size, so that problems that are padded to equal shapes are of about equal size.
+        # In order of size, so that padding to equal shapes adds little.
         members = sorted(members, key=lambda member: len(problems[member].rows["train"]))
         width = states.shape[1]
         longest = max(len(problems[member].rows["train"]) for member in members)
@@ -270,10 +270,10 @@ class TorchEngine:
 
 
 def _union(rows: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Rows that hold those of every problem, and by problem its rows' places among them.
+    """The union of all problems' rows, and by problem its rows' places in it.
 
-    Items that read the same - as texts without their images do - share a row of the states, but each has its own label.
-    So a row is there as often as the problem that has it most often.
+    Items that read the same, such as texts without their images, share a row of the states, but each has its own label.
+    So the union has a row as often as the problem that has it most often.
     """
     repeat = [pd.Series(index).groupby(index).cumcount().to_numpy() for index in rows]
     most = 1 + max(map(np.max, repeat))
