@@ -32,8 +32,8 @@ from layerwise.stimuli.building import Sources
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.making import build_stimuli, read_entry
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
-from layerwise.stimuli.tasks import build_task
 from layerwise.study import Study
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 
 KINDS = ["ChooseAttr", "QueryAttr"]

@@ -16,7 +16,7 @@ from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.making import build_stimuli, read_entry
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.relations import RELATIONS, related_pairs
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.faults.reliability import fault
 from tests.items import finished
 

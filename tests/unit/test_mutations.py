@@ -29,7 +29,7 @@ from layerwise.recipes import as_json, model_folder, stimuli_folder
 from layerwise.stimuli.building import Sources
 from layerwise.stimuli.kinds.table import build_table
 from layerwise.stimuli.making import build_stimuli, read_entry
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
 from tests.gqa import own_format
