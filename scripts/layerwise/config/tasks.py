@@ -23,17 +23,15 @@ class Knowledge(Section):
     """
 
     about: str
-    """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
-    object, as a share of the image. attributes: for each value of an attribute, whether an object has it.
-    asked-attribute: which value the object has that coco-objects ask for, if it is the only one of its category.
-    left-right, above-below: for each pair of categories, where the first one is, in images that have exactly one of
-    each (coco-relations asks so with both in the prompt)."""
+    """What is asked of the objects."""
 
 
 class BinnedKnowledge(Knowledge):
     """A measured quantity, in classes."""
 
     about: Literal["count", "largest-size"]
+    """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
+    object, as a share of the image."""
     bins: Bins
     """Lower limits of the classes, the last of which is open; images below the first have no label. Or how many classes
     to make, each with about the same share of the training images."""
@@ -43,6 +41,8 @@ class AttributeKnowledge(Knowledge):
     """An attribute of objects."""
 
     about: Literal["attributes", "asked-attribute"]
+    """attributes: for each value of an attribute, whether an object has it. asked-attribute: which value the object has
+    that coco-objects ask for, if it is the only one of its category."""
     attribute: str
     """Its name in the annotations' `attributes` (a mapping); `colour` in worlds."""
 
@@ -51,6 +51,8 @@ class RelationKnowledge(Knowledge):
     """Where one object is, seen from another."""
 
     about: Literal["left-right", "above-below"]
+    """For each pair of categories, where the first one is, in images that have exactly one of each (coco-relations asks
+    so with both in the prompt)."""
     margin: Margin = 0.1
     """How far apart the centres of two boxes must be, as a share of the image's width or height, for one to be left of
     or above the other. Pairs that are nearer have no label. Our choice."""
