@@ -19,12 +19,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from layerwise.code_digest import SAME_CODE, own_digest
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.scored import ALWAYS
 from tests.conftest import make_tiny_llava
 from tests.golden.computed import FILE, differences, of_probes, of_states
 
 PROGRAMS = {
     "states": ("extract_states.py", "layerwise/models/adapters/generic.py"),
-    "probes": ("fit_probes.py",),
+    # Whichever of the metrics that are always scored a task has, it is the same code.
+    "probes": ("fit_probes.py", PROBE_KINDS.file("torch"), *map(METRICS.file, ALWAYS)),
 }
 
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from layerwise.stimuli.duplicates import find_duplicates, join_groups, keep_apart
 from layerwise.stimuli.looks import CACHED_BY, look_at
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.faults.reliability import fault
 
 RANDOM = {"by": "random", "val": 0.25, "test": 0.25}

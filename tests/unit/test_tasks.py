@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.stimuli.splits import official_split, random_split
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
+from layerwise.tasks.splits import official_split, random_split
 
 ENTRY = {"min_per_class": 1, "split": {"by": "random", "val": 0.25, "test": 0.25}}
 

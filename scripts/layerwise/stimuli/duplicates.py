@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import DisjointSet
 
 from layerwise.stimuli.looks import thumbnails
-from layerwise.stimuli.splits import OFFICIAL, SPLITS
+from layerwise.stimuli.parts import OFFICIAL, SPLITS
 
 # How two pictures are alike: byte by byte, in every pixel, or nearly so.
 FILE, PIXELS, SIMILAR = "file", "pixels", "similar"

@@ -5,15 +5,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.datasets.catalogue import FORMATS
+from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.catalogue import KINDS
 
 
 def read_entry(given: dict[str, Any]) -> StimuliEntry:
-    """The entry of a stimulus set. Jobs leave out its prompts, which decide nothing here."""
-    return KINDS[given["kind"]].entry_class.model_validate({"prompts": ["none"]} | given)
+    """The entry of a stimulus set. Jobs leave out its prompts, which decide nothing here.
+
+    Raises:
+        InputError: naming the key that does not fit.
+    """
+    if given.get("kind") not in KINDS:
+        raise InputError(f"--entry: the kind {given.get('kind')!r} is not one of {', '.join(KINDS)}")
+    try:
+        return KINDS[given["kind"]].entry_class.model_validate({"prompts": ["none"]} | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def build_stimuli(entry: StimuliEntry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:

@@ -150,7 +150,7 @@ def build_table(entry: Entry) -> Stimuli:
 
 
 def table_mark(entry: Entry) -> str:
-    """A mark of what a user's table shows: the cells of its rows that are no labels, and size and time of its pictures."""
+    """A mark of what a table shows: the cells of its rows but the labels, and size and time of its pictures."""
     file = Path(entry.file)
     shown = (entry.image_column, entry.id_column, entry.text_column, entry.split_column)
     columns = [column for column in shown if column is not None]

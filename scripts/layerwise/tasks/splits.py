@@ -1,4 +1,4 @@
-"""Divide groups of items into train, val and test."""
+"""Divides groups of items into train, val and test."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-
-SPLITS = ("train", "val", "test")
-# The official parts of the data sets that we read; a table's own split column uses the words themselves.
-OFFICIAL = {
-    "train2017": "train", "val2017": "test",
-    "train": "train", "dev": "val", "val": "val", "test": "test",
-}  # fmt: skip
+from layerwise.stimuli.parts import OFFICIAL
 
 
 def random_split(
@@ -25,8 +19,8 @@ def random_split(
         val: share of the groups for validation; sizes are rounded.
         test: share of the groups for the test.
         seed: of the choice.
-        contents: items of each group (index), by class (columns); classes of several labels stand side by side. Where
-            all groups have the same, or without, nothing is balanced.
+        contents: items of each group (index), by class (columns); classes of several labels stand side by side. If all
+            groups have the same, nothing is balanced. Default - nothing is balanced.
     """
     ordered = sorted(groups)
     order = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
@@ -42,8 +36,8 @@ def random_split(
 def _balanced(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
     """Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, ECML PKDD, Algorithm 1), of groups of items.
 
-    The rarest class comes first, as it is the hardest to divide. Each group that has it goes to the split that lacks
-    most of what the group holds, relative to the split's share; of equals to the one with most room.
+    The rarest class comes first, as it is the hardest to divide. Each group that has it goes to the split that still
+    lacks most of the group's classes, relative to the split's share; of equal splits to the one with most room.
 
     Args:
         contents: items of each group (index, in random order), by class (columns).

@@ -1,4 +1,4 @@
-"""The memory of limited-memory BFGS for many fits at once."""
+"""The steps that limited-memory BFGS remembers, for many fits at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# How many steps it remembers.
+# Number of steps remembered.
 MEMORY = 10
 
 
 @dataclass
-class Memory:
+class StepMemory:
     """The last steps of J fits and how the gradient changed over them: the curvature that L-BFGS knows.
 
     Attributes:
         steps, changes: by age, oldest first: shape (J, D) with D = K (r + 1).
-        inverse: by age, shape (J, 1): 1 / (step . change), or 0 for a pair that a fit does not have.
+        inverse: by age, shape (J, 1): 1 / (step . change), or 0 where a fit has no such pair.
     """
 
     steps: list[Tensor]
@@ -24,12 +24,12 @@ class Memory:
     inverse: list[Tensor]
 
     @classmethod
-    def empty(cls) -> "Memory":
+    def empty(cls) -> "StepMemory":
         return cls([], [], [])
 
-    def take(self, keep: Tensor) -> "Memory":
+    def take(self, keep: Tensor) -> "StepMemory":
         """The memory of the fits ``keep``."""
-        return Memory(*([part[keep] for part in parts] for parts in (self.steps, self.changes, self.inverse)))
+        return StepMemory(*([part[keep] for part in parts] for parts in (self.steps, self.changes, self.inverse)))
 
     def add(self, step: Tensor, change: Tensor, valid: Tensor) -> None:
         """Remember a pair, shapes (J, D), where ``valid``, shape (J, 1), and forget the oldest beyond the limit."""

@@ -1,4 +1,4 @@
-"""Where a layer's states are held while its probes are fitted: in memory, or where that is too small, on disk."""
+"""A buffer for one layer's states, in memory or, where that is too small, on disk."""
 
 import os
 import tempfile
@@ -12,11 +12,10 @@ from layerwise.errors import InputError
 
 
 @contextmanager
-def room_for_layer(shape: tuple[int, int], budget_bytes: int, folder: str | Path) -> Iterator[np.ndarray]:
+def layer_buffer(shape: tuple[int, int], budget_bytes: int, folder: str | Path) -> Iterator[np.ndarray]:
     """A float32 array of ``shape`` (rows, width), to be filled with one layer after the other.
 
-    Above the budget it is a mapped file: the system keeps in memory what is in use, and writes the rest out. The file
-    has no name, so that a killed job leaves nothing behind.
+    Above the budget it is a memory-mapped file. The file has no name, so that a killed job leaves nothing behind.
 
     Args:
         shape: rows and width.
@@ -33,7 +32,7 @@ def room_for_layer(shape: tuple[int, int], budget_bytes: int, folder: str | Path
     Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
-            # Room is taken now: a mapped file that does not fit later ends the process without a word.
+            # Take the disk space now: running out of it later would kill the process without a message.
             os.posix_fallocate(file.fileno(), 0, needed)
         except OSError as error:
             raise InputError(

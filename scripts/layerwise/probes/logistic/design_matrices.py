@@ -1,4 +1,4 @@
-"""The rows that batched fits learn from: shared by all fits, or each fit's own."""
+"""The design matrices of batched fits: the rows that they learn from, shared by all fits or each fit's own."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.probes.spectrum import Spectrum
+from layerwise.probes.logistic.spectrum import Spectrum
 
 
 class Rows:
-    """Some rows of a layer's states, centred: held on the device within a budget, else brought there block by block.
+    """Some rows of a layer's states, centred: kept on the device within a budget, else copied there block by block.
 
-    Centring takes differences in float64, because states far from zero would lose in float32 what tells them apart.
+    Differences are taken in float64, because float32 would lose the small differences of states far from zero.
     """
 
     def __init__(
@@ -25,13 +25,13 @@ class Rows:
             index: the rows to take, shape (n,).
             mean: to subtract, shape (d,), float64.
             device: where to compute.
-            budget_bytes: how much of the device's memory the rows may take, one block at least.
+            budget_bytes: how much of the device's memory the rows may take; one block always fits.
         """
         self._states, self._index, self._mean, self._device = states, index, mean, device
         self.n, self.width = len(index), states.shape[1]
         held = 4 * self.n * self.width <= budget_bytes
         self._block_rows = self.n if held else max(1, int(budget_bytes // (16 * self.width)))
-        # Allocated once: blocks that come and go would leave the heap in pieces that are never given back.
+        # Allocated once, because repeated allocation would fragment the heap.
         self._block = torch.empty(self._block_rows, self.width)
         self._piece = np.empty((min(256, self._block_rows), self.width))
         self._held = self._load(slice(0, self.n)) if held else None
@@ -74,7 +74,7 @@ class Rows:
 
 
 class HeldRows:
-    """A matrix on the device, shape (n, r), in the place of :class:`Rows`."""
+    """A matrix on the device, shape (n, r), with the products of :class:`Rows`."""
 
     def __init__(self, matrix: Tensor):
         self._matrix = matrix
@@ -89,7 +89,7 @@ class HeldRows:
 
 
 class SharedDesign:
-    """One set of rows for all fits; see :class:`layerwise.probes.batched.Design`."""
+    """One set of rows for all fits; see :class:`layerwise.probes.logistic.solver.Design`."""
 
     def __init__(self, rows: Rows | HeldRows, spectrum: Spectrum):
         self._rows, self._spectrum = rows, spectrum

@@ -1,4 +1,4 @@
-"""All that is asked of one layer: the task's probes, their controls, and their description length."""
+"""Everything measured on one layer: the task's probes, their controls, and their description length."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,13 +8,15 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
-from layerwise.probes.bootstrap import difference_interval
 from layerwise.probes.controls import PORTIONS, image_order, portion, random_labels
-from layerwise.probes.engine import Fit, ProbeEngine, choose, margins
-from layerwise.probes.metrics import metric_values, predicted
-from layerwise.probes.online_code import code_length, code_rows
+from layerwise.probes.description_length import code_length, code_rows
+from layerwise.probes.fits import Fit, choose, margins
+from layerwise.probes.kinds.kind import ProbeEngine
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.margins import predicted
+from layerwise.probes.metrics.scored import scored_metrics
 from layerwise.probes.problems import Problem, standardise
-from layerwise.probes.scoring import SPLITS, Guess, Measured, Scorer, majority_guess, predictions
+from layerwise.probes.scoring import HELD_OUT, Guess, Measured, Scorer, majority_guess, predictions
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ CURVE_COLUMNS = ["label", "train_groups", "train_items", "metric", "value", "low
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Tables of one layer, as docs/formats.md describes them, but for the columns that name the layer and the cell."""
+    """Tables of one layer, see docs/formats.md, without the columns that name the layer and the cell."""
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
@@ -31,7 +33,7 @@ class LayerResult:
 
 
 class LayerProbes:
-    """Fits and scores the probes of a task, layer by layer; between layers it holds no states."""
+    """Fits and scores the probes of a task, layer by layer. It keeps no states between layers."""
 
     def __init__(
         self,
@@ -50,12 +52,12 @@ class LayerProbes:
             problems: the task's labels.
             engine: what fits.
             C: inverse strengths of the penalty.
-            metric: the task's, which the learning curve shows; controls have it and their accuracy.
-            resamples: of the bootstrap.
-            seed: of resamples, random labels and the order of images.
-            repeats: controls with random labels, per label; their scores are averaged.
+            metric: the task's, which the learning curve shows; controls have it and accuracy.
+            resamples: number of resamples of the bootstrap.
+            seed: of the resamples, the random labels and the order of images.
+            repeats: number of controls with random labels per label; their scores are averaged.
             description_length: whether to fit probes to portions of the training images too.
-            resplits: the same labels under other splits, by the seed of the split.
+            resplits: the same labels under other splits, by the split's seed.
         """
         self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
         self.training_rows = np.unique(np.concatenate([problem.rows["train"] for problem in problems]))
@@ -67,9 +69,9 @@ class LayerProbes:
         self._portions = {size: [portion(problem, self._order[:size]) for problem in problems] for size in sizes}
 
     def majority(self) -> pd.DataFrame:
-        """Score rows of the majority baseline, which no layer changes."""
+        """Score rows of the majority baseline, the same for all layers."""
         guesses = list(map(majority_guess, self.problems))
-        return pd.DataFrame(self._scorer.rows(self._scorer.measure(guesses), guesses)).assign(probe="majority")
+        return pd.DataFrame(self._scorer.rows(self._measure(guesses), guesses)).assign(probe="majority")
 
     def layer(self, states: np.ndarray, name: str) -> LayerResult:
         """Fit and score on one layer.
@@ -81,7 +83,7 @@ class LayerProbes:
         states = standardise(states, self.training_rows)
         fits = self._chosen(states, self.problems, name)
         guesses = [self._guess(fit, states, problem) for fit, problem in zip(fits, self.problems, strict=True)]
-        measured = self._scorer.measure(guesses)
+        measured = self._measure(guesses)
         parts = [
             *_as("logistic", self._scorer.rows(measured, guesses)),
             *_as("logistic", self._training_accuracy(fits, self.problems, states)),
@@ -98,6 +100,9 @@ class LayerProbes:
         ]
         return LayerResult(pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve))
 
+    def _measure(self, guesses: list[Guess]) -> Measured:
+        return self._scorer.measure(guesses, metrics=scored_metrics(self.metric))
+
     def _chosen(self, states: np.ndarray, problems: list[Problem], name: str) -> list[Fit]:
         """Per problem the fit of the C with the least validation loss."""
         chosen = []
@@ -109,13 +114,13 @@ class LayerProbes:
         return chosen
 
     def _guess(self, fit: Fit, states: np.ndarray, problem: Problem) -> Guess:
-        scores = {split: margins([fit], states, problem.rows[split])[0] for split in SPLITS}
+        scores = {split: margins([fit], states, problem.rows[split])[0] for split in HELD_OUT}
         return Guess(scores, fit.C, len(self.C) > 1 and fit.C in (self.C[0], self.C[-1]))
 
     def _training_accuracy(
         self, fits: list[Fit], problems: list[Problem], states: np.ndarray, repeats: int = 1
     ) -> Iterator[dict]:
-        """Accuracy on the rows that were learned from, without interval; ``repeats`` times as many fits as labels."""
+        """Accuracy on the training rows, without interval; there are ``repeats`` fits per label."""
         hits = [
             predicted(margins([fit], states, problem.rows["train"])[0]) == problem.y["train"]
             for fit, problem in zip(fits, problems, strict=True)
@@ -131,15 +136,15 @@ class LayerProbes:
     def _control_rows(
         self, states: np.ndarray, fits: list[Fit], guesses: list[Guess], measured: Measured, name: str
     ) -> list[dict]:
-        """Scores of the controls, and how much better the task is.
+        """Scores of the controls, and by how much the task's are better.
 
-        A control is fitted with the C that the task's probe has, so that both have the same capacity: chosen by its own
-        validation labels, which are random, it would be the one that learns least.
+        A control has the C of the task's probe, so that both have the same capacity. Its own validation labels are
+        random and would choose the C that learns least.
         """
         wanted = sorted({fit.C for fit in fits})
         problems, found = [], []
         for control in (problem for repeat in self._controls for problem in repeat):
-            # Without validation rows no path ends before it reaches the C that is wanted.
+            # Without validation rows a path does not end early.
             rows, y = ({"train": parts["train"]} for parts in (control.rows, control.y))
             problems.append(Problem(control.label, control.n_classes, control.items, control.groups, rows, y))
         for place, path in enumerate(self.engine.fit(states, problems, wanted)):
@@ -152,21 +157,22 @@ class LayerProbes:
             of_repeat = found[k * len(fits) : (k + 1) * len(fits)]
             guess = [self._guess(fit, states, problem) for fit, problem in zip(of_repeat, repeat, strict=True)]
             controls.append(self._scorer.measure(guess, repeat, dict.fromkeys(("accuracy", self.metric))))
-        control = {key: np.mean([each[key] for each in controls], axis=0) for key in controls[0]}
-        above = {key: measured[key] - values for key, values in control.items()}
+        mean = {key: np.mean([each[key] for each in controls], axis=0) for key in controls[0]}
+        above = {key: measured[key] - values for key, values in mean.items()}
         return [
-            *_as("control", self._scorer.rows(control, guesses)),
+            *_as("control", self._scorer.rows(mean, guesses)),
             *_as("control", self._training_accuracy(found, problems, states, len(self._controls))),
-            *_as("selectivity", self._scorer.rows(above, guesses, difference_interval)),
+            *_as("selectivity", self._scorer.rows(above, guesses, differences=True)),
         ]
 
     def _resplit_rows(self, states: np.ndarray, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
-        """Values, without intervals, of the task's metric under another split; states are standardised as they are."""
+        """Values of the task's metric under another split, without intervals. States stay standardised by the first."""
         fits = self._chosen(states, problems, name)
-        for split in SPLITS:
+        for split in HELD_OUT:
             values = [
-                metric_values(
-                    *(self.metric, problem.y[split], margins([fit], states, problem.rows[split])[0]),
+                METRICS[self.metric].values(
+                    problem.y[split],
+                    margins([fit], states, problem.rows[split])[0],
                     np.ones((1, len(problem.y[split]))),
                     problem.n_classes,
                 )[0]
@@ -187,7 +193,7 @@ class LayerProbes:
         """Description length, and the test score by number of training images, up to all of them."""
         by_size: dict[int, list[Fit | None]] = {}
         for size, problems in self._portions.items():
-            # A portion without a class has no probe; its successor is then coded uniformly.
+            # A portion that lacks a class has no probe; what follows it is coded uniformly.
             whole = [len(np.unique(problem.y["train"])) == problem.n_classes for problem in problems]
             found = iter(self._chosen(states, list(compress(problems, whole)), name))
             by_size[size] = [next(found) if there else None for there in whole]
@@ -206,7 +212,7 @@ class LayerProbes:
         return list(code_rows([problem.label for problem in self.problems], codes)), curve
 
     def _curve_rows(self, states: np.ndarray, size: int, fits: list[Fit | None]) -> list[dict]:
-        """Test scores of the probes fitted to a portion; a label without one has no row, and then there is no mean."""
+        """Test scores of the probes fitted to a portion. If a label has none, it has no row, and there is no mean."""
         values = []
         for place, (problem, fit) in enumerate(zip(self.problems, fits, strict=True)):
             if fit is None:

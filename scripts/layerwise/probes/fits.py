@@ -1,8 +1,7 @@
-"""What an engine that fits probes takes and gives: L2-regularised logistic regression over a path of C."""
+"""A fitted probe, its margins and loss, and the choice among fits of different C."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from layerwise.probes.problems import Problem, in_blocks
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted probe.
+    """A fitted probe: an affine map from states to margins.
 
     Attributes:
         coefficients: shape (1, width) for two classes, else (K, width).
@@ -31,27 +30,8 @@ class Fit:
         return states @ self.coefficients.T + self.intercepts
 
 
-class ProbeEngine(Protocol):
-    """Fits all problems of one layer, for all C. Engines differ in speed, not in what they minimise."""
-
-    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """For each problem its fits in the order of ``C``: at least up to the one that :func:`choose` takes.
-
-        Minimises scikit-learn's objective over the training rows: sum of log losses + |w|^2 / (2 C), free intercept.
-
-        Args:
-            states: shape (rows, width), standardised.
-            problems: what to learn from which rows.
-            C: inverse strengths of the penalty, ascending.
-
-        Raises:
-            InputError: on a problem whose training rows are not of all its classes.
-        """
-        ...
-
-
 def check_classes(problems: list[Problem]) -> None:
-    """Raise InputError on a problem whose training rows lack a class: its objective has no minimum."""
+    """Raise InputError on a problem whose training rows lack a class: the log loss then has no minimum."""
     for problem in problems:
         missing = np.setdiff1d(np.arange(problem.n_classes), problem.y["train"])
         if len(missing):
@@ -69,7 +49,7 @@ def log_loss(scores: np.ndarray, y: np.ndarray) -> float:
 
 
 def margins(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Margins of several fits on some rows, each of shape (n, 1) or (n, K); rows are taken out a block at a time.
+    """Margins of several fits on some rows, each of shape (n, 1) or (n, K); rows are copied a block at a time.
 
     Args:
         fits: of one problem.
@@ -84,6 +64,6 @@ def margins(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray) -> list[n
 
 
 def choose(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray, y: np.ndarray) -> Fit:
-    """The fit of least loss on validation rows of ``states``; of equals the one with the stronger penalty."""
+    """The fit of least loss on validation rows of ``states``; of equal ones that with the strongest penalty."""
     losses = [log_loss(scores, y) for scores in margins(fits, states, rows)]
     return min(zip(losses, fits, strict=True), key=lambda pair: (pair[0], pair[1].C))[1]

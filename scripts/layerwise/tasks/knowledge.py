@@ -1,7 +1,7 @@
-"""Further knowledge: labels of stimuli that were run already, from the objects annotated in their images.
+"""Labels from the objects annotated in a stimulus set's images, for tasks over hidden states that already exist.
 
-Labels of a whole image - how many objects are there? - are given to each of its items, so that all prompts of a
-stimulus set are scored on the same items whatever is asked of them.
+Labels of a whole image, such as the number of objects, are given to each of its items, so that all prompts of a
+stimulus set are scored on the same items.
 """
 
 import json
@@ -27,16 +27,16 @@ def label_items(
         provenance: of the stimulus set.
         objects: its ``objects.parquet``.
         knowledge: the task's config entry of that name.
-        in_training: by row of the provenance, whether it is in the training split; thresholds that the annotations
-            decide come from these images alone.
+        in_training: by row of the provenance, whether it is in the training split. Thresholds that depend on the
+            annotations come from these images alone.
 
     Returns:
-        One row per item and label, for items that have one - ``item_id``, ``image_id``, ``group``, ``label``,
-        ``class`` -, and the classes in order.
+        One row per item and label that the item has (``item_id``, ``image_id``, ``group``, ``label``, ``class``), and
+        the classes in order.
 
     Raises:
-        InputError: on an object without what is asked of it, naming its file and record, or on thresholds that leave
-            less than two classes.
+        InputError: on an object that lacks what the label needs, naming its file and record, or on thresholds that
+            leave fewer than two classes.
     """
     images = pd.Index(provenance["image_id"].unique(), name="image_id")
     training = pd.Index(provenance.loc[in_training, "image_id"].unique())
@@ -59,7 +59,7 @@ def label_items(
 def _count(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Objects in the image. Where a crowd region stands for some, nobody knows how many; such images have no label."""
+    """The number of objects in the image. Images with a crowd region have no label, as its objects are not counted."""
     crowded = objects.loc[objects["crowd"], "image_id"].unique()
     number = objects.groupby("image_id").size().reindex(images, fill_value=0).drop(crowded, errors="ignore")
     return _binned(number, knowledge, training, whole=True)
@@ -68,7 +68,7 @@ def _count(
 def _largest_size(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The annotated area of the largest object, as a share of the image's. Crowd regions are no objects."""
+    """The annotated area of the largest object, as a share of the image. Crowd regions do not count as objects."""
     single = objects[~objects["crowd"] & objects["image_id"].isin(images)]
     check_measured(single, "area")
     return _binned(single.groupby("image_id")["area"].max(), knowledge, training, whole=False)
@@ -77,7 +77,7 @@ def _largest_size(
 def _attributes(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """For each value of the attribute: is there an object of this value? Known only where every object has a value."""
+    """For each value of the attribute: is there an object with it? Only for images whose objects all have a value."""
     values = _values(objects, knowledge["attribute"])
     unknown = objects.loc[values.isna(), "image_id"]
     found = pd.crosstab(objects["image_id"], values).gt(0).reindex(images, fill_value=False)
@@ -88,7 +88,7 @@ def _attributes(
 def _asked_attribute(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The attribute of the object that an item asks about, where it is the only one of its category."""
+    """The attribute of the object that an item asks about, if it is the only one of its category."""
     values = _values(objects, knowledge["attribute"])
     alone = ~objects.duplicated(["image_id", "category"], keep=False) & ~objects["crowd"] & values.notna()
     table = objects.loc[alone, ["image_id", "category"]].assign(label=knowledge["attribute"], **{"class": values})
@@ -96,14 +96,14 @@ def _asked_attribute(
 
 
 def _relation(objects: pd.DataFrame, knowledge: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
-    """For each pair of categories: where is the one, seen from the other? Asked of images that have one of each."""
+    """For each pair of categories: where is the one, seen from the other? For images that have one of each."""
     pairs = related_pairs(objects, knowledge["about"], knowledge["margin"])
     table = pairs[["image_id", "class"]].assign(label=pairs["first"] + ", " + pairs["second"])
     return table, RELATIONS[knowledge["about"]][1]
 
 
 def _values(objects: pd.DataFrame, attribute: str) -> pd.Series:
-    """The attribute's value of each object, as a word; missing where it has none."""
+    """The attribute's value of each object, as a word, or missing."""
     attributes = objects["attributes"].map(json.loads)
     values = attributes.map(lambda of_object: None if of_object.get(attribute) is None else str(of_object[attribute]))
     if values.isna().all():
@@ -118,14 +118,14 @@ def _values(objects: pd.DataFrame, attribute: str) -> pd.Series:
 def _binned(
     values: pd.Series, knowledge: dict[str, Any], training: pd.Index, *, whole: bool
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Numbers by image as classes, named by their limits. What lies below the lowest limit has no class.
+    """Numbers by image as classes, named by their limits. Numbers below the lowest limit have no class.
 
-    With a number of ``bins``, each class has about the same share of the training images.
+    If ``bins`` is a number, each class has about the same share of the training images.
     """
     bins = knowledge["bins"]
     if isinstance(bins, int):
         inner = np.quantile(values[values.index.isin(training)], np.arange(1, bins) / bins)
-        # The limits are what the classes' names say: whole numbers, or three digits.
+        # Rounded as in the classes' names: to whole numbers, or three digits.
         inner = [np.ceil(limit) if whole else float(f"{limit:.3g}") for limit in inner]
         bins = [-np.inf, *inner]
     if any(low >= high for low, high in pairwise(bins)):

@@ -1,6 +1,6 @@
 """The log loss of many fits, as a function of their margins.
 
-Notation as in :mod:`layerwise.probes.batched`: J fits, K margins per fit, n rows.
+Notation as in :mod:`layerwise.probes.logistic.solver`: J fits, K margins per fit, n rows.
 """
 
 import torch
@@ -12,7 +12,7 @@ class LogLoss:
 
     Attributes:
         y: shape (J, K, n); for two classes K is 1 and y says whether the second is true, else y is one-hot.
-        shares: shape (J, 1, n): what each row counts in its fit's mean - summing to 1, 0 for rows of other fits.
+        shares: shape (J, 1, n): the weight of each row in its fit's mean. They sum to 1; rows of other fits have 0.
     """
 
     def __init__(self, y: Tensor, shares: Tensor):
@@ -27,14 +27,14 @@ class LogLoss:
         return (self.y * self.shares).sum(2)
 
     def constant_value(self) -> Tensor:
-        """The least value that margins equal for all rows reach, shape (J,)."""
+        """The least value with margins that are equal for all rows, shape (J,)."""
         share = self.frequencies()
         share = torch.cat([share, 1 - share], dim=1) if share.shape[1] == 1 else share
         return torch.special.entr(share).sum(1)
 
     def value(self, margins: Tensor) -> Tensor:
         """Shape (J,)."""
-        # Each in the form whose rounding errors are small beside a small loss, not beside a large margin.
+        # In forms whose rounding errors are small relative to a small loss, not only to a large margin.
         if self.y.shape[1] == 1:
             loss = torch.nn.functional.softplus(margins * (1 - 2 * self.y))
         else:

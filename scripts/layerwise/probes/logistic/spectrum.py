@@ -1,4 +1,4 @@
-"""What is known of the spectrum of a design's rows: it makes the solver's steps fit all directions."""
+"""Estimates of the spectrum of a design's rows, which precondition the solver."""
 
 from collections.abc import Callable, Iterator
 
@@ -80,10 +80,10 @@ def whole(blocks: Blocks, n: int, width: int, device: torch.device) -> Spectrum:
 
 
 class Basis:
-    """Coordinates for few rows or few dimensions: min(n, d) of them at most, with a diagonal Gram matrix.
+    """At most min(n, d) coordinates for few rows or few dimensions, with a diagonal Gram matrix.
 
-    The penalty does not change under a rotation and weights outside the rows' span only cost, so the fit in these
-    coordinates is the fit.
+    Rotation leaves the penalty as it is, and weights outside the rows' span only add to it. So the fit in these
+    coordinates is the fit in the original ones.
 
     Attributes:
         axes: shape (d, r), orthonormal.
@@ -100,13 +100,13 @@ class Basis:
         wide = torch.from_numpy(rows).to(device)
         n, width = wide.shape
         values, vectors = torch.linalg.eigh(_gram(wide if n < width else wide.T))
-        # At least one, so that rows without any spread have coordinates too.
+        # At least one, so that equal rows have coordinates too.
         kept = max(1, int((values > 1e-13 * n * values[-1].clamp_min(1e-300)).sum()))
         values, vectors = values[-kept:].clamp_min(0), vectors[:, -kept:]
         if n < width:
             root = values.sqrt()
             inverse = torch.where(root > 0, 1 / root, 0)
-            # In float32: its errors in the axes of small spread are no greater than those of margins in float32.
+            # float32 is enough: its errors in the axes of small spread are no greater than those of margins in float32.
             axes, coordinates = wide.float().T @ (vectors * inverse).float(), vectors * root
         else:
             axes, coordinates = vectors, wide @ vectors
@@ -116,7 +116,7 @@ class Basis:
 def _gram(rows: Tensor) -> Tensor:
     """Rows times transposed rows."""
     if rows.device.type == "cpu":
-        # NumPy sees that the result is symmetric and computes half of it.
+        # NumPy knows that the result is symmetric and computes half of it.
         matrix = rows.numpy()
         return torch.from_numpy(matrix @ matrix.T)
     return rows @ rows.T

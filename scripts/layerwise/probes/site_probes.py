@@ -1,4 +1,4 @@
-"""Probes of what a block adds, and of its single heads: how well each can be read, and whether above chance at all."""
+"""Probes of what a block's attention and MLP add and of its single heads, each tested against chance."""
 
 import logging
 from collections.abc import Sequence
@@ -8,15 +8,16 @@ import pandas as pd
 from scipy.special import stdtr
 
 from layerwise.probes.bootstrap import Crossed, Units, error_and_freedom
-from layerwise.probes.engine import ProbeEngine, choose, margins
+from layerwise.probes.fits import choose, margins
+from layerwise.probes.kinds.kind import ProbeEngine
 from layerwise.probes.problems import Problem, standardise
-from layerwise.probes.scoring import SPLITS, Guess, Scorer, majority_guess
+from layerwise.probes.scoring import HELD_OUT, Guess, Scorer, majority_guess
 
 log = logging.getLogger(__name__)
 
 
 class SiteProbes:
-    """Fits and scores the probes of a task, one site after the other, on one set of resamples; no controls."""
+    """Fits and scores the probes of a task, one site after the other, on the same resamples; without controls."""
 
     def __init__(
         self, problems: list[Problem], engine: ProbeEngine, C: Sequence[float], metric: str, resamples: int, seed: int
@@ -27,7 +28,7 @@ class SiteProbes:
             engine: what fits.
             C: inverse strengths of the penalty.
             metric: the task's.
-            resamples: of the bootstrap.
+            resamples: number of resamples of the bootstrap.
             seed: of the resamples.
         """
         self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
@@ -53,7 +54,7 @@ class SiteProbes:
             fit = choose(path, states, problem.rows["val"], problem.y["val"])
             if not fit.converged:
                 log.warning("%s, label %s, C = %g: the solver did not converge", name, problem.label, fit.C)
-            held_out = {split: margins([fit], states, problem.rows[split])[0] for split in SPLITS}
+            held_out = {split: margins([fit], states, problem.rows[split])[0] for split in HELD_OUT}
             guesses.append(Guess(held_out, fit.C, len(self.C) > 1 and fit.C in (self.C[0], self.C[-1])))
         measured = self._scorer.measure(guesses, metrics=[self.metric])
         rows = pd.DataFrame(self._scorer.rows(measured, guesses))
@@ -76,9 +77,9 @@ class SiteProbes:
 def chance_p_value(above: float, resampled: np.ndarray, units: Units) -> float:
     """One-sided p-value of "not above chance": Student's t with the standard error of a bootstrap over groups.
 
-    Near chance, where it decides, a score and the majority's differ on many items, so that their difference is close
-    to normal. A site that guesses as the majority does in every resample is at chance. One that is better by as much in
-    every resample has the p-value of a sign test in which all groups (or texts, if they are fewer) speak for it.
+    Near chance, where the test decides, a score and the majority's differ on many items, so that their difference is
+    close to normal. If no resample changes the difference, a site that is no better than the majority is at chance; a
+    better one has the p-value of a sign test in which all groups (or texts, if they are fewer) speak for it.
 
     Args:
         above: a score less that of the majority baseline, of the items as they are.

@@ -1,4 +1,4 @@
-"""The fast engine: all labels of a layer together, on a GPU where there is one, along a path of C that ends early."""
+"""Fits all labels of a layer together, on a GPU if there is one, along a path of C that ends early."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from layerwise.probes.batched import Design, Solution, blank, extrapolate, solve
-from layerwise.probes.designs import HeldRows, OwnDesign, Rows, SharedDesign
-from layerwise.probes.engine import Fit, check_classes, log_loss
-from layerwise.probes.loss import LogLoss
+from layerwise.probes.fits import Fit, check_classes, log_loss
+from layerwise.probes.logistic.design_matrices import HeldRows, OwnDesign, Rows, SharedDesign
+from layerwise.probes.logistic.loss import LogLoss
+from layerwise.probes.logistic.solver import Design, Solution, blank, extrapolate, solve
+from layerwise.probes.logistic.spectrum import Basis, Spectrum, sketched, whole
 from layerwise.probes.problems import Problem
-from layerwise.probes.spectrum import Basis, Spectrum, sketched, whole
 
 # Up to here an eigendecomposition costs less than the iterations that it saves.
 SMALL = 1024
-# Problems share a design if at least this share of its rows, on average, are a problem's own. Below, a product per
-# problem with its own rows is cheaper than one for all with rows that most do not use.
+# Problems share a design if each uses at least this share of its rows, on average. Otherwise a product per problem
+# with its own rows is cheaper than one for all with rows that most do not use.
 LEAST_USED = 1 / 8
-# Fits solved at once: more make no better use of the matrix products, and take more memory.
+# Fits solved at once. More would take more memory and be no faster.
 MOST_FITS = 512
-# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps, and their temporaries.
+# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps and temporaries.
 PER_FIT_AND_ROW = 12
 
 
@@ -84,9 +84,9 @@ class TorchEngine:
     """scikit-learn's objective for all problems and C together, in float32 on states centred in float64.
 
     A fit has converged when its predicted excess over the minimum is at most ``tolerance`` of its value, and of what
-    its weights gain over none (:func:`layerwise.probes.batched.solve`). C is walked upwards, each from where the path
-    points; a problem whose validation loss has risen twice in a row is not followed further, because
-    :func:`layerwise.probes.engine.choose` would hardly ever take what follows.
+    its weights gain over none (:func:`layerwise.probes.logistic.solver.solve`). C is walked upwards, each fit starting
+    where the path points. A path ends when the validation loss has risen twice in a row, because
+    :func:`layerwise.probes.fits.choose` would hardly ever take what follows.
 
     Attributes:
         products: pairs of matrix products so far, summed over fits; the measure of work.
@@ -102,13 +102,13 @@ class TorchEngine:
     ):
         """
         Args:
-            threads: for torch, of this whole process. Default - as they are.
+            threads: of torch in this process. Default - unchanged.
             tolerance: relative excess of the objective.
-            early_end: whether to end a path by its validation loss.
-            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows and what the
-                solver holds per row again; more rows are read block by block in every iteration, more fits solved one
-                after the other. On a card it is a quarter of what is free there.
-            device: Default - cuda where there is one, else cpu.
+            early_end: whether to end a path when its validation loss rises.
+            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows, and what the
+                solver holds per row, each. Rows beyond it are read block by block in every iteration; fits beyond it
+                are solved one after the other. On a GPU the budget is a quarter of its free memory.
+            device: Default - cuda if available, else cpu.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -120,7 +120,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """See :meth:`layerwise.probes.engine.ProbeEngine.fit`."""
+        """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
         check_classes(problems)
         paths: list[list[Fit]] = [[] for _ in problems]
         for batch in self._batches(states, problems):
@@ -142,10 +142,10 @@ class TorchEngine:
             held_out = batch.held_out.margins(now.parameters, alive)
             converged = now.converged.tolist()
             ended = np.zeros(len(alive), dtype=bool)
-            for place, fit in enumerate(alive):
+            for place, fit in enumerate(alive.tolist()):
                 paths[fit].append(self._fit(batch, fit, now.parameters[place], strength, converged[place]))
-                y = problems[batch.members[fit]].y.get("val", ())
-                if self.early_end and len(y):
+                y = problems[batch.members[fit]].y.get("val")
+                if self.early_end and y is not None and len(y):
                     losses[fit].append(log_loss(held_out[place], y))
                     ended[place] = _rose_twice(losses[fit])
             if ended.all():
@@ -182,15 +182,17 @@ class TorchEngine:
         union, train_places = _union([problems[member].rows["train"] for member in members])
         held_out = np.unique(np.concatenate([_validation(problems[member]) for member in members]))
         mean, width = _mean(states, union), states.shape[1]
-        validation = Rows(states, held_out, mean, self.device, self.budget_bytes)
+        held_out_rows = Rows(states, held_out, mean, self.device, self.budget_bytes)
+        rows: Rows | HeldRows
+        validation: Rows | HeldRows = held_out_rows
         axes = None
         if len(union) < width and len(union) <= SMALL:
             basis = Basis(states[union] - mean, self.device)
             rows, spectrum, axes = HeldRows(basis.rows), Spectrum(None, basis.values), basis.axes
-            validation = HeldRows(torch.cat([block @ axes for _, block in validation.blocks()]))
+            validation = HeldRows(torch.cat([block @ axes for _, block in held_out_rows.blocks()]))
         else:
-            rows = Rows(states, union, mean, self.device, self.budget_bytes)
-            spectrum = (whole if width <= SMALL else sketched)(rows.blocks, len(union), width, self.device)
+            rows = training_rows = Rows(states, union, mean, self.device, self.budget_bytes)
+            spectrum = (whole if width <= SMALL else sketched)(training_rows.blocks, len(union), width, self.device)
         design = SharedDesign(rows, spectrum)
         n_margins = 1 if problems[members[0]].n_classes == 2 else problems[members[0]].n_classes
         per_fit = 4 * PER_FIT_AND_ROW * n_margins * len(union)
@@ -215,7 +217,7 @@ class TorchEngine:
     def _own(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
         if not members:
             return
-        # In order of size, so that problems that are padded to equal shapes are of about equal size.
+        # In order of size, so that padding to equal shapes adds little.
         members = sorted(members, key=lambda member: len(problems[member].rows["train"]))
         width = states.shape[1]
         longest = max(len(problems[member].rows["train"]) for member in members)
@@ -268,10 +270,10 @@ class TorchEngine:
 
 
 def _union(rows: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Rows that hold those of every problem, and by problem its rows' places among them.
+    """The union of all problems' rows, and by problem its rows' places in it.
 
-    Items that read the same - as texts without their images do - share a row of the states, but each has its own label.
-    So a row is there as often as the problem that has it most often.
+    Items that read the same, such as texts without their images, share a row of the states, but each has its own label.
+    So the union has a row as often as the problem that has it most often.
     """
     repeat = [pd.Series(index).groupby(index).cumcount().to_numpy() for index in rows]
     most = 1 + max(map(np.max, repeat))

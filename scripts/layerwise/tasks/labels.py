@@ -2,7 +2,7 @@
 
 ``labels.parquet`` has one row per item and label: ``item_id``, ``image_id``, ``group``, ``label`` (its name), ``y``
 (index into the classes) and ``split``; for each further seed of the split a column ``split:SEED``. A task of several
-labels (categories) is so many two-class problems, each over its own items. ``task.json`` describes it: see
+labels (categories) is one two-class problem per label, each over its own items. ``task.json`` describes it: see
 :func:`build_task`.
 """
 
@@ -15,10 +15,11 @@ import pandas as pd
 from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
 from layerwise.descriptions import read_description
 from layerwise.errors import InputError
-from layerwise.stimuli.knowledge import label_items
-from layerwise.stimuli.splits import SPLITS, official_split, random_split
+from layerwise.stimuli.parts import SPLITS
+from layerwise.tasks.knowledge import label_items
+from layerwise.tasks.splits import official_split, random_split
 
-# Classes in index order, the "positive" one last.
+# Classes by kind of stimuli, in index order, the "positive" one last.
 CLASSES = {
     "coco-entailment": ["mismatch", "match"],
     "snli-ve": SNLI_VE_LABELS,
@@ -41,31 +42,31 @@ def build_task(
         provenance: of the stimulus set, see :mod:`layerwise.stimuli.items`.
         kind: the stimulus set's kind.
         entry: the task's config entry.
-        seed: seed of the split unless the entry has its own.
-        categories: categories that were asked about, also those without a pair, which are then listed as excluded.
-        objects: what is annotated in the images, for an entry that asks for ``knowledge``.
+        seed: of the split, unless the entry has its own.
+        categories: categories that were asked about; those without items are listed as excluded.
+        objects: the objects annotated in the images, for an entry with ``knowledge``.
 
     Returns:
         The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
         (items, images and groups per split), ``balance`` (items per label, split and class), ``excluded`` labels with
-        the reason, ``dropped_items`` without a class or of classes not asked for.
+        the reason, ``dropped_items``: how many have no class, or one not asked for.
 
     Raises:
         InputError: when classes, labels or splits leave nothing to learn.
     """
     of_group = _splits(provenance, entry["split"], seed)
     if "knowledge" in entry:
-        # Where thresholds come from the annotations, they come from the first split's training images.
+        # Thresholds that depend on the annotations come from the first split's training images.
         in_training = provenance["group"].map(of_group["split"]) == "train"
         long, known = label_items(provenance, objects, entry["knowledge"], in_training)
         if long.empty:
             raise InputError(f"knowledge: the annotations of no image tell of {entry['knowledge']['about']}")
         categories = ()
     else:
-        long, known = _long(provenance, kind), CLASSES.get(kind)
-    # Not where thresholds come from the training images: the classes would move with the split.
+        long, known = _long(provenance), CLASSES.get(kind, [])
+    # Thresholds from the training images would move with the split, and the classes with them.
     if not isinstance(entry.get("knowledge", {}).get("bins"), int):
-        # Of all classes, also those that are not asked for: tasks over the same stimuli share their splits.
+        # Balanced over all classes, even those not asked for, so that tasks over the same stimuli share their splits.
         contents = long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
         of_group = _splits(provenance, entry["split"], seed, contents)
     unlabelled = len(provenance) - long["item_id"].nunique()
@@ -81,17 +82,12 @@ def build_task(
         long[column] = long["group"].map(split_of)
 
     counts = long.groupby(["label", "split", "y"]).size()
-    excluded = []
-    for label in wanted:
-        few = [
-            f"{counts.get((label, name, y), 0)} {class_name} in {name}"
-            for name in SPLITS
-            for y, class_name in enumerate(classes)
-            if counts.get((label, name, y), 0) < entry["min_per_class"]
-        ]
-        if few:
-            excluded.append({"label": label, "reason": f"fewer than {entry['min_per_class']} items: {', '.join(few)}"})
-    left = [label for label in wanted if label not in {e["label"] for e in excluded}]
+    balance = {
+        label: {name: {c: int(counts.get((label, name, y), 0)) for y, c in enumerate(classes)} for name in SPLITS}
+        for label in wanted
+    }
+    excluded = _too_few(balance, entry["min_per_class"])
+    left = [label for label in wanted if label not in {each["label"] for each in excluded}]
     if not left:
         raise InputError(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
@@ -100,41 +96,55 @@ def build_task(
     repeats = [column for column in of_group if column != "split"]
     labels = long.loc[long["label"].isin(left), LABEL_COLUMNS + repeats].reset_index(drop=True)
     for column in repeats:
-        places = pd.MultiIndex.from_product([left, SPLITS])
-        found = labels.groupby(["label", column])["y"].nunique().reindex(places, fill_value=0)
-        lacking = found[found < len(classes)]
-        if len(lacking):
-            label, name = lacking.index[0]
-            raise InputError(
-                f"split.seeds: with the seed {column.removeprefix('split:')} the label {label!r} lacks a class in "
-                f"{name}; leave the seed out, raise min_per_class, or sample more images"
-            )
+        _check_resplit(labels, left, len(classes), column)
     return labels, {
         "kind": "multilabel" if len(left) > 1 else "binary" if len(classes) == 2 else "multiclass",
         "labels": left,
         "classes": classes,
-        "sizes": {
-            name: {
-                "items": int(part["item_id"].nunique()),
-                "images": int(part["image_id"].nunique()),
-                "groups": int(part["group"].nunique()),
-            }
-            for name in SPLITS
-            for part in [labels[labels["split"] == name]]
-        },
-        "balance": {
-            label: {name: {c: int(counts.get((label, name, y), 0)) for y, c in enumerate(classes)} for name in SPLITS}
-            for label in left
-        },
+        "sizes": {name: _sizes(labels[labels["split"] == name]) for name in SPLITS},
+        "balance": {label: balance[label] for label in left},
         "excluded": excluded,
         "dropped_items": dropped,
     }
 
 
+def _too_few(balance: dict[str, dict[str, dict[str, int]]], min_per_class: int) -> list[dict[str, str]]:
+    """Labels that lack items of a class in a split, each with the reason."""
+    excluded = []
+    for label, of_label in balance.items():
+        few = [
+            f"{number} {class_name} in {split}"
+            for split, of_split in of_label.items()
+            for class_name, number in of_split.items()
+            if number < min_per_class
+        ]
+        if few:
+            excluded.append({"label": label, "reason": f"fewer than {min_per_class} items: {', '.join(few)}"})
+    return excluded
+
+
+def _check_resplit(labels: pd.DataFrame, names: list[str], n_classes: int, column: str) -> None:
+    """Raise InputError when a further split, in ``column``, leaves a label without one of its classes."""
+    places = pd.MultiIndex.from_product([names, SPLITS])
+    found = labels.groupby(["label", column])["y"].nunique().reindex(places, fill_value=0)
+    lacking = found[found < n_classes]
+    if len(lacking):
+        label, name = lacking.index[0]
+        raise InputError(
+            f"split.seeds: with the seed {column.removeprefix('split:')} the label {label!r} lacks a class in "
+            f"{name}; leave the seed out, raise min_per_class, or sample more images"
+        )
+
+
+def _sizes(labels: pd.DataFrame) -> dict[str, int]:
+    columns = {"items": "item_id", "images": "image_id", "groups": "group"}
+    return {name: int(labels[column].nunique()) for name, column in columns.items()}
+
+
 def _splits(
     provenance: pd.DataFrame, entry: dict[str, Any], seed: int, contents: pd.DataFrame | None = None
 ) -> dict[str, dict[str, str]]:
-    """The split of each group, by column of the labels: the first one, and one for each further seed."""
+    """By column of the labels, the split of each group: the first split, and one for each further seed."""
     parts = provenance.drop_duplicates("group").set_index("group")["part"]
     seeds = {"split": entry.get("seed", seed)} | {f"split:{other}": other for other in entry.get("seeds", [])}
     if entry["by"] == "official":
@@ -143,19 +153,19 @@ def _splits(
     return {column: random_split(groups, entry["val"], entry["test"], of, contents) for column, of in seeds.items()}
 
 
-def _long(provenance: pd.DataFrame, kind: str) -> pd.DataFrame:
+def _long(provenance: pd.DataFrame) -> pd.DataFrame:
     """One row per item and label, with the class's name."""
     keys = ["item_id", "image_id", "group"]
-    if kind == "coco-objects":
+    if "category" in provenance:
         return provenance.rename(columns={"category": "label", "label:presence": "class"})[[*keys, "label", "class"]]
     columns = [column for column in provenance if column.startswith("label:")]
     long = provenance.melt(id_vars=keys, value_vars=columns, var_name="label", value_name="class")
-    # An item that was sampled for one label only has no class of another.
+    # An item that was sampled for one label has no class of another.
     long = long.dropna(subset="class", ignore_index=True)
     return long.assign(label=long["label"].str.removeprefix("label:"))
 
 
-def _classes(long: pd.DataFrame, known: list[str] | None, entry: dict[str, Any]) -> list[str]:
+def _classes(long: pd.DataFrame, known: list[str], entry: dict[str, Any]) -> list[str]:
     known = known or sorted(set(long["class"]))
     classes = entry.get("classes") or known
     if unknown := [name for name in classes if name not in known]:

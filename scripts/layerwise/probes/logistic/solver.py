@@ -14,22 +14,22 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from layerwise.probes.loss import LogLoss
-from layerwise.probes.memory import Memory
+from layerwise.probes.logistic.loss import LogLoss
+from layerwise.probes.logistic.step_memory import StepMemory
 
 MAX_ITERATIONS = 500
 # How flat the line search leaves the slope, relative to the slope it starts from.
 FLAT = 0.1
-# Finished fits are dropped once they are this share of those in hand: dropping copies the others.
+# Finished fits are dropped once they are this share of all: dropping copies the others.
 DROP_SHARE = 0.1
-# Least gain over no weights that the criterion goes by, relative to the value.
+# The criterion takes the gain over no weights to be at least this share of the value.
 GAIN_FLOOR = 1e-3
-# Slowest convergence that the criterion allows for, as a factor from step to step.
+# Slowest convergence that the criterion assumes, as a factor from step to step.
 SLOWEST = 0.95
 
 
 class Design(Protocol):
-    """The rows that fits learn from, and what is known of their spectrum."""
+    """The rows that fits learn from, and an estimate of their spectrum."""
 
     def margins(self, weights: Tensor) -> Tensor:
         """Rows times weights: (J, K, r) to (J, K, n)."""
@@ -70,7 +70,7 @@ class Solution:
 
 
 def blank(loss: LogLoss, width: int) -> Solution:
-    """Where the path starts: no weights, the intercepts that fit the classes' frequencies."""
+    """The start of the path: no weights, and the intercepts that fit the classes' frequencies."""
     shares = loss.frequencies()
     if shares.shape[1] == 1:
         intercepts = torch.logit(shares)
@@ -86,11 +86,11 @@ def blank(loss: LogLoss, width: int) -> Solution:
 def line_search(
     loss: LogLoss, margins: Tensor, step: Tensor, ridge: tuple[Tensor, Tensor], length: Tensor, slope: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Newton's method for the length of a step, on the margins alone: it costs no matrix product.
+    """Newton's method for the length of a step, on the margins alone, without a matrix product.
 
     Args:
         loss: of J fits.
-        margins: where they stand, shape (J, K, n).
+        margins: present ones, shape (J, K, n).
         step: of the margins, shape (J, K, n).
         ridge: slope at length 0 and curvature of the penalty along the step, shapes (J,).
         length: to start from, shape (J,).
@@ -115,7 +115,7 @@ def line_search(
 
 
 def extrapolate(loss: LogLoss, now: Solution, before: Solution, penalty: Tensor) -> Solution:
-    """Go on along the path's last stretch as far as it pays under the next penalty; margins are linear, so it is free.
+    """Extrapolate the path's last step as far as it pays under the next penalty; cheap, because margins are linear.
 
     Args:
         loss: of J fits.
@@ -132,7 +132,7 @@ def extrapolate(loss: LogLoss, now: Solution, before: Solution, penalty: Tensor)
     margins = torch.addcmul(now.margins, step, length)
     parameters = torch.addcmul(now.parameters, stretch, length)
     start = Solution(parameters, margins, now.converged)
-    # Far extrapolation of a separable problem can still fail to pay; then start from the last solution.
+    # Extrapolating a separable problem far can still make it worse; then start from the last solution.
     worse = _objective(loss, start, penalty) > _objective(loss, now, penalty)
     start.parameters = torch.where(worse[:, None, None], now.parameters, parameters)
     start.margins = torch.where(worse[:, None, None], now.margins, margins)
@@ -146,11 +146,11 @@ def _objective(loss: LogLoss, solution: Solution, penalty: Tensor) -> Tensor:
 def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, tolerance: float) -> Solution:
     """Minimise J objectives.
 
-    A fit is finished when the excess over its minimum that its own quadratic model predicts, gᵀHg / 2 with gradient g
-    and inverse Hessian estimate H, is at most ``tolerance`` times its value - or, where that is less, times what its
-    weights gain over none: under a strong penalty all margins are small, and an excess that is small beside the value
-    could still turn the order of many rows. The model sees the next step only; with predictions that fall by a factor q
-    from step to step, the sum of all steps to come is 1 / (1 - q) times the next one, and that is what is compared.
+    A fit is finished when its predicted excess over the minimum is at most ``tolerance`` times its value, or times what
+    its weights gain over none, where that is less: under a strong penalty all margins are small, and an excess that is
+    small beside the value could still change the order of many rows. The fit's quadratic model predicts gᵀHg / 2 for
+    the next step, with gradient g and inverse Hessian estimate H. If predictions fall by a factor q from step to step,
+    all steps to come sum to 1 / (1 - q) times the next one; this sum is the predicted excess.
 
     Args:
         design: the rows.
@@ -160,12 +160,12 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
         tolerance: relative excess.
 
     Returns:
-        The fits; one that meets the limit of iterations, or that cannot be improved in the arithmetic at hand without
-        meeting the criterion, is marked as not converged.
+        The fits. One that reaches the limit of iterations, or that float32 cannot improve further, is marked as not
+        converged.
     """
     parameters, margins = start.parameters, start.margins
     found = Solution(torch.empty_like(parameters), torch.empty_like(margins), torch.zeros_like(start.converged), 0.0)
-    memory = Memory.empty()
+    memory = StepMemory.empty()
     fits = torch.arange(len(parameters), device=parameters.device)
     failures = torch.zeros_like(fits)
     constant = loss.constant_value()
@@ -188,7 +188,7 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
     def value_at(margins: Tensor, parameters: Tensor) -> Tensor:
         return loss.value(margins) + 0.5 * penalty * parameters[..., :-1].square().sum((1, 2))
 
-    # Before there is a step to compare with, steps are taken to halve what is left.
+    # Without a step to compare with, each step is assumed to halve the excess.
     previous = torch.full_like(penalty, float("nan"))
     probabilities = loss.probabilities(margins)
     gradient = gradient_of(probabilities)
@@ -198,7 +198,7 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
         curvature = loss.curvature(probabilities).clamp_min(1e-6)
         direction = -memory.apply(gradient, initial)
         slope = (gradient * direction).sum(1)
-        # The gain's floor keeps labels that cannot be told from the rows from chasing rounding errors.
+        # The floor keeps fits of labels that the rows say nothing about from chasing rounding errors.
         scale = torch.minimum(value, (constant - value).clamp_min(GAIN_FLOOR * value))
         predicted = -slope / 2
         rate = torch.where(previous > 0, predicted / previous, 0.5)
@@ -232,7 +232,7 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
         new_margins = torch.addcmul(margins, step, length[:, None, None])
         new_parameters = torch.addcmul(parameters, move, length[:, None, None])
         new_value = value_at(new_margins, new_parameters)
-        # In float32 the value itself is known to some 1e-7 only.
+        # In float32 the value is only known to some 1e-7.
         failed = ~(new_value <= value * (1 + 1e-6))
         if failed.any():
             stay = failed[:, None, None]

@@ -1,8 +1,8 @@
 """Description length of labels given states: the online code of Voita and Titov 2020, arXiv 2003.12298.
 
 A sender and a receiver both have the states. Labels are sent portion by portion, each in the code of a probe fitted to
-the portions before it, the first in the uniform code. The number of bits tells how well *and from how little* the
-labels can be read: what needs many images to be found costs many bits, whatever accuracy it reaches in the end.
+the portions before it, the first in the uniform code. The number of bits says how well *and from how few images* labels
+can be read: labels that take many images to learn cost many bits, however accurate the last probe is.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from layerwise.probes.bootstrap import distinct_texts
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.engine import Fit, margins
+from layerwise.probes.fits import Fit, margins
 from layerwise.probes.problems import Problem
 
 
@@ -25,7 +25,7 @@ class CodeLength:
         bits: shape (n,), by item.
         groups: shape (n,), the items' groups.
         n_classes: K; the uniform code takes log2(K) bits per item.
-        texts: shape (n,), numbers that are equal where items read the same; None where nobody asked.
+        texts: shape (n,), numbers that are equal where items read the same; None where unknown.
     """
 
     bits: np.ndarray
@@ -50,14 +50,14 @@ def code_length(
 
     Args:
         problem: whose training labels are sent.
-        fits: the probes fitted to the first ``sizes[k]`` groups; None where a class was missing, and the uniform code
-            is used for want of a better one.
+        fits: the probes fitted to the first ``sizes[k]`` groups; None where a class was missing, which means the
+            uniform code.
         order: all training groups, in the order in which they are sent.
         sizes: numbers of groups, ascending, of the portions that probes were fitted to.
         states: shape (rows, width), standardised.
     """
     place = dict(zip(order, range(len(order)), strict=True))
-    # Which probe codes an item: 0 for none, as the item is in the first portion; then by the last portion before it.
+    # Which probe codes an item: 0 (none) in the first portion, then that of the last portion before it.
     block = np.searchsorted(sizes, [place[group] for group in problem.groups["train"]], side="right")
     bits = np.empty(len(block))
     for k, fit in enumerate([None, *fits]):
@@ -76,7 +76,7 @@ def code_rows(labels: list[str], codes: list[CodeLength]) -> Iterator[dict]:
         row = {"label": label, "split": "train", "C": float("nan"), "at_boundary": False}
         row |= {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": distinct_texts(units)}
         yield row | {"metric": "code_bits", "value": value, "low": low, "high": high}
-        # The shortest code compresses best; an interval that reaches no bits at all has no limit there.
+        # The shortest code compresses best. Where the interval reaches 0 bits, compression has no upper limit.
         best, mean, worst = (
             np.log2(of_label[0].n_classes) / bits if bits > 0 else float("inf") for bits in (low, value, high)
         )
@@ -95,7 +95,7 @@ def bits_per_item(codes: list[CodeLength], clusters: Clusters | None = None) -> 
 
     Args:
         codes: of the labels.
-        clusters: what their items share. Default - what their groups and texts say.
+        clusters: of their items. Default - by their groups and texts.
     """
     means = [code.bits.mean() for code in codes]
     deviations = [(code.bits - mean) / len(code.bits) for code, mean in zip(codes, means, strict=True)]
