@@ -15,7 +15,7 @@ import pytest
 from layerwise import code_digest
 from layerwise.catalogue import Catalogue
 from layerwise.counted_code import counted, is_catalogue
-from layerwise.probes.code import metric_files, probe_code, site_probe_code
+from layerwise.probes.code import probe_code, site_probe_code
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.metric import TASK_KINDS
@@ -176,18 +176,12 @@ def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module():
     assert others == []
 
 
-CONFIG = {
-    "probes": {"engine": "torch"},
-    "tasks": {"plain": {"metric": "accuracy"}, "ranked": {"metric": "roc_auc"}},
-}
-
-
 def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, monkeypatch):
     monkeypatch.setattr("layerwise.probes.code.code_digest", code_digest.own_digest)
-    makers = {"probes": probe_code, "sites": site_probe_code}
 
     def now() -> dict[tuple[str, str], str]:
-        return {(which, task): make(CONFIG, task) for which, make in makers.items() for task in CONFIG["tasks"]}
+        makers = {"probes": probe_code, "sites": site_probe_code}
+        return {(which, metric): make("torch", metric) for which, make in makers.items() for metric in METRICS}
 
     def stale_by(file: str) -> set[tuple[str, str]]:
         before = now()
@@ -196,12 +190,10 @@ def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, mo
         return {cell for cell in before if before[cell] != after[cell]}
 
     # Layers are scored by more metrics than the task's, sites by that alone.
-    both = {("probes", "plain"), ("probes", "ranked")}
-    assert stale_by(METRICS.file("roc_auc")) == both | {("sites", "ranked")}
-    assert stale_by(METRICS.file("f1")) == both
+    probes = {("probes", metric) for metric in METRICS}
+    assert stale_by(METRICS.file("f1")) == probes | {("sites", "f1")}
     assert stale_by(PROBE_KINDS.file("sklearn")) == set()
     assert stale_by("layerwise/probes/logistic/solver.py") == set(now())
-    assert metric_files(CONFIG) == ["layerwise/probes/metrics/accuracy.py", "layerwise/probes/metrics/roc_auc.py"]
 
 
 INFORMEDNESS = '''
