@@ -145,11 +145,11 @@ def test_an_edited_entry_changes_the_digests_that_name_it(copied, edit, digests,
     assert edited in importing
 
 
-def test_programs_reach_metrics_and_kinds_of_probes_by_their_catalogues_alone():
+def test_programs_reach_metrics_and_kinds_of_probes_by_their_catalogues_alone(copied, digests):
     """Else an edit of one would make stale what another one scored or fitted."""
-    entries = {SCRIPTS / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS) for name in catalogue}
+    entries = {copied / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS) for name in catalogue}
     for program in PROGRAMS:
-        assert not entries & code_digest._closure([SCRIPTS / program]), program
+        assert not entries & code_digest._closure([copied / program]), program
 
 
 def imports_of_catalogues(file: Path) -> dict[str, object]:
@@ -167,9 +167,9 @@ def imports_of_catalogues(file: Path) -> dict[str, object]:
     return {name: value for name, value in read.items() if name in used}
 
 
-def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module():
+def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module(copied, digests):
     """A function there would decide something that no digest covers."""
-    files = set().union(*(code_digest._closure([SCRIPTS / program]) for program in PROGRAMS))
+    files = set().union(*(code_digest._closure([copied / program]) for program in PROGRAMS))
     read = {(file.name, name): value for file in files for name, value in imports_of_catalogues(file).items()}
     assert ("fit_probes.py", "PROBE_KINDS") in read
     others = [place for place, value in read.items() if not isinstance(value, Catalogue) and value is not Catalogue]
