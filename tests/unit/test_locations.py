@@ -124,7 +124,11 @@ def test_addresses_and_what_is_known_of_the_files(downloading):
         ("shapes-coco", {"download": "coco"}, "no source 'coco' of format coco; the config has coco-2017"),
         ("shapes-coco", {"download": "snli-ve"}, "no source 'snli-ve' of format coco"),
         ("shapes-coco", {"images": "/no"}, "shapes-coco.images: there is no folder '/no'"),
-        ("shapes-coco", {"splits": "."}, "datasets.shapes-coco: unknown key 'splits'; known keys of the kind coco: format, world"),
+        (
+            "shapes-coco",
+            {"splits": "."},
+            "datasets.shapes-coco: unknown key 'splits'; known keys of the kind coco: format, world",
+        ),
         ("shapes-coco", {"world": "shapes"}, "give either `world`, or both"),
         ("shapes-snli-ve", {"download_images": "coco-2017"}, "no source 'coco-2017' of format flickr30k"),
         ("shapes-snli-ve", {"download_images": None}, "if you have accepted their terms, `download_images: flickr30k`"),
@@ -148,7 +152,10 @@ def test_mistakes_in_a_data_set(downloading, name, change, complaint):
             lambda c: c["stimuli"]["hypotheses"]["images"].update(val=3),
             "no archive of sources.snli-ve holds snli_ve_val",
         ),
-        (lambda c: c["sources"]["gqa"].update(base="ftp://x"), r"sources.gqa.base: must be an address .*, not 'ftp://x'"),
+        (
+            lambda c: c["sources"]["gqa"].update(base="ftp://x"),
+            r"sources.gqa.base: must be an address .*, not 'ftp://x'",
+        ),
         (
             lambda c: c["sources"]["gqa"]["files"]["images.zip"].update(md5="abc"),
             r"images.zip.md5: must be an MD5 checksum.*, not 'abc'",

@@ -4,7 +4,7 @@ Field docstrings are the descriptions in ``config/schemas/config.schema.yaml``.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, Protocol, TypeVar, Union
@@ -252,7 +252,7 @@ class Filled:
         return entries
 
 
-def among(values: Sequence[str]) -> Checked:
+def among(values: Collection[str]) -> Checked:
     """One of the names of a catalogue."""
     return Checked(
         lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}", {"enum": list(values)}

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, among, number, whole
 from layerwise.config.stimuli import Margin
+from layerwise.probes.metrics.catalogue import METRICS
 
 MinPerClass = Annotated[int, whole(1)]
 NonNegative = Annotated[int | float, number(least=0)]
@@ -98,8 +99,7 @@ class Task(Section):
     """Of several labels (categories, label columns) keep only these. Default: all."""
     min_per_class: MinPerClass = 5
     """A label with fewer items of any class in any split is left out, and listed in task.json."""
-    # To be replaced by the names of the catalogue of metrics.
-    metric: Literal["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"] = "accuracy"
+    metric: Annotated[str, among(METRICS)] = "accuracy"
     """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice."""
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
