@@ -17,6 +17,12 @@ def asked_of(file):
     return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
 
 
+def task_code(wildcards):
+    """The digest of the program that makes tasks, and of the module of the stimuli's kind."""
+    stimuli = study.config.tasks[wildcards.task].stimuli
+    return code_digest("make_task.py", KINDS.file(study.config.stimuli[stimuli].kind))
+
+
 rule make_stimuli:
     input:
         source_files,
@@ -110,7 +116,7 @@ rule make_task:
         stimuli=lambda wildcards, input: Path(input.description).parent,
         seed=study.config.seed,
         out=lambda wildcards, output: Path(output.labels).parent,
-        code=code_digest("make_task.py"),
+        code=task_code,
     message:
         "Make the task {wildcards.task}"
     shell:

@@ -12,6 +12,7 @@ from layerwise.errors import InputError
 from layerwise.probes.metrics.checks import check_suits
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
+from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def main() -> None:
     stimuli = described_stimuli(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
     duplicates = pd.read_csv(args.stimuli / "duplicates.csv", dtype=str, keep_default_na=False)
-    provenance, joined = keep_apart(provenance, duplicates, args.entry["split"])
+    provenance, joined = keep_apart(provenance, duplicates, args.entry["split"], official_parts(stimuli["kind"]))
     if left_out := joined["images_left_out_as_duplicates"]:
         log.warning(
             "%d images are left out: they, or images of their group, are also in an official part nearer to the test: "

@@ -227,9 +227,8 @@ def asked(tmp_path, world, tiny_llava) -> tuple[Study, pd.DataFrame, generic.Gen
     }
     study = planned(config, tmp_path)
     found = choose_questions(QUESTION_SOURCE, world / "gqa", KINDS, 5, seed=0)
-    table = tabulate(QUESTION_SOURCE, found, world / "coco/val2017").sort_values(
-        "image_sha256", kind="stable", ignore_index=True
-    )
+    table = tabulate(QUESTION_SOURCE, found, world / "coco/val2017")
+    table = table.sort_values("image_sha256", kind="stable", ignore_index=True)
     # Two questions are about one image.
     table.loc[1, ["image", "image_sha256", "image_id"]] = table.loc[0, ["image", "image_sha256", "image_id"]]
     model = generic.load(describe_model("tiny", study.config.models["tiny"].entry(), None, 0), "cpu")

@@ -124,11 +124,7 @@ def test_addresses_and_what_is_known_of_the_files(downloading):
         ("shapes-coco", {"download": "coco"}, "no source 'coco' of format coco; the config has coco-2017"),
         ("shapes-coco", {"download": "snli-ve"}, "no source 'snli-ve' of format coco"),
         ("shapes-coco", {"images": "/no"}, "shapes-coco.images: there is no folder '/no'"),
-        (
-            "shapes-coco",
-            {"splits": "."},
-            "datasets.shapes-coco: unknown key 'splits'; known keys of the kind coco: format, world",
-        ),
+        ("shapes-coco", {"splits": "."}, "datasets.shapes-coco: unknown key 'splits'; known keys of the kind coco"),
         ("shapes-coco", {"world": "shapes"}, "give either `world`, or both"),
         ("shapes-snli-ve", {"download_images": "coco-2017"}, "no source 'coco-2017' of format flickr30k"),
         ("shapes-snli-ve", {"download_images": None}, "if you have accepted their terms, `download_images: flickr30k`"),

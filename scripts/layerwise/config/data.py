@@ -1,12 +1,13 @@
 """Where results lie, and where images and annotations come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from layerwise.config.base import Count, Maybe, Name, Section, text, whole
+from layerwise.config.base import Count, Maybe, Name, Section, among, text, whole
+from layerwise.datasets.catalogue import PACKINGS
 
 MD5 = Annotated[str, text("[0-9a-f]{32}", "an MD5 checksum: 32 hexadecimal digits in lower case")]
 SHA256 = Annotated[str, text("[0-9a-f]{64}", "a SHA-256 checksum: 64 hexadecimal digits in lower case")]
@@ -61,7 +62,7 @@ class SourceFile(Section):
 class Source(Section):
     """Where a data set is downloaded from."""
 
-    format: Literal["coco", "snli-ve", "snli", "flickr30k", "gqa"]
+    format: Annotated[str, among(list(PACKINGS))]
     """How its archives are packed. snli: SNLI 1.0, from which SNLI-VE is built."""
     base: Address
     """Address that the files' paths start from."""

@@ -137,9 +137,7 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
     adapter = importlib.import_module(f"layerwise.models.adapters.{entry.adapter}")
-    frozen = getattr(adapter, MEASURED[entry.adapter])(
-        model, AutoProcessor.from_pretrained(folder), entry.conversation
-    )
+    frozen = getattr(adapter, MEASURED[entry.adapter])(model, AutoProcessor.from_pretrained(folder), entry.conversation)
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight

@@ -130,9 +130,7 @@ class Locations:
     def annotation_receipts(self, source: str, member: str) -> list[str]:
         """Receipts of the archives in which an annotation file may be."""
         files = self.sources[source].files.items() if source in self.sources else ()
-        return [
-            self.receipt(source, name) for name, file in files if fnmatchcase(member, file.annotations or "")
-        ]
+        return [self.receipt(source, name) for name, file in files if fnmatchcase(member, file.annotations or "")]
 
     def receipts(self, name: str, parts: Sequence[str]) -> list[str]:
         """Receipts of every archive that a data set needs for ``parts``."""

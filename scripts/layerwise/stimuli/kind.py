@@ -70,7 +70,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         allowed, required: placeholders that prompts may have, and must have.
         classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
         format: of the data sets that it reads; None for kinds that read none.
-        parts: the split that each official part is meant for.
+        parts: official parts that are not called train, dev, val or test, and the split that each is meant for.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
         not_shown: keys of an entry that do not decide what models are shown.
@@ -81,7 +81,7 @@ class StimulusKind(ABC, Generic[EntryT]):
     required: ClassVar[frozenset[str]] = frozenset()
     classes: ClassVar[tuple[str, ...] | None] = None
     format: ClassVar[str | None] = None
-    parts: ClassVar[Mapping[str, str]]
+    parts: ClassVar[Mapping[str, str]] = {}
     has_objects: ClassVar[bool] = False
     asks_category: ClassVar[bool] = False
     not_shown: ClassVar[frozenset[str]] = frozenset({"prompts", "dataset"})

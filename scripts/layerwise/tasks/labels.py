@@ -6,25 +6,19 @@ labels (categories) is one two-class problem per label, each over its own items.
 :func:`build_task`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from layerwise.datasets.snli_ve import LABELS as SNLI_VE_LABELS
 from layerwise.descriptions import read_description
 from layerwise.errors import InputError
-from layerwise.stimuli.parts import SPLITS
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
 
-# Classes by kind of stimuli, in index order, the "positive" one last.
-CLASSES = {
-    "coco-entailment": ["mismatch", "match"],
-    "snli-ve": SNLI_VE_LABELS,
-    "coco-objects": ["absent", "present"],
-}
 LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
 
@@ -54,7 +48,8 @@ def build_task(
     Raises:
         InputError: when classes, labels or splits leave nothing to learn.
     """
-    of_group = _splits(provenance, entry["split"], seed)
+    official = official_parts(kind)
+    of_group = _splits(provenance, entry["split"], official, seed)
     if "knowledge" in entry:
         # Thresholds that depend on the annotations come from the first split's training images.
         in_training = provenance["group"].map(of_group["split"]) == "train"
@@ -63,12 +58,12 @@ def build_task(
             raise InputError(f"knowledge: the annotations of no image tell of {entry['knowledge']['about']}")
         categories = ()
     else:
-        long, known = _long(provenance), CLASSES.get(kind, [])
+        long, known = _long(provenance), list(KINDS[kind].classes or ())
     # Thresholds from the training images would move with the split, and the classes with them.
     if not isinstance(entry.get("knowledge", {}).get("bins"), int):
         # Balanced over all classes, even those not asked for, so that tasks over the same stimuli share their splits.
         contents = long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
-        of_group = _splits(provenance, entry["split"], seed, contents)
+        of_group = _splits(provenance, entry["split"], official, seed, contents)
     unlabelled = len(provenance) - long["item_id"].nunique()
     wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
     if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
@@ -142,13 +137,17 @@ def _sizes(labels: pd.DataFrame) -> dict[str, int]:
 
 
 def _splits(
-    provenance: pd.DataFrame, entry: dict[str, Any], seed: int, contents: pd.DataFrame | None = None
+    provenance: pd.DataFrame,
+    entry: dict[str, Any],
+    official: Mapping[str, str],
+    seed: int,
+    contents: pd.DataFrame | None = None,
 ) -> dict[str, dict[str, str]]:
     """By column of the labels, the split of each group: the first split, and one for each further seed."""
     parts = provenance.drop_duplicates("group").set_index("group")["part"]
     seeds = {"split": entry.get("seed", seed)} | {f"split:{other}": other for other in entry.get("seeds", [])}
     if entry["by"] == "official":
-        return {column: official_split(parts, entry["val"], of, contents) for column, of in seeds.items()}
+        return {column: official_split(parts, official, entry["val"], of, contents) for column, of in seeds.items()}
     groups = list(parts.index)
     return {column: random_split(groups, entry["val"], entry["test"], of, contents) for column, of in seeds.items()}
 

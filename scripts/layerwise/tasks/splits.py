@@ -1,12 +1,11 @@
 """Divides groups of items into train, val and test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.stimuli.parts import OFFICIAL
 
 
 def random_split(
@@ -64,11 +63,14 @@ def _balanced(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
     return {group: names[place] for group, place in zip(contents.index, split, strict=True)}
 
 
-def official_split(parts: pd.Series, val: float, seed: int, contents: pd.DataFrame | None = None) -> dict[str, str]:
+def official_split(
+    parts: pd.Series, official: Mapping[str, str], val: float, seed: int, contents: pd.DataFrame | None = None
+) -> dict[str, str]:
     """Assign each group to the split of its official part.
 
     Args:
         parts: official part by group (index).
+        official: the split of each part, see :func:`layerwise.stimuli.parts.official_parts`.
         val: share of the training groups that become validation where the data set has no validation part.
         seed: seed of that choice.
         contents: what that choice balances, see :func:`random_split`.
@@ -76,12 +78,12 @@ def official_split(parts: pd.Series, val: float, seed: int, contents: pd.DataFra
     Raises:
         InputError: when no training or no test part was sampled.
     """
-    if unknown := sorted(set(parts) - set(OFFICIAL)):
-        raise InputError(f"split.by: official does not know the part {unknown[0]!r}; it knows {', '.join(OFFICIAL)}")
-    split = parts.map(OFFICIAL)
+    if unknown := sorted(set(parts) - set(official)):
+        raise InputError(f"split.by: official does not know the part {unknown[0]!r}; it knows {', '.join(official)}")
+    split = parts.map(official)
     for needed in ("train", "test"):
         if not (split == needed).any():
-            names = [part for part, name in OFFICIAL.items() if name == needed]
+            names = [part for part, name in official.items() if name == needed]
             raise InputError(
                 f"split.by: official needs images from a {needed} part ({' or '.join(names)}), but the stimulus set "
                 f"has only {', '.join(sorted(set(parts)))}; sample some, or use split.by: random"

@@ -30,7 +30,6 @@ class Entry(ImagesEntry):
 class _Hypotheses(ImagesKind[Entry]):
     entry_class = Entry
     format = "snli-ve"
-    parts = snli_ve.PARTS
     allowed = required = frozenset({"text"})
     classes = tuple(snli_ve.LABELS)
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -50,7 +50,6 @@ class Entry(StimuliEntry):
 class _Table(StimulusKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"text"})
-    parts: ClassVar[Mapping[str, str]] = {split: split for split in SPLITS}
     not_shown = frozenset({"prompts", "file", "image_root", "labels", "split_column"})
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
