@@ -72,7 +72,7 @@ rule fit_probes:
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=lambda wildcards: probe_code(config, wildcards.task),
+        code=lambda wildcards: probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
@@ -146,7 +146,7 @@ rule fit_site_probes:
         cell=states_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=lambda wildcards: site_probe_code(config, wildcards.task),
+        code=lambda wildcards: site_probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
     message:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:

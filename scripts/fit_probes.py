@@ -24,7 +24,7 @@ from layerwise.tasks.labels import read_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
-    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must have been made from, as JSON")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be made from, as JSON")
     parser.add_argument("--model", type=Path, help="model.json; default: states of any model")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")

@@ -5,7 +5,6 @@ Built from the config alone, without importing torch, because the Snakefile buil
 """
 
 from collections.abc import Collection
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
@@ -46,6 +45,7 @@ class Grid:
 
     def __init__(self, config: StudyConfig):
         self.config = config
+        self._base_models = [name for name, model in config.models.items() if model.intervention is None]
 
     def states_cells(self) -> list[StatesCell]:
         """Every model x stimuli x prompt that some task reads."""
@@ -79,7 +79,7 @@ class Grid:
         """The sites within blocks that are kept of a cell."""
         states = self.config.states
         models, prompts = states.sites_of.models, states.sites_of.prompts
-        if model not in (self.base_models if models is None else models):
+        if model not in (self._base_models if models is None else models):
             return []
         if prompts is not None and prompt not in prompts:
             return []
@@ -120,10 +120,9 @@ class Grid:
         """In how many blocks at a time a model's attention is blocked."""
         return self.config.flow.models[model].window
 
-    @cached_property
     def base_models(self) -> list[str]:
         """Names of the models that run as they are, without an intervention."""
-        return [name for name, model in self.config.models.items() if model.intervention is None]
+        return list(self._base_models)
 
     def intervened(self, kinds: Collection[str]) -> list[str]:
         """Names of the models with an intervention of one of these kinds."""

@@ -157,7 +157,7 @@ def _check_intervention(grid: Grid, name: str) -> None:
     if bypass is not None and bypass.scale == 0:
         raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
     base = _computed(config, name)
-    if not any(_computed(config, other) == base for other in grid.base_models):
+    if not any(_computed(config, other) == base for other in grid.base_models()):
         raise InputError(
             f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
             "of this one's keys but `intervention`"

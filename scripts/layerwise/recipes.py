@@ -100,7 +100,7 @@ def model_folder(config: StudyConfig, model: str) -> str:
     random, embedded = entry.weights == "random", embedded_name(config, model)
     content: Any
     if embedded is not None:
-        content = [training_of(config, embedded).entry(), code_digest("train_embedded_model.py")]
+        content = [training_of(config, embedded)._asdict(), code_digest("train_embedded_model.py")]
     else:
         # Weights that are converted are pinned by their checksums.
         weights = not random and entry.convert is None

@@ -15,7 +15,7 @@ import pytest
 from layerwise import code_digest
 from layerwise.catalogue import Catalogue
 from layerwise.counted_code import counted, is_catalogue
-from layerwise.probes.code import metric_files, probe_code, site_probe_code
+from layerwise.probes.code import probe_code, site_probe_code
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.metric import TASK_KINDS
@@ -145,11 +145,11 @@ def test_an_edited_entry_changes_the_digests_that_name_it(copied, edit, digests,
     assert edited in importing
 
 
-def test_programs_reach_metrics_and_kinds_of_probes_by_their_catalogues_alone():
+def test_programs_reach_metrics_and_kinds_of_probes_by_their_catalogues_alone(copied, digests):
     """Else an edit of one would make stale what another one scored or fitted."""
-    entries = {SCRIPTS / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS) for name in catalogue}
+    entries = {copied / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS) for name in catalogue}
     for program in PROGRAMS:
-        assert not entries & code_digest._closure([SCRIPTS / program]), program
+        assert not entries & code_digest._closure([copied / program]), program
 
 
 def imports_of_catalogues(file: Path) -> dict[str, object]:
@@ -167,27 +167,21 @@ def imports_of_catalogues(file: Path) -> dict[str, object]:
     return {name: value for name, value in read.items() if name in used}
 
 
-def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module():
+def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module(copied, digests):
     """A function there would decide something that no digest covers."""
-    files = set().union(*(code_digest._closure([SCRIPTS / program]) for program in PROGRAMS))
+    files = set().union(*(code_digest._closure([copied / program]) for program in PROGRAMS))
     read = {(file.name, name): value for file in files for name, value in imports_of_catalogues(file).items()}
     assert ("fit_probes.py", "PROBE_KINDS") in read
     others = [place for place, value in read.items() if not isinstance(value, Catalogue) and value is not Catalogue]
     assert others == []
 
 
-CONFIG = {
-    "probes": {"engine": "torch"},
-    "tasks": {"plain": {"metric": "accuracy"}, "ranked": {"metric": "roc_auc"}},
-}
-
-
 def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, monkeypatch):
     monkeypatch.setattr("layerwise.probes.code.code_digest", code_digest.own_digest)
-    makers = {"probes": probe_code, "sites": site_probe_code}
 
     def now() -> dict[tuple[str, str], str]:
-        return {(which, task): make(CONFIG, task) for which, make in makers.items() for task in CONFIG["tasks"]}
+        makers = {"probes": probe_code, "sites": site_probe_code}
+        return {(which, metric): make("torch", metric) for which, make in makers.items() for metric in METRICS}
 
     def stale_by(file: str) -> set[tuple[str, str]]:
         before = now()
@@ -196,12 +190,10 @@ def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, mo
         return {cell for cell in before if before[cell] != after[cell]}
 
     # Layers are scored by more metrics than the task's, sites by that alone.
-    both = {("probes", "plain"), ("probes", "ranked")}
-    assert stale_by(METRICS.file("roc_auc")) == both | {("sites", "ranked")}
-    assert stale_by(METRICS.file("f1")) == both
+    probes = {("probes", metric) for metric in METRICS}
+    assert stale_by(METRICS.file("f1")) == probes | {("sites", "f1")}
     assert stale_by(PROBE_KINDS.file("sklearn")) == set()
     assert stale_by("layerwise/probes/logistic/solver.py") == set(now())
-    assert metric_files(CONFIG) == ["layerwise/probes/metrics/accuracy.py", "layerwise/probes/metrics/roc_auc.py"]
 
 
 INFORMEDNESS = '''

@@ -17,18 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerwise.config import validate
 from layerwise.datasets import gqa_sources, snli
 from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS
 from layerwise.errors import InputError
-from layerwise.flow.grid import FlowGrid
-from layerwise.grid import Grid
-from layerwise.leaving_out import leave_out
-from layerwise.recipes import as_json, model_folder, stimuli_folder
+from layerwise.recipes import as_json
 from layerwise.stimuli.building import Sources
 from layerwise.stimuli.kinds.table import build_table
 from layerwise.stimuli.making import build_stimuli, read_entry
+from layerwise.study import Study
 from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
@@ -48,7 +45,6 @@ def read_or_refused(read: Callable[[], Any], *named: object) -> Any:
 
 
 CONFIGS = ["config.yaml", "evidence.yaml", "paper.yaml", "modern.yaml", "flow-paper.yaml"]
-SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"
 
 
 @cache
@@ -64,16 +60,13 @@ def shipped(name: str) -> dict:
 
 def plan(config: dict) -> None:
     """What a dry run asks of a config."""
-    validate(config, SCHEMA)
-    leave_out(config)
-    grid = Grid(config)
-    flow = FlowGrid(config, grid)
-    grid.unused()
-    for stimuli in grid.used_stimuli():
-        as_json([stimuli_folder(config, stimuli), grid.receipts(stimuli), grid.prompts(stimuli)])
-    for questions in config["flow"]["questions"]:
-        as_json([flow.folder(questions), flow.receipts(questions)])
-    as_json([[model_folder(config, model) for model in config["models"]], grid.probe_cells(), grid.site_cells()])
+    study = Study.from_config(config)
+    grid = study.grid
+    paths = [study.notes, study.receipts, grid.probe_cells(), grid.site_cells()]
+    paths += map(study.stimuli_folder, grid.used_stimuli())
+    paths += map(study.questions_folder, study.config.flow.questions)
+    paths += map(study.model_folder, study.config.models)
+    as_json([paths, [grid.planned(*cell) for cell in grid.states_cells()], study.config.entry()])
 
 
 @fault(

@@ -23,6 +23,7 @@ from layerwise.probes.fits import Fit, choose, log_loss
 from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import class_margins, predicted
+from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.probes.problems import Problem, make_problems, standardise
 from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions
 
@@ -55,7 +56,7 @@ def sklearn_value(metric: str, y, scores, weight) -> float:
     return score(y, probabilities, multi_class="ovr", average="macro", sample_weight=weight)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"])
+@pytest.mark.parametrize("metric", ALWAYS)
 @pytest.mark.parametrize(
     ("y", "scores"), [(Y2, SCORES2), (Y3, SCORES3), (Y3, SHIFTED3)], ids=["two classes", "three", "three, shifted"]
 )

@@ -64,6 +64,12 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
             finished, "scripts/layerwise/probes/metrics/accuracy.py", "def _compute", "# The plain one.\ndef _compute"
         ),
         edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
+        edited(
+            finished,
+            "scripts/layerwise/probes/metrics/catalogue.py",
+            '        "accuracy": ',
+            '        "another": "layerwise.probes.metrics.another",\n        "accuracy": ',
+        ),
     ):
         assert finished.planned() == {}
 

@@ -6,7 +6,7 @@ from layerwise.config.base import Count, Each, Name, Section, among
 from layerwise.config.probes import Resamples
 from layerwise.datasets.gqa import TABLES
 
-QuestionType = Annotated[str, among(list(TABLES))]
+QuestionType = Annotated[str, among(TABLES)]
 
 
 class Questions(Section):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import (
@@ -10,6 +10,7 @@ from layerwise.config.base import (
     Either,
     Exactly,
     Filled,
+    FromStudy,
     Maybe,
     Name,
     Names,
@@ -59,7 +60,7 @@ class EmbeddedModel(Section):
 class Upstream(Section):
     """Code of the model's authors, which the adapter imports. Only the commit decides a result."""
 
-    repository: Text
+    repository: Annotated[Text, FromStudy(None)]
     """Any address, folder or bare repository that git can clone."""
     commit: Commit
     """All forty digits of the commit, so that nobody can put other code in its place."""
@@ -109,6 +110,8 @@ class CutImage(Section):
 
 class Intervention(Section):
     """What is changed in the decoder while it runs, on all inputs; one kind. Blocks are counted from 1."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     bypass: Maybe[Bypass] = None
     """Add a block's output, times `scale`, to that of a later block: what is known in between skips the blocks above
@@ -163,7 +166,9 @@ class Expected(Section):
 class Model(Section):
     """A frozen multimodal model."""
 
-    source: str
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"device_map": ["cards"]}})
+
+    source: Annotated[str, FromStudy(None)]
     """A local folder written by save_pretrained, a Hugging Face id (organisation/name), or the word `embedded` for a
     small LLaVA that the workflow trains."""
     embedded: Maybe[Name] = None

@@ -1,9 +1,7 @@
-"""Digests of the code that makes a task's scores: the program's, and that of the catalogue entries that it uses.
+"""Digests of the code that makes scores: the program's, and that of the catalogue entries that it uses.
 
-Works on a validated config and imports neither NumPy nor torch, because the Snakefile asks each time it plans.
+Imports neither NumPy nor torch, because the Snakefile asks each time it plans.
 """
-
-from typing import Any
 
 from layerwise.code_digest import code_digest
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
@@ -11,18 +9,19 @@ from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import scored_metrics
 
 
-def probe_code(config: dict[str, Any], task: str) -> str:
-    """The code that fits and scores a task's probes."""
-    metrics = scored_metrics(config["tasks"][task]["metric"])
-    return code_digest("fit_probes.py", PROBE_KINDS.file(config["probes"]["engine"]), *map(METRICS.file, metrics))
+def probe_code(engine: str, metric: str) -> str:
+    """The code that fits and scores the probes of a task.
+
+    Args:
+        engine: of the study, one of :data:`PROBE_KINDS`.
+        metric: of the task, one of :data:`METRICS`.
+    """
+    return code_digest("fit_probes.py", PROBE_KINDS.file(engine), *map(METRICS.file, scored_metrics(metric)))
 
 
-def site_probe_code(config: dict[str, Any], task: str) -> str:
-    """The code that fits and scores a task's probes of attention, MLP and heads; they have the task's metric alone."""
-    metric = config["tasks"][task]["metric"]
-    return code_digest("fit_site_probes.py", PROBE_KINDS.file(config["probes"]["engine"]), METRICS.file(metric))
+def site_probe_code(engine: str, metric: str) -> str:
+    """The code that fits and scores the probes of attention, MLP and heads, which are scored by the metric alone.
 
-
-def metric_files(config: dict[str, Any]) -> list[str]:
-    """The modules of all metrics that a study's tasks name, for digests of what compares scores."""
-    return sorted({METRICS.file(task["metric"]) for task in config["tasks"].values()})
+    Arguments are those of :func:`probe_code`.
+    """
+    return code_digest("fit_site_probes.py", PROBE_KINDS.file(engine), METRICS.file(metric))

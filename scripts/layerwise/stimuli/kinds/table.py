@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from layerwise.config.base import Maybe, Words
+from layerwise.config.base import InputFile, InputFolder, Maybe, Words
 from layerwise.config.prompts import Prompt
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
@@ -31,11 +31,11 @@ class Entry(StimuliEntry):
 
     kind: Literal["table"]
     """How items are made."""
-    file: str
+    file: InputFile
     """CSV or Parquet file, one stimulus per row."""
     image_column: str = "image"
     """Column with image paths."""
-    image_root: Maybe[str] = None
+    image_root: Maybe[InputFolder] = None
     """Folder that relative image paths start from. Default: the file's folder."""
     text_column: Maybe[str] = None
     """Column with the text shown beside the image."""
