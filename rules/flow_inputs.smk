@@ -26,7 +26,7 @@ def question_image_folder(wildcards):
 
 def question_options(wildcards):
     """What a program is told of the data set that questions are read from, as options."""
-    return study.data.question_options(study.config.flow.questions[wildcards.questions].dataset)
+    return study.data.options(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_entry(wildcards):

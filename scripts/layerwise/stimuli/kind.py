@@ -69,7 +69,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         entry_class: of its config entries.
         allowed, required: placeholders that prompts may have, and must have.
         classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
-        formats: of the data sets that it reads, the one that jobs need not name first; empty for kinds that read none.
+        formats: of the data sets that it reads; empty for kinds that read none.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
         not_shown: keys of an entry that do not decide what models are shown.
@@ -207,9 +207,7 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         return DataParts(entry.dataset, list(entry.images))
 
     def options(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
-        # The first format is not named, so that what was made of it before there were others is not stale.
-        found = data.datasets[entry.dataset].format
-        return data.options(entry.dataset) + ([] if found == next(iter(self.formats)) else [f"--format={found}"])
+        return data.options(entry.dataset)
 
     def source_files(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
         return data.source_files(*self.reads(entry))
@@ -232,8 +230,18 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         data.check_parts(where, *self.reads(entry))
 
     def sampled(self, entry: ImagesEntryT, size: DataSize) -> int:
-        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for."""
-        return sum(
-            size.images.get(part, 0) if count == "all" else min(count, size.images.get(part, count))
-            for part, count in entry.images.items()
-        )
+        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for.
+
+        Raises:
+            InputError: when all of a part are asked for, and its size is unknown.
+        """
+        images = 0
+        for part, count in entry.images.items():
+            known = size.images.get(part)
+            if count == "all" and known is None:
+                raise InputError(
+                    f"datasets.{entry.dataset}: the size of the part {part!r} is not known before the stimuli are "
+                    "made; make them first, or name a number of images"
+                )
+            images += min(count for count in (count, known) if isinstance(count, int))
+        return images
