@@ -264,7 +264,7 @@ def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
 
 def test_a_cell_counts_the_code_of_its_own_intervention():
     """So a new kind of intervention, or a change of one, makes nothing else stale."""
-    changed = {kind: EMBEDDED | {"intervention": how} for kind, how in ONE_OF_EACH.items()}
+    changed = {kind: EMBEDDED | {"intervention": how, "prompts": ["agree"]} for kind, how in ONE_OF_EACH.items()}
     grid = Grid(configured(**changed))
     code = {name: grid.planned(name, "captions", "agree")["code"] for name in ("hub", *changed)}
     assert len(set(code.values())) == 1 + len(INTERVENTIONS)
