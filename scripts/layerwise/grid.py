@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
-from layerwise.recipes import adapter_file
+from layerwise.recipes import adapter_file, model_files
+from layerwise.stimuli.catalogue import KINDS
 
 
 class StatesCell(NamedTuple):
@@ -102,7 +103,7 @@ class Grid:
             # Probes read the first of them; states do not depend on the order.
             "positions": sorted(self.config.states.positions),
             "dtype": self.config.states.dtype,
-            "code": code_digest("extract_states.py", adapter_file(self.config, model)),
+            "code": code_digest("extract_states.py", *model_files(self.config, model)),
         }
 
     def planned_flow(self, model: str, questions: str) -> dict[str, Any]:
@@ -150,6 +151,14 @@ class Grid:
         """The prompt of a set of questions."""
         entry = self.config.flow.questions[questions]
         return self.config.prompts[self.config.datasets[entry.dataset].format][entry.prompt]
+
+    def unused(self) -> list[str]:
+        """Keys that change nothing as the study stands, for a warning."""
+        said = []
+        for name in self.used_stimuli():
+            entry = self.config.stimuli[name]
+            said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(self.prompts(name).values()))
+        return said
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts

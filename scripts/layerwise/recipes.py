@@ -20,6 +20,7 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.stimuli.catalogue import KINDS
 
 if TYPE_CHECKING:
@@ -115,6 +116,13 @@ def model_folder(config: StudyConfig, model: str) -> str:
 def adapter_file(config: StudyConfig, model: str) -> str:
     """The module that runs a model, from ``scripts/``."""
     return f"layerwise/models/adapters/{config.models[model].adapter}.py"
+
+
+def model_files(config: StudyConfig, model: str) -> list[str]:
+    """The modules that run a model and that no import statement shows, from ``scripts/``: see
+    :func:`layerwise.code_digest.code_digest`."""
+    intervention = config.models[model].intervention
+    return [adapter_file(config, model), *([] if intervention is None else [INTERVENTIONS.file(intervention.kind)])]
 
 
 def converted_folder(config: StudyConfig, model: str) -> str:

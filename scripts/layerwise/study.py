@@ -16,7 +16,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.grid import FlowCell, Grid, ProbeCell
-from layerwise.grid_checks import check_study, unused_keys
+from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
 from layerwise.stimuli.catalogue import KINDS
@@ -66,7 +66,7 @@ class Study:
         self.data = Locations(config)
         self.grid = Grid(config)
         check_study(self.grid, self.data)
-        self.notes = [f"The config: {key}." for key in unused_keys(self.grid)]
+        self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
     @classmethod

@@ -49,6 +49,11 @@ class _Absent:
 Maybe = Annotated[Value | None, _Absent()]
 
 
+def maybe(kind: Any) -> Any:
+    """:data:`Maybe` of a type that is known only when the program runs."""
+    return Annotated[kind | None, _Absent()]
+
+
 @dataclass(eq=False)
 class Checked:
     """A type with its own check.
