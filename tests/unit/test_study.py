@@ -1,4 +1,4 @@
-"""A study as programs and notebooks read it: its config, its cells, its paths, and where its own files are looked for."""
+"""A study as programs and notebooks read it: its config, cells and paths, and where the user's files are looked up."""
 
 import copy
 import shutil
@@ -113,9 +113,8 @@ def test_a_path_that_leads_to_two_files_is_refused(project):
 
 
 def test_a_path_that_leads_nowhere_names_both_folders(project):
-    with pytest.raises(
-        InputError, match=rf"there is no file 'no.csv', neither in .*{project}/studies\) nor in .*{project}"
-    ):
+    folders = rf"neither in .*{project}/studies\) nor in .*{project}"
+    with pytest.raises(InputError, match=f"stimuli.own.file: there is no file 'no.csv', {folders}"):
         with_file("no.csv")
 
 
