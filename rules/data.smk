@@ -19,8 +19,7 @@ def source_files(wildcards):
 def dataset_options(wildcards):
     """What a program is told of a stimulus set's data set, as options; empty for a kind that reads none."""
     entry = study.config.stimuli[wildcards.stimuli]
-    read = KINDS[entry.kind].reads(entry)
-    return [] if read is None else study.data.options(read.dataset)
+    return KINDS[entry.kind].options(entry, study.data)
 
 
 def image_receipts(wildcards):
@@ -45,9 +44,15 @@ def items_entry(wildcards):
     return as_json(without(as_before("stimuli", study.config.stimuli[wildcards.stimuli].entry()), "prompts"))
 
 
+def kind_files(stimuli):
+    """The modules that make a stimulus set."""
+    entry = study.config.stimuli[stimuli]
+    return KINDS[entry.kind].files(entry, study.data)
+
+
 def kind_code(program):
-    """The digest of a program that makes stimuli, and of the module of their kind."""
-    return lambda wildcards: code_digest(program, KINDS.file(study.config.stimuli[wildcards.stimuli].kind))
+    """The digest of a program that makes stimuli, and of the modules of their kind and format."""
+    return lambda wildcards: code_digest(program, *kind_files(wildcards.stimuli))
 
 
 rule make_world:

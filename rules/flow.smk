@@ -38,7 +38,7 @@ rule list_question_images:
         entry=question_entry,
         folders=question_options,
         seed=study.config.seed,
-        code=code_digest("make_questions.py"),
+        code=question_code,
     message:
         "Sample the questions {wildcards.questions}"
     shell:
@@ -85,7 +85,7 @@ rule make_questions:
         folders=question_options,
         seed=study.config.seed,
         out=lambda wildcards, output: Path(output.table).parent,
-        code=code_digest("make_questions.py"),
+        code=question_code,
     message:
         "Choose the questions {wildcards.questions}"
     shell:

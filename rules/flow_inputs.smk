@@ -1,4 +1,5 @@
 # What the rules of information flow take: which models are asked which questions, and what makes a result stale.
+from layerwise.datasets.catalogue import QUESTIONS
 
 
 def questions_file(questions, file):
@@ -25,12 +26,18 @@ def question_image_folder(wildcards):
 
 def question_options(wildcards):
     """What a program is told of the data set that questions are read from, as options."""
-    return study.data.question_options(study.config.flow.questions[wildcards.questions].dataset)
+    return study.data.options(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_entry(wildcards):
     """What a set of questions is chosen by, as JSON."""
     return as_json(without(study.config.flow.questions[wildcards.questions].entry(), "dataset", "prompt"))
+
+
+def question_code(wildcards):
+    """The digest of the program that chooses questions, and of the module that reads their format."""
+    dataset = study.config.datasets[study.config.flow.questions[wildcards.questions].dataset]
+    return code_digest("make_questions.py", QUESTIONS.file(dataset.format))
 
 
 def question_images(wildcards):

@@ -18,9 +18,8 @@ def asked_of(file):
 
 
 def task_code(wildcards):
-    """The digest of the program that makes tasks, and of the module of the stimuli's kind."""
-    stimuli = study.config.tasks[wildcards.task].stimuli
-    return code_digest("make_task.py", KINDS.file(study.config.stimuli[stimuli].kind))
+    """The digest of the program that makes tasks, and of the modules that make its stimuli."""
+    return code_digest("make_task.py", *kind_files(study.config.tasks[wildcards.task].stimuli))
 
 
 rule make_stimuli:

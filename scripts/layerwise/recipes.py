@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
+from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
 from layerwise.models.interventions.catalogue import INTERVENTIONS
@@ -79,7 +80,8 @@ def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
     """
     entry = config.stimuli[stimuli]
     kind = KINDS[entry.kind]
-    shown, code = as_before("stimuli", kind.shown(entry, data)), code_digest("make_stimuli.py", KINDS.file(entry.kind))
+    shown = as_before("stimuli", kind.shown(entry, data))
+    code = code_digest("make_stimuli.py", *kind.files(entry, data))
     return f"stimuli/{stimuli}/{recipe_of([shown, *kind.mark(entry, data), code])}"
 
 
@@ -87,7 +89,8 @@ def questions_folder(config: StudyConfig, data: Locations, questions: str) -> st
     """The folder of a set of questions under the results root; see :func:`stimuli_folder`."""
     entry = config.flow.questions[questions]
     sources = data.mark(entry.dataset, list(entry.types))
-    asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code_digest("make_questions.py")]
+    code = code_digest("make_questions.py", QUESTIONS.file(config.datasets[entry.dataset].format))
+    asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code]
     return f"questions/{questions}/{recipe_of(asked)}"
 
 

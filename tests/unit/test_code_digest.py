@@ -111,6 +111,12 @@ def digest(tmp_path, monkeypatch):
         ("run.py", "Program", "The program", False),
         ("layerwise/other.py", "VALUE = 1", "VALUE = 2", False),
         ("run.py", r"tool\.lock", "tool.other_lock", True),
+        (
+            "layerwise/a/tool.py",
+            "^",
+            "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import layerwise.other\n",
+            False,
+        ),
         # What is said.
         ("run.py", "on this cell", "on the cell", False),
         ("run.py", "there are .count. of them; give more", "too few: {len(str(count))}", False),

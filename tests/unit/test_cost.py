@@ -184,7 +184,7 @@ def test_every_label_and_class_of_a_task_counts(study, tmp_path):
 
 def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
     entry = {"kind": "coco-objects", "dataset": "shapes", "images": {"train2017": "all", "val2017": "all"}}
-    sources = Sources(str(world / "coco/annotations"), str(world / "coco"))
+    sources = Sources("coco", str(world / "coco/annotations"), str(world / "coco"))
     stimuli, _ = build_stimuli(read_entry(entry), sources, 0)
     colours = {"stimuli": "objects", "question": "local", "knowledge": {"about": "attributes", "attribute": "colour"}}
     task = {

@@ -41,12 +41,14 @@ def raw(world):
 
 @pytest.fixture(scope="module")
 def objects(world):
-    return build_stimuli(read_entry(OBJECTS), Sources(str(world / "coco/annotations"), str(world / "coco")), 0)[0]
+    return build_stimuli(read_entry(OBJECTS), Sources("coco", str(world / "coco/annotations"), str(world / "coco")), 0)[
+        0
+    ]
 
 
 @pytest.fixture(scope="module")
 def relations(world):
-    return build_stimuli(read_entry(PAIRS), Sources(str(world / "coco/annotations"), str(world / "coco")), 0)[0]
+    return build_stimuli(read_entry(PAIRS), Sources("coco", str(world / "coco/annotations"), str(world / "coco")), 0)[0]
 
 
 def task(stimuli, **knowledge):

@@ -127,7 +127,8 @@ KNOWLEDGE = [
 
 def stimuli_of(entry: dict, folder: Path, knowledge: dict | None = None) -> None:
     """Stimuli and a task of a file, written as the programs write them; or an error that names a file."""
-    built = read_or_refused(lambda: build_stimuli(read_entry(entry), Sources(str(folder), str(folder)), 0), folder)
+    sources = Sources("coco", str(folder), str(folder))
+    built = read_or_refused(lambda: build_stimuli(read_entry(entry), sources, 0), folder)
     if built is None:
         return
     stimuli, _ = built

@@ -8,8 +8,9 @@ such as ``{"colour": "red"}``, which annotation tools write and COCO's own files
 import json
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -19,16 +20,13 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Official parts, and the split that each is meant for.
-PARTS = {"train2017": "train", "val2017": "test"}
-
 
 def annotation_files(annotations: str | Path, part: str) -> list[Path]:
     """The files that :func:`read_part` reads."""
     return [Path(annotations) / f"{kind}_{part}.json" for kind in ("instances", "captions")]
 
 
-def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) -> dict[str, AnnotatedPart]:
+def read_parts(annotations: str | Path, images: str | Path, parts: Sequence[str]) -> dict[str, AnnotatedPart]:
     """Read several parts by :func:`read_part`; they must annotate the same categories.
 
     Raises:
@@ -257,3 +255,18 @@ def _numbers(value: Any, count: int) -> list[float]:
         if all(map(math.isfinite, numbers)):
             return numbers
     return [math.nan] * count
+
+
+class _Coco:
+    """See :class:`layerwise.datasets.annotated.AnnotatedSource`."""
+
+    parts: ClassVar[Mapping[str, str]] = {"train2017": "train", "val2017": "test"}
+
+    def files(self, annotations: str | Path, part: str) -> list[Path]:
+        return annotation_files(annotations, part)
+
+    def read(self, annotations: str | Path, images: str | Path, parts: Sequence[str]) -> dict[str, AnnotatedPart]:
+        return read_parts(annotations, images, parts)
+
+
+ANNOTATED_SOURCE = _Coco()

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.datasets.catalogue import FORMATS
+from layerwise.datasets.format import format_of_job
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.catalogue import KINDS
@@ -38,6 +39,7 @@ def build_stimuli(entry: StimuliEntry, sources: Sources, seed: int) -> tuple[Sti
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that :func:`read_options` needs."""
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
+    parser.add_argument("--format", choices=list(FORMATS), help="of the data set, for all but the first formats")
     parser.add_argument("--annotations", default="", help="folder of annotation files")
     parser.add_argument("--images", default="", help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
@@ -48,7 +50,8 @@ def read_options(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, S
     args, further = parser.parse_known_args()
     entry = read_entry(args.entry)
     kind = KINDS[entry.kind]
+    found = format_of_job(args.format, kind.formats)
     options = argparse.ArgumentParser(prog=parser.prog, add_help=False)
-    for name, text in FORMATS[kind.format].reading_options.items() if kind.format is not None else ():
+    for name, text in FORMATS[found].reading_options.items() if found else ():
         options.add_argument(f"--{name}", dest=name, type=json.loads, default=argparse.SUPPRESS, help=text)
-    return args, entry, Sources(args.annotations, args.images, vars(options.parse_args(further)))
+    return args, entry, Sources(found, args.annotations, args.images, vars(options.parse_args(further)))

@@ -26,6 +26,7 @@ class _Coco(DataFormat[Entry]):
     entry_class = Entry
     packings = ("coco",)
     image_packing = "coco"
+    named_in_jobs = False
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/coco/annotations", f"{world}/coco")

@@ -26,6 +26,7 @@ class _Gqa(DataFormat[Entry]):
     entry_class = Entry
     packings = ("gqa",)
     image_packing = "gqa"
+    named_in_jobs = False
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/gqa", f"{world}/coco/val2017")

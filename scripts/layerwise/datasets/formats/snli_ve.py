@@ -55,6 +55,7 @@ class _SnliVe(DataFormat[Entry]):
     entry_class = Entry
     packings = ("snli-ve", "snli")
     image_packing = "flickr30k"
+    named_in_jobs = False
     reading_options: ClassVar[Mapping[str, str]] = {"corrected-labels": "files of corrected labels by part, as JSON"}
 
     def drawn(self, world: str) -> Folders:

@@ -29,7 +29,7 @@ class Entry(ImagesEntry):
 
 class _Hypotheses(ImagesKind[Entry]):
     entry_class = Entry
-    format = "snli-ve"
+    formats = ("snli-ve",)
     allowed = required = frozenset({"text"})
     classes = tuple(snli_ve.LABELS)
 
