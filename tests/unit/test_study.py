@@ -102,6 +102,17 @@ def test_files_that_were_named_from_the_working_directory_are_found_with_a_warni
     assert with_file("../data/own.csv").notes == []
 
 
+def test_a_notebook_elsewhere_finds_what_snakemake_finds(project, monkeypatch):
+    Path("data").mkdir()
+    shutil.copy("studies/own.csv", "data/own.csv")
+    folder = Path(with_file("data/own.csv").stimuli_folder("own")).name
+    (project / "notebooks").mkdir()
+    monkeypatch.chdir("notebooks")
+    study = Study.load("../studies/mine.yaml", directory="..")
+    assert Path(study.config.stimuli["own"].file).samefile(project / "data/own.csv")
+    assert Path(study.stimuli_folder("own")).name == folder
+
+
 def test_a_path_that_leads_to_two_files_is_refused(project):
     Path("own.csv").write_text("image,wet\n")
     with pytest.raises(InputError, match=r"stimuli.own.file: 'own.csv' is in .*studies/own.csv\) and in .*/own.csv\)"):
