@@ -76,6 +76,7 @@ lint: $(VENV)/dev.stamp ## what the pre-commit hooks check
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 format: $(VENV)/dev.stamp ## format Python and Snakemake code
 	$(BIN)/ruff check --fix .

@@ -17,17 +17,19 @@ class InputPaths:
 
     Args:
         root: the folder of the study's file.
+        directory: where Snakemake runs. Default: the working directory.
 
     Attributes:
-        from_here: paths that lead nowhere from there and were found from the working directory.
+        from_directory: paths that lead nowhere from the study's folder and were found from ``directory``.
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, directory: str | Path | None = None):
+        self.directory = Path() if directory is None else Path(directory)
         self.root = Path(os.path.relpath(root)) if Path(root).resolve().is_relative_to(Path.cwd()) else Path(root)
-        self.from_here: list[str] = []
+        self.from_directory: list[str] = []
 
     def locate(self, path: str, what: str | None) -> str:
-        """Where a file or folder lies, from the working directory.
+        """Where a file or folder lies.
 
         Args:
             path: as the config has it. One that is found from the working directory stays the same text.
@@ -36,32 +38,33 @@ class InputPaths:
         Raises:
             InputError: when it is found from both folders, or from neither though it must be there.
         """
-        beside = self.root / path
-        if not path or Path(path).is_absolute() or beside == Path(path):
+        beside, here = self.root / path, self.directory / path
+        if not path or Path(path).is_absolute() or beside == here == Path(path):
             return path
-        found, found_here = (is_file(place) or is_dir(place) for place in (beside, path))
-        if found and found_here and not beside.samefile(path):
+        found, found_here = (is_file(place) or is_dir(place) for place in (beside, here))
+        if found and found_here and not beside.samefile(here):
             raise InputError(
                 f"{path!r} is in the study's folder ({beside.absolute()}) and in the working directory "
-                f"({Path(path).absolute()}); give the absolute path of the one that is meant"
+                f"({here.absolute()}); give the absolute path of the one that is meant"
             )
         if found:
             return str(beside)
         if found_here:
-            self.from_here.append(path)
-        elif what is not None:
+            self.from_directory.append(path)
+            return path if self.directory == Path() else str(here)
+        if what is not None:
             raise InputError(
                 f"there is no {what} {path!r}, neither in the study's folder ({self.root.absolute()}) nor in the "
-                f"working directory ({Path.cwd()})"
+                f"working directory ({self.directory.absolute()})"
             )
         return path
 
     def notes(self) -> list[str]:
-        """A warning of the paths that were found from the working directory."""
-        if not self.from_here:
+        """A warning of the paths that were found from ``directory``."""
+        if not self.from_directory:
             return []
-        wanted = {path: os.path.relpath(path, self.root) for path in self.from_here}
-        said = ", ".join(f"{path} (write {better})" for path, better in wanted.items())
+        better = {path: os.path.relpath(self.directory / path, self.root) for path in self.from_directory}
+        said = ", ".join(f"{path} (write {from_root})" for path, from_root in better.items())
         return [
             f"The config names files from the working directory, but paths start from the study's folder, {self.root}: "
             f"{said}."

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.workflow.conftest import TINY, Project, copy_project
 
 FIGURES = {"plot_layers": 10, "plot_learning": 1, "show_figure": 11}
+TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
 AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
 
 
@@ -122,12 +123,16 @@ def test_corrected_labels_in_a_table_rerun_no_states(finished):
     assert planned == AFTER_PROBES | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2}
 
 
-def test_batch_size_threads_and_reordered_keys_make_nothing_stale(finished):
+def test_how_it_runs_and_reordered_keys_make_nothing_stale(finished):
     def reorder(config):
-        config["models"]["llava"]["batch_size"] = 8
+        config["models"]["llava"] |= {"batch_size": 8, "sharing": "never", "mem_mb": 9000, "cards": 2}
+        config["models"]["llava"] |= {"device_map": "auto", "expected": TINY_SIZE}
         config["stimuli"]["captions"] = dict(reversed(config["stimuli"]["captions"].items()))
 
     with configured(finished, reorder):
+        assert finished.planned() == {}
+    # Then the folder of kept states is no option of the jobs.
+    with configured(finished, lambda config: config["states"].update(keep=False)):
         assert finished.planned() == {}
     result = finished.snakemake("--dry-run", "--set-threads", "extract_states=2")
     assert "Nothing to be done" in result.stdout + result.stderr

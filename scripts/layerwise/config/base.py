@@ -26,8 +26,9 @@ class Section(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
-        use_attribute_docstrings=True,
         populate_by_name=True,
+        # Planning builds the root alone. Descriptions are read where the schema is written, for the same reason.
+        defer_build=True,
     )
 
     def entry(self) -> dict[str, Any]:

@@ -3,21 +3,51 @@
 PYTHONPATH=scripts python -m layerwise.config.schema
 """
 
+import ast
+import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
+from layerwise.config.base import Section
 from layerwise.config.study import StudyConfig
 
 FILE = Path(__file__).resolve().parents[3] / "config/schemas/config.schema.yaml"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
+class _Described(GenerateJsonSchema):
+    """With the docstring below each field as its description."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found, section = super().model_schema(schema), schema["cls"]
+        for name, said in _docstrings(section).items():
+            found["properties"][section.model_fields[name].alias or name]["description"] = said
+        return found
+
+
+def _docstrings(section: type[BaseModel]) -> dict[str, str]:
+    """What is written below each field of a class, and of those that it derives from."""
+    found: dict[str, str] = {}
+    for part in reversed([part for part in section.__mro__ if issubclass(part, Section)]):
+        (definition,) = ast.parse(dedent(inspect.getsource(part))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, below in pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                found[ast.unparse(field.target)] = ast.literal_eval(below.value)
+    return found
+
+
 def schema_text() -> str:
     """The schema as YAML, as it must be in :data:`FILE`."""
-    schema = StudyConfig.model_json_schema(by_alias=True)
+    schema = StudyConfig.model_json_schema(by_alias=True, schema_generator=_Described)
     schema = {"$schema": DIALECT, "title": "The config of a study", **_plain(schema)}
     head = "# Made from scripts/layerwise/config by `make schema`; edit the classes there.\n"
     text = yaml.safe_dump(schema, sort_keys=False, width=120, allow_unicode=True)
