@@ -9,8 +9,8 @@ import pandas as pd
 
 from layerwise.errors import InputError
 
-# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
-# usable numbers, which :func:`check_measured` complains about when somebody needs them.
+# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file has no
+# usable numbers, which :func:`check_measured` refuses where they are needed.
 MEASURES = ["x", "y", "area"]
 # What is known of an object; see :class:`AnnotatedPart`.
 OBJECT_COLUMNS = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]

@@ -14,13 +14,13 @@ from layerwise.stimuli.parts import SPLITS
 FILE, PIXELS, SIMILAR = "file", "pixels", "similar"
 COLUMNS = ["first", "second", "kind", "first_file", "second_file"]
 # Two pictures are near-equal when few of the 256 bits of their perceptual hashes differ and, reduced to 32 x 32 pixels,
-# they differ nowhere by much (of 255) and on average by a small share of their own contrast. Measured, docs/method.md:
-# another format, quality or size of a photograph is within these limits, and no two of a world's drawings are, nor of
-# line charts, gratings, written words or digits, whose hashes alone are often equal.
+# they differ nowhere by much (of 255) and on average by a small share of their own contrast. Measured
+# (docs/method.md): a photograph in another format, quality or size is within these limits. Two drawings of a world
+# are not, nor are two line charts, gratings, written words or digits, whose hashes are often equal.
 SIDE = 32
 MOST_BITS, MOST_ANYWHERE, MOST_ON_AVERAGE = 20, 60, 0.2
-# A picture with less contrast (standard deviation, of 255) counts as one with this much: two patches of one colour are
-# others when a single channel differs by one.
+# The least contrast (standard deviation, of 255) that a picture counts as having, so that two patches of one colour
+# differ if a single channel differs by one.
 LEAST_CONTRAST = 2.5
 
 
@@ -33,7 +33,7 @@ def find_duplicates(looks: pd.DataFrame, threads: int | None = None) -> pd.DataF
 
     Returns:
         Pairs of image ids, ``first`` and ``second``, with their files and the ``kind``: :data:`FILE`, :data:`PIXELS` or
-        :data:`SIMILAR`. Of many that are alike there are as many pairs as it takes to join them.
+        :data:`SIMILAR`. Of many alike there are only as many pairs as it takes to join them.
     """
     pairs, file_of = [], looks["image"]
     for column, kind in (("image_sha256", FILE), ("pixels", PIXELS)):
@@ -109,7 +109,7 @@ def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Colle
 def in_their_own_part(provenance: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     """Which items an official split keeps, when some groups have pictures in several official parts.
 
-    The part nearer to the test keeps its items, and those of the other part go, so that official test sets stay whole
+    The part nearer to the test keeps its items, and the other part loses its own. So official test sets stay whole,
     and nothing in them was trained on.
 
     Args:

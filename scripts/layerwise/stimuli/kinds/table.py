@@ -134,7 +134,7 @@ def build_table(entry: Entry) -> Stimuli:
     shown = pd.DataFrame({"item_id": ids, "image": paths})
     if entry.text_column is not None:
         shown["text"] = table[entry.text_column]
-    # A blank at the end of a cell, which nobody sees, makes no class of its own.
+    # Blanks at the ends of cells make no classes of their own.
     labels = {f"label:{column}": table[column].str.strip() for column in entry.labels}
     provenance = pd.DataFrame(
         {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
