@@ -171,7 +171,7 @@ def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module(copied, digests)
     """A function there would decide something that no digest covers."""
     files = set().union(*(code_digest._closure([copied / program]) for program in PROGRAMS))
     read = {(file.name, name): value for file in files for name, value in imports_of_catalogues(file).items()}
-    assert ("fit_probes.py", "PROBE_KINDS") in read
+    assert ("options.py", "PROBE_KINDS") in read
     others = [place for place, value in read.items() if not isinstance(value, Catalogue) and value is not Catalogue]
     assert others == []
 
