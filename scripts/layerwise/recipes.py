@@ -1,13 +1,12 @@
 """The folders of stimuli and models, named after everything that decides their content.
 
-Snakemake plans a run before any of its jobs has read anything. So whatever can change a stimulus set or a model must show
-when the run is planned; otherwise its hidden states would be remade only in the next run. The folder's name ends in a
-*recipe*: eight hexadecimal digits over the config, the code and the sources. Other content is then another folder, and
-what reads from it is planned too. The reverse does not hold: another recipe may give the same content, and then the job
-that would run the model finds its states kept.
+Snakemake plans a run before any of its jobs has read anything. So whatever can change a stimulus set or a model must
+show when the run is planned; otherwise its hidden states would be remade only in the next run. The folder's name ends
+in a *recipe*: eight hexadecimal digits over the config, the code and the sources. Other content is then another folder,
+and what reads from it is planned too. The reverse does not hold: another recipe may give the same content, and then the
+job that would run the model finds its states kept.
 
-Imports no torch, because the Snakefile asks each time it plans.
-"""
+Imports no torch, because the Snakefile asks each time it plans."""
 
 from __future__ import annotations
 

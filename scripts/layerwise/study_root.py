@@ -1,9 +1,8 @@
 """A results root belongs to one study: another study would replace its scores and leave figures of both side by side.
 
 ``study.json`` in the root names the studies that ran in it, by the paths of their configs from the root, so that a
-project can be moved as a whole. A config that no longer exists was renamed; the next study takes its place. A study that
-names another one under ``extends`` may share its root.
-"""
+project can be moved as a whole. A config that no longer exists was renamed; the next study takes its place. A study
+that names another one under ``extends`` may share its root."""
 
 import json
 import os
