@@ -17,7 +17,7 @@ def source_files(wildcards):
 
 
 def dataset_options(wildcards):
-    """What a program is told of a stimulus set's data set, as options; empty for a kind that reads none."""
+    """Options that name a stimulus set's data set; empty for a kind that reads none."""
     entry = study.config.stimuli[wildcards.stimuli]
     return KINDS[entry.kind].options(entry, study.data)
 
@@ -96,12 +96,12 @@ rule download_archive:
     log:
         "<logs>/downloads/{source}.{archive}.log",
     priority: CHECK_FIRST
-    # Where the workflow runs, never in a job on a node without a network.
+    # Cluster nodes may have no network.
     localrule: True
     conda:
         "../envs/layerwise.yaml"
     resources:
-        # Another mirror of the same bytes makes nothing stale.
+        # No param: another mirror of the same bytes makes nothing stale.
         address=lambda wildcards: study.data.address(wildcards.source, wildcards.archive),
     params:
         expected=lambda wildcards: as_json(study.data.expected(wildcards.source, wildcards.archive)),

@@ -100,7 +100,7 @@ rule make_questions:
 
 rule trace_flow:
     input:
-        # Their folders' names say what they are made from; the job compares content.
+        # Ancient: see extract_states.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.parquet")),
         questions=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.json")),

@@ -1,4 +1,4 @@
-# What the rules of information flow take: which models are asked which questions, and what makes a result stale.
+# Inputs and params of the rules of information flow.
 from layerwise.datasets.catalogue import QUESTIONS
 
 
@@ -25,12 +25,12 @@ def question_image_folder(wildcards):
 
 
 def question_options(wildcards):
-    """What a program is told of the data set that questions are read from, as options."""
+    """Options that name the data set that questions are read from."""
     return study.data.options(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_entry(wildcards):
-    """What a set of questions is chosen by, as JSON."""
+    """What decides which questions are chosen, as JSON."""
     return as_json(without(study.config.flow.questions[wildcards.questions].entry(), "dataset", "prompt"))
 
 
@@ -46,5 +46,5 @@ def question_images(wildcards):
 
 
 def flow_cell(wildcards):
-    """What decides what is measured of a model and a set of questions beside these themselves; see states_cell."""
+    """What decides the measured flow beside the model and the questions; see states_cell."""
     return as_json(grid.planned_flow(wildcards.model, wildcards.questions))

@@ -41,7 +41,7 @@ rule make_stimuli:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        # What was seen of pictures before. It changes no result.
+        # A cache of what was found out about pictures; it changes no result.
         seen=f"{study.results}/work/pictures",
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -73,7 +73,7 @@ rule check_prompts:
         "<results>/stimuli/{stimuli}/{recipe}/prompts.json",
     log:
         "<logs>/stimuli/{stimuli}.{recipe}.prompts.log",
-    # No model waits for it: an edited prompt must not remake what others were made from.
+    # No model depends on this: an edited prompt must not make other cells stale.
     priority: CHECK_FIRST
     localrule: True
     conda:

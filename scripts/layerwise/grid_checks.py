@@ -1,4 +1,4 @@
-"""What is refused when a study is planned: entries that refer to something that is not there, or do not fit each other.
+"""What is refused when a study is planned: entries that refer to something missing, or do not fit each other.
 
 What a single entry may say is checked when it is read (:mod:`layerwise.config`).
 """

@@ -171,7 +171,7 @@ def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module(copied, digests)
     """A function there would decide something that no digest covers."""
     files = set().union(*(code_digest._closure([copied / program]) for program in PROGRAMS))
     read = {(file.name, name): value for file in files for name, value in imports_of_catalogues(file).items()}
-    assert ("fit_probes.py", "PROBE_KINDS") in read
+    assert ("options.py", "PROBE_KINDS") in read
     others = [place for place, value in read.items() if not isinstance(value, Catalogue) and value is not Catalogue]
     assert others == []
 
@@ -251,6 +251,25 @@ KIND = ProbeKind("mass-mean", lambda threads, budget_bytes: MassMean(), has_pena
 '''
 
 
+# Two layers are compared by the new metric, and it is refused for a task that it does not suit.
+COMPARE = """
+import numpy as np
+
+from layerwise.probes.gains import LabelItems, image_gains
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.checks import check_suits
+from layerwise.probes.swaps import enough_images, swap_test
+
+rng, y = np.random.default_rng(0), np.arange(80) % 2
+first, second = (strength * (2 * y[:, None] - 1) + rng.normal(size=(80, 1)) for strength in (2, 0.2))
+gains = image_gains("informedness", [LabelItems(y, first, second, np.arange(80))], 80, 2)
+values = [METRICS["informedness"].values(y, margins, np.ones((1, 80)), 2)[0] for margins in (first, second)]
+assert np.isclose(gains.by_part.sum(), values[0] - values[1])
+assert enough_images(gains, "informedness") and swap_test(gains, 999, rng).value < 0.01
+check_suits("informedness", "multiclass", "tasks.mine.metric")
+"""
+
+
 def test_a_new_metric_and_a_new_kind_of_probe_are_a_module_and_a_line_each(copied, edit, tmp_path):
     added_to(copied, edit, "layerwise.probes.metrics.catalogue", "METRICS", "informedness", INFORMEDNESS)
     added_to(copied, edit, "layerwise.probes.kinds.catalogue", "PROBE_KINDS", "mass-mean", MASS_MEAN)
@@ -272,11 +291,8 @@ def test_a_new_metric_and_a_new_kind_of_probe_are_a_module_and_a_line_each(copie
     assert (selectivity["high"] > 1).any()
     assert set(pd.read_parquet(tmp_path / "of-2/curve.parquet")["metric"]) == {"informedness"}
 
-    refused = "from layerwise.probes.metrics.checks import check_suits; "
-    refused += "check_suits('informedness', 'multiclass', 'tasks.mine.metric')"
-    done = subprocess.run(
-        [sys.executable, "-c", refused], cwd=copied, capture_output=True, text=True, env={"PYTHONPATH": str(copied)}
-    )
+    environment = {"PYTHONPATH": str(copied)}
+    done = subprocess.run([sys.executable, "-c", COMPARE], capture_output=True, text=True, env=environment)
     assert "tasks.mine.metric: informedness is for tasks that are binary, and this one is multiclass" in done.stderr
     assert "take accuracy, balanced_accuracy, f1, roc_auc, average_precision" in done.stderr
 

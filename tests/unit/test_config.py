@@ -21,6 +21,30 @@ RELATIONS = {"kind": "coco-relations", "dataset": "shapes-coco", "images": {"val
 
 
 REFUSED = [
+    (
+        lambda c: c["models"]["shapes-llava"].update(revision=None),
+        "models.shapes-llava.revision: has no value; give it one, or leave the key out",
+    ),
+    (lambda c: c.update(seed="1"), "seed: must be a whole number of at least 0, not '1'"),
+    (lambda c: c.update(tasks=[]), "tasks: must be keys and values; found \\[\\]"),
+    (
+        lambda c: c["states"].update(keep="no") if "states" in c else c.update(states={"keep": "no"}),
+        "keep: must be true",
+    ),
+    (
+        lambda c: c["stimuli"]["captions"].update(kind="captions"),
+        "stimuli.captions.kind: 'captions' is not one of coco-entailment, snli-ve",
+    ),
+    (lambda c: c["stimuli"]["captions"].pop("kind"), "stimuli.captions: the key 'kind' is missing"),
+    (
+        lambda c: c["stimuli"]["captions"].update(images={"train2017": 0}),
+        "stimuli.captions.images.train2017: must be a whole number of at least 1, or the word all, not 0",
+    ),
+    (
+        lambda c: c["stimuli"]["captions"].update(prompts=["agree"] * 2),
+        "stimuli.captions.prompts: 'agree' is there twice",
+    ),
+    (lambda c: c["datasets"]["shapes-coco"].update(images="x"), "datasets.shapes-coco: give either `world`, or both"),
     (lambda c: c.update(sed=1), "top level: unknown key 'sed'; did you mean 'seed'"),
     (
         lambda c: c["models"]["shapes-llava"].update(dtyp="float32"),

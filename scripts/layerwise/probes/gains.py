@@ -15,7 +15,7 @@ from layerwise.probes.metrics.catalogue import METRICS
 
 @dataclass(frozen=True)
 class Gains:
-    """Of n images.
+    """What each of n images adds to the difference.
 
     Attributes:
         by_part: shape (S, n), what an image adds to the difference in each of S parts: labels or, for metrics in which
