@@ -7,6 +7,7 @@
 #   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
 #   <results>/stimuli/{stimuli}/{recipe}/images.txt   the images that the sampled items show
 #   <results>/stimuli/{stimuli}/{recipe}/unpacked.json    once they have been taken out of their archives
+from layerwise.datasets.formats.snli import split_lists
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 
 
@@ -144,7 +145,7 @@ rule unpack_annotations:
 rule build_snli_ve:
     input:
         snli=expand("<data>/{{source}}/annotations/{file}", file=SNLI_FILES),
-        lists=lambda wildcards: study.data.split_lists(wildcards.source),
+        lists=lambda wildcards: split_lists(study.data, wildcards.source),
     output:
         expand("<data>/{{source}}/snli_ve/snli_ve_{part}.jsonl", part=SNLI_VE_PARTS),
     log:
