@@ -6,12 +6,12 @@
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
-# Nothing here may be newer than this line: an older Snakemake reads all of a file before it runs any of it.
+# An older Snakemake parses this whole file before it checks the version, so the file uses no newer syntax.
 min_version("9.12")
 
 
-# What adapters need, the wording of the prompts and where data sets are downloaded from, then the study's grid. A config
-# given on the command line replaces the demo's grid and is never merged into it.
+# First what every study has: the needs of adapters, prompts, and addresses of data sets. Then the study. A config given on
+# the command line replaces the demo's and is never merged into it. layerwise.study reads the same files.
 configfile: f"{workflow.basedir}/config/adapters.yaml"
 configfile: f"{workflow.basedir}/config/prompts.yaml"
 configfile: f"{workflow.basedir}/config/sources.yaml"
@@ -25,26 +25,26 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-# Before the first job: from within a job, Snakemake would end in a traceback of its own.
+# Check before the first job: an error within a job would end Snakemake with a traceback.
 onstart:
     check_writable(study.results, "pathvars.results")
     claim_root(Path(study.results), study_files, study.config.extends)
     write_planned(Path(study.results) / "work", os.getpid(), planned_extractions())
     forget_when_stopped(Path(study.results) / "work")
-    # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
+    # The plugin is loaded by now. It forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
         keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
 
 
 onsuccess:
-    # States that no cell of this study has any more need not be found again.
+    # Forget kept states that no cell of this study uses any more.
     drop_unused(Path(study.results) / "kept")
     forget_planned(Path(study.results) / "work")
     if pages := what_to_open():
         logger.info(pages)
 
 
-# Folders, names, what is stale; then the stages in the order in which data flow.
+# Folders and names first, then the stages in the order in which data flow.
 include: "rules/folders.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"

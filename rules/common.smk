@@ -20,13 +20,13 @@ from layerwise.study import Study
 from layerwise.study_root import check_root, claim_root
 
 shorten_reasons()
-# The configs that make this study, without those beneath every study.
+# The config files of this study, without those that every study has.
 study_files = [Path(file) for file in workflow.overwrite_configfiles or [f"{workflow.basedir}/config/config.yaml"]]
 study = Study.from_config(config, study_files)
 grid, left_out, shown = study.grid, study.left_out, study.shown
 # For rules that read the checked config as mappings.
 config |= study.config.entry()
-# Jobs that run elsewhere need not ask again.
+# Only once: jobs on other machines read this file again.
 if workflow.is_main_process:
     check_root(Path(study.results), study_files, study.config.extends)
     for note in study.notes:
@@ -65,7 +65,7 @@ wildcard_constraints:
     task="[^/]+",
     model="[^/]+",
     embedded="[^/]+",
-    # As short as possible: the shard's number belongs to the next wildcard.
+    # Not greedy, so that the shard's number goes to the next wildcard.
     prompt="[^/]+?",
     shard=r"(\.[0-9]+-of-[0-9]+)?",
     recipe="[0-9a-f]{8}",

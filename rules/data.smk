@@ -7,6 +7,7 @@
 #   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
 #   <results>/stimuli/{stimuli}/{recipe}/images.txt   the images that the sampled items show
 #   <results>/stimuli/{stimuli}/{recipe}/unpacked.json    once they have been taken out of their archives
+from layerwise.datasets.formats.snli import split_lists
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 
 
@@ -17,10 +18,9 @@ def source_files(wildcards):
 
 
 def dataset_options(wildcards):
-    """What a program is told of a stimulus set's data set, as options; empty for a kind that reads none."""
+    """Options that name a stimulus set's data set; empty for a kind that reads none."""
     entry = study.config.stimuli[wildcards.stimuli]
-    read = KINDS[entry.kind].reads(entry)
-    return [] if read is None else study.data.options(read.dataset)
+    return KINDS[entry.kind].options(entry, study.data)
 
 
 def image_receipts(wildcards):
@@ -45,9 +45,15 @@ def items_entry(wildcards):
     return as_json(without(as_before("stimuli", study.config.stimuli[wildcards.stimuli].entry()), "prompts"))
 
 
+def kind_files(stimuli):
+    """The modules that make a stimulus set."""
+    entry = study.config.stimuli[stimuli]
+    return KINDS[entry.kind].files(entry, study.data)
+
+
 def kind_code(program):
-    """The digest of a program that makes stimuli, and of the module of their kind."""
-    return lambda wildcards: code_digest(program, KINDS.file(study.config.stimuli[wildcards.stimuli].kind))
+    """The digest of a program that makes stimuli, and of the modules of their kind and format."""
+    return lambda wildcards: code_digest(program, *kind_files(wildcards.stimuli))
 
 
 rule make_world:
@@ -91,12 +97,12 @@ rule download_archive:
     log:
         "<logs>/downloads/{source}.{archive}.log",
     priority: CHECK_FIRST
-    # Where the workflow runs, never in a job on a node without a network.
+    # Cluster nodes may have no network.
     localrule: True
     conda:
         "../envs/layerwise.yaml"
     resources:
-        # Another mirror of the same bytes makes nothing stale.
+        # No param: another mirror of the same bytes makes nothing stale.
         address=lambda wildcards: study.data.address(wildcards.source, wildcards.archive),
     params:
         expected=lambda wildcards: as_json(study.data.expected(wildcards.source, wildcards.archive)),
@@ -139,7 +145,7 @@ rule unpack_annotations:
 rule build_snli_ve:
     input:
         snli=expand("<data>/{{source}}/annotations/{file}", file=SNLI_FILES),
-        lists=lambda wildcards: study.data.split_lists(wildcards.source),
+        lists=lambda wildcards: split_lists(study.data, wildcards.source),
     output:
         expand("<data>/{{source}}/snli_ve/snli_ve_{part}.jsonl", part=SNLI_VE_PARTS),
     log:

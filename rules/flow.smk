@@ -38,7 +38,7 @@ rule list_question_images:
         entry=question_entry,
         folders=question_options,
         seed=study.config.seed,
-        code=code_digest("make_questions.py"),
+        code=question_code,
     message:
         "Sample the questions {wildcards.questions}"
     shell:
@@ -85,7 +85,7 @@ rule make_questions:
         folders=question_options,
         seed=study.config.seed,
         out=lambda wildcards, output: Path(output.table).parent,
-        code=code_digest("make_questions.py"),
+        code=question_code,
     message:
         "Choose the questions {wildcards.questions}"
     shell:
@@ -100,7 +100,7 @@ rule make_questions:
 
 rule trace_flow:
     input:
-        # Their folders' names say what they are made from; the job compares content.
+        # Ancient: see extract_states.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.parquet")),
         questions=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.json")),

@@ -1,4 +1,5 @@
-# What the rules of information flow take: which models are asked which questions, and what makes a result stale.
+# Inputs and params of the rules of information flow.
+from layerwise.datasets.catalogue import QUESTIONS
 
 
 def questions_file(questions, file):
@@ -24,13 +25,19 @@ def question_image_folder(wildcards):
 
 
 def question_options(wildcards):
-    """What a program is told of the data set that questions are read from, as options."""
-    return study.data.question_options(study.config.flow.questions[wildcards.questions].dataset)
+    """Options that name the data set that questions are read from."""
+    return study.data.options(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_entry(wildcards):
-    """What a set of questions is chosen by, as JSON."""
+    """What decides which questions are chosen, as JSON."""
     return as_json(without(study.config.flow.questions[wildcards.questions].entry(), "dataset", "prompt"))
+
+
+def question_code(wildcards):
+    """The digest of the program that chooses questions, and of the module that reads their format."""
+    dataset = study.config.datasets[study.config.flow.questions[wildcards.questions].dataset]
+    return code_digest("make_questions.py", QUESTIONS.file(dataset.format))
 
 
 def question_images(wildcards):
@@ -39,5 +46,5 @@ def question_images(wildcards):
 
 
 def flow_cell(wildcards):
-    """What decides what is measured of a model and a set of questions beside these themselves; see states_cell."""
+    """What decides the measured flow beside the model and the questions; see states_cell."""
     return as_json(grid.planned_flow(wildcards.model, wildcards.questions))

@@ -1,4 +1,4 @@
-# Where things go by default; config/config.yaml has the folder of results, and a study may have its own of each.
+# Default folders. A study may set its own under `pathvars`.
 
 
 pathvars:

@@ -1,4 +1,4 @@
-# Models that run their authors' code: the older environment that it is written for, and the code itself.
+# For models that run their authors' code: the older environment that the code needs, and the code itself.
 #
 # INPUTS
 #   envs/legacy.txt, and the repositories in config/adapters.yaml
@@ -16,7 +16,7 @@ def needs_of(model):
 
 
 def needed_files(model):
-    """What must be there before a model can be described and run."""
+    """The files that a model needs before it can be described and run."""
     needs, adapter = needs_of(model), study.config.models[model].adapter
     environment = ["<environments>/legacy/ready"] if needs.environment == "legacy" else []
     code = [f"<results>/upstream/{adapter}/{needs.upstream.commit}/cloned.txt"] if needs.upstream else []

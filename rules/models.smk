@@ -116,13 +116,13 @@ rule convert_weights:
 rule register_model:
     input:
         made=lambda wildcards: made_files(wildcards.model),
-        # Extraction needs these too. It waits for model.json instead, so that making them again leaves states fresh.
+        # Extraction needs these too, but waits for model.json alone: remaking them must not make states stale.
         needs=lambda wildcards: needed_files(wildcards.model),
     output:
         "<results>/models/{model}/{recipe}/model.json",
     log:
         "<logs>/models/{model}.{recipe}.log",
-    # Downloads happen where the workflow runs, never in a job on a node without a network.
+    # It may download, and cluster nodes may have no network.
     localrule: True
     conda:
         "../envs/layerwise.yaml"

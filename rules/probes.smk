@@ -9,6 +9,7 @@
 #
 # <shown> is <results>, or a folder of it for a run that leaves models out.
 from layerwise.config.probes import Controls
+from layerwise.probes.code import probe_code, site_probe_code
 
 CELLS = grid.probe_cells()
 SITE_CELLS = grid.site_cells()
@@ -71,7 +72,7 @@ rule fit_probes:
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_probes.py"),
+        code=lambda wildcards: probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
@@ -145,7 +146,7 @@ rule fit_site_probes:
         cell=states_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_site_probes.py"),
+        code=lambda wildcards: site_probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
     message:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:

@@ -52,7 +52,7 @@ def planned_extractions():
 
 rule extract_states:
     input:
-        # Their folders' names say what they are made from; the job compares content. See layerwise.recipes.
+        # Ancient: their folders' names change with their content (layerwise.recipes), and the job compares digests.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "items.parquet")),
         stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),
@@ -66,7 +66,7 @@ rule extract_states:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        # What changes no result is no param, so that Snakemake does not compare it.
+        # These change no result. As resources they are not compared.
         batch_size=model_key("batch_size"),
         python=lambda wildcards: python_of(wildcards.model),
         sharing=model_key("sharing"),

@@ -17,6 +17,11 @@ def asked_of(file):
     return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
 
 
+def task_code(wildcards):
+    """The digest of the program that makes tasks, and of the modules that make its stimuli."""
+    return code_digest("make_task.py", *kind_files(study.config.tasks[wildcards.task].stimuli))
+
+
 rule make_stimuli:
     input:
         source_files,
@@ -36,7 +41,7 @@ rule make_stimuli:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        # What was seen of pictures before. It changes no result.
+        # A cache of what was found out about pictures; it changes no result.
         seen=f"{study.results}/work/pictures",
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -68,7 +73,7 @@ rule check_prompts:
         "<results>/stimuli/{stimuli}/{recipe}/prompts.json",
     log:
         "<logs>/stimuli/{stimuli}.{recipe}.prompts.log",
-    # No model waits for it: an edited prompt must not remake what others were made from.
+    # No model depends on this: an edited prompt must not make other cells stale.
     priority: CHECK_FIRST
     localrule: True
     conda:
@@ -110,7 +115,7 @@ rule make_task:
         stimuli=lambda wildcards, input: Path(input.description).parent,
         seed=study.config.seed,
         out=lambda wildcards, output: Path(output.labels).parent,
-        code=code_digest("make_task.py"),
+        code=task_code,
     message:
         "Make the task {wildcards.task}"
     shell:

@@ -1,7 +1,6 @@
-"""Fit probes to what each block's attention and MLP add, and to each head, on one states file."""
+"""Fit probes to the outputs of each block's attention and MLP, and of each head, on one states file."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,46 +9,32 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from layerwise.cards import take_cards
 from layerwise.command import finished_file, run
-from layerwise.probes.engines import ENGINES
+from layerwise.probes.options import add_probe_options, start_engine
 from layerwise.probes.problems import make_problems
-from layerwise.probes.sites import SiteProbes
+from layerwise.probes.site_probes import SiteProbes
 from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import States, open_states
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
-    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
-    parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
-    parser.add_argument("--task", type=Path, required=True, help="folder of the task")
-    parser.add_argument("--engine", choices=ENGINES, required=True)
-    parser.add_argument("--C", type=float, nargs="+", required=True)
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--memory-mb", type=int, required=True, help="memory of the job")
+    add_probe_options(parser)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
     labels, task = read_task(args.task)
+    engine, C = start_engine(args, args.memory_mb * 2**20 // 4)
     tables = []
-    if args.engine == "torch":
-        # A card that is free now, or none: a probe is soon fitted without.
-        take_cards(1, wait=False)
     with (
         open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
         threadpool_limits(args.threads),
     ):
         made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
         problems = make_problems(labels, *made_of, texts=texts_read(args.stimuli, states.cell, states.item_ids))
-        engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
-        probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
+        probes = SiteProbes(problems, engine, C, task["metric"], args.resamples, args.seed)
         n_layers = len(states.layers) - 2
         with tqdm(total=n_layers * (len(states.sites) + states.n_heads), unit="probe", mininterval=5) as progress:
             for site, block, head, at_site in read_sites(states):
@@ -61,7 +46,7 @@ def main() -> None:
 
 
 def read_sites(states: States) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """Site, block, head (both from 1; head 0 where there is none) and states, shape (rows, width)."""
+    """Site, block and head (from 1; head 0 for a whole block), and states of shape (rows, width)."""
     for site in states.sites:
         for layer in range(len(states.layers) - 2):
             whole = states.layer(f"last-{site}", layer)

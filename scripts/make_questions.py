@@ -7,6 +7,7 @@ from pathlib import Path
 
 from layerwise.command import finished_file, run
 from layerwise.datasets.catalogue import QUESTIONS
+from layerwise.datasets.format import format_of_job
 from layerwise.errors import InputError
 from layerwise.flow.questions import choose_questions, describe, image_names, tabulate
 
@@ -17,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
-    parser.add_argument("--format", choices=list(QUESTIONS), default=next(iter(QUESTIONS)), help="of the data set")
+    parser.add_argument("--format", choices=list(QUESTIONS), help="of the data set, for all but the first one")
     parser.add_argument("--annotations", required=True, help="folder of annotation files")
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
@@ -26,7 +27,7 @@ def main() -> None:
     out.add_argument("--out", type=Path, help="folder of the questions")
     args = parser.parse_args()
 
-    source = QUESTIONS[args.format]
+    source = QUESTIONS[format_of_job(args.format, QUESTIONS)]
     found = choose_questions(source, args.annotations, args.entry["types"], args.entry["per_type"], args.seed)
     if args.list:
         with finished_file(args.list) as partial:

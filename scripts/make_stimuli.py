@@ -14,6 +14,7 @@ from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_par
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.looks import look_at
 from layerwise.stimuli.making import add_options, build_stimuli, read_options
+from layerwise.stimuli.parts import official_parts
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ def main() -> None:
     for kind, pairs in duplicates.groupby("kind"):
         examples = ", ".join(f"{pair.first_file} and {pair.second_file}" for pair in pairs.head(3).itertuples())
         log.warning("%d pictures are there twice (%s; all are in duplicates.csv): %s", len(pairs), kind, examples)
-    # One file in two official parts is shown for one of them. All else that is alike is for the tasks to part: items,
-    # and with them hidden states, stay what they are.
+    # A file in two official parts stays in one of them. Tasks keep other pictures that are alike apart, so that
+    # items, and with them hidden states, stay the same.
     provenance = join_groups(stimuli.provenance, duplicates, [FILE])
-    kept = in_their_own_part(provenance).to_numpy()
+    kept = in_their_own_part(provenance, official_parts(entry.kind)).to_numpy()
     dropped = int((~kept).sum())
     items, provenance = items[kept].reset_index(drop=True), provenance[kept].reset_index(drop=True)
     with finished_file(args.out / "items.parquet") as file:

@@ -23,7 +23,7 @@ def main() -> None:
     names = args.members or args.list.read_text(encoding="utf-8").splitlines()
     missing = {name: args.out / name for name in names}
     archives = [receipt.with_suffix("") for receipt in args.receipts]
-    # A file has its name only when it is whole, so that an archive is not needed again that was deleted since.
+    # A file has its name only when it is whole, so archives that were deleted since are not needed.
     if not all(archive.exists() for archive in archives) and all(target.exists() for target in missing.values()):
         missing = {}
     with one_at_a_time(args.out / ".unpacking.lock", f"in {args.out}"):

@@ -1,8 +1,8 @@
 """A digest of the code that makes a file, for Snakemake's ``params`` trigger.
 
 Snakemake sees a changed rule, but not a changed module that a script imports. The digest covers a script and all
-modules of this library that it imports, transitively, as far as their code can change a number
-(:mod:`layerwise.counted_code`): an edited message reruns nothing, an edited solver reruns what was solved.
+modules of this library that it imports, directly or not, as far as their code can change a number
+(:mod:`layerwise.counted_code`). An edited message reruns nothing; an edited solver reruns the fits.
 """
 
 import ast
@@ -11,16 +11,16 @@ import json
 from functools import cache
 from pathlib import Path
 
-from layerwise.counted_code import canonical, counted
+from layerwise.counted_code import canonical, counted, is_catalogue
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
 PROGRAMS = "layerwise/programs"
 SAME_CODE = Path(__file__).parent / "same_code.json"
-# Modules that decide no number: how programs start, fail, wait and write files, how downloads and cards are come by,
-# and what is refused before a run. A module whose name ends in "checks" is left out too. Their functions are called
-# for what they do or refuse, never for a number that they return. A module whose name ends in "catalogue" lists entries
-# and loads none of them: the one that is used is given to `code_digest` by name.
+# Modules that decide no number: how programs start, fail, wait and write files, how they get downloads and GPUs, and
+# what is refused before a run. Modules whose names end in "checks" are left out too. Their functions are called for
+# what they do or refuse, never for a number that they return. Modules called "catalogue" only list entries; whoever
+# takes a digest adds the entry that is used.
 LEFT_OUT = {
     "layerwise.cards",
     "layerwise.command",
@@ -48,15 +48,15 @@ class _LeftOut:
             name in LEFT_OUT
             # What a config says reaches programs as options.
             or name.startswith(f"{PACKAGE}.config.")
-            or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+            or (name.startswith(f"{PACKAGE}.") and (name.endswith("checks") or is_catalogue(name)))
         )
 
 
 @cache
 def code_digest(*files: str) -> str:
-    """The digest that ``files`` count as: their own, or that of older code which gives the same numbers.
+    """The digest that ``files`` count as: their own, or that of older code that gives the same numbers.
 
-    Which code does is listed in ``same_code.json``, and shown by tests/golden. Cached for the life of the process:
+    ``same_code.json`` lists such code, and tests/golden shows that it does. Cached for the life of the process, because
     planning calls it over 100,000 times.
     """
     digest = own_digest(*files)
@@ -67,11 +67,11 @@ def code_digest(*files: str) -> str:
 
 
 def own_digest(*files: str) -> str:
-    """SHA-256 over the code of ``files`` and of what they import from this library.
+    """SHA-256, shortened to 16 digits, over the code of ``files`` and of what they import from this library.
 
     Args:
-        files: paths relative to ``scripts/``. Modules that a script loads by name (an adapter) are given here too,
-            because no import statement shows them.
+        files: paths relative to ``scripts/``. Modules that a script loads by name - an adapter, an entry of a catalogue
+            (:meth:`layerwise.catalogue.Catalogue.file`) - are given here too, because no import statement shows them.
     """
     digest = hashlib.sha256()
     counting = {file.relative_to(_home(file)): file for file in _closure([_find(file) for file in files])}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
-    from layerwise.config.models import EmbeddedModel
     from layerwise.config.study import StudyConfig
 
 
@@ -35,10 +34,18 @@ def embedded_name(config: StudyConfig, model: str) -> str | None:
     return name
 
 
-def training_of(config: StudyConfig, embedded: str) -> EmbeddedModel:
+class Training(NamedTuple):
+    """How one of ``embedded_models`` is trained; see :class:`layerwise.config.models.EmbeddedModel`."""
+
+    seed: int
+    objective: str
+    steps_scale: float
+
+
+def training_of(config: StudyConfig, embedded: str) -> Training:
     """How one of ``embedded_models`` is trained, its seed filled in."""
     entry = config.embedded_models[embedded]
-    return entry if entry.seed is not None else entry.model_copy(update={"seed": config.seed})
+    return Training(config.seed if entry.seed is None else entry.seed, entry.objective, entry.steps_scale)
 
 
 def seed_of(config: StudyConfig, model: str) -> int:

@@ -5,13 +5,13 @@ Built from the config alone, without importing torch, because the Snakefile buil
 """
 
 from collections.abc import Collection
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
-from layerwise.recipes import adapter_file
+from layerwise.recipes import adapter_file, model_files
+from layerwise.stimuli.catalogue import KINDS
 
 
 class StatesCell(NamedTuple):
@@ -46,6 +46,7 @@ class Grid:
 
     def __init__(self, config: StudyConfig):
         self.config = config
+        self._base_models = [name for name, model in config.models.items() if model.intervention is None]
 
     def states_cells(self) -> list[StatesCell]:
         """Every model x stimuli x prompt that some task reads."""
@@ -79,7 +80,7 @@ class Grid:
         """The sites within blocks that are kept of a cell."""
         states = self.config.states
         models, prompts = states.sites_of.models, states.sites_of.prompts
-        if model not in (self.base_models if models is None else models):
+        if model not in (self._base_models if models is None else models):
             return []
         if prompts is not None and prompt not in prompts:
             return []
@@ -102,7 +103,7 @@ class Grid:
             # Probes read the first of them; states do not depend on the order.
             "positions": sorted(self.config.states.positions),
             "dtype": self.config.states.dtype,
-            "code": code_digest("extract_states.py", adapter_file(self.config, model)),
+            "code": code_digest("extract_states.py", *model_files(self.config, model)),
         }
 
     def planned_flow(self, model: str, questions: str) -> dict[str, Any]:
@@ -120,10 +121,9 @@ class Grid:
         """In how many blocks at a time a model's attention is blocked."""
         return self.config.flow.models[model].window
 
-    @cached_property
     def base_models(self) -> list[str]:
         """Names of the models that run as they are, without an intervention."""
-        return [name for name, model in self.config.models.items() if model.intervention is None]
+        return list(self._base_models)
 
     def intervened(self, kinds: Collection[str]) -> list[str]:
         """Names of the models with an intervention of one of these kinds."""
@@ -151,6 +151,14 @@ class Grid:
         """The prompt of a set of questions."""
         entry = self.config.flow.questions[questions]
         return self.config.prompts[self.config.datasets[entry.dataset].format][entry.prompt]
+
+    def unused(self) -> list[str]:
+        """Keys that change nothing as the study stands, for a warning."""
+        said = []
+        for name in self.used_stimuli():
+            entry = self.config.stimuli[name]
+            said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(self.prompts(name).values()))
+        return said
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts

@@ -1,4 +1,4 @@
-"""What is refused when a study is planned: entries that refer to something that is not there, or do not fit each other.
+"""What is refused when a study is planned: entries that refer to something missing, or do not fit each other.
 
 What a single entry may say is checked when it is read (:mod:`layerwise.config`).
 """
@@ -15,6 +15,7 @@ from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.recipes import NOT_COMPUTED, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import PLACEHOLDER
@@ -51,15 +52,6 @@ def check_study(grid: Grid, data: Locations) -> None:
     for cell in grid.states_cells():
         _check_cell(grid, cell)
     _check_flow(config, data)
-
-
-def unused_keys(grid: Grid) -> list[str]:
-    """Keys that change nothing as the study stands, for a warning."""
-    said = []
-    for name in grid.used_stimuli():
-        entry = grid.config.stimuli[name]
-        said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(grid.prompts(name).values()))
-    return said
 
 
 def find(entries: dict[str, Found], name: str, where: str, section: str | None = None) -> Found:
@@ -153,11 +145,11 @@ def _check_intervention(grid: Grid, name: str) -> None:
     """The adapter serves it, and the same model without it is there to compare with."""
     config, model = grid.config, grid.config.models[name]
     _check_reach(config, name, f"models.{name}.intervention")
-    bypass = None if model.intervention is None else model.intervention.bypass
-    if bypass is not None and bypass.scale == 0:
-        raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
+    if model.intervention is not None:
+        kind = model.intervention.kind
+        INTERVENTIONS[kind].check(f"models.{name}.intervention.{kind}", model.intervention.how.entry(), None)
     base = _computed(config, name)
-    if not any(_computed(config, other) == base for other in grid.base_models):
+    if not any(_computed(config, other) == base for other in grid.base_models()):
         raise InputError(
             f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
             "of this one's keys but `intervention`"
@@ -185,7 +177,7 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
     model = grid.config.models[cell.model]
     if grid.prompt(cell.stimuli, cell.prompt).image != "none":
         return
-    if model.intervention is not None and model.intervention.kind in ("cut-image", "ablate-image"):
+    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
         raise InputError(
             f"models.{cell.model}.intervention.{model.intervention.kind}: the prompt {cell.prompt} of "
             f"stimuli.{cell.stimuli} shows no image (`image: none`), so that nothing would be changed; name the other "

@@ -1,13 +1,12 @@
-"""Where stimuli and models of a study lie: in folders named after all that decides what they hold.
+"""The folders of stimuli and models, named after everything that decides their content.
 
-Snakemake plans a run before any of its jobs has read anything. So whatever can change the content of a stimulus set or
-a model must show when the run is planned, or the hidden states over it would be made anew only in the next run. Their
-folder ends in their *recipe*, eight hexadecimal digits over the config, the code and the sources that they are made
-from: other content is another folder, and what reads from it is planned along. The reverse does not hold. The same
-content may come from another recipe; then the job that would run the model finds its states kept.
+Snakemake plans a run before any of its jobs has read anything. So whatever can change a stimulus set or a model must
+show when the run is planned; otherwise its hidden states would be remade only in the next run. The folder's name ends
+in a *recipe*: eight hexadecimal digits over the config, the code and the sources. Other content is then another folder,
+and what reads from it is planned too. The reverse does not hold: another recipe may give the same content, and then the
+job that would run the model finds its states kept.
 
-Imports no torch, because the Snakefile asks each time it plans.
-"""
+Imports no torch, because the Snakefile asks each time it plans."""
 
 from __future__ import annotations
 
@@ -17,22 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
+from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.stimuli.catalogue import KINDS
 
 if TYPE_CHECKING:
     from layerwise.config.study import StudyConfig
     from layerwise.datasets.locations import Locations
 
-# What says where things lie, how fast they are run or what they will cost, but not what they are.
+# Keys that say how a model is run, or what it will cost, but not what it computes.
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
-# Which trained model, and which seed, count by what they are in the end: a default written out changes nothing.
+# A trained model and a seed count by their final values, so that writing out a default changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
 NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
-# Keys that came after the first release, by section, each with the value that stands for what was done before it came.
-# At this value a key is left out of recipes and of what jobs are given, so that nothing of an older study is stale by
-# it. Code therefore reads it with `.get`.
+# Keys that came after the first release, by section, each with the value that means what was done before. At this value
+# a key is left out of recipes and of the options of jobs, so that a new key makes nothing of an older study stale. Code
+# reads such a key with `.get`.
 CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {}}
 
 
@@ -57,7 +58,7 @@ def in_order(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_before(section: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """A config entry without the later keys that say nothing new."""
+    """A config entry without later keys that have the value of old."""
     later = CAME_LATER[section]
     return {key: value for key, value in entry.items() if key not in later or value != later[key]}
 
@@ -68,8 +69,8 @@ def recipe_of(value: Any) -> str:
 
 
 def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
-    """A stimulus set's folder under the results root. Its recipe leaves out where its sources lie, and which of their
-    columns are labels.
+    """A stimulus set's folder under the results root. Its recipe does not depend on where its sources lie, nor on which
+    of their columns are labels.
 
     Args:
         config: the study's config.
@@ -78,7 +79,8 @@ def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
     """
     entry = config.stimuli[stimuli]
     kind = KINDS[entry.kind]
-    shown, code = as_before("stimuli", kind.shown(entry, data)), code_digest("make_stimuli.py", KINDS.file(entry.kind))
+    shown = as_before("stimuli", kind.shown(entry, data))
+    code = code_digest("make_stimuli.py", *kind.files(entry, data))
     return f"stimuli/{stimuli}/{recipe_of([shown, *kind.mark(entry, data), code])}"
 
 
@@ -86,7 +88,8 @@ def questions_folder(config: StudyConfig, data: Locations, questions: str) -> st
     """The folder of a set of questions under the results root; see :func:`stimuli_folder`."""
     entry = config.flow.questions[questions]
     sources = data.mark(entry.dataset, list(entry.types))
-    asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code_digest("make_questions.py")]
+    code = code_digest("make_questions.py", QUESTIONS.file(config.datasets[entry.dataset].format))
+    asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code]
     return f"questions/{questions}/{recipe_of(asked)}"
 
 
@@ -97,7 +100,7 @@ def model_folder(config: StudyConfig, model: str) -> str:
     random, embedded = entry.weights == "random", embedded_name(config, model)
     content: Any
     if embedded is not None:
-        content = [training_of(config, embedded).entry(), code_digest("train_embedded_model.py")]
+        content = [training_of(config, embedded)._asdict(), code_digest("train_embedded_model.py")]
     else:
         # Weights that are converted are pinned by their checksums.
         weights = not random and entry.convert is None
@@ -112,6 +115,13 @@ def model_folder(config: StudyConfig, model: str) -> str:
 def adapter_file(config: StudyConfig, model: str) -> str:
     """The module that runs a model, from ``scripts/``."""
     return f"layerwise/models/adapters/{config.models[model].adapter}.py"
+
+
+def model_files(config: StudyConfig, model: str) -> list[str]:
+    """The modules that run a model and that no import statement shows, from ``scripts/``: see
+    :func:`layerwise.code_digest.code_digest`."""
+    intervention = config.models[model].intervention
+    return [adapter_file(config, model), *([] if intervention is None else [INTERVENTIONS.file(intervention.kind)])]
 
 
 def converted_folder(config: StudyConfig, model: str) -> str:

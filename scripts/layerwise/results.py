@@ -20,7 +20,7 @@ from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 SPLITS = ("val", "test")
 # The end of a folder that is named after what its content is made from; see layerwise.recipes.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -19,7 +18,8 @@ from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.grid import FlowCell, Grid, ProbeCell, StatesCell
-from layerwise.grid_checks import check_study, unused_keys
+from layerwise.grid_checks import check_study
+from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
 from layerwise.stimuli.catalogue import KINDS
 
@@ -71,6 +71,7 @@ class Study:
             that partial figures never take the place of whole ones.
         data: where data sets lie.
         grid: the study's cells.
+        notes: what the user should know of the config, for warnings.
 
     Raises:
         InputError: when the config refers to something that is not there, or asks for what cannot be run.
@@ -90,11 +91,15 @@ class Study:
         self.data = Locations(config)
         self.grid = Grid(config)
         check_study(self.grid, self.data)
+        self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
     @classmethod
     def load(cls, *files: str | Path, leave_out: Sequence[str] = (), directory: str | Path | None = None) -> Study:
         """Read a study from its config file; of several, later ones replace what earlier ones say.
+
+        Relative paths of files that the user has start from the folder of the first one; see
+        :mod:`layerwise.input_paths`.
 
         Args:
             files: config files.
@@ -118,17 +123,15 @@ class Study:
         directory: str | Path | None = None,
     ) -> Study:
         """A study from a merged config, as Snakemake has it; see :meth:`load`."""
-        checked = validate(config)
+        paths = InputPaths(files[0].parent if files else directory or Path(), directory)
+        checked = validate(config, paths)
         checked, left_out = leave_out_of(checked.model_copy(update={"leave_out": [*checked.leave_out, *leave_out]}))
         if directory is not None:
             places = {key: str(Path(directory, place)) for key, place in checked.pathvars}
             checked = checked.model_copy(update={"pathvars": checked.pathvars.model_copy(update=places)})
-        return cls(checked, left_out, files, directory)
-
-    @cached_property
-    def notes(self) -> list[str]:
-        """What the user should know of the config, for warnings."""
-        return [f"The config: {key}." for key in unused_keys(self.grid)]
+        study = cls(checked, left_out, files, directory)
+        study.notes = [*paths.notes(), *study.notes]
+        return study
 
     @property
     def receipts(self) -> list[str]:

@@ -1,9 +1,8 @@
-"""A results root belongs to one study: another one would replace its scores and leave its figures beside its own.
+"""A results root belongs to one study: another study would replace its scores and leave figures of both side by side.
 
-``study.json`` in the root names the studies that were run in it, by the paths of their configs from there, so that a
-project may be moved whole. A config that is gone was renamed, and gives its place to the next one. A study that names
-another one under ``extends`` may share its root.
-"""
+``study.json`` in the root names the studies that ran in it, by the paths of their configs from the root, so that a
+project can be moved as a whole. A config that no longer exists was renamed; the next study takes its place. A study
+that names another one under ``extends`` may share its root."""
 
 import json
 import os
@@ -38,7 +37,7 @@ def check_root(root: Path, study: Sequence[Path], extends: Sequence[str]) -> Non
     free = next(name for name in (f"results-{stem}", f"results-{stem}-2") if name != root.name)
     raise InputError(
         f"{root} holds the results of another study, {_shown(root, other)}; {_shown(root, mine)} would replace its "
-        "scores and leave its figures beside new ones. Give this study a root of its own, "
+        "scores and leave its figures beside new ones. Give this study its own root, "
         f"`pathvars: {{results: {free}}}`; or, where it is meant to add to the other and to replace what they have in "
         "common, name it: "
         f"`extends: [{os.path.relpath(root / other, study[0].parent)}]`"
@@ -46,7 +45,7 @@ def check_root(root: Path, study: Sequence[Path], extends: Sequence[str]) -> Non
 
 
 def claim_root(root: Path, study: Sequence[Path], extends: Sequence[str]) -> None:
-    """Write down that a study is run here; studies whose configs are gone are forgotten."""
+    """Record that a study runs here, and forget studies whose configs no longer exist."""
     record = {name: also for name, also in _read(root).items() if _is_there(root, name)}
     record[_named(root, study)] = _also(root, study, extends)
     if record != _read(root):

@@ -1,14 +1,14 @@
 """Every family of tests/families: hooks, padding and shared prefixes against one input at a time."""
 
-from importlib import import_module
-
 import pytest
 import torch
 
 from layerwise.errors import InputError
-from layerwise.models.adapters.generic import GenericModel, settle_padding
-from layerwise.models.adapters.kosmos2 import Kosmos2Model
-from layerwise.models.families import RUN_ALONE, SHARES_PREFIX
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.families import FAMILIES as ROWS
+from layerwise.models.families import family_of
+from layerwise.models.opening import open_model
+from layerwise.models.padding import settle_padding
 from layerwise.models.registration import describe_model
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
@@ -54,10 +54,10 @@ def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     made = family.frozen()
     for part in (made.model, made.processor):
         part.save_pretrained(tmp_path)
-    adapter = "kosmos2" if isinstance(made, Kosmos2Model) else "generic"
+    adapter = family_of(made.model_type).adapter
     entry = {"source": str(tmp_path), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
     description = describe_model("tiny", entry | {"adapter": adapter}, None, seed=0)
-    loaded = import_module(f"layerwise.models.adapters.{adapter}").load(description, "cpu")
+    loaded = open_model(description, "cpu")
     assert (description["n_layers"], description["width"]) == (made.n_layers, made.width)
     assert loaded.shares_prefix is made.shares_prefix
     states, again = (model.states(pictures(), PROMPTS[:2], POSITIONS) for model in (made, loaded))
@@ -69,8 +69,9 @@ def test_at_least_twenty_families():
     assert len(set(type_of.values())) >= 20
     # What is declared to be exact is tested here.
     shared = {type_of[family] for family in FAMILIES if not family.not_shared}
-    assert shared == SHARES_PREFIX | Kosmos2Model.shared_types
-    assert set(type_of.values()) >= RUN_ALONE
+    assert shared == {model_type for model_type, row in ROWS.items() if row.shares_prefix}
+    alone = {type_of[family] for family in FAMILIES if family.enters is families.CODES_ALONE}
+    assert alone == {model_type for model_type, row in ROWS.items() if row.runs_alone}
 
 
 def test_every_way_of_an_image_is_run_each_time():

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.workflow.conftest import TINY, Project, copy_project
 
 FIGURES = {"plot_layers": 10, "plot_learning": 1, "show_figure": 11}
+TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
 AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
 
 
@@ -41,7 +42,7 @@ def configured(project: Project, change):
 
 
 def test_a_touched_file_makes_nothing_stale(finished):
-    for file in ("scripts/extract_states.py", "scripts/layerwise/probes/engine.py", "Snakefile", "config/prompts.yaml"):
+    for file in ("scripts/extract_states.py", "scripts/layerwise/probes/fits.py", "Snakefile", "config/prompts.yaml"):
         (finished.folder / file).touch()
     (finished.folder / "own/colours.csv").touch()
     next(finished.folder.glob("results/models/llava/*/model.json")).touch()
@@ -57,11 +58,19 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
         edited(finished, "scripts/layerwise/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
         edited(finished, "scripts/layerwise/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
         edited(
-            finished, "scripts/layerwise/models/families.py", '        "aria",', '        "another",\n        "aria",'
+            finished, "scripts/layerwise/models/families.py", '    "aria":', '    "another": Family(),\n    "aria":'
         ),
         edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
-        edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
+        edited(
+            finished, "scripts/layerwise/probes/metrics/accuracy.py", "def _compute", "# The plain one.\ndef _compute"
+        ),
         edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
+        edited(
+            finished,
+            "scripts/layerwise/probes/metrics/catalogue.py",
+            '        "accuracy": ',
+            '        "another": "layerwise.probes.metrics.another",\n        "accuracy": ',
+        ),
     ):
         assert finished.planned() == {}
 
@@ -114,12 +123,16 @@ def test_corrected_labels_in_a_table_rerun_no_states(finished):
     assert planned == AFTER_PROBES | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2}
 
 
-def test_batch_size_threads_and_reordered_keys_make_nothing_stale(finished):
+def test_how_it_runs_and_reordered_keys_make_nothing_stale(finished):
     def reorder(config):
-        config["models"]["llava"]["batch_size"] = 8
+        config["models"]["llava"] |= {"batch_size": 8, "sharing": "never", "mem_mb": 9000, "cards": 2}
+        config["models"]["llava"] |= {"device_map": "auto", "expected": TINY_SIZE}
         config["stimuli"]["captions"] = dict(reversed(config["stimuli"]["captions"].items()))
 
     with configured(finished, reorder):
+        assert finished.planned() == {}
+    # Then the folder of kept states is no option of the jobs.
+    with configured(finished, lambda config: config["states"].update(keep=False)):
         assert finished.planned() == {}
     result = finished.snakemake("--dry-run", "--set-threads", "extract_states=2")
     assert "Nothing to be done" in result.stdout + result.stderr
@@ -229,7 +242,7 @@ def test_one_run_makes_exactly_what_is_stale(small, changes):
 
 def test_what_turns_out_to_be_the_same_is_not_run_again(small):
     """Stimuli that another reader makes just so, under a new name of their own, of the model and of the prompt."""
-    sampling = small.folder / "scripts/layerwise/stimuli/own_table.py"
+    sampling = small.folder / "scripts/layerwise/stimuli/kinds/table.py"
     sampling.write_text(sampling.read_text() + "\n\nEDITED = 1\n")
     config = yaml.safe_load((small.folder / "tiny.yaml").read_text())
     renamed = {

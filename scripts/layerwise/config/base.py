@@ -4,16 +4,17 @@ Field docstrings are the descriptions in ``config/schemas/config.schema.yaml``.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, Protocol, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from layerwise.catalogue import Catalogue
+from layerwise.errors import InputError
 
 Value = TypeVar("Value")
 
@@ -25,8 +26,9 @@ class Section(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
-        use_attribute_docstrings=True,
         populate_by_name=True,
+        # Planning builds the root alone. Descriptions are read where the schema is written, for the same reason.
+        defer_build=True,
     )
 
     def entry(self) -> dict[str, Any]:
@@ -46,6 +48,11 @@ class _Absent:
 
 
 Maybe = Annotated[Value | None, _Absent()]
+
+
+def maybe(kind: Any) -> Any:
+    """:data:`Maybe` of a type that is known only when the program runs."""
+    return Annotated[kind | None, _Absent()]
 
 
 @dataclass(eq=False)
@@ -182,6 +189,42 @@ class OneOf:
         return handler.generate_schema(Annotated[Union[self.entries()], Field(discriminator=self.key)])  # noqa: UP007
 
 
+class Located(Protocol):
+    """What knows where relative paths of a config lead; see :class:`layerwise.input_paths.InputPaths`."""
+
+    def locate(self, path: str, what: str | None) -> str:
+        """Where a file or folder lies.
+
+        Raises:
+            InputError: when it is in two places, or in none though it must be there.
+        """
+
+
+class FromStudy:
+    """The path of something that the user has, from the folder of the study's file.
+
+    Validation looks it up with its context, a :class:`Located`; without one the path stays as it is.
+
+    Args:
+        what: the word for it in messages, file or folder; None for what need not be a path.
+    """
+
+    def __init__(self, what: str | None):
+        self.what = what
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._located, handler(source))
+
+    def _located(self, path: str, info: ValidationInfo) -> str:
+        context: Located | None = info.context
+        if context is None:
+            return path
+        try:
+            return context.locate(path, self.what)
+        except InputError as error:
+            raise PydanticCustomError("unfit", "{message}", {"message": str(error)}) from error
+
+
 @dataclass(frozen=True)
 class Exactly:
     """A list of ``many`` values."""
@@ -215,7 +258,7 @@ class Filled:
         return entries
 
 
-def among(values: Sequence[str]) -> Checked:
+def among(values: Collection[str]) -> Checked:
     """One of the names of a catalogue."""
     return Checked(
         lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}", {"enum": list(values)}
@@ -234,5 +277,7 @@ Share = Annotated[int | float, number(above=0, below=1)]
 Positive = Annotated[int | float, number(above=0)]
 Number = Annotated[int | float, number()]
 Text = Annotated[str, text("(.|\n)+", "text that is not empty")]
+InputFile = Annotated[str, FromStudy("file")]
+InputFolder = Annotated[str, FromStudy("folder")]
 Names = Annotated[list[Name], Each(1)]
 Words = Annotated[list[str], Each(1)]

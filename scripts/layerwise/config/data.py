@@ -1,16 +1,22 @@
 """Where results lie, and where images and annotations come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from layerwise.config.base import Count, Maybe, Name, Section, text, whole
+from layerwise.config.base import Count, Maybe, Name, Section, among, text, whole
+from layerwise.datasets.catalogue import PACKINGS
 
 MD5 = Annotated[str, text("[0-9a-f]{32}", "an MD5 checksum: 32 hexadecimal digits in lower case")]
 SHA256 = Annotated[str, text("[0-9a-f]{64}", "a SHA-256 checksum: 64 hexadecimal digits in lower case")]
 Address = Annotated[str, text("https?://.*", "an address that begins with http:// or https://")]
 Bytes = Annotated[int, whole(1)]
+# For the schema: what a drawn data set does not have, and the other two ways to come by one.
+FILES = ("images", "annotations", "download", "download_images")
+FOLDERS: JsonDict = {"required": ["images", "annotations"]}
+DOWNLOADED: JsonDict = {"required": ["download"]}
 
 
 class PathVars(Section):
@@ -30,6 +36,8 @@ class PathVars(Section):
 
 class SourceFile(Section):
     """A file at a source: an archive, or a single file."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["annotations"]}, {"required": ["images"]}]})
 
     path: Maybe[str] = None
     """Path below `base`, or a whole address. Default: the file's name."""
@@ -54,7 +62,7 @@ class SourceFile(Section):
 class Source(Section):
     """Where a data set is downloaded from."""
 
-    format: Literal["coco", "snli-ve", "snli", "flickr30k", "gqa"]
+    format: Annotated[str, among(list(PACKINGS))]
     """How its archives are packed. snli: SNLI 1.0, from which SNLI-VE is built."""
     base: Address
     """Address that the files' paths start from."""
@@ -79,6 +87,16 @@ class DatasetEntry(Section):
     Each format's own class is ``Entry`` in its module (:mod:`layerwise.datasets.catalogue`).
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["world"], "not": {"anyOf": [{"required": [key]} for key in FILES]}},
+                {"required": ["images", "annotations"], "not": {"anyOf": [{"required": ["world"]}, DOWNLOADED]}},
+                {"required": ["download"], "not": {"anyOf": [{"required": ["world"]}, FOLDERS]}},
+            ]
+        }
+    )
+
     format: str
     """How images and annotations are laid out."""
     world: Maybe[str] = None
@@ -93,8 +111,8 @@ class DatasetEntry(Section):
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "DatasetEntry":
-        folders = [self.images is not None, self.annotations is not None]
-        ways = [self.world is not None, all(folders), self.download is not None]
-        if sum(ways) != 1 or (self.world is not None and any(folders)):
+        given = {key for key in ("world", *FILES) if getattr(self, key, None) is not None}
+        ways = [given == {"world"}, given >= {"images", "annotations"}, "download" in given]
+        if sum(ways) != 1 or ("world" in given and given != {"world"}):
             raise PydanticCustomError("unfit", "give either `world`, or both `images` and `annotations`, or `download`")
         return self

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from layerwise.config.base import Count, Each, Name, Section
+from layerwise.config.base import Count, Each, Name, Section, among
 from layerwise.config.probes import Resamples
+from layerwise.datasets.gqa import TABLES
 
-QuestionType = Literal["ChooseAttr", "ChooseCat", "ChooseRel", "CompareAttr", "LogicalObj", "QueryAttr"]
+QuestionType = Annotated[str, among(TABLES)]
 
 
 class Questions(Section):
@@ -15,14 +16,7 @@ class Questions(Section):
     """Name of an entry of `datasets`."""
     prompt: Name
     """Name of a prompt of `prompts.gqa`."""
-    types: Annotated[list[QuestionType], Each(1)] = [
-        "ChooseAttr",
-        "ChooseCat",
-        "ChooseRel",
-        "CompareAttr",
-        "LogicalObj",
-        "QueryAttr",
-    ]
+    types: Annotated[list[QuestionType], Each(1)] = list(TABLES)
     """GQA's types of questions, as the paper names them."""
     per_type: Count = 1000
     """At most so many questions of each type, sampled by seed. The paper has 1000 at most; how they were chosen is

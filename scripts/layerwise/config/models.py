@@ -1,31 +1,31 @@
 """Frozen models, what runs them, and those that the workflow trains itself."""
 
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, create_model, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from layerwise.config.base import (
     Count,
     Either,
-    Exactly,
     Filled,
+    FromStudy,
     Maybe,
     Name,
     Names,
-    Number,
     Positive,
     Section,
     Seed,
     Text,
+    maybe,
     number,
     text,
     whole,
 )
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 
 NonNegative = Annotated[int | float, number(least=0)]
-Block = Annotated[int, whole(1)]
-LaterBlock = Annotated[int, whole(2)]
 Shards = Annotated[int, whole(1, 9999)]
 Commit = Annotated[str, text("[0-9a-f]{40}", "a commit: all forty digits")]
 Pickle = Annotated[
@@ -37,10 +37,6 @@ PickleSum = Annotated[str, text("([0-9a-f]{64}|unpinned)", "a SHA-256 checksum, 
 DeviceMap = Annotated[
     Literal["auto", "balanced", "balanced_low_0", "sequential"] | Annotated[dict[str, str | int], Filled()],
     Either("one of auto, balanced, balanced_low_0, sequential, or devices by module"),
-]
-CutBlocks = Annotated[
-    Literal["lower", "middle", "upper"] | Annotated[list[Block], Exactly(2)],
-    Either("one of lower, middle, upper, or [first, last]"),
 ]
 
 
@@ -59,7 +55,7 @@ class EmbeddedModel(Section):
 class Upstream(Section):
     """Code of the model's authors, which the adapter imports. Only the commit decides a result."""
 
-    repository: Text
+    repository: Annotated[Text, FromStudy(None)]
     """Any address, folder or bare repository that git can clone."""
     commit: Commit
     """All forty digits of the commit, so that nobody can put other code in its place."""
@@ -78,67 +74,49 @@ class Adapter(Section):
     """Code of the model's authors, which the adapter imports. Only the commit decides a result."""
 
 
-class Bypass(Section):
-    """Add a block's output, times `scale`, to that of a later block: what is known in between skips the blocks above
-    it."""
-
-    from_: Block = Field(alias="from")
-    """The block whose output is added."""
-    into: Maybe[LaterBlock] = None
-    """The block to whose output it is added. Default: the last block."""
-    scale: Number
-    """Factor."""
-
-
-class AblateImage(Section):
-    """Replace the hidden states at the image's tokens before a block and before each one above it."""
-
-    from_: Block = Field(alias="from")
-    """The first block that sees the replacement."""
-    with_: Literal["mean", "zero"] = Field("mean", alias="with")
-    """mean: the mean over the image's own tokens, so that all are alike. zero: zeros."""
-
-
-class CutImage(Section):
-    """In these blocks no token behind the image attends to the image's tokens (attention knockout, arXiv
-    2304.14767)."""
-
-    blocks: CutBlocks
-    """A third of the decoder, or [first, last]."""
-
-
 class Intervention(Section):
     """What is changed in the decoder while it runs, on all inputs; one kind. Blocks are counted from 1."""
 
-    bypass: Maybe[Bypass] = None
-    """Add a block's output, times `scale`, to that of a later block: what is known in between skips the blocks above
-    it."""
-    ablate_image: Maybe[AblateImage] = Field(None, alias="ablate-image")
-    """Replace the hidden states at the image's tokens before a block and before each one above it."""
-    cut_image: Maybe[CutImage] = Field(None, alias="cut-image")
-    """In these blocks no token behind the image attends to the image's tokens (attention knockout, arXiv
-    2304.14767)."""
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     @property
     def kind(self) -> str:
         """Its name in the config."""
-        return next(iter(self.entry()))
+        return self._given()[0]
 
     @property
     def how(self) -> Section:
         """What its entry says."""
-        found = (self.bypass, self.ablate_image, self.cut_image)
-        return next(entry for entry in found if entry is not None)
+        return getattr(self, _field_name(self.kind))
+
+    def _given(self) -> list[str]:
+        return [kind for kind in INTERVENTIONS if getattr(self, _field_name(kind)) is not None]
 
     @model_validator(mode="after")
     def _is_one(self) -> "Intervention":
-        given = [entry for entry in (self.bypass, self.ablate_image, self.cut_image) if entry is not None]
-        if len(given) != 1:
-            known = "bypass, ablate-image, cut-image"
-            raise PydanticCustomError(
-                "unfit", "give one of {known}, not {given}", {"known": known, "given": len(given)}
-            )
+        if len(self._given()) != 1:
+            known, given = ", ".join(INTERVENTIONS), len(self._given())
+            raise PydanticCustomError("unfit", "give one of {known}, not {given}", {"known": known, "given": given})
         return self
+
+
+class ByKind:
+    """An :class:`Intervention` with a key for each kind of the catalogue, whose entry is the class of its module."""
+
+    def section(self) -> type[Intervention]:
+        """The class, made of the kinds' classes."""
+        keys: dict[str, Any] = {
+            _field_name(kind): (maybe(import_module(module).Entry), Field(None, alias=kind))
+            for kind, module in INTERVENTIONS.modules.items()
+        }
+        return create_model("Intervention", __base__=Intervention, __doc__=Intervention.__doc__, **keys)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.section())
+
+
+def _field_name(kind: str) -> str:
+    return kind.replace("-", "_")
 
 
 class Expected(Section):
@@ -163,7 +141,9 @@ class Expected(Section):
 class Model(Section):
     """A frozen multimodal model."""
 
-    source: str
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"device_map": ["cards"]}})
+
+    source: Annotated[str, FromStudy(None)]
     """A local folder written by save_pretrained, a Hugging Face id (organisation/name), or the word `embedded` for a
     small LLaVA that the workflow trains."""
     embedded: Maybe[Name] = None
@@ -202,7 +182,7 @@ class Model(Section):
     """What makes a model's pixels. Most families have two classes, whose pixels differ a little, on Pillow (pil) and on
     torchvision. auto: torchvision's where torchvision is installed when the model is registered, else Pillow's;
     model.json says which, and the same one is used from then on. Give it where a study runs in several environments."""
-    intervention: Maybe[Intervention] = None
+    intervention: Maybe[Annotated[Intervention, ByKind()]] = None
     """What is changed in the decoder while it runs, on all inputs; one kind. Another model as far as results go, over
     the same files. It is shown in figures of its own, beside the same model without it, which must be in the study too.
     Blocks are counted from 1. Adapters that run their authors' code allow none."""

@@ -1,8 +1,9 @@
 """The classifiers, and how sure we are of their scores."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from layerwise.config.base import Each, Positive, Section, whole
+from layerwise.config.base import Each, Positive, Section, among, whole
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
 
 Resamples = Annotated[int, whole(100)]
 Permutations = Annotated[int, whole(12000)]
@@ -23,8 +24,7 @@ class Controls(Section):
 class Probes(Section):
     """The classifiers, and how sure we are of their scores."""
 
-    # To be replaced by the names of the catalogue of engines.
-    engine: Literal["torch", "sklearn"] = "torch"
+    engine: Annotated[str, among(PROBE_KINDS)] = "torch"
     """Which solver fits the probes; both minimise the same objective. torch: all labels of a layer together, on a GPU
     where there is one, and no C beyond two rises of the validation loss. sklearn: the reference, one fit at a time."""
     C: Annotated[list[Positive], Each(1)] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]

@@ -5,6 +5,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from layerwise.config.base import OneOf, Section
+from layerwise.config.models import ByKind
 
 
 def section_at(root: type[Section], path: Sequence[str | int], config: Any) -> type[Section] | None:
@@ -36,6 +37,7 @@ def _choose(annotation: Any, config: Any) -> Any:
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
         entries = next((mark.entries() for mark in marks if isinstance(mark, OneOf)), None)
+        entries = next(((mark.section(),) for mark in marks if isinstance(mark, ByKind)), entries)
         return _choose(Union[entries] if entries else inner, config)  # noqa: UP007
     if get_origin(annotation) not in (Union, UnionType):
         return annotation

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from pydantic import Field
+
 from layerwise.config.base import Each, Filled, Name, OneOf, Section, Seed, among
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.flow import Flow
@@ -39,7 +41,9 @@ class StudyConfig(Section):
     embedded."""
     datasets: dict[Name, Annotated[DatasetEntry, OneOf("format", FORMATS)]] = {}
     """Where annotated images come from. A `world`, folders of your own, or a download."""
-    prompts: dict[PromptKind, dict[Name, Prompt]]
+    prompts: Annotated[
+        dict[PromptKind, dict[Name, Prompt]], Field(json_schema_extra={"propertyNames": {"enum": [*KINDS, *QUESTIONS]}})
+    ]
     """The wording that each kind of stimulus is wrapped in. Placeholders are {text} (caption, hypothesis or the table's
     text), {category} (one category cue per prompt), {categories} (the whole category list as a cue), and {first} and
     {second} (the two categories of coco-relations). A prompt of coco-objects without a placeholder has no cue. The

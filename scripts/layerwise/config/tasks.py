@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, among, number, whole
 from layerwise.config.stimuli import Margin
+from layerwise.probes.metrics.catalogue import METRICS
 
 MinPerClass = Annotated[int, whole(1)]
 NonNegative = Annotated[int | float, number(least=0)]
@@ -23,17 +24,15 @@ class Knowledge(Section):
     """
 
     about: str
-    """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
-    object, as a share of the image. attributes: for each value of an attribute, whether an object has it.
-    asked-attribute: which value the object has that coco-objects ask for, if it is the only one of its category.
-    left-right, above-below: for each pair of categories, where the first one is, in images that have exactly one of
-    each (coco-relations asks so with both in the prompt)."""
+    """What is asked of the objects."""
 
 
 class BinnedKnowledge(Knowledge):
     """A measured quantity, in classes."""
 
     about: Literal["count", "largest-size"]
+    """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
+    object, as a share of the image."""
     bins: Bins
     """Lower limits of the classes, the last of which is open; images below the first have no label. Or how many classes
     to make, each with about the same share of the training images."""
@@ -43,6 +42,8 @@ class AttributeKnowledge(Knowledge):
     """An attribute of objects."""
 
     about: Literal["attributes", "asked-attribute"]
+    """attributes: for each value of an attribute, whether an object has it. asked-attribute: which value the object has
+    that coco-objects ask for, if it is the only one of its category."""
     attribute: str
     """Its name in the annotations' `attributes` (a mapping); `colour` in worlds."""
 
@@ -51,6 +52,8 @@ class RelationKnowledge(Knowledge):
     """Where one object is, seen from another."""
 
     about: Literal["left-right", "above-below"]
+    """For each pair of categories, where the first one is, in images that have exactly one of each (coco-relations asks
+    so with both in the prompt)."""
     margin: Margin = 0.1
     """How far apart the centres of two boxes must be, as a share of the image's width or height, for one to be left of
     or above the other. Pairs that are nearer have no label. Our choice."""
@@ -96,8 +99,7 @@ class Task(Section):
     """Of several labels (categories, label columns) keep only these. Default: all."""
     min_per_class: MinPerClass = 5
     """A label with fewer items of any class in any split is left out, and listed in task.json."""
-    # To be replaced by the names of the catalogue of metrics.
-    metric: Literal["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"] = "accuracy"
+    metric: Annotated[str, among(METRICS)] = "accuracy"
     """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice."""
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""

@@ -1,1 +1,1 @@
-"""What a study will cost, told before anyone pays: tokens, bytes, hours."""
+"""What a study will cost: tokens, bytes, hours."""

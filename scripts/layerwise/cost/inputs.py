@@ -109,7 +109,7 @@ def size_of_data(study: Study, stimuli: str) -> DataSize:
 
 
 def count_questions(study: Study, questions: str) -> Inputs:
-    """Count the questions of a set that was made, or work out how many there will be at most, each about its own image."""
+    """Count the questions of a made set, or work out how many there will be at most, each about its own image."""
     prompt, folder = study.grid.questions_prompt(questions).text, Path(study.questions_folder(questions))
     if (folder / "questions.json").exists():
         table, _ = read_questions(folder)

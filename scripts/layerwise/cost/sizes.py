@@ -1,6 +1,5 @@
 """What one input costs a model: read off its own files where they are, else what its config entry expects."""
 
-import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from layerwise.config.models import Model
 from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
+from layerwise.models.families import is_measured
 from layerwise.states.sharing import worth_from
 from layerwise.study import Study
 
@@ -22,9 +22,6 @@ TEMPLATE_CHARACTERS = 40
 
 if TYPE_CHECKING:
     import torch
-
-# Adapters whose models can be built without their weights, and the classes that serve them.
-MEASURED = {"generic": "GenericModel", "kosmos2": "Kosmos2Model"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
         InputError: when its files are not here and the entry expects nothing.
     """
     folder = _folder(entry, embedded)
-    if folder is not None and entry.adapter in MEASURED:
+    if folder is not None and is_measured(entry.adapter):
         return _measured(folder, entry, device)
     expected = entry.expected
     if expected is None:
@@ -134,12 +131,11 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+    from layerwise.models.opening import wrap_model
+
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
-    adapter = importlib.import_module(f"layerwise.models.adapters.{entry.adapter}")
-    frozen = getattr(adapter, MEASURED[entry.adapter])(
-        model, AutoProcessor.from_pretrained(folder), entry.conversation
-    )
+    frozen = wrap_model(entry.adapter, model, AutoProcessor.from_pretrained(folder), entry.conversation)
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight
@@ -158,8 +154,9 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
         tokens, seen, count = 0, 0.0, 0
         for image, prompts in inputs.sampled():
             count += len(prompts)
-            shareable = may_share and image is not None and len(prompts) > 1
-            shared = frozen.prepare_shared(image, prompts) if shareable else None
+            shared = None
+            if may_share and image is not None and len(prompts) > 1:
+                shared = frozen.prepare_shared(image, prompts)
             if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
                 tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
                 seen += patches(shared.prefix["pixel_values"])

@@ -1,13 +1,16 @@
 """Images with captions and annotated objects, whatever format they come in."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
 from layerwise.errors import InputError
 
-# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
-# usable numbers, which :func:`check_measured` complains about when somebody needs them.
+# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file has no
+# usable numbers, which :func:`check_measured` refuses where they are needed.
 MEASURES = ["x", "y", "area"]
 # What is known of an object; see :class:`AnnotatedPart`.
 OBJECT_COLUMNS = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
@@ -53,3 +56,21 @@ def check_measured(annotations: pd.DataFrame, *measures: str) -> None:
                 f"{lacking['file'].iloc[0]}: record {lacking['record'].iloc[0]} of 'annotations' has no usable {what}, "
                 "or its image no 'width' and 'height'; correct it, or leave out what asks about places and sizes"
             )
+
+
+class AnnotatedSource(Protocol):
+    """How annotated images of a data format are read; see :data:`layerwise.datasets.catalogue.ANNOTATED`."""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Official parts that are not called train, dev, val or test, and the split that each is meant for."""
+
+    def files(self, annotations: str | Path, part: str) -> list[Path]:
+        """The files that a part is read from."""
+
+    def read(self, annotations: str | Path, images: str | Path, parts: Sequence[str]) -> dict[str, AnnotatedPart]:
+        """Some parts. The images need not be there yet.
+
+        Raises:
+            InputError: naming the file and the record.
+        """

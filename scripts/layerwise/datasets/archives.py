@@ -1,6 +1,6 @@
 """Look into archives, and take single files out of them.
 
-An archive comes from the network, so nothing in it is believed: a name that would leave the target folder, a link, or a
+Archives come from the network and are not trusted: a name that would leave the target folder, a link, or a
 member that unpacks to far more than it can hold stops everything. Members are found by the end of their path, whatever
 folder a mirror packed them in: ``1.jpg`` is ``images/1.jpg``, and ``val/1.jpg`` is ``coco/val/1.jpg``.
 """
@@ -23,11 +23,11 @@ from layerwise.datasets.disk import check_free_space, says_when_full
 from layerwise.errors import InputError
 
 CHUNK = 1 << 20
-# Annotations shrink to a tenth or a twentieth, images hardly; only nothing but zeros shrinks to a thousandth.
+# Annotations shrink to a tenth or a twentieth, images hardly at all. Only zeros shrink to a thousandth.
 LARGEST_RATIO = 200
-# Below so many bytes no ratio harms anyone.
+# Smaller files do no harm, whatever their ratio.
 SMALL = 1 << 24
-# What the readers of zip, tar and gzip raise on bytes that are damaged, cut short or packed in a way they do not know.
+# What the readers of zip, tar and gzip raise on bytes that are damaged, cut short or packed in an unknown way.
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -44,8 +44,8 @@ class Member:
     Attributes:
         name: its path in the archive.
         size: bytes when unpacked; None where only unpacking tells.
-        limit: more bytes than this are never written for it.
-        open: opens its content for reading. Of a tar archive, only until the next member is asked for.
+        limit: the most bytes that are written for it.
+        open: opens its content for reading. In a tar archive, only until the next member is asked for.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Member:
 
 
 def check_archive(file: Path, name: str, *, thorough: bool) -> None:
-    """Check that an archive can be read and that its names are safe; files of other kinds must only hold something.
+    """Check that an archive can be read and that its names are safe; other files must not be empty.
 
     Args:
         file: where it lies now.
-        name: what it is called, which says what it is.
+        name: its name, whose suffix says what it is.
         thorough: also read every member to its end, against the checksums in the archive.
 
     Raises:
-        InputError: naming the member where one is to blame.
+        InputError: naming the member at fault.
     """
     if file.stat().st_size == 0:
         raise InputError(f"{name}: the file is empty")
-    # A tar archive has no list of its members, so that reading the names is reading it all.
+    # A tar archive has no list of its members: reading the names reads it all.
     thorough |= _is_tar(name)
     for member in _members(file, name):
         if thorough:
@@ -79,9 +79,9 @@ def check_archive(file: Path, name: str, *, thorough: bool) -> None:
 def unpack(archive: Path, wanted: dict[str, Path]) -> list[str]:
     """Take the members with the ``wanted`` names (ends of their paths) out of an archive, each to its target path.
 
-    All targets are taken to lie on one disk.
+    All targets must lie on one disk.
 
-    A target appears under its name only when it is whole and on the disk; one of the right size that is there is kept.
+    A target gets its name when it is whole and on the disk. An existing one of the right size is kept.
 
     Returns:
         The wanted names that the archive does not have.
@@ -125,7 +125,7 @@ def _write(archive: Path, member: Member, target: Path) -> None:
 
 
 def _chunks(content: Readable, member: Member, archive: str | Path) -> Iterator[bytes]:
-    """The member's content, as long as it is no more than the member can hold."""
+    """The member's content, up to what the member can hold."""
     size = 0
     while chunk := content.read(CHUNK):
         size += len(chunk)
@@ -143,7 +143,7 @@ def _wanted_name(member: Member, wanted: dict[str, Path]) -> str | None:
 
 
 def _sizes(archive: Path, wanted: dict[str, Path]) -> dict[Path, int]:
-    """Bytes by target of what has still to be written, where the archive tells them without being unpacked."""
+    """Bytes that are still to be written, by target; empty for archives that list no sizes."""
     if _is_tar(archive.name):
         return {}
     named = ((_wanted_name(member, wanted), member.size) for member in _members(archive, archive.name))
@@ -156,7 +156,7 @@ def _is_tar(name: str) -> bool:
 
 
 def _members(file: Path, name: str) -> Iterator[Member]:
-    """The files in an archive, after a check of their names: in a zip of all of them first, in a tar one by one."""
+    """The files in an archive. The names in a zip are all checked first, those in a tar one by one."""
     if name.endswith(".zip"):
         return _zip_members(file, name)
     if _is_tar(name):

@@ -1,7 +1,8 @@
 """The formats of data sets that a study may name, and how the sources pack their files.
 
 A format says what lies where and what its parts are called. A packing says what is in a source's archives: one format's
-annotations and images may come from two sources. Some formats come with questions about their images, for `flow`.
+annotations and images may come from two sources. What a format holds is said by the other catalogues here, whose
+modules read it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from layerwise.catalogue import Catalogue
 
 if TYPE_CHECKING:
+    from layerwise.datasets.annotated import AnnotatedSource
     from layerwise.datasets.format import DataFormat, Packing
     from layerwise.datasets.questions import QuestionSource
 
@@ -32,5 +34,7 @@ PACKINGS: "Catalogue[Packing]" = Catalogue(
         "gqa": "layerwise.datasets.formats.gqa",
     },
 )
-# Formats with questions about images.
+# Formats with images whose objects and captions are annotated, for the kinds of stimuli that are made of these.
+ANNOTATED: "Catalogue[AnnotatedSource]" = Catalogue("ANNOTATED_SOURCE", {"coco": "layerwise.datasets.coco"})
+# Formats with questions about images, for `flow`.
 QUESTIONS: "Catalogue[QuestionSource]" = Catalogue("QUESTION_SOURCE", {"gqa": "layerwise.datasets.gqa_sources"})

@@ -8,8 +8,9 @@ such as ``{"colour": "red"}``, which annotation tools write and COCO's own files
 import json
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -19,16 +20,13 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Official parts, and the split that each is meant for.
-PARTS = {"train2017": "train", "val2017": "test"}
-
 
 def annotation_files(annotations: str | Path, part: str) -> list[Path]:
     """The files that :func:`read_part` reads."""
     return [Path(annotations) / f"{kind}_{part}.json" for kind in ("instances", "captions")]
 
 
-def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) -> dict[str, AnnotatedPart]:
+def read_parts(annotations: str | Path, images: str | Path, parts: Sequence[str]) -> dict[str, AnnotatedPart]:
     """Read several parts by :func:`read_part`; they must annotate the same categories.
 
     Raises:
@@ -50,8 +48,8 @@ def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) ->
 def read_part(annotations: str | Path, images: str | Path, part: str) -> AnnotatedPart:
     """Read images, captions and category presence of ``part``; the image files themselves need not be there yet.
 
-    Whole numbers such as 7.0 are the id 7, as they are to pycocotools; text is no number, so "7" is another id. A
-    record that repeats an earlier one - of the same id, or of the same box in all its fields - counts once.
+    Whole numbers such as 7.0 are the id 7, as in pycocotools; the text "7" is another id. A record that repeats an
+    earlier one (of the same id, or with the same box and equal in all other fields) counts once.
 
     Raises:
         InputError: on a missing or malformed file, naming the record; on an annotation of an unknown image or
@@ -211,7 +209,7 @@ def _annotations(objects: _Records, names: dict[Any, str], images: dict[Any, dic
         width, height = (side if side > 0 else math.nan for side in sizes[record["image_id"]])
         left, top, box_width, box_height = _numbers(record.get("bbox"), 4)
         (area,) = _numbers([record.get("area")], 1)
-        # COCO has boxes of no height, but none of a negative one, and none beside the image.
+        # COCO has boxes of height 0, but no negative heights, and no boxes outside the image.
         if (
             box_width < 0
             or box_height < 0
@@ -247,7 +245,7 @@ def _annotations(objects: _Records, names: dict[Any, str], images: dict[Any, dic
 
 
 def _numbers(value: Any, count: int) -> list[float]:
-    """So many finite numbers, or as many NaN."""
+    """``count`` finite numbers, or ``count`` NaN."""
     whole = isinstance(value, list) and len(value) == count
     if whole and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
         try:
@@ -257,3 +255,18 @@ def _numbers(value: Any, count: int) -> list[float]:
         if all(map(math.isfinite, numbers)):
             return numbers
     return [math.nan] * count
+
+
+class _Coco:
+    """See :class:`layerwise.datasets.annotated.AnnotatedSource`."""
+
+    parts: ClassVar[Mapping[str, str]] = {"train2017": "train", "val2017": "test"}
+
+    def files(self, annotations: str | Path, part: str) -> list[Path]:
+        return annotation_files(annotations, part)
+
+    def read(self, annotations: str | Path, images: str | Path, parts: Sequence[str]) -> dict[str, AnnotatedPart]:
+        return read_parts(annotations, images, parts)
+
+
+ANNOTATED_SOURCE = _Coco()

@@ -1,4 +1,4 @@
-"""A disk that is full, or will be: said before the work where possible, and in one line where not."""
+"""Full disks and missing files, in one line each, and before the work where possible."""
 
 import errno
 import os
@@ -21,12 +21,12 @@ def readable(size: int) -> str:
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether a file is there; of a name that is too long, or in a folder that may not be entered, it is not."""
+    """Whether a file exists. False for names that are too long, and below folders that may not be entered."""
     return _asked(Path(path).is_file)
 
 
 def is_dir(path: str | Path) -> bool:
-    """Whether a folder is there, as :func:`is_file` says it of files."""
+    """Whether a folder exists, see :func:`is_file`."""
     return _asked(Path(path).is_dir)
 
 
@@ -41,14 +41,14 @@ def check_writable(folder: str | Path, key: str) -> None:
     """Refuse to begin where nothing can be written.
 
     Args:
-        folder: which need not be there yet.
-        key: what in the config says it.
+        folder: need not exist yet.
+        key: of the config, that names it.
 
     Raises:
         InputError: when the disk may only be read, or the folder is someone else's.
     """
     folder = Path(folder).absolute()
-    # Asked as a right: beneath a folder that may not be entered, Path.exists fails.
+    # os.access, because Path.exists raises below folders that may not be entered.
     there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
     if os.access(there, os.W_OK | os.X_OK):
         return

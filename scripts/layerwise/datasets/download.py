@@ -1,8 +1,8 @@
-"""Download a file: resumed where it was broken off, checked, and under its own name only when it is whole.
+"""Download a file: resume it after a break, check it, and give it its name only when it is whole.
 
-Until then it lies beside its place as ``NAME.partial``, which no workflow knows and so none deletes: a killed job, a
-dead server or a full disk costs what was not yet written, and the next job asks for the rest (HTTP ``Range``, RFC 9110,
-section 14). A server that ignores the question sends the file from its start.
+Until then it is ``NAME.partial`` in the same folder. No workflow knows that name, so none deletes it: after a killed
+job, a dead server or a full disk, the next job asks for the rest (HTTP ``Range``, RFC 9110, section 14). A server
+that ignores the header sends the whole file again.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ CHUNK = 1 << 16
 # Seconds to wait for a connection, and for the next bytes.
 TIMEOUT = (20, 60)
 LONGEST_WAIT = 60
-# Answers that may be another one in a moment: timeouts, too many requests, and the server's own failures.
+# Answers that may change in a moment: timeouts, too many requests, and the server's own failures.
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a file in advance; None where it is not."""
+    """What is known of a file in advance; None if unknown."""
 
     size: int | None = None
     md5: str | None = None
@@ -46,32 +46,32 @@ class Expected:
 
 
 class _MayPass(Exception):
-    """A failure that another try may not meet."""
+    """A failure that may not happen again."""
 
 
 class _OfNoUse(_MayPass):
-    """The server's file is not the one that the bytes kept so far are of."""
+    """The bytes that were kept are not of the server's file."""
 
 
 def download(
     url: str, path: Path, expected: Expected, *, key: str = "sources", attempts: int = 6, first_wait: float = 1.0
 ) -> dict[str, Any]:
-    """Bring ``url`` to ``path``; a file that is there already is checked and kept.
+    """Download ``url`` to ``path``. An existing file is checked and kept.
 
     Args:
         url: http or https.
         path: where the file belongs. Its suffix says what is checked inside: .zip, .tar.gz, .gz.
         expected: size and checksums; without a checksum every member of an archive is read and checked instead.
         key: the config key that gives the address, for messages.
-        attempts: tries in a row that bring nothing new before it gives up.
+        attempts: give up after this many tries in a row that bring no new bytes.
         first_wait: seconds before the second try; doubled before each further one.
 
     Returns:
         The receipt: ``file``, ``bytes`` and ``sha256``, the same whichever mirror it came from.
 
     Raises:
-        InputError: the address is wrong, the server stays away, the disk is or would be full, or the file is not the
-            one that the config describes.
+        InputError: the address is wrong, the server does not answer, the disk is or would be full, or the file is not
+            the one that the config describes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -90,7 +90,7 @@ def download(
                 partial.unlink()
                 if tried_again or not resumed:
                     raise InputError(f"{error}; it came from {url} and was removed") from error
-                # Its two halves may be of two files: what lies at an address can change between two tries.
+                # The halves may be of different files: the file at an address can change between tries.
                 log.warning("%s; starting again from its first byte", error)
         sync(partial)
         os.replace(partial, path)
@@ -99,7 +99,7 @@ def download(
 
 
 def _fetch(url: str, partial: Path, size: int | None, key: str, attempts: int, first_wait: float) -> bool:
-    """Bring ``partial`` to its full length; whether it began with bytes of an earlier try."""
+    """Complete ``partial``. Returns whether it began with bytes of an earlier try."""
     resumed, failures = False, 0
     while True:
         have = partial.stat().st_size if partial.exists() else 0
@@ -124,8 +124,8 @@ def _fetch(url: str, partial: Path, size: int | None, key: str, attempts: int, f
 
 
 def _continue(url: str, partial: Path, have: int, size: int | None, key: str) -> bool:
-    """One request for all after the first ``have`` bytes; whether the server went on from there."""
-    # No content coding: the bytes that are counted are those of the file.
+    """Request all after the first ``have`` bytes. Returns whether the server continued from there."""
+    # No content coding, so that the bytes counted are the file's.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
@@ -155,7 +155,7 @@ def _continue(url: str, partial: Path, have: int, size: int | None, key: str) ->
 
 
 def _where(response: requests.Response, have: int, url: str, key: str) -> tuple[int, int | None]:
-    """At which byte of the file the answer's body begins, and how many the file has in all."""
+    """At which byte of the file the answer's body begins, and the file's size."""
     status = response.status_code
     if status == 200:
         if have:
@@ -177,7 +177,7 @@ def _where(response: requests.Response, have: int, url: str, key: str) -> tuple[
 
 
 def _verified(file: Path, name: str, expected: Expected, key: str) -> dict[str, Any]:
-    """The receipt of a file that is what the config describes and whole.
+    """The receipt of a file, after a check that it is whole and what the config describes.
 
     Raises:
         InputError: naming what differs.
@@ -199,7 +199,7 @@ def _verified(file: Path, name: str, expected: Expected, key: str) -> dict[str, 
 
 
 def _progress(what: str, start: int, total: int | None) -> tqdm:
-    # A line now and then where the output is a log.
+    # Fewer lines if the output is a log.
     pause = 0.5 if sys.stderr.isatty() else 10
     return tqdm(total=total, initial=start, desc=what, unit="B", unit_scale=True, mininterval=pause, maxinterval=60)
 

@@ -5,12 +5,13 @@ A format's module has a class ``Entry``, the keys of its data sets, and ``FORMAT
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from layerwise.config.data import DatasetEntry, World
+from layerwise.datasets.catalogue import FORMATS
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
@@ -81,19 +82,19 @@ class DataFormat(ABC, Generic[EntryT]):
 
     Attributes:
         entry_class: of its config entries.
-        packings: how sources may pack its annotations; names of :data:`layerwise.datasets.catalogue.PACKINGS`.
+        packings: how sources may pack its annotations, by names of :data:`layerwise.datasets.catalogue.PACKINGS`; empty
+            for formats that are not downloaded.
         image_packing: how the source of its images packs them.
+        named_in_jobs: whether jobs are told this format. Those that came first are not named, so that what was made of
+            them before there were others is not stale.
         reading_options: what :meth:`options` may tell, by option, with a help text.
     """
 
     entry_class: type[EntryT]
-    packings: ClassVar[tuple[str, ...]]
-    image_packing: ClassVar[str]
+    packings: ClassVar[tuple[str, ...]] = ()
+    image_packing: ClassVar[str] = ""
+    named_in_jobs: ClassVar[bool] = True
     reading_options: ClassVar[Mapping[str, str]] = {}
-
-    @abstractmethod
-    def drawn(self, world: str) -> Folders:
-        """The folders of this format in the folder of a world."""
 
     @abstractmethod
     def annotation_files(self, folder: str, parts: Sequence[str]) -> list[Path]:
@@ -102,6 +103,10 @@ class DataFormat(ABC, Generic[EntryT]):
     @abstractmethod
     def size(self, world: World | None) -> DataSize:
         """How large the official data set is, or a world in this format."""
+
+    def drawn(self, world: str) -> Folders | None:
+        """The folders of this format in the folder of a world; None for formats that no world is drawn in."""
+        return None
 
     def image_source(self, entry: EntryT) -> str | None:
         """The source that images are downloaded from where a data set is downloaded and has no folder of them."""
@@ -125,3 +130,13 @@ class DataFormat(ABC, Generic[EntryT]):
         Raises:
             InputError: naming the key.
         """
+
+
+def format_options(name: str) -> list[str]:
+    """How a job is told a format, as an option of its command line."""
+    return [f"--format={name}"] if FORMATS[name].named_in_jobs else []
+
+
+def format_of_job(told: str | None, formats: Iterable[str]) -> str:
+    """The format that a job reads: the one that it is told, or the one of some that jobs are not told."""
+    return told or next((name for name in formats if not FORMATS[name].named_in_jobs), "")

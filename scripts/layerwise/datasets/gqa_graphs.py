@@ -5,8 +5,8 @@ holds questions by id with ``imageId``, ``question``, ``answer``, ``types`` and 
 arguments name objects as ``name (id)``; ``val_sceneGraphs.json`` holds images by id with ``width``, ``height`` and
 ``objects`` by id.
 
-The authors of arXiv 2411.18620 do not say how they chose. What the names, types and operations of their published
-tables show is taken for the rule: see ``RULES``.
+The authors of arXiv 2411.18620 do not say how they chose. ``RULES`` follow the names, types and operations of their
+published tables.
 """
 
 import re
@@ -33,7 +33,7 @@ class Rule:
 
     Attributes:
         detailed: GQA's detailed types.
-        operations: how the operations that may be there begin, all of them in this order; a filter may come anywhere.
+        operations: the beginnings of its operations, in order; filters may come anywhere.
         objects: how many objects are named.
         chooses: whether the last operation names two options.
     """
@@ -64,7 +64,7 @@ def graph_files(folder: str | Path) -> list[Path]:
 def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
     """Questions of the given types, in the file's order.
 
-    What is wrong with a single question of GQA's is counted, as nobody is to edit these files.
+    Unusable questions are counted, not refused: published files should not be edited.
 
     Raises:
         InputError: on a file that is missing or not of GQA's form, naming the record.
@@ -125,7 +125,7 @@ def _step(step: Any, where: str) -> tuple[str, str]:
 
 
 def _graph(graphs: dict[str, Any], image: str, where: str) -> dict[str, Any]:
-    """A scene graph whose width, height and objects are what they should be; boxes are looked at when asked for."""
+    """A scene graph whose width, height and objects are checked; boxes are checked when they are used."""
     graph = _mapping(graphs, image, where)
     for side in ("width", "height"):
         _member(graph, side, where, int, "whole number")
@@ -138,7 +138,7 @@ def _graph(graphs: dict[str, Any], image: str, where: str) -> dict[str, Any]:
 def _question(
     question_id: str, image: str, kind: str, text: str, answer: str, steps: list[tuple[str, str]], graph: dict[str, Any]
 ) -> Question:
-    """A question of a type; what is wrong with it is a ValueError of few words, to be counted."""
+    """A question of a type. The ValueError of an unusable one has few words, to be counted."""
     rule = RULES[kind]
     plain = [step for step in steps if not step[0].startswith("filter")]
     if len(plain) != len(rule.operations) or not all(
@@ -174,7 +174,7 @@ def _named(operation: str, argument: str) -> tuple[str, str] | None:
 
 
 def _options(operation: str, argument: str, answer: str) -> tuple[str, str]:
-    """The true and the false option; of a relation its direction, as answers name it."""
+    """The true and the false option; of relations the directions, as answers name them."""
     if operation.endswith("rel"):
         match = RELATED.match(argument)
         options = [_direction(relation) for relation in match["relations"].split("|")] if match else []

@@ -17,7 +17,7 @@ from layerwise.errors import InputError
 
 OPTIONS = ("true option", "false option")
 CHOOSING = ("ChooseAttr", "ChooseCat", "ChooseRel")
-# Where a type's objects stand.
+# The columns of each type's objects.
 PLACES = dict.fromkeys(TABLES, ("central object",)) | dict.fromkeys(
     ("ChooseRel", "CompareAttr", "LogicalObj"), ("object1", "object2")
 )

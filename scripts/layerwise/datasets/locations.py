@@ -19,10 +19,10 @@ from urllib.parse import urljoin
 
 from layerwise.code_digest import code_digest
 from layerwise.config.data import DatasetEntry
-from layerwise.datasets.catalogue import FORMATS, PACKINGS, QUESTIONS
+from layerwise.datasets.catalogue import FORMATS, PACKINGS
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.file_marks import files_mark
-from layerwise.datasets.format import DataFormat, DataSize, Packing
+from layerwise.datasets.format import DataFormat, DataSize, Packing, format_options
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Locations:
     def folders(self, name: str) -> dict[str, str]:
         """The folders of ``annotations`` and ``images`` of a data set."""
         entry = self.datasets[name]
-        if entry.world is not None:
-            return self.format(name).drawn(f"{self.results}/worlds/{entry.world}")._asdict()
+        if entry.world is not None and (drawn := self.format(name).drawn(f"{self.results}/worlds/{entry.world}")):
+            return drawn._asdict()
         annotations = entry.annotations or f"{self.root}/{entry.download}/{self._packing(entry).annotations}"
         return {"annotations": annotations, "images": entry.images or self.image_folder(name)}
 
@@ -63,15 +63,8 @@ class Locations:
         """What a program is told of a data set that it reads, as options of its command line."""
         told = self.format(name).options(self.datasets[name])
         further = {key: json.dumps(value, sort_keys=True) for key, value in told.items()}
-        return [f"--{key}={value}" for key, value in (self.folders(name) | further).items()]
-
-    def question_options(self, name: str) -> list[str]:
-        """What the program that chooses questions is told of a data set.
-
-        The first format that had questions is not named, so that what was made of it before is not stale.
-        """
-        form = self.datasets[name].format
-        return self.options(name) + ([] if form == next(iter(QUESTIONS)) else [f"--format={form}"])
+        options = [f"--{key}={value}" for key, value in (self.folders(name) | further).items()]
+        return options + format_options(self.datasets[name].format)
 
     def annotation_files(self, name: str, parts: Sequence[str]) -> list[Path]:
         """The files that ``parts`` of a data set (of questions: types) are read from."""
@@ -130,9 +123,7 @@ class Locations:
     def annotation_receipts(self, source: str, member: str) -> list[str]:
         """Receipts of the archives in which an annotation file may be."""
         files = self.sources[source].files.items() if source in self.sources else ()
-        return [
-            self.receipt(source, name) for name, file in files if fnmatchcase(member, file.annotations or "")
-        ]
+        return [self.receipt(source, name) for name, file in files if fnmatchcase(member, file.annotations or "")]
 
     def receipts(self, name: str, parts: Sequence[str]) -> list[str]:
         """Receipts of every archive that a data set needs for ``parts``."""
@@ -212,6 +203,10 @@ class Locations:
             if folder is not None and not is_dir(folder):
                 raise InputError(f"{where}.{key}: there is no folder {folder!r}")
         form = FORMATS[entry.format]
+        if entry.world is not None and form.drawn(entry.world) is None:
+            raise InputError(f"{where}.world: no world is drawn in the format {entry.format}; give folders of your own")
+        if entry.download is not None and not form.packings:
+            raise InputError(f"{where}.download: the format {entry.format} is not downloaded; give folders of your own")
         if entry.download is not None:
             self.check_source(f"{where}.download", entry.download, form.packings)
         form.check(where, entry, self)

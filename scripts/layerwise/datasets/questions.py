@@ -86,7 +86,7 @@ def whole_pixels(number: object) -> int:
 
 
 def check_ids(questions: list[Question], files: list[Path]) -> None:
-    """Two questions of one id cannot be told apart.
+    """Refuse two questions with the same id.
 
     Raises:
         InputError: naming the first id that comes twice.

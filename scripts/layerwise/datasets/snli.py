@@ -2,7 +2,7 @@
 
 SNLI's premises are captions of Flickr30k images. SNLI-VE keeps SNLI's pairs with a gold label, puts the image in the
 caption's place and divides by images anew. Pairs whose premise is no Flickr30k caption (``vg_...``, from Visual Genome)
-fall away, and so do those of images that no list names.
+are left out, and so are those of images that no list names.
 """
 
 import json

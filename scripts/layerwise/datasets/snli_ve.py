@@ -8,8 +8,6 @@ from layerwise.datasets.table import read_table
 from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
-# Official parts, and the split that each is meant for.
-PARTS = {"train": "train", "dev": "val", "test": "test"}
 LABELS = ["contradiction", "neutral", "entailment"]
 # Columns of a file of corrected labels.
 CORRECTED = ["pairID", "gold_label"]
@@ -50,7 +48,7 @@ def read_part(
         if record["gold_label"] not in LABELS:
             raise InputError(f"{file}, line {number}: gold_label {shown(record['gold_label'])} is none of {LABELS}")
         if isinstance(record["sentence2"], str) and not record["sentence2"].strip():
-            # Nobody is to edit a published file for a pair without words; null is no such pair, but a broken export.
+            # Published files should not be edited for pairs without words. Null is no such pair, but a broken export.
             wordless += 1
             continue
         for field in ("Flickr30K_ID", "pairID", "sentence2"):
@@ -76,8 +74,8 @@ def read_part(
 def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
     """Give pairs the labels of ``file``, and leave out the pairs that it does not list.
 
-    e-SNLI-VE (Do et al. 2020, arXiv 2004.03744; Kayser et al. 2021, arXiv 2105.03761) looked again at SNLI-VE's neutral
-    pairs, changed the labels of many and dropped others; its dev and test files list what is left.
+    e-SNLI-VE (Do et al. 2020, arXiv 2004.03744; Kayser et al. 2021, arXiv 2105.03761) checked SNLI-VE's neutral pairs
+    again, changed the labels of many and dropped others; its dev and test files list what is left.
 
     Args:
         pairs: as :func:`read_part` returns them.

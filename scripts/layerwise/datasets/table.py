@@ -33,7 +33,7 @@ def read_table(file: str | Path, columns: list[str]) -> pd.DataFrame:
 
 
 def read_cells(file: str | Path, columns: list[str]) -> Iterator[list[Any]]:
-    """The cells of ``columns`` as they stand in ``file``, row by row; what a short row of a CSV lacks is empty.
+    """The cells of ``columns`` in ``file``, row by row. Cells that a short CSV row lacks are empty.
 
     Raises:
         InputError: as :func:`check_columns`, or when the file cannot be read.
@@ -52,10 +52,10 @@ def read_cells(file: str | Path, columns: list[str]) -> Iterator[list[Any]]:
 
 
 def check_columns(file: str | Path, columns: list[str]) -> None:
-    """Check that a table has these columns, each once, by its header alone: a plan asks before anything is run.
+    """Check that a table has these columns, each once. Reads the header alone, because every plan asks.
 
     Raises:
-        InputError: when one is missing, twice there, or holds pictures or other things than text and numbers.
+        InputError: when one is missing, appears twice, or holds anything but text and numbers.
     """
     file = Path(file)
     if not _is_parquet(file) and file.suffix.lower() != ".csv":
@@ -88,7 +88,7 @@ def _csv_rows(file: Path) -> pd.DataFrame:
                 f"{file}, row {number}: {len(row)} cells, but the header names {len(header)} columns; put quotes round "
                 "a cell that holds a comma"
             )
-        # Text throughout: an id like 007 stays what it is, and a caption "None" is no missing value.
+        # Text throughout: an id like 007 keeps its zeros, and a caption "None" is not a missing value.
         whole.append([cell or None for cell in row[: len(header)]] + [None] * (len(header) - len(row)))
     return pd.DataFrame(whole, columns=header, dtype=object)
 
@@ -117,7 +117,7 @@ def _parquet_schema(file: Path) -> pa.Schema:
 
 def _parquet_rows(file: Path, columns: list[str]) -> pa.Table:
     try:
-        # Only these columns: others may hold gigabytes of pictures. What pandas took for an index is a column too.
+        # Only these columns: others may hold gigabytes of pictures. What pandas saved as an index is a column too.
         return pq.read_table(file, columns=list(dict.fromkeys(columns)))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{file}: cannot be read as a table ({str(error)[:200]})") from error
@@ -140,7 +140,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _listed(header: list[str]) -> str:
-    """Columns for a message: quoted, so that a blank shows, and not thousands of them."""
+    """Columns for a message: quoted, so that blanks show, and at most twenty."""
     names = [repr(str(name)[:40]) for name in header[:20]]
     return ", ".join(names) + (f" and {len(header) - 20} more" if len(header) > 20 else "")
 

@@ -1,4 +1,4 @@
-"""Read the text files of a data set: UTF-8, JSON, one record a line. What is not readable is named with its fix."""
+"""Read the text files of a data set: UTF-8, JSON, one record a line. Errors name what is unreadable, and the fix."""
 
 import json
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def read_records(file: str | Path, fields: tuple[str, ...], what: str) -> Iterat
 
 
 def read_json(file: str | Path, what: str) -> dict[str, Any]:
-    """A file that holds one JSON object; ``what`` it should be is named when it is none.
+    """A file that holds one JSON object; if it does not, the error says ``what`` it should be.
 
     Raises:
         InputError: on other content, and as :func:`raw_lines` does.

@@ -24,7 +24,7 @@ from layerwise.flow.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, position_sets
 from layerwise.flow.questions import objects_of
 from layerwise.flow.tracing import answer_tokens, trace
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows
 from layerwise.states.shape_checks import check_pictures
@@ -47,7 +47,7 @@ MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "objec
 
 
 def measure_shards(
-    model: GenericModel,
+    model: AnsweringModel,
     asked: pd.DataFrame,
     template: str,
     width: int,
@@ -88,7 +88,7 @@ def measure_shards(
     return ranges
 
 
-def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: str) -> None:
+def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: str) -> None:
     """Compare what is measured of one question with whole forward passes; whether the answer is right plays no part."""
     image = read_image(row.image)
     (answer,) = _answers(model, _inputs([row], [prompt]))
@@ -98,7 +98,7 @@ def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: str) -
 
 
 def _measure(
-    model: GenericModel, rows: Sequence[Any], prompts: Sequence[str], width: int, takes: str, batch_size: int
+    model: AnsweringModel, rows: Sequence[Any], prompts: Sequence[str], width: int, takes: str, batch_size: int
 ) -> dict[str, Tensor]:
     """One shard: by name a tensor with one row per question."""
     images = [read_image(row.image) for row in rows]
@@ -159,14 +159,14 @@ def _inputs(rows: Sequence[Any], prompts: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _answers(model: GenericModel, shown: pd.DataFrame) -> list[Answer]:
+def _answers(model: AnsweringModel, shown: pd.DataFrame) -> list[Answer]:
     def answer(some: pd.DataFrame) -> list[Answer]:
         return greedy_answers(model, [read_image(path) for path in some["image"]], list(some["prompt"]))
 
     return naming(model, "answer", answer, shown)
 
 
-def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
+def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
     """The tokens that an answer may begin with, by casing; None where the tokenizer has none for it."""
     try:
         tokens = answer_tokens(model, prompt, answer)
@@ -179,7 +179,7 @@ def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, li
 
 
 def _sets(
-    model: GenericModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: str
+    model: AnsweringModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: str
 ) -> tuple[PositionSets, str]:
     """A question's positions; and why its object is not among them, where it is not."""
     n_tokens = int(model.image_tokens(inputs).sum())

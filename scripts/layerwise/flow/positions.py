@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from layerwise.errors import InputError
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 
 # What counts as the question. The paper parts the input into image, question and last position, which is `text`:
 # everything behind the image and before the last position, so also how the model is told to answer and what its
@@ -45,7 +45,7 @@ class PositionSets:
 
 
 def position_sets(
-    model: GenericModel,
+    model: AnsweringModel,
     prepared: Mapping[str, Tensor],
     prompt: str,
     question: str,
@@ -93,7 +93,7 @@ def position_sets(
     )
 
 
-def _word_tokens(model: GenericModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
+def _word_tokens(model: AnsweringModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
     """The tokens that hold the question's words.
 
     The whole text is tokenized, never a part: tokens must not depend on where the question begins. Tokens on its edges

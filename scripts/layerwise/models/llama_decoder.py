@@ -1,12 +1,13 @@
-"""A LLaMA decoder that is given embeddings, of an image and of words: what LaVIT and Emu have in common."""
+"""A LLaMA decoder that takes embeddings of an image and of words: the common part of LaVIT and Emu."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from layerwise.models.foreign import left_padded, positions_in
+from layerwise.models.authors.code import left_padded, positions_in
 from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
 
 
@@ -17,7 +18,7 @@ class Inputs:
     Attributes:
         pixels: the pictures, shape (batch, 3, height, width).
         ids: per prompt its token ids, in parts if the image's tokens are not among them.
-        seeds: per picture a seed of its own, if something is drawn for it.
+        seeds: per picture a seed of its own, if something is drawn at random for it.
     """
 
     pixels: Tensor
@@ -28,16 +29,15 @@ class Inputs:
 class LlamaDecoderModel(FrozenModel):
     """The part of a frozen model behind its embeddings.
 
-    Batches are padded on the left and positions counted from each row's first token, as the authors' generation does,
-    so that a row's states are those it has alone. Prefixes are not shared: the cache of transformers 4.33 is another.
+    Batches are padded on the left and positions count from each row's first token, as in the authors' generation, so
+    that a row's states are those it has alone. Prefixes are not shared: transformers 4.33 has another kind of cache.
     """
-
-    shares_prefix = False
 
     def __init__(self, decoder: nn.Module):
         self.decoder = decoder
-        self.n_layers = len(decoder.layers)
-        self.width = decoder.config.hidden_size
+        self.blocks, self.final_norm = decoder.layers, decoder.norm
+        self.n_layers = len(self.blocks)
+        self.width, self.n_heads = decoder.config.hidden_size, decoder.config.num_attention_heads
         self.dtype = decoder.embed_tokens.weight.dtype
         self.device = decoder.embed_tokens.weight.device
 
@@ -45,15 +45,15 @@ class LlamaDecoderModel(FrozenModel):
         """Embeddings of token ids, shape (tokens, width)."""
         return self.decoder.embed_tokens(torch.tensor(ids, dtype=torch.long, device=self.device))
 
+    @abstractmethod
     def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """Per input its embeddings, shape (tokens, width), and which of its tokens are the image's, shape (tokens,)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def run(self, prepared: Inputs, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run`."""
         inputs, select = self._batch(prepared, positions)
-        with read_layers(self.decoder.layers, self.decoder.norm, select) as readings:
+        with read_layers(self.blocks, self.final_norm, select) as readings:
             self.decoder(**inputs, use_cache=False)
         return readings.stacked()
 

@@ -16,10 +16,12 @@ class Sources:
     """Where a stimulus set is read from.
 
     Attributes:
-        annotations, images: folders of its data set; empty for kinds that read none.
+        format: of its data set; empty for kinds that read none.
+        annotations, images: folders of its data set.
         options: what else its data format tells, by option.
     """
 
+    format: str = ""
     annotations: str = ""
     images: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)

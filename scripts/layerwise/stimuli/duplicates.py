@@ -1,6 +1,6 @@
 """One picture that was saved twice is still one picture: it must not be on both sides of a split."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,19 +8,19 @@ import pandas as pd
 from scipy.cluster.hierarchy import DisjointSet
 
 from layerwise.stimuli.looks import thumbnails
-from layerwise.stimuli.splits import OFFICIAL, SPLITS
+from layerwise.stimuli.parts import SPLITS
 
 # How two pictures are alike: byte by byte, in every pixel, or nearly so.
 FILE, PIXELS, SIMILAR = "file", "pixels", "similar"
 COLUMNS = ["first", "second", "kind", "first_file", "second_file"]
 # Two pictures are near-equal when few of the 256 bits of their perceptual hashes differ and, reduced to 32 x 32 pixels,
-# they differ nowhere by much (of 255) and on average by a small share of their own contrast. Measured, docs/method.md:
-# another format, quality or size of a photograph is within these limits, and no two of a world's drawings are, nor of
-# line charts, gratings, written words or digits, whose hashes alone are often equal.
+# they differ nowhere by much (of 255) and on average by a small share of their own contrast. Measured
+# (docs/method.md): a photograph in another format, quality or size is within these limits. Two drawings of a world
+# are not, nor are two line charts, gratings, written words or digits, whose hashes are often equal.
 SIDE = 32
 MOST_BITS, MOST_ANYWHERE, MOST_ON_AVERAGE = 20, 60, 0.2
-# A picture with less contrast (standard deviation, of 255) counts as one with this much: two patches of one colour are
-# others when a single channel differs by one.
+# The least contrast (standard deviation, of 255) that a picture counts as having, so that two patches of one colour
+# differ if a single channel differs by one.
 LEAST_CONTRAST = 2.5
 
 
@@ -33,7 +33,7 @@ def find_duplicates(looks: pd.DataFrame, threads: int | None = None) -> pd.DataF
 
     Returns:
         Pairs of image ids, ``first`` and ``second``, with their files and the ``kind``: :data:`FILE`, :data:`PIXELS` or
-        :data:`SIMILAR`. Of many that are alike there are as many pairs as it takes to join them.
+        :data:`SIMILAR`. Of many alike there are only as many pairs as it takes to join them.
     """
     pairs, file_of = [], looks["image"]
     for column, kind in (("image_sha256", FILE), ("pixels", PIXELS)):
@@ -106,24 +106,25 @@ def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Colle
     return provenance.assign(group=provenance["group"].map(name_of))
 
 
-def in_their_own_part(provenance: pd.DataFrame) -> pd.Series:
+def in_their_own_part(provenance: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     """Which items an official split keeps, when some groups have pictures in several official parts.
 
-    The part nearer to the test keeps its items, and those of the other part go, so that official test sets stay whole
+    The part nearer to the test keeps its items, and the other part loses its own. So official test sets stay whole,
     and nothing in them was trained on.
 
     Args:
         provenance: with joined groups and ``part``.
+        official: the split of each official part.
 
     Returns:
         A boolean by row.
     """
-    rank = provenance["part"].map(lambda part: SPLITS.index(OFFICIAL[part]) if part in OFFICIAL else 0)
+    rank = provenance["part"].map(lambda part: SPLITS.index(official[part]) if part in official else 0)
     return rank == rank.groupby(provenance["group"]).transform("max")
 
 
 def keep_apart(
-    provenance: pd.DataFrame, duplicates: pd.DataFrame, split: dict[str, Any]
+    provenance: pd.DataFrame, duplicates: pd.DataFrame, split: dict[str, Any], official: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Join groups whose pictures are alike, and for an official split leave out what it would have in two parts.
 
@@ -131,6 +132,7 @@ def keep_apart(
         provenance: of a stimulus set.
         duplicates: as :func:`find_duplicates` gives them.
         split: the task's config entry of that name; ``join_similar: false`` joins no pictures that are only similar.
+        official: the split of each official part.
 
     Returns:
         The provenance, and for the task's description ``joined_groups``, how many groups are no longer their own, and
@@ -138,7 +140,9 @@ def keep_apart(
     """
     kinds = [FILE, PIXELS, *([SIMILAR] if split.get("join_similar", True) else [])]
     joined = join_groups(provenance, duplicates, kinds)
-    kept = in_their_own_part(joined) if split["by"] == "official" else pd.Series(data=True, index=joined.index)
+    kept = pd.Series(data=True, index=joined.index)
+    if split["by"] == "official":
+        kept = in_their_own_part(joined, official)
     counts = {
         "joined_groups": provenance["group"].nunique() - joined["group"].nunique(),
         "images_left_out_as_duplicates": sorted(joined.loc[~kept, "image_id"].unique()),

@@ -25,8 +25,8 @@ def check_images(paths: Iterable[str]) -> dict[str, str]:
         with readable(path):
             content = Path(path).read_bytes()
             with Image.open(path) as image:
-                # Decoded to the end, or a file that was cut short would show only in the middle of an extraction; as
-                # small as the format allows, which is enough for that.
+                # Decoded to the end, to find files that were cut short now and not during an extraction; as small as
+                # the format allows.
                 image.draft("RGB", (64, 64))
                 image.load()
         return hashlib.sha256(content).hexdigest()

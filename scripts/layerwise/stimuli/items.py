@@ -1,10 +1,11 @@
 """The stimuli contract: ``items.parquet`` (what a model is shown) and its side files.
 
 ``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and a
-column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. Nothing in it tells a label or a split. Those come from ``provenance.parquet``: ``item_id``, ``image_id``, ``group``
-(what must stay on one side of a split: an image, or a pair of images that share captions), ``part`` (official part of
-the data set), labels in columns named ``label:...`` and, for category pairs, ``category``. ``stimuli.json`` holds
-counts, sources and the digest of the items' content, which hidden states are bound to.
+column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. It holds no label and no
+split. Those are in ``provenance.parquet``: ``item_id``, ``image_id``, ``group`` (what must stay on one side of a split:
+an image, or a pair of images that share captions), ``part`` (official part of the data set), labels in columns named
+``label:...`` and, for category pairs, ``category``. ``stimuli.json`` holds counts, sources and the digest of the items'
+content, which hidden states are bound to.
 """
 
 import hashlib
@@ -21,8 +22,8 @@ ITEM_COLUMNS = ["item_id", "image", "image_sha256", "text", "category"]
 
 
 def further_columns(items: pd.DataFrame) -> list[str]:
-    """The columns of placeholders that only some kinds have, in the table's order."""
-    return [column for column in items if column not in ITEM_COLUMNS]
+    """The columns of placeholders that only some kinds have, by name."""
+    return sorted(set(items) - set(ITEM_COLUMNS))
 
 
 def items_digest(items: pd.DataFrame, categories: list[str]) -> str:

@@ -6,7 +6,7 @@ A kind's module has a class ``Entry``, the keys of its stimulus sets, and ``KIND
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -69,8 +69,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         entry_class: of its config entries.
         allowed, required: placeholders that prompts may have, and must have.
         classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
-        format: of the data sets that it reads; None for kinds that read none.
-        parts: the split that each official part is meant for.
+        formats: of the data sets that it reads; empty for kinds that read none.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
         not_shown: keys of an entry that do not decide what models are shown.
@@ -80,8 +79,7 @@ class StimulusKind(ABC, Generic[EntryT]):
     allowed: ClassVar[frozenset[str]]
     required: ClassVar[frozenset[str]] = frozenset()
     classes: ClassVar[tuple[str, ...] | None] = None
-    format: ClassVar[str | None] = None
-    parts: ClassVar[Mapping[str, str]]
+    formats: ClassVar[Collection[str]] = ()
     has_objects: ClassVar[bool] = False
     asks_category: ClassVar[bool] = False
     not_shown: ClassVar[frozenset[str]] = frozenset({"prompts", "dataset"})
@@ -128,6 +126,19 @@ class StimulusKind(ABC, Generic[EntryT]):
         Raises:
             InputError: naming the key.
         """
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Official parts that are not called train, dev, val or test, and the split that each is meant for."""
+        return {}
+
+    def files(self, entry: EntryT, data: "Locations") -> list[str]:
+        """The modules that make the stimuli of an entry, from ``scripts/``, for digests of code."""
+        return [KINDS.file(entry.kind)]
+
+    def options(self, entry: EntryT, data: "Locations") -> list[str]:
+        """What a program that makes stimuli of an entry is told beside it, as options of its command line."""
+        return []
 
     def reads(self, entry: EntryT) -> DataParts | None:
         """What an entry reads of a data set; None for kinds that read none."""
@@ -195,6 +206,9 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
     def reads(self, entry: ImagesEntryT) -> DataParts:
         return DataParts(entry.dataset, list(entry.images))
 
+    def options(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
+        return data.options(entry.dataset)
+
     def source_files(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
         return data.source_files(*self.reads(entry))
 
@@ -208,15 +222,26 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         if entry.dataset not in data.datasets:
             known = ", ".join(data.datasets) or "nothing"
             raise InputError(f"{where}.dataset: there is no {entry.dataset!r}; the config has {known}")
-        if (found := data.datasets[entry.dataset].format) != self.format:
+        if (found := data.datasets[entry.dataset].format) not in self.formats:
             raise InputError(
-                f"{where}: {entry.kind} reads data sets of format {self.format}, but {entry.dataset} is {found}"
+                f"{where}: {entry.kind} reads data sets of format {' or '.join(self.formats)}, but {entry.dataset} is "
+                f"{found}"
             )
         data.check_parts(where, *self.reads(entry))
 
     def sampled(self, entry: ImagesEntryT, size: DataSize) -> int:
-        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for."""
-        return sum(
-            size.images.get(part, 0) if count == "all" else min(count, size.images.get(part, count))
-            for part, count in entry.images.items()
-        )
+        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for.
+
+        Raises:
+            InputError: when all of a part are asked for, and its size is unknown.
+        """
+        images = 0
+        for part, count in entry.images.items():
+            known = size.images.get(part)
+            if count == "all" and known is None:
+                raise InputError(
+                    f"datasets.{entry.dataset}: the size of the part {part!r} is not known before the stimuli are "
+                    "made; make them first, or name a number of images"
+                )
+            images += min(count for count in (count, known) if isinstance(count, int))
+        return images

@@ -1,4 +1,4 @@
-"""What pictures look like, by which one that was saved twice is found again."""
+"""What pictures look like, to find those that were saved twice."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,19 +17,19 @@ from layerwise.stimuli.image_files import of_each, readable
 # Side of the perceptual hash: 256 bits, of the lowest frequencies of a picture of 64 x 64.
 HASH_SIDE, REDUCED = 16, 64
 LOOK = ["image_sha256", "pixels", "hash"]
-# Another version of Pillow may decode a JPEG to other pixels, and another library hash otherwise.
+# Another version of Pillow may decode a JPEG to other pixels, and another imagehash hash differently.
 CACHED_BY = f"pillow-{PIL.__version__}.imagehash-{imagehash.__version__}.1.parquet"
 
 
 def look_at(
     paths: Iterable[str], cache: Path | None = None, name: str = "", threads: int | None = None
 ) -> pd.DataFrame:
-    """How each image file looks, fully decoded as a model is shown it.
+    """How each image file looks, fully decoded, as models are shown it.
 
     Args:
         paths: of image files.
-        cache: folder of what earlier calls saw, by the files' content; None to look at all of them.
-        name: under which this call's part is put there.
+        cache: folder with what earlier calls found, by the files' content; None to decode all files.
+        name: of this call's file in the cache.
         threads: that decode; None for as many as there are cores.
 
     Returns:

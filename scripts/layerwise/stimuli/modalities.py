@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-# Stands where a path would, and is none: a plain grey picture.
+# In place of a path: a plain grey picture.
 BLANK = "<blank>"
 
 
@@ -12,8 +12,8 @@ def with_images(inputs: pd.DataFrame, image: str, seed: int) -> pd.DataFrame:
 
     Args:
         inputs: ``image``, ``image_sha256`` and other columns.
-        image: ``shown`` - their own; ``blank`` - all the same grey picture; ``shuffled`` - each image is replaced,
-            in all its items, by another one of the set, and each takes the place of one; ``none`` - no image at all.
+        image: ``shown`` - their own; ``blank`` - all the same grey picture; ``shuffled`` - each image is replaced by
+            another one of the set, in all its items, and each replaces one; ``none`` - no image at all.
         seed: of the shuffling.
 
     Returns:

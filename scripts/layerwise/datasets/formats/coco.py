@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from layerwise.config.base import Maybe
+from layerwise.config.base import InputFolder, Maybe
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets import coco
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
@@ -16,9 +16,9 @@ class Entry(DatasetEntry):
 
     format: Literal["coco"]
     """How images and annotations are laid out."""
-    images: Maybe[str] = None
+    images: Maybe[InputFolder] = None
     """Folder that holds the part folders (train2017, val2017)."""
-    annotations: Maybe[str] = None
+    annotations: Maybe[InputFolder] = None
     """Folder with instances_PART.json and captions_PART.json."""
 
 
@@ -26,6 +26,7 @@ class _Coco(DataFormat[Entry]):
     entry_class = Entry
     packings = ("coco",)
     image_packing = "coco"
+    named_in_jobs = False
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/coco/annotations", f"{world}/coco")

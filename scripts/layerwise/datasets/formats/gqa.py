@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from layerwise.config.base import Maybe
+from layerwise.config.base import InputFolder, Maybe
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
 from layerwise.datasets.gqa_sources import question_files
@@ -15,9 +15,9 @@ class Entry(DatasetEntry):
 
     format: Literal["gqa"]
     """How images and annotations are laid out."""
-    images: Maybe[str] = None
+    images: Maybe[InputFolder] = None
     """Folder of GQA's jpg files, named by image id."""
-    annotations: Maybe[str] = None
+    annotations: Maybe[InputFolder] = None
     """The tables of arXiv 2411.18620 (GQA_val_correct_question_with_...csv), or GQA's own val_balanced_questions.json
     and val_sceneGraphs.json."""
 
@@ -26,6 +26,7 @@ class _Gqa(DataFormat[Entry]):
     entry_class = Entry
     packings = ("gqa",)
     image_packing = "gqa"
+    named_in_jobs = False
 
     def drawn(self, world: str) -> Folders:
         return Folders(f"{world}/gqa", f"{world}/coco/val2017")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from layerwise.config.base import Maybe, Section
+from layerwise.config.base import InputFile, InputFolder, Maybe, Section
 from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets import snli_ve
 from layerwise.datasets.disk import is_dir, is_file
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class CorrectedLabels(Section):
     """Corrected SNLI-VE labels, by part: CSV or Parquet files with the columns pairID and gold_label."""
 
-    train: Maybe[str] = None
+    train: Maybe[InputFile] = None
     """Corrected training labels."""
-    dev: Maybe[str] = None
+    dev: Maybe[InputFile] = None
     """Corrected dev labels."""
-    test: Maybe[str] = None
+    test: Maybe[InputFile] = None
     """Corrected test labels."""
 
 
@@ -33,13 +33,13 @@ class Entry(DatasetEntry):
 
     format: Literal["snli-ve"]
     """How images and annotations are laid out."""
-    images: Maybe[str] = None
+    images: Maybe[InputFolder] = None
     """Folder of Flickr30k jpg files."""
-    annotations: Maybe[str] = None
+    annotations: Maybe[InputFolder] = None
     """Folder with snli_ve_PART.jsonl."""
     download_images: Maybe[str] = None
     """The source of Flickr30k's pictures (flickr30k). Naming it says that you have accepted their terms."""
-    splits: Maybe[str] = None
+    splits: Maybe[InputFolder] = None
     """For `download: snli`: folder with lists of Flickr30k ids by which SNLI-VE is divided, train.txt, dev.txt (or
     val.txt) and test.txt, one id a line. Default: SNLI-VE's own two lists, downloaded."""
     corrected_labels: Maybe[CorrectedLabels] = None
@@ -55,6 +55,7 @@ class _SnliVe(DataFormat[Entry]):
     entry_class = Entry
     packings = ("snli-ve", "snli")
     image_packing = "flickr30k"
+    named_in_jobs = False
     reading_options: ClassVar[Mapping[str, str]] = {"corrected-labels": "files of corrected labels by part, as JSON"}
 
     def drawn(self, world: str) -> Folders:

@@ -1,9 +1,9 @@
 """Qwen-VL (Bai et al. 2023, https://arxiv.org/abs/2308.12966), whose code comes with its weights.
 
-In its prompts an image is a path of at most 256 bytes, spelled out in 256 tokens; the model reads the path back, opens
-the file, and puts the picture's 256 embeddings where the path stood. Nothing is left of the path. So a short name is
-written here, and the pictures themselves are handed to the vision tower: turned upright as for other models, from paths
-of any length, and opened once.
+In its prompts an image is a path of at most 256 bytes, spelled out in 256 tokens. The model reads the path back, opens
+the file, and replaces the path with the picture's 256 embeddings. Nothing is left of the path. So this adapter writes a
+short name and hands the pictures to the vision tower itself: they are turned upright as for other models, opened once,
+and may have paths of any length.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
-from layerwise.models.foreign import (
+from layerwise.models.authors.code import (
     check_whole,
     drawn_in,
     fill,
@@ -27,6 +27,7 @@ from layerwise.models.foreign import (
     import_torchvision,
     left_padded,
     replaced,
+    shown,
     tell_unused,
     weight_files,
 )
@@ -34,7 +35,7 @@ from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, 
 
 # What stands for the image's path.
 NAME = "image"
-# A font for drawing boxes, which the tokenizer downloads into the working folder when it is imported and finds none.
+# A font for drawing boxes. When imported, the tokenizer downloads it into the working folder unless it is there.
 FONT = "SimSun.ttf"
 PRECISION = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
@@ -43,12 +44,12 @@ def load(description: dict[str, Any], device: str) -> "QwenVLModel":
     """Load the model that ``model.json`` describes; random weights are drawn from its seed.
 
     Args:
-        description: see :func:`layerwise.models.registration.describe_model`. Its code is that of ``upstream`` where
-            there is one, else that in the model's own folder.
+        description: see :func:`layerwise.models.registration.describe_model`. The code comes from ``upstream`` if it
+            has one, otherwise from the model's own folder.
         device: as torch names it.
 
     Raises:
-        InputError: when the folder lacks files, or its code may not or cannot be run.
+        InputError: when the folder lacks files, or its code may not be run or fails.
     """
     check_whole(description)
     folder = Path(description["folder"])
@@ -72,7 +73,7 @@ def import_code(description: dict[str, Any]) -> list[ModuleType]:
     """The modules of its configuration, model and tokenizer.
 
     Raises:
-        InputError: when the code lies in the model's folder and its entry does not allow to run it.
+        InputError: when the code lies in the model's folder and its entry does not allow running it.
     """
     if description.get("upstream"):
         code = Path(description["upstream"]["folder"])
@@ -111,8 +112,7 @@ class Batch:
 class QwenVLModel(FrozenModel):
     """Qwen-VL behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
-    model_type = "qwen_vl"
-    shares_prefix = False
+    model_type = "qwen-vl"
 
     def __init__(self, model: nn.Module, words: Any, conversation: str):
         self.decoder = model.transformer
@@ -120,8 +120,9 @@ class QwenVLModel(FrozenModel):
         self.words = words
         self.special = [*words.IMAGE_ST, *(token for token in words.special_tokens if token not in words.IMAGE_ST)]
         self.conversation = conversation
-        self.n_layers = len(self.decoder.h)
-        self.width = self.decoder.embed_dim
+        self.blocks, self.final_norm = self.decoder.h, self.decoder.ln_f
+        self.n_layers = len(self.blocks)
+        self.width, self.n_heads = self.decoder.embed_dim, self.decoder.config.num_attention_heads
         self.dtype = self.decoder.wte.weight.dtype
         self.device = self.decoder.wte.weight.device
 
@@ -132,10 +133,10 @@ class QwenVLModel(FrozenModel):
         image = f"{self.words.image_start_tag}{NAME}{self.words.image_end_tag}"
         return self.conversation.replace("<image>", image).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         return Inputs(
-            torch.stack([self.visual.image_transform(image) for image in images]),
+            torch.stack([self.visual.image_transform(image) for image in shown(images)]),
             [torch.tensor(self.words(self.render(prompt))["input_ids"]) for prompt in prompts],
         )
 
@@ -144,7 +145,7 @@ class QwenVLModel(FrozenModel):
         """See :meth:`FrozenModel.run`."""
         parts = []
         for batch in self._batches(prepared):
-            with read_layers(self.decoder.h, self.decoder.ln_f, self._select(batch, positions)) as readings:
+            with read_layers(self.blocks, self.final_norm, self._select(batch, positions)) as readings:
                 self._forward(batch)
             parts.append(readings.stacked())
         return {position: torch.cat([part[position] for part in parts]) for position in positions}
@@ -161,11 +162,11 @@ class QwenVLModel(FrozenModel):
 
     def _batches(self, prepared: Inputs) -> list[Batch]:
         lengths = [len(ids) for ids in prepared.ids]
-        # Beyond the length that it was trained for, the model scales by the length of the row, padding included.
+        # Beyond its training length, the model scales by the length of the row, padding included.
         alone = max(lengths) > self.decoder.seq_length
         batches = []
         for rows in [slice(i, i + 1) for i in range(len(lengths))] if alone else [slice(None)]:
-            # It counts positions from the left end, padding included; only their distances matter.
+            # It counts positions from the left end, padding included. Only their distances matter.
             ids, mask = left_padded(prepared.ids[rows])
             ids = ids.masked_fill(mask == 0, self.words.eod_id)
             batches.append(Batch(prepared.pixels[rows], ids.to(self.device), mask.to(self.device)))

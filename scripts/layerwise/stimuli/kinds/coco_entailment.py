@@ -16,8 +16,8 @@ from layerwise.config.base import Count
 from layerwise.config.stimuli import ImagesEntry
 from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.datasets.format import DataSize
+from layerwise.stimuli.annotated_kind import AnnotatedKind
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.coco_kind import CocoKind
 from layerwise.stimuli.kind import ExpectedItems
 from layerwise.stimuli.sampling import sample_ids
 
@@ -34,7 +34,7 @@ class Entry(ImagesEntry):
     The paper's rule is unknown; random is our choice."""
 
 
-class _Entailment(CocoKind[Entry]):
+class _Entailment(AnnotatedKind[Entry]):
     entry_class = Entry
     allowed = required = frozenset({"text"})
     classes = ("mismatch", "match")

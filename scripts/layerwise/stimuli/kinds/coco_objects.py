@@ -16,8 +16,8 @@ from layerwise.config.stimuli import ImagesEntry, PairCount
 from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.datasets.format import DataSize
 from layerwise.errors import InputError
+from layerwise.stimuli.annotated_kind import AnnotatedKind
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.coco_kind import CocoKind
 from layerwise.stimuli.kind import ExpectedItems, placeholders
 from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
 
@@ -33,7 +33,7 @@ class Entry(ImagesEntry):
     """Object categories to ask about. Default: all of the data set."""
 
 
-class _Objects(CocoKind[Entry]):
+class _Objects(AnnotatedKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"category", "categories"})
     classes = ("absent", "present")

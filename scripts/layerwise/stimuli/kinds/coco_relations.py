@@ -19,8 +19,8 @@ from layerwise.config.tasks import Task
 from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.datasets.format import DataSize
 from layerwise.errors import InputError
+from layerwise.stimuli.annotated_kind import AnnotatedKind
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.coco_kind import CocoKind
 from layerwise.stimuli.kind import ExpectedItems
 from layerwise.stimuli.relations import RELATIONS, related_pairs
 from layerwise.stimuli.sampling import check_categories, sample_images
@@ -41,7 +41,7 @@ class Entry(ImagesEntry):
     """Object categories to ask about. Default: all of the data set."""
 
 
-class _Relations(CocoKind[Entry]):
+class _Relations(AnnotatedKind[Entry]):
     entry_class = Entry
     allowed = required = frozenset({"first", "second"})
 

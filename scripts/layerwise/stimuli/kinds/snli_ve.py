@@ -29,8 +29,7 @@ class Entry(ImagesEntry):
 
 class _Hypotheses(ImagesKind[Entry]):
     entry_class = Entry
-    format = "snli-ve"
-    parts = snli_ve.PARTS
+    formats = ("snli-ve",)
     allowed = required = frozenset({"text"})
     classes = tuple(snli_ve.LABELS)
 
@@ -65,8 +64,8 @@ def build_hypotheses(
         images: how many images to sample from each part, or ``"all"``.
         seed: seed of the sampling.
         pairs_per_label: take the same number of pairs of each label from every image, at most so many; images that have
-            no pair of some label are left out before the sampling, and counted. Neither the parts nor the image alone
-            then tells anything of the label. None takes all pairs of the sampled images.
+            no pair of some label are left out before the sampling, and counted. Then neither part nor image alone
+            tells the label. None takes all pairs of the sampled images.
     """
     tables: list[pd.DataFrame] = []
     counts: Counter[str] = Counter()
@@ -101,7 +100,7 @@ def build_hypotheses(
 
 
 def _balanced(pairs: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Of every image as many pairs of each label as of the label it has fewest of, and at most ``most``."""
+    """From every image the same number of pairs of each label: that of its rarest label, at most ``most``."""
     # A random order within image and label, of which the first few are taken.
     shuffled = pairs.iloc[rng.permutation(len(pairs))]
     place = shuffled.groupby(["image_id", "gold_label"]).cumcount()

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from layerwise.config.base import Maybe, Words
+from layerwise.config.base import InputFile, InputFolder, Maybe, Words
 from layerwise.config.prompts import Prompt
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
@@ -31,11 +31,11 @@ class Entry(StimuliEntry):
 
     kind: Literal["table"]
     """How items are made."""
-    file: str
+    file: InputFile
     """CSV or Parquet file, one stimulus per row."""
     image_column: str = "image"
     """Column with image paths."""
-    image_root: Maybe[str] = None
+    image_root: Maybe[InputFolder] = None
     """Folder that relative image paths start from. Default: the file's folder."""
     text_column: Maybe[str] = None
     """Column with the text shown beside the image."""
@@ -50,7 +50,6 @@ class Entry(StimuliEntry):
 class _Table(StimulusKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"text"})
-    parts: ClassVar[Mapping[str, str]] = {split: split for split in SPLITS}
     not_shown = frozenset({"prompts", "file", "image_root", "labels", "split_column"})
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
@@ -135,7 +134,7 @@ def build_table(entry: Entry) -> Stimuli:
     shown = pd.DataFrame({"item_id": ids, "image": paths})
     if entry.text_column is not None:
         shown["text"] = table[entry.text_column]
-    # A blank at the end of a cell, which nobody sees, makes no class of its own.
+    # Blanks at the ends of cells make no classes of their own.
     labels = {f"label:{column}": table[column].str.strip() for column in entry.labels}
     provenance = pd.DataFrame(
         {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
@@ -150,7 +149,7 @@ def build_table(entry: Entry) -> Stimuli:
 
 
 def table_mark(entry: Entry) -> str:
-    """A mark of what a user's table shows: the cells of its rows that are no labels, and size and time of its pictures."""
+    """A mark of what a table shows: the cells of its rows but the labels, and size and time of its pictures."""
     file = Path(entry.file)
     shown = (entry.image_column, entry.id_column, entry.text_column, entry.split_column)
     columns = [column for column in shown if column is not None]

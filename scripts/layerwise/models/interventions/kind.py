@@ -1,0 +1,66 @@
+"""What a kind of intervention says of itself. Imports no torch: models are registered without it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# A config entry of one kind, such as ``{"from": 4, "with": "zero"}``.
+How = Mapping[str, Any]
+
+
+class Apply(Protocol):
+    """Intervene while a block of code runs."""
+
+    def __call__(
+        self, how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
+    ) -> AbstractContextManager[None]:
+        """Hook the decoder.
+
+        The hooks come before all others on a block, so that what is read of it, here or by the family's own forward
+        pass, is what the intervention left. They are gone when the context ends.
+
+        Args:
+            how: the config entry.
+            blocks: the decoder's.
+            image: true at the image's tokens in this forward pass, shape (batch, tokens); None where the kind does not
+                touch the image.
+            before: the same of the tokens whose keys and values are kept from an earlier pass, shape (batch, tokens);
+                None where there are none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class InterventionKind:
+    """A kind of intervention.
+
+    Attributes:
+        name: its key in the config, below ``models.NAME.intervention``.
+        touches_image: whether it changes what the image's tokens hold or who sees them. It then needs an image, and a
+            family whose image is in these tokens alone.
+        check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
+            for messages; ``n_layers`` is None before the model is known. Raises an InputError.
+        apply: carries it out.
+        figure: the figure that compares its models with those without.
+        cut_blocks: for a kind that masks scores between tokens, the blocks in which an entry does so in a decoder of so
+            many blocks, counted from 1. These blocks must have such scores. None for other kinds.
+        everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
+            blocks: with it the last token's state must not depend on the picture. None for other kinds.
+    """
+
+    name: str
+    touches_image: bool
+    check: Callable[[str, How, int | None], None]
+    apply: Apply
+    figure: str
+    cut_blocks: Callable[[How, int], range] | None = None
+    everywhere: Callable[[int], How] | None = None
+
+    @property
+    def cuts_attention(self) -> bool:
+        """Whether it masks scores between tokens."""
+        return self.cut_blocks is not None

@@ -1,0 +1,41 @@
+"""The options that programs which fit probes share."""
+
+import argparse
+import json
+from pathlib import Path
+
+from layerwise.cards import take_cards
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.kinds.kind import ProbeEngine
+
+
+def add_probe_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what is probed, and how."""
+    parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be made from, as JSON")
+    parser.add_argument("--model", type=Path, help="model.json; default: states of any model")
+    parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
+    parser.add_argument("--task", type=Path, required=True, help="folder of the task")
+    parser.add_argument("--engine", choices=PROBE_KINDS, required=True, help="kind of probe")
+    parser.add_argument("--C", type=float, nargs="+", required=True, help="inverse strengths of the penalty")
+    parser.add_argument("--resamples", type=int, required=True, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--memory-mb", type=int, required=True, help="memory of the job")
+
+
+def start_engine(args: argparse.Namespace, budget_bytes: int) -> tuple[ProbeEngine, list[float]]:
+    """Start the engine that the options ask for.
+
+    Args:
+        args: with the options of :func:`add_probe_options`.
+        budget_bytes: the memory that the engine may take.
+
+    Returns:
+        The engine, and the C to fit for, ascending.
+    """
+    kind = PROBE_KINDS[args.engine]
+    if kind.uses_card:
+        # Use a GPU only if one is free: fits on the CPU are fast.
+        take_cards(1, wait=False)
+    return kind.engine(args.threads, budget_bytes), kind.tried(args.C)
