@@ -18,7 +18,7 @@ from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.grid import Grid
 from layerwise.leaving_out import leave_out
 from layerwise.models.files import weights_bytes
-from layerwise.reasons import shorten_reasons
+from layerwise.jobs.reasons import shorten_reasons
 from layerwise.recipes import (
     HOW_IT_RUNS,
     NAMED_OTHERWISE,
@@ -31,9 +31,9 @@ from layerwise.recipes import (
     stimuli_folder,
     without,
 )
-from layerwise.slurm import keep_asking
-from layerwise.states.kept import drop_unused
-from layerwise.states.planned import forget_planned, forget_when_stopped, write_planned
+from layerwise.jobs.slurm import keep_asking
+from layerwise.jobs.kept import drop_unused
+from layerwise.jobs.planned import forget_planned, forget_when_stopped, write_planned
 from layerwise.study_root import check_root, claim_root
 
 # Cached, because planning calls it for each job.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import run
+from layerwise.jobs.command import run
 from layerwise.states.store import StatesFile
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import run
+from layerwise.jobs.command import run
 from layerwise.models.conversion import convert
 
 

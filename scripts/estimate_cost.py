@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 from snakemake.utils import update_config
 
-from layerwise.command import run
 from layerwise.config import read_config, validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.probing import probe_flop
+from layerwise.jobs.command import run
 from layerwise.leaving_out import leave_out, said_of
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"

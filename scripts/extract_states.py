@@ -8,12 +8,12 @@ import os
 import time
 from pathlib import Path
 
-from layerwise.cards import take_cards
-from layerwise.command import run
+from layerwise.jobs.cards import take_cards
+from layerwise.jobs.command import run
+from layerwise.jobs.options import Options
+from layerwise.jobs.planned import Planned
 from layerwise.states.assembly import assemble, is_whole
 from layerwise.states.job import Job
-from layerwise.states.options import Options
-from layerwise.states.planned import Planned
 from layerwise.states.work import WorkFolder, work_folder
 
 log = logging.getLogger(__name__)

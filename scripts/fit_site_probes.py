@@ -10,8 +10,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from layerwise.cards import take_cards
-from layerwise.command import finished_file, run
+from layerwise.jobs.cards import take_cards
+from layerwise.jobs.command import finished_file, run
 from layerwise.probes.engines import ENGINES
 from layerwise.probes.problems import make_problems
 from layerwise.probes.sites import SiteProbes

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
-from layerwise.environment import make_environment
+from layerwise.jobs.command import finished_file, run
+from layerwise.jobs.environment import make_environment
 
 
 def main() -> None:

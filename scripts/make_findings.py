@@ -8,10 +8,10 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from layerwise.command import finished_file, run
 from layerwise.config import read_config, validate
 from layerwise.findings.document import read_findings, render
 from layerwise.findings.gather import gather
+from layerwise.jobs.command import finished_file, run
 
 ROOT = Path(__file__).resolve().parent.parent
 

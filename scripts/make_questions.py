@@ -5,9 +5,9 @@ import json
 import logging
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.errors import InputError
 from layerwise.flow.questions import choose_questions, describe, image_names, tabulate
+from layerwise.jobs.command import finished_file, run
 
 log = logging.getLogger(__name__)
 

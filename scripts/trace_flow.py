@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.cards import take_cards
-from layerwise.command import finished_file, run
 from layerwise.descriptions import read_description
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ASKED, changes_table, describe, holds, tracing_table
-from layerwise.states.kept import KeptFiles
+from layerwise.jobs.cards import take_cards
+from layerwise.jobs.command import finished_file, run
+from layerwise.jobs.kept import KeptFiles
 
 log = logging.getLogger(__name__)
 

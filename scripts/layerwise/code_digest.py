@@ -16,22 +16,21 @@ from layerwise.counted_code import canonical, counted
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
 SAME_CODE = Path(__file__).parent / "same_code.json"
-# Modules that decide no number: how programs start, fail, wait and write files, how downloads and cards are come by,
-# and what is refused before a run. A module whose name ends in "checks" is left out too. Their functions are called
-# for what they do or refuse, never for a number that they return. A module whose name ends in "catalogue" lists entries
-# and loads none of them: the one that is used is given to `code_digest` by name.
+# Modules and whole packages that decide no number, and why. They are called for what they do or refuse, never for a
+# number that they return.
 LEFT_OUT = {
-    "layerwise.cards",
-    "layerwise.command",
-    "layerwise.datasets.disk",
-    "layerwise.errors",
-    "layerwise.locks",
-    "layerwise.models.explained",
-    "layerwise.models.families",
-    "layerwise.models.hub",
-    "layerwise.states.going_on",
-    "layerwise.states.kept",
-    "layerwise.states.planned",
+    "layerwise.datasets.disk": "asks the disk what is there before a run",
+    "layerwise.errors": "the class of refusals",
+    "layerwise.jobs": "how jobs start, wait, fail, write files and find finished ones",
+    "layerwise.models.explained": "words the errors of other libraries",
+    "layerwise.models.families": "chooses between ways to the same states, or refuses one",
+    "layerwise.models.hub": "downloads files, which count by their content",
+    "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run",
+}
+# The same by the end of a module's name.
+LEFT_OUT_BY_NAME = {
+    "catalogue": "lists entries and loads none: the one that is used is given to `code_digest` by name",
+    "checks": "refuses a run before it starts",
 }
 
 
@@ -39,8 +38,11 @@ class _LeftOut:
     """The modules that are left out, by their names."""
 
     def __contains__(self, module: object) -> bool:
-        name = str(module)
-        return name in LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+        parts = str(module).split(".")
+        if parts[0] != PACKAGE:
+            return False
+        packages = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+        return not packages.isdisjoint(LEFT_OUT) or str(module).endswith(tuple(LEFT_OUT_BY_NAME))
 
 
 @cache

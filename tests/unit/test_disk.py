@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from layerwise.command import finished_file
 from layerwise.datasets.disk import check_writable
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 
 def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(tmp_path):

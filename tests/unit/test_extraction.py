@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
-from layerwise.locks import Taken
+from layerwise.jobs.locks import Taken
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
 from layerwise.states.checks import check_prompts, check_sharing
@@ -388,7 +388,7 @@ def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch,
     def refuse(*_):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr("layerwise.locks.fcntl.flock", refuse)
+    monkeypatch.setattr("layerwise.jobs.locks.fcntl.flock", refuse)
     with work_folder(tmp_path, "f" * 64) as work:
         work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
     # Who cannot know that nobody is at it leaves it.

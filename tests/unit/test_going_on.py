@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 import layerwise.states.going_on as module
-from layerwise.command import WORKFLOW_PID
 from layerwise.errors import InputError
+from layerwise.jobs.command import WORKFLOW_PID
+from layerwise.jobs.planned import Planned, forget_planned, forget_when_stopped, write_planned
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.planned import Planned, forget_planned, forget_when_stopped, write_planned
 from layerwise.states.store import StatesFile
 from tests.cells import extraction, run_here, write_items
 
@@ -125,7 +125,7 @@ def test_waiting_for_a_card_is_no_part_of_loading(run):
         time.sleep(0.5)
         moments["card"] = time.monotonic()
 
-    run.monkeypatch.setattr("layerwise.cards.take_cards", wait)
+    run.monkeypatch.setattr("layerwise.jobs.cards.take_cards", wait)
     run.monkeypatch.setattr(module, "go_on", lambda *arguments: moments.update(began=arguments[4]))
     run.extract("own", "{text}")
     assert moments["began"] >= moments["card"]

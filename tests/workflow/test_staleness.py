@@ -54,8 +54,8 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
         edited(finished, "scripts/layerwise/states/images.py", "the image cannot be decoded", "no image"),
         edited(finished, "scripts/layerwise/states/checks.py", "TOLERANCE = {", "EDITED = 1\nTOLERANCE = {"),
         edited(finished, "scripts/extract_states.py", 'help="folder of the stimulus set"', 'help="the stimuli"'),
-        edited(finished, "scripts/layerwise/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
-        edited(finished, "scripts/layerwise/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
+        edited(finished, "scripts/layerwise/jobs/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
+        edited(finished, "scripts/layerwise/jobs/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
         edited(
             finished, "scripts/layerwise/models/families.py", '        "aria",', '        "another",\n        "aria",'
         ),

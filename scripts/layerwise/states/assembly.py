@@ -1,6 +1,6 @@
 """Put the finished shards of a job together: its states file. No torch, and no model."""
 
-from layerwise.command import finished_file
+from layerwise.jobs.command import finished_file
 from layerwise.models.versions import library_versions
 from layerwise.states.job import Job
 from layerwise.states.plan import path_of

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from layerwise.locks import Taken
+from layerwise.jobs.locks import Taken
+from layerwise.jobs.options import Options
+from layerwise.jobs.planned import Planned
 from layerwise.models.frozen import FrozenModel
 from layerwise.states.job import Job
-from layerwise.states.options import Options
-from layerwise.states.planned import Planned
 from layerwise.states.running import run_job
 from layerwise.states.work import work_folder
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from layerwise.descriptions import read_description
+from layerwise.jobs.kept import KeptFiles
+from layerwise.jobs.options import Options
 from layerwise.models.versions import library_versions
 from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
-from layerwise.states.kept import KeptFiles
-from layerwise.states.options import Options
 from layerwise.states.plan import Unit, plan_shards, running_order
 from layerwise.states.work import folder_of
 from layerwise.stimuli.items import read_items

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from safetensors.numpy import load_file, save_file
 
 from layerwise.checksums import file_sha256
-from layerwise.command import finished_file
 from layerwise.errors import InputError
-from layerwise.locks import one_at_a_time
+from layerwise.jobs.command import finished_file
+from layerwise.jobs.locks import one_at_a_time
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from layerwise.command import WORKFLOW_PID
-from layerwise.states.options import Options
+from layerwise.jobs.command import WORKFLOW_PID
+from layerwise.jobs.options import Options
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.checksums import file_sha256
-from layerwise.command import finished_file
+from layerwise.jobs.command import finished_file
 
 log = logging.getLogger(__name__)
 
