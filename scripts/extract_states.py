@@ -1,7 +1,6 @@
 """Run one model over one stimulus set with one prompt, and keep its hidden states."""
 
 import argparse
-import importlib
 import json
 import logging
 import os
@@ -64,6 +63,7 @@ def run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
 
+    from layerwise.models.opening import open_model
     from layerwise.states.going_on import go_on
     from layerwise.states.running import run_job
 
@@ -78,8 +78,7 @@ def run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
             return
         # Or it went on with this one.
         if not is_whole(job, work):
-            adapter = importlib.import_module(f"layerwise.models.adapters.{job.description['adapter']}")
-            model = adapter.load(job.description | {"device_map": options.device_map}, device)
+            model = open_model(job.description, device, device_map=options.device_map)
             loaded = time.monotonic()
             log.info("loaded the model")
             run_job(model, job, work, device, options.out)

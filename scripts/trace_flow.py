@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import importlib
 import json
 import logging
 import os
@@ -57,6 +56,7 @@ def main() -> None:
     from layerwise.flow.flows import FLOWS
     from layerwise.flow.free import check_served
     from layerwise.flow.measuring import CASINGS, NORMS, OUTCOMES, measure_shards, rows_of
+    from layerwise.models.opening import open_model
     from layerwise.models.versions import library_versions
     from layerwise.states.image_checks import check_sight
     from layerwise.states.work import work_folder
@@ -66,7 +66,6 @@ def main() -> None:
     # What another environment began is not gone on with.
     versions = library_versions()
     fingerprint = hashlib.sha256(json.dumps([cell, device, versions], sort_keys=True).encode()).hexdigest()
-    adapter = importlib.import_module(f"layerwise.models.adapters.{model_json['adapter']}")
     # Questions about one image together, so that it is run once.
     order = np.argsort(asked["image_sha256"].to_numpy(), kind="stable")
     with work_folder(args.work, fingerprint) as work:
@@ -75,7 +74,7 @@ def main() -> None:
             log.info("%s has been finished in the meantime", args.description)
             work.remove()
             return
-        model = adapter.load(model_json | {"device_map": args.device_map}, device)
+        model = open_model(model_json, device, device_map=args.device_map)
         check_served(model)
         running, template = asked.iloc[order], cell["prompt_entry"]["text"]
         first = running.head(1)

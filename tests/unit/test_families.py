@@ -1,7 +1,5 @@
 """Every family of tests/families: hooks, padding and shared prefixes against one input at a time."""
 
-from importlib import import_module
-
 import pytest
 import torch
 
@@ -9,6 +7,7 @@ from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel, settle_padding
 from layerwise.models.adapters.kosmos2 import Kosmos2Model
 from layerwise.models.families import RUN_ALONE, SHARES_PREFIX
+from layerwise.models.opening import open_model
 from layerwise.models.registration import describe_model
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
@@ -57,7 +56,7 @@ def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     adapter = "kosmos2" if isinstance(made, Kosmos2Model) else "generic"
     entry = {"source": str(tmp_path), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
     description = describe_model("tiny", entry | {"adapter": adapter}, None, seed=0)
-    loaded = import_module(f"layerwise.models.adapters.{adapter}").load(description, "cpu")
+    loaded = open_model(description, "cpu")
     assert (description["n_layers"], description["width"]) == (made.n_layers, made.width)
     assert loaded.shares_prefix is made.shares_prefix
     states, again = (model.states(pictures(), PROMPTS[:2], POSITIONS) for model in (made, loaded))

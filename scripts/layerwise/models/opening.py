@@ -1,0 +1,25 @@
+"""Open the model that a ``model.json`` describes, whichever adapter serves it.
+
+Works in the older environment too (``envs/legacy.txt``): it imports the adapter by name and nothing of transformers.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from layerwise.models.frozen import FrozenModel
+
+
+def open_model(description: dict[str, Any], device: str, **overrides: Any) -> FrozenModel:
+    """Load a model for reading: in evaluation mode, on its device, behind the interface of its adapter.
+
+    Args:
+        description: of ``model.json``; see :func:`layerwise.models.registration.describe_model`.
+        device: as torch names it, for a model that is not spread over several.
+        overrides: replace keys of the description, or add to it: ``device_map``, say, which is no part of what the
+            model computes and so in no ``model.json``.
+
+    Raises:
+        InputError: when the model's files, its code or a package that it needs are missing or do not fit.
+    """
+    adapter = import_module(f"layerwise.models.adapters.{description['adapter']}")
+    return adapter.load(description | overrides, device)
