@@ -55,7 +55,7 @@ def main() -> None:
 
     from layerwise.flow.flows import FLOWS
     from layerwise.flow.free import check_served
-    from layerwise.flow.measuring import CASINGS, NORMS, OUTCOMES, measure_shards, rows_of
+    from layerwise.flow.measuring import CASINGS, NORMS, OUTCOMES, measure_parts, rows_of
     from layerwise.models.opening import open_model
     from layerwise.models.versions import library_versions
     from layerwise.states.image_checks import check_sight
@@ -80,9 +80,7 @@ def main() -> None:
         first = running.head(1)
         shown = first.assign(item_id=first["question_id"], prompt=template.replace("{text}", first["question"].iat[0]))
         check_sight(model, model_json["model"], shown, untrained=model_json["weights"] == "random")
-        shards = measure_shards(
-            model, running, template, cell["window"], cell["question_tokens"], args.batch_size, work
-        )
+        shards = measure_parts(model, running, template, cell["window"], cell["question_tokens"], args.batch_size, work)
         measured = [row for _, row in sorted(rows_of(work, shards), key=lambda found: order[found[0]])]
         outcomes = [OUTCOMES[row["outcome"]] for row in measured]
         answers = asked[[*ASKED, "answer"]].assign(given=[row["given"] for row in measured], outcome=outcomes)

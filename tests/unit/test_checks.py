@@ -6,7 +6,7 @@ import torch
 
 from layerwise.errors import InputError
 from layerwise.states.checks import check_batches, check_hooks
-from layerwise.states.plan import plan_shards, running_order
+from layerwise.states.plan import plan_parts, running_order
 from tests import families
 from tests.families.measure import POSITIONS, PROMPTS, pictures
 
@@ -29,7 +29,7 @@ def model():
 def test_a_model_that_is_read_rightly_passes(model, inputs, caplog):
     caplog.set_level("INFO")
     check_hooks(model, inputs, POSITIONS)
-    check_batches(model, inputs, plan_shards(inputs, 2, 2), POSITIONS)
+    check_batches(model, inputs, plan_parts(inputs, 2, 2), POSITIONS)
     assert caplog.text.count("what the model reports") == 2
     assert caplog.text.count("from inputs run alone") == 2
 
@@ -81,9 +81,9 @@ def test_a_batch_in_which_padding_is_seen_stops_the_run(model, inputs, monkeypat
 
     monkeypatch.setattr(model, "prepare", without_mask)
     with pytest.raises(InputError, match=r"item item-0: in a batch the state at .*position last.* `batch_size` to 1"):
-        check_batches(model, inputs, plan_shards(inputs, 0, 2), ["last"])
+        check_batches(model, inputs, plan_parts(inputs, 0, 2), ["last"])
     # One at a time there is no padding.
-    check_batches(model, inputs, plan_shards(inputs, 0, 1), ["last"])
+    check_batches(model, inputs, plan_parts(inputs, 0, 1), ["last"])
 
 
 def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
@@ -95,4 +95,4 @@ def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
         return run(prepared, positions)
 
     monkeypatch.setattr(model, "run", small)
-    check_batches(model, inputs, plan_shards(inputs, 0, 2), POSITIONS)
+    check_batches(model, inputs, plan_parts(inputs, 0, 2), POSITIONS)

@@ -14,7 +14,7 @@ from layerwise.models.intervening import Intervention
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_batches
 from layerwise.states.image_checks import check_intervention, check_sight
-from layerwise.states.plan import plan_shards
+from layerwise.states.plan import plan_parts
 from layerwise.stimuli.modalities import BLANK
 from tests import families
 from tests.cells import extraction, run_here, write_items
@@ -179,7 +179,7 @@ def test_kernels_that_pass_over_masks_are_refused_where_one_is_needed(inputs, wi
         check_intervention(model, inputs)
     model.intervention = None
     with pytest.raises(InputError, match=r"set its `batch_size` to 1"):
-        check_batches(model, inputs, plan_shards(inputs, 0, 2), ["last"])
+        check_batches(model, inputs, plan_parts(inputs, 0, 2), ["last"])
     # What needs no mask runs.
     model.intervention = Intervention({"ablate-image": {"from": 1, "with": "zero"}}, model.blocks)
     check_intervention(model, inputs)

@@ -66,7 +66,7 @@ def test_programs_import_no_library_before_they_need_it():
     }
 
 
-def test_finished_shards_are_put_together_without_torch():
+def test_finished_parts_are_put_together_without_torch():
     """As every job does whose cell another job has gone on with."""
     code = "import sys, extract_states; sys.exit('torch' in sys.modules or 'safetensors.torch' in sys.modules)"
     environment = {"PYTHONPATH": str(Path(REPOSITORY, "scripts"))}

@@ -242,6 +242,6 @@ def test_what_turns_out_to_be_the_same_is_not_run_again(small):
     assert small.planned("probes") == OTHER_MODEL | OTHER_STIMULI
     small.snakemake("probes")
     log = (small.folder / "logs/states/ours/colours/asked.log").read_text()
-    assert "its content is there already" in log
+    assert "its content exists already" in log
     assert "hooks" not in log
     assert small.planned("probes") == {}

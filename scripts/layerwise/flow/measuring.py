@@ -33,7 +33,7 @@ from layerwise.states.work import WorkFolder
 log = logging.getLogger(__name__)
 
 # Questions that are lost at most when a job is killed.
-QUESTIONS_PER_SHARD = 32
+QUESTIONS_PER_PART = 32
 # What becomes of a question.
 KEPT, WRONG, NO_TOKEN = range(3)
 OUTCOMES = ("kept", "answered wrongly", "its answer is not in the vocabulary")
@@ -46,7 +46,7 @@ ANSWER_BYTES, REASON_BYTES = 96, 200
 MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "object_tokens", "unmapped")
 
 
-def measure_shards(
+def measure_parts(
     model: GenericModel,
     asked: pd.DataFrame,
     template: str,
@@ -73,7 +73,7 @@ def measure_shards(
         InputError: when blocked runs of the first question are not as whole forward passes; naming the question whose
             picture or wording the model does not take.
     """
-    ranges = [(i, min(i + QUESTIONS_PER_SHARD, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_SHARD)]
+    ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
     prompts = [template.replace("{text}", question) for question in asked["question"]]
     check_pictures(model, _inputs(list(asked.itertuples(index=False)), prompts))
     _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)

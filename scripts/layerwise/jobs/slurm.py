@@ -1,31 +1,35 @@
-"""What keeps Snakemake's plugin for Slurm from waiting for good.
+"""Keep Snakemake's Slurm plugin from waiting forever.
 
-The plugin (snakemake-executor-plugin-slurm 2.8) asks Slurm every 20 to 180 seconds how its jobs are. After two kinds of
-answer it waits for good:
+The plugin (snakemake-executor-plugin-slurm 2.8) asks Slurm for its jobs' states every 20 to 180 seconds. Two kinds
+of answer make it wait forever:
 
-- None. It drops all its jobs and never asks after them again. Five failed queries in a row are enough, within a second.
-  Without accounting one is enough: while the controller is away, the plugin cannot read ``MinJobAge``, so it takes
-  ``sacct`` in place of the ``squeue`` that it was told to take, and ``sacct`` fails.
-- One that leaves a job out. Without accounting, Slurm forgets a job ``MinJobAge`` seconds after its end.
+- No answer. It drops all its jobs and never asks about them again. Five failed queries in a row are enough, within a
+  second. Without accounting one is enough: while the controller is away, the plugin cannot read ``MinJobAge``, so it
+  uses ``sacct`` instead of the ``squeue`` that it was told to use, and ``sacct`` fails.
+- An answer without a job. Without accounting, Slurm forgets a job ``MinJobAge`` seconds after its end.
 """
 
 import shlex
+from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
-# As squeue prints them; a job in any other state has not ended.
+# (command, logger) -> states by job id, or None; seconds that the query took.
+Query = Callable[[str, Any], Awaitable[tuple[dict[str, str] | None, float]]]
+
+# As squeue prints them. A job in any other state has not ended.
 ENDED = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"}
 
 
 def keep_asking(plugin: ModuleType) -> None:
-    """Replace the plugin's status query by one that always answers.
+    """Replace the plugin's status query with one that always answers.
 
-    Where accounting does not answer, the controller is asked. Where neither does, nothing is said of any job, and the
-    plugin asks again later. A job that the controller has listed and that two answers in a row leave out is said to be
-    ``UNKNOWN``: Snakemake then looks for its outputs, and fails the job if they are not there.
+    If accounting does not answer, the controller is asked. If neither answers, the plugin gets no states and asks again
+    later. A job that the controller once listed and that two answers in a row leave out counts as ``UNKNOWN``:
+    Snakemake then looks for its outputs, and fails the job if they are missing.
     """
-    ask = plugin.query_job_status
-    # Jobs that the controller listed and that have not ended, and how many answers in a row have left them out.
+    ask: Query = plugin.query_job_status
+    # Jobs that the controller listed and that have not ended: how many answers in a row have left each out.
     absent: dict[str, int] = {}
 
     async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str], float]:
@@ -51,4 +55,5 @@ def keep_asking(plugin: ModuleType) -> None:
             states |= dict.fromkeys(forgotten, "UNKNOWN")
         return states, seconds
 
-    plugin.query_job_status = query_job_status
+    # setattr, because mypy knows no attributes of a ModuleType.
+    setattr(plugin, "query_job_status", query_job_status)  # noqa: B010
