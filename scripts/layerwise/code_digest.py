@@ -1,8 +1,8 @@
 """A digest of the code that makes a file, for Snakemake's ``params`` trigger.
 
 Snakemake sees a changed rule, but not a changed module that a script imports. The digest covers a script and all
-modules of this library that it imports, transitively, as far as their code can change a number
-(:mod:`layerwise.counted_code`): an edited message reruns nothing, an edited solver reruns what was solved.
+modules of this library that it imports, directly or not, as far as their code can change a number
+(:mod:`layerwise.counted_code`). An edited message reruns nothing; an edited solver reruns what was solved.
 """
 
 import ast
@@ -47,10 +47,10 @@ class _LeftOut:
 
 @cache
 def code_digest(*files: str) -> str:
-    """The digest that ``files`` count as: their own, or that of older code which gives the same numbers.
+    """The digest that ``files`` count as: their own, or that of older code that gives the same numbers.
 
-    Which code does is listed in ``same_code.json``, and shown by tests/golden. Cached for the life of the process:
-    planning calls it over 100,000 times.
+    ``same_code.json`` lists such code, and tests/golden shows that the numbers are the same. Cached for the life of the
+    process: planning calls this over 100,000 times.
     """
     digest = own_digest(*files)
     for listed in json.loads(SAME_CODE.read_text(encoding="utf-8")).values():
@@ -63,8 +63,8 @@ def own_digest(*files: str) -> str:
     """SHA-256 over the code of ``files`` and of what they import from this library.
 
     Args:
-        files: paths relative to ``scripts/``. Modules that a script loads by name (an adapter) are given here too,
-            because no import statement shows them.
+        files: paths relative to ``scripts/``. Give modules that a script loads by name (an adapter) too: no import
+            statement shows them.
     """
     digest = hashlib.sha256()
     for file in sorted(_closure([SCRIPTS / file for file in files])):

@@ -1,25 +1,26 @@
-"""Which of a program's code can change a number: its syntax tree without what only speaks, checks or waits.
+"""The part of a program's code that can change a number: its syntax tree without messages, checks and waiting.
 
 Left out are comments and docstrings; the text of messages, log lines, warnings and help; refusals of input; type
-annotations of functions; and calls of modules that decide no number, such as locks and start-up checks. What such code
-computes on its way stays in, unless it is plain to see that computing it changes nothing.
+annotations of functions; and calls of modules that decide no number, such as locks and start-up checks. Expressions
+within such code stay in, unless it is obvious that evaluating them changes nothing.
 """
 
 import ast
 from collections.abc import Container
+from typing import Any
 
-# Reading these, or calling these on what is read, changes nothing.
+# Calling these functions, or these methods of a value, changes nothing.
 PURE_FUNCTIONS = {"abs", "float", "int", "len", "list", "max", "min", "repr", "round", "set", "sorted", "str", "sum"}
 PURE_METHODS = {"format", "items", "join", "keys", "lower", "max", "mean", "min", "sum", "tolist", "upper", "values"}
 IMPURE = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
-SPEAKS = {"log", "logging", "warnings"}
-# Imports that matter to annotations, or to what is left out anyway.
+SPEAK = {"log", "logging", "warnings"}
+# Imports that matter only to annotations or to code that is left out.
 FOR_READERS = {"collections.abc", "logging", "typing", "warnings"}
 HELP = {"help", "description", "epilog", "metavar", "prog"}
 
 
 def counted(source: str, file: str, left_out: Container[str]) -> ast.Module:
-    """The syntax tree of a module with no more than what can change a number.
+    """The syntax tree of a module, reduced to what can change a number.
 
     Args:
         source: its text.
@@ -27,7 +28,8 @@ def counted(source: str, file: str, left_out: Container[str]) -> ast.Module:
         left_out: names of modules that decide no number.
     """
     tree = ast.parse(source, filename=file)
-    return _Counted(tree, left_out).visit(tree)
+    _Counted(tree, left_out).visit(tree)
+    return tree
 
 
 def canonical(node: object) -> str:
@@ -43,7 +45,7 @@ def canonical(node: object) -> str:
 
 
 def is_pure(node: ast.AST) -> bool:
-    """Whether it is plain to see that an expression changes nothing when it is computed."""
+    """Whether it is obvious that evaluating an expression changes nothing."""
     for part in ast.walk(node):
         if isinstance(part, IMPURE):
             return False
@@ -65,8 +67,9 @@ class _Counted(ast.NodeTransformer):
             for alias in node.names
         }
 
-    def visit(self, node: ast.AST) -> ast.AST | None:
-        """A node without what does not count; None where nothing of it does."""
+    # Visitors change a node in place. They return what takes its place: itself, other nodes, or None to drop it.
+    def visit(self, node: ast.AST) -> Any:
+        """Reduce a node to what counts; None if nothing in it does."""
         node = super().visit(node)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)]
@@ -90,10 +93,11 @@ class _Counted(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
         if isinstance(node.value, ast.Call) and _called(node.value) == ("logging", "getLogger"):
             return None
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        # A dataclass has its fields from annotations: in order, and with their defaults.
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        # The annotated name stays: a dataclass takes its fields and their order from annotations.
         node.annotation = ast.Constant(None)
         return self.generic_visit(node)
 
@@ -103,58 +107,67 @@ class _Counted(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.returns = None
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return node
 
-    visit_AsyncFunctionDef = visit_FunctionDef
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        node.returns = None
+        self.generic_visit(node)
+        return node
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         call = node.value
         if not isinstance(call, ast.Call):
             return self.generic_visit(node)
         owner, name = _called(call)
-        if owner in SPEAKS or (owner is None and name in self.decides_nothing):
-            computed = _computed([*call.args, *_values(call)])
+        if owner in SPEAK or (owner is None and name in self.decides_nothing):
+            computed = _computed(_arguments(call))
             return ast.Expr(ast.Tuple([self.visit(part) for part in computed])) if computed else None
         return self.generic_visit(node)
 
     def visit_With(self, node: ast.With) -> ast.With | list[ast.stmt]:
-        """A block that waits, or words errors, is what is in it."""
-        node = self.generic_visit(node)
-        quiet = [item for item in node.items if self._only_frames(item)]
-        node.items = [item for item in node.items if item not in quiet]
-        arguments = [part for item in quiet for part in (*item.context_expr.args, *_values(item.context_expr))]
+        """Replace a block that only waits, or words errors, with its body."""
+        self.generic_visit(node)
+        counts, arguments = [], []
+        for item in node.items:
+            call = item.context_expr
+            if item.optional_vars is None and isinstance(call, ast.Call) and self._decides_nothing(call):
+                arguments += _arguments(call)
+            else:
+                counts.append(item)
+        node.items = counts
         computed = [ast.Expr(ast.Tuple(parts))] if (parts := _computed(arguments)) else []
         return [*computed, *([node] if node.items else node.body)]
 
-    def _only_frames(self, item: ast.withitem) -> bool:
-        call = item.context_expr
-        if item.optional_vars is not None or not isinstance(call, ast.Call):
-            return False
+    def _decides_nothing(self, call: ast.Call) -> bool:
         owner, name = _called(call)
         return owner is None and name in self.decides_nothing
 
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         if isinstance(node.exc, ast.Call):
-            node.exc.args, node.exc.keywords = _computed([*node.exc.args, *_values(node.exc)]), []
-        return self.generic_visit(node)
+            node.exc.args, node.exc.keywords = _computed(_arguments(node.exc)), []
+        self.generic_visit(node)
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
         node.msg = node.msg if node.msg and not is_pure(node.msg) else None
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return node
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
         if _called(node)[1] in ("add_argument", "ArgumentParser", "add_mutually_exclusive_group"):
             node.keywords = [word for word in node.keywords if word.arg not in HELP or not is_pure(word.value)]
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return node
 
 
-def _values(call: ast.Call) -> list[ast.expr]:
-    return [keyword.value for keyword in call.keywords]
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
 def _computed(arguments: list[ast.expr]) -> list[ast.expr]:
-    """What a message computes that may change something: of a text with places in it, those places."""
-    parts = []
+    """The expressions of a message that may change something; of an f-string, those within its braces."""
+    parts: list[ast.expr] = []
     for argument in arguments:
         if is_pure(argument):
             continue
@@ -171,7 +184,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _decides_nothing(node: ast.stmt) -> bool:
-    """A statement that refuses the input, or none: a refusal makes no number, and takes none back."""
+    """Whether a statement only refuses the input, or is `pass`."""
     if isinstance(node, ast.Pass):
         return True
     if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.cause is None):
@@ -180,7 +193,7 @@ def _decides_nothing(node: ast.stmt) -> bool:
 
 
 def _called(call: ast.Call) -> tuple[str | None, str | None]:
-    """What a call names: ``log`` and ``info``; None and ``len``; nothing where it is not as plain as that."""
+    """The owner and name of what is called: ``log``, ``info`` or None, ``len``; (None, None) for anything else."""
     called = call.func
     if isinstance(called, ast.Name):
         return None, called.id

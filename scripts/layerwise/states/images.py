@@ -1,6 +1,7 @@
 """The pictures that models are shown."""
 
 from pathlib import Path
+from typing import overload
 
 from PIL import Image
 
@@ -10,6 +11,18 @@ from layerwise.stimuli.modalities import BLANK
 
 # Medium grey tells a vision tower least. All of them can scale from this size.
 BLANK_IMAGE = Image.new("RGB", (448, 448), (128, 128, 128))
+
+
+@overload
+def read_image(path: str | Path) -> Image.Image: ...
+
+
+@overload
+def read_image(path: None) -> None: ...
+
+
+@overload
+def read_image(path: str | Path | None) -> Image.Image | None: ...
 
 
 def read_image(path: str | Path | None) -> Image.Image | None:
