@@ -15,10 +15,10 @@ from layerwise.models.adapters.generic import GenericModel
 
 log = logging.getLogger(__name__)
 
-# How far the answer's probability may be from that of whole forward passes, relative to the latter or to the probability
-# with nothing blocked, whichever is greater. Where blocking has almost removed a probability, rounding can change it by
-# any factor, but hardly moves the change that is reported. In models of 40 blocks with random weights and logits of 25
-# to 35, rounding moved it by at most 0.36 in bfloat16 and 0.03 in float16.
+# How far the answer's probability may be from that of whole forward passes, relative to the latter or to the
+# probability with nothing blocked, whichever is greater. Where blocking has almost removed a probability, rounding can
+# change it by any factor, but hardly moves the change that is reported. In models of 40 blocks with random weights and
+# logits of 25 to 35, rounding moved it by at most 0.36 in bfloat16 and 0.03 in float16.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.8, torch.float16: 0.1}
 
 
