@@ -25,7 +25,7 @@ from transformers import BatchFeature, CLIPVisionConfig, LlamaConfig, LlavaConfi
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from layerwise.models.adapters.generic import GenericModel
-from layerwise.models.prefix import PromptGroup, split_prefix
+from layerwise.models.prefix.split import PromptGroup, split_prefix
 
 PATCH, VOCABULARY = 14, 512
 IMAGE_TOKEN = VOCABULARY - 1

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from layerwise.jobs.command import finished_file, run
-from layerwise.models.upstream import clone
+from layerwise.models.authors.clone import clone
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from layerwise.datasets.locations import Locations
 from layerwise.datasets.table import check_columns, table_columns
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
-from layerwise.recipes import NOT_COMPUTED, adapter_file, without
+from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.recipes import NOT_COMPUTED, model_files, without
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -131,7 +132,7 @@ class Grid:
             # Probes read the first of them; to the states their order is nothing.
             "positions": sorted(self.config["states"]["positions"]),
             "dtype": self.config["states"]["dtype"],
-            "code": code_digest("extract_states.py", adapter_file(self.config, model)),
+            "code": code_digest("extract_states.py", *model_files(self.config, model)),
         }
 
     def base_models(self) -> list[str]:
@@ -239,8 +240,8 @@ class Grid:
     def _check_intervention(self, name: str, model: dict[str, Any]) -> None:
         """Whether the adapter serves it, and the same model without it is there to compare with."""
         self._check_reach(name, f"models.{name}.intervention")
-        if model["intervention"].get("bypass", {}).get("scale") == 0:
-            raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
+        for kind, how in model["intervention"].items():
+            INTERVENTIONS[kind].check(f"models.{name}.intervention.{kind}", how, None)
         base = _computed(self.config, name)
         if not any(_computed(self.config, other) == base for other in self.base_models()):
             raise InputError(
@@ -274,7 +275,8 @@ class Grid:
             )
 
     def _check_cell(self, cell: StatesCell) -> None:
-        on_image = {"cut-image", "ablate-image"} & set(self.config["models"][cell.model].get("intervention", {}))
+        kinds = self.config["models"][cell.model].get("intervention", {})
+        on_image = [kind for kind in kinds if INTERVENTIONS[kind].touches_image]
         if on_image and self.prompt(cell.stimuli, cell.prompt).get("image") == "none":
             raise InputError(
                 f"models.{cell.model}.intervention.{min(on_image)}: the prompt {cell.prompt} of stimuli.{cell.stimuli} "

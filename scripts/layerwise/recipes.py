@@ -19,6 +19,7 @@ from layerwise.code_digest import code_digest
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.stimuli.source_marks import files_mark, table_mark
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
@@ -117,6 +118,13 @@ def model_folder(config: dict[str, Any], model: str) -> str:
 def adapter_file(config: dict[str, Any], model: str) -> str:
     """The module that runs a model, from ``scripts/``."""
     return f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"
+
+
+def model_files(config: dict[str, Any], model: str) -> list[str]:
+    """The modules that run a model and that no import statement shows, from ``scripts/``: see
+    :func:`layerwise.code_digest.code_digest`."""
+    kinds = config["models"][model].get("intervention", {})
+    return [adapter_file(config, model), *(INTERVENTIONS.file(kind) for kind in kinds)]
 
 
 def converted_folder(config: dict[str, Any], model: str) -> str:

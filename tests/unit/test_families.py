@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from layerwise.errors import InputError
-from layerwise.models.adapters.generic import GenericModel, settle_padding
+from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.adapters.kosmos2 import Kosmos2Model
-from layerwise.models.families import RUN_ALONE, SHARES_PREFIX
+from layerwise.models.families import FAMILIES as ROWS
 from layerwise.models.opening import open_model
+from layerwise.models.padding import settle_padding
 from layerwise.models.registration import describe_model
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
@@ -68,8 +69,8 @@ def test_at_least_twenty_families():
     assert len(set(type_of.values())) >= 20
     # What is declared to be exact is tested here.
     shared = {type_of[family] for family in FAMILIES if not family.not_shared}
-    assert shared == SHARES_PREFIX | Kosmos2Model.shared_types
-    assert set(type_of.values()) >= RUN_ALONE
+    assert shared == {model_type for model_type, row in ROWS.items() if row.shares_prefix}
+    assert set(type_of.values()) >= {model_type for model_type, row in ROWS.items() if row.runs_alone}
 
 
 def test_every_way_of_an_image_is_run_each_time():

@@ -205,7 +205,7 @@ def test_what_the_vocabulary_lacks_is_counted_and_not_measured(asked, registered
 
 def test_a_family_whose_patches_are_not_known_has_no_object_flows_and_says_why(asked, model, monkeypatch):
     _, table = asked
-    monkeypatch.setattr("layerwise.flow.patches.FAMILIES", {})
+    monkeypatch.setattr("layerwise.models.families.FAMILIES", {})
     rows = list(table.iloc[:2].itertuples(index=False))
     prompts = [TEMPLATE.replace("{text}", row.question) for row in rows]
     found = measuring._measure(model, rows, prompts, WIDTH, "text", 8)

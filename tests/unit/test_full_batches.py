@@ -65,6 +65,9 @@ class Constant(FrozenModel):
     def __init__(self, error=0.0, more=0):
         self.error, self.more = error, more
 
+    def render(self, prompt):
+        return prompt
+
     def prepare(self, images, prompts):
         return len(prompts)
 

@@ -10,7 +10,8 @@ from layerwise.config import validate
 from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.models.intervening import Intervention
-from layerwise.models.interventions import check_intervention, cut_blocks
+from layerwise.models.interventions.cut_image import cut_blocks
+from layerwise.models.interventions.model_checks import check_intervention
 from layerwise.models.registration import describe_model
 from layerwise.recipes import model_folder, stimuli_folder
 from tests import families

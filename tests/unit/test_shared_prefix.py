@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from layerwise.errors import InputError
-from layerwise.models import prefix
 from layerwise.models.adapters import generic
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
-from layerwise.models.prefix import PackedTexts, can_pack, expanded_like, split_prefix
+from layerwise.models.prefix import packing
+from layerwise.models.prefix.packing import PackedTexts, can_pack
+from layerwise.models.prefix.split import expanded_like, split_prefix
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_sharing
 from layerwise.states.extract import extract_parts
@@ -117,17 +118,17 @@ def test_chunks_change_nothing(llava, images, monkeypatch):
     group = llava.prepare_shared(images[0], prompts)
     whole = llava.run_shared(group, POSITIONS)
     for texts, tokens in ((4, 10**6), (1, 10**6), (10**6, 40), (10**6, 1)):
-        monkeypatch.setattr(prefix, "TOKENS_PER_CHUNK", tokens)
+        monkeypatch.setattr(packing, "TOKENS_PER_CHUNK", tokens)
         monkeypatch.setattr(llava, "room", Room(texts, "texts"))
         parts = llava.run_shared(group, POSITIONS)
         assert all(relative(parts[position], whole[position]) <= EXACT for position in POSITIONS)
 
 
 def test_chunks_are_even():
-    assert prefix._chunks([1] * 21, 20) == [(0, 11), (11, 21)]
-    assert prefix._chunks([1] * 80, 20) == [(0, 20), (20, 40), (40, 60), (60, 80)]
-    assert prefix._chunks([3], 20) == [(0, 1)]
-    assert prefix._chunks([prefix.TOKENS_PER_CHUNK + 5] * 3, 20) == [(0, 1), (1, 2), (2, 3)]
+    assert packing.chunks_of([1] * 21, 20) == [(0, 11), (11, 21)]
+    assert packing.chunks_of([1] * 80, 20) == [(0, 20), (20, 40), (40, 60), (60, 80)]
+    assert packing.chunks_of([3], 20) == [(0, 1)]
+    assert packing.chunks_of([packing.TOKENS_PER_CHUNK + 5] * 3, 20) == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_half_precision_is_within_its_rounding(images):

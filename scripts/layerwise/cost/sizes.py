@@ -1,6 +1,5 @@
 """What one input costs a model: read off its own files where they are, else what its config entry expects."""
 
-import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from huggingface_hub import try_to_load_from_cache
 from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
+from layerwise.models.families import is_measured
 from layerwise.states.sharing import worth_from
 
 CHARACTERS_PER_TOKEN = 4
@@ -20,9 +20,6 @@ TEMPLATE_CHARACTERS = 40
 
 if TYPE_CHECKING:
     import torch
-
-# Adapters whose models can be built without their weights, and the classes that serve them.
-MEASURED = {"generic": "GenericModel", "kosmos2": "Kosmos2Model"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def size_of(name: str, entry: dict[str, Any], embedded: Path | None, device: str
         InputError: when its files are not here and the entry expects nothing.
     """
     folder = _folder(entry, embedded)
-    if folder is not None and entry["adapter"] in MEASURED:
+    if folder is not None and is_measured(entry["adapter"]):
         return _measured(folder, entry, device)
     expected = entry.get("expected")
     if expected is None:
@@ -133,12 +130,11 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+    from layerwise.models.opening import wrap_model
+
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
-    adapter = importlib.import_module(f"layerwise.models.adapters.{entry['adapter']}")
-    frozen = getattr(adapter, MEASURED[entry["adapter"]])(
-        model, AutoProcessor.from_pretrained(folder), entry["conversation"]
-    )
+    frozen = wrap_model(entry["adapter"], model, AutoProcessor.from_pretrained(folder), entry["conversation"])
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 from transformers import GenerationConfig
 
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 
 # GQA's answers are a word or a short phrase. A longer answer equals none of them.
 MOST_TOKENS = 12
@@ -36,7 +36,7 @@ class Answer:
 
 @torch.inference_mode()
 def greedy_answers(
-    model: GenericModel, images: Sequence[Image.Image], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
+    model: AnsweringModel, images: Sequence[Image.Image], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
 ) -> list[Answer]:
     """Answers to a batch of prompts about images, by the model's own ``generate``.
 
@@ -60,14 +60,14 @@ def greedy_answers(
     return answers
 
 
-def _end_tokens(model: GenericModel) -> list[int]:
+def _end_tokens(model: AnsweringModel) -> list[int]:
     """Tokens with which the model ends its answer."""
     own = model.model.generation_config.eos_token_id
     end = model.processor.tokenizer.eos_token_id if own is None else own
     return end if isinstance(end, list) else [end]
 
 
-def _continued(model: GenericModel, prepared: Any, most_tokens: int, ends: list[int]) -> list[list[int]]:
+def _continued(model: AnsweringModel, prepared: Any, most_tokens: int, ends: list[int]) -> list[list[int]]:
     """Token ids after each prompt of a batch, with padding after the token that ends them."""
     own = model.model.generation_config
     plain = GenerationConfig(

@@ -11,7 +11,7 @@ from layerwise.errors import InputError
 from layerwise.flow.flows import Flow
 from layerwise.flow.knockout import Knockouts, knockout, naive_knockout
 from layerwise.flow.positions import PositionSets
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.8, torch.float16: 0.1}
 
 
 def check_knockout(
-    model: GenericModel,
+    model: AnsweringModel,
     prepared: Mapping[str, Tensor],
     sets: PositionSets,
     flows: Sequence[Flow],

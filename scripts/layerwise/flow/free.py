@@ -16,11 +16,13 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.flow.head import next_token_probabilities
-from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
-from layerwise.models.frozen import hidden_in, hidden_out
+from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
 from layerwise.models.memory import Room
-from layerwise.models.prefix import PER_TOKEN, DecoderPositions, PackedTexts, prefix_cache
+from layerwise.models.prefix.cache import prefix_cache, set_length
+from layerwise.models.prefix.decoder import DecoderPositions
+from layerwise.models.prefix.packing import PackedTexts
+from layerwise.models.prefix.split import PER_TOKEN
 
 # Blocked runs of a question are packed in one row, as prompts are in layerwise.models.prefix: of so many tokens, or of
 # a single run that is longer.
@@ -57,7 +59,7 @@ class FreeRun:
         probabilities: of the next token behind the last position, shape (vocabulary,); float32, on the CPU.
     """
 
-    model: GenericModel
+    model: AnsweringModel
     start: int
     calls: list[BlockCall]
     prefix: Cache
@@ -76,19 +78,18 @@ class FreeRun:
         return torch.stack([layer[0, -1].to(self.top.device) for layer in layers])
 
 
-def check_served(model: GenericModel) -> None:
+def check_served(model: AnsweringModel) -> None:
     """Stop before anything is run with a model whose blocked runs cannot go on from a free one.
 
     Raises:
         InputError: saying why.
     """
-    kind = model.model.config.model_type
     other = {kernel for block in model.blocks for kernel in kernels(block)} - set(TAKES_MASKS)
     if other:
         why = f"its attention is of the kind {min(other)}, which takes no mask; load it with {' or '.join(TAKES_MASKS)}"
     elif model.intervention is not None:
         why = "its `intervention` changes the runs that blocking is compared with; ask the model without one"
-    elif type(model) is not GenericModel:
+    elif not model.goes_on:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
@@ -99,11 +100,11 @@ def check_served(model: GenericModel) -> None:
         )
     else:
         return
-    raise InputError(f"information flow cannot be measured in this model of type {kind}: {why}")
+    raise InputError(f"information flow cannot be measured in this model of type {model.model_type}: {why}")
 
 
 def free_runs(
-    model: GenericModel, prepared: Sequence[Mapping[str, Tensor]], starts: Sequence[int]
+    model: AnsweringModel, prepared: Sequence[Mapping[str, Tensor]], starts: Sequence[int]
 ) -> Iterator[FreeRun]:
     """Runs of several questions about one image, which is run once.
 
@@ -146,7 +147,7 @@ def _common(rows: Sequence[Sequence[int]], most: int) -> int:
     return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
-def _run_prefix(model: GenericModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
+def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
     """Keys and values of the image and what is before it, with room behind them, and the position that follows."""
     inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
     cache, positions = DynamicCache(), DecoderPositions()
@@ -156,7 +157,7 @@ def _run_prefix(model: GenericModel, inputs: dict[str, Tensor], room: int) -> tu
     return prefix_cache(cache, room), follows
 
 
-def _run_rest(model: GenericModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
+def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
     """Run a question's own tokens over the image, and keep what its blocks are given from ``start`` on."""
     set_length(prefix, length)
     ids = ids[None].to(model.device)
@@ -166,12 +167,6 @@ def _run_rest(model: GenericModel, ids: Tensor, prefix: Cache, length: int, posi
     top = outputs[0]
     probabilities = next_token_probabilities(model, model.final_norm(top[0, -1]))
     return FreeRun(model, start, calls, prefix, top, probabilities)
-
-
-def set_length(prefix: Cache, length: int) -> None:
-    """Let what runs next find ``length`` tokens before it, and write its own keys and values behind them."""
-    for layer in prefix.layers:
-        layer.length = length
 
 
 # What a block is given that is another thing in a blocked run.

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.families import family_of
+from layerwise.models.frozen import AnsweringModel
 
 
-def next_token_probabilities(model: GenericModel, states: Tensor) -> Tensor:
+def next_token_probabilities(model: AnsweringModel, states: Tensor) -> Tensor:
     """Softmax over the vocabulary of what the output head makes of states; float32, on the CPU.
 
     Args:
@@ -23,7 +24,6 @@ def next_token_probabilities(model: GenericModel, states: Tensor) -> Tensor:
     logits = logits * (getattr(config, "logit_scale", None) or 1) / (getattr(config, "logits_scaling", None) or 1)
     if bound := getattr(config, "final_logit_softcapping", None):
         logits = bound * torch.tanh(logits / bound)
-    if model.model.config.model_type == "chameleon":
-        # It never writes an image.
+    if family_of(model.model_type).never_writes_image:
         logits[..., model.model.base_model.vocabulary_mapping.image_tokens] = -torch.inf
     return logits.softmax(-1).cpu()

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from layerwise.flow.flows import Flow
-from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token, set_length
+from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token
 from layerwise.flow.head import next_token_probabilities
 from layerwise.flow.positions import PositionSets
-from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.attention_mask import attention_cut, without_pairs
-from layerwise.models.frozen import hidden_out
+from layerwise.models.frozen import AnsweringModel, hidden_out
+from layerwise.models.prefix.cache import set_length
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Knockouts:
 
 @torch.inference_mode()
 def naive_knockout(
-    model: GenericModel,
+    model: AnsweringModel,
     prepared: Mapping[str, Tensor],
     sets: PositionSets,
     flows: Sequence[Flow],
@@ -77,7 +77,7 @@ def naive_knockout(
 
 
 def knockout(
-    model: GenericModel,
+    model: AnsweringModel,
     prepared: Mapping[str, Tensor],
     sets: PositionSets,
     flows: Sequence[Flow],

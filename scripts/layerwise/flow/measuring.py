@@ -25,7 +25,7 @@ from layerwise.flow.positions import PositionSets, QuestionTokens, position_sets
 from layerwise.flow.questions import objects_of
 from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
 from layerwise.flow.tracing import answer_tokens, trace
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel, FrozenModel
 from layerwise.states.image_checks import check_sight
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows
@@ -45,7 +45,7 @@ MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "objec
 
 
 def measure(
-    model: GenericModel,
+    model: FrozenModel,
     description: dict[str, Any],
     asked: pd.DataFrame,
     cell: dict[str, Any],
@@ -69,6 +69,11 @@ def measure(
         InputError: when flow cannot be measured in this model, it does not see its pictures, or it fails on a question.
         FloatingPointError: on a probability that is not finite.
     """
+    if not isinstance(model, AnsweringModel):
+        raise InputError(
+            f"information flow cannot be measured in this model of type {model.model_type}: its adapter answers no "
+            "questions; leave it out of `flow.models`"
+        )
     check_served(model)
     # Questions about one image run together, so that the image runs once.
     order = np.argsort(asked["image_sha256"].to_numpy(), kind="stable")
@@ -80,7 +85,7 @@ def measure(
 
 
 def measure_parts(
-    model: GenericModel,
+    model: AnsweringModel,
     asked: pd.DataFrame,
     template: str,
     width: int,
@@ -122,7 +127,7 @@ def measure_parts(
     return ranges
 
 
-def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: QuestionTokens) -> None:
+def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: QuestionTokens) -> None:
     """Compare the blocked runs of one question with whole forward passes, whether or not it is answered correctly."""
     image = read_image(row.image)
     (answer,) = _answers(model, _inputs([row], [prompt]))
@@ -132,7 +137,12 @@ def _check(model: GenericModel, row: Any, prompt: str, width: int, takes: Questi
 
 
 def _measure(
-    model: GenericModel, rows: Sequence[Any], prompts: Sequence[str], width: int, takes: QuestionTokens, batch_size: int
+    model: AnsweringModel,
+    rows: Sequence[Any],
+    prompts: Sequence[str],
+    width: int,
+    takes: QuestionTokens,
+    batch_size: int,
 ) -> dict[str, Tensor]:
     """One part: tensors by name, with one row per question."""
     images = [read_image(row.image) for row in rows]
@@ -197,14 +207,14 @@ def _inputs(rows: Sequence[Any], prompts: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _answers(model: GenericModel, shown: pd.DataFrame) -> list[Answer]:
+def _answers(model: AnsweringModel, shown: pd.DataFrame) -> list[Answer]:
     def answer(some: pd.DataFrame) -> list[Answer]:
         return greedy_answers(model, [read_image(path) for path in some["image"]], list(some["prompt"]))
 
     return naming(model, "answer", answer, shown)
 
 
-def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
+def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
     """The tokens with which an answer may begin, by casing; None if the tokenizer has none."""
     try:
         tokens = answer_tokens(model, prompt, answer)
@@ -217,7 +227,7 @@ def _first_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, li
 
 
 def _sets(
-    model: GenericModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: QuestionTokens
+    model: AnsweringModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: QuestionTokens
 ) -> tuple[PositionSets, str]:
     """A question's positions, and the reason if its object is not among them."""
     n_tokens = int(model.image_tokens(inputs).sum())

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers.image_processing_utils import select_best_resolution
 
 from layerwise.datasets.gqa import AskedObject
+from layerwise.models.families import Patches, family_of
 
 # A box that ends at a patch's edge does not touch the next one, whatever the last digit of a product says.
 ROUNDING = 1e-6
@@ -79,12 +80,12 @@ def object_tokens(
     Raises:
         Unmapped: for a family, or settings of its processor, whose way is not known here.
     """
-    family = FAMILIES.get(config.model_type)
-    if family is None:
+    layout = family_of(config.model_type).patches
+    if layout is None:
         raise Unmapped(f"where a model of type {config.model_type} has which part of its image is not known")
     if image_processor is None:
         raise Unmapped("the model has no image processor of its own")
-    grids = family(config, image_processor, size, inputs, n_tokens)
+    grids = LAYOUTS[layout](config, image_processor, size, inputs, n_tokens)
     # What the layout expects must be what the processor wrote, or every index would be wrong.
     if (expected := sum(int((grid.tokens >= 0).sum()) for grid in grids)) > n_tokens:
         raise Unmapped(f"the processor wrote {n_tokens} tokens for an image whose patches need {expected}")
@@ -175,7 +176,7 @@ def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: An
     return [Grid(scale, (0, 0), (patch * merged, patch * merged), tokens)]
 
 
-def _parts(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
     """InternVL: the picture stretched over a grid of tiles, tile by tile, and the whole behind more than one tile."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
@@ -202,12 +203,10 @@ def _parts(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
     return grids
 
 
-FAMILIES: dict[str, Callable[..., list[Grid]]] = {
-    "internvl": _parts,
-    "llava": _cropped,
-    "llava_next": _tiled,
-    "qwen2_5_vl": _native,
-    "qwen2_vl": _native,
-    "qwen3_vl": _native,
-    "vipllava": _cropped,
+# How image tokens lie in the picture, by what a family's row calls it.
+LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Any, int], list[Grid]]] = {
+    "cropped": _cropped,
+    "native": _native,
+    "stretched": _stretched,
+    "tiled": _tiled,
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from layerwise.errors import InputError
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 
 # What counts as the question. The paper divides the input into image, question and last position. That is `text`: all
 # between the image and the last position, including how the model is told to answer and what its conversation adds.
@@ -45,7 +45,7 @@ class PositionSets:
 
 
 def position_sets(
-    model: GenericModel,
+    model: AnsweringModel,
     prepared: Mapping[str, Tensor],
     prompt: str,
     question: str,
@@ -93,7 +93,7 @@ def position_sets(
     )
 
 
-def _word_tokens(model: GenericModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
+def _word_tokens(model: AnsweringModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
     """The tokens that hold the question's words.
 
     The whole text is tokenized, because tokens depend on what is around them. Tokens at the edges of the question count

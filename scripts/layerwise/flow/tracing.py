@@ -12,7 +12,7 @@ from torch import Tensor
 from layerwise.errors import InputError
 from layerwise.flow.free import FreeRun
 from layerwise.flow.head import next_token_probabilities
-from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import AnsweringModel
 
 
 @torch.inference_mode()
@@ -33,7 +33,7 @@ def trace(run: FreeRun, tokens: Mapping[str, Sequence[int]], final_norm: bool = 
     return {name: probabilities[:, list(ids)].sum(1) for name, ids in tokens.items()}
 
 
-def answer_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, list[int]]:
+def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]]:
     """Tokens with which the model can begin an answer, in lower case and capitalised.
 
     A tokenizer may write a word and the space before it as one token (``_red``), and whether the model begins with it
@@ -63,5 +63,5 @@ def answer_tokens(model: GenericModel, prompt: str, answer: str) -> dict[str, li
     return tokens
 
 
-def _ids(model: GenericModel, text: str) -> list[int]:
+def _ids(model: AnsweringModel, text: str) -> list[int]:
     return model.processor.tokenizer(text, add_special_tokens=False)["input_ids"]

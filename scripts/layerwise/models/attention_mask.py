@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
-from layerwise.models.interventions import WITHOUT_SCORES
+from layerwise.models.block_kinds import WITHOUT_SCORES
 
 # Kernels of attention that take a mask of tokens by tokens and use it. Others make their own mask, and pass over ours.
 TAKES_MASKS = ("eager", "sdpa")

@@ -1,62 +1,119 @@
-"""What is particular about model types: how each may be run, and what it does not allow. Imports nothing.
+"""The table of model families: what is particular about a model type, one row each. Imports no library.
 
-None of it is part of a code digest, so that a row for a new family makes no other one's states stale. That is right as
-long as a row only chooses between ways that give the same states, or refuses: the checks before each run hold the ways
-against each other. A row that was wrong and let wrong states pass needs more than a change here: say in CHANGELOG.md
-which cells to delete.
+A type without a row is served as well: it gets :data:`DEFAULT`, which takes no short cut and refuses nothing that the
+checks before each run let pass.
+
+No code digest covers this module, or a new row would make the states of all other families stale. A row that only
+refuses something, or chooses between ways that give the same states, needs no more. A changed row that gives other
+numbers must make the models of its family count as other ones: see :mod:`layerwise.models.family_revisions`.
 """
 
-# Model types whose decoder is causal over image and prefix, and for which tests/unit/test_families.py shows that
-# sharing it changes nothing. Left out, among others: PaliGemma, whose prefix attends to all of itself, the text too,
-# and InstructBLIP, whose image tokens depend on the text.
-SHARES_PREFIX = frozenset(
-    {
-        "aria",
-        "blip-2",
-        "chameleon",
-        "emu3",
-        "gemma3",
-        "glm4v",
-        "idefics2",
-        "idefics3",
-        "internvl",
-        "janus",
-        "llava",
-        "llava_next",
-        "llava_onevision",
-        "mistral3",
-        "mllama",
-        "ovis2",
-        "qwen2_5_vl",
-        "qwen2_vl",
-        "qwen3_vl",
-        "smolvlm",
-        "vipllava",
-    }
-)
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
 
-# Model types that do not read a text without an image as they do one with it, and why.
-NEEDS_IMAGE = {
-    "mllama": "leaves out its blocks of cross-attention without an image",
-    "paligemma": "attends both ways over image and prompt, and only so far as its processor says where they end",
+# How image tokens lie in the picture: the name of a layout in :mod:`layerwise.flow.patches`.
+Patches = Literal["cropped", "tiled", "native", "stretched"]
+
+NOT_SHOWN = "no test has shown that prompts about one image may share its states"
+# Marks the fields that decide numbers, for the test that guards them.
+NUMBERS: Mapping[str, Any] = MappingProxyType({"decides": "numbers"})
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is particular about a model type.
+
+    Attributes:
+        adapter: the module of :mod:`layerwise.models.adapters` that serves it.
+        not_shared: why prompts about one image do not share a prefix; empty where they do. Sharing takes a decoder that
+            is causal over image and prefix, and a test that shows it (tests/unit/test_families.py).
+        needs_image: why it does not read a text without an image as it reads one with an image; empty where it does.
+        runs_alone: whether a picture's tokens depend on the greatest picture of its batch, so that inputs run one by
+            one.
+        writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
+        image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty where
+            it reaches the image and nothing else.
+        cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty where it does not.
+        patches: how its image tokens lie in the picture; None where that is not known.
+        never_writes_image: whether its head excludes image tokens from what it may write.
+        measured: whether its cost can be read off its files, without its weights.
+    """
+
+    adapter: str = field(default="generic", metadata=NUMBERS)
+    not_shared: str = NOT_SHOWN
+    needs_image: str = ""
+    runs_alone: bool = field(default=False, metadata=NUMBERS)
+    writes_begin: bool = field(default=False, metadata=NUMBERS)
+    image_out_of_reach: str = ""
+    cut_leaks: str = ""
+    patches: Patches | None = field(default=None, metadata=NUMBERS)
+    never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    measured: bool = True
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether prompts about one image may share its states."""
+        return not self.not_shared
+
+
+DEFAULT = Family()
+
+AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+
+FAMILIES: Mapping[str, Family] = {
+    "aria": Family(not_shared=""),
+    "blip-2": Family(not_shared=""),
+    "chameleon": Family(not_shared="", never_writes_image=True),
+    "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
+    "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "gemma3": Family(not_shared=""),
+    "glm4v": Family(not_shared=""),
+    "idefics2": Family(not_shared=""),
+    "idefics3": Family(not_shared=""),
+    "inkling2": Family(cut_leaks=CONVOLUTIONS),
+    "inkling_mm_model": Family(cut_leaks=CONVOLUTIONS),
+    "instructblip": Family(
+        not_shared="its queries read the text before they look at the image",
+        image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
+    ),
+    "internvl": Family(not_shared="", patches="stretched"),
+    "janus": Family(not_shared=""),
+    "kosmos-2": Family(adapter="kosmos2", not_shared=""),
+    "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "llava": Family(not_shared="", patches="cropped"),
+    "llava_next": Family(not_shared="", patches="tiled"),
+    "llava_onevision": Family(not_shared=""),
+    "mistral3": Family(not_shared=""),
+    "mllama": Family(
+        not_shared="",
+        needs_image="leaves out its blocks of cross-attention without an image",
+        writes_begin=True,
+        image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
+    ),
+    "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "ovis2": Family(not_shared=""),
+    "paligemma": Family(
+        not_shared="image and prompt attend to one another both ways",
+        needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
+        image_out_of_reach="its image tokens see the text, and carry on what they read of it",
+    ),
+    "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
+    "qwen2_5_vl": Family(not_shared="", patches="native"),
+    "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_vl": Family(not_shared="", patches="native"),
+    "smolvlm": Family(not_shared=""),
+    "vipllava": Family(not_shared="", patches="cropped"),
 }
 
-# Model types whose processor writes the token that a text begins with. Their tokenizer must not add another.
-WRITES_BEGIN = frozenset({"emu3", "mllama"})
 
-# Model types that make a picture's tokens from the padding to the batch's greatest picture, too. Each runs by itself.
-RUN_ALONE = frozenset({"emu3"})
+def family_of(model_type: str) -> Family:
+    """The row of a model type, as its ``config.json`` or its adapter names it."""
+    return FAMILIES.get(model_type, DEFAULT)
 
-# Model types whose image an intervention on image tokens would not reach, or whose text it would reach too.
-IMAGE_OUT_OF_REACH = {
-    "instructblip": "its image tokens are made with the text, and carry on what they read of it",
-    "mllama": "its blocks look across at the image, which has no tokens of its own in the text",
-    "paligemma": "its image tokens see the text, and carry on what they read of it",
-}
 
-# Model types in which what was read of the image goes on to the text past its tokens, however these are cut off.
-CUT_LEAKS = {
-    "inkling2": "its convolutions carry states from each token to the next ones",
-    "inkling_mm_model": "its convolutions carry states from each token to the next ones",
-    "molmo2": "tokens before the image see it, too, and the text sees them",
-}
+def is_measured(adapter: str) -> bool:
+    """Whether the cost of models that an adapter serves can be read off their files."""
+    return any(family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter)

@@ -1,15 +1,25 @@
-"""What the rest of the workflow sees of a frozen model, and the hooks that read its layers."""
+"""What the stages see of a frozen model, and the hooks that read its layers.
 
-from collections.abc import Callable, Iterator, Sequence
+Works in the older environment too (``envs/legacy.txt``): nothing here imports transformers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from layerwise.models.parts import site_module
 from layerwise.models.site_names import AT_SITE
-from layerwise.models.sites import site_module
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import Cache
+
+    from layerwise.models.intervening import Intervention
+    from layerwise.models.prefix.packing import PackedTexts
 
 
 def layer_names(n_layers: int) -> list[str]:
@@ -17,44 +27,66 @@ def layer_names(n_layers: int) -> list[str]:
     return ["embeddings", *(f"block {i}" for i in range(1, n_layers + 1)), "final norm"]
 
 
-class FrozenModel(Protocol):
-    """A multimodal LLM that is only read.
+class FrozenModel(ABC):
+    """A multimodal LLM that is only read: what an adapter gives to the extraction of states.
 
-    What the host does to inputs (``prepare``) and what the device does (``run``) are apart, so that a long run can do
-    both at the same time.
+    Preparing inputs on the host (``prepare``) and running them on the device (``run``) are separate calls, so that a
+    long run can do both at the same time.
 
     Attributes:
         model_type: the family's name, for messages.
-        n_layers: number of decoder blocks, L.
+        decoder: the text decoder.
+        blocks: its blocks.
+        final_norm: the norm behind the last block.
+        n_layers: number of blocks, L.
         width: size of a hidden state.
-        n_heads: attention heads per block, of a model that can be read within its blocks.
+        n_heads: attention heads per block.
         dtype: of the weights.
+        device: of its inputs.
         shares_prefix: whether states of several prompts about one image may be computed over one prefix, exactly. That
             takes a decoder that is causal over image and prefix: what comes first does not depend on what follows.
+        batch_invariant: whether an input's states are the same whatever else is in its batch.
+        across: blocks, counted from 0, that look across at the image, which then needs no tokens of its own.
+        intervention: what is changed in the decoder while it runs; None for a model as it is.
     """
 
     model_type: str
+    decoder: nn.Module
+    blocks: nn.ModuleList
+    final_norm: nn.Module
     n_layers: int
     width: int
     n_heads: int
     dtype: torch.dtype
-    shares_prefix: bool
+    device: torch.device
+    shares_prefix: bool = False
+    batch_invariant: bool = True
+    across: Collection[int] = frozenset()
+    intervention: "Intervention | None" = None
 
+    @abstractmethod
     def render(self, prompt: str) -> str:
         """The model's whole input text for a user's turn about one image.
 
         Raises:
             InputError: when the prompt holds the model's own image token.
         """
-        ...
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:
-        """Inputs of a batch of pairs, on the host. May run in another thread than ``run``, but not twice at once."""
-        ...
+    @abstractmethod
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
+        """Inputs of a batch of pairs, on the host. May run in another thread than ``run``, but not twice at once.
 
+        Args:
+            images: one a prompt; all None for texts without an image.
+            prompts: the users' turns.
+
+        Raises:
+            InputError: when the model would not see an image, or does not read a text without one.
+        """
+
+    @abstractmethod
     def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """States of a prepared batch; see :meth:`states`."""
-        ...
 
     def reported(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor] | None:
         """The same states as the family's own forward pass reports them, to check the hooks by.
@@ -65,19 +97,22 @@ class FrozenModel(Protocol):
         return None
 
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
-        """Inputs of several prompts about one image, on the host. The image is processed once."""
-        ...
+        """Inputs of several prompts about one image, on the host. The image is processed once.
+
+        Only called where ``shares_prefix`` is true, as the next two.
+        """
+        raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def run_shared(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """States of prepared prompts about one image; see :meth:`states_shared`."""
-        ...
+        raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def spared_flop(self, prepared: Any) -> float:
         """Operations in one block that each text after the first is spared by sharing the prepared prefix."""
-        ...
+        raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def states(
-        self, images: Sequence[Image.Image], prompts: Sequence[str], positions: Sequence[str]
+        self, images: Sequence[Image.Image | None], prompts: Sequence[str], positions: Sequence[str]
     ) -> dict[str, Tensor]:
         """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU.
 
@@ -93,6 +128,37 @@ class FrozenModel(Protocol):
         Shape (prompts, L + 2, width), on the CPU, in the order of the prompts. Only where ``shares_prefix`` is true.
         """
         return self.run_shared(self.prepare_shared(image, prompts), positions)
+
+
+class AnsweringModel(FrozenModel):
+    """A frozen model of transformers that can also be asked: what an adapter gives to the tracing of flow.
+
+    Attributes:
+        model: the whole model, with its output head and ``generate``.
+        processor: the family's own, with its ``tokenizer``.
+        goes_on: whether its blocks can be run again from what they were called with, over the keys and values of an
+            earlier run (:mod:`layerwise.flow.free`).
+    """
+
+    model: nn.Module
+    processor: Any
+    goes_on: bool = False
+
+    @abstractmethod
+    def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Where the image's tokens are in prepared inputs, shape (batch, tokens).
+
+        Raises:
+            InputError: when the model does not say which they are.
+        """
+
+    @abstractmethod
+    def forward(self, **inputs: Any) -> Any:
+        """Run the model up to the final norm, without its output head."""
+
+    @abstractmethod
+    def continue_texts(self, packed: "PackedTexts", prefix: "Cache") -> None:
+        """Run packed texts through the decoder, over the prefix's cache."""
 
 
 # From all tokens of a layer, shape (batch, tokens, width), the state at one position, shape (batch, width).

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from huggingface_hub import HfApi, constants, get_cached_repo_tree, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
@@ -41,6 +42,14 @@ NAMED = 3
 COMMIT, SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 
+class LargeFile(NamedTuple):
+    """A file that the hub keeps by its checksum."""
+
+    path: str
+    size: int
+    sha256: str
+
+
 def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, str]:
     """Download what is missing of a model; files of an earlier try are kept, and a broken one goes on where it ended.
 
@@ -56,11 +65,11 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
     Raises:
         InputError: when the files cannot be had, or are not what the hub says they are.
     """
-    pinned = bool(COMMIT.fullmatch(revision or ""))
+    commit = revision if revision and COMMIT.fullmatch(revision) else None
     shown = f"{source} (revision {revision or 'main'})"
-    wanted = {"allow_patterns": patterns, "ignore_patterns": TWICE}
+    wanted: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": TWICE}
     try:
-        folder = (pinned and _cached(source, revision, wanted)) or _downloaded(name, source, revision, wanted)
+        folder = (commit and _cached(source, commit, wanted)) or _downloaded(name, source, revision, wanted)
     except InputError:
         raise
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError, ValueError) as error:
@@ -76,13 +85,15 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
                 "run again"
             )
     # The cache keeps a snapshot under its commit.
-    commit = folder.name
-    if not pinned:
-        log.warning("models.%s: %s is commit %s at present; pin it: `revision: %s`", name, shown, commit, commit)
-    return folder, commit
+    found_commit = folder.name
+    if commit is None:
+        log.warning(
+            "models.%s: %s is commit %s at present; pin it: `revision: %s`", name, shown, found_commit, found_commit
+        )
+    return folder, found_commit
 
 
-def _cached(source: str, revision: str, wanted: dict[str, Sequence[str]]) -> Path | None:
+def _cached(source: str, revision: str, wanted: dict[str, Any]) -> Path | None:
     """The folder of a commit that is known to be whole in the cache, without asking the hub.
 
     The cache keeps a list of a commit's files once it was downloaded as a whole. Without one (only some files were
@@ -95,7 +106,7 @@ def _cached(source: str, revision: str, wanted: dict[str, Sequence[str]]) -> Pat
         return None
 
 
-def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, Sequence[str]]) -> Path:
+def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, Any]) -> Path:
     """The folder of a snapshot, after what is missing has been downloaded; that in the cache if the hub is away."""
     pinned = bool(COMMIT.fullmatch(revision or ""))
     try:
@@ -111,7 +122,7 @@ def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, 
     return Path(snapshot_download(source, revision=revision, **wanted))
 
 
-def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Sequence[str]], reason: Exception) -> Path:
+def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Any], reason: Exception) -> Path:
     """What the cache holds of a snapshot, when the hub does not answer.
 
     Raises:
@@ -149,17 +160,21 @@ def _missing(folder: Path, patterns: Sequence[str]) -> list[str]:
     return [path for path in needed if not (folder / path).is_file()]
 
 
-def _large_files(source: str, revision: str | None, wanted: dict[str, Sequence[str]]) -> tuple[str, list[RepoFile]]:
+def _large_files(source: str, revision: str | None, wanted: dict[str, Any]) -> tuple[str, list[LargeFile]]:
     """Ask the hub for a snapshot's commit and its wanted large files."""
     api = HfApi()
     # Asked for a pinned commit too: without a network this fails at once, the list of files after half a minute.
     commit = api.model_info(source, revision=revision).sha
     tree = api.list_repo_tree(source, recursive=True, revision=commit)
-    files = [file for file in tree if isinstance(file, RepoFile) and file.lfs]
+    files = [
+        LargeFile(file.path, file.size, file.lfs.sha256) for file in tree if isinstance(file, RepoFile) and file.lfs
+    ]
+    if commit is None:
+        raise ValueError("the hub names no commit")
     return commit, list(filter_repo_objects(files, key=lambda file: file.path, **wanted))
 
 
-def _download_large_files(name: str, source: str, commit: str, files: Sequence[RepoFile]) -> None:
+def _download_large_files(name: str, source: str, commit: str, files: Sequence[LargeFile]) -> None:
     """Download large files into the hub's cache, where its client then finds them.
 
     By itself it throws away what it has of a file when its process ends.
@@ -167,15 +182,15 @@ def _download_large_files(name: str, source: str, commit: str, files: Sequence[R
     repository = repo_folder_name(repo_id=source, repo_type="model")
     blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
     locks = Path(constants.HF_HUB_CACHE) / ".locks" / repository
-    missing = [file for file in files if not (blobs / file.lfs.sha256).exists()]
+    missing = [file for file in files if not (blobs / file.sha256).exists()]
     for folder in (blobs, locks):
         folder.mkdir(parents=True, exist_ok=True)
-    _check_space(name, blobs, sum(file.size - _size(_partial(blobs / file.lfs.sha256)) for file in missing))
+    _check_space(name, blobs, sum(file.size - _size(_partial(blobs / file.sha256)) for file in missing))
     for file in missing:
         # Greater ones than this the hub sends in another way.
         if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             continue
-        blob = blobs / file.lfs.sha256
+        blob = blobs / file.sha256
         # The lock is the hub client's own.
         with WeakFileLock(locks / f"{blob.name}.lock"):
             if blob.exists():

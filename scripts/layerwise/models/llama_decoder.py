@@ -1,12 +1,13 @@
 """A LLaMA decoder that is given embeddings, of an image and of words: what LaVIT and Emu have in common."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from layerwise.models.foreign import left_padded, positions_in
+from layerwise.models.authors.code import left_padded, positions_in
 from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
 
 
@@ -32,12 +33,11 @@ class LlamaDecoderModel(FrozenModel):
     so that a row's states are those it has alone. Prefixes are not shared: the cache of transformers 4.33 is another.
     """
 
-    shares_prefix = False
-
     def __init__(self, decoder: nn.Module):
         self.decoder = decoder
-        self.n_layers = len(decoder.layers)
-        self.width = decoder.config.hidden_size
+        self.blocks, self.final_norm = decoder.layers, decoder.norm
+        self.n_layers = len(self.blocks)
+        self.width, self.n_heads = decoder.config.hidden_size, decoder.config.num_attention_heads
         self.dtype = decoder.embed_tokens.weight.dtype
         self.device = decoder.embed_tokens.weight.device
 
@@ -45,15 +45,15 @@ class LlamaDecoderModel(FrozenModel):
         """Embeddings of token ids, shape (tokens, width)."""
         return self.decoder.embed_tokens(torch.tensor(ids, dtype=torch.long, device=self.device))
 
+    @abstractmethod
     def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """Per input its embeddings, shape (tokens, width), and which of its tokens are the image's, shape (tokens,)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def run(self, prepared: Inputs, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run`."""
         inputs, select = self._batch(prepared, positions)
-        with read_layers(self.decoder.layers, self.decoder.norm, select) as readings:
+        with read_layers(self.blocks, self.final_norm, select) as readings:
             self.decoder(**inputs, use_cache=False)
         return readings.stacked()
 

@@ -6,7 +6,9 @@ Works in the older environment too (``envs/legacy.txt``): it imports the adapter
 from importlib import import_module
 from typing import Any
 
-from layerwise.models.frozen import FrozenModel
+from torch import nn
+
+from layerwise.models.frozen import AnsweringModel, FrozenModel
 
 
 def open_model(description: dict[str, Any], device: str, **overrides: Any) -> FrozenModel:
@@ -21,5 +23,20 @@ def open_model(description: dict[str, Any], device: str, **overrides: Any) -> Fr
     Raises:
         InputError: when the model's files, its code or a package that it needs are missing or do not fit.
     """
-    adapter = import_module(f"layerwise.models.adapters.{description['adapter']}")
-    return adapter.load(description | overrides, device)
+    described = description | overrides
+    return import_module(f"layerwise.models.adapters.{described['adapter']}").load(described, device)
+
+
+def wrap_model(adapter: str, model: nn.Module, processor: Any, conversation: str) -> AnsweringModel:
+    """Serve a model of transformers that was built elsewhere, perhaps without its weights.
+
+    Args:
+        adapter: one that serves models of transformers; see :func:`layerwise.models.families.is_measured`.
+        model: in evaluation mode, or on the device ``meta``.
+        processor: the family's own.
+        conversation: see the model entry's key in the config.
+
+    Raises:
+        InputError: when the family cannot be read, or the conversation has no place for the image.
+    """
+    return import_module(f"layerwise.models.adapters.{adapter}").wrap(model, processor, conversation)

@@ -10,12 +10,13 @@ from transformers import AutoConfig
 
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
+from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.explained import explained, said_by
+from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
-from layerwise.models.interventions import check_intervention, check_scores
-from layerwise.models.older import ABOUT, About
+from layerwise.models.interventions.model_checks import check_intervention, check_scores
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ def describe_model(
     if entry["adapter"] in ABOUT:
         about = ABOUT[entry["adapter"]](folder, Path(upstream["folder"]) if upstream else None)
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
-        image_processor, one_for_all = _own_preprocessing(name, entry), True
+        _check_own_preprocessing(name, entry)
+        image_processor, one_for_all = None, True
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
         processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
@@ -108,6 +110,8 @@ def describe_model(
         identity["upstream"] = upstream["commit"]
     if not one_for_all:
         identity["image_processor"] = image_processor
+    if revision_of_family := REVISIONS.get(about.model_type, 0):
+        identity["family"] = revision_of_family
     described = {"model": name, "folder": str(folder), **description, "image_processor": image_processor}
     digest = _digest(identity, files)
     if "intervention" not in entry:
@@ -122,7 +126,7 @@ def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
-def _own_preprocessing(name: str, entry: dict[str, Any]) -> None:
+def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
     """Adapters of models with code of their own make pixels themselves.
 
     Their own code (in the cell's digest of code), that of the model's authors (by its commit) or the model's files (by

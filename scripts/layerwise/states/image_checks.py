@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from layerwise.errors import InputError
+from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.intervening import Intervention
-from layerwise.models.interventions import WITHOUT_SCORES
 from layerwise.states.images import read_image
 from layerwise.stimuli.modalities import BLANK
 
@@ -94,23 +94,23 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
     if changed <= SAME[model.dtype]:
         raise InputError(
             f"item {row['item_id']}: with the intervention {kind} all states are as without it: it does nothing in "
-            f"this model of type {model.model.config.model_type}; choose other blocks, or leave the entry out"
+            f"this model of type {model.model_type}; choose other blocks, or leave the entry out"
         )
-    if not intervention.on_image or image is None or (kind == "cut-image" and not _self_attention_alone(model)):
+    if not intervention.on_image or image is None:
+        return
+    if intervention.about.cuts_attention and not _self_attention_alone(model):
         return
     if not model.batch_invariant:
         # LLM.int8 rounds the text by what is in the image's tokens, too. That says nothing of the intervention.
         log.info("intervention %s: in 8 bits it cannot be told whether it keeps the image out", kind)
         return
     n = model.n_layers
-    how = {"blocks": [1, n]} if kind == "cut-image" else {"from": 1, "with": "zero"}
-    everywhere = Intervention({kind: how}, model.blocks)
-    with _intervention(model, everywhere):
+    with _intervention(model, intervention.everywhere()):
         left = _between(*(_last(model, shown, row["prompt"]) for shown in (image, other_picture(image)))).max()
     log.info("intervention %s in all blocks: two pictures differ by %.1e at the last token", kind, left)
     if left > CUT_OFF[model.dtype]:
         raise InputError(
-            f"{kind} does not keep the image out of a model of type {model.model.config.model_type}: with its tokens "
+            f"{kind} does not keep the image out of a model of type {model.model_type}: with its tokens "
             f"cut off in all {n} blocks, the last token's states still differ by {left:.1e} between two pictures. "
             "Something else than attention to these tokens carries it; leave the entry out"
         )

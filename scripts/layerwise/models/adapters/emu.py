@@ -20,19 +20,20 @@ from transformers import T5Config
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from layerwise.errors import InputError
-from layerwise.models.begin_checks import check_begin
-from layerwise.models.foreign import (
+from layerwise.models.authors.code import (
     check_whole,
     drawn_in,
     fill,
     import_modules,
     import_torchvision,
     replaced,
+    shown,
     tell_unused,
     weight_files,
 )
+from layerwise.models.authors.configs import is_instructed
+from layerwise.models.begin_checks import check_begin
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
-from layerwise.models.older import is_instructed
 
 # The published sizes of T5 base, which the authors' code asks the hub for.
 T5_BASE = {"d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12, "num_heads": 12}
@@ -148,12 +149,12 @@ class EmuModel(LlamaDecoderModel):
             raise InputError(f"the prompt {prompt!r} holds the model's own token {held[0]}; reword the text")
         return self.conversation.replace("<image>", self.emu.image_placeholder).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         ids = [self.words(self.render(prompt))["input_ids"] for prompt in prompts]
         for one in map(torch.tensor, ids):
             check_begin(self.words, one[None], torch.ones_like(one[None]))
-        return Inputs(torch.stack([pixels(image) for image in images]), ids=[[one] for one in ids])
+        return Inputs(torch.stack([pixels(image) for image in shown(images)]), ids=[[one] for one in ids])
 
     def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """See :meth:`LlamaDecoderModel.rows`."""

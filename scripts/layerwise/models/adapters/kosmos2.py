@@ -4,22 +4,28 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from layerwise.models.adapters import generic
-from layerwise.models.prefix import PackedTexts
+from layerwise.models.adapters.generic import GenericModel, load_as
+from layerwise.models.prefix.packing import PackedTexts
 
 
 def load(description: dict[str, Any], device: str) -> "Kosmos2Model":
-    """Load the model that ``model.json`` describes; see :func:`layerwise.models.adapters.generic.load`."""
-    return generic.load(description, device, Kosmos2Model)
+    """Load the model that ``model.json`` describes; see :func:`layerwise.models.adapters.generic.load_as`."""
+    return load_as(Kosmos2Model, description, device)
 
 
-class Kosmos2Model(generic.GenericModel):
+def wrap(model: nn.Module, processor: Any, conversation: str) -> "Kosmos2Model":
+    """Serve a model of transformers that is there already, with or without its weights."""
+    return Kosmos2Model(model, processor, conversation)
+
+
+class Kosmos2Model(GenericModel):
     """Kosmos-2 behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
-    shared_types = frozenset({"kosmos-2"})
+    # Its decoder gives blocks their mask by its place.
+    goes_on = False
 
     def find_image_token(self) -> str:
         """What the processor begins the image with; a prompt must not hold it."""

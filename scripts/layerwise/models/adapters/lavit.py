@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
 
-from layerwise.models.foreign import (
+from layerwise.models.authors.code import (
     check_whole,
     drawn_in,
     fill,
@@ -25,6 +25,7 @@ from layerwise.models.foreign import (
     import_torchvision,
     replaced,
     seed_of,
+    shown,
     tell_unused,
     weight_files,
 )
@@ -71,9 +72,10 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
         # As the authors' code does it; norms stay as they are.
         if isinstance(module, nn.Linear | nn.Conv2d):
             module.to(dtype)
-    frozen = nn.ModuleList([visual, llama.to(dtype)]).to(device).eval().requires_grad_(False)
+    for part in (visual, llama.to(dtype)):
+        part.to(device).eval().requires_grad_(False)
     words = LlamaTokenizer.from_pretrained(folder / LANGUAGE, use_fast=False)
-    return LavitModel(*frozen, words, transform.LaVITImageProcessor(), description["conversation"])
+    return LavitModel(visual, llama, words, transform.LaVITImageProcessor(), description["conversation"])
 
 
 def build_visual_tokenizer(tokenizers: Any, encoders: Any, sizes: dict[str, Any], width: int) -> nn.Module:
@@ -113,12 +115,12 @@ class LavitModel(LlamaDecoderModel):
         """See :meth:`FrozenModel.render`. The image has no token in the text: ``<image>`` shows where it goes."""
         return self.conversation.replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         return Inputs(
-            torch.stack([self.processor(image) for image in images]),
+            torch.stack([self.processor(image) for image in shown(images)]),
             [self.token_ids(prompt) for prompt in prompts],
-            [seed_of(image) for image in images],
+            [seed_of(image) for image in shown(images)],
         )
 
     def token_ids(self, prompt: str) -> list[list[int]]:

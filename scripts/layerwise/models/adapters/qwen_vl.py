@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
-from layerwise.models.foreign import (
+from layerwise.models.authors.code import (
     check_whole,
     drawn_in,
     fill,
@@ -27,6 +27,7 @@ from layerwise.models.foreign import (
     import_torchvision,
     left_padded,
     replaced,
+    shown,
     tell_unused,
     weight_files,
 )
@@ -111,8 +112,7 @@ class Batch:
 class QwenVLModel(FrozenModel):
     """Qwen-VL behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
 
-    model_type = "qwen_vl"
-    shares_prefix = False
+    model_type = "qwen-vl"
 
     def __init__(self, model: nn.Module, words: Any, conversation: str):
         self.decoder = model.transformer
@@ -120,8 +120,9 @@ class QwenVLModel(FrozenModel):
         self.words = words
         self.special = [*words.IMAGE_ST, *(token for token in words.special_tokens if token not in words.IMAGE_ST)]
         self.conversation = conversation
-        self.n_layers = len(self.decoder.h)
-        self.width = self.decoder.embed_dim
+        self.blocks, self.final_norm = self.decoder.h, self.decoder.ln_f
+        self.n_layers = len(self.blocks)
+        self.width, self.n_heads = self.decoder.embed_dim, self.decoder.config.num_attention_heads
         self.dtype = self.decoder.wte.weight.dtype
         self.device = self.decoder.wte.weight.device
 
@@ -132,10 +133,10 @@ class QwenVLModel(FrozenModel):
         image = f"{self.words.image_start_tag}{NAME}{self.words.image_end_tag}"
         return self.conversation.replace("<image>", image).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         return Inputs(
-            torch.stack([self.visual.image_transform(image) for image in images]),
+            torch.stack([self.visual.image_transform(image) for image in shown(images)]),
             [torch.tensor(self.words(self.render(prompt))["input_ids"]) for prompt in prompts],
         )
 
@@ -144,7 +145,7 @@ class QwenVLModel(FrozenModel):
         """See :meth:`FrozenModel.run`."""
         parts = []
         for batch in self._batches(prepared):
-            with read_layers(self.decoder.h, self.decoder.ln_f, self._select(batch, positions)) as readings:
+            with read_layers(self.blocks, self.final_norm, self._select(batch, positions)) as readings:
                 self._forward(batch)
             parts.append(readings.stacked())
         return {position: torch.cat([part[position] for part in parts]) for position in positions}

@@ -74,7 +74,7 @@ class Packer:
         positions = np.zeros((len(rows), length), dtype=np.int64)
         segment = np.full((len(rows), length), -1, dtype=np.int64)
         ids[:, :start], positions[:, :start], segment[:, :start] = self._prefix, np.arange(start), 0
-        at, targets, question = [], [], []
+        at, targets, question = [], [], []  # type: list, list, list
         number = 0
         for r, row in enumerate(built):
             where = start
@@ -134,7 +134,7 @@ class Packer:
         limits = np.cumsum(chances / chances.sum())[:-1]
         rows, lesson = [], None
         for r, scene in enumerate(scenes):
-            row, used = [], 0
+            row, used = [], 0  # type: list, int
             while True:
                 # A lesson that had no room comes first in the next row, or long ones would be asked too rarely.
                 lesson = lesson or names[int(np.searchsorted(limits, rng.random(), side="right"))]

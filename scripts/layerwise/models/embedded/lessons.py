@@ -108,7 +108,9 @@ def statement_question(scene: Scene, rng: np.random.Generator) -> Question:
 def _kinds_of_statement(scene: Scene) -> list[Callable[[Scene, str, np.random.Generator], Statement]]:
     """Ways to draw a statement about a scene and for a label."""
     found = chains(scene, "train")
-    kinds = [lambda scene, wanted, rng: draw_pair(_pick(found, rng), wanted, rng)] if found else []
+    kinds = (  # The lambda's own type would be too narrow for what follows.
+        [lambda scene, wanted, rng: draw_pair(_pick(found, rng), wanted, rng)] if found else []
+    )  # type: list[Callable[[Scene, str, np.random.Generator], Statement]]
     if found:
         kinds.append(lambda scene, wanted, rng: draw_relation(scene, _pick(found, rng), wanted, rng))
     if scene.dark:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.models import upstream
-from layerwise.models.upstream import clone
+from layerwise.models.authors import clone as upstream
+from layerwise.models.authors.clone import clone
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Code and weights of models that no library serves: their authors' own modules, in the versions they were written for.
+"""Import a model's own code and fill it with its weights.
 
-The code is imported from a clone (:mod:`layerwise.models.upstream`) or from the model's own folder, never copied into
-this project. What is here works with the older transformers of ``envs/legacy.txt``.
+The code comes from a clone (:mod:`layerwise.models.authors.clone`) or from the model's own folder; it is never copied
+into this project. Works with the older transformers of ``envs/legacy.txt``.
 """
 
 import hashlib
@@ -176,6 +176,18 @@ def check_whole(description: dict[str, Any]) -> None:
                 f"models.{description['model']}.{key}: the adapter {description['adapter']!r} loads its model whole, "
                 "on one device; leave the key out"
             )
+
+
+def shown(images: Sequence[Image.Image | None]) -> list[Image.Image]:
+    """The pictures of a batch: these families read no text without one.
+
+    Raises:
+        InputError: when a text comes without a picture.
+    """
+    pictures = [image for image in images if image is not None]
+    if len(pictures) < len(images):
+        raise InputError("this model reads no text without an image: use `image: blank` in place of `image: none`")
+    return pictures
 
 
 def left_padded(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from layerwise.errors import InputError
 from layerwise.models.adapters.qwen_vl import import_code
-from layerwise.models.foreign import (
+from layerwise.models.authors.code import (
     check_whole,
     drawn_in,
     fill,
@@ -119,6 +119,12 @@ def test_a_picture_has_its_own_seed():
 
 class Rows(LlamaDecoderModel):
     """A decoder that is given embeddings as they are."""
+
+    def render(self, prompt):
+        return prompt
+
+    def prepare(self, images, prompts):
+        return Inputs(torch.zeros(len(images)), [[[len(prompt)]] for prompt in prompts])
 
     def rows(self, prepared):
         return [self.embed(ids) for (ids,) in prepared.ids], [torch.arange(len(ids)) < 2 for (ids,) in prepared.ids]

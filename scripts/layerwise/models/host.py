@@ -1,0 +1,192 @@
+"""The host's side of a model of transformers: its texts, and the inputs that its own processor makes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+from transformers import BatchFeature
+
+from layerwise.errors import InputError
+from layerwise.models.begin_checks import check_begin
+from layerwise.models.families import family_of
+from layerwise.models.frozen import AnsweringModel
+from layerwise.models.padding import settle_padding
+from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
+
+
+class HostSide(AnsweringModel):
+    """Renders prompts and prepares inputs; nothing here runs on a device.
+
+    Attributes:
+        family: what is particular about its model type.
+        conversation: how a prompt and the image are put into a text: ``chat`` for the family's chat template, or a text
+            with ``{prompt}`` and, unless the processor puts the image first, the image's token.
+        image_token: what stands for the image in a text.
+        image_token_id: the id of an image's tokens in prepared inputs; None where the configuration names none.
+        runs_alone: whether inputs run one by one.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, conversation: str):
+        """
+        Args:
+            model: of which only the configuration is read here.
+            processor: the family's own.
+            conversation: see the model entry's key in the config.
+
+        Raises:
+            InputError: when the conversation has no place for the image.
+        """
+        self.model = model
+        self.model_type = model.config.model_type
+        self.family = family_of(self.model_type)
+        self.runs_alone = self.family.runs_alone
+        self.processor = processor
+        if getattr(processor, "num_query_tokens", 0) is None:
+            # Files of BLIP-2 from before its processor wrote the image's tokens do not tell it how many.
+            processor.num_query_tokens = model.config.num_query_tokens
+        self.image_token = self.find_image_token()
+        # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
+        self.image_token_id = getattr(model.config, "image_token_id", None)
+        if conversation == "auto":
+            conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
+            if conversation != "chat" and self.image_is_put_first():
+                conversation = "<image>{prompt}"
+        self.conversation = conversation
+        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
+            raise InputError(
+                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
+                "give the model entry a `conversation` with <image> and {prompt}"
+            )
+
+    def find_image_token(self) -> str:
+        """What stands for the image in a text."""
+        # Some processors look for another token than the one that they write out.
+        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
+
+    def image_is_put_first(self) -> bool:
+        """Whether the processor puts the image before every text, so that no text says where it is."""
+        return hasattr(self.processor, "num_query_tokens")
+
+    def image_comes_first(self) -> bool:
+        """Whether the image stands before the prompt, so that prompts about it share it."""
+        before, _, _ = self.render("the prompt itself").partition("the prompt itself")
+        return self.image_is_put_first() or self.image_token in before
+
+    def render(self, prompt: str, with_image: bool = True) -> str:
+        """See :meth:`FrozenModel.render`."""
+        if self.image_token in prompt:
+            raise InputError(f"the prompt {prompt!r} holds the model's image token {self.image_token}; reword the text")
+        if self.conversation == "chat":
+            content = [*([{"type": "image"}] if with_image else []), {"type": "text", "text": prompt}]
+            turn = {"role": "user", "content": content}
+            return self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+        image = self.image_token if with_image and not self.image_is_put_first() else ""
+        written = self.conversation.replace("<image>", image)
+        # The prompt last: a prompt that says "<image>" must stay text.
+        return (written if with_image else written.lstrip()).replace("{prompt}", prompt)
+
+    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
+        """The processor's tensors for a batch; padded on whichever side the tokenizer pads, never truncated.
+
+        Raises:
+            InputError: when a text comes without its image's tokens: the model would not see the image. When no image
+                is given to a model that cannot read a text without one.
+        """
+        if images[0] is None:
+            return self._prepare_texts(prompts)
+        if self.runs_alone and len(images) > 1:
+            return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+        texts = [self.render(prompt) for prompt in prompts]
+        inputs = self.processor(
+            text=texts,
+            images=[[image] for image in images],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=self._adds_special_tokens(texts[0]),
+        )
+        # PaliGemma's processor gives labels for a loss that nobody asks for.
+        inputs.pop("labels", None)
+        if (rows := len(inputs["input_ids"])) != len(images):
+            raise InputError(
+                f"the processor of a model of type {self.model_type} makes {rows} inputs of {len(images)}, so that no "
+                "state belongs to an item: this family cannot be read"
+            )
+        settle_padding(inputs)
+        self.check_length(inputs["input_ids"].shape[1])
+        image_tokens = self.image_tokens(inputs)
+        check_begin(self.processor.tokenizer, inputs["input_ids"], inputs["attention_mask"], image_tokens)
+        seen = image_tokens.any(1)
+        if not seen.all():
+            raise InputError(
+                f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote none "
+                f"of the tokens {self.image_token_id} that the model takes for an image's; they are of two models"
+            )
+        return inputs
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what is longer than the text that the decoder was made for: most compute nonsense without a word.
+
+        Raises:
+            InputError: giving both numbers.
+        """
+        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if most and tokens > most:
+            raise InputError(
+                f"with this prompt the model would read {tokens} tokens, but it was made for at most {most}; shorten "
+                "the text or the prompt's wording"
+            )
+
+    def _prepare_texts(self, prompts: Sequence[str]) -> Any:
+        why = "puts an image before every text" if self.image_is_put_first() else self.family.needs_image
+        if why:
+            raise InputError(f"a model of type {self.model_type} {why}: use `image: blank` in place of `image: none`")
+        texts = [self.render(prompt, with_image=False) for prompt in prompts]
+        special = self._adds_special_tokens(texts[0], by_processor=False)
+        # The tokenizer that the processor writes texts with, which asks for no image.
+        written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
+        self.check_length(written["input_ids"].shape[1])
+        check_begin(self.processor.tokenizer, written["input_ids"], written["attention_mask"])
+        return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
+
+    def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> PromptGroup:
+        """See :meth:`FrozenModel.prepare_shared`."""
+        inputs = self.prepare([image], prompts[:1])
+        first = inputs["input_ids"][0].tolist()
+        token_ids = self.token_ids(first, prompts)
+        if token_ids is None:
+            token_ids = [first, *(self.prepare([image], [p])["input_ids"][0].tolist() for p in prompts[1:])]
+        return split_prefix(inputs, self.image_tokens(inputs), token_ids)
+
+    def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> list[list[int]] | None:
+        """Token ids of prompts about one image, from those that the processor made of the first one and the image.
+
+        Whole texts are tokenized, never parts: tokens must not depend on where texts begin to differ. None where only
+        the processor can tell.
+        """
+        texts = [self.render(prompt) for prompt in prompts]
+        tokenizer = self.processor.tokenizer
+        plain = tokenizer(texts, add_special_tokens=self._adds_special_tokens(texts[0]))["input_ids"]
+        placeholder = tokenizer.convert_tokens_to_ids(self.image_token)
+        return expanded_like(first, plain, placeholder, set(tokenizer.get_added_vocab().values()))
+
+    def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Where the image's tokens are, shape (batch, tokens).
+
+        Raises:
+            InputError: when the model does not say which they are.
+        """
+        if self.image_token_id is None:
+            config = self.model.config
+            why = "no model of this type does: this family needs an adapter of its own that finds the image's tokens"
+            if "image_token_id" in {*config.attribute_map, *type(config).__dataclass_fields__}:
+                why = "it is from before transformers needed one (image_token_id); take a newer revision"
+            raise InputError(f"the config.json of this model of type {self.model_type} names no image token: {why}")
+        return inputs["input_ids"] == self.image_token_id
+
+    def _adds_special_tokens(self, text: str, by_processor: bool = True) -> bool:
+        """Not where a chat template or the processor writes the first token: the text must not get a second one."""
+        if by_processor and self.family.writes_begin:
+            return False
+        bos = self.processor.tokenizer.bos_token
+        return not (bos and text.startswith(bos))

@@ -1,0 +1,71 @@
+"""``ablate-image``: before each block from one on, the states of the image's tokens are replaced."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from layerwise.models.interventions.entry_checks import check_blocks
+from layerwise.models.interventions.kind import Entry, InterventionKind
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def _check(where: str, how: Entry, n_layers: int | None) -> None:
+    check_blocks(where, how, ("from",), n_layers)
+
+
+def _blocks(how: Entry, n_layers: int) -> range:
+    return range(how["from"], n_layers + 1)
+
+
+@contextmanager
+def _apply(
+    how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
+) -> Iterator[None]:
+    if image is None:
+        raise ValueError("ablate-image needs to know where the image's tokens are")
+    with image_ablated(blocks[how["from"] - 1 :], image, how["with"]):
+        yield
+
+
+@contextmanager
+def image_ablated(blocks: "Sequence[nn.Module]", image: "Tensor", by: str) -> Iterator[None]:
+    """Before each of the blocks, replace the hidden states at the image's tokens.
+
+    Args:
+        blocks: to replace before.
+        image: true at the image's tokens, shape (batch, tokens).
+        by: ``zero``, or ``mean`` for the mean over the image's own tokens, as they are before that block.
+    """
+    import torch
+
+    from layerwise.models.frozen import hidden_in, mean_over
+
+    replacement: Callable[[Tensor], Tensor] = (
+        mean_over(image) if by == "mean" else lambda hidden: hidden.new_zeros(len(hidden), hidden.shape[-1])
+    )
+
+    def ablate(_block: "nn.Module", args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        hidden = hidden_in(args, kwargs)
+        instead = replacement(hidden).to(hidden.dtype)[:, None]
+        ablated = torch.where(image.to(hidden.device)[..., None], instead, hidden)
+        return ((ablated, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": ablated})
+
+    with ExitStack() as hooks:
+        # A text without an image has no mean over one.
+        for block in blocks if image.any() else ():
+            hooks.callback(block.register_forward_pre_hook(ablate, with_kwargs=True, prepend=True).remove)
+        yield
+
+
+KIND = InterventionKind(
+    name="ablate-image",
+    touches_image=True,
+    cuts_attention=False,
+    check=_check,
+    blocks=_blocks,
+    apply=_apply,
+    everywhere=lambda n_layers: {"from": 1, "with": "zero"},
+    figure="image-ablation",
+)

@@ -1,0 +1,78 @@
+"""``cut-image``: in some blocks no token behind the image attends to the image's tokens.
+
+Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3); see :mod:`layerwise.models.attention_mask`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from layerwise.errors import InputError
+from layerwise.models.interventions.kind import Entry, InterventionKind
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+THIRDS = ("lower", "middle", "upper")
+
+
+def _check(where: str, how: Entry, n_layers: int | None) -> None:
+    if n_layers is not None:
+        cut_blocks(how["blocks"], n_layers, f"{where}.blocks")
+
+
+def _blocks(how: Entry, n_layers: int) -> range:
+    return cut_blocks(how["blocks"], n_layers, "blocks")
+
+
+def cut_blocks(blocks: str | Sequence[int], n_layers: int, where: str) -> range:
+    """Which blocks a cut is in, counted from 1.
+
+    Args:
+        blocks: a third of the decoder, or its first and last block.
+        n_layers: decoder blocks.
+        where: the key, for errors.
+
+    Raises:
+        InputError: when there are no such blocks.
+    """
+    if isinstance(blocks, str):
+        third = THIRDS.index(blocks)
+        first, last = round(third * n_layers / 3) + 1, round((third + 1) * n_layers / 3)
+        if n_layers < len(THIRDS):
+            raise InputError(f"{where}: {n_layers} blocks have no thirds; give [first, last]")
+    else:
+        first, last = blocks
+    if not 1 <= first <= last <= n_layers:
+        raise InputError(f"{where}: there are no blocks {first} to {last}; the model has blocks 1 to {n_layers}")
+    return range(first, last + 1)
+
+
+@contextmanager
+def _apply(
+    how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
+) -> Iterator[None]:
+    import torch
+
+    from layerwise.models.attention_mask import attention_cut
+
+    if image is None:
+        raise ValueError("cut-image needs to know where the image's tokens are")
+    cut = [blocks[number - 1] for number in _blocks(how, len(blocks))]
+    seen = image if before is None else torch.cat([before, image], dim=1)
+    # Tokens before the image do not see it anyway; padding there may see nothing else that could be left.
+    behind = seen.cumsum(1)[:, -image.shape[1] :] > 0
+    with attention_cut(cut, behind & ~image, seen):
+        yield
+
+
+KIND = InterventionKind(
+    name="cut-image",
+    touches_image=True,
+    cuts_attention=True,
+    check=_check,
+    blocks=_blocks,
+    apply=_apply,
+    everywhere=lambda n_layers: {"blocks": [1, n_layers]},
+    figure="image-ablation",
+)

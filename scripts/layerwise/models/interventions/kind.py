@@ -1,0 +1,62 @@
+"""What a kind of intervention says of itself. Imports no torch: models are registered without it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# A config entry of one kind, such as ``{"from": 4, "with": "zero"}``.
+Entry = Mapping[str, Any]
+
+
+class Apply(Protocol):
+    """Intervene while a block of code runs."""
+
+    def __call__(
+        self, how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
+    ) -> AbstractContextManager[None]:
+        """Hook the decoder.
+
+        The hooks come before all others on a block, so that what is read of it, here or by the family's own forward
+        pass, is what the intervention left. They are gone when the context ends.
+
+        Args:
+            how: the config entry.
+            blocks: the decoder's.
+            image: true at the image's tokens in this forward pass, shape (batch, tokens); None where the kind does not
+                touch the image.
+            before: the same of the tokens whose keys and values are kept from an earlier pass, shape (batch, tokens);
+                None where there are none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class InterventionKind:
+    """A kind of intervention.
+
+    Attributes:
+        name: its key in the config, below ``models.NAME.intervention``.
+        touches_image: whether it changes what the image's tokens hold or who sees them. It then needs an image, and a
+            family whose image is in these tokens alone.
+        cuts_attention: whether it masks scores between tokens. It then needs blocks that have such scores.
+        check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
+            for messages; ``n_layers`` is None before the model is known. Raises an InputError.
+        blocks: the blocks that an entry changes in a decoder of so many blocks, counted from 1.
+        apply: carries it out.
+        everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
+            blocks: with it the last token's state must not depend on the picture. None for other kinds.
+        figure: the figure that compares its models with those without.
+    """
+
+    name: str
+    touches_image: bool
+    cuts_attention: bool
+    check: Callable[[str, Entry, int | None], None]
+    blocks: Callable[[Entry, int], range]
+    apply: Apply
+    everywhere: Callable[[int], Entry] | None
+    figure: str

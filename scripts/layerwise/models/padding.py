@@ -1,0 +1,28 @@
+"""Move the padding of prepared inputs to where it changes no state."""
+
+from collections.abc import MutableMapping, Sequence
+
+from torch import Tensor
+
+from layerwise.models.prefix.split import PER_TOKEN
+
+
+def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:
+    """Move padding to where it changes no state, in place: the processors of BLIP-2 and InstructBLIP misplace it.
+
+    They pad the text on the left and then put the image's tokens before it. A decoder that counts positions without
+    looking at the mask would see a shorter text of the batch further from its image. And what InstructBLIP's queries
+    read is padded on that side too, though they count from the left.
+    """
+    mask = inputs["attention_mask"]
+    if ((mask.diff(dim=1) != 0).sum(1) > 1).any():
+        _reorder(inputs, PER_TOKEN, mask.argsort(dim=1, stable=True))
+    if "qformer_attention_mask" in inputs:
+        order = inputs["qformer_attention_mask"].argsort(dim=1, stable=True, descending=True)
+        _reorder(inputs, ("qformer_input_ids", "qformer_attention_mask"), order)
+
+
+def _reorder(inputs: MutableMapping[str, Tensor], keys: Sequence[str], order: Tensor) -> None:
+    for key in keys:
+        if key in inputs:
+            inputs[key] = inputs[key].gather(1, order)

@@ -1,0 +1,71 @@
+"""Find the parts of a model that are read: its decoder, the final norm, and within a block attention, MLP and heads."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from layerwise.errors import InputError
+
+# What families name the parts of a block.
+ATTENTION = ("self_attn",)
+OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense")
+MLP = ("mlp", "ffn", "block_sparse_moe", "fc2")
+
+
+def find_decoder(model: nn.Module) -> nn.Module:
+    """The text decoder of a model of transformers: the module that holds the blocks as ``layers``.
+
+    Raises:
+        AttributeError: when there is none.
+        InputError: when an encoder reads the prompt before it.
+    """
+    config = model.config
+    if config.is_encoder_decoder or config.get_text_config().is_encoder_decoder:
+        raise InputError(
+            f"a model of type {config.model_type} on {config.get_text_config().model_type} is an encoder and a "
+            "decoder: the prompt's last token is in the one and what is written in the other, so that there is no "
+            "decoder to read layer by layer"
+        )
+    module = model.get_decoder()
+    # What a family calls its decoder may hold it.
+    while not isinstance(getattr(module, "layers", None), nn.ModuleList):
+        module = _first(module, ("model", "decoder", "language_model", "text_model"), "a list of blocks")
+    return module
+
+
+def find_final_norm(decoder: nn.Module) -> nn.Module:
+    """The norm behind the last block.
+
+    Raises:
+        AttributeError: when there is none.
+    """
+    return _first(decoder, ("norm", "final_layer_norm", "layer_norm"), "a final norm")
+
+
+def site_module(block: nn.Module, site: str) -> nn.Module:
+    """The part of a block whose output is a site's state, or for ``heads`` whose input is: all heads side by side.
+
+    Raises:
+        InputError: naming the family's block, when its parts have other names.
+    """
+    if site == "mlp":
+        return _part(block, MLP, block, site)
+    attention = _part(block, ATTENTION, block, site)
+    return attention if site == "attention" else _part(attention, OUTPUT_PROJECTION, block, site)
+
+
+def _part(module: nn.Module, names: tuple[str, ...], block: nn.Module, site: str) -> nn.Module:
+    for name in names:
+        if isinstance(part := getattr(module, name, None), nn.Module):
+            return part
+    raise InputError(
+        f"states.sites: {site} cannot be kept of this family: a {type(block).__name__} has no part named "
+        f"{' or '.join(names)}; leave {site} out, or leave the model out by states.sites_of"
+    )
+
+
+def _first(module: nn.Module, names: Sequence[str], what: str) -> nn.Module:
+    for name in names:
+        if isinstance(inner := getattr(module, name, None), nn.Module):
+            return inner
+    raise AttributeError(f"{type(module).__name__} holds neither {what} nor any of {', '.join(names)}")

@@ -1,0 +1,92 @@
+"""Find and cut off the prefix that several texts about one image share."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+# What the processor gives per token; all else (pixels, sizes) is about the image as a whole.
+PER_TOKEN = (
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_embeds_position_mask",
+    "cross_attention_mask",
+)
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """Several prompts about one image, on the host.
+
+    Attributes:
+        prefix: the model's inputs for the common prefix of P tokens, batch 1.
+        image_tokens: true where the prefix holds an image token, shape (1, P).
+        rests: per prompt the token ids behind the prefix, at least one.
+    """
+
+    prefix: dict[str, Tensor]
+    image_tokens: Tensor
+    rests: list[Tensor]
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "PromptGroup":
+        """The group on a device, with floating-point inputs in the model's precision."""
+        prefix = {k: v.to(device, dtype if v.is_floating_point() else v.dtype) for k, v in self.prefix.items()}
+        return replace(
+            self,
+            prefix=prefix,
+            image_tokens=self.image_tokens.to(device),
+            rests=[rest.to(device) for rest in self.rests],
+        )
+
+
+def split_prefix(inputs: dict[str, Tensor], image_tokens: Tensor, token_ids: Sequence[Sequence[int]]) -> PromptGroup:
+    """Cut several texts of one image at their longest common prefix of tokens.
+
+    Args:
+        inputs: the model's inputs for the first text alone, batch 1.
+        image_tokens: where the image's tokens are in it, shape (1, tokens).
+        token_ids: per text its whole token ids, the first one those of ``inputs``.
+
+    Raises:
+        ValueError: when the prefix does not hold the whole image.
+    """
+    shortest = min(len(ids) for ids in token_ids)
+    rows = torch.tensor([list(ids[:shortest]) for ids in token_ids])
+    same = (rows == rows[0]).all(0).long().cumprod(0)
+    # Each text keeps a token of its own, also one that is the start of another.
+    length = min(int(same.sum()), shortest - 1)
+    if not image_tokens.any() or bool(image_tokens[:, length:].any()):
+        raise ValueError("the texts differ before the image ends, so that there is no prefix to share")
+    prefix = {key: value[:, :length] if key in PER_TOKEN else value for key, value in inputs.items()}
+    return PromptGroup(prefix, image_tokens[:, :length], [torch.tensor(list(ids[length:])) for ids in token_ids])
+
+
+def expanded_like(
+    expanded: Sequence[int], plain: Sequence[Sequence[int]], placeholder: int, special: Collection[int]
+) -> list[list[int]] | None:
+    """Token ids of all texts with the image written out, worked out from those of the first text.
+
+    Args:
+        expanded: what the processor made of the first text and the image.
+        plain: per text the tokenizer's ids, in which the image is one placeholder.
+        placeholder: the placeholder's id.
+        special: ids of tokens at which the tokenizer always splits.
+
+    Returns:
+        None where this cannot be told for certain: the image must end in a special token, so that no token joins it
+        with what follows, and all texts must be the same before it.
+    """
+    first = plain[0]
+    if any(list(ids).count(placeholder) != 1 for ids in plain):
+        return None
+    at = first.index(placeholder)
+    tail = len(first) - at - 1
+    image_end = len(expanded) - tail
+    if image_end < 1 or list(expanded[image_end:]) != list(first[at + 1 :]) or expanded[image_end - 1] not in special:
+        return None
+    if any(ids[: at + 1] != first[: at + 1] for ids in plain):
+        return None
+    return [list(expanded[:image_end]) + list(ids[at + 1 :]) for ids in plain]
