@@ -150,13 +150,13 @@ def test_jobs_compute_nothing():
 
 
 def test_what_makes_the_numbers_is_in_the_digest():
-    """Of the programs that run models: whatever they import counts, but for what is left out by name."""
+    """Threads and the device too, and how parts are kept and put together."""
     files = dict(programs())
     states = files[module.SCRIPTS / "extract_states.py"]
-    for name in ("extract", "job", "plan", "running", "sharing", "work", "writing"):
+    for name in ("device", "extract", "job", "plan", "program", "running", "sharing", "work", "writing"):
         assert f"layerwise/states/{name}.py" in states
     flow = files[module.SCRIPTS / "trace_flow.py"]
-    for name in ("flow/answers", "flow/knockout", "flow/measuring", "flow/results", "states/work"):
+    for name in ("flow/answers", "flow/knockout", "flow/measuring", "flow/results", "states/device", "states/work"):
         assert f"layerwise/{name}.py" in flow
 
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
+from layerwise.jobs.kept import KeptFiles
 from layerwise.jobs.locks import Taken
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
@@ -23,7 +25,7 @@ from layerwise.states.extract import ahead, check_finite, extract_parts
 from layerwise.states.images import read_image
 from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_parts, running_order
 from layerwise.states.sharing import PASS_FLOP, least_texts
-from layerwise.states.work import WorkFolder, work_folder
+from layerwise.states.work import WorkFolder, make_once, work_folder
 from tests.faults.reliability import fault
 
 
@@ -382,6 +384,38 @@ def test_work_folders(tmp_path):
         assert other.load(0, 1, ["last"]) is None
     with work_folder(tmp_path, "f" * 64) as again:
         assert again.load(0, 1, ["last"]) is not None
+
+
+def test_a_cell_is_made_once(tmp_path, caplog):
+    """A job that waited for the lock finds the files that the other one made, or kept under another name."""
+    caplog.set_level(logging.INFO)
+    made = []
+
+    def make(work):
+        work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
+        made.append(1)
+        out.write_text("states")
+
+    def run():
+        make_once(tmp_path / "work", "f" * 64, files, lambda file: file.exists(), make)
+
+    out = tmp_path / "a.h5"
+    files = KeptFiles(tmp_path / "kept", {"code": "1"}, [out])
+    run()
+    run()
+    assert made == [1]
+    assert f"{out} has been finished in the meantime" in caplog.text
+    out.unlink()
+    run()
+    assert made == [1]
+    assert out.read_text() == "states"
+    # Without kept files, only what lies where it is wanted counts.
+    files = KeptFiles(None, {"code": "1"}, [out])
+    run()
+    out.unlink()
+    run()
+    assert made == [1, 1]
+    assert [file.name for file in (tmp_path / "work").iterdir()] == [f"{'f' * 32}.lock"]
 
 
 def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch, caplog):

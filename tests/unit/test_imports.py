@@ -1,9 +1,12 @@
 """Programs import what they use, so that dozens of short jobs do not each wait for libraries that take seconds."""
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import REPOSITORY
 
@@ -64,6 +67,25 @@ def test_programs_import_no_library_before_they_need_it():
     assert {program: sorted(found[program] & libraries) for program, libraries in WITHOUT.items()} == {
         program: [] for program in WITHOUT
     }
+
+
+# Which packages of the library a stage may import, beside the modules at its top.
+MAY_IMPORT = {
+    "jobs": {"jobs"},
+    "states": {"jobs", "datasets", "stimuli", "models", "states"},
+    "flow": {"jobs", "datasets", "stimuli", "models", "states", "flow"},
+}
+
+
+@pytest.mark.parametrize("stage", MAY_IMPORT)
+def test_a_stage_imports_from_stages_before_it_and_no_adapter(stage):
+    library = REPOSITORY / "scripts/layerwise"
+    for file in (library / stage).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerwise."):
+                package = node.module.split(".")[1]
+                assert package in MAY_IMPORT[stage] or not (library / package).is_dir(), f"{file}: {node.module}"
+                assert "adapters" not in node.module.split("."), f"{file}: {node.module}"
 
 
 def test_finished_parts_are_put_together_without_torch():
