@@ -1,4 +1,4 @@
-"""Write a model's .bin or .pt weights as safetensors, in a folder with the text files that belong to them."""
+"""Convert a model's .bin or .pt weights to safetensors, in a folder with the text files that belong to them."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Run one model over one stimulus set with one prompt, and keep its hidden states."""
+"""Run one model over one stimulus set with one prompt, and save its hidden states."""
 
 import argparse
 import json
@@ -15,12 +15,17 @@ def main() -> None:
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--cell", type=json.loads, required=True, help="what decides the states beside these, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--sharing", choices=["auto", "always", "never"], default="auto", help="of prefixes")
+    parser.add_argument(
+        "--sharing",
+        choices=["auto", "always", "never"],
+        default="auto",
+        help="whether texts share their image's prefix",
+    )
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument(
         "--shard", type=int, nargs=2, default=[1, 1], metavar=("I", "N"), help="run the I-th of N shards"
     )
-    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
+    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take if no scheduler assigned any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--kept", type=Path, help="folder of finished states by content")

@@ -1,4 +1,4 @@
-"""Write the table of the windows in which blocked attention costs most, with what was asked and kept."""
+"""Write the table of the windows in which blocking attention matters most, and of the questions asked and kept."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Choose questions about images: what a model is asked, or only the images that this shows."""
+"""Choose questions about images for a model, or list only the images that they show."""
 
 import argparse
 import json
@@ -16,11 +16,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
-    parser.add_argument("--annotations", required=True, help="folder of tables, or of GQA's own files")
+    parser.add_argument("--annotations", required=True, help="folder with tables, or with GQA's own files")
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
     out = parser.add_mutually_exclusive_group(required=True)
-    out.add_argument("--list", type=Path, help="write no more than the images' names, one a line")
+    out.add_argument("--list", type=Path, help="write only the images' names, one a line")
     out.add_argument("--out", type=Path, help="folder of the questions")
     args = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Find a model's files (downloading them if need be) and describe them in model.json."""
+"""Find a model's files, download them if needed, and describe them in model.json."""
 
 import argparse
 import json

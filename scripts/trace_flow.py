@@ -1,4 +1,4 @@
-"""Ask one model one set of questions, and measure what attention its right answers need and where they appear."""
+"""Ask one model one set of questions. Measure which attention its right answers need, and where they appear."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--cell", type=json.loads, required=True, help="what decides the results beside these, as JSON")
     parser.add_argument("--batch-size", type=int, required=True, help="questions that are answered together")
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
-    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take where no scheduler gave any")
+    parser.add_argument("--cards", type=int, default=1, help="how many GPUs to take if no scheduler assigned any")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--kept", type=Path, help="folder of finished results by content")

@@ -1,4 +1,4 @@
-"""Take a GPU for a job, on a machine where no scheduler assigns one.
+"""Take GPUs, called cards, for a job on a machine where no scheduler assigns them.
 
 Snakemake counts GPUs (``--resources gpu=4``) but does not say which of them a job may use. So a job locks a free one.
 The lock ends with its process, however that ends.
