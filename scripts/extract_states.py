@@ -19,7 +19,7 @@ def main() -> None:
         "--sharing",
         choices=["auto", "always", "never"],
         default="auto",
-        help="whether texts share their image's prefix",
+        help="whether texts share an image's prefix",
     )
     parser.add_argument("--device-map", type=json.loads, help="how the model is spread over devices, as JSON")
     parser.add_argument(
