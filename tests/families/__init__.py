@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from layerwise.models.adapters.generic import GenericModel
-from layerwise.models.adapters.kosmos2 import Kosmos2Model
+from layerwise.models.families import family_of
+from layerwise.models.opening import wrap_model
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
 from tests.families.gemma import gemma3, gemma3_own, paligemma
@@ -196,8 +197,8 @@ def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> Gene
             # Some begin with projections or gates of zero, to which all images are one.
             if not parameter.any():
                 parameter.fill_(0.5) if parameter.numel() == 1 else parameter.normal_(std=0.02)
-    adapter = Kosmos2Model if model.config.model_type == "kosmos-2" else GenericModel
-    return adapter(model.eval().requires_grad_(False), processor, "auto")
+    adapter = family_of(model.config.model_type).adapter
+    return wrap_model(adapter, model.eval().requires_grad_(False), processor, "auto")
 
 
 __all__ = [

@@ -5,8 +5,8 @@ import torch
 
 from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel
-from layerwise.models.adapters.kosmos2 import Kosmos2Model
 from layerwise.models.families import FAMILIES as ROWS
+from layerwise.models.families import family_of
 from layerwise.models.opening import open_model
 from layerwise.models.padding import settle_padding
 from layerwise.models.registration import describe_model
@@ -54,7 +54,7 @@ def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     made = family.frozen()
     for part in (made.model, made.processor):
         part.save_pretrained(tmp_path)
-    adapter = "kosmos2" if isinstance(made, Kosmos2Model) else "generic"
+    adapter = family_of(made.model_type).adapter
     entry = {"source": str(tmp_path), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
     description = describe_model("tiny", entry | {"adapter": adapter}, None, seed=0)
     loaded = open_model(description, "cpu")

@@ -11,6 +11,7 @@ from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.attention_mask import attention_cut, check_cuttable
 from layerwise.models.intervening import Intervention
+from layerwise.models.opening import wrap_model
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_batches
 from layerwise.states.image_checks import check_intervention, check_sight
@@ -69,7 +70,7 @@ def test_a_twin_that_is_blind_by_its_own_first_weights_is_named(inputs, dtype):
         check_sight(twin, "twin", inputs, untrained=True)
     torch.manual_seed(0)
     model, processor = families.kosmos2_own()
-    check_sight(families.Kosmos2Model(model.to(dtype).eval(), processor, "auto"), "twin", inputs, untrained=True)
+    check_sight(wrap_model("kosmos2", model.to(dtype).eval(), processor, "auto"), "twin", inputs, untrained=True)
 
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}

@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.flow.flows import Flow
@@ -24,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.8, torch.float16: 0.1}
 
 def check_knockout(
     model: AnsweringModel,
-    prepared: Mapping[str, Tensor],
+    prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
     windows: Sequence[range],
@@ -53,7 +54,7 @@ def check_knockout(
         raise InputError(
             f"with {names[worst]}, the probability of the answer differs by {differences[worst]:.1e} of itself from "
             f"that of a whole forward pass, more than the rounding of {model.dtype} explains: information flow cannot "
-            f"be measured in this model of type {model.model.config.model_type} by runs that go on from a free one"
+            f"be measured in this model of type {model.model_type} by runs that go on from a free one"
         )
 
 

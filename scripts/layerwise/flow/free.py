@@ -1,8 +1,8 @@
-"""Runs with nothing blocked, of which everything is kept that a blocked run can go on from.
+"""Runs with nothing blocked, from which blocked runs continue.
 
-Positions before the first one whose attention is blocked, and blocks below the first one in which it is, are the same
-in the blocked run and in the free one. So the keys and values of the free run are kept, and what each block takes at
-the positions behind the image. Several questions about one image go on from one run of it.
+Before the first position whose attention is blocked, and below the first block in which it is, a blocked run equals the
+free one. So the free run's keys and values are kept, and each block's inputs at the positions after the image. Several
+questions about one image share one run of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,20 +24,20 @@ from layerwise.models.prefix.decoder import DecoderPositions
 from layerwise.models.prefix.packing import PackedTexts
 from layerwise.models.prefix.split import PER_TOKEN
 
-# Blocked runs of a question are packed in one row, as prompts are in layerwise.models.prefix: of so many tokens, or of
-# a single run that is longer.
+# Blocked runs of a question are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so many
+# tokens, unless a single run is longer.
 TOKENS_PER_CHUNK = 512
 
 
 @dataclass(frozen=True)
 class BlockCall:
-    """What one block was given at the positions of a free run.
+    """The inputs of one block at the positions of a free run.
 
     Attributes:
         hidden: states, shape (1, tokens, width).
-        mask: what each of these tokens sees of the whole input, as numbers to be added to the scores; shape
-            (tokens, all tokens).
-        more: all else that the block is called with, but for its cache.
+        mask: what each of these tokens sees of the whole input, as numbers added to the scores; shape (tokens, all
+            tokens).
+        more: the block's other arguments, without its cache.
     """
 
     hidden: Tensor
@@ -51,12 +51,12 @@ class FreeRun:
 
     Attributes:
         model: the model that ran.
-        start: the first position that is kept, P; all positions that can be a target lie from here on.
-        calls: per block what it was given from P on.
-        prefix: per block the keys and values of all tokens, with room behind them. Questions about one image share it,
-            so a run is to be used before the next one is asked for.
-        top: what the last block gives from P on, shape (1, tokens, width).
-        probabilities: of the next token behind the last position, shape (vocabulary,); float32, on the CPU.
+        start: the first position that is kept, P; every possible target is at P or later.
+        calls: per block its inputs from P on.
+        prefix: per block the keys and values of all tokens, with room after them. Questions about one image share it,
+            so use a run before asking for the next one.
+        top: the last block's output from P on, shape (1, tokens, width).
+        probabilities: of the token after the last position, shape (vocabulary,); float32, on the CPU.
     """
 
     model: AnsweringModel
@@ -73,13 +73,13 @@ class FreeRun:
 
     @property
     def last_states(self) -> Tensor:
-        """States at the last position: embeddings and every block's output, shape (L + 1, width)."""
+        """States at the last position: the embeddings and every block's output, shape (L + 1, width)."""
         layers = [*(call.hidden for call in self.calls), self.top]
         return torch.stack([layer[0, -1].to(self.top.device) for layer in layers])
 
 
 def check_served(model: AnsweringModel) -> None:
-    """Stop before anything is run with a model whose blocked runs cannot go on from a free one.
+    """Refuse a model whose blocked runs cannot continue a free one.
 
     Raises:
         InputError: saying why.
@@ -106,15 +106,15 @@ def check_served(model: AnsweringModel) -> None:
 def free_runs(
     model: AnsweringModel, prepared: Sequence[Mapping[str, Tensor]], starts: Sequence[int]
 ) -> Iterator[FreeRun]:
-    """Runs of several questions about one image, which is run once.
+    """Runs of several questions about one image. The image is run once.
 
     Args:
         model: one that :func:`check_served` lets pass.
         prepared: per question the model's inputs, each a batch of one, with the same image.
-        starts: per question the first position that is wanted, behind the image.
+        starts: per question the first position that is wanted, after the image.
 
     Yields:
-        Per question its run, to be used before the next one is asked for.
+        Each question's run. Use it before asking for the next one.
 
     Raises:
         ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
@@ -128,7 +128,7 @@ def free_runs(
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
     first = of_image | {k: v[:, :length] for k, v in prepared[0].items() if k in PER_TOKEN}
-    # What is longest of a question's own tokens and its packed blocked runs.
+    # The longest of each question's own tokens with its packed blocked runs.
     room = max(
         len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
     )
@@ -143,12 +143,12 @@ def free_runs(
 
 
 def _common(rows: Sequence[Sequence[int]], most: int) -> int:
-    """Length of what all rows begin with, at most ``most``."""
+    """Length of the common start of all rows, at most ``most``."""
     return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
 def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
-    """Keys and values of the image and what is before it, with room behind them, and the position that follows."""
+    """Keys and values up to the end of the image, with room after them, and the position that follows."""
     inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
     cache, positions = DynamicCache(), DecoderPositions()
     with positions.read(model.decoder):
@@ -158,7 +158,7 @@ def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], room: int) -> 
 
 
 def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
-    """Run a question's own tokens over the image, and keep what its blocks are given from ``start`` on."""
+    """Run a question's own tokens over the image, and keep the inputs of the blocks from ``start`` on."""
     set_length(prefix, length)
     ids = ids[None].to(model.device)
     packed = PackedTexts(ids, torch.tensor([ids.shape[1]], device=ids.device), length, position)
@@ -169,13 +169,13 @@ def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, po
     return FreeRun(model, start, calls, prefix, top, probabilities)
 
 
-# What a block is given that is another thing in a blocked run.
+# Arguments of a block that a blocked run replaces.
 _REPLACED = ("hidden_states", "attention_mask", "past_key_values", "use_cache")
 
 
 @contextmanager
 def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[BlockCall], list[Tensor]]]:
-    """While the decoder runs, keep what each block is given, and what the last one gives, behind ``skip`` tokens."""
+    """While the decoder runs, keep each block's inputs and the last block's output after ``skip`` tokens."""
     calls: list[BlockCall] = []
     outputs: list[Tensor] = []
 
@@ -197,10 +197,10 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
 
 
 def per_token(value: Any, tokens: int, change: Callable[[Tensor, int], Tensor]) -> Any:
-    """Apply ``change`` to what a block is given per token: (tensor, its dimension of tokens) -> tensor.
+    """Apply ``change`` to a block's argument if it is given per token: (tensor, its dimension of tokens) -> tensor.
 
     Positions are whole numbers of shape (..., tokens), and their sines and cosines numbers of shape (..., tokens,
-    size). All else stays.
+    size). Everything else stays.
     """
     if isinstance(value, (tuple, list)):
         return type(value)(per_token(part, tokens, change) for part in value)

@@ -8,19 +8,19 @@ from layerwise.models.frozen import AnsweringModel
 
 
 def next_token_probabilities(model: AnsweringModel, states: Tensor) -> Tensor:
-    """Softmax over the vocabulary of what the output head makes of states; float32, on the CPU.
+    """Softmax over the vocabulary of the output head's logits, with what the family does to them.
 
     Args:
-        model: its head with what its family does behind it.
-        states: shape (..., width). The head expects them behind the final norm.
+        model: whose head is used.
+        states: shape (..., width). The head expects the final norm's output.
 
     Returns:
-        Shape (..., vocabulary).
+        Shape (..., vocabulary); float32, on the CPU.
     """
     head = model.model.get_output_embeddings()
     logits = head(states.to(head.weight.device)).float()
     config = model.model.config.get_text_config()
-    # Cohere multiplies, Granite divides, Gemma bends; the names are those of transformers.
+    # Cohere multiplies logits, Granite divides them, Gemma bounds them; the names are those of transformers.
     logits = logits * (getattr(config, "logit_scale", None) or 1) / (getattr(config, "logits_scaling", None) or 1)
     if bound := getattr(config, "final_logit_softcapping", None):
         logits = bound * torch.tanh(logits / bound)

@@ -1,21 +1,22 @@
-"""Attention knockout: how probable the answer stays when some positions cannot look at some others for some blocks.
+"""Attention knockout: the answer's probability when some positions cannot attend to others in some blocks.
 
 As in Geva et al. 2023 (arXiv 2304.14767, section 3) and Zhang et al. 2025 (arXiv 2411.18620, section 3.2). For every
-flow and window of blocks, attention from the flow's target to its source is masked in all heads of these blocks, while
+flow and window of blocks, attention from the flow's target to its source is masked in all heads of these blocks while
 the prompt is read.
 
-:func:`naive_knockout` says it in a few lines, with one forward pass of the whole model for each flow and window.
-:func:`knockout` gives the same numbers. It runs again only what blocking changes: the positions from the flow's first
-target on, in the blocks from the window's first on, over the keys and values of a free run. Windows run together,
-packed in one row as prompts about one image are (:mod:`layerwise.models.prefix`).
+:func:`naive_knockout` defines it, with one forward pass of the whole model for each flow and window. :func:`knockout`
+gives the same numbers but runs again only what blocking changes: the positions from the flow's first target on, in the
+blocks from the window's first on, over the keys and values of a free run. Windows run together, packed in one row like
+prompts about one image (:mod:`layerwise.models.prefix`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import BatchFeature
 
 from layerwise.flow.flows import Flow
 from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token
@@ -32,8 +33,8 @@ class Knockouts:
 
     Attributes:
         free: with nothing blocked.
-        blocked: by flow and window, shape (flows, windows); float32, on the CPU. Where a flow has no source (a question
-            that asks for no object) nothing is blocked, and it is ``free``.
+        blocked: by flow and window, shape (flows, windows); float32, on the CPU. It is ``free`` where a flow has no
+            source (a question that asks for no object).
     """
 
     free: float
@@ -43,24 +44,24 @@ class Knockouts:
 @torch.inference_mode()
 def naive_knockout(
     model: AnsweringModel,
-    prepared: Mapping[str, Tensor],
+    prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
     windows: Sequence[range],
     answer_id: int,
 ) -> Knockouts:
-    """One forward pass of the whole model, image and all, for each flow and window: what :func:`knockout` must equal.
+    """Knockout by one forward pass of the whole model for each flow and window; :func:`knockout` must equal it.
 
     Args:
         model: whose attention is of the kind sdpa or eager.
         prepared: the model's inputs for one image and one prompt, a batch of one.
         sets: its positions.
-        flows: which attention is blocked.
-        windows: in which blocks, counted from 0.
+        flows: the attention that is blocked.
+        windows: the blocks in which it is blocked, counted from 0.
         answer_id: the answer's first token.
 
     Raises:
-        ValueError: when a target would see nothing at all.
+        ValueError: when a target would attend to nothing.
     """
     inputs = prepared.to(model.device, model.dtype)
 
@@ -78,16 +79,16 @@ def naive_knockout(
 
 def knockout(
     model: AnsweringModel,
-    prepared: Mapping[str, Tensor],
+    prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
     windows: Sequence[range],
     answer_id: int,
 ) -> Knockouts:
-    """The numbers of :func:`naive_knockout`, which has the same arguments, from one free run of the question.
+    """The numbers of :func:`naive_knockout`, which takes the same arguments, from one free run of the question.
 
     Raises:
-        ValueError: when a target lies in the image or before it, or would see nothing at all.
+        ValueError: when a target lies in the image or before it, or would attend to nothing.
     """
     (run,) = free_runs(model, [prepared], [first_target(sets, flows)])
     return blocked_runs(run, sets, flows, windows, answer_id)
@@ -102,7 +103,7 @@ def first_target(sets: PositionSets, flows: Sequence[Flow]) -> int:
 def blocked_runs(
     run: FreeRun, sets: PositionSets, flows: Sequence[Flow], windows: Sequence[range], answer_id: int
 ) -> Knockouts:
-    """Knockouts that go on from a free run, which holds every flow's targets. See :func:`knockout`."""
+    """Knockouts that continue a free run, which holds every flow's targets; see :func:`knockout`."""
     free = float(run.probabilities[answer_id])
     blocked = torch.full((len(flows), len(windows)), free)
     by_start: dict[int, list[int]] = {}
@@ -127,8 +128,9 @@ class Cut:
     """One blocked run.
 
     Attributes:
-        pairs: true where a token (row) may not see another one (column), shape (tokens from some start on, all tokens).
-        window: in which blocks.
+        pairs: true where a token (row) may not attend to another (column), shape (tokens from some start on, all
+            tokens).
+        window: the blocks in which it may not.
     """
 
     pairs: Tensor
@@ -136,7 +138,7 @@ class Cut:
 
 
 def _by_first_block(windows: Sequence[range]) -> list[int]:
-    """Windows in the order in which they begin, so that those that run together begin at about the same block."""
+    """Windows by their first block, so that windows that run together begin at about the same block."""
     return sorted(range(len(windows)), key=lambda j: windows[j][0])
 
 
@@ -145,10 +147,10 @@ def _pairs(sets: PositionSets, flow: Flow, start: int) -> Tensor:
 
 
 def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
-    """What the last block gives at the last position in each of these blocked runs, shape (runs, width).
+    """The last block's output at the last position in each of these blocked runs, shape (runs, width).
 
-    Runs of the tokens from ``start`` on stand packed in one row behind the free run's. One joins the row at the first
-    block in which it is cut, with the free run's states; so cuts come in the order in which their windows begin.
+    The tokens from ``start`` on of all runs are packed in one row after the free run's tokens. A run joins the row at
+    the first block in which it is cut, with the free run's states. So ``cuts`` must be sorted by their first block.
     """
     tokens = run.n_tokens - start
     set_length(run.prefix, run.n_tokens)
@@ -161,7 +163,7 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
         own = call.hidden[:, -tokens:]
         fresh = own.repeat(1, joined - hidden.shape[1] // tokens, 1)
         hidden = torch.cat([hidden.to(own.device), fresh], dim=1)
-        # Blocks share their masks; there are as many as kinds of blocks.
+        # All blocks of one kind share a mask.
         kind = call.mask.data_ptr()
         if kind not in masks:
             masks[kind] = PackedMasks(call.mask[-tokens:], start, cuts)
@@ -177,17 +179,18 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
 
 
 class PackedMasks:
-    """What tokens of packed runs see: the free run's tokens before their start, and their own run's."""
+    """Masks of packed runs: a token sees the free run's tokens before the start, and those of its own run."""
 
     def __init__(self, mask: Tensor, start: int, cuts: Sequence[Cut]):
         """Lay out the masks of all runs, cut and not.
 
         Args:
-            mask: what the tokens from ``start`` on see in the free run, shape (tokens, all tokens).
+            mask: of the tokens from ``start`` on in the free run, shape (tokens, all tokens).
             start: the first token that is run again.
             cuts: the runs.
         """
-        self.cuts, self.tokens, self.before = cuts, *mask.shape
+        self.cuts = cuts
+        self.tokens, self.before = mask.shape
         pairs = torch.stack([cut.pairs for cut in cuts])[:, None].to(mask.device)
         free = mask[None, None].expand(len(cuts), -1, -1, -1)
         self.free, self.cut = (
@@ -195,7 +198,7 @@ class PackedMasks:
         )
 
     def _packed(self, masks: Tensor, start: int) -> Tensor:
-        """Masks of runs, shape (runs, tokens, all tokens), for all of them in a row."""
+        """Masks of single runs, shape (runs, tokens, all tokens), as one mask of the packed row."""
         runs, tokens, _ = masks.shape
         hidden = torch.finfo(masks.dtype).min
         packed = masks.new_full((runs, tokens, self.before + runs * tokens), hidden)
@@ -205,7 +208,7 @@ class PackedMasks:
         return packed.flatten(0, 1)
 
     def at(self, block: int, joined: int) -> Tensor:
-        """The mask that the first ``joined`` runs take in a block, shape (1, 1, tokens, all tokens + tokens)."""
+        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens)."""
         cut = torch.tensor([block in cut.window for cut in self.cuts[:joined]], device=self.cut.device)
         rows = joined * self.tokens
         columns = self.before + rows
@@ -214,7 +217,7 @@ class PackedMasks:
 
 
 def _repeated(value: Any, given: int, tokens: int, times: int) -> Any:
-    """What a block was given for its last ``tokens`` tokens of ``given``, once for each run in the row."""
+    """A block's argument for the last ``tokens`` of ``given`` tokens, repeated for each run in the row."""
 
     def change(part: Tensor, dim: int) -> Tensor:
         own = part.narrow(dim, given - tokens, tokens)

@@ -1,9 +1,8 @@
-"""Which of an image's tokens in the decoder show a part of it: boxes in pixels of the original, to indices of tokens.
+"""Find the image tokens that show a part of the picture: from boxes in its pixels to indices of tokens.
 
-The way of a picture through its processor - scaled, cropped, padded, cut into tiles - is worked out from the settings
-of the processor and the picture's size, and from how the family puts the patches of its vision tower in a row. A patch
-shows an object when the box touches it, however little. Tokens that show no place (the newline behind each row of
-LLaVA-NeXT) show no object.
+A processor scales, crops, pads or tiles a picture. How is worked out from the processor's settings, the picture's size,
+and the order in which the family lays out the patches of its vision tower. A patch shows an object when the box touches
+it, however little. Tokens that show no place (the newline after each row of LLaVA-NeXT) show no object.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,23 +17,23 @@ from transformers.image_processing_utils import select_best_resolution
 from layerwise.datasets.gqa import AskedObject
 from layerwise.models.families import Patches, family_of
 
-# A box that ends at a patch's edge does not touch the next one, whatever the last digit of a product says.
+# A box that ends at a patch's edge does not touch the next patch, even if rounding puts its end a little beyond.
 ROUNDING = 1e-6
 
 
 class Unmapped(ValueError):
-    """The tokens of this model's images cannot be told apart by place, and why."""
+    """Says why it is not known which place each of this model's image tokens shows."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One view of the picture, as the vision tower gets it, divided into patches.
+    """One view of the picture, as the vision tower sees it, divided into patches.
 
     Attributes:
         scale: pixels of the view per pixel of the picture, across and down.
-        offset: where the picture's upper left corner is in the view, in pixels, across and down.
+        offset: the position of the picture's upper left corner in the view, in pixels, across and down.
         patch: sides of a patch in pixels of the view, across and down.
-        tokens: which of the image's tokens each patch has, -1 for none; shape (rows, columns).
+        tokens: the image token of each patch, -1 for none; shape (rows, columns).
     """
 
     scale: tuple[float, float]
@@ -70,23 +69,23 @@ def object_tokens(
         objects: boxes in pixels of the picture.
         config: of the model.
         image_processor: the family's own.
-        size: width and height of the picture as the processor gets it.
+        size: width and height of the picture that is given to the processor.
         inputs: what the processor made of it, batch 1.
         n_tokens: how many tokens the image has.
 
     Returns:
-        Empty where no patch shows an object: it lies outside of what is cropped.
+        Empty if no patch shows an object: cropping removed it.
 
     Raises:
-        Unmapped: for a family, or settings of its processor, whose way is not known here.
+        Unmapped: for a family, or settings of its processor, whose layout is not known here.
     """
     layout = family_of(config.model_type).patches
     if layout is None:
-        raise Unmapped(f"where a model of type {config.model_type} has which part of its image is not known")
+        raise Unmapped(f"it is not known which image tokens of a model of type {config.model_type} show which place")
     if image_processor is None:
         raise Unmapped("the model has no image processor of its own")
     grids = LAYOUTS[layout](config, image_processor, size, inputs, n_tokens)
-    # What the layout expects must be what the processor wrote, or every index would be wrong.
+    # If the layout needs more tokens than the processor wrote, every index would be wrong.
     if (expected := sum(int((grid.tokens >= 0).sum()) for grid in grids)) > n_tokens:
         raise Unmapped(f"the processor wrote {n_tokens} tokens for an image whose patches need {expected}")
     touched = [grid.touched(box) for grid in grids for box in objects]
@@ -94,7 +93,7 @@ def object_tokens(
 
 
 def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
-    """LLaVA-1.5: scaled and cropped in the middle; patches row by row, behind the class token where that is kept."""
+    """LLaVA-1.5: scaled and cropped in the middle; patches row by row, after the class token if that is kept."""
     patch = config.vision_config.patch_size
     if getattr(image_processor, "do_pad", None) or not image_processor.do_resize:
         raise Unmapped("its image processor pads pictures, or does not scale them")
@@ -102,7 +101,7 @@ def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: A
     side = (width, height)
     if image_processor.do_center_crop:
         side = image_processor.crop_size["width"], image_processor.crop_size["height"]
-    offset = tuple(-((full - part) // 2) for full, part in zip((width, height), side, strict=True))
+    offset = -((width - side[0]) // 2), -((height - side[1]) // 2)
     rows, columns = side[1] // patch, side[0] // patch
     before = n_tokens - rows * columns
     if before not in (0, 1):
@@ -112,7 +111,7 @@ def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: A
 
 
 def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height after scaling: to a given shape, or by the shorter side, the longer one rounded down."""
+    """Width and height after scaling: to a given shape, or to a shorter side, the longer one rounded down."""
     if target["height"] and target["width"]:
         return target["width"], target["height"]
     if not target["shortest_edge"] or target["longest_edge"]:
@@ -125,8 +124,8 @@ def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
 def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
     """LLaVA-NeXT: the whole picture as a square, then tiles of it at the resolution that fits best.
 
-    The picture is scaled to fit into a canvas of whole tiles and padded on both sides. Of the canvas' patches, the rows
-    or columns of padding are left out, as the model does it, and a newline token stands behind each row.
+    The picture is scaled to fit a canvas of whole tiles and padded on both sides. As in the model, the rows or columns
+    of padding are dropped from the canvas' patches, and a newline token follows each row.
     """
     width, height = size
     side, patch = (
@@ -145,8 +144,7 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
         scaled = min(ceil(width * fit), canvas_width), canvas_height
     offset = (canvas_width - scaled[0]) // 2, (canvas_height - scaled[1]) // 2
     rows, columns = canvas_height // side * n, canvas_width // side * n
-    # Counted in patches, as the model does it: where the sides do not divide evenly, a row that is left out is not all
-    # padding.
+    # The model counts padding in patches: if the sides do not divide evenly, a dropped row is not all padding.
     kept = np.ones((rows, columns), bool)
     if width / height > columns / rows:
         padding = (rows - int(round(height * (columns / width), 7))) // 2
@@ -168,7 +166,7 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
 
 
 def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
-    """Qwen-VL from 2 on: scaled to a whole number of patches, of which some neighbours become one token."""
+    """Qwen2-VL and later: scaled to a whole number of patches, of which some neighbours become one token."""
     _, rows, columns = inputs["image_grid_thw"][0].tolist()
     patch, merged = image_processor.patch_size, image_processor.merge_size
     scale = columns * patch / size[0], rows * patch / size[1]
@@ -177,7 +175,7 @@ def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: An
 
 
 def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
-    """InternVL: the picture stretched over a grid of tiles, tile by tile, and the whole behind more than one tile."""
+    """InternVL: the picture stretched over a grid of tiles, tile by tile; after several tiles, the whole picture."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
     tile = image_processor.size["width"], image_processor.size["height"]
@@ -188,7 +186,7 @@ def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs:
         columns, rows = get_optimal_tiled_canvas(size[::-1], tile[::-1], least, most)
     if parts != columns * rows + (columns * rows > 1):
         raise Unmapped(f"its image processor made {parts} parts, not {columns} x {rows} and one of the whole picture")
-    # As many tokens across as down in each part.
+    # Each part is a square of tokens.
     side = round((n_tokens / parts) ** 0.5)
     if side * side * parts != n_tokens:
         raise Unmapped(f"{n_tokens} tokens are not {parts} squares of patches")
@@ -203,7 +201,7 @@ def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs:
     return grids
 
 
-# How image tokens lie in the picture, by what a family's row calls it.
+# The layouts that a row of layerwise.models.families may name.
 LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Any, int], list[Grid]]] = {
     "cropped": _cropped,
     "native": _native,

@@ -41,7 +41,7 @@ class Family:
         measured: whether its cost can be read off its files, without its weights.
     """
 
-    adapter: str = field(default="generic", metadata=NUMBERS)
+    adapter: str = "generic"
     not_shared: str = NOT_SHOWN
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)

@@ -12,6 +12,7 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.explained import explained, said_by
+from layerwise.models.families import DEFAULT, family_of
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
@@ -70,6 +71,7 @@ def describe_model(
         image_processor, one_for_all = None, True
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
+        _check_adapter(name, entry["adapter"], about.model_type)
         processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
         image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
         if not one_for_all and "image_processor" not in entry:
@@ -124,6 +126,13 @@ def describe_model(
 
 def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
+
+
+def _check_adapter(name: str, adapter: str, model_type: str) -> None:
+    """Refuse the generic adapter for a family that is known to need another one."""
+    needed = family_of(model_type).adapter
+    if adapter == DEFAULT.adapter and needed != adapter:
+        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
 
 
 def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
