@@ -19,7 +19,7 @@ SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules and whole packages that decide no number, and why. They are called for what they do or refuse, never for a
 # number that they return.
 LEFT_OUT = {
-    "layerwise.datasets.disk": "asks the disk what is there before a run",
+    "layerwise.datasets.disk": "looks at the disk before a run",
     "layerwise.errors": "the class of refusals",
     "layerwise.jobs": "how jobs start, wait, fail, write files and find finished ones",
     "layerwise.models.explained": "words the errors of other libraries",

@@ -57,7 +57,9 @@ def test_a_shape_that_a_processor_does_not_take_is_named_at_once(emu3, shown):
 @pytest.mark.parametrize("size", [(100, 3), (3, 3)])
 def test_rows_that_are_taken_for_colours_are_named_at_once(emu3, shown, size):
     """Nothing fails there, but a picture of one colour has others at 3 pixels than at 6."""
-    with pytest.raises(InputError, match=rf"item item-2 \(.*2.png\): .* takes rows .* {size[0]} x {size[1]} pixels"):
+    with pytest.raises(
+        InputError, match=rf"item item-2 \(.*2.png\): .* mistakes the rows .* {size[0]} x {size[1]} pixels"
+    ):
         check_pictures(emu3, shown(size))
     # Other processors keep its colours.
     check_pictures(families.frozen(families.llava_own), shown(size, (1, 1), (1, 60)))

@@ -36,13 +36,15 @@ def test_a_model_that_is_read_rightly_passes(model, inputs, caplog):
 
 def test_blocks_that_are_not_the_decoders_own_are_named(model, inputs):
     model.blocks = [model.blocks[0], model.blocks[1].mlp, model.blocks[2]]
-    with pytest.raises(InputError, match=r"item item-0: what is read of block 2, position last, differs by .*float32"):
+    with pytest.raises(
+        InputError, match=r"item item-0: the state read at block 2, position last, differs by .*float32"
+    ):
         check_hooks(model, inputs, POSITIONS)
 
 
 def test_a_state_before_the_final_norm_is_named(model, inputs):
     model.final_norm = model.blocks[-1]
-    with pytest.raises(InputError, match=r"what is read of final norm, position image-mean"):
+    with pytest.raises(InputError, match=r"the state read at final norm, position image-mean"):
         check_hooks(model, inputs, ["image-mean"])
 
 
@@ -54,7 +56,7 @@ def test_a_config_that_unties_the_last_state_is_no_fault(family, inputs):
     check_hooks(model, inputs, ["last"])
     assert model.decoder.config.tie_last_hidden_states is False
     model.final_norm = model.blocks[-1]
-    with pytest.raises(InputError, match=r"what is read of final norm, position last"):
+    with pytest.raises(InputError, match=r"the state read at final norm, position last"):
         check_hooks(model, inputs, ["last"])
 
 

@@ -118,11 +118,13 @@ def test_an_intervention_that_does_nothing_is_refused(inputs):
     model = families.frozen(families.llava_own)
     check_intervention(model, inputs)
     model.intervention = Intervention({"bypass": {"from": 1, "scale": 0.0}}, model.blocks)
-    with pytest.raises(InputError, match=r"with the intervention bypass all states are as without it.* type llava;"):
+    with pytest.raises(
+        InputError, match=r"all states are the same with and without the intervention bypass: .* type llava;"
+    ):
         check_intervention(model, inputs)
     # Hooks that never see the blocks that run.
     model.intervention = Intervention(CUT, [torch.nn.Identity() for _ in model.blocks])
-    with pytest.raises(InputError, match="with the intervention cut-image all states are as without it"):
+    with pytest.raises(InputError, match="all states are the same with and without the intervention cut-image"):
         check_intervention(model, inputs)
 
 

@@ -22,7 +22,7 @@ def one_at_a_time(lock: Path, what: str, wait: bool = True) -> Iterator[None]:
 
     Args:
         lock: a file for the lock alone, which stays.
-        what: what is worked on, for the message to whoever waits.
+        what: the work, for the message while waiting: "another process works WHAT".
         wait: whether to wait for the lock.
 
     Raises:

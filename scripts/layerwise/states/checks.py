@@ -87,7 +87,7 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
         if (wrong := relative > TOLERANCE[model.dtype]).any():
             first = int(wrong.int().argmax())
             raise InputError(
-                f"item {row['item_id']}: what is read of {layers[first]}, position {position}, differs by "
+                f"item {row['item_id']}: the state read at {layers[first]}, position {position}, differs by "
                 f"{relative[first]:.1e} from the hidden state that the model reports there, more than the rounding of "
                 f"{model.dtype} explains: this family needs an adapter of its own that finds its decoder"
             )

@@ -57,7 +57,7 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
         raise InputError(
             f"models.{name}: this twin with random weights is blind: two different pictures have the same states, "
             "because its family starts with weights of zero between picture and text. It says nothing about pictures; "
-            "leave it out, or name in its `prompts` only those that show none"
+            "leave it out, or name in its `prompts` only those without a picture"
         )
     raise InputError(
         f"models.{name}: this model is blind: its states are the same with another picture than that of item "
@@ -78,7 +78,7 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
         inputs: ``image``, ``prompt``, ``item_id``.
 
     Raises:
-        InputError: when the intervention changes nothing, or the image is reached in another way.
+        InputError: when the intervention changes nothing, or the image is reached in some other way.
     """
     intervention: Intervention | None = getattr(model, "intervention", None)
     if intervention is None:
@@ -93,16 +93,16 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
     # NaN passes here and below: check_finite has the better message.
     if changed <= SAME[model.dtype]:
         raise InputError(
-            f"item {row['item_id']}: with the intervention {kind} all states are as without it: it does nothing in "
-            f"this model of type {model.model_type}; choose other blocks, or leave the entry out"
+            f"item {row['item_id']}: all states are the same with and without the intervention {kind}: it does nothing "
+            f"in this model of type {model.model_type}; choose other blocks, or leave the entry out"
         )
     if not intervention.on_image or image is None:
         return
     if intervention.about.cuts_attention and not _self_attention_alone(model):
         return
     if not model.batch_invariant:
-        # LLM.int8 rounds the text by what is in the image's tokens, too. That says nothing of the intervention.
-        log.info("intervention %s: in 8 bits it cannot be told whether it keeps the image out", kind)
+        # In LLM.int8, rounding of the text depends on the image's tokens too. That says nothing about the intervention.
+        log.info("intervention %s: in 8 bits this check cannot tell whether it keeps the image out", kind)
         return
     n = model.n_layers
     with _intervention(model, intervention.everywhere()):
@@ -112,7 +112,7 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
         raise InputError(
             f"{kind} does not keep the image out of a model of type {model.model_type}: with its tokens "
             f"cut off in all {n} blocks, the last token's states still differ by {left:.1e} between two pictures. "
-            "Something else than attention to these tokens carries it; leave the entry out"
+            "Something other than attention to these tokens carries it; leave the entry out"
         )
 
 

@@ -1,4 +1,4 @@
-"""In which order inputs are run, and what is run and kept together."""
+"""The order in which inputs run, and how they are grouped to run and to be saved together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

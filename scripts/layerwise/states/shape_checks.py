@@ -50,7 +50,7 @@ def check_pictures(model: FrozenModel, inputs: pd.DataFrame) -> None:
             if not _keeps_colour(model, size, shown.at[row, "prompt"]):
                 raise InputError(
                     f"item {shown.at[row, 'item_id']} ({shown.at[row, 'image']}): the processor of a model of type "
-                    f"{model.model_type} takes rows of a picture of {size[0]} x {size[1]} pixels for its colours; "
+                    f"{model.model_type} mistakes the rows of a picture of {size[0]} x {size[1]} pixels for colours; "
                     "replace the picture, or take it out of the stimuli"
                 )
 

@@ -88,7 +88,7 @@ class WorkFolder:
         if values is None:
             raise InputError(
                 f"{self._file(start, stop)}: this part was lost or damaged while others were made; run the same "
-                "command again, which makes only this part anew"
+                "command again, which makes only this part again"
             )
         return values
 
