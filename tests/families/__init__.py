@@ -1,7 +1,8 @@
-"""Tiny models with random weights of every family that is served, from their real configuration classes.
+"""Tiny models with random weights of every tested family, from their real configuration classes.
 
-``FAMILIES`` lists them; tests/unit/test_families.py shows what holds for each, and ``make families`` writes it down in
-docs/families.md.
+``FAMILIES`` lists them. tests/unit/test_families.py checks each, and ``make families`` writes the results into
+docs/families.md. A new family is one row here and one in layerwise/models/families.py. The two are written separately,
+so that the tests compare two statements.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,17 +39,17 @@ TORCHVISION = "its own needs torchvision"
 
 @dataclass(frozen=True)
 class Family:
-    """A family, or one of its kinds, and what is said of it in docs/families.md.
+    """A family, or one of its kinds, as docs/families.md describes it.
 
     Attributes:
-        name: what its makers call it; several entries of one name are kinds of it.
+        name: the name that its makers gave it. Entries of one name are kinds of one family.
         build: makes the tiny model and its processor.
-        enters: how the image reaches the decoder, where that takes a way of its own through the code. `make test` runs
-            the first family of each way, `make test-all` every family; see :func:`of_each_way`.
-        not_shared: why several prompts about one image are not run over one prefix; empty where they are.
+        enters: how the image reaches the decoder, as far as the code differs. `make test` runs the first family of each
+            way, `make test-all` every family; see :func:`of_each_way`.
+        not_shared: why several prompts about one image are not run over one prefix; empty if they are.
         note: what else a reader of its states should know.
-        no_own_processor: why a stand-in prepares its inputs; empty where its own processor does.
-        gain: what the weights are multiplied with, so that layers differ and a mistake in one of them shows.
+        no_own_processor: why a stand-in prepares its inputs; empty if its own processor does.
+        gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Family:
         return frozen(self.build, gain=self.gain)
 
 
-# Ways for an image to enter.
+# The ways in which an image enters the decoder.
 PROJECTOR = "a projector makes tokens of a picture's patches"
 WINDOWS = "a projector; all layers of the decoder see no further than a window"
 SOME_WINDOWS = "a projector; some layers of the decoder see no further than a window"
@@ -109,9 +110,9 @@ FAMILIES = [
         qwen3_vl,
         IN_BLOCKS,
         no_own_processor=TORCHVISION,
-        note="behind each of the first blocks, features of the vision tower are added to the image tokens; what is "
-        "read is the block's output before that, as in `output_hidden_states`, so that on image tokens the next block "
-        "starts from another state",
+        note="after each of the first blocks, features of the vision tower are added to the image tokens; the block's "
+        "output is read before that, as in `output_hidden_states`, so on image tokens the next block starts from "
+        "another state",
     ),
     Family("GLM-4V", glm4v, NATIVE, no_own_processor=TORCHVISION),
     Family("Mistral 3", mistral3, NATIVE, no_own_processor=TORCHVISION),
@@ -129,7 +130,7 @@ FAMILIES = [
         paligemma,
         BOTH_WAYS,
         not_shared="image and prompt attend to one another both ways",
-        note="its processor ends every prompt with a new line, which is the last token",
+        note="its processor ends every prompt with a newline, which is the last token",
     ),
     Family("Gemma 3", gemma3_own, IMAGE_BOTH_WAYS),
     Family("Gemma 3", gemma3, IMAGE_BOTH_WAYS, no_own_processor=STAND_IN_TOO),
@@ -137,7 +138,7 @@ FAMILIES = [
         "BLIP-2",
         blip2,
         PUT_FIRST,
-        note="its processor puts the image first; the vision tower of an untrained twin is all but blind",
+        note="its processor puts the image first; the vision tower of an untrained twin is almost blind",
     ),
     Family("InstructBLIP", instructblip, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, note="as BLIP-2"),
     Family("InstructBLIP on OPT", instructblip_opt, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT),
@@ -152,20 +153,19 @@ FAMILIES = [
         gain=1.0,
         note="its processor ends every prompt with the end of the user's turn, which is the last token",
     ),
-    Family(
-        "Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so the inputs of a batch run one by one"
-    ),
+    Family("Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so inputs run one by one"),
     Family("Janus", janus, PROJECTOR),
     Family("Ovis2", ovis2, CODES),
     Family(
         "Llama 3.2 Vision (mllama)",
         mllama,
         ACROSS,
-        note="some blocks look across at the image, which has one token in the text: `image-mean` is the state there",
+        note="some blocks look across at the image, which has one token in the text; `image-mean` is that token's "
+        "state",
     ),
 ]
 
-# Families that are refused, and why.
+# Refused families, with the reason.
 NOT_SERVED = [
     (
         "BLIP-2 and InstructBLIP on T5",
@@ -176,7 +176,7 @@ NOT_SERVED = [
 
 
 def of_each_way(families: Sequence[Family]) -> list[Any]:
-    """Families as a test's parameters, of which all but the first of each way are left to `make test-all`."""
+    """Families as a test's parameters; `make test` runs the first of each way, `make test-all` all of them."""
     first = {family.enters: family for family in reversed(families)}
     return [
         pytest.param(
@@ -194,7 +194,7 @@ def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> Gene
         for parameter in model.parameters():
             if parameter.dim() == 2:
                 parameter.mul_(gain)
-            # Some begin with projections or gates of zero, to which all images are one.
+            # Some families begin with projections or gates of zero, which make all images equal.
             if not parameter.any():
                 parameter.fill_(0.5) if parameter.numel() == 1 else parameter.normal_(std=0.02)
     adapter = family_of(model.config.model_type).adapter

@@ -1,4 +1,4 @@
-"""What is checked of a family: its hooks, its padding and its shared prefix, each against one input at a time."""
+"""Check a family's hooks, its padding and its shared prefix, each against one input at a time."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -27,12 +27,12 @@ class Measured:
     """Greatest differences, as the norm of the difference over the norm of the vector, over layers and positions.
 
     Attributes:
-        model_type: what transformers calls the family.
-        decoder: where the blocks lie in the model.
-        hooks: what the hooks read, against ``output_hidden_states`` of the whole model.
+        model_type: the family's name in transformers.
+        decoder: where in the model the blocks are.
+        hooks: the states that hooks read, against ``output_hidden_states`` of the whole model.
         batch: a batch padded on the left (and on the right), against its inputs alone.
         shared: prompts over one image's prefix, against the same alone, whether declared to be exact or not.
-        declared: whether the adapter shares prefixes.
+        declared: whether the adapter says that it shares prefixes.
         image: how much the last token's state differs between two images.
     """
 
@@ -46,7 +46,7 @@ class Measured:
 
 
 def pictures() -> list[Image.Image]:
-    """One wide and one high: families that number rows and columns go on at different positions behind them."""
+    """A wide and a high picture: after them, families that number rows and columns go on at different positions."""
     rng = np.random.default_rng(0)
     return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in ((48, 64, 3), (64, 40, 3))]
 
@@ -63,7 +63,7 @@ def one_at_a_time(model: GenericModel, images: list[Image.Image], prompts: list[
 
 
 def reported(model: GenericModel, image: Image.Image, prompt: str) -> dict[str, Tensor]:
-    """What the whole model, head included, reports for one input, without this project's hooks; (1, L + 1, width)."""
+    """The states that the whole model reports for one input, without this project's hooks; (1, L + 1, width)."""
     inputs = model.prepare([image], [prompt])
     with torch.inference_mode():
         output = model.model(**inputs, output_hidden_states=True)
@@ -85,7 +85,7 @@ def measure(family: Family) -> Measured:
             ours = torch.cat([alone[position][i : i + 1, :-2], alone[position][i : i + 1, -1:]], dim=1)
             assert ours.shape == layers.shape
             hooks = max(hooks, relative(ours, layers))
-        # The block that it does not give leads to the final norm.
+        # transformers does not report the last block. Its state must lead to the final norm's output.
         last = alone["last"][i]
         hooks = max(hooks, relative(model.final_norm(last[-2]), last[-1]))
     batch = 0.0
@@ -109,7 +109,7 @@ def _shared(model: GenericModel, images: list[Image.Image]) -> float:
     greatest = 0.0
     groups = [model.prepare_shared(image, PROMPTS) for image in images]
     for image, group in zip(images, groups, strict=True):
-        # The other image ran last: what a model remembers of it must not matter.
+        # The other image ran last, and nothing that the model remembers of it may matter.
         shared = model.run_shared(group, POSITIONS)
         expected = one_at_a_time(model, [image] * len(PROMPTS), PROMPTS)
         for position in POSITIONS:

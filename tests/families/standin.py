@@ -1,7 +1,7 @@
-"""What the tiny models of all families share: a tokenizer, sizes, and a stand-in for processors.
+"""The common parts of all tiny models: a tokenizer, sizes, and a stand-in for processors.
 
-Some families' own processors need packages that this project does without (torchvision, num2words). The stand-in does
-what they all do for a model: it writes the image out as the family's tokens and makes its tensors.
+Some families' own processors need packages that this project does not require (torchvision, num2words). The stand-in
+does what every processor does: it replaces the image by the family's tokens and makes its tensors.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ WIDTH, LAYERS, SIDE, PATCH = 64, 3, 56, 14
 BEGIN, END = "<begin-image>", "<end-image>"
 PINPOINTS = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE]]
 
-# A tiny model and what prepares its inputs.
+# A tiny model and its processor.
 Built = tuple[nn.Module, Any]
 
 
@@ -30,7 +30,7 @@ def tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
 
     Args:
         more: further special tokens.
-        named: further ones that a processor asks for by name, and by name and ``_id``.
+        named: further tokens that a processor reads as attributes, by name and by name and ``_id``.
     """
     trained = train_tokenizer(["Is there a red circle in the image?", "A blue square left of a green star."] * 20)
     trained.add_special_tokens({"additional_special_tokens": ["<image>", BEGIN, END, *more], "unk_token": "<unk>"})
@@ -49,12 +49,12 @@ def pixels(image: Image.Image, side: int = SIDE) -> Tensor:
 
 
 def plain_pixels(image: Image.Image) -> dict[str, Tensor]:
-    """The tensors of a model that wants no more than the picture."""
+    """The tensors of a model that only needs the picture."""
     return {"pixel_values": pixels(image)[None]}
 
 
 def text(words: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
-    """What the configurations of most text decoders are made from."""
+    """Arguments for the configurations of most text decoders."""
     return {
         "hidden_size": WIDTH,
         "intermediate_size": 128,
@@ -70,7 +70,7 @@ def text(words: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
 
 
 def vision(**more: Any) -> dict[str, Any]:
-    """What the configurations of most vision towers are made from."""
+    """Arguments for the configurations of most vision towers."""
     return {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -93,13 +93,13 @@ def image_token(words: PreTrainedTokenizerFast) -> int:
 
 @dataclass
 class StandInProcessor:
-    """Does for a tiny model what its family's processor does.
+    """Prepares a tiny model's inputs as its family's processor would.
 
     Attributes:
         tensors: the model's tensors for one image, with a first dimension that is joined over images.
         tokens: how many tokens stand for an image.
-        before, after: what is written around them.
-        token_types: the name under which the model is told which tokens are an image's.
+        before, after: text around them.
+        token_types: the name of the input that marks the image's tokens.
     """
 
     tokenizer: PreTrainedTokenizerFast

@@ -19,18 +19,19 @@ with random weights, built from its real configuration class in transformers {tr
 CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions `last`
 and `image-mean`, prompts and images:
 
-- **hidden states**: what is read of embeddings, every block and the final norm, against `output_hidden_states` of the
-  whole model; the topmost block, which transformers does not report, by what the final norm makes of it.
+- **hidden states**: the states read from the embeddings, every block and the final norm, against
+  `output_hidden_states` of the whole model. transformers does not report the topmost block; its state is checked by the
+  final norm's output.
 - **batch**: a batch of unequal prompts, padded on either side, against its inputs one at a time.
-- **shared prefix**: several prompts over one run of the image, against the same one at a time. Where it is not used,
-  the number says how wrong it would be.
-- **processor**: the family's own, with a local tokenizer - model and processor are then also saved, registered and
-  loaded from a folder, as a study does it - or why a stand-in prepares the inputs (`tests/families/`). To run such a
-  model, install what its processor needs; `tests/unit/test_optional_processors.py` shows the same with those processors
-  where they can be had.
+- **shared prefix**: several prompts over one run of the image, against the same prompts one at a time. For a family
+  that does not share prefixes, the number shows how wrong sharing would be.
+- **processor**: `own` means the family's own with a local tokenizer. Its model and processor are also saved,
+  registered and loaded from a folder, as in a study. Otherwise the column says why a stand-in prepares the inputs
+  (`tests/families/`). To run such a model, install what its processor needs. If those packages are installed,
+  `tests/unit/test_optional_processors.py` checks these processors too.
 
-Every extraction repeats these checks on a few of its own inputs before it begins, whatever the family, and stops where
-one of them fails. It also shows the model two pictures, and refuses one that does not tell them apart.
+Whatever the family, every extraction repeats these checks on a few of its own inputs before it begins, and stops if one
+fails. It also shows the model two pictures, and refuses a model whose states do not differ between them.
 
 | family | `model_type` | blocks at | hidden states | batch | shared prefix | processor |
 |---|---|---|---|---|---|---|
@@ -39,7 +40,7 @@ one of them fails. It also shows the model two pictures, and refuses one that do
 
 def table() -> str:
     """The whole page."""
-    # Imported late, so that the program finds the library when it is run as a file.
+    # Imported here, because the program must first extend its path when it is run as a file.
     from tests.families import FAMILIES, NOT_SERVED
     from tests.families.measure import measure
 
@@ -69,7 +70,7 @@ def table() -> str:
 
 
 def without_numbers(page: str) -> str:
-    """A page in which every measured number is the same: they differ between machines."""
+    """The page with every measured number replaced, because they differ between machines."""
     return NUMBER.sub("#", page)
 
 

@@ -4,7 +4,7 @@
     python -m tests.golden --new    after a change that was meant to change numbers: keep new ones, and start new lists
 
 ``scripts/layerwise/same_code.json`` says, for hidden states (of the generic adapter) and for probes, which code digest
-stands for all that give the same numbers. A listed digest counts as that one, so that nothing is stale by it.
+stands for all that give the same numbers. A listed digest counts as that one, so that it makes nothing stale.
 """
 
 import argparse
@@ -19,13 +19,18 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from layerwise.code_digest import SAME_CODE, own_digest
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from tests.conftest import make_tiny_llava
-from tests.golden.computed import FILE, differences, of_probes, of_states
+from tests.golden.computed import FILE, differences, of_interventions, of_probes, of_states
 
+STATES = ("extract_states.py", "layerwise/models/adapters/generic.py")
+# By program, the files of each digest that cells have: a model with an intervention adds the module of its kind.
 PROGRAMS = {
-    "states": ("extract_states.py", "layerwise/models/adapters/generic.py"),
-    "probes": ("fit_probes.py",),
+    "states": [STATES, *((*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS)],
+    "probes": [("fit_probes.py",)],
 }
+# By program, the golden numbers that it must give.
+NUMBERS = {"states": ("states", "interventions"), "probes": ("probes",)}
 
 
 def main() -> None:
@@ -36,20 +41,28 @@ def main() -> None:
         folder = Path(name)
         (folder / "model").mkdir()
         (folder / "cell").mkdir()
+        (folder / "intervened").mkdir()
         make_tiny_llava(folder / "model")
-        found = {"states": of_states(folder / "cell", folder / "model"), "probes": of_probes(folder)}
+        found = {
+            "states": of_states(folder / "cell", folder / "model"),
+            "interventions": of_interventions(folder / "intervened", folder / "model"),
+            "probes": of_probes(folder),
+        }
     if args.new:
         keep(found, args.new)
     listed = json.loads(SAME_CODE.read_text())
-    for program, files in PROGRAMS.items():
-        digest = own_digest(*files)
+    for program, of_cells in PROGRAMS.items():
+        stands, *others = (own_digest(*files) for files in of_cells)
         if program in args.new:
-            listed[program] = {"stands_for_all": digest, "same": [], "golden": golden_of(program)}
-        elif said := differences(found[program], program):
+            listed[program] = {"stands_for_all": stands, "same": others, "golden": golden_of(program)}
+            continue
+        if said := [line for numbers in NUMBERS[program] for line in differences(found[numbers], numbers)]:
             sys.exit(f"{program}: not the golden numbers, so the code is not listed: " + "; ".join(said))
-        elif digest not in (listed[program]["stands_for_all"], *listed[program]["same"]):
-            listed[program]["same"].append(digest)
-            print(f"{program}: {digest} gives the golden numbers, and stands for {listed[program]['stands_for_all']}")
+        same = listed[program]["same"]
+        for digest in (stands, *others):
+            if digest not in (for_all := listed[program]["stands_for_all"], *same):
+                same.append(digest)
+                print(f"{program}: {digest} gives the golden numbers, and counts as {for_all}")
     SAME_CODE.write_text(json.dumps(listed, indent=2) + "\n")
 
 
@@ -58,8 +71,14 @@ def keep(found: dict[str, dict[str, np.ndarray]], programs: list[str]) -> None:
     kept = {}
     if FILE.exists():
         with np.load(FILE) as golden:
-            kept = {name: golden[name] for name in golden if name.partition("/")[0] not in programs}
-    kept |= {f"{program}/{name}": found[program][name] for program in programs for name in found[program]}
+            new = [numbers for program in programs for numbers in NUMBERS[program]]
+            kept = {name: golden[name] for name in golden if name.partition("/")[0] not in new}
+    kept |= {
+        f"{numbers}/{name}": values
+        for program in programs
+        for numbers in NUMBERS[program]
+        for name, values in found[numbers].items()
+    }
     np.savez_compressed(FILE, **kept)
 
 

@@ -1,4 +1,4 @@
-"""Golden numbers: hidden states of a tiny model, and scores of probes on states that are drawn.
+"""Golden numbers: hidden states of a tiny model, as it is and intervened on, and scores of probes on random states.
 
 The model is a LLaVA with random weights. Its states are read with and without a shared prefix, at both positions and
 all sites, with each kind of image, in float32 and bfloat16. Few numbers of each are kept, and the norms of all.
@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,12 @@ FILE = Path(__file__).parent / "numbers.npz"
 ENTRY = {"weights": "pretrained", "adapter": "generic", "conversation": "auto"}
 # What the states of each run are called here: the model's precision, whether prefixes are shared, and the image shown.
 RUNS = [("float32", "always", "shown"), ("float32", "never", "shuffled"), ("bfloat16", "never", "blank")]
+# An entry of each kind of intervention; each is run with a shared prefix and without.
+INTERVENTIONS = [
+    {"bypass": {"from": 1, "into": 2, "scale": 0.7}},
+    {"ablate-image": {"from": 2, "with": "mean"}},
+    {"cut-image": {"blocks": [1, 1]}},
+]
 
 
 def of_states(folder: Path, model: Path) -> dict[str, np.ndarray]:
@@ -35,6 +42,27 @@ def of_states(folder: Path, model: Path) -> dict[str, np.ndarray]:
         folder: for files on the way.
         model: folder of the tiny model.
     """
+    _write_inputs(folder)
+    found = {}
+    for dtype, sharing, image in RUNS:
+        read = _read(folder, ENTRY | {"source": str(model), "dtype": dtype}, sharing, image)
+        found |= {f"{dtype} {sharing} {image} {name}": numbers for name, numbers in read.items()}
+    return found
+
+
+def of_interventions(folder: Path, model: Path) -> dict[str, np.ndarray]:
+    """Golden hidden states of a model with each kind of intervention by name; see :func:`of_states`."""
+    _write_inputs(folder)
+    found = {}
+    for intervention in INTERVENTIONS:
+        entry = ENTRY | {"source": str(model), "dtype": "float32", "intervention": intervention}
+        for sharing in ("always", "never"):
+            read = _read(folder, entry, sharing, "shown")
+            found |= {f"float32 {min(intervention)} {sharing} {name}": numbers for name, numbers in read.items()}
+    return found
+
+
+def _write_inputs(folder: Path) -> None:
     shown = []
     for i in range(4):
         picture = Image.new("RGB", (60 + 9 * i, 50), (40 * i, 90, 200 - 40 * i))
@@ -43,22 +71,24 @@ def of_states(folder: Path, model: Path) -> dict[str, np.ndarray]:
         texts = [f"Is there a red circle {'or a star ' * times}in it?" for times in range(3)]
         shown += [(f"{i}-{k}", folder / f"{i}.png", text) for k, text in enumerate(texts)]
     write_items(folder, shown)
+
+
+def _read(folder: Path, entry: dict[str, Any], sharing: str, image: str) -> dict[str, np.ndarray]:
+    """Some states, and the norms of all, by position."""
+    description = describe_model("tiny", entry, None, 0)
+    out = folder / f"{entry['dtype']}-{'-'.join(entry.get('intervention', []))}-{sharing}.h5"
+    command = extraction(folder, description, ["last", "image-mean"], out, {"image": image}, sharing=sharing)
+    place = command.index("--cell") + 1
+    command[place] = json.dumps(json.loads(command[place]) | {"sites": ["attention", "mlp", "heads"]})
+    _run(extract_states.main, command[1:])
     found = {}
-    for dtype, sharing, image in RUNS:
-        description = describe_model("tiny", ENTRY | {"source": str(model), "dtype": dtype}, None, 0)
-        out = folder / f"{dtype}-{sharing}.h5"
-        positions = ["last", "image-mean"]
-        command = extraction(folder, description, positions, out, {"image": image}, sharing=sharing)
-        place = command.index("--cell") + 1
-        command[place] = json.dumps(json.loads(command[place]) | {"sites": ["attention", "mlp", "heads"]})
-        _run(extract_states.main, command[1:])
-        with StatesFile(out) as states:
-            for position in [*states.positions, *(f"last-{site}" for site in states.sites)]:
-                whole = np.stack([states.layer(position, i) for i in range(len(states.layers_at(position)))])
-                # By item: the order of rows is how a run went.
-                whole = whole[:, states.row_of_item]
-                found[f"{dtype} {sharing} {image} {position} norms"] = np.linalg.norm(whole, axis=2)
-                found[f"{dtype} {sharing} {image} {position}"] = whole[:, ::5, ::9]
+    with StatesFile(out) as states:
+        for position in [*states.positions, *(f"last-{site}" for site in states.sites)]:
+            whole = np.stack([states.layer(position, i) for i in range(len(states.layers_at(position)))])
+            # By item: the order of rows is how a run went.
+            whole = whole[:, states.row_of_item]
+            found[f"{position} norms"] = np.linalg.norm(whole, axis=2)
+            found[position] = whole[:, ::5, ::9]
     return found
 
 
@@ -119,7 +149,7 @@ def differences(found: dict[str, np.ndarray], program: str) -> list[str]:
 
     Args:
         found: what the present code gives.
-        program: ``states`` or ``probes``.
+        program: ``states``, ``interventions`` or ``probes``.
     """
     with np.load(FILE) as golden:
         expected = {name.partition("/")[2]: golden[name] for name in golden if name.startswith(f"{program}/")}

@@ -6,14 +6,16 @@ import pytest
 import torch
 import yaml
 
+from layerwise.code_digest import SCRIPTS, _closure
 from layerwise.config import validate
 from layerwise.errors import InputError
 from layerwise.grid import Grid
 from layerwise.models.intervening import Intervention
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.interventions.cut_image import cut_blocks
 from layerwise.models.interventions.model_checks import check_intervention
 from layerwise.models.registration import describe_model
-from layerwise.recipes import model_folder, stimuli_folder
+from layerwise.recipes import model_files, model_folder, stimuli_folder
 from tests import families
 from tests.conftest import REPOSITORY
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
@@ -26,6 +28,11 @@ KINDS = {
     "mean": {"ablate-image": {"from": 1, "with": "mean"}},
     "cut lower": {"cut-image": {"blocks": "lower"}},
     "cut two": {"cut-image": {"blocks": [2, 3]}},
+}
+ONE_OF_EACH = {
+    "bypass": {"bypass": {"from": 1, "scale": 1}},
+    "ablate-image": {"ablate-image": {"from": 1}},
+    "cut-image": {"cut-image": {"blocks": "upper"}},
 }
 each_kind = pytest.mark.parametrize("intervention", KINDS.values(), ids=KINDS)
 
@@ -105,6 +112,11 @@ def test_padding_and_a_shared_prefix_change_nothing(family, intervention):
         assert relative(shared[position], alone[position]) < 1e-5
         own = torch.cat([alone[position][:1, :-2], alone[position][:1, -1:]], dim=1)
         assert relative(own, reported[position]) < 1e-5
+
+
+def test_every_kind_of_the_catalogue_is_shown_here():
+    assert {min(how) for how in KINDS.values()} == set(ONE_OF_EACH) == set(INTERVENTIONS)
+    assert all(kind.name == name for name, kind in INTERVENTIONS.items())
 
 
 @each_kind
@@ -248,6 +260,21 @@ def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
             Grid(configured(a=cut | prompts))
     # A block that is routed to another one changes texts, too.
     Grid(configured(a=EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}}}))
+
+
+def test_a_cell_counts_the_code_of_its_own_intervention():
+    """So a new kind of intervention, or a change of one, makes nothing else stale."""
+    changed = {kind: EMBEDDED | {"intervention": how, "prompts": ["agree"]} for kind, how in ONE_OF_EACH.items()}
+    grid = Grid(configured(**changed))
+    code = {name: grid.planned(name, "captions", "agree")["code"] for name in ("hub", *changed)}
+    assert len(set(code.values())) == 1 + len(INTERVENTIONS)
+
+    def kinds(*files):
+        found = {str(file.relative_to(SCRIPTS)) for file in _closure([SCRIPTS / file for file in files])}
+        return {kind for kind in INTERVENTIONS if INTERVENTIONS.file(kind) in found}
+
+    for name in ("hub", *changed):
+        assert kinds("extract_states.py", *model_files(grid.config, name)) == {name} - {"hub"}
 
 
 def test_prompts_of_a_model_are_its_cells():

@@ -1,1 +1,1 @@
-"""Frozen models: what a model family is to everything above it."""
+"""Frozen models: described, loaded, and read through one interface."""

@@ -1,7 +1,7 @@
-"""Cut attention between chosen tokens in chosen blocks, by the mask that a model's own attention takes.
+"""Cut attention between chosen tokens in chosen blocks, through the mask of the model's own attention.
 
 Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3): in all heads of a block, the scores from some
-tokens to some others are masked before the softmax, so that what is left still sums to one.
+tokens to others are masked before the softmax, so that the remaining weights still sum to one.
 """
 
 import inspect
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from layerwise.errors import InputError
 from layerwise.models.block_kinds import WITHOUT_SCORES
 
-# Kernels of attention that take a mask of tokens by tokens and use it. Others make their own mask, and pass over ours.
+# Attention kernels that use a mask of tokens by tokens. Others ignore it and make their own.
 TAKES_MASKS = ("eager", "sdpa")
-# What families call the kind of a block.
+# The attribute in which families name the kind of a block.
 KIND_OF_BLOCK = ("layer_type", "block_type", "attention_type")
 
 
@@ -42,7 +42,7 @@ def check_cuttable(blocks: Iterable[nn.Module]) -> None:
 
 
 def kernels(module: nn.Module) -> set[str]:
-    """Which kernels compute the attention in a module, as transformers names them; empty where it does not say."""
+    """The kernels that compute the attention in a module, as transformers names them; empty if it names none."""
     configs = (getattr(part, "config", None) for part in module.modules())
     named = (getattr(config, "_attn_implementation", None) for config in configs)
     return {kernel for kernel in named if isinstance(kernel, str)}
@@ -50,20 +50,20 @@ def kernels(module: nn.Module) -> set[str]:
 
 @contextmanager
 def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor) -> Iterator[None]:
-    """While the block runs, targets do not attend to sources in these blocks, in any head.
+    """While the context lasts, targets do not attend to sources in these blocks, in any head.
 
-    It is exact for attention of the kinds ``eager`` and ``sdpa``. Without a pair to cut, nothing is touched: the
-    forward pass is the same to the last bit.
+    It is exact for attention of the kinds ``eager`` and ``sdpa``. Without a pair to cut, the forward pass is the same
+    to the last bit.
 
     Args:
         blocks: decoder blocks, which take their mask as ``attention_mask``, by its name or by its place.
-        targets: true at the tokens that look, shape (batch or 1, tokens of the forward pass).
-        sources: true at the tokens that are not to be seen, shape (batch or 1, tokens kept in a cache + tokens of the
-            forward pass).
+        targets: true at the tokens that attend, shape (batch or 1, tokens of the forward pass).
+        sources: true at the tokens that must not be attended to, shape (batch or 1, tokens kept in a cache + tokens of
+            the forward pass).
 
     Raises:
-        InputError: when a block takes no mask of ours.
-        ValueError: when a target would see nothing at all, of which no attention can be made.
+        InputError: when a block takes no such mask.
+        ValueError: when a target would attend to nothing.
     """
     blocks = list(blocks)
     check_cuttable(blocks)
@@ -91,26 +91,26 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
 
 
 def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask in which some pairs of tokens do not see each other any more.
+    """A mask without some pairs of tokens.
 
     Args:
-        mask: what a block was to take: true or 0 where a token is seen, shape (batch or 1, 1, tokens, seen tokens);
-            None where each sees itself and all before it.
-        pairs: true where a token (row) is not to see another one (column), of the same shape.
+        mask: the mask that a block was given: true or 0 where a token is seen, shape (batch or 1, 1, tokens, seen
+            tokens); None where each token sees itself and all before it.
+        pairs: true where a token (row) must not see another (column), of the same shape.
         dtype: of the hidden states.
 
     Returns:
-        The same kind of mask. None becomes numbers to be added to the scores, which both kinds of attention take.
+        The same kind of mask. None becomes numbers that are added to the scores, which both kinds of attention take.
 
     Raises:
-        ValueError: when a token of ``pairs`` would see nothing at all.
+        ValueError: when a token of ``pairs`` would see nothing.
     """
     if mask is None:
         tokens, seen = pairs.shape[-2:]
         later = torch.ones(tokens, seen, dtype=torch.bool, device=pairs.device).triu(seen - tokens + 1)
         mask = torch.zeros(tokens, seen, dtype=dtype, device=pairs.device)
         mask = mask.masked_fill_(later, torch.finfo(dtype).min)[None, None]
-    # A mask may be laid out for more tokens than there are yet.
+    # A mask may have columns for tokens that do not exist yet.
     mask = mask[..., : pairs.shape[-1]]
     hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
     seen = (mask if mask.dtype == torch.bool else mask > hidden / 2) & ~pairs

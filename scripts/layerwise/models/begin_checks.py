@@ -1,4 +1,4 @@
-"""A text begins once: a second begin token at its start, which nothing refuses, gives other states."""
+"""Refuse a text that begins with two begin tokens: no library does, and the states would differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,28 +7,28 @@ from torch import Tensor
 
 from layerwise.errors import InputError
 
-# A text's second begin token is among so many of its first tokens.
+# A second begin token is looked for among so many first tokens.
 FIRST = 8
 
 
 def check_begin(tokenizer: Any, ids: Tensor, mask: Tensor, image_tokens: Tensor | None = None) -> None:
-    """Count the begin tokens of prepared texts.
+    """Refuse prepared texts that have two begin tokens.
 
-    The image's tokens are looked past, since some families put them before the text or behind its first token. So are
-    blank text and special tokens between two begin tokens. A tokenizer that names no begin token may add one all the
-    same; then the first special token of a text is taken for it.
+    The image's tokens are skipped, because some families put them before the text or after its first token. So are
+    blank text and special tokens between two begin tokens. A tokenizer that names no begin token may still add one:
+    then the first special token of a text counts as it.
 
     Args:
         tokenizer: the family's.
         ids: token ids, shape (batch, tokens).
-        mask: where they are no padding, the same shape.
-        image_tokens: where they are the image's, the same shape.
+        mask: true where they are not padding, the same shape.
+        image_tokens: true where they are the image's, the same shape.
 
     Raises:
         InputError: when a text begins twice.
     """
     shown = mask.bool() if image_tokens is None else mask.bool() & ~image_tokens.to(mask.device)
-    # Most rows of a batch begin alike.
+    # A set, because most rows of a batch begin alike.
     for begin in {tuple(row[there][:FIRST].tolist()) for row, there in zip(ids, shown, strict=True)}:
         if _begins_twice(tokenizer, begin):
             token = tokenizer.convert_ids_to_tokens(begin[0])

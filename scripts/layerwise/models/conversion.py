@@ -1,4 +1,4 @@
-"""Write weights of the older formats (``.bin``, ``.pt``) as safetensors, once, without running what they may hold.
+"""Convert weights of the older formats (``.bin``, ``.pt``) to safetensors, without running code that they may hold.
 
 Such files are pickles. Their checksums are pinned in the config and compared first, and only tensors are loaded.
 """
@@ -19,14 +19,14 @@ from layerwise.errors import InputError
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, snapshot
 
-# Under which training code keeps the weights beside other things.
+# Keys under which training code keeps the weights beside other things.
 INSIDE = ("state_dict", "model_state_dict", "model", "module")
 
 
 def convert(name: str, entry: dict[str, Any], out: Path) -> None:
-    """Make a model folder with safetensors of the files that ``convert`` names, and the text files beside them.
+    """Make a model folder with the weights of the files that ``convert`` names, and the text files beside them.
 
-    Of weights of one name in two files, those of the file that is named later count.
+    If two files hold a weight of the same name, the file that is named later wins.
 
     Args:
         name: the model's name in the config.
@@ -34,7 +34,7 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
         out: the folder. It is written under a temporary name and renamed.
 
     Raises:
-        InputError: when a file cannot be had, is another one, or holds more than tensors.
+        InputError: when a file is missing, has another checksum, or holds more than tensors.
     """
     source, pinned, revision = entry["source"], dict(entry["convert"]), None
     if Path(source).is_dir():
@@ -61,9 +61,9 @@ def convert(name: str, entry: dict[str, Any], out: Path) -> None:
     partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     partial.mkdir(parents=True)
     try:
-        # One file, whatever its size. Weights that share memory are written once.
+        # A single file, whatever its size. Weights that share memory are written once.
         save_torch_state_dict(tensors, partial, max_shard_size="1000TB", metadata={"format": "pt"})
-        # Of a model with code of its own, the settings of generation may say how it is talked to.
+        # For a model with code of its own, the generation settings may say how it is addressed.
         for file in [*deciding_files(folder, weights=False), *folder.glob("generation_config.json")]:
             (partial / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, partial / file.relative_to(folder))
@@ -90,12 +90,12 @@ def _sha256(name: str, folder: Path, file: str) -> str:
 
 
 def _tensors(name: str, file: Path) -> dict[str, Tensor]:
-    """The weights of one file by name. They stay on disk until they are written, where the format allows it."""
+    """The weights of one file by name. They stay on disk until they are written, if the format allows it."""
     try:
         try:
             loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:
-            # Files from before torch 1.6 are no archives and cannot be mapped.
+            # Files from before torch 1.6 cannot be mapped.
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Errors of the libraries that run a model, told in one line: what was being done, what went wrong, and where."""
+"""Turn errors of the libraries that run a model into one line: what was being done, what went wrong, and where."""
 
 import traceback
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from layerwise.errors import InputError
 from layerwise.models.memory import lacking_memory
 
-# Of a longer message the beginning says what is wrong.
+# Longer messages are cut off: their beginning says what is wrong.
 LONGEST = 300
 
 
@@ -16,8 +16,8 @@ LONGEST = 300
 def explained(doing: str, fix: str = "") -> Iterator[None]:
     """Turn what another library raises into an error that a user can act on.
 
-    For calls of a family's own code only (its configuration, processor and model): a family may raise anything there.
-    What says that memory is lacking comes through, because smaller batches mend it.
+    Only for calls of a family's own code (its configuration, processor and model), which may raise anything. Errors
+    about lacking memory pass through, because smaller batches fix them.
 
     Args:
         doing: what was being done, with names: how the message begins.

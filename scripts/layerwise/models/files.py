@@ -1,4 +1,4 @@
-"""Which files of a model folder decide what the model computes, and a way to tell folders apart without reading all."""
+"""The files of a model folder that decide what the model computes, and a quick fingerprint of their content."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 # Text of the model and its processor. The index of a sharded checkpoint and reports beside the model decide nothing.
 SUFFIXES = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
-# What layerwise.models.conversion writes of where converted weights come from.
+# Written by layerwise.models.conversion: where converted weights come from.
 CONVERSION = "conversion.json"
 NOT_DECIDING = (
     "evaluation.json",
@@ -18,15 +18,15 @@ NOT_DECIDING = (
     "pytorch_model.bin.index.json",
     CONVERSION,
 )
-# Of a larger file, so many samples of so many bytes are read; and of each of its tensors its two ends.
+# Of a larger file, the fingerprint reads so many samples of so many bytes, and both ends of each tensor.
 SAMPLES, SAMPLE_BYTES = 64, 4096
 END_BYTES = 64
 
 
 def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
-    """The files that decide what a model computes, with its weights or (for a twin with random ones) without.
+    """The files that decide what a model computes, with its weights or (for a twin with random weights) without.
 
-    Weights lie in the folder itself. Some processors keep text in folders below it.
+    Weights are in the folder itself. Some processors keep text in subfolders.
     """
     folder = Path(folder)
     return [
@@ -38,7 +38,7 @@ def deciding_files(folder: str | Path, weights: bool) -> list[Path]:
 
 
 def weights_bytes(folder: str | Path) -> int:
-    """What a model's weights take on disk, as safetensors; 0 for an architecture without weights."""
+    """Size on disk of a model's weights as safetensors; 0 for an architecture without weights."""
     return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
 
 
@@ -47,11 +47,11 @@ def _hidden(file: Path) -> bool:
 
 
 def fingerprint(folder: str | Path, weights: bool) -> str:
-    """Sixteen hexadecimal digits for a folder's content, wherever it lies and whenever it was written.
+    """Sixteen hexadecimal digits for a folder's content, independent of its path and its times.
 
-    Cheap enough to take each time the workflow is planned: of a large file its size, samples from all over it and both
-    ends of every tensor are read. Weights that were trained, merged or replaced, were it one tensor of them, differ
-    there. A few rows that were edited within one tensor may not; ``model.json`` holds checksums of whole files.
+    It is cheap enough for every planning of the workflow: of a large file it reads the size, evenly spaced samples and
+    both ends of every tensor. Weights that were trained, merged or replaced differ there, even if it is one tensor. A
+    few edited rows within a tensor may go unnoticed here; ``model.json`` holds checksums of whole files.
     """
     folder = Path(folder)
     parts = []
@@ -65,7 +65,7 @@ def fingerprint(folder: str | Path, weights: bool) -> str:
 
 @cache
 def _sampled(file: Path, size: int, _modified: int) -> str:
-    """Cached: several models of a study may lie in one folder."""
+    """Cached, because several models of a study may share a folder."""
     digest = hashlib.sha256()
     with open(file, "rb") as content:
         if size <= SAMPLES * SAMPLE_BYTES:
@@ -81,7 +81,7 @@ def _sampled(file: Path, size: int, _modified: int) -> str:
 
 
 def _tensors(content: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """Where the tensors of a safetensors file begin and end; none of one whose header cannot be read."""
+    """Where the tensors of a safetensors file begin and end; empty if its header cannot be read."""
     content.seek(0)
     length = int.from_bytes(content.read(8), "little")
     try:
@@ -89,5 +89,5 @@ def _tensors(content: BinaryIO, size: int) -> list[tuple[int, int]]:
         places = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
         return sorted((8 + length + start, 8 + length + end) for start, end in places)
     except (ValueError, TypeError, KeyError, AttributeError):
-        # Loading it says what is wrong.
+        # Loading the file will say what is wrong.
         return []

@@ -161,24 +161,24 @@ class AnsweringModel(FrozenModel):
         """Run packed texts through the decoder, over the prefix's cache."""
 
 
-# From all tokens of a layer, shape (batch, tokens, width), the state at one position, shape (batch, width).
+# Maps all tokens of a layer, shape (batch, tokens, width), to the state at one position, shape (batch, width).
 Select = Callable[[Tensor], Tensor]
 
 
 def last_token(attention_mask: Tensor) -> Select:
-    """The last token that is not padding, whichever side the padding is on; ``attention_mask``: (batch, tokens)."""
+    """Select the last token that is not padding, on either side; ``attention_mask``: (batch, tokens)."""
     index = attention_mask.shape[1] - 1 - attention_mask.flip(1).to(torch.int64).argmax(1)
     return lambda hidden: hidden[torch.arange(len(hidden), device=hidden.device), index.to(hidden.device)]
 
 
 def mean_over(tokens: Tensor) -> Select:
-    """The mean over the tokens that are true in ``tokens``, shape (batch, tokens)."""
+    """Select the mean over the tokens that are true in ``tokens``, shape (batch, tokens)."""
     weights = tokens.float() / tokens.sum(1, keepdim=True)
     return lambda hidden: torch.einsum("bt,btw->bw", weights.to(hidden.device), hidden.float())
 
 
 def hidden_in(args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """The hidden states among a module's inputs, as a hook gets these; shape (batch, tokens, width)."""
+    """The hidden states among the inputs that a hook gets; shape (batch, tokens, width)."""
     return args[0] if args else kwargs["hidden_states"]
 
 
@@ -188,14 +188,14 @@ def hidden_out(output: Any) -> Tensor:
 
 
 class LayerReadings:
-    """What the hooks keep of one forward pass: by position, one state per layer."""
+    """The states that hooks keep of one forward pass: by position, one per layer."""
 
     def __init__(self, select: dict[str, Select]):
         self.select = select
         self.kept: dict[str, list[Tensor]] = {position: [] for position in select}
 
     def take(self, hidden: Tensor) -> None:
-        """Keep the wanted positions of ``hidden``, shape (batch, tokens, width), but for those within blocks."""
+        """Keep the wanted positions of ``hidden``, shape (batch, tokens, width), except those within blocks."""
         for position in self.select:
             if position not in AT_SITE:
                 self.take_at(position, hidden)
@@ -208,7 +208,7 @@ class LayerReadings:
         """By position, shape (batch, L + 2, width), at sites within blocks (batch, L, width), on the CPU."""
         stacked = {}
         for position, layers in self.kept.items():
-            # Blocks may lie on several devices. They meet on one of them, and come to the CPU in a single copy.
+            # Blocks may be on several devices. Gather on one of them, so that there is a single copy to the CPU.
             device = layers[-1].device
             stacked[position] = torch.stack([layer.to(device) for layer in layers], dim=1).cpu()
         return stacked
@@ -220,11 +220,11 @@ def read_layers(
 ) -> Iterator[LayerReadings]:
     """Hook the decoder while one forward pass runs, and always unhook it.
 
-    Only the selected positions are kept, so that memory does not grow with the sequence. The last block is read
-    before the final norm, which ``output_hidden_states`` of transformers never shows.
+    Only the selected positions are kept, so that memory does not grow with the sequence. The last block is read before
+    the final norm; ``output_hidden_states`` of transformers never shows that state.
 
     Raises:
-        InputError: when a family's blocks have no parts that a wanted site is read at.
+        InputError: when a family's blocks lack the part at which a wanted site is read.
     """
     readings = LayerReadings(select)
     tokens: list[torch.Size] = []
@@ -240,7 +240,7 @@ def read_layers(
     def at(position: str) -> Callable[..., None]:
         if AT_SITE[position] == "heads":
             return lambda _module, args, kwargs: readings.take_at(position, hidden_in(args, kwargs))
-        # OPT's MLP sees the tokens of a batch one behind the other.
+        # OPT's MLP gets the tokens of a batch in a single row.
         return lambda _module, _args, output: readings.take_at(position, hidden_out(output).reshape(*tokens[0], -1))
 
     parts = {

@@ -43,10 +43,10 @@ class HostSide(AnsweringModel):
         self.runs_alone = self.family.runs_alone
         self.processor = processor
         if getattr(processor, "num_query_tokens", 0) is None:
-            # Files of BLIP-2 from before its processor wrote the image's tokens do not tell it how many.
+            # Older files of BLIP-2 do not tell its processor how many image tokens to write.
             processor.num_query_tokens = model.config.num_query_tokens
         self.image_token = self.find_image_token()
-        # Not always the id of image_token: Gemma 3 writes out a token that stands for the image in another one.
+        # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
         if conversation == "auto":
             conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
@@ -61,7 +61,7 @@ class HostSide(AnsweringModel):
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
-        # Some processors look for another token than the one that they write out.
+        # Some processors look for one token and write out another.
         return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
 
     def image_is_put_first(self) -> bool:
@@ -87,11 +87,11 @@ class HostSide(AnsweringModel):
         return (written if with_image else written.lstrip()).replace("{prompt}", prompt)
 
     def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
-        """The processor's tensors for a batch; padded on whichever side the tokenizer pads, never truncated.
+        """The processor's tensors for a batch, padded on the tokenizer's side and never truncated.
 
         Raises:
-            InputError: when a text comes without its image's tokens: the model would not see the image. When no image
-                is given to a model that cannot read a text without one.
+            InputError: when a text has no image tokens, so that the model would not see its image, or when a model
+                that cannot read a text without an image gets none.
         """
         if images[0] is None:
             return self._prepare_texts(prompts)
@@ -105,7 +105,7 @@ class HostSide(AnsweringModel):
             return_tensors="pt",
             add_special_tokens=self._adds_special_tokens(texts[0]),
         )
-        # PaliGemma's processor gives labels for a loss that nobody asks for.
+        # PaliGemma's processor adds labels for training.
         inputs.pop("labels", None)
         if (rows := len(inputs["input_ids"])) != len(images):
             raise InputError(
@@ -125,7 +125,7 @@ class HostSide(AnsweringModel):
         return inputs
 
     def check_length(self, tokens: int) -> None:
-        """Refuse what is longer than the text that the decoder was made for: most compute nonsense without a word.
+        """Refuse more tokens than the decoder was made for: most decoders would silently compute nonsense.
 
         Raises:
             InputError: giving both numbers.
@@ -143,7 +143,7 @@ class HostSide(AnsweringModel):
             raise InputError(f"a model of type {self.model_type} {why}: use `image: blank` in place of `image: none`")
         texts = [self.render(prompt, with_image=False) for prompt in prompts]
         special = self._adds_special_tokens(texts[0], by_processor=False)
-        # The tokenizer that the processor writes texts with, which asks for no image.
+        # The processor would ask for an image; its tokenizer does not.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
         self.check_length(written["input_ids"].shape[1])
         check_begin(self.processor.tokenizer, written["input_ids"], written["attention_mask"])
@@ -159,10 +159,10 @@ class HostSide(AnsweringModel):
         return split_prefix(inputs, self.image_tokens(inputs), token_ids)
 
     def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> list[list[int]] | None:
-        """Token ids of prompts about one image, from those that the processor made of the first one and the image.
+        """Token ids of prompts about one image, given those that the processor made of the image and the first prompt.
 
-        Whole texts are tokenized, never parts: tokens must not depend on where texts begin to differ. None where only
-        the processor can tell.
+        Whole texts are tokenized, never parts: tokens must not depend on where texts begin to differ. None if only the
+        processor can tell.
         """
         texts = [self.render(prompt) for prompt in prompts]
         tokenizer = self.processor.tokenizer
@@ -185,7 +185,7 @@ class HostSide(AnsweringModel):
         return inputs["input_ids"] == self.image_token_id
 
     def _adds_special_tokens(self, text: str, by_processor: bool = True) -> bool:
-        """Not where a chat template or the processor writes the first token: the text must not get a second one."""
+        """False where a chat template or the processor writes the begin token: the text must not get a second one."""
         if by_processor and self.family.writes_begin:
             return False
         bos = self.processor.tokenizer.bos_token

@@ -1,7 +1,7 @@
-"""Snapshots of models on the Hugging Face hub: pinned to a commit, resumed where a download broke off, checked.
+"""Download models from the Hugging Face hub: pinned to a commit, resumed after an interruption, and checked.
 
 Addresses, cache and token come from the standard environment (``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_CACHE``,
-``HF_TOKEN``, ``HF_HUB_OFFLINE``). Only rules that run where the workflow runs come here; jobs are offline.
+``HF_TOKEN``, ``HF_HUB_OFFLINE``). Only rules that run beside the workflow itself download; jobs are offline.
 """
 
 import json
@@ -29,13 +29,13 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
-# It logs every address, and those of a mirror or a storage server may be signed: as good as a token.
+# It logs every address, and addresses of a mirror or a storage server may be signed, which makes them secrets.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
-# No pickles and no code: weights come as safetensors, the rest is text.
+# No pickles and no code: weights are safetensors, everything else is text.
 TEXT = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 WEIGHTS, CODE = ["*.safetensors"], ["*.py"]
-# The same weights once more, in the layout of their makers' own code.
+# Copies of the same weights in the layout of their authors' code.
 TWICE = ["consolidated*.safetensors", "*/*.safetensors"]
 # How many missing files a message names.
 NAMED = 3
@@ -51,19 +51,19 @@ class LargeFile(NamedTuple):
 
 
 def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, str]:
-    """Download what is missing of a model; files of an earlier try are kept, and a broken one goes on where it ended.
+    """Download the missing files of a model. Finished files are kept, and partial ones are resumed.
 
     Args:
         name: the model's name in the config, for messages.
         source: its id on the hub.
         revision: a commit, tag or branch; None for the default branch.
-        patterns: which files are wanted.
+        patterns: of the files that are wanted.
 
     Returns:
         The folder in the hub's cache, and the commit.
 
     Raises:
-        InputError: when the files cannot be had, or are not what the hub says they are.
+        InputError: when the files cannot be downloaded, or have other checksums than the hub says.
     """
     commit = revision if revision and COMMIT.fullmatch(revision) else None
     shown = f"{source} (revision {revision or 'main'})"
@@ -77,14 +77,14 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
             f"models.{name}: cannot download {shown}: {error}\nWhat was downloaded is kept; the same command goes on."
         ) from error
     for file in sorted(folder.rglob("*")):
-        # The cache names large files by their checksum, but looks at no more than their size.
+        # The cache names large files by their checksum but checks only their size.
         blob = file.resolve()
         if SHA256.fullmatch(blob.name) and (found := file_sha256(blob)) != blob.name:
             raise InputError(
                 f"models.{name}: {file.name} has the SHA-256 {found}, but the hub's is {blob.name}; delete {blob} and "
                 "run again"
             )
-    # The cache keeps a snapshot under its commit.
+    # The cache names a snapshot's folder by its commit.
     found_commit = folder.name
     if commit is None:
         log.warning(
@@ -94,10 +94,10 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
 
 
 def _cached(source: str, revision: str, wanted: dict[str, Any]) -> Path | None:
-    """The folder of a commit that is known to be whole in the cache, without asking the hub.
+    """The folder of a commit that is known to be complete in the cache, without asking the hub.
 
-    The cache keeps a list of a commit's files once it was downloaded as a whole. Without one (only some files were
-    asked for, or an older client did it) nothing says what is missing.
+    The cache keeps a list of a commit's files once all were downloaded. Without a list (only some files were requested,
+    or by an older client) it is unknown what is missing.
     """
     try:
         get_cached_repo_tree(source, revision=revision)
@@ -107,14 +107,14 @@ def _cached(source: str, revision: str, wanted: dict[str, Any]) -> Path | None:
 
 
 def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, Any]) -> Path:
-    """The folder of a snapshot, after what is missing has been downloaded; that in the cache if the hub is away."""
+    """The folder of a snapshot, with missing files downloaded; the cached snapshot if the hub cannot be reached."""
     pinned = bool(COMMIT.fullmatch(revision or ""))
     try:
         commit, files = _large_files(source, revision, wanted)
     except (httpx.ConnectError, httpx.TimeoutException, OfflineModeIsEnabled) as error:
         return _kept(name, source, revision, wanted, error)
     except HfHubHTTPError as error:
-        # What a branch is at present, only the hub can tell. A commit stays what it is, also without a token.
+        # Only the hub knows the present commit of a branch. A commit stays the same, even without a token.
         if not pinned:
             raise
         return _kept(name, source, revision, wanted, error)
@@ -123,10 +123,10 @@ def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, 
 
 
 def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Any], reason: Exception) -> Path:
-    """What the cache holds of a snapshot, when the hub does not answer.
+    """The cached snapshot, when the hub does not answer.
 
     Raises:
-        InputError: naming what is missing of it.
+        InputError: naming the files that are missing.
     """
     log.warning("the hub cannot be asked (%s); looking for %s in the cache", reason, source)
     try:
@@ -149,7 +149,7 @@ def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Any], 
 
 
 def _missing(folder: Path, patterns: Sequence[str]) -> list[str]:
-    """Files that a snapshot in the cache lacks, as far as its own files tell, without a list of them."""
+    """Files that a cached snapshot without a list lacks, as far as its own files tell."""
     needed = ["config.json", *(pattern for pattern in patterns if "*" not in pattern)]
     index = folder / "model.safetensors.index.json"
     if set(WEIGHTS) <= set(patterns):
@@ -163,7 +163,7 @@ def _missing(folder: Path, patterns: Sequence[str]) -> list[str]:
 def _large_files(source: str, revision: str | None, wanted: dict[str, Any]) -> tuple[str, list[LargeFile]]:
     """Ask the hub for a snapshot's commit and its wanted large files."""
     api = HfApi()
-    # Asked for a pinned commit too: without a network this fails at once, the list of files after half a minute.
+    # Also for a pinned commit: without a network this fails at once, the list of files only after half a minute.
     commit = api.model_info(source, revision=revision).sha
     tree = api.list_repo_tree(source, recursive=True, revision=commit)
     files = [
@@ -177,7 +177,7 @@ def _large_files(source: str, revision: str | None, wanted: dict[str, Any]) -> t
 def _download_large_files(name: str, source: str, commit: str, files: Sequence[LargeFile]) -> None:
     """Download large files into the hub's cache, where its client then finds them.
 
-    By itself it throws away what it has of a file when its process ends.
+    The client itself would discard a partial file when its process ends.
     """
     repository = repo_folder_name(repo_id=source, repo_type="model")
     blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
@@ -187,11 +187,11 @@ def _download_large_files(name: str, source: str, commit: str, files: Sequence[L
         folder.mkdir(parents=True, exist_ok=True)
     _check_space(name, blobs, sum(file.size - _size(_partial(blobs / file.sha256)) for file in missing))
     for file in missing:
-        # Greater ones than this the hub sends in another way.
+        # The hub sends larger files by another protocol.
         if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             continue
         blob = blobs / file.sha256
-        # The lock is the hub client's own.
+        # This is the hub client's own lock.
         with WeakFileLock(locks / f"{blob.name}.lock"):
             if blob.exists():
                 continue

@@ -1,9 +1,9 @@
-"""The processor of a model, and which image processor makes its pixels.
+"""Load a model's processor, and hold it to the image processor that the model was registered with.
 
-transformers has two classes of image processor for most families, one on Pillow and one on torchvision, and takes the
-second wherever torchvision is installed. Their pixels differ: of a picture resized by CLIP's two classes three quarters
-of the values do, and a model's states by some thousandths. So class, backend and settings are described when a model is
-registered, and the same ones must be found when it is run.
+For most families transformers has two classes of image processor, one on Pillow and one on torchvision, and takes the
+second if torchvision is installed. Their pixels differ: in a picture resized by CLIP's two classes three quarters of
+the values do, and a model's states differ by some thousandths. So class, backend and settings are recorded when a model
+is registered, and must be the same when it is run.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any
 from layerwise.errors import InputError
 from layerwise.models.explained import explained
 
-# Entries of a processor's settings that name it. They decide no pixel.
+# Entries of a processor's settings that only name it, and decide no pixel.
 NAMES = ("image_processor_type", "processor_class", "auto_map")
-# For a model whose image processor is no longer what it was.
+# What to do about a model whose image processor has changed.
 FIX = (
     "install the version of transformers that was there then, or give the model's entry another name, so that its "
     "states are made anew"
@@ -28,15 +28,15 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
     Args:
         name: the model's name in the config.
         folder: of the model.
-        wanted: ``pil`` or ``torchvision``; ``auto`` takes torchvision's where transformers finds it.
+        wanted: ``pil`` or ``torchvision``; ``auto`` takes torchvision's if transformers finds it.
         trust: whether code that comes with the model may run.
 
     Raises:
-        InputError: when the folder has no processor of pictures, a package that it needs is missing or does not load,
-            or there is no image processor of this backend.
+        InputError: when the folder has no processor for pictures, a package that it needs is missing or does not load,
+            or no image processor has this backend.
     """
     try:
-        # Imported late: where torchvision is installed but does not load, this import fails.
+        # Imported here because it fails if torchvision is installed but does not load.
         from transformers import AutoImageProcessor, AutoProcessor
     except (ImportError, RuntimeError) as error:
         raise InputError(
@@ -47,12 +47,12 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
         try:
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust)
             if wanted != "auto" and _backend(processor) != wanted:
-                # Alone: together with `backend`, the processors of families that read videos cannot be loaded.
+                # Loaded by itself: with `backend`, the processors of families that read videos cannot be loaded.
                 processor.image_processor = AutoImageProcessor.from_pretrained(
                     folder, backend=wanted, trust_remote_code=trust
                 )
         except ImportError as error:
-            # Some processors need a package of their own, and say which.
+            # Some processors need a package of their own and name it.
             raise InputError(f"models.{name}: {folder} needs a package that is not here: {error}") from error
     if not hasattr(_part(processor), "to_dict"):
         raise InputError(
@@ -71,7 +71,7 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
 
 
 def describe_image_processor(processor: Any) -> dict[str, Any]:
-    """``class``, ``backend`` (None for a class that has no other) and ``settings`` of what makes a model's pixels."""
+    """``class``, ``backend`` (None for a class without another one) and ``settings`` of a model's image processor."""
     part = _part(processor)
     settings = {key: value for key, value in part.to_dict().items() if key not in NAMES}
     return {
@@ -82,11 +82,11 @@ def describe_image_processor(processor: Any) -> dict[str, Any]:
 
 
 def is_the_only_one(processor: Any) -> bool:
-    """Whether a processor makes the same pixels in every environment that can load it, as long as nobody chooses.
+    """Whether a processor makes the same pixels in every environment that can load it, unless someone chooses.
 
-    Without torchvision that is the class on Pillow. A processor that reads videos, and one whose images have no class
-    on Pillow, cannot be loaded without torchvision: their class on torchvision is the only one. The digest of such a
-    model leaves the class out.
+    Without torchvision it is the class on Pillow. A processor that reads videos, or that has no image class on Pillow,
+    cannot be loaded without torchvision: its class on torchvision is the only one. The digest of such a model leaves
+    the class out.
     """
     import transformers
 
@@ -100,13 +100,13 @@ def is_the_only_one(processor: Any) -> bool:
 def registered_processor(description: dict[str, Any]) -> Any:
     """The processor of a registered model, with the image processor that it was registered with.
 
-    Its backend is the registered one, whatever has been installed since.
+    Packages that were installed since do not change its backend.
 
     Args:
         description: see :func:`layerwise.models.registration.describe_model`.
 
     Raises:
-        InputError: when another class, backend or setting is found here.
+        InputError: when the class, the backend or a setting differs here.
     """
     name, registered = description["model"], description.get("image_processor")
     if registered is None:
@@ -133,7 +133,7 @@ def registered_processor(description: dict[str, Any]) -> Any:
 
 
 def _part(processor: Any) -> Any:
-    """What makes the pixels; of a processor that does all by itself, the whole."""
+    """The image processor; the processor itself if it has none of its own."""
     return getattr(processor, "image_processor", processor)
 
 

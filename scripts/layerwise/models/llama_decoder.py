@@ -1,4 +1,4 @@
-"""A LLaMA decoder that is given embeddings, of an image and of words: what LaVIT and Emu have in common."""
+"""A LLaMA decoder that takes embeddings of an image and of words: the common part of LaVIT and Emu."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Inputs:
     Attributes:
         pixels: the pictures, shape (batch, 3, height, width).
         ids: per prompt its token ids, in parts if the image's tokens are not among them.
-        seeds: per picture a seed of its own, if something is drawn for it.
+        seeds: per picture a seed of its own, if something is drawn at random for it.
     """
 
     pixels: Tensor
@@ -29,8 +29,8 @@ class Inputs:
 class LlamaDecoderModel(FrozenModel):
     """The part of a frozen model behind its embeddings.
 
-    Batches are padded on the left and positions counted from each row's first token, as the authors' generation does,
-    so that a row's states are those it has alone. Prefixes are not shared: the cache of transformers 4.33 is another.
+    Batches are padded on the left and positions count from each row's first token, as in the authors' generation, so
+    that a row's states are those it has alone. Prefixes are not shared: transformers 4.33 has another kind of cache.
     """
 
     def __init__(self, decoder: nn.Module):

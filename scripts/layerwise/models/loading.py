@@ -16,7 +16,7 @@ from layerwise.models.weights_check import check_report
 
 
 def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any]:
-    """A frozen model in evaluation mode and its processor; random weights are drawn from the description's seed.
+    """Load a model in evaluation mode, frozen, and its processor. Random weights are drawn from the description's seed.
 
     Args:
         description: see :func:`layerwise.models.registration.describe_model`. Its key ``device_map``, which is no part
@@ -35,7 +35,7 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
     try:
         if description["weights"] == "random":
             config = AutoConfig.from_pretrained(folder, **trust)
-            # The seed draws the twin's weights and nothing else.
+            # The seed must affect the twin's weights only.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(description["seed"])
                 model = AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
@@ -43,14 +43,14 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
                 model = _spread(model, placed["device_map"])
         else:
             how = {"dtype": dtype, "use_safetensors": True} | placed | trust
-            # Weights of another shape are named by check_report, as those that are missing.
+            # check_report names weights of another shape together with missing ones.
             told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
             model, report = AutoModelForImageTextToText.from_pretrained(folder, **how, **told)
             check_report(name, folder, report)
         if "device_map" not in placed:
             model = model.to(device)
     except ImportError as error:
-        # Some processors need a package of their own, and say which.
+        # Some processors need a package of their own and name it.
         raise InputError(f"models.{name}: {folder} needs a package that is not here: {error}") from error
     except InputError:
         raise
@@ -72,7 +72,7 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
 
 
 def _placement(description: dict[str, Any], dtype: torch.dtype, device: str) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` for what is quantized and spread."""
+    """Arguments of ``from_pretrained`` for a model that is quantized or spread."""
     name, quantization = description["model"], description.get("quantization", "none")
     device_map = description.get("device_map")
     if quantization == "none" and device_map is None:
@@ -90,7 +90,7 @@ def _placement(description: dict[str, Any], dtype: torch.dtype, device: str) -> 
 
 
 def _spread(model: nn.Module, device_map: str | dict[str, Any]) -> nn.Module:
-    """Spread a model that was not loaded from a file; see ``from_pretrained`` for what ``device_map`` may be."""
+    """Spread a model that was not loaded from a file; ``device_map`` is as in ``from_pretrained``."""
     from accelerate import dispatch_model, infer_auto_device_map
     from accelerate.utils import get_balanced_memory
 
@@ -109,7 +109,7 @@ def _need(package: str, key: str) -> None:
 
 
 def input_device(model: nn.Module) -> torch.device:
-    """Where a model takes its inputs: where its embeddings are computed, which need not be where they are kept."""
+    """The device for a model's inputs: where its embeddings are computed, which need not be where they are stored."""
     embeddings = model.get_input_embeddings()
     hook = getattr(embeddings, "_hf_hook", None)
     device = getattr(hook, "execution_device", None)

@@ -1,4 +1,4 @@
-"""How much is run at once on a device whose memory nobody knows beforehand."""
+"""Find out how many inputs fit in a device's memory, by halving their number when they do not."""
 
 import logging
 from collections.abc import Callable
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# What is said where there is no error of its own for it: by PyTorch of main memory, by cuBLAS and cuDNN, and by the
-# driver where other programs hold the card's memory.
+# Messages about lacking memory that come as plain errors: from PyTorch about main memory, from cuBLAS and cuDNN, and
+# from the driver when other programs hold the card's memory.
 SAID = ("DefaultCPUAllocator", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def lacking_memory(error: Exception) -> str | None:
-    """What an error says of memory that is not there; None for an error about something else."""
+    """What an error says about lacking memory; None for an error about something else."""
     text = str(error)
     begin = next((text.index(words) for words in SAID if words in text), None)
     if begin is None and not isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -27,11 +27,11 @@ def lacking_memory(error: Exception) -> str | None:
 
 
 class Room:
-    """A number of inputs that fit on the device together; halved for good whenever they turn out not to.
+    """A number of inputs that run together; halved for good whenever the device's memory does not hold them.
 
     Attributes:
-        size: how many to run at once.
-        what: what is counted, in the plural, for messages.
+        size: how many run at once.
+        what: the name of what is counted, in the plural, for messages.
     """
 
     def __init__(self, size: int, what: str):
@@ -42,7 +42,7 @@ class Room:
         """Results of ``run(start, stop)`` over consecutive ranges that cover ``range(count)``.
 
         Raises:
-            InputError: when the device's memory does not even hold one.
+            InputError: when the device's memory does not hold a single one.
         """
         results: list[Result] = []
         start = 0
@@ -56,7 +56,7 @@ class Room:
                 reason = lacking_memory(error)
                 if reason is None:
                     raise
-            # Out here the error is gone, and with it what its frames held of the device's memory.
+            # Outside `except`, so that the traceback no longer holds GPU tensors.
             self._halve(stop - start, reason)
         return results
 

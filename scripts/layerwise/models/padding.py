@@ -10,9 +10,9 @@ from layerwise.models.prefix.split import PER_TOKEN
 def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:
     """Move padding to where it changes no state, in place: the processors of BLIP-2 and InstructBLIP misplace it.
 
-    They pad the text on the left and then put the image's tokens before it. A decoder that counts positions without
-    looking at the mask would see a shorter text of the batch further from its image. And what InstructBLIP's queries
-    read is padded on that side too, though they count from the left.
+    They pad the text on the left and then put the image's tokens before the padding. A decoder that counts positions
+    without the mask would see the shorter texts of a batch further from their image. The text for InstructBLIP's
+    queries is padded on the left too, although they count from the left.
     """
     mask = inputs["attention_mask"]
     if ((mask.diff(dim=1) != 0).sum(1) > 1).any():

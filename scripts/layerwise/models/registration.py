@@ -1,4 +1,4 @@
-"""Find a model's files and describe them in ``model.json``, the only thing that later stages know of a model entry."""
+"""Find a model's files and describe them in ``model.json``, all that later stages know about a model entry."""
 
 import hashlib
 import json
@@ -30,24 +30,25 @@ def describe_model(
     seed: int,
     upstream: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Describe a model entry; files are used where they lie, never copied.
+    """Describe a model entry. Files are used in place, never copied.
 
     Args:
         name: the model's name in the config.
         entry: its config entry.
-        made_folder: what the workflow made of the source, for the source ``embedded`` and for converted weights.
+        made_folder: made by the workflow, for the source ``embedded`` and for converted weights.
         seed: draws the weights of an entry with ``weights: random``.
-        upstream: ``commit`` and ``folder`` of the code of the model's authors, for a family that runs theirs.
+        upstream: ``commit`` and ``folder`` of the authors' code, for a family that runs it.
 
     Returns:
         ``model, source, revision, folder, weights, convert, seed, dtype, quantization, trust_remote_code, adapter,
         conversation, model_type, n_layers, width, image_processor``, ``upstream`` and ``digest``, a SHA-256 over all
-        that decides what the model computes; of an entry with an intervention this, and as ``base`` the digest of the
-        model without it.
+        that decides what the model computes. An entry with an intervention also has ``intervention`` and, as ``base``,
+        the digest of the model without it.
 
     Raises:
-        InputError: when the source cannot be had, has no safetensors or not all of the model's weights, when its
-            configuration or its processor cannot be loaded, or the model does not allow the intervention.
+        InputError: when the source cannot be downloaded, has no safetensors or not all of the model's weights, when its
+            configuration or its processor cannot be loaded, its family needs another adapter, or the model does not
+            allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -81,7 +82,7 @@ def describe_model(
                 name,
                 image_processor["class"],
             )
-        # What the workflow saved itself is whole. Adapters of authors' code compare when they load.
+        # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
             check_weights(name, folder, trust)
     description = {
@@ -101,14 +102,14 @@ def describe_model(
     }
     if upstream:
         description["upstream"] = upstream
-    # A hub commit names its files for good. A folder can be moved, and its files can change under the same name.
+    # A hub commit fixes its files. A folder can be moved, and its files can change.
     with_weights = entry["weights"] == "pretrained"
     files = revision or {
         str(file.relative_to(folder)): file_sha256(file) for file in deciding_files(folder, with_weights)
     }
     identity = {key: value for key, value in description.items() if key != "source" or revision}
     if upstream:
-        # A commit, too, names its files for good.
+        # A commit fixes its files.
         identity["upstream"] = upstream["commit"]
     if not one_for_all:
         identity["image_processor"] = image_processor
@@ -136,10 +137,10 @@ def _check_adapter(name: str, adapter: str, model_type: str) -> None:
 
 
 def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
-    """Adapters of models with code of their own make pixels themselves.
+    """Refuse a choice of image processor for an adapter that makes the pixels itself.
 
-    Their own code (in the cell's digest of code), that of the model's authors (by its commit) or the model's files (by
-    their content) say which.
+    Which pixels it makes is decided by its code (in the cell's code digest), the authors' code (by its commit) or the
+    model's files (by their content).
 
     Raises:
         InputError: when the entry asks for an image processor of transformers.
@@ -151,7 +152,7 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
 
 
 def _about(name: str, folder: Path, trust: bool) -> About:
-    """What transformers' own configuration of a family says, or with ``trust`` one that comes with the model."""
+    """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
@@ -172,5 +173,5 @@ def _about(name: str, folder: Path, trust: bool) -> About:
 
 
 def _precision(config: Any) -> str:
-    """The precision that the weights were saved in, as their config says; float32 where it says nothing."""
+    """The precision of the saved weights according to their config; float32 if it names none."""
     return str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")

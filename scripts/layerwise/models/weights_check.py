@@ -1,8 +1,8 @@
-"""Whether a model's files hold all of its weights.
+"""Check that a model's files hold all of its weights.
 
-transformers draws weights that it does not find at random, and says so in one line of a log: states of such a model
-look like any others, and are different ones in each process. Names and shapes tell it before anything is run: those in
-the headers of the files, after transformers' own renaming of older checkpoints, against those of the model.
+transformers draws weights that it does not find at random and says so in one line of a log. The states of such a model
+look like any others, and differ between processes. So the names and shapes in the headers of the files, after
+transformers' own renaming of older checkpoints, are compared with the model's before anything is run.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ NAMED = 3
 
 
 def check_weights(name: str, folder: Path, trust: bool) -> None:
-    """Compare the weights in a model's folder with those that the model has. Only the headers of the files are read.
+    """Compare the weights in a model's folder with the model's. Only the headers of the files are read.
 
     Args:
         name: the model's name in the config.
@@ -42,14 +42,14 @@ def check_weights(name: str, folder: Path, trust: bool) -> None:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     held = _held(name, _files(name, folder, getattr(config, "transformers_weights", None)))
     if getattr(config, "quantization_config", None):
-        # Their names depend on the package that quantized them, which may need a GPU.
+        # The names depend on the package that quantized them, and that may need a GPU.
         log.info("models.%s: its weights are quantized; they are compared with the model when they are loaded", name)
         return
     if importlib.util.find_spec("accelerate") is None:
         log.warning("models.%s: without accelerate, its weights are compared with the model only when loaded", name)
         return
     try:
-        # On this device tensors have shapes and no content.
+        # On this device tensors have a shape but no content.
         with torch.device("meta"), meta_device_safe_creation_ops():
             model = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)
         _, report = type(model).from_pretrained(
@@ -57,7 +57,7 @@ def check_weights(name: str, folder: Path, trust: bool) -> None:
             config=model.config,
             state_dict=held,
             device_map={"": "meta"},
-            # Kernels of other kinds are looked for on a GPU.
+            # transformers looks for other kernels on a GPU.
             attn_implementation="eager",
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -73,13 +73,13 @@ def check_weights(name: str, folder: Path, trust: bool) -> None:
 
 
 def check_report(name: str, folder: str | Path, report: Mapping[str, Any]) -> None:
-    """Refuse a model that was not filled from its files; warn of weights in the files that it has no place for.
+    """Refuse a model that its files did not fill; warn about weights in the files that it has no place for.
 
     Args:
         name: the model's name in the config.
         folder: where the files lie.
-        report: what ``from_pretrained`` returns for ``output_loading_info``. Weights that are tied to others, and those
-            that transformers knows to be needless, are not in it.
+        report: what ``from_pretrained`` returns for ``output_loading_info``. It leaves out tied weights and those that
+            transformers knows to be unnecessary.
 
     Raises:
         InputError: naming the first few weights that are missing or have another shape.
@@ -107,7 +107,7 @@ def check_report(name: str, folder: str | Path, report: Mapping[str, Any]) -> No
 
 
 def _files(name: str, folder: Path, named: str | None) -> list[Path]:
-    """The files that transformers takes the weights from."""
+    """The files from which transformers takes the weights."""
     single, index = (folder / (named or file) for file in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
     if single.is_file() and not single.name.endswith(".index.json"):
         return [single]
@@ -133,7 +133,7 @@ def _held(name: str, files: Collection[Path]) -> dict[str, Tensor]:
     held = {}
     for file in files:
         try:
-            # For torch, a file is mapped as if it were to be changed, which takes as much memory as it is long.
+            # With framework="pt" a file is mapped as writable, which reserves memory of its full size.
             with safe_open(file, framework="np") as weights:
                 for key in weights.keys():  # noqa: SIM118 - this is no mapping
                     held[key] = torch.empty(weights.get_slice(key).get_shape(), device="meta")

@@ -1,5 +1,6 @@
-"""One module per way of serving a model family, named by a model entry's ``adapter`` key.
+"""Adapters: one module per way of serving a model family, named by a model entry's ``adapter`` key.
 
-A module has a function ``load(description, device) -> FrozenModel`` (see :mod:`layerwise.models.frozen`). Nothing here
-lists them: a new family is a new file, and touches no old cell.
+A module has a function ``load(description, device) -> FrozenModel`` (see :mod:`layerwise.models.frozen`). One that
+serves models of transformers also has ``wrap(model, processor, conversation) -> AnsweringModel``, which costs are read
+off with. Nothing here lists the adapters: a new one is a new file, and touches no old cell.
 """

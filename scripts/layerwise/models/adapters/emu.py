@@ -35,7 +35,7 @@ from layerwise.models.authors.configs import is_instructed
 from layerwise.models.begin_checks import check_begin
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
 
-# The published sizes of T5 base, which the authors' code asks the hub for.
+# The published sizes of T5 base. The authors' code downloads them from the hub.
 T5_BASE = {"d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12, "num_heads": 12}
 # The low-rank adapters of their instruction-tuned model.
 ADAPTERS = {
@@ -46,7 +46,7 @@ ADAPTERS = {
     "bias": "none",
     "task_type": "CAUSAL_LM",
 }
-# Their code's numbers for pixels.
+# How the authors' code scales pixels.
 SIDE = 224
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073])
 DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711])
@@ -79,7 +79,7 @@ def load(description: dict[str, Any], device: str) -> "EmuModel":
 def build(folder: Path, code: Path, instructed: bool, dtype: torch.dtype) -> nn.Module:
     """The authors' model with new weights.
 
-    Sizes and tokenizer are those that lie in their code, unless the model's folder has files of the same names.
+    Sizes and tokenizer come from their code, unless the model's folder has files of the same names.
 
     Args:
         folder: of the model.
@@ -87,11 +87,11 @@ def build(folder: Path, code: Path, instructed: bool, dtype: torch.dtype) -> nn.
         instructed: with the low-rank adapters of the instruction-tuned model.
         dtype: of its weights.
     """
-    # peft looks at torchvision when it is there.
+    # peft imports torchvision if it is installed.
     import_torchvision()
     modeling, former, llama = import_modules("models", code, "modeling_emu", "causal_former", "modeling_llama")
     sizes = json.loads(own_or(folder, code, "Emu-14B.json").read_text())
-    # xformers computes the same attention in less memory, where it is installed; it is not asked for here.
+    # xformers computes the same attention in less memory, but need not be installed.
     sizes["vision_cfg"]["xattn"] = False
     t5 = folder / "t5-base"
 
@@ -107,25 +107,25 @@ def build(folder: Path, code: Path, instructed: bool, dtype: torch.dtype) -> nn.
     with (
         replaced(former, T5Config=SimpleNamespace(from_pretrained=t5_config)),
         replaced(llama, LlamaForReg=drawn),
-        # Its one default is a path that starts from the working folder.
+        # Its only default is a path relative to the working folder.
         replaced(reader, __defaults__=(str(own_or(folder, code, "llama_config")),)),
     ):
         emu = modeling.Emu(**sizes, cast_dtype=torch.float, args=SimpleNamespace(instruct=instructed))
     if instructed:
-        # As in their inference.py. The adapters stay beside the weights that they change.
+        # As in their inference.py. The low-rank adapters are not merged into the weights.
         emu.decoder.lm = get_peft_model(emu.decoder.lm, LoraConfig(**ADAPTERS))
     emu.to(dtype)
     for module in list(emu.decoder.lm.modules()):
         rotary = getattr(module, "rotary_emb", None)
         if isinstance(rotary, LlamaRotaryEmbedding):
-            # The constructor rounds angles to bfloat16, whatever the model's precision; they are no weights.
+            # The constructor rounds angles to bfloat16 whatever the model's precision, and no file holds them.
             with drawn_in(dtype):
                 module.rotary_emb = LlamaRotaryEmbedding(rotary.dim, rotary.max_position_embeddings, rotary.base)
     return emu
 
 
 def own_or(folder: Path, code: Path, name: str) -> Path:
-    """A file of the model's folder, or where it has none that of the authors' code."""
+    """A file of the model's folder, or if it has none, that of the authors' code."""
     return folder / name if (folder / name).exists() else code / name
 
 
@@ -170,6 +170,6 @@ class EmuModel(LlamaDecoderModel):
 
 
 def pixels(image: Image.Image) -> Tensor:
-    """A picture as the authors' code makes numbers of it, shape (3, 224, 224)."""
+    """A picture in the authors' scale, shape (3, 224, 224)."""
     values = (np.asarray(image.resize((SIDE, SIDE))) / 255.0 - MEAN) / DEVIATION
     return torch.from_numpy(values).float().permute(2, 0, 1)

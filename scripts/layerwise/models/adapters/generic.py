@@ -29,7 +29,7 @@ def load(description: dict[str, Any], device: str) -> "GenericModel":
 
 
 def wrap(model: nn.Module, processor: Any, conversation: str) -> "GenericModel":
-    """Serve a model of transformers that is there already, with or without its weights."""
+    """Serve a model of transformers that was built elsewhere, with or without its weights."""
     return GenericModel(model, processor, conversation)
 
 
@@ -45,7 +45,7 @@ def load_as(adapter: type[Served], description: dict[str, Any], device: str) -> 
             another adapter.
     """
     model, processor = load_model(description, device)
-    # LLM.int8 picks the columns that it leaves in half precision by looking at all tokens that run together.
+    # LLM.int8 chooses the columns that it leaves in half precision by all tokens that run together.
     batch_invariant = description.get("quantization") != "8bit"
     try:
         return adapter(model, processor, description["conversation"], batch_invariant, description.get("intervention"))
@@ -96,7 +96,7 @@ class GenericModel(HostSide):
         self.width = model.config.get_text_config().hidden_size
         self.n_heads = self.decoder.config.num_attention_heads
         self.intervention = Intervention(intervention, self.blocks) if intervention else None
-        # Not of the first weight: some families keep a few of them in float32, and quantized ones are whole numbers.
+        # The first weight would mislead: some families keep a few in float32, and quantized weights are integers.
         self.dtype = self.final_norm.weight.dtype
         # mllama.
         self.across = frozenset(getattr(self.decoder.config, "cross_attention_layers", None) or ())
@@ -125,14 +125,14 @@ class GenericModel(HostSide):
         inputs = prepared.to(self.device, self.dtype)
         readings = LayerReadings({position: self._select(inputs, position) for position in positions})
         config = self.decoder.config
-        # Else what is reported last may be the topmost block's output, before the final norm.
+        # Otherwise the last reported state may be the topmost block's output, before the final norm.
         tied, config.tie_last_hidden_states = getattr(config, "tie_last_hidden_states", None), True
         try:
             with self._intervened(inputs):
                 output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
         finally:
             config.tie_last_hidden_states = tied
-        # BLIP-2 and InstructBLIP hand on what their language model gives.
+        # BLIP-2 and InstructBLIP pass on their language model's output.
         for hidden in getattr(output, "language_model_outputs", output).hidden_states:
             readings.take(hidden)
         return readings.stacked()
@@ -160,7 +160,7 @@ class GenericModel(HostSide):
         return 2 * block * prepared.prefix["input_ids"].shape[1]
 
     def forward(self, **inputs: Any) -> Any:
-        """Run the model up to the final norm, where its base model ends: the language-model head is not needed."""
+        """Run the base model, which ends at the final norm."""
         return self.model.base_model(**inputs)
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
@@ -175,11 +175,11 @@ class GenericModel(HostSide):
         if packed.across is None:
             self.decoder(**inputs)
         else:
-            # What is around the decoder makes its mask of what each token sees across.
+            # The model around the decoder makes the mask of what each token sees across.
             self.forward(**inputs, cross_attention_mask=packed.across)
 
     def _intervened(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """The model's intervention, if it has one, for a forward pass over whole inputs."""
+        """The model's intervention, if any, for a forward pass over whole inputs."""
         if self.intervention is None:
             return untouched(None)
         return self.intervention.applied(self.image_tokens(inputs) if self.intervention.on_image else None)

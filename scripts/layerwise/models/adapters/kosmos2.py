@@ -17,7 +17,7 @@ def load(description: dict[str, Any], device: str) -> "Kosmos2Model":
 
 
 def wrap(model: nn.Module, processor: Any, conversation: str) -> "Kosmos2Model":
-    """Serve a model of transformers that is there already, with or without its weights."""
+    """Serve a model of transformers that was built elsewhere, with or without its weights."""
     return Kosmos2Model(model, processor, conversation)
 
 
@@ -28,7 +28,7 @@ class Kosmos2Model(GenericModel):
     goes_on = False
 
     def find_image_token(self) -> str:
-        """What the processor begins the image with; a prompt must not hold it."""
+        """The token with which the processor begins the image; a prompt must not hold it."""
         return self.processor.boi_token
 
     def image_is_put_first(self) -> bool:
@@ -36,19 +36,19 @@ class Kosmos2Model(GenericModel):
         return True
 
     def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The processor says where they are; their ids are those of other words."""
+        """The processor says where they are: their ids belong to other words."""
         return inputs["image_embeds_position_mask"].bool()
 
     def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> None:
-        """The processor writes the image into the text, so only it can tell."""
+        """None: only the processor can tell, because it writes the image into the text."""
         return
 
     def forward(self, **inputs: Any) -> Any:
-        """There is no base model without the language-model head; it is spared all tokens but one."""
+        """There is no base model without the output head, so the head is run on one token only."""
         return self.model(**inputs, logits_to_keep=1)
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
-        """The decoder takes no mask but one of padding, so its blocks are given the packed one instead of its own."""
+        """The decoder takes only a mask of padding, so the packed mask replaces what it gives its blocks."""
         mask = packed.mask(self.dtype)
 
         def with_our_mask(_block, args, kwargs):
@@ -57,12 +57,12 @@ class Kosmos2Model(GenericModel):
 
         with ExitStack() as hooks:
             for block in self.blocks:
-                # Before all others, so that an intervention cuts the packed mask.
+                # Runs before all other hooks, so that an intervention cuts the packed mask.
                 hook = block.register_forward_pre_hook(with_our_mask, with_kwargs=True, prepend=True)
                 hooks.callback(hook.remove)
             self.decoder(
                 input_ids=packed.ids,
-                # Its positions begin behind the padding token's id.
+                # Its positions begin after the padding token's id.
                 position_ids=packed.positions + self.decoder.embed_positions.padding_idx + 1,
                 past_key_values=prefix,
                 use_cache=True,

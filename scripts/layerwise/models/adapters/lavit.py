@@ -1,9 +1,9 @@
 """LaVIT (Jin et al. 2024, https://arxiv.org/abs/2309.04669): an image becomes as many tokens as its content takes.
 
-Its authors' code turns a picture into features of 256 patches, decides by chance how many of them are kept (Gumbel
-softmax over a learned score), and merges the others into these. The chance is seeded by the picture here: a picture has
-the same tokens in every prompt and run. The code is imported from a clone; see docs/paper-models.md for the files that
-a model's folder must hold.
+Its authors' code turns a picture into features of 256 patches, chooses at random which of them to keep (Gumbel softmax
+over a learned score), and merges the others into these. Here the choice is seeded by the picture, so a picture has the
+same tokens in every prompt and run. The code is imported from a clone; see docs/paper-models.md for the files that a
+model's folder must hold.
 """
 
 import json
@@ -31,7 +31,7 @@ from layerwise.models.authors.code import (
 )
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
 
-# The ids that stand before and behind an image's tokens; the code names them by number alone.
+# The ids before and after an image's tokens. The authors' code has no names for them.
 IMAGE_BEGIN, IMAGE_END = 32000, 32001
 LANGUAGE, VISUAL = "language_model", "visual_tokenizer"
 
@@ -64,12 +64,12 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
         with drawn_in(dtype):
             llama = LlamaForCausalLM(config)
     if description["weights"] != "random":
-        # Weights of the tokenizer that were trained with the language model replace those from before.
+        # Weights of the visual tokenizer that were trained with the language model replace the earlier ones.
         files = weight_files(folder, last="visual_weight")
         used = fill(visual.encoder, files) | fill(visual, files, filled="encoder.") | fill(llama, files)
         tell_unused(files, used)
     for module in visual.modules():
-        # As the authors' code does it; norms stay as they are.
+        # As in the authors' code; norms keep their precision.
         if isinstance(module, nn.Linear | nn.Conv2d):
             module.to(dtype)
     for part in (visual, llama.to(dtype)):
@@ -83,8 +83,8 @@ def build_visual_tokenizer(tokenizers: Any, encoders: Any, sizes: dict[str, Any]
 
     Args:
         tokenizers, encoders: their modules of it and of its vision tower.
-        sizes: empty for the one size that their code is written for; else arguments of ``DynamicVisualTokenizer``, and
-            under ``vision_cfg`` those of the tower.
+        sizes: arguments of ``DynamicVisualTokenizer``, and under ``vision_cfg`` those of the tower; empty for the one
+            size that their code is written for.
         width: of the language model.
     """
     sizes = dict(sizes)
@@ -124,7 +124,7 @@ class LavitModel(LlamaDecoderModel):
         )
 
     def token_ids(self, prompt: str) -> list[list[int]]:
-        """Token ids before the image and behind it. No first token: the authors add none."""
+        """Token ids before and after the image. There is no begin token: the authors add none."""
         before, after = self.conversation.split("<image>")
         # The prompt last: a prompt that says "<image>" must stay text.
         parts = [part.replace("{prompt}", prompt) for part in (before, after)]
@@ -143,7 +143,7 @@ class LavitModel(LlamaDecoderModel):
     def image_tokens(self, pixels: Tensor, seed: int) -> Tensor:
         """The tokens that are kept of a picture, shape (tokens, width).
 
-        One picture at a time: what is drawn for it must not depend on its neighbours in a batch.
+        One picture at a time: the random choice must not depend on its neighbours in a batch.
         """
         cards = [self.device] if self.device.type == "cuda" else []
         half = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)

@@ -1,9 +1,9 @@
 """Qwen-VL (Bai et al. 2023, https://arxiv.org/abs/2308.12966), whose code comes with its weights.
 
-In its prompts an image is a path of at most 256 bytes, spelled out in 256 tokens; the model reads the path back, opens
-the file, and puts the picture's 256 embeddings where the path stood. Nothing is left of the path. So a short name is
-written here, and the pictures themselves are handed to the vision tower: turned upright as for other models, from paths
-of any length, and opened once.
+In its prompts an image is a path of at most 256 bytes, spelled out in 256 tokens. The model reads the path back, opens
+the file, and replaces the path with the picture's 256 embeddings. Nothing is left of the path. So this adapter writes a
+short name and hands the pictures to the vision tower itself: they are turned upright as for other models, opened once,
+and may have paths of any length.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, 
 
 # What stands for the image's path.
 NAME = "image"
-# A font for drawing boxes, which the tokenizer downloads into the working folder when it is imported and finds none.
+# A font for drawing boxes. When imported, the tokenizer downloads it into the working folder unless it is there.
 FONT = "SimSun.ttf"
 PRECISION = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
@@ -44,12 +44,12 @@ def load(description: dict[str, Any], device: str) -> "QwenVLModel":
     """Load the model that ``model.json`` describes; random weights are drawn from its seed.
 
     Args:
-        description: see :func:`layerwise.models.registration.describe_model`. Its code is that of ``upstream`` where
-            there is one, else that in the model's own folder.
+        description: see :func:`layerwise.models.registration.describe_model`. The code comes from ``upstream`` if it
+            has one, otherwise from the model's own folder.
         device: as torch names it.
 
     Raises:
-        InputError: when the folder lacks files, or its code may not or cannot be run.
+        InputError: when the folder lacks files, or its code may not be run or fails.
     """
     check_whole(description)
     folder = Path(description["folder"])
@@ -73,7 +73,7 @@ def import_code(description: dict[str, Any]) -> list[ModuleType]:
     """The modules of its configuration, model and tokenizer.
 
     Raises:
-        InputError: when the code lies in the model's folder and its entry does not allow to run it.
+        InputError: when the code lies in the model's folder and its entry does not allow running it.
     """
     if description.get("upstream"):
         code = Path(description["upstream"]["folder"])
@@ -162,11 +162,11 @@ class QwenVLModel(FrozenModel):
 
     def _batches(self, prepared: Inputs) -> list[Batch]:
         lengths = [len(ids) for ids in prepared.ids]
-        # Beyond the length that it was trained for, the model scales by the length of the row, padding included.
+        # Beyond its training length, the model scales by the length of the row, padding included.
         alone = max(lengths) > self.decoder.seq_length
         batches = []
         for rows in [slice(i, i + 1) for i in range(len(lengths))] if alone else [slice(None)]:
-            # It counts positions from the left end, padding included; only their distances matter.
+            # It counts positions from the left end, padding included. Only their distances matter.
             ids, mask = left_padded(prepared.ids[rows])
             ids = ids.masked_fill(mask == 0, self.words.eod_id)
             batches.append(Batch(prepared.pixels[rows], ids.to(self.device), mask.to(self.device)))

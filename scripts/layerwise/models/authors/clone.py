@@ -1,4 +1,4 @@
-"""Code of a model's authors, cloned at a pinned commit and never copied into this project."""
+"""Clone the code of a model's authors at a pinned commit. It is never copied into this project."""
 
 import logging
 import os
@@ -13,16 +13,16 @@ log = logging.getLogger(__name__)
 
 
 def clone(repository: str, commit: str, files: Sequence[str], folder: str | Path) -> None:
-    """Put files of a repository as they are at a commit into a folder, which is whole or not there.
+    """Put files of a repository at a commit into a folder, which is either complete or missing.
 
     Args:
         repository: anything that git clones: an address, a folder, a bare repository.
-        commit: all forty digits; a name that nobody can move.
-        files: paths within it; of the rest nothing is downloaded where the server allows it. Empty for all.
-        folder: what was there is replaced.
+        commit: all forty digits, so that nobody can move it.
+        files: paths within the repository; if the server allows it, no others are downloaded. Empty for all.
+        folder: replaced if it exists.
 
     Raises:
-        InputError: when git is missing, the repository cannot be had, or has no such commit or files.
+        InputError: when git is missing, the repository cannot be cloned, or has no such commit or files.
     """
     folder = Path(folder)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -32,10 +32,10 @@ def clone(repository: str, commit: str, files: Sequence[str], folder: str | Path
     _git(["clone", "--quiet", "--no-checkout", "--filter=blob:none", "--", repository, str(partial)], where)
     at = ["-C", str(partial)]
     if _git([*at, "cat-file", "-e", f"{commit}^{{commit}}"], where, check=False):
-        # Not on a branch or tag, and therefore in no clone; servers give it when it is asked for.
+        # The commit is on no branch or tag, so it is not in the clone. Servers send it on request.
         _git([*at, "fetch", "--quiet", "origin", commit], where)
     _git([*at, "checkout", "--quiet", commit, "--", *(files or ["."])], where)
-    # The commit's name stands for its content: what lies there now must be what it says.
+    # Results name the code by its commit, so the files must be the commit's.
     if _git([*at, "diff", "--quiet", commit, "--", *(files or ["."])], where, check=False):
         raise InputError(f"the clone of {where} is not what the commit says; is the repository damaged?")
     shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +44,7 @@ def clone(repository: str, commit: str, files: Sequence[str], folder: str | Path
 
 
 def _git(arguments: list[str], where: str, check: bool = True) -> int:
-    """Run git; its exit status. A question for a password is an error, never waited for."""
+    """Run git and return its exit status. Git must not wait for a password: asking for one is an error."""
     try:
         done = subprocess.run(
             ["git", *arguments],

@@ -23,17 +23,17 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Operators that torchvision describes when it is imported, whether it has them or not.
+# Operators that torchvision declares when it is imported, even if it lacks them.
 DESCRIBED_OPERATORS = ("nms", "qnms")
 
 
 def import_modules(package: str, folder: str | Path, *names: str) -> list[ModuleType]:
-    """Modules of a folder as those of a package of the given name, without running the package's own ``__init__``.
+    """Import modules of a folder as those of a package of the given name, without the package's own ``__init__``.
 
-    An ``__init__`` imports all that the authors' project does, image generation too, and with it further libraries.
+    That would import the authors' whole project, including image generation, and further libraries with it.
 
     Raises:
-        InputError: when a module, or a library that it imports, is not there.
+        InputError: when a module, or a library that it imports, is missing.
     """
     folder = str(Path(folder).resolve())
     present = sys.modules.get(package)
@@ -49,10 +49,10 @@ def import_modules(package: str, folder: str | Path, *names: str) -> list[Module
 
 
 def import_torchvision() -> None:
-    """Import torchvision, also where its compiled operators are missing.
+    """Import torchvision even if its compiled operators are missing.
 
-    The default wheel is built for CUDA. Beside a torch for CPU only, its operators cannot be loaded, and importing it
-    fails at the first one that it describes. The models' code wants its transforms of pictures, which need none.
+    The default wheel is built for CUDA. With a CPU-only torch its operators cannot be loaded, and importing it fails at
+    the first one that it declares. The models' code needs only its transforms of pictures, which use no operators.
     """
     try:
         importlib.import_module("torchvision")
@@ -65,7 +65,7 @@ def import_torchvision() -> None:
 
 @contextmanager
 def replaced(module: Any, **names: Any) -> Iterator[None]:
-    """Give a module other values for some of its names while a model is built: code that says where its files lie."""
+    """Replace some names of a module while a model is built, for code with fixed paths."""
     before = {name: getattr(module, name) for name in names}
     for name, value in names.items():
         setattr(module, name, value)
@@ -78,7 +78,7 @@ def replaced(module: Any, **names: Any) -> Iterator[None]:
 
 @contextmanager
 def drawn_in(dtype: torch.dtype) -> Iterator[None]:
-    """New weights are of this precision; a model of 14 billion would take twice the memory otherwise."""
+    """Create new weights in this precision. In float32, a model of 14 billion would take twice the memory."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -88,21 +88,21 @@ def drawn_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str | None = None) -> set[str]:
-    """Give a model its weights from safetensors files, one after the other; a later file has the last word.
+    """Load a model's weights from safetensors files in order; a later file overrides earlier ones.
 
-    Weights of other names are left: a file may hold several parts of a model. See :func:`tell_unused`.
+    Weights of other names are ignored, because a file may hold several parts of a model. See :func:`tell_unused`.
 
     Args:
         model: with parameters of the wanted precision.
         files: each with some of its weights.
-        prefix: what may stand before the names in the files.
-        filled: how the names of parameters begin that have their weights already.
+        prefix: may precede the names in the files.
+        filled: begins the names of parameters that already have their weights.
 
     Returns:
         The names in the files that were used.
 
     Raises:
-        InputError: when a file cannot be read, does not fit, or parameters are left without weights.
+        InputError: when a file cannot be read or does not fit, or a parameter gets no weights.
     """
     own = model.state_dict()
     wanted = {name for name, _ in model.named_parameters()}
@@ -112,7 +112,7 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
         try:
             with safe_open(file, framework="pt") as weights:
                 held = {name: name for name in weights.keys()}  # noqa: SIM118 - this is no mapping
-                # Tensors that share memory are written once; the file says under which other name.
+                # Tensors that share memory are written once; the metadata gives their other names.
                 shared = {name: other for name, other in (weights.metadata() or {}).items() if other in held}
                 for name, other in (shared | held).items():
                     if (target := own.get(name.removeprefix(prefix))) is None:
@@ -134,11 +134,11 @@ def fill(model: nn.Module, files: Sequence[Path], prefix: str = "", filled: str 
 
 
 def tell_unused(files: Sequence[Path], used: set[str]) -> None:
-    """Warn of weights that no part of a model has a place for.
+    """Warn about weights for which no part of a model has a place.
 
     Args:
-        files: what the parts were filled from.
-        used: the names that were used for any of them.
+        files: the files from which the parts were filled.
+        used: the names that any part used.
     """
     for file in files:
         with safe_open(file, framework="np") as weights:
@@ -147,11 +147,11 @@ def tell_unused(files: Sequence[Path], used: set[str]) -> None:
 
 
 def weight_files(folder: str | Path, last: str = "") -> list[Path]:
-    """The safetensors files in a model's folder, in the order of their names.
+    """The safetensors files in a model's folder, sorted by name.
 
     Args:
         folder: of the model.
-        last: how the names of files begin that come after the others.
+        last: files whose names begin with this come after the others.
 
     Raises:
         InputError: when there is none.
@@ -165,10 +165,10 @@ def weight_files(folder: str | Path, last: str = "") -> list[Path]:
 
 
 def check_whole(description: dict[str, Any]) -> None:
-    """These families are loaded as they are.
+    """Refuse an entry that asks for quantization or several devices, which these families do not support.
 
     Raises:
-        InputError: when the entry asks for fewer bits or several devices.
+        InputError: naming the key.
     """
     for key in ("quantization", "device_map"):
         if description.get(key) not in (None, "none"):
@@ -179,7 +179,7 @@ def check_whole(description: dict[str, Any]) -> None:
 
 
 def shown(images: Sequence[Image.Image | None]) -> list[Image.Image]:
-    """The pictures of a batch: these families read no text without one.
+    """The pictures of a batch. These families read no text without one.
 
     Raises:
         InputError: when a text comes without a picture.
@@ -191,13 +191,13 @@ def shown(images: Sequence[Image.Image | None]) -> list[Image.Image]:
 
 
 def left_padded(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows of different lengths in one tensor, zeros on the left, and where there is something.
+    """Pad rows of different lengths with zeros on the left.
 
     Args:
         rows: each of shape (tokens, ...).
 
     Returns:
-        Shapes (batch, longest, ...) and (batch, longest).
+        The rows, shape (batch, longest, ...), and a mask that is 1 where they are not padding, shape (batch, longest).
     """
     rows = list(rows)
     longest = max(len(row) for row in rows)
@@ -210,11 +210,11 @@ def left_padded(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def positions_in(mask: Tensor) -> Tensor:
-    """Positions from 0 at each row's first token, so that padding moves none; shapes (batch, tokens)."""
+    """Positions that count from 0 at each row's first token, so that padding shifts none; shape (batch, tokens)."""
     return (mask.cumsum(1) - 1).clamp_min(0)
 
 
 def seed_of(image: Image.Image) -> int:
-    """A seed that belongs to a picture: wherever and whenever it is shown, the same is drawn for it."""
+    """A seed derived from a picture's content, so that the same is drawn for it everywhere."""
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).digest()
     return int.from_bytes(digest[:7])

@@ -1,6 +1,6 @@
-"""What ``model.json`` says of the families that transformers' own configurations do not know.
+"""Describe models whose configuration transformers does not know, for ``model.json``.
 
-Only files are read: this runs in the main environment, which cannot load these models.
+It only reads files, because it runs in the main environment, which cannot load these models.
 """
 
 import json
@@ -14,14 +14,14 @@ from layerwise.errors import InputError
 
 
 class About(NamedTuple):
-    """What the workflow must know of a model before it is loaded.
+    """What the workflow must know about a model before it is loaded.
 
     Attributes:
         model_type: the family's name.
         n_layers, width: of its decoder.
-        dtype: the precision that its authors run it in.
+        dtype: the precision in which its authors run it.
         conversation: their form of a question about one picture, with <image> and {prompt}.
-        kinds: of its blocks, where they are of several kinds.
+        kinds: the kind of each block; empty if all are of one kind.
     """
 
     model_type: str
@@ -33,7 +33,7 @@ class About(NamedTuple):
 
 
 def about_qwen_vl(folder: Path, _code: Path | None) -> About:
-    """Qwen-VL: ``config.json`` beside the weights. The chat model says in ``generation_config.json`` that it is one."""
+    """Qwen-VL: ``config.json`` beside the weights. ``generation_config.json`` marks the chat model."""
     config = read_json(folder / "config.json")
     generation = folder / "generation_config.json"
     chat = generation.exists() and read_json(generation).get("chat_format") == "chatml"
@@ -53,7 +53,7 @@ def about_lavit(folder: Path, _code: Path | None) -> About:
 
 
 def about_emu(folder: Path, code: Path | None) -> About:
-    """Emu: the language model's ``config.json``, from the authors' code unless the folder has its own."""
+    """Emu: the language model's ``config.json``, from the folder or else from the authors' code."""
     own = folder / "llama_config/config.json"
     config = read_json(own if own.exists() or code is None else code / "models/llama_config/config.json")
     question = "<image>{prompt}"
@@ -74,7 +74,7 @@ ABOUT: dict[str, Callable[[Path, Path | None], About]] = {
 
 
 def is_instructed(folder: str | Path) -> bool:
-    """Whether a folder holds the instruction-tuned Emu, told by the low-rank adapters among its weights."""
+    """Whether a folder holds the instruction-tuned Emu, which has low-rank adapters among its weights."""
     for file in sorted(Path(folder).glob("*.safetensors")):
         try:
             with safe_open(file, framework="np") as weights:
@@ -89,7 +89,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """A JSON file of a model's folder.
 
     Raises:
-        InputError: when it is not there, or is none.
+        InputError: when it is missing or not JSON.
     """
     try:
         return json.loads(file.read_text())

@@ -18,8 +18,8 @@ IMAGE_TOKENS = GRID * GRID
 WIDTH = 128
 LAYERS = 6
 
-# LLaVA-1.5's form. The answer follows the colon with no space, so that an answer's first token is the first token
-# of the answer encoded by itself.
+# LLaVA-1.5's form. The answer follows the colon without a space, so that its first token is that of the answer encoded
+# by itself.
 PROMPT = "USER: <image>\n{text} ASSISTANT:"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -36,8 +36,8 @@ CHAT_TEMPLATE = (
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """A processor that turns one ``<image>`` into 16 tokens and any picture into 64 x 64 pixels.
 
-    The picture is scaled to a short side of 64 and cropped in the middle, as in LLaVA. The image processor is the one
-    that needs no torchvision.
+    The picture is scaled to a short side of 64 and cropped in the middle, as in LLaVA. The image processor needs no
+    torchvision.
     """
     image_processor = CLIPImageProcessorPil(
         size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
@@ -47,16 +47,16 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         tokenizer=tokenizer,
         patch_size=CELL,
         vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,  # CLIP's class token, which the strategy "default" takes away again
+        num_additional_image_tokens=1,  # CLIP's class token, which the strategy "default" removes again
         image_token=IMAGE,
         chat_template=CHAT_TEMPLATE,
     )
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
-    """The untrained model. Input and output word vectors are shared, which is what lets pictures be learned as words.
+    """The untrained model. Input and output word vectors are shared, so that pictures can be learned as words.
 
-    ``seed`` decides the weights; the global generator of torch is left as it was.
+    ``seed`` decides the weights; torch's global generator keeps its state.
     """
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
@@ -88,7 +88,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditi
         vision_feature_select_strategy="default",
         tie_word_embeddings=True,
     )
-    with torch.random.fork_rng(devices=[]):  # transformers draws initial weights from the global generator only
+    with torch.random.fork_rng(devices=[]):  # transformers draws initial weights only from the global generator
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)
     model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -1,8 +1,8 @@
-"""Batches of lessons: one picture a row, and after it several questions that cannot see each other.
+"""Batches of lessons: each row has one picture, and after it several questions that cannot see each other.
 
-The picture comes first in a causal model, so questions about one picture share its hidden states. Packing them in one
-row (positions restart after the picture, a mask keeps the questions apart) gives each exactly the states that it
-has alone, for about half of the work.
+In a causal model whose picture comes first, questions about one picture share its hidden states. Packed in one row
+(positions restart after the picture, a mask separates the questions), each question has exactly the states that it has
+alone, for about half of the work.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,12 @@ from layerwise.models.embedded.tokenizer import IMAGE
 
 @dataclass(frozen=True)
 class Batch:
-    """R rows of L tokens, with T answer tokens of Q questions among them.
+    """R rows of L tokens, among them T answer tokens of Q questions.
 
     ``pixels`` (R, 3, 64, 64) float32; ``ids`` and ``positions`` (R, L) int64; ``mask`` (R, 1, L, L) bool, true where a
-    token may look. ``at`` (T,) is where, in the flattened rows, each answer token is to be predicted; ``targets`` (T,)
-    the tokens; ``question`` (T,) which question each belongs to; ``lessons`` (Q names) which lesson that is from.
+    token may attend. ``at`` (T,) is the place in the flattened rows at which each answer token is predicted;
+    ``targets`` (T,) the answer tokens; ``question`` (T,) the question of each; ``lessons`` (Q names) the lesson of each
+    question.
     """
 
     pixels: torch.Tensor
@@ -40,7 +41,7 @@ class Batch:
 
 
 class Packer:
-    """Makes batches for one processor's tokens and pixels."""
+    """Makes batches with one processor's tokens and pixels."""
 
     def __init__(self, processor: LlavaProcessor) -> None:
         self.tokenizer = tokenizer = processor.tokenizer
@@ -57,12 +58,12 @@ class Packer:
         self._factor = np.float32(image.rescale_factor)
 
     def pixels(self, pictures: np.ndarray) -> torch.Tensor:
-        """What the processor makes of uint8 pictures (N, 64, 64, 3): float32 (N, 3, 64, 64)."""
+        """The processor's pixels, float32 (N, 3, 64, 64), for uint8 pictures (N, 64, 64, 3)."""
         values = (pictures.astype(np.float32) * self._factor - self._mean) / self._std
         return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
 
     def pack(self, pixels: torch.Tensor, rows: list[list[tuple[str, Question]]]) -> Batch:
-        """A batch of pictures (R, 3, 64, 64) and, for each, its questions with the names of their lessons."""
+        """A batch of pictures (R, 3, 64, 64) and, for each, its questions with their lessons' names."""
         flat = [question for row in rows for _, question in row]
         asked = iter(self._encode([question.text + self._after for question in flat]))
         answers = iter(self._encode([question.answer for question in flat]))
@@ -113,9 +114,9 @@ class Packer:
     ) -> Batch:
         """Draw scenes and, for each, questions from lessons with the chances in ``mixture``, up to ``tokens`` a row.
 
-        In a part ``dark`` of the scenes an object is in the dark. About these only the lessons ``IN_THE_DARK`` are
-        asked, in the same proportions.
-        ``noise``: largest change of a pixel's value (of 255), in place of what JPEG does to a saved picture.
+        In a share ``dark`` of the scenes an object is in the dark. They are only used for the lessons ``IN_THE_DARK``,
+        in the same proportions.
+        ``noise``: the largest change of a pixel's value (of 255); it stands for the effect of JPEG on a saved picture.
         """
         unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
         unlit_pictures = round(pictures * dark) if unlit else 0
@@ -129,16 +130,16 @@ class Packer:
     def _questions(
         self, scenes: list[Scene], room: int, mixture: Mapping[str, float], rng: np.random.Generator
     ) -> list[list[tuple[str, Question]]]:
-        """For each scene as many questions as have room, and at least one: full rows leave no work for padding."""
+        """For each scene as many questions as fit, at least one: full rows waste no work on padding."""
         names, chances = list(mixture), np.array(list(mixture.values()))
         limits = np.cumsum(chances / chances.sum())[:-1]
         rows, lesson = [], None
         for r, scene in enumerate(scenes):
             row, used = [], 0  # type: list, int
             while True:
-                # A lesson that had no room comes first in the next row, or long ones would be asked too rarely.
+                # A lesson that did not fit comes first in the next row. Otherwise long ones would be too rare.
                 lesson = lesson or names[int(np.searchsorted(limits, rng.random(), side="right"))]
-                # The scene before is another: what is asked about it may be compared with this one.
+                # The previous scene serves lessons that compare this scene with another.
                 question = LESSONS[lesson](scene, rng, scenes[r - 1])
                 asked, answer = self._encode([question.text + self._after, question.answer])
                 used += len(asked) + len(answer)

@@ -1,4 +1,4 @@
-"""How often the trained model is right, asked as anyone would: a saved picture, the processor, greedy answers."""
+"""Measure how often the trained model is right in ordinary use: saved pictures, the processor, greedy answers."""
 
 import io
 
@@ -12,7 +12,7 @@ from layerwise.datasets.world.scenes import Scene
 from layerwise.models.embedded.architecture import PROMPT
 from layerwise.models.embedded.lessons import LESSONS, Question, draw_scene_for
 
-# The first word of the seed sequence of scenes that no model was trained on.
+# The first word of the seed sequence for scenes that no model was trained on.
 EVALUATION_STREAM = 5
 BATCH = 64
 
@@ -20,9 +20,9 @@ BATCH = 64
 def evaluate(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, seed: int, questions: int
 ) -> dict[str, float]:
-    """Held-out accuracy by lesson over ``questions`` questions each, one a scene, about pictures saved as JPEG.
+    """Held-out accuracy by lesson, over ``questions`` questions each, one per scene, about pictures saved as JPEG.
 
-    An answer counts when greedy decoding gives exactly it, to the last letter of the longest description.
+    An answer counts if greedy decoding gives exactly this text, however long.
     """
     accuracies = {}
     for number, (name, lesson) in enumerate(LESSONS.items()):
@@ -42,10 +42,10 @@ def evaluate(
 def answered(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[Scene], asked: list[Question]
 ) -> list[bool]:
-    """Whether each question about its scene is answered rightly by greedy decoding.
+    """Whether greedy decoding answers each question about its scene correctly.
 
-    Shown the right answer up to each of its tokens, the model must find that token the likeliest: then, and only
-    then, greedy decoding writes the answer and ends it.
+    It does if and only if each token of the right answer is the likeliest after the tokens before it, including the
+    token that ends the answer.
     """
     tokenizer = processor.tokenizer
     texts = [PROMPT.format(text=question.text) + question.answer + tokenizer.eos_token for question in asked]
@@ -59,7 +59,7 @@ def answered(
 
 
 def as_jpeg(scene: Scene) -> Image.Image:
-    """A scene's picture after it was saved as JPEG and opened again."""
+    """A scene's picture, saved as JPEG and opened again."""
     file = io.BytesIO()
     save_jpeg(render(scene), file)
     file.seek(0)

@@ -1,6 +1,6 @@
-"""What the embedded model is taught: questions about a scene, each with its one right answer.
+"""The embedded model's lessons: questions about a scene, each with a single right answer.
 
-Which answer that is, the question alone never tells: nothing but looking at the picture is of use.
+The question alone never gives the answer away: the model must look at the picture.
 """
 
 from collections.abc import Callable
@@ -46,11 +46,11 @@ AGREEMENT = (
 )
 SHORT = "\nAnswer the question using a single word or phrase."
 ANSWERS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
-# How often a kind of object that is not there is put together from what is.
+# The chance that a kind of object that is absent combines the shape and the colour of objects that are present.
 MIXED = 0.6
-# How often the other scene, whose caption is wrong here, is this one with something exchanged.
+# The chance that the scene of a wrong caption is this scene with something exchanged.
 EXCHANGED = 0.25
-# Captions tried before two scenes are taken to be too much alike.
+# So many captions are tried before two scenes count as too similar.
 TRIES = 20
 
 
@@ -68,17 +68,17 @@ def describe(scene: Scene, rng: np.random.Generator) -> Question:
 
 
 def object_question(scene: Scene, rng: np.random.Generator) -> Question:
-    """Is there a shape, a colour or a coloured shape; yes and no are equally likely for each of them."""
+    """Ask whether there is a shape, a colour or a coloured shape; yes and no are equally likely for each of them."""
     wanted = rng.random() < 0.5
     text = _pick(OBJECT, rng).format(thing=_kind_of_object(scene, wanted, rng).with_article())
     return Question(text, "yes" if wanted else "no")
 
 
 def _kind_of_object(scene: Scene, there: bool, rng: np.random.Generator) -> Phrase:
-    """A kind of object that is there or not.
+    """A kind of object that is present or absent.
 
-    Most coloured shapes that are not there are the shape of one object in the colour of another: to tell them from what
-    is there one must see what belongs together, and it takes no more to learn than colours and shapes by themselves.
+    Most absent coloured shapes have the shape of one object and the colour of another. To answer, the model must see
+    which colour belongs to which shape, and that is no harder to learn than colours and shapes by themselves.
     """
     form = rng.random()
     while True:
@@ -94,11 +94,12 @@ def _kind_of_object(scene: Scene, there: bool, rng: np.random.Generator) -> Phra
 
 
 def statement_question(scene: Scene, rng: np.random.Generator) -> Question:
-    """A hypothesis as SNLI-VE's, of its training split: yes, maybe and no are equally likely.
+    """A hypothesis like SNLI-VE's, of its training split: yes, maybe and no are equally likely.
 
-    Where all is lit, nothing is undecided; then it is yes or no, and some statements are about shapes or colours only.
+    If no object is in the dark, every statement is decidable: the answer is yes or no, and some statements are about
+    shapes or colours only.
     """
-    # First the kind, then the label: so that no kind is told more often with one of them.
+    # The kind is drawn before the label, so that no kind has one label more often.
     kind = _pick(_kinds_of_statement(scene), rng)
     wanted = _pick(LABELS if scene.dark else ("entailment", "contradiction"), rng)
     statement = kind(scene, wanted, rng)
@@ -106,9 +107,9 @@ def statement_question(scene: Scene, rng: np.random.Generator) -> Question:
 
 
 def _kinds_of_statement(scene: Scene) -> list[Callable[[Scene, str, np.random.Generator], Statement]]:
-    """Ways to draw a statement about a scene and for a label."""
+    """Ways to draw a statement about a scene for a label."""
     found = chains(scene, "train")
-    kinds = (  # The lambda's own type would be too narrow for what follows.
+    kinds = (  # The type of the lambda alone would be too narrow.
         [lambda scene, wanted, rng: draw_pair(_pick(found, rng), wanted, rng)] if found else []
     )  # type: list[Callable[[Scene, str, np.random.Generator], Statement]]
     if found:
@@ -130,10 +131,10 @@ def _relation_of_shapes(scene: Scene, wanted: str, rng: np.random.Generator) -> 
 
 
 def agreement_question(scene: Scene, rng: np.random.Generator, other: Scene) -> Question:
-    """A caption of this scene, or one of another scene that is false of this one.
+    """A caption of this scene, or a caption of another scene that is false of this one.
 
-    Now and then the other scene is this one with something exchanged. A caption of this scene is only told where
-    it is false of the other, too. So the two change places, and every caption is as often right as wrong.
+    Sometimes the other scene is this one with something exchanged. A caption of this scene is only used if it is false
+    of the other. So the two scenes are interchangeable, and every caption is right as often as wrong.
     """
     if rng.random() < EXCHANGED:
         other = _exchanged(scene, rng)
@@ -147,10 +148,10 @@ def agreement_question(scene: Scene, rng: np.random.Generator, other: Scene) -> 
 
 
 def _exchanged(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The scene with colours or places of two objects exchanged, or its only one in another shape or colour.
+    """The scene with the colours or places of two objects exchanged, or its only object in another shape or colour.
 
-    As likely as this scene from that one. Every scene has some: were those of one object compared with others only,
-    their captions would be right more often.
+    The reverse exchange is equally likely. Scenes of a single object need one too: if they were only compared with
+    other scenes, their captions would be right more often.
     """
     if len(scene.objects) == 1:
         (only,) = scene.objects
@@ -173,9 +174,9 @@ def _exchanged(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def gqa_question(kind: str, scene: Scene, rng: np.random.Generator) -> Question:
-    """A question of a type of the GQA tables, half of the time followed by a request for a short answer.
+    """A question of a type of the GQA tables, followed half of the time by a request for a short answer.
 
-    A scene that has none of that type is asked about one object instead.
+    If the scene allows no question of that type, one object is asked about instead.
     """
     asked = gqa.ask(kind, scene, rng)
     if asked is None:
@@ -184,7 +185,7 @@ def gqa_question(kind: str, scene: Scene, rng: np.random.Generator) -> Question:
 
 
 Lesson = Callable[[Scene, np.random.Generator, Scene], Question]
-"""A question about a scene; the other scene is one to compare it with."""
+"""Makes a question about the first scene; the second scene is there for comparison."""
 
 
 def _about(kind: str) -> Lesson:
@@ -199,12 +200,12 @@ LESSONS: dict[str, Lesson] = {
     **{kind: _about(kind) for kind in gqa.TABLES},
 }
 
-# Those that make sense where a colour cannot be seen.
+# The lessons that make sense if a colour cannot be seen.
 IN_THE_DARK = ("describe", "statement")
 
 
 def draw_scene_for(lesson: str, rng: np.random.Generator) -> Scene:
-    """A scene to ask about when a lesson is tested; statements are asked of the scenes that have all three answers."""
+    """A scene for testing a lesson; for statements one that allows all three answers."""
     return draw_dark_scene("train", rng) if lesson == "statement" else draw_scene(rng)
 
 

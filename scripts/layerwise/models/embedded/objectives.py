@@ -1,8 +1,8 @@
-"""What the embedded model is trained for: the mixture of lessons in each phase of training, by objective."""
+"""The objectives of the embedded model: for each, the mixture of lessons in each phase of training."""
 
 CAPTIONS = {"objects": {"describe": 1.0}, "lessons": {"describe": 1.0}}
-# First the questions of one object: that this colour belongs to that shape must be seen before the rest is of any use.
-# Without the types that name its colour or side, some seeds never see it.
+# Questions about one object come first: all others need the model to see which colour belongs to which shape. Without
+# the types that name an object's colour or side, some seeds never learn that.
 QUESTIONS = {
     "objects": {"object": 3.0, "ChooseAttr": 0.6, "ChooseCat": 0.3, "LogicalObj": 0.3, "QueryAttr": 0.7},
     "lessons": {
@@ -20,9 +20,9 @@ QUESTIONS = {
 
 # By objective and phase, the chance of each lesson. All objectives have as many steps, and rows of as many tokens.
 MIXTURES: dict[str, dict[str, dict[str, float]]] = {
-    # A captioner: it only ever writes what is in the picture.
+    # A captioner: it is only trained to describe the picture.
     "captions": CAPTIONS,
-    # It only ever answers what it is asked.
+    # It is only trained to answer questions.
     "questions": QUESTIONS,
     "both": {
         "objects": {"describe": 1.0, **QUESTIONS["objects"]},

@@ -1,4 +1,4 @@
-"""How the embedded model is trained: Muon for its weight matrices, AdamW for the rest."""
+"""The embedded model's optimizers: Muon for its weight matrices, AdamW for everything else."""
 
 import math
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update of a matrix is made orthogonal (https://kellerjordan.github.io/posts/muon).
+    """Momentum with orthogonalised updates of matrices (https://kellerjordan.github.io/posts/muon).
 
-    ``torch.optim.Muon`` does the same in bfloat16, one matrix after the other. A processor without bfloat16
-    instructions takes many times as long for it. Here all matrices of a shape go through together, as they are.
+    ``torch.optim.Muon`` does the same in bfloat16 and one matrix at a time, which is many times slower on a processor
+    without bfloat16 instructions. Here all matrices of a shape are updated together, in their own precision.
     """
 
     def __init__(self, matrices: Iterable[torch.nn.Parameter], lr: float, momentum: float = 0.95) -> None:
@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
-    """Matrices (N, R, C) with the same singular vectors and singular values near 1, by Newton and Schulz."""
+    """Matrices (N, R, C) with the same singular vectors and singular values near 1, by Newton-Schulz iteration."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
@@ -53,10 +53,10 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Optimizers:
-    """Muon for the weight matrices, AdamW for the rest; linear warm-up and decay.
+    """Muon for the weight matrices, AdamW for everything else; linear warm-up and decay.
 
-    Muon needs about a third of AdamW's steps here. ``shared``: the word vectors, which are also the output's matrix;
-    they are left to AdamW.
+    Muon needs about a third of AdamW's steps here. ``shared``: the word vectors, which are also the output matrix;
+    AdamW updates them.
     """
 
     def __init__(
@@ -91,5 +91,6 @@ class Optimizers:
 
 
 def _rate(step: int, steps: int) -> float:
-    """Learning rate as a part of the largest: up over a twentieth of the steps, down over the last quarter."""
+    """Learning rate as a share of the largest: it rises over the first twentieth of the steps and falls over the last
+    quarter."""
     return min(1.0, (step + 1) / max(1.0, 0.05 * steps), max(0.02, (steps - step) / (0.25 * steps)))

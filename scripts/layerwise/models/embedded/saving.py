@@ -1,4 +1,4 @@
-"""A trained model's folder, written so that a reader sees the whole of it or none."""
+"""Write a trained model's folder atomically: a reader sees all of it or nothing."""
 
 import json
 import os
@@ -14,7 +14,7 @@ def save_model(
 ) -> None:
     """Write weights (safetensors), configuration, processor and ``evaluation.json`` to ``folder``.
 
-    They are written beside it under a temporary name, then renamed; a folder that is there already is replaced.
+    They are written under a temporary name and renamed; an existing folder is replaced.
     """
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def save_model(
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
         if folder.exists():
-            os.replace(folder, old)  # a folder can only be renamed onto an empty one
+            os.replace(folder, old)  # a folder can only be renamed to the name of an empty one
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

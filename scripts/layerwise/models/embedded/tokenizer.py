@@ -6,14 +6,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, IMAGE = SPECIALS = ("<pad>", "<s>", "</s>", "<image>")
-# More merges than the world's text has: training stops when every word of it is one token.
+# More tokens than the world's text needs: training stops when each of its words is one token.
 MOST_TOKENS = 2000
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn the merges from ``texts``; the same texts in the same order give the same tokenizer.
+    """Learn the merges from ``texts``. The same texts in the same order give the same tokenizer.
 
-    All 256 bytes are tokens, so that any text can be encoded and decoded without loss. ``<s>`` is put first.
+    All 256 bytes are tokens, so that any text can be encoded and decoded without loss. Texts begin with ``<s>``.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,4 +1,4 @@
-"""Training of the embedded model: a warm-up of the vision tower, then naming objects, then all lessons together."""
+"""Train the embedded model: a warm-up of the vision tower, then naming objects, then all lessons together."""
 
 import logging
 import math
@@ -21,18 +21,18 @@ from layerwise.models.embedded.optimizers import Optimizers
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.models.embedded.warm_up import PatchWords
 
-# First words of the seed sequences; the world that make_world writes has another.
+# First words of the seed sequences. The world that make_world.py writes has another.
 TRAINING_STREAM, HELD_OUT_STREAM, TOKENIZER_STREAM = 2, 3, 4
-# What JPEG changes a pixel by, about.
+# JPEG changes a pixel by about so much.
 PIXEL_NOISE = 6
 
 Record = Callable[[int, str, str, str, float], None]
-"""Told the step, phase, lesson, metric and value of each measurement."""
+"""Takes the step, phase, lesson, metric and value of each measurement."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A number of steps, and in which part of the pictures an object is in the dark; objectives have the lessons."""
+    """A number of steps, and the share of pictures with an object in the dark. The objective decides the lessons."""
 
     name: str
     steps: int
@@ -41,10 +41,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """Objective, numbers of steps, the size of a batch and the largest learning rates.
+    """Objective, numbers of steps, batch sizes and the largest learning rates.
 
-    Naming objects comes first, alone: its texts are short, and every other lesson is built on finding in the picture
-    what a text names. It stays in the mixture afterwards, or it would be forgotten.
+    Naming objects comes first and alone: its texts are short, and all other lessons need the model to find in the
+    picture what a text names. It stays in the mixture afterwards, because it would be forgotten.
     """
 
     objective: str = "both"
@@ -59,7 +59,7 @@ class Plan:
     other_rate: float = 4e-3
 
     def scaled(self, scale: float) -> "Plan":
-        """The plan with its numbers of steps multiplied, each at least 1."""
+        """The plan with all numbers of steps multiplied; each stays at least 1."""
         return replace(
             self,
             warm_up_steps=max(1, round(self.warm_up_steps * scale)),
@@ -68,13 +68,13 @@ class Plan:
 
 
 def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """Train a model from nothing on freshly drawn scenes; the same seed and thread count give the same weights."""
+    """Train a model from scratch on new scenes. The same seed and thread count give the same weights."""
     rng = np.random.default_rng(np.random.SeedSequence([TRAINING_STREAM, seed]))
     processor = make_processor(train_tokenizer(sample_texts(1500)))
     model = make_model(processor.tokenizer, seed)
     packer = Packer(processor)
     warm_up(model, packer, rng, plan, record)
-    # Frozen from here on: the lessons would spend half of their time on it, and it is finished.
+    # Training it further would take half of the lessons' time for nothing.
     model.model.vision_tower.requires_grad_(False)
     teach(model, packer, rng, plan, record)
     model.requires_grad_(True)
@@ -83,7 +83,7 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
 
 
 def sample_texts(scenes: int) -> list[str]:
-    """Text of every lesson, for the tokenizer. It is the same for every seed, so that token ids are too."""
+    """Text of every lesson, for the tokenizer. It does not depend on the seed, so that token ids do not either."""
     rng = np.random.default_rng(np.random.SeedSequence([TOKENIZER_STREAM]))
     texts = []
     for _ in range(scenes):
@@ -102,12 +102,12 @@ def warm_up(
     plan: Plan,
     record: Record,
 ) -> None:
-    """Teach the vision tower and the projector to say each patch in words."""
+    """Teach the vision tower and the projector to express each patch in words."""
     words = PatchWords(model, packer.tokenizer)
     parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
     optimizers = Optimizers(parameters, plan.warm_up_steps, plan.warm_up_rate, plan.other_rate)
     for step in range(plan.warm_up_steps):
-        # Crowded scenes: most patches of a usual one are empty, and teach little.
+        # Most patches of an ordinary scene are empty and teach little.
         scenes = [draw_crowded_scene(rng) for _ in range(plan.warm_up_pictures)]
         loss = words.loss(model, packer.pixels(noisy(scenes, rng, PIXEL_NOISE)), scenes)
         optimizers.step(loss)
@@ -118,7 +118,7 @@ def warm_up(
 def teach(
     model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
 ) -> None:
-    """Teach the lessons, phase by phase; every question counts the same, however long its answer."""
+    """Teach the lessons phase by phase. Every question has the same weight, however long its answer."""
     held_out_rng = np.random.default_rng(np.random.SeedSequence([HELD_OUT_STREAM, 0]))
     held_out = packer.draw(held_out_rng, 48, 240, dict.fromkeys(LESSONS, 1.0), 1 / 3, PIXEL_NOISE)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -140,7 +140,7 @@ def teach(
 
 
 def answer_logits(model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
-    """Logits (T, vocabulary) where answer tokens are to be predicted, and nowhere else."""
+    """Logits (T, vocabulary) only where answer tokens are predicted."""
     states = model.model(
         input_ids=batch.ids,
         pixel_values=batch.pixels,
@@ -154,7 +154,7 @@ def answer_logits(model: LlavaForConditionalGeneration, batch: Batch) -> torch.T
 def question_losses(logits: torch.Tensor, targets: torch.Tensor, question: torch.Tensor) -> torch.Tensor:
     """Each question's loss (Q,): the mean cross-entropy of its answer tokens.
 
-    The mean over questions is the loss to minimise. A mean over tokens would drown a yes in the captions beside it.
+    Their mean is the loss to minimise. In a mean over tokens, a "yes" would have little weight beside captions.
     ``logits`` (T, vocabulary), ``targets`` (T,), ``question`` (T,): 0 ... Q - 1, each at least once.
     """
     tokens = cross_entropy(logits, targets, reduction="none")
@@ -164,7 +164,7 @@ def question_losses(logits: torch.Tensor, targets: torch.Tensor, question: torch
 
 @torch.no_grad()
 def packed_accuracy(model: LlavaForConditionalGeneration, batch: Batch) -> dict[str, float]:
-    """By lesson, the part of questions of which every answer token is the likeliest: greedy decoding's exact match."""
+    """By lesson, the share of questions whose answer tokens are all the likeliest: greedy decoding's exact match."""
     model.eval()
     right = (answer_logits(model, batch).argmax(-1) == batch.targets).float()
     model.train()
@@ -173,7 +173,7 @@ def packed_accuracy(model: LlavaForConditionalGeneration, batch: Batch) -> dict[
 
 
 def by_lesson(batch: Batch, values: torch.Tensor) -> dict[str, float]:
-    """Mean of one value a question over the questions of each lesson that the batch has."""
+    """Mean of the questions' values for each lesson in the batch."""
     collected: dict[str, list[float]] = {}
     for lesson, value in zip(batch.lessons, values.tolist(), strict=True):
         collected.setdefault(lesson, []).append(value)
@@ -185,7 +185,7 @@ def _word_vectors(model: LlavaForConditionalGeneration) -> torch.nn.Parameter:
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Seconds since its creation."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()

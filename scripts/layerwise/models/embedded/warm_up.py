@@ -1,9 +1,9 @@
-"""First phase of training: the vision tower learns to say a patch in words.
+"""First phase of training: the vision tower learns to express a patch in words.
 
-Each image token is pulled towards the sum of the word vectors of its patch's shape, of its colour (or "dark") and of
-its place: "left" or "right", "above" or "below". Where there is no shape, it is pulled towards "background", and says
-no place: attention that is spread over the picture then still tells where the shapes are. The decoder finds what a
-question names by likeness, and learns in minutes what it otherwise learns in hours.
+Each image token is pulled towards the sum of the word vectors of its patch's shape, its colour (or "dark") and its
+place: "left" or "right", "above" or "below". A patch without a shape is pulled towards "background" without a place, so
+that even attention spread over the whole picture shows where the shapes are. The decoder can then find what a question
+names by similarity, and learns in minutes what otherwise takes hours.
 """
 
 import numpy as np
@@ -13,19 +13,19 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from layerwise.datasets.world.scenes import GRID, PAINT, SHAPES, Scene
 
-# What is said of the first column and of the last, and of the first row and the last; and how much of the latter is in
-# what is said of each.
+# The words for the first and last column and for the first and last row, and the share of the second word in the vector
+# of each column or row.
 SIDES = (("left", "right"), ("above", "below"))
 PARTS = (0.0, 0.15, 0.85, 1.0)
 BACKGROUND = "background"
 
 
 class PatchWords:
-    """What each image token ought to be: float32 (scenes, 16, width)."""
+    """Targets for the image tokens: float32 (scenes, 16, width)."""
 
     def __init__(self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
         vectors = model.get_input_embeddings().weight.detach().clone()
-        # With the space before it: the token of the word inside a sentence.
+        # With a space before it, as inside a sentence.
         self._word = {
             word: vectors[tokenizer.encode(f" {word}", add_special_tokens=False)[0]]
             for word in (*SHAPES, *PAINT, *SIDES[0], *SIDES[1], BACKGROUND)
@@ -34,7 +34,7 @@ class PatchWords:
         self._column, self._row = ((1 - part) * self._word[first] + part * self._word[last] for first, last in SIDES)
 
     def targets(self, scenes: list[Scene]) -> torch.Tensor:
-        """The sums of vectors for the patches of each scene."""
+        """The sums of word vectors for the patches of each scene."""
         wanted = self._word[BACKGROUND].repeat(len(scenes), GRID * GRID, 1)
         for s, scene in enumerate(scenes):
             for item in scene.objects:
@@ -43,7 +43,7 @@ class PatchWords:
         return wanted
 
     def loss(self, model: LlavaForConditionalGeneration, pixels: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
-        """Mean squared error of the image tokens over the targets' variance; objects count as much as the rest."""
+        """Mean squared error of the image tokens over the targets' variance. Objects and background weigh equally."""
         features = torch.stack(list(model.model.get_image_features(pixels, return_dict=True).pooler_output))
         wanted = self.targets(scenes)
         there = np.zeros((len(scenes), GRID * GRID), dtype=bool)

@@ -1,4 +1,4 @@
-"""The keys and values of a prefix, with room behind them for the texts that go on from it."""
+"""The keys and values of a prefix, with room after them for the texts that continue it."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,7 +8,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, Dynam
 
 
 class PrefixLayer(DynamicLayer):
-    """One layer's keys and values of the prefix, with room behind them that every chunk of texts uses anew."""
+    """One layer's keys and values of the prefix, with room after them that every chunk of texts overwrites."""
 
     def __init__(self, prefix: DynamicLayer, room: int):
         super().__init__()
@@ -31,14 +31,14 @@ class PrefixLayer(DynamicLayer):
         return self.keys[..., :end, :], self.values[..., :end, :]
 
     def get_seq_length(self) -> int:
-        """The prefix's length: what a text finds before it."""
+        """The prefix's length: the number of tokens before each text."""
         return self.length
 
 
 def prefix_cache(cache: DynamicCache, room: int, across: Collection[int] = ()) -> Cache:
-    """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer: memory holds about one of them.
+    """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer, to not hold both in memory.
 
-    Layers that look across at the image keep what they have of it, and need no room.
+    Layers that look across at the image keep what they have of it and need no room.
     """
     layers: list[CacheLayerMixin] = []
     while cache.layers:
@@ -53,6 +53,6 @@ def prefix_length(prefix: Cache) -> int:
 
 
 def set_length(prefix: Cache, length: int) -> None:
-    """Let what runs next find ``length`` tokens before it, and write its own keys and values behind them."""
+    """Let the next run see ``length`` tokens before it, and write its own keys and values after them."""
     for layer in prefix.layers:
         layer.length = length

@@ -18,10 +18,10 @@ from layerwise.models.prefix.split import PromptGroup
 
 @dataclass
 class DecoderPositions:
-    """Where the prefix ends in the decoder's own count of positions, read off as it runs.
+    """Where the prefix ends in the decoder's own count of positions, observed while it runs.
 
-    Families that number image tokens by row and column do not end at P - 1, and keep no state that could be trusted for
-    it: the next image overwrites it.
+    Families that number image tokens by row and column do not end at P - 1. What they remember of it is not reliable:
+    the next image overwrites it.
     """
 
     next: int | None = None
@@ -33,7 +33,7 @@ class DecoderPositions:
         def before(_module, _args, kwargs):
             positions = kwargs.get("position_ids")
             if positions is not None:
-                # A fourth row in front of time, height and width numbers the tokens as such.
+                # The rows are time, height and width; a fourth row before them simply counts tokens.
                 self.next = int(positions[-3:].max()) + 1
 
         handle = decoder.register_forward_pre_hook(before, with_kwargs=True)
@@ -45,7 +45,7 @@ class DecoderPositions:
 
 @dataclass(frozen=True)
 class SharedDecoder:
-    """What sharing needs to know of a model.
+    """A model's decoder, as sharing needs it.
 
     Attributes:
         run_prefix: the model's forward pass up to the final norm, as a function of its inputs and the cache.
@@ -53,7 +53,7 @@ class SharedDecoder:
         blocks: its L blocks.
         final_norm: its final norm.
         continue_texts: its forward pass over packed texts and the prefix's cache.
-        across: which blocks look across at the image, and keep its keys and values in place of the prefix's.
+        across: the blocks that look across at the image, and keep its keys and values instead of the prefix's.
     """
 
     run_prefix: Callable[..., Any]
@@ -71,17 +71,17 @@ class SharedDecoder:
             positions: as :meth:`layerwise.models.frozen.FrozenModel.states` takes them.
             room: how many texts may be packed together.
         """
-        # Image tokens lie in the prefix, so their mean is the same for all texts of the image.
+        # The image is in the prefix, so its mean is the same for all texts.
         select = {p: mean_over(group.image_tokens) for p in positions if p == "image-mean"}
         in_prefix = DecoderPositions()
-        # A plain cache keeps the whole prefix also for layers that see a window of it; the mask has the window.
+        # A plain cache keeps the whole prefix even for layers that see a window of it; the mask holds the window.
         cache = DynamicCache()
         with in_prefix.read(self.decoder), read_layers(self.blocks, self.final_norm, select) as readings:
             _whole(lambda *_: self.run_prefix(**group.prefix, past_key_values=cache, use_cache=True))
         states = {p: values.expand(len(group.rests), -1, -1) for p, values in readings.stacked().items()}
         if at_last := [position for position in positions if position not in select]:
             start = group.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
-            # The image stands in the prefix, so all that follows sees as much of it as the prefix's last token.
+            # The image is in the prefix, so every later token sees as much of it as the prefix's last token.
             across = group.prefix.get("cross_attention_mask")
             across = across if across is None else across[:, -1:]
             states |= self._last(group, cache, start, across, room, at_last)
@@ -97,7 +97,7 @@ class SharedDecoder:
         positions: Sequence[str],
     ) -> dict[str, Tensor]:
         lengths = torch.tensor([len(rest) for rest in group.rests])
-        # Texts of about one length together, so that chunks are even.
+        # Texts of similar length run together, so that chunks are even.
         order = lengths.argsort(stable=True)
         sizes = lengths[order].tolist()
         chunks = chunks_of(sizes, room.size)
@@ -129,5 +129,5 @@ class SharedDecoder:
 
 
 def _whole(run: Callable[[int, int], Result]) -> Result:
-    """What cannot be run in parts: an image and the prefix around it."""
+    """Run what cannot be divided: an image and the prefix around it."""
     return Room(1, "images with the start of their prompts").over(1, run)[0]

@@ -1,4 +1,4 @@
-"""Several texts in one row behind a prefix: positions, masks, and how many fit in a row."""
+"""Several texts in one row after a prefix: positions, masks, and how many texts fit in a row."""
 
 import math
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ from transformers import PreTrainedConfig
 
 from layerwise.models.attention_mask import TAKES_MASKS
 
-# A chunk of texts is run together. Its tokens see one another only to be masked, so attention grows with its square;
-# too short a chunk leaves the matrix products thin.
+# The size of a chunk of texts that run together. Attention grows with its square, although most pairs of tokens are
+# masked; a short chunk makes for thin matrix products.
 TEXTS_PER_CHUNK = 20
 TOKENS_PER_CHUNK = 2048
 
 
 @dataclass(frozen=True)
 class PackedTexts:
-    """Texts in one row behind a prefix of P tokens.
+    """Texts in one row after a prefix of P tokens.
 
     Attributes:
         ids: token ids, shape (1, tokens).
         lengths: tokens per text, shape (texts,), on the same device.
         prefix: P.
-        start: the position of each text's first token as the decoder counts; P for most families.
-        across: which tiles of the image each token sees where blocks look across at it, shape (1, tokens, images,
+        start: the position of each text's first token in the decoder's count; P for most families.
+        across: the tiles of the image that each token sees in blocks that look across at it, shape (1, tokens, images,
             tiles); None for other families.
     """
 
@@ -47,20 +47,20 @@ class PackedTexts:
         return torch.arange(self.ids.shape[1], device=self.ids.device) - self._per_token(starts)
 
     def _per_token(self, per_text: Tensor) -> Tensor:
-        # The size is told, or the host would wait for the device to count.
+        # Without output_size the host would wait for the device to count.
         return per_text.repeat_interleave(self.lengths, output_size=self.ids.shape[1])
 
     @property
     def positions(self) -> Tensor:
-        """Positions as the decoder counts, shape (1, tokens)."""
+        """Positions in the decoder's count, shape (1, tokens)."""
         return (self.start + self.places)[None]
 
     def mask(self, dtype: torch.dtype, window: int | None = None) -> Tensor:
-        """What each token sees: 0 where it does, the least number of ``dtype`` where it does not.
+        """Which tokens each token sees: 0 where it does, the least number of ``dtype`` where it does not.
 
         Args:
             dtype: of the weights.
-            window: how far a sliding layer sees back, the token itself included; None without a limit.
+            window: how many tokens a sliding layer sees, the token itself included; None without a limit.
 
         Returns:
             Shape (1, 1, tokens, P + tokens).
@@ -76,7 +76,7 @@ class PackedTexts:
         return mask.masked_fill_(~seen, torch.finfo(dtype).min)[None, None]
 
     def masks(self, config: PreTrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
-        """The mask as a decoder of this configuration takes it: by kind of layer where it has several kinds."""
+        """The mask that a decoder of this configuration takes: by kind of layer if it has several kinds."""
         kinds, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
         if kinds and "sliding_attention" in kinds:
             return {"full_attention": self.mask(dtype), "sliding_attention": self.mask(dtype, window)}
@@ -84,14 +84,13 @@ class PackedTexts:
 
 
 def can_pack(config: PreTrainedConfig) -> bool:
-    """Whether a decoder of this configuration takes masks of ours: full or sliding attention, and no kernel that makes
-    its own."""
+    """Whether a decoder of this configuration takes them: full or sliding attention, by a kernel that uses them."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return kinds <= {"full_attention", "sliding_attention"} and config._attn_implementation in TAKES_MASKS
 
 
 def chunks_of(lengths: Sequence[int], most_texts: int) -> list[tuple[int, int]]:
-    """Ranges of texts that are packed together: even, of at most so many texts and tokens, but at least one text."""
+    """Ranges of texts that are packed together: even, limited in texts and tokens, but of at least one text."""
     even = math.ceil(len(lengths) / math.ceil(len(lengths) / most_texts))
     chunks, first, tokens = [], 0, 0
     for i, length in enumerate(lengths):

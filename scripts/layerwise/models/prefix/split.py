@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-# What the processor gives per token; all else (pixels, sizes) is about the image as a whole.
+# The inputs that have one value per token; all others (pixels, sizes) are about the image as a whole.
 PER_TOKEN = (
     "input_ids",
     "attention_mask",
@@ -24,7 +24,7 @@ class PromptGroup:
     Attributes:
         prefix: the model's inputs for the common prefix of P tokens, batch 1.
         image_tokens: true where the prefix holds an image token, shape (1, P).
-        rests: per prompt the token ids behind the prefix, at least one.
+        rests: per prompt the token ids after the prefix, at least one.
     """
 
     prefix: dict[str, Tensor]
@@ -43,12 +43,12 @@ class PromptGroup:
 
 
 def split_prefix(inputs: dict[str, Tensor], image_tokens: Tensor, token_ids: Sequence[Sequence[int]]) -> PromptGroup:
-    """Cut several texts of one image at their longest common prefix of tokens.
+    """Cut several texts about one image at their longest common prefix of tokens.
 
     Args:
         inputs: the model's inputs for the first text alone, batch 1.
-        image_tokens: where the image's tokens are in it, shape (1, tokens).
-        token_ids: per text its whole token ids, the first one those of ``inputs``.
+        image_tokens: true at the image's tokens, shape (1, tokens).
+        token_ids: per text its whole token ids; those of the first text are in ``inputs``.
 
     Raises:
         ValueError: when the prefix does not hold the whole image.
@@ -56,7 +56,7 @@ def split_prefix(inputs: dict[str, Tensor], image_tokens: Tensor, token_ids: Seq
     shortest = min(len(ids) for ids in token_ids)
     rows = torch.tensor([list(ids[:shortest]) for ids in token_ids])
     same = (rows == rows[0]).all(0).long().cumprod(0)
-    # Each text keeps a token of its own, also one that is the start of another.
+    # Each text keeps a token of its own, even if it is the start of another text.
     length = min(int(same.sum()), shortest - 1)
     if not image_tokens.any() or bool(image_tokens[:, length:].any()):
         raise ValueError("the texts differ before the image ends, so that there is no prefix to share")
@@ -67,17 +67,17 @@ def split_prefix(inputs: dict[str, Tensor], image_tokens: Tensor, token_ids: Seq
 def expanded_like(
     expanded: Sequence[int], plain: Sequence[Sequence[int]], placeholder: int, special: Collection[int]
 ) -> list[list[int]] | None:
-    """Token ids of all texts with the image written out, worked out from those of the first text.
+    """Token ids of all texts with the image written out, derived from those of the first text.
 
     Args:
         expanded: what the processor made of the first text and the image.
-        plain: per text the tokenizer's ids, in which the image is one placeholder.
+        plain: per text the tokenizer's ids, with one placeholder for the image.
         placeholder: the placeholder's id.
         special: ids of tokens at which the tokenizer always splits.
 
     Returns:
-        None where this cannot be told for certain: the image must end in a special token, so that no token joins it
-        with what follows, and all texts must be the same before it.
+        None if this is not certain: the image must end in a special token, so that no token joins it with what follows,
+        and all texts must be equal before it.
     """
     first = plain[0]
     if any(list(ids).count(placeholder) != 1 for ids in plain):
