@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
-    parser.add_argument("--annotations", required=True, help="folder with tables, or with GQA's own files")
+    parser.add_argument("--annotations", required=True, help="folder of tables, or of GQA's own files")
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
     out = parser.add_mutually_exclusive_group(required=True)

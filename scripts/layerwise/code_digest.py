@@ -2,7 +2,7 @@
 
 Snakemake sees a changed rule, but not a changed module that a script imports. The digest covers a script and all
 modules of this library that it imports, directly or not, as far as their code can change a number
-(:mod:`layerwise.counted_code`). An edited message reruns nothing; an edited solver reruns what was solved.
+(:mod:`layerwise.counted_code`). An edited message reruns nothing; an edited solver reruns the fits.
 """
 
 import ast
@@ -11,7 +11,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from layerwise.counted_code import canonical, counted
+from layerwise.counted_code import canonical, counted, is_catalogue
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
@@ -27,30 +27,29 @@ LEFT_OUT = {
     "layerwise.models.hub": "downloads files, which count by their content",
     "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run",
 }
-# The same by the end of a module's name.
-LEFT_OUT_BY_NAME = {
-    "catalogue": "lists entries and loads none: the one that is used is given to `code_digest` by name",
-    "checks": "refuses a run before it starts",
-}
 
 
 class _LeftOut:
-    """The modules that are left out, by their names."""
+    """The modules that are left out, by their names.
+
+    Those whose names end in "checks" are left out too: they refuse a run before it starts. So are those called
+    "catalogue": they list entries and load none. Whoever takes a digest adds the entry that is used.
+    """
 
     def __contains__(self, module: object) -> bool:
         parts = str(module).split(".")
         if parts[0] != PACKAGE:
             return False
         packages = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-        return not packages.isdisjoint(LEFT_OUT) or str(module).endswith(tuple(LEFT_OUT_BY_NAME))
+        return not packages.isdisjoint(LEFT_OUT) or parts[-1].endswith("checks") or is_catalogue(str(module))
 
 
 @cache
 def code_digest(*files: str) -> str:
     """The digest that ``files`` count as: their own, or that of older code that gives the same numbers.
 
-    ``same_code.json`` lists such code, and tests/golden shows that the numbers are the same. Cached for the life of the
-    process: planning calls this over 100,000 times.
+    ``same_code.json`` lists such code, and tests/golden shows that it does. Cached for the life of the process, because
+    planning calls it over 100,000 times.
     """
     digest = own_digest(*files)
     for listed in json.loads(SAME_CODE.read_text(encoding="utf-8")).values():
@@ -60,11 +59,11 @@ def code_digest(*files: str) -> str:
 
 
 def own_digest(*files: str) -> str:
-    """SHA-256 over the code of ``files`` and of what they import from this library.
+    """SHA-256, shortened to 16 digits, over the code of ``files`` and of what they import from this library.
 
     Args:
-        files: paths relative to ``scripts/``. Give modules that a script loads by name (an adapter) too: no import
-            statement shows them.
+        files: paths relative to ``scripts/``. Modules that a script loads by name - an adapter, an entry of a catalogue
+            (:meth:`layerwise.catalogue.Catalogue.file`) - are given here too, because no import statement shows them.
     """
     digest = hashlib.sha256()
     for file in sorted(_closure([SCRIPTS / file for file in files])):

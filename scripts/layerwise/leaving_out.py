@@ -7,15 +7,15 @@ from layerwise.errors import InputError
 
 
 def leave_out(config: dict[str, Any]) -> list[str]:
-    """Remove the models that ``leave_out`` names from a validated config, wherever it mentions them.
+    """Take the models that ``leave_out`` names out of a validated config, wherever it speaks of them.
 
-    A model's versions with an intervention go with it, because they are shown beside it.
+    A model's versions with an intervention go with it, as they are shown beside it.
 
     Returns:
-        The names that were removed, sorted.
+        The names that were taken out, sorted.
 
     Raises:
-        InputError: when there is no such model, or no model is left.
+        InputError: when a model is not there, or none is left.
     """
     named, models = set(config["leave_out"]), config["models"]
     if unknown := sorted(named - set(models)):
@@ -25,7 +25,7 @@ def leave_out(config: dict[str, Any]) -> list[str]:
     named |= {name for name, entry in models.items() if "intervention" in entry and runs[name] in sources}
     if named == set(models):
         raise InputError("leave_out: there is no model left; leave out fewer")
-    # Train no model that is no longer needed.
+    # Models that nobody is left to need are not trained.
     trained = {name: embedded_name(config, name) for name in models}
     for name in {trained[name] for name in named} - {trained[name] for name in models if name not in named} - {None}:
         del config["embedded_models"][name]
@@ -34,7 +34,7 @@ def leave_out(config: dict[str, Any]) -> list[str]:
     for name in named:
         del models[name]
         flow["models"].pop(name, None)
-    # Ask no questions that no model is left to answer.
+    # Questions that nobody is left to answer.
     if had_flows and not flow["models"]:
         flow["questions"].clear()
     sites = config["states"]["sites_of"]
@@ -44,7 +44,7 @@ def leave_out(config: dict[str, Any]) -> list[str]:
 
 
 def said_of(left_out: list[str]) -> str:
-    """The note on a figure or table from which models are missing; empty if none is."""
+    """The note on a figure or table that models are missing from; nothing where none is."""
     return f"Partial: without {', '.join(left_out)}." if left_out else ""
 
 

@@ -35,13 +35,13 @@ TURNED = "its image is turned by its EXIF tag"
 
 
 def choose_questions(folder: str | Path, kinds: Sequence[str], per_type: int, seed: int) -> Found:
-    """Read the questions of each type and sample at most ``per_type`` of each.
+    """Read the questions of each type and sample at most ``per_type`` of it.
 
     Args:
         folder: see :mod:`layerwise.datasets.gqa_sources`.
         kinds: keys of :data:`layerwise.datasets.gqa.TABLES`.
-        per_type: the authors take at most 1000. How they chose is unknown; here ``seed`` decides.
-        seed: of the sample; each type has its own random stream.
+        per_type: the authors take 1000 at most; how they chose is unknown, ours is by ``seed``.
+        seed: of the sample; each type has a stream of its own.
 
     Raises:
         InputError: see the readers.
@@ -56,7 +56,7 @@ def choose_questions(folder: str | Path, kinds: Sequence[str], per_type: int, se
 
 
 def tabulate(found: Found, images: str | Path) -> pd.DataFrame:
-    """The table of the questions whose images exist. Those left out are counted in ``found``.
+    """The table of the questions whose images are there; what is left out is counted in ``found``.
 
     Raises:
         InputError: on an image that cannot be decoded.
