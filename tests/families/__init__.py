@@ -47,6 +47,7 @@ class Family:
         enters: how the image reaches the decoder, as far as the code differs. `make test` runs the first family of each
             way, `make test-all` every family; see :func:`of_each_way`.
         not_shared: why several prompts about one image are not run over one prefix; empty if they are.
+        needs_image: whether a text without an image is refused.
         note: what else a reader of its states should know.
         no_own_processor: why a stand-in prepares its inputs; empty if its own processor does.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
@@ -56,6 +57,7 @@ class Family:
     build: Callable[[], Built]
     enters: str
     not_shared: str = ""
+    needs_image: bool = False
     note: str = ""
     no_own_processor: str = ""
     gain: float = 3.0
@@ -130,6 +132,7 @@ FAMILIES = [
         paligemma,
         BOTH_WAYS,
         not_shared="image and prompt attend to one another both ways",
+        needs_image=True,
         note="its processor ends every prompt with a newline, which is the last token",
     ),
     Family("Gemma 3", gemma3_own, IMAGE_BOTH_WAYS),
@@ -138,12 +141,21 @@ FAMILIES = [
         "BLIP-2",
         blip2,
         PUT_FIRST,
+        needs_image=True,
         note="its processor puts the image first; the vision tower of an untrained twin is almost blind",
     ),
-    Family("InstructBLIP", instructblip, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, note="as BLIP-2"),
-    Family("InstructBLIP on OPT", instructblip_opt, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT),
-    Family("Kosmos-2", kosmos2_own, OWN_ADAPTER, note="its processor puts the image first; `adapter: kosmos2`"),
-    Family("Kosmos-2", kosmos2, OWN_ADAPTER, no_own_processor=STAND_IN_TOO),
+    Family(
+        "InstructBLIP", instructblip, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, needs_image=True, note="as BLIP-2"
+    ),
+    Family("InstructBLIP on OPT", instructblip_opt, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, needs_image=True),
+    Family(
+        "Kosmos-2",
+        kosmos2_own,
+        OWN_ADAPTER,
+        needs_image=True,
+        note="its processor puts the image first; `adapter: kosmos2`",
+    ),
+    Family("Kosmos-2", kosmos2, OWN_ADAPTER, needs_image=True, no_own_processor=STAND_IN_TOO),
     Family("Aria", aria, QUERIES),
     Family(
         "Chameleon",
@@ -160,6 +172,7 @@ FAMILIES = [
         "Llama 3.2 Vision (mllama)",
         mllama,
         ACROSS,
+        needs_image=True,
         note="some blocks look across at the image, which has one token in the text; `image-mean` is that token's "
         "state",
     ),

@@ -11,7 +11,6 @@ from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
-from layerwise.models.families import family_of
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.plan import Unit, plan_parts
@@ -74,7 +73,7 @@ def test_a_text_alone_is_read_or_refused(family):
     model = family.frozen()
     image = Image.new("RGB", (SIDE, SIDE), "red")
     texts = ["Is there a circle?", "A much longer statement about a blue square?"]
-    if model.image_is_put_first() or family_of(model.model_type).needs_image:
+    if family.needs_image:
         with pytest.raises(InputError, match="use `image: blank` in place of `image: none`"):
             model.states([None], texts[:1], ["last"])
         return

@@ -57,7 +57,7 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
         edited(finished, "scripts/layerwise/jobs/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
         edited(finished, "scripts/layerwise/jobs/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
         edited(
-            finished, "scripts/layerwise/models/families.py", '        "aria",', '        "another",\n        "aria",'
+            finished, "scripts/layerwise/models/families.py", '    "aria":', '    "another": Family(),\n    "aria":'
         ),
         edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
         edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
