@@ -153,8 +153,8 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
         tokens, seen, count = 0, 0.0, 0
         for image, prompts in inputs.sampled():
             count += len(prompts)
-            shareable = may_share and image is not None and len(prompts) > 1
-            shared = frozen.prepare_shared(image, prompts) if shareable else None
+            shareable = may_share and len(prompts) > 1
+            shared = frozen.prepare_shared(image, prompts) if shareable and image is not None else None
             if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
                 tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
                 seen += patches(shared.prefix["pixel_values"])

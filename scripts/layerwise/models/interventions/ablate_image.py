@@ -15,10 +15,6 @@ def _check(where: str, how: Entry, n_layers: int | None) -> None:
     check_blocks(where, how, ("from",), n_layers)
 
 
-def _blocks(how: Entry, n_layers: int) -> range:
-    return range(how["from"], n_layers + 1)
-
-
 @contextmanager
 def _apply(
     how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
@@ -62,10 +58,8 @@ def image_ablated(blocks: "Sequence[nn.Module]", image: "Tensor", by: str) -> It
 KIND = InterventionKind(
     name="ablate-image",
     touches_image=True,
-    cuts_attention=False,
     check=_check,
-    blocks=_blocks,
     apply=_apply,
-    everywhere=lambda n_layers: {"from": 1, "with": "zero"},
     figure="image-ablation",
+    everywhere=lambda n_layers: {"from": 1, "with": "zero"},
 )

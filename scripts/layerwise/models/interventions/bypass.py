@@ -21,11 +21,6 @@ def _check(where: str, how: Entry, n_layers: int | None) -> None:
         raise InputError(f"{where}.from: block {how['from']} is not below block {into}, which it is routed into")
 
 
-def _blocks(how: Entry, n_layers: int) -> range:
-    into = how.get("into", n_layers)
-    return range(into, into + 1)
-
-
 @contextmanager
 def _apply(
     how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
@@ -58,10 +53,7 @@ def bypass(blocks: "Sequence[nn.Module]", source: int, into: int, scale: float) 
 KIND = InterventionKind(
     name="bypass",
     touches_image=False,
-    cuts_attention=False,
     check=_check,
-    blocks=_blocks,
     apply=_apply,
-    everywhere=None,
     figure="bypass",
 )

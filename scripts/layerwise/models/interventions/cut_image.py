@@ -69,10 +69,9 @@ def _apply(
 KIND = InterventionKind(
     name="cut-image",
     touches_image=True,
-    cuts_attention=True,
     check=_check,
-    blocks=_blocks,
     apply=_apply,
-    everywhere=lambda n_layers: {"blocks": [1, n_layers]},
     figure="image-ablation",
+    cut_blocks=_blocks,
+    everywhere=lambda n_layers: {"blocks": [1, n_layers]},
 )

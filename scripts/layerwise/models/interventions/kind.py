@@ -42,21 +42,25 @@ class InterventionKind:
         name: its key in the config, below ``models.NAME.intervention``.
         touches_image: whether it changes what the image's tokens hold or who sees them. It then needs an image, and a
             family whose image is in these tokens alone.
-        cuts_attention: whether it masks scores between tokens. It then needs blocks that have such scores.
         check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
             for messages; ``n_layers`` is None before the model is known. Raises an InputError.
-        blocks: the blocks that an entry changes in a decoder of so many blocks, counted from 1.
         apply: carries it out.
+        figure: the figure that compares its models with those without.
+        cut_blocks: for a kind that masks scores between tokens, the blocks in which an entry does so in a decoder of so
+            many blocks, counted from 1. These blocks must have such scores. None for other kinds.
         everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
             blocks: with it the last token's state must not depend on the picture. None for other kinds.
-        figure: the figure that compares its models with those without.
     """
 
     name: str
     touches_image: bool
-    cuts_attention: bool
     check: Callable[[str, Entry, int | None], None]
-    blocks: Callable[[Entry, int], range]
     apply: Apply
-    everywhere: Callable[[int], Entry] | None
     figure: str
+    cut_blocks: Callable[[Entry, int], range] | None = None
+    everywhere: Callable[[int], Entry] | None = None
+
+    @property
+    def cuts_attention(self) -> bool:
+        """Whether it masks scores between tokens."""
+        return self.cut_blocks is not None

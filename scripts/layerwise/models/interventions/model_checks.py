@@ -43,9 +43,9 @@ def check_scores(name: str, intervention: dict[str, Any], kinds: Sequence[str]) 
     """
     ((kind_name, how),) = intervention.items()
     kind = INTERVENTIONS[kind_name]
-    if not kind.cuts_attention or not kinds:
+    if kind.cut_blocks is None or not kinds:
         return
-    cut = kind.blocks(how, len(kinds))
+    cut = kind.cut_blocks(how, len(kinds))
     if without := [block for block in cut if kinds[block - 1] in WITHOUT_SCORES]:
         could = [block for block, kind_of_block in enumerate(kinds, start=1) if kind_of_block not in WITHOUT_SCORES]
         raise InputError(
