@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence findings run report test test-slow test-all bench families reliability audit lint format lock
+.PHONY: help demo evidence findings run report test test-slow test-all bench families reliability audit lint format schema lock
 .DEFAULT_GOAL := help
 # Snakemake itself would say it in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
@@ -81,6 +81,9 @@ format: $(VENV)/dev.stamp ## format Python and Snakemake code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+schema: $(VENV)/run.stamp ## write config/schemas/config.schema.yaml from the classes of scripts/layerwise/config
+	PYTHONPATH=scripts $(BIN)/python -m layerwise.config.schema
 
 # With the oldest Python that we serve: what it can install, the newer ones can.
 lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/*.yaml

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from layerwise.config import validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.states.store import StatesFile
+from layerwise.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,14 +29,12 @@ def main() -> None:
     size.add_argument("--full", action="store_true")
     parser.add_argument("--demo", type=Path, default=ROOT, help="folder in which the demo was run")
     args = parser.parse_args()
-    config = yaml.safe_load((ROOT / "config/prompts.yaml").read_text())
-    config |= yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    validate(config, ROOT / "config/schemas/config.schema.yaml")
+    study = Study.load(ROOT / "config/config.yaml", directory=args.demo)
     if not (args.demo / "results/states").is_dir():
         print("Not measured: `make demo` has not been run in this folder.")
         return
 
-    cells = estimate_states(config, args.demo / "results", "cpu")
+    cells = estimate_states(study, "cpu")
     names = cells["model"] + "/" + cells["stimuli"] + "/" + cells["prompt"]
     logs = [pd.read_csv(args.demo / f"logs/benchmarks/states/{name}.tsv", sep="\t") for name in names]
     cells["seconds"] = [float(log["s"].iloc[-1]) for log in logs]

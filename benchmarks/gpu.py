@@ -20,8 +20,8 @@ from extraction import Shape, Ways, make_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import Problem, standardise
-from layerwise.probes.torch_engine import TorchEngine
 
 LLAVA_7B = Shape(width=4096, layers=32, image_tokens=576, vision_width=1024, vision_layers=24, heads=32)
 SMALL = Shape(width=128, layers=2, image_tokens=16)

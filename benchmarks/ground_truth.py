@@ -39,15 +39,16 @@ from layerwise.figures.comparison import choose_layer, compare_layers
 from layerwise.figures.inputs import Model, Task
 from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
-from layerwise.probes.engine import choose
+from layerwise.probes.fits import choose
 from layerwise.probes.gains import LabelItems, image_gains
-from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
+from layerwise.probes.logistic.torch_engine import TorchEngine
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.probes.problems import make_problems
 from layerwise.probes.swaps import enough_images, swap_test
-from layerwise.probes.torch_engine import TorchEngine
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["embeddings", *(f"block {k}" for k in range(1, 7)), "final norm"]
@@ -244,7 +245,7 @@ def coverage(shape: Shape, resamples: int, seed: int) -> Iterator[dict]:
                 "layer": title,
                 "true accuracy": true[accuracy].mean(),
                 "found": of_layer.loc[accuracy, "value"].mean(),
-                **covers[list(METRICS)],
+                **covers[list(ALWAYS)],
             }
 
 
@@ -257,7 +258,7 @@ def macro_coverage(n_images: int, n_labels: int, rate: float, replications: int,
         y = np.arange(n_images) % 2
         weights = np.vstack([np.ones(n_images), resample_weights(np.arange(n_images), 400, rng)])
         scores = np.where(right, 1, -1) * (2 * y - 1)[:, None]
-        per_label = [metric_values("accuracy", y, scores[:, [k]], weights, 2) for k in range(n_labels)]
+        per_label = [METRICS["accuracy"].values(y, scores[:, [k]], weights, 2) for k in range(n_labels)]
         values = np.mean(per_label, axis=0)
         low, high = score_interval(values[0], values[1:], n_images)
         covered += low <= rate <= high
@@ -270,13 +271,13 @@ def ranking_coverage(n_images: int, items: int, area: float, replications: int, 
     image, distance = np.repeat(np.arange(n_images), items), np.sqrt(2) * norm.ppf(area)
     truth = true_scores(np.array([0.0]), np.array([distance]), 1.0)
     alike = 0.3 if items > 1 else 0.0
-    covered = {metric: [0, 0] for metric in RANK_METRICS}
+    covered = {metric: [0, 0] for metric in METRICS if METRICS[metric].ranks}
     for _ in range(replications):
         common = np.sqrt(alike) * rng.standard_normal(n_images)[image]
         margins = distance * y + common + np.sqrt(1 - alike) * rng.standard_normal(len(y))
         weights = np.vstack([np.ones(len(y)), resample_weights(image, 400, rng)])
         for metric, counts in covered.items():
-            values = metric_values(metric, y, margins[:, None], weights, 2)
+            values = METRICS[metric].values(y, margins[:, None], weights, 2)
             for k, interval in enumerate((ranking_interval, score_interval)):
                 low, high = interval(values[0], values[1:], n_images)
                 counts[k] += low <= truth[metric] <= high
@@ -436,11 +437,11 @@ def main() -> None:
         Shape(240, 60, 400, 4, 0.2, 60 * intervals, texts=80, texts_alike=0.2),
     ]
     print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
-    print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
-    print(f"|---|---|---:|---:|{'---:|' * len(METRICS)}")
+    print(f"| test set | layer | true accuracy | found | {' | '.join(ALWAYS)} |")
+    print(f"|---|---|---:|---:|{'---:|' * len(ALWAYS)}")
     for seed, shape in enumerate(shapes):
         for row in coverage(shape, 400, seed):
-            numbers = [f"{100 * row[metric]:.1f}" for metric in METRICS]
+            numbers = [f"{100 * row[metric]:.1f}" for metric in ALWAYS]
             print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
                   f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
     print("\nMeans over labels that share images, 97 % and 70 % right, in percent:", end=" ")

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from layerwise.figures.flow_means import FEWEST_IMAGES, Resampled
 from layerwise.probes.bootstrap import Units, difference_interval, score_interval
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
-from layerwise.probes.metrics import metric_values
+from layerwise.probes.metrics.catalogue import METRICS
 
 N_WINDOWS, RESAMPLES = 24, 400
 
@@ -73,7 +73,7 @@ def crossed_coverage(crossing: Crossing, rates: Sequence[float], replications: i
         weights = np.vstack([np.ones_like(weights[:1]), weights])
         for k, rate in enumerate(rates):
             margins = [np.where(noise < norm.ppf(rate), 1.0, -1.0) * (2 * y - 1) for noise in layers]
-            first, second = (metric_values("accuracy", y, each[:, None], weights, 2) for each in margins)
+            first, second = (METRICS["accuracy"].values(y, each[:, None], weights, 2) for each in margins)
             for way in range(2):
                 low, high = score_interval(first[0], *_evidence(clusters, first, crossing, way))
                 covered[0, k, way] += low <= rate <= high

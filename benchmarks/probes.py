@@ -21,10 +21,10 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from layerwise.probes.engine import Fit, choose, log_loss
+from layerwise.probes.fits import Fit, choose, log_loss
+from layerwise.probes.logistic.spectrum import sketched
+from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import Problem, standardise
-from layerwise.probes.spectrum import sketched
-from layerwise.probes.torch_engine import TorchEngine
 
 C = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
 # Pairs of matrix products per label and C, and speed-up: (tolerance, early end) -> at most; against -> at least.

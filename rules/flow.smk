@@ -9,19 +9,21 @@
 #   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf, .html
 #   <shown>/tables/flow .csv, .tex, .md, .html
 
+import re
+
 FLOW = "<results>/flow/{model}/{questions}"
 FLOW_FIGURES = ["knockout", "objects", "tracing"]
 
 
 wildcard_constraints:
-    # By name: what follows a dot in a file's name is none of it.
-    questions="|".join(map(re.escape, config["flow"]["questions"])) or "[^/]+",
+    # By name, so that a dot in a file's name does not end one.
+    questions="|".join(map(re.escape, study.config.flow.questions)) or "[^/]+",
     flow_figure="|".join(FLOW_FIGURES),
 
 
 rule list_question_images:
     input:
-        lambda wildcards: flow_grid.files(wildcards.questions),
+        question_sources,
     output:
         "<results>/questions/{questions}/{recipe}/images.txt",
     log:
@@ -35,41 +37,37 @@ rule list_question_images:
     params:
         entry=question_entry,
         folders=question_options,
-        seed=config["seed"],
-        code=code_digest("make_questions.py"),
+        seed=study.config.seed,
+        code=question_code,
     message:
         "Sample the questions {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --list {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_questions.py '
+        "--name {wildcards.questions} "
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--list {output:q} "
+        "> {log:q} 2>&1"
 
 
-rule unpack_question_images:
+use rule unpack_images as unpack_question_images with:
     input:
         images="<results>/questions/{questions}/{recipe}/images.txt",
-        receipts=lambda wildcards: flow_grid.image_receipts(wildcards.questions),
+        receipts=question_receipts,
     output:
         "<results>/questions/{questions}/{recipe}/unpacked.json",
     log:
         "<logs>/questions/{questions}.{recipe}.unpacked.log",
-    priority: CHECK_FIRST
-    conda:
-        "../envs/layerwise.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        out=lambda wildcards: grid.data.image_folder(config["flow"]["questions"][wildcards.questions]["dataset"]),
+        out=question_image_folder,
     message:
         "Unpack the images of {wildcards.questions}"
-    shell:
-        'python "$SCRIPTS"/unpack.py --receipts {input.receipts:q} --list {input.images:q} --out {params.out:q} '
-        "--receipt {output:q} > {log:q} 2>&1"
 
 
 rule make_questions:
     input:
-        lambda wildcards: flow_grid.files(wildcards.questions),
+        question_sources,
         question_images,
     output:
         table="<results>/questions/{questions}/{recipe}/questions.parquet",
@@ -85,14 +83,19 @@ rule make_questions:
     params:
         entry=question_entry,
         folders=question_options,
-        seed=config["seed"],
+        seed=study.config.seed,
         out=lambda wildcards, output: Path(output.table).parent,
-        code=code_digest("make_questions.py"),
+        code=question_code,
     message:
         "Choose the questions {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_questions.py '
+        "--name {wildcards.questions} "
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
 
 
 rule trace_flow:
@@ -114,8 +117,8 @@ rule trace_flow:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
-        device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
+        batch_size=model_key("batch_size"),
+        device_map=device_map,
         cards=cards,
         gpu=gpus,
         mem_mb=memory_mb,
@@ -123,15 +126,26 @@ rule trace_flow:
     params:
         cell=flow_cell,
         questions=lambda wildcards, input: Path(input.table).parent,
-        work=f"{config['pathvars']['results']}/work",
-        kept=kept_option,
+        work=f"{study.results}/work",
+        kept=not_compared(KEPT),
     message:
         "Block the attention of {wildcards.model} over {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/trace_flow.py --model {input.model:q} --questions {params.questions:q} --cell {params.cell:q} '
-        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --cards {resources.cards} --threads {threads} "
-        "--work {params.work:q} {params.kept:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
-        "--description {output.description:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/trace_flow.py '
+        "--model {input.model:q} "
+        "--questions {params.questions:q} "
+        "--cell {params.cell:q} "
+        "--batch-size {resources.batch_size} "
+        "--device-map {resources.device_map:q} "
+        "--cards {resources.cards} "
+        "--threads {threads} "
+        "--work {params.work:q} "
+        "{params.kept:q} "
+        "--changes {output.changes:q} "
+        "--tracing {output.tracing:q} "
+        "--answers {output.answers:q} "
+        "--description {output.description:q} "
+        "> {log:q} 2>&1"
 
 
 rule plot_flow:
@@ -172,7 +186,7 @@ use rule show_figure as show_flow_figure with:
         title="{flow_figure}, {model}, {questions}",
         caption="flow",
         text=caption_digest("flow"),
-        named=lambda wildcards: caption_params(wildcards.flow_figure, window=flow_grid.window(wildcards.model)),
+        named=lambda wildcards: caption_params(wildcards.flow_figure, window=grid.window(wildcards.model)),
         code=code_digest("show_figure.py"),
     message:
         "Put {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions} and its caption on a page"
@@ -180,8 +194,8 @@ use rule show_figure as show_flow_figure with:
 
 rule make_flow_table:
     input:
-        changes=[f"{FLOW}.parquet".format(**cell._asdict()) for cell in flow_grid.cells()],
-        descriptions=[f"{FLOW}.json".format(**cell._asdict()) for cell in flow_grid.cells()],
+        changes=[f"{FLOW}.parquet".format(**cell._asdict()) for cell in grid.flow_cells()],
+        descriptions=[f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()],
     output:
         report(
             "<shown>/tables/flow.html",
@@ -212,9 +226,9 @@ rule flow:
     input:
         [
             f"<results>/figures/flow/{cell.model}/{cell.questions}/{figure}.{suffix}"
-            for cell in flow_grid.cells()
+            for cell in grid.flow_cells()
             for figure in FLOW_FIGURES
             for suffix in FORMATS
         ],
-        expand("<shown>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if flow_grid.cells() else []),
+        expand("<shown>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if grid.flow_cells() else []),
     localrule: True

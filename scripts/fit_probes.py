@@ -10,33 +10,33 @@ from tqdm import tqdm
 
 from layerwise.jobs.cards import take_cards
 from layerwise.jobs.command import finished_file, run
-from layerwise.probes.engines import ENGINES
-from layerwise.probes.layer import LayerProbes
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.layer_buffer import layer_buffer
+from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.problems import make_problems
-from layerwise.probes.room import room_for_layer
 from layerwise.probes.scoring import predictions_file
 from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import open_states
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
-    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be made from, as JSON")
+    parser.add_argument("--model", type=Path, help="model.json; default: states of any model")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
     parser.add_argument("--position", required=True)
-    parser.add_argument("--engine", choices=ENGINES, required=True)
+    parser.add_argument("--engine", choices=PROBE_KINDS, required=True)
     parser.add_argument("--C", type=float, nargs="+", required=True)
     parser.add_argument("--resamples", type=int, required=True)
     parser.add_argument("--random-labels", type=int, default=0, help="control tasks per label")
     parser.add_argument("--description-length", action="store_true", help="fit portions of the training images too")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--memory-mb", type=int, required=True, help="memory of the job; what is larger waits on disk")
+    parser.add_argument("--memory-mb", type=int, required=True, help="memory of the job; larger layers go to disk")
     parser.add_argument("--work", type=Path, required=True, help="folder for what does not fit into memory")
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
@@ -46,14 +46,15 @@ def main() -> None:
     labels, task = read_task(args.task)
     # A quarter for a layer, one for the training rows taken from it, one for validation rows and the solver.
     budget = args.memory_mb * 2**20 // 4
-    if args.engine == "torch":
-        # A card that is free now, or none: a probe is soon fitted without.
+    kind = PROBE_KINDS[args.engine]
+    if kind.uses_card:
+        # Use a GPU only if one is free: fits on the CPU are fast.
         take_cards(1, wait=False)
-    engine = ENGINES[args.engine](args.threads, budget)
+    engine = kind.engine(args.threads, budget)
     with (
         open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
         threadpool_limits(args.threads),
-        room_for_layer(states.shape(args.position), budget, args.work) as room,
+        layer_buffer(states.shape(args.position), budget, args.work) as buffer,
         finished_file(args.predictions) as predictions_partial,
         predictions_file(predictions_partial) as keep,
     ):
@@ -62,14 +63,14 @@ def main() -> None:
         problems = make_problems(labels, *made_of, texts=texts)
         seeds = [column.removeprefix("split:") for column in labels if column.startswith("split:")]
         probes = LayerProbes(
-            *(problems, engine, args.C, task["metric"], args.resamples, args.seed),
+            *(problems, engine, kind.tried(args.C), task["metric"], args.resamples, args.seed),
             repeats=args.random_labels,
             description_length=args.description_length,
             resplits={seed: make_problems(labels, *made_of, split=f"split:{seed}") for seed in seeds},
         )
         scores, curve = [probes.majority().assign(layer=-1, layer_name="majority")], []
         for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):
-            found = probes.layer(states.layer(args.position, layer, out=room), name)
+            found = probes.layer(states.layer(args.position, layer, out=buffer), name)
             keep(found.predictions.assign(layer=layer))
             scores.append(found.scores.assign(layer=layer, layer_name=name))
             curve.append(found.curve.assign(layer=layer, layer_name=name))

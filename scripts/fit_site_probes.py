@@ -1,4 +1,4 @@
-"""Fit probes to what each block's attention and MLP add, and to each head, on one states file."""
+"""Fit probes to the outputs of each block's attention and MLP, and of each head, on one states file."""
 
 import argparse
 import json
@@ -12,23 +12,23 @@ from tqdm import tqdm
 
 from layerwise.jobs.cards import take_cards
 from layerwise.jobs.command import finished_file, run
-from layerwise.probes.engines import ENGINES
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.problems import make_problems
-from layerwise.probes.sites import SiteProbes
+from layerwise.probes.site_probes import SiteProbes
 from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import States, open_states
-from layerwise.stimuli.tasks import read_task
+from layerwise.tasks.labels import read_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=Path, required=True, nargs="+", help="states file, or all its shards")
-    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be of, as JSON")
-    parser.add_argument("--model", type=Path, help="model.json; without it any model's states will do")
+    parser.add_argument("--cell", type=json.loads, required=True, help="what the states must be made from, as JSON")
+    parser.add_argument("--model", type=Path, help="model.json; default: states of any model")
     parser.add_argument("--stimuli", type=Path, required=True, help="folder of the stimulus set")
     parser.add_argument("--task", type=Path, required=True, help="folder of the task")
-    parser.add_argument("--engine", choices=ENGINES, required=True)
+    parser.add_argument("--engine", choices=PROBE_KINDS, required=True)
     parser.add_argument("--C", type=float, nargs="+", required=True)
     parser.add_argument("--resamples", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
@@ -39,8 +39,9 @@ def main() -> None:
 
     labels, task = read_task(args.task)
     tables = []
-    if args.engine == "torch":
-        # A card that is free now, or none: a probe is soon fitted without.
+    kind = PROBE_KINDS[args.engine]
+    if kind.uses_card:
+        # Use a GPU only if one is free: fits on the CPU are fast.
         take_cards(1, wait=False)
     with (
         open_states(args.states, planned_content(args.cell, args.stimuli, args.model)) as states,
@@ -48,8 +49,8 @@ def main() -> None:
     ):
         made_of = task["labels"], len(task["classes"]), states.item_ids, states.row_of_item
         problems = make_problems(labels, *made_of, texts=texts_read(args.stimuli, states.cell, states.item_ids))
-        engine = ENGINES[args.engine](args.threads, args.memory_mb * 2**20 // 4)
-        probes = SiteProbes(problems, engine, args.C, task["metric"], args.resamples, args.seed)
+        engine = kind.engine(args.threads, args.memory_mb * 2**20 // 4)
+        probes = SiteProbes(problems, engine, kind.tried(args.C), task["metric"], args.resamples, args.seed)
         n_layers = len(states.layers) - 2
         with tqdm(total=n_layers * (len(states.sites) + states.n_heads), unit="probe", mininterval=5) as progress:
             for site, block, head, at_site in read_sites(states):
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def read_sites(states: States) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """Site, block, head (both from 1; head 0 where there is none) and states, shape (rows, width)."""
+    """Site, block and head (from 1; head 0 for a whole block), and states of shape (rows, width)."""
     for site in states.sites:
         for layer in range(len(states.layers) - 2):
             whole = states.layer(f"last-{site}", layer)

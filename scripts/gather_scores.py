@@ -1,4 +1,4 @@
-"""Put the tables of all cells - their scores, their learning curves - into one each."""
+"""Join the tables of all cells: their scores into one, and their learning curves into another."""
 
 import argparse
 from pathlib import Path

@@ -9,9 +9,11 @@ import pandas as pd
 
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.metrics.checks import check_suits
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
-from layerwise.stimuli.tasks import build_task
+from layerwise.stimuli.parts import official_parts
+from layerwise.tasks.labels import build_task
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +30,10 @@ def main() -> None:
     stimuli = described_stimuli(args.stimuli)
     provenance = pd.read_parquet(args.stimuli / "provenance.parquet")
     duplicates = pd.read_csv(args.stimuli / "duplicates.csv", dtype=str, keep_default_na=False)
-    provenance, joined = keep_apart(provenance, duplicates, args.entry["split"])
+    provenance, joined = keep_apart(provenance, duplicates, args.entry["split"], official_parts(stimuli["kind"]))
     if left_out := joined["images_left_out_as_duplicates"]:
         log.warning(
-            "%d images are left out, for they or images of their group are in an official part nearer to the test too: "
+            "%d images are left out: they, or images of their group, are also in an official part nearer to the test: "
             "%s%s",
             *(len(left_out), ", ".join(left_out[:10]), ", ..." if len(left_out) > 10 else ""),
         )
@@ -46,6 +48,7 @@ def main() -> None:
             f"{args.stimuli / 'duplicates.csv'}; split.join_similar: false joins equal ones alone)"
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
+    check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
     with finished_file(args.out / "labels.parquet") as file:
         labels.to_parquet(file, index=False)
     description = {

@@ -19,13 +19,16 @@ SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules and whole packages that decide no number, and why. They are called for what they do or refuse, never for a
 # number that they return.
 LEFT_OUT = {
+    "layerwise.config": "what a config says reaches programs as options",
     "layerwise.datasets.disk": "looks at the disk before a run",
+    "layerwise.datasets.format": "describes what a data format is asked for",
     "layerwise.errors": "the class of refusals",
     "layerwise.jobs": "how jobs start, wait, fail, write files and find finished ones",
     "layerwise.models.explained": "words the errors of other libraries",
     "layerwise.models.families": "chooses between ways to the same states, or refuses one",
     "layerwise.models.hub": "downloads files, which count by their content",
     "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run",
+    "layerwise.stimuli.kind": "describes what a kind of stimuli is asked for",
 }
 
 

@@ -20,6 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from layerwise.code_digest import SAME_CODE, own_digest
 from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.scored import ALWAYS
 from tests.conftest import make_tiny_llava
 from tests.golden.computed import FILE, differences, of_interventions, of_probes, of_states
 
@@ -27,7 +30,8 @@ STATES = ("extract_states.py", "layerwise/models/adapters/generic.py")
 # By program, the files of each digest that cells have: a model with an intervention adds the module of its kind.
 PROGRAMS = {
     "states": [STATES, *((*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS)],
-    "probes": [("fit_probes.py",)],
+    # Whichever of the metrics that are always scored a task has, it is the same code.
+    "probes": [("fit_probes.py", PROBE_KINDS.file("torch"), *map(METRICS.file, ALWAYS))],
 }
 # By program, the golden numbers that it must give.
 NUMBERS = {"states": ("states", "interventions"), "probes": ("probes",)}

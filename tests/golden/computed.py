@@ -96,45 +96,58 @@ def of_probes(folder: Path) -> dict[str, np.ndarray]:
     """Golden scores of probes by label, layer, metric and split, for a label of two classes and one of three."""
     rng, found = np.random.default_rng(0), {}
     for n_classes in (2, 3):
-        task = folder / f"of-{n_classes}"
-        task.mkdir()
-        labels = pd.DataFrame({"y": rng.integers(0, n_classes, 240)})
-        labels["group"] = [f"g{i // 2}" for i in range(240)]
-        labels["split"] = np.repeat(["train", "val", "test"], [120, 48, 72])
-        labels["item_id"] = [f"i{i}" for i in range(240)]
-        labels = labels.assign(label="l", image_id=labels["group"])
-        labels.to_parquet(task / "labels.parquet")
-        classes = [f"c{i}" for i in range(n_classes)]
-        described = {"task": "drawn", "stimuli": "drawn", "question": "global", "labels": ["l"], "classes": classes}
-        described |= {"kind": "binary" if n_classes == 2 else "multiclass", "metric": "accuracy"}
-        (task / "task.json").write_text(json.dumps(described))
-        layers = ["embeddings", "block 1", "block 2", "final norm"]
-        states = rng.standard_normal((240, 4, 12)).astype(np.float32)
-        states[:, :, 0] += labels["y"].to_numpy()[:, None] * np.array([0, 0.5, 1, 2])
-        with new_states(
-            task / "states.h5",
-            positions=["last"],
-            layers=layers,
-            rows=240,
-            width=12,
-            dtype="float32",
-            item_ids=labels["item_id"],
-            row_of_item=range(240),
-            cell={"prompt": "drawn"} | write_stimuli(folder / "stimuli", labels["item_id"], labels["item_id"]),
-        ) as datasets:
-            write_rows(datasets["last"], 0, states)
-        command = ["fit_probes.py", "--states", task / "states.h5", "--cell", "{}"]
-        command += ["--stimuli", folder / "stimuli", "--task", task, "--position", "last"]
-        command += ["--engine", "torch", "--C", "0.01", "1.0", "--resamples", "200", "--random-labels", "1"]
-        command += ["--description-length", "--seed", "0", "--threads", "1", "--memory-mb", "4000"]
-        command += ["--work", folder / "work", "--scores", task / "scores.parquet"]
-        command += ["--predictions", task / "predictions.parquet", "--curve", task / "curve.parquet"]
-        _run(fit_probes.main, list(map(str, command)))
+        command = drawn_cell(folder, n_classes, rng)
+        _run(fit_probes.main, ["fit_probes.py", *command, "--engine", "torch"])
         for table in ("scores", "curve"):
-            rows = pd.read_parquet(task / f"{table}.parquet")
+            rows = pd.read_parquet(folder / f"of-{n_classes}/{table}.parquet")
             numbers = rows.select_dtypes("number").drop(columns=["n_layers"])
             found[f"{n_classes} classes {table}"] = numbers[sorted(numbers)].to_numpy(np.float64)
     return found
+
+
+def drawn_cell(folder: Path, n_classes: int, rng: np.random.Generator, metric: str = "accuracy") -> list[str]:
+    """Write a task and states that are drawn; gives the options of ``fit_probes.py``, all but ``--engine``.
+
+    Args:
+        folder: for all files; those of the task and the tables go to ``of-N`` for N classes.
+        n_classes: of its only label.
+        rng: source of labels and states.
+        metric: the task's.
+    """
+    task = folder / f"of-{n_classes}"
+    task.mkdir()
+    labels = pd.DataFrame({"y": rng.integers(0, n_classes, 240)})
+    labels["group"] = [f"g{i // 2}" for i in range(240)]
+    labels["split"] = np.repeat(["train", "val", "test"], [120, 48, 72])
+    labels["item_id"] = [f"i{i}" for i in range(240)]
+    labels = labels.assign(label="l", image_id=labels["group"])
+    labels.to_parquet(task / "labels.parquet")
+    classes = [f"c{i}" for i in range(n_classes)]
+    described = {"task": "drawn", "stimuli": "drawn", "question": "global", "labels": ["l"], "classes": classes}
+    described |= {"kind": "binary" if n_classes == 2 else "multiclass", "metric": metric}
+    (task / "task.json").write_text(json.dumps(described))
+    layers = ["embeddings", "block 1", "block 2", "final norm"]
+    states = rng.standard_normal((240, 4, 12)).astype(np.float32)
+    states[:, :, 0] += labels["y"].to_numpy()[:, None] * np.array([0, 0.5, 1, 2])
+    with new_states(
+        task / "states.h5",
+        positions=["last"],
+        layers=layers,
+        rows=240,
+        width=12,
+        dtype="float32",
+        item_ids=labels["item_id"],
+        row_of_item=range(240),
+        cell={"prompt": "drawn"} | write_stimuli(folder / "stimuli", labels["item_id"], labels["item_id"]),
+    ) as datasets:
+        write_rows(datasets["last"], 0, states)
+    command = ["--states", task / "states.h5", "--cell", "{}"]
+    command += ["--stimuli", folder / "stimuli", "--task", task, "--position", "last"]
+    command += ["--C", "0.01", "1.0", "--resamples", "200", "--random-labels", "1"]
+    command += ["--description-length", "--seed", "0", "--threads", "1", "--memory-mb", "4000"]
+    command += ["--work", folder / "work", "--scores", task / "scores.parquet"]
+    command += ["--predictions", task / "predictions.parquet", "--curve", task / "curve.parquet"]
+    return list(map(str, command))
 
 
 def _run(main: Callable[[], None], command: list[str]) -> None:

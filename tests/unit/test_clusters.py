@@ -17,7 +17,7 @@ from layerwise.errors import InputError
 from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import Crossed, error_and_freedom, score_interval, two_way_error
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
-from layerwise.probes.online_code import CodeLength, bits_per_item, code_rows
+from layerwise.probes.description_length import CodeLength, bits_per_item, code_rows
 from layerwise.probes.problems import Problem
 from layerwise.probes.scoring import Guess, Scorer, predictions
 from layerwise.probes.texts import texts_read
@@ -64,10 +64,10 @@ def test_the_error_by_image_and_text_is_statsmodels_two_way_error():
 def test_degrees_of_freedom_are_those_of_what_the_variance_is_made_of():
     units = Crossed(groups=400, texts=80, pairs=4000, distinct_texts=80)
     # Satterthwaite's, by hand: 25^2 / (9^2 / 399 + 17^2 / 79).
-    assert two_way_error(3.0, np.sqrt(17), 1.0, units) == pytest.approx((5.0, 625 / (81 / 399 + 289 / 79)))
+    assert two_way_error([3.0, np.sqrt(17), 1.0], units) == pytest.approx((5.0, 625 / (81 / 399 + 289 / 79)))
     # Texts all of whose items are right or wrong alike but for images tell nothing: that of images is left.
-    assert two_way_error(3.0, 0.1, 1.0, units)[0] == 3.0
-    assert two_way_error(0.0, 0.0, 0.0, units) == (0.0, 79)
+    assert two_way_error([3.0, 0.1, 1.0], units)[0] == 3.0
+    assert two_way_error([0.0, 0.0, 0.0], units) == (0.0, 79)
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_the_p_value_of_a_difference_is_student_s_by_image_and_text():
     found = paired_difference(*layers, "accuracy", 2, 4000, 9, np.random.default_rng(0))
     pairs = np.unique(IMAGE * TEXTS + TEXT, return_inverse=True)[1]
     units = Crossed(IMAGES, N**2 / np.square(np.bincount(TEXT)).sum(), len(np.unique(pairs)), TEXTS)
-    _, freedom = two_way_error(*(error_of_a_mean(gains, way) for way in (IMAGE, TEXT, pairs)), units)
+    _, freedom = two_way_error([error_of_a_mean(gains, way) for way in (IMAGE, TEXT, pairs)], units)
     t = gains.mean() / expected_error(gains)
     assert found.p_value == pytest.approx(2 * student.sf(t, freedom), rel=1e-6)
     assert not found.p_is_bound

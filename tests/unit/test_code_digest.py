@@ -15,7 +15,9 @@ FILES = {
 import argparse
 import logging
 
+import layerwise.settings
 from layerwise.a import tool
+from layerwise.a.catalogue import KINDS, prepare_all
 from layerwise.errors import InputError
 from layerwise.jobs.locks import one_at_a_time
 from layerwise.states.start_checks import check_all
@@ -29,6 +31,9 @@ def main(count: int) -> None:
     if count < 0:
         raise InputError(f"there are {count} of them; give more")
     check_all(count)
+    prepare_all(count)
+    KINDS["one"].prepare(count)
+    KINDS["one"](count)
     log.info("now %d", count)
     log.info("and %s", tool.next())
     with one_at_a_time(tool.lock(), "on this cell"):
@@ -36,9 +41,37 @@ def main(count: int) -> None:
 """,
     "layerwise/__init__.py": "",
     "layerwise/a/__init__.py": "",
+    "layerwise/a/catalogue.py": 'KINDS = Catalogue("KIND", {"one": "layerwise.a.one"})\n',
+    "layerwise/a/one.py": "KIND = 1\n",
     "layerwise/a/tool.py": "import layerwise.deep\n\n\ndef go():\n    return layerwise.deep.VALUE\n",
     "layerwise/deep.py": 'VALUE = 1\n\n\nclass Thing:\n    """A thing."""\n\n    size = 2\n',
     "layerwise/other.py": "VALUE = 1\n",
+    "layerwise/settings.py": '''\
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, Field
+
+
+class Section(BaseModel):
+    """A section."""
+
+    size: int = 3
+    """How many."""
+    width: int = Field(default=4, ge=1, description="how wide", title="Width", examples=[1, 2])
+    depth: Annotated[int, Field(gt=0, description="how deep")] = 5
+    name: str = Field(description="what it is called")
+    kind: str
+
+
+@dataclass
+class Plain:
+    size: int = 3
+
+
+class Reader(Protocol):
+    size: int
+''',
     "layerwise/errors.py": "class InputError(Exception): ...\n",
     "layerwise/jobs/locks.py": "def one_at_a_time(file, what): ...\n",
     "layerwise/jobs/__init__.py": "",
@@ -80,6 +113,12 @@ def digest(tmp_path, monkeypatch):
         ("run.py", "Program", "The program", False),
         ("layerwise/other.py", "VALUE = 1", "VALUE = 2", False),
         ("run.py", r"tool\.lock", "tool.other_lock", True),
+        (
+            "layerwise/a/tool.py",
+            "^",
+            "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import layerwise.other\n",
+            False,
+        ),
         # What is said.
         ("run.py", "on this cell", "on the cell", False),
         ("run.py", "there are .count. of them; give more", "too few: {len(str(count))}", False),
@@ -100,6 +139,36 @@ def digest(tmp_path, monkeypatch):
         ("run.py", "check_all.count.", "check_all(tool.next())", True),
         ("layerwise/states/start_checks.py", "check_all", "check_everything", False),
         ("layerwise/errors.py", "Exception", "ValueError", False),
+        # Catalogues: what is listed does not count, what is done with an entry does.
+        (
+            "layerwise/a/catalogue.py",
+            '"one": "layerwise.a.one"',
+            '"two": "layerwise.a.two", "one": "layerwise.a.one"',
+            False,
+        ),
+        ("layerwise/a/one.py", "KIND = 1", "KIND = 2", False),
+        ("run.py", "    prepare_all.count.\n", "", True),
+        ("run.py", '    KINDS."one"..prepare.count.\n', "", True),
+        ("run.py", r'    KINDS."one"..count.\n', "", True),
+        ("run.py", r'KINDS."one"..count.', 'KINDS["two"](count)', True),
+        # Of a section of the config, what describes a key to readers does not count. What it is set to by default, what
+        # is accepted and what that is converted to does.
+        ("layerwise/settings.py", "How many.", "How many there are.", False),
+        ("layerwise/settings.py", '    """How many."""\n', "", False),
+        ("layerwise/settings.py", "how wide", "its width", False),
+        ("layerwise/settings.py", ', description="how wide", title="Width", examples=.1, 2.', "", False),
+        ("layerwise/settings.py", "how deep", "its depth", False),
+        ("layerwise/settings.py", ' = Field.description="what it is called".', "", False),
+        ("layerwise/settings.py", "kind: str", 'kind: Annotated[str, Field(description="which")]', False),
+        ("layerwise/settings.py", "size: int = 3", "size: int = 4", True),
+        ("layerwise/settings.py", "size: int = 3", "size: float = 3", True),
+        ("layerwise/settings.py", "default=4", "default=5", True),
+        ("layerwise/settings.py", "ge=1", "ge=2", True),
+        ("layerwise/settings.py", "gt=0", "gt=1", True),
+        ("layerwise/settings.py", "gt=0, ", "", True),
+        # Nothing is converted by these annotations.
+        ("layerwise/settings.py", r"(class Plain:\n    size:) int", r"\1 float", False),
+        ("layerwise/settings.py", r"(Protocol.:\n    size:) int", r"\1 float", False),
     ],
 )
 def test_what_changes_the_digest(digest, file, pattern, replacement, changes):
@@ -112,7 +181,7 @@ def test_what_changes_the_digest(digest, file, pattern, replacement, changes):
 def test_this_library():
     """Scripts that run no model do not depend on those that do."""
     files = {str(file.relative_to(module.SCRIPTS)) for file in module._closure([module.SCRIPTS / "fit_probes.py"])}
-    assert "layerwise/probes/engine.py" in files
+    assert "layerwise/probes/fits.py" in files
     # What states of a model's parts are called, and nothing that runs one.
     names = {"layerwise/models/__init__.py", "layerwise/models/site_names.py"}
     assert not any(file.startswith(("layerwise/models", "layerwise/figures")) for file in files - names)

@@ -6,30 +6,88 @@ import math
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
-from layerwise.config import read_config, validate
+from layerwise.config.reading import read_config, validate
+from layerwise.config.schema import schema_text
 from layerwise.errors import InputError
-from layerwise.grid import Grid
+from layerwise.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "config/schemas/config.schema.yaml"
 RELATIONS = {"kind": "coco-relations", "dataset": "shapes-coco", "images": {"val2017": "all"}, "prompts": ["where"]}
 
 
-def checked(config: dict) -> Grid:
-    config = copy.deepcopy(config)
-    validate(config, SCHEMA)
-    return Grid(config)
+REFUSED = [
+    (lambda c: c.update(sed=1), "top level: unknown key 'sed'; did you mean 'seed'"),
+    (
+        lambda c: c["models"]["shapes-llava"].update(dtyp="float32"),
+        r"models.shapes-llava: unknown key 'dtyp'; did you mean 'dtype'\?; known keys: source, .*dtype",
+    ),
+    (
+        lambda c: c["stimuli"]["captions"].update(mismatc="hard"),
+        r"captions: unknown key 'mismatc'; did you mean 'mismatch'\?; known keys of the kind coco-entailment: kind",
+    ),
+    (lambda c: c["stimuli"]["captions"].update(pairs_per_category=3), r"stimuli.captions: .*pairs_per_category"),
+    (lambda c: c["tasks"]["objects"].pop("question"), "tasks.objects: the key 'question' is missing"),
+    (
+        lambda c: c["models"].update({"a/b": {"source": "embedded"}}),
+        "models: the name 'a/b' must be a name that file names",
+    ),
+    (lambda c: c.update(probes={"C": [0]}), "probes.C.0: must be a number above 0, not 0"),
+    (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
+    (lambda c: c["prompts"].update(kind={}), "prompts: the name 'kind' must be one of coco-entailment"),
+    (
+        lambda c: c.update(adapters={"lavit": {"upstream": {"repository": "/x", "commit": "main"}}}),
+        r"adapters.lavit.upstream.commit: must be a commit: all forty digits, not 'main'",
+    ),
+    (
+        lambda c: c.update(adapters={"lavit": {"environment": "new"}}),
+        "adapters.lavit.environment: 'new' is not one of layerwise, legacy",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(quantization="2bit"),
+        "models.shapes-llava.quantization: '2bit' is not one of none, 8bit, 4bit",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(device_map="everywhere", cards=1),
+        "models.shapes-llava.device_map: must be one of auto",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(device_map="auto"),
+        "models.shapes-llava: `device_map` spreads a model over several cards; say how many",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(shards=0),
+        "llava.shards: must be a whole number from 1 to 9999, not 0",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}),
+        "convert.a.pt: must be a SHA-256 checksum",
+    ),
+    (
+        lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}),
+        "convert: the name '../a.pt' must be the path",
+    ),
+    (
+        lambda c: c["tasks"]["objects"].update(knowledge={"about": "count"}),
+        "objects.knowledge: the key 'bins' is missing",
+    ),
+    (
+        lambda c: c["tasks"]["objects"].update(knowledge={"about": "left-right", "bins": 2}),
+        r"objects.knowledge: unknown key 'bins'; known keys of the kind left-right: about, margin",
+    ),
+]
 
 
 def test_the_demo_is_valid_and_gets_defaults(study):
-    grid = checked(study)
+    config = validate(study).entry()
     kept = {"positions": ["last"], "dtype": "float32", "sites": ["block"], "sites_of": {}, "keep": True}
-    assert grid.config["states"] == kept
-    assert grid.config["tasks"]["objects"]["min_per_class"] == 5
-    assert grid.config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
+    assert config["states"] == kept
+    assert config["tasks"]["objects"]["min_per_class"] == 5
+    assert config["tasks"]["objects"]["split"] == {"by": "official", "val": 0.2, "test": 0.25}
 
 
 @pytest.mark.parametrize(
@@ -53,116 +111,72 @@ def test_a_config_that_cannot_be_read_is_one_line_that_names_it(tmp_path, conten
 
 def test_the_old_key_of_the_embedded_model_says_what_to_write(study):
     with pytest.raises(InputError, match=r"write `embedded_models: \{shapes: \{steps_scale: 0.5\}\}`"):
-        checked(study | {"embedded_model": {"steps_scale": 0.5}})
+        Study.from_config(study | {"embedded_model": {"steps_scale": 0.5}})
 
 
 def test_what_adapters_need_is_valid_and_about_adapters(study):
     needs = yaml.safe_load((ROOT / "config/adapters.yaml").read_text())
-    grid = checked(study | needs)
-    assert grid.config["adapters"]["lavit"]["upstream"]["folder"] == "LaVIT"
-    assert grid.config["adapters"]["qwen_vl"] == {"environment": "legacy"}
+    config = validate(study | needs)
+    assert config.adapters["lavit"].upstream.folder == "LaVIT"
+    assert config.adapters["qwen_vl"].entry() == {"environment": "legacy"}
     for name in needs["adapters"]:
         assert (ROOT / f"scripts/layerwise/models/adapters/{name}.py").is_file()
 
 
-def test_defaults_are_not_shared_between_entries(study):
-    grid = checked(study)
-    grid.config["states"]["positions"].append("image-mean")
-    assert checked(study).config["states"]["positions"] == ["last"]
+def test_defaults_are_not_shared_between_configs(study):
+    validate(study).states.positions.append("image-mean")
+    assert validate(study).states.positions == ["last"]
 
 
 def test_p_values_near_the_level_are_known_to_two_thousandths():
     """By the standard error of a share of 5 % among as many swaps as the config lets a study draw."""
-    permutations = yaml.safe_load(SCHEMA.read_text())["properties"]["probes"]["properties"]["permutations"]
+    permutations = yaml.safe_load(SCHEMA.read_text())["$defs"]["Probes"]["properties"]["permutations"]
     for n in (permutations["minimum"], permutations["default"]):
         assert (0.05 * 0.95 / n) ** 0.5 < 0.002
 
 
-def test_every_key_is_described():
-    def walk(node, path):
-        for key, value in node.get("properties", {}).items():
-            # Inside allOf/then the kind's word is only a condition, described above.
-            if not (key == "kind" and set(value) == {"const"}):
-                described = "description" in value or "$ref" in value
-                assert described, f"{'.'.join([*path, key])} has no description"
-            walk(value, [*path, key])
-        for word in ("additionalProperties", "items", "then"):
-            if isinstance(node.get(word), dict):
-                walk(node[word], path)
-        for branch in node.get("allOf", []):
-            walk(branch["then"], path)
-        for value in node.get("patternProperties", {}).values():
-            walk(value, path)
-
-    walk(yaml.safe_load(SCHEMA.read_text()), [])
+def test_the_schema_is_that_of_the_classes_and_describes_every_key():
+    assert SCHEMA.read_text() == schema_text(), "run make schema"
+    schema = yaml.safe_load(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for name, section in [("", schema), *schema["$defs"].items()]:
+        for key, value in section["properties"].items():
+            assert "description" in value or "$ref" in value, f"{name}.{key} has no description"
+        assert section["description"]
 
 
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda c: c.update(sed=1), "top level: .*'sed'"),
-        (
-            lambda c: c["models"]["shapes-llava"].update(dtyp="float32"),
-            r"models.shapes-llava: .*'dtyp'.*known keys:.*dtype",
-        ),
-        (lambda c: c["stimuli"]["captions"].update(mismatc="hard"), r"stimuli.captions: .*'mismatc'"),
-        (lambda c: c["stimuli"]["captions"].update(pairs_per_category=3), r"stimuli.captions: .*pairs_per_category"),
-        (lambda c: c["tasks"]["objects"].pop("question"), "tasks.objects: 'question' is a required"),
-        (lambda c: c["models"].update({"a/b": {"source": "embedded"}}), "models: 'a/b' does not match"),
-        (lambda c: c.update(probes={"C": [0]}), "probes.C.0"),
-        (lambda c: c["datasets"].update(x={"format": "coco"}), "datasets.x: give either `world`, or both"),
-        (lambda c: c["prompts"].update(kind={}), "prompts: .*'kind'"),
-        (
-            lambda c: c.update(adapters={"lavit": {"upstream": {"repository": "/x", "commit": "main"}}}),
-            r"adapters.lavit.upstream.commit: 'main' does not match",
-        ),
-        (
-            lambda c: c.update(adapters={"lavit": {"environment": "new"}}),
-            "adapters.lavit.environment: 'new' is not one",
-        ),
-        (lambda c: c["models"]["shapes-llava"].update(quantization="2bit"), "models.shapes-llava.quantization: '2bit'"),
-        (
-            lambda c: c["models"]["shapes-llava"].update(device_map="everywhere", cards=1),
-            "models.shapes-llava.device_map: ",
-        ),
-        (
-            lambda c: c["models"]["shapes-llava"].update(device_map="auto"),
-            "models.shapes-llava: 'cards' is a dependency",
-        ),
-        (lambda c: c["models"]["shapes-llava"].update(shards=0), "models.shapes-llava.shards: 0 is less than"),
-        (lambda c: c["models"]["shapes-llava"].update(convert={"a.pt": "beef"}), "models.shapes-llava.convert.a.pt: "),
-        (lambda c: c["models"]["shapes-llava"].update(convert={"../a.pt": "0" * 64}), "models.shapes-llava.convert: "),
-        (
-            lambda c: c["tasks"]["objects"].update(knowledge={"about": "count"}),
-            "objects.knowledge: 'bins' is a required",
-        ),
-        (
-            lambda c: c["tasks"]["objects"].update(knowledge={"about": "left-right", "bins": 2}),
-            r"objects.knowledge: .*'bins' was unexpected",
-        ),
-    ],
-)
-def test_what_the_schema_refuses(study, change, complaint):
+def test_the_schema_takes_and_refuses_what_reading_does(study):
+    """As far as a schema can say it: editors complain of the same keys."""
+    schema = jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text()))
+    assert not list(schema.iter_errors(study))
+    for change, _ in REFUSED:
+        changed = copy.deepcopy(study)
+        change(changed)
+        assert list(schema.iter_errors(changed))
+
+
+@pytest.mark.parametrize(("change", "complaint"), REFUSED)
+def test_what_is_refused_by_itself(study, change, complaint):
     change(study)
     with pytest.raises(InputError, match=complaint):
-        checked(study)
+        Study.from_config(study)
 
 
 @pytest.mark.parametrize("key", [True, None, 1, 1.5, datetime.date(2024, 1, 1)])
 def test_keys_that_are_no_text_are_named(study, key):
     """YAML reads `yes:`, `on:`, `1:` and an empty key as something else than text, at any depth."""
     study["prompts"]["table"] = {key: {"text": "?"}}
-    with pytest.raises(InputError, match=rf"prompts.table: the key {re.escape(repr(key))} is no text; .* quotes"):
-        checked(study)
-    with pytest.raises(InputError, match="top level: the key"):
-        checked({key: 1})
+    with pytest.raises(InputError, match=rf"prompts.table: YAML reads the key {re.escape(repr(key))} as .* quotes"):
+        Study.from_config(study)
+    with pytest.raises(InputError, match="top level: YAML reads the key"):
+        validate({key: 1})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, datetime.date(2024, 1, 1), b"x", {"a"}])
 def test_values_that_json_does_not_know_are_named(study, value):
     study["probes"] = {"C": [1.0, value]}
     with pytest.raises(InputError, match=r"probes\.C\.1: "):
-        checked(study)
+        Study.from_config(study)
 
 
 def test_a_table_with_wrong_columns_stops_the_plan(study, tmp_path):
@@ -170,7 +184,7 @@ def test_a_table_with_wrong_columns_stops_the_plan(study, tmp_path):
     file.write_text("image,wet,text\n")
     own = {"kind": "table", "file": str(file), "labels": ["wet"], "prompts": ["plain"], "text_column": "text"}
     study["stimuli"]["own"] = own
-    checked(study)
+    Study.from_config(study)
     for change, column in [
         ({"labels": ["dry"]}, "dry"),
         ({"text_column": "words"}, "words"),
@@ -180,7 +194,7 @@ def test_a_table_with_wrong_columns_stops_the_plan(study, tmp_path):
         with pytest.raises(
             InputError, match=rf"mine.csv: there is no column '{column}'; it has 'image', 'wet', 'text'"
         ):
-            checked(study)
+            Study.from_config(study)
 
 
 def test_a_text_column_that_no_prompt_shows_is_warned_of(study, tmp_path):
@@ -189,18 +203,18 @@ def test_a_text_column_that_no_prompt_shows_is_warned_of(study, tmp_path):
     study["prompts"]["table"]["look"] = {"text": "Look."}
     study["stimuli"]["own"] = own | {"prompts": ["look"]}
     study["tasks"]["wet"] = {"stimuli": "own", "question": "local"}
-    assert checked(study).unused() == [
-        "stimuli.own.text_column: none of its prompts shows {text}, so models see the image alone"
+    assert Study.from_config(study).notes == [
+        "The config: stimuli.own.text_column: none of its prompts shows {text}, so models see the image alone."
     ]
     study["stimuli"]["own"]["prompts"].append("plain")
-    assert checked(study).unused() == []
+    assert Study.from_config(study).notes == []
 
 
 def test_all_mistakes_are_shown_at_once(study):
     study["sed"] = 1
     study["tasks"]["objects"].pop("question")
     with pytest.raises(InputError) as error:
-        checked(study)
+        Study.from_config(study)
     assert "sed" in str(error.value)
     assert "question" in str(error.value)
 
@@ -285,11 +299,11 @@ def test_all_mistakes_are_shown_at_once(study):
         (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
         (
             lambda c: c["tasks"]["snli-ve"].update(knowledge={"about": "left-right"}),
-            "tasks.snli-ve.knowledge: only data sets of format coco have annotated objects, and stimuli.hypotheses is",
+            "tasks.snli-ve.knowledge: stimuli.hypotheses is snli-ve, which has no annotated objects",
         ),
         (
             lambda c: c["tasks"]["entailment"].update(knowledge={"about": "asked-attribute", "attribute": "colour"}),
-            "tasks.entailment.knowledge: asked-attribute is about the category that coco-objects ask for",
+            "tasks.entailment.knowledge: asked-attribute is about the category that an item asks for",
         ),
         (
             lambda c: c["stimuli"].update(captions=RELATIONS),
@@ -307,13 +321,13 @@ def test_all_mistakes_are_shown_at_once(study):
 def test_what_the_grid_refuses(study, change, complaint):
     change(study)
     with pytest.raises(InputError, match=complaint):
-        checked(study)
+        Study.from_config(study)
 
 
 def test_code_from_the_hub_may_run_from_a_commit_and_from_a_folder(study, tmp_path):
     for entry in ({"source": "a/b", "revision": "0a" * 20}, {"source": str(tmp_path)}):
         study["models"]["m"] = entry | {"trust_remote_code": True}
-        checked(study)
+        Study.from_config(study)
 
 
 def test_missing_annotation_file_is_named(study, world):
@@ -322,13 +336,13 @@ def test_missing_annotation_file_is_named(study, world):
     study["datasets"]["mine"] = {"format": "coco", "images": str(folder), "annotations": str(folder / "annotations")}
     study["stimuli"]["captions"] |= {"dataset": "mine", "images": {"test2017": "all"}}
     with pytest.raises(InputError, match=r"instances_test2017\.json"):
-        checked(study)
+        Study.from_config(study)
 
 
 def test_cells(study):
-    grid = checked(study)
+    grid = Study.from_config(study).grid
     # The untrained twin has one prompt of each question about texts, and all of objects.
     assert len(grid.states_cells()) == (3 + 3 + 3) + (1 + 1 + 3)
     assert len(grid.probe_cells()) == (3 + 3 + 3 + 3) + (1 + 1 + 1 + 3)
     study["tasks"] = {"objects": study["tasks"]["objects"]}
-    assert {cell.stimuli for cell in checked(study).states_cells()} == {"objects"}
+    assert {cell.stimuli for cell in Study.from_config(study).grid.states_cells()} == {"objects"}

@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,47 +12,49 @@ import pytest
 import yaml
 from PIL import Image
 
-from layerwise.config import validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
 from layerwise.cost.probing import PAIRS_PER_FIT, probe_flop
 from layerwise.cost.sizes import sizes_of
+from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
 from layerwise.flow.answers import greedy_answers
-from layerwise.flow.grid import FlowGrid
 from layerwise.flow.questions import choose_questions, describe, tabulate
-from layerwise.grid import Grid
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.recipes import stimuli_folder
 from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image
 from layerwise.states.plan import plan_parts, running_order
 from layerwise.states.work import WorkFolder
+from layerwise.stimuli.building import Sources
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds import build_stimuli
+from layerwise.stimuli.making import build_stimuli, read_entry
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
-from layerwise.stimuli.tasks import build_task
+from layerwise.study import Study
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 
-SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"
 KINDS = ["ChooseAttr", "QueryAttr"]
 PROMPT = "{text}\nAnswer the question using a single word or phrase."
 EXPECTED = {"layers": 32, "width": 4096, "parameters": 6.5, "image_tokens": 576}
 
 
+def planned(config: dict, results) -> Study:
+    """The study of a config, with its results under a folder."""
+    return Study.from_config(copy.deepcopy(config) | {"pathvars": {"results": str(results)}})
+
+
 @pytest.fixture
-def own(tmp_path, tiny_llava) -> dict:
-    """A study of a table: 4 images with 1 to 4 questions each, made as the workflow makes it."""
+def own(tmp_path, tiny_llava) -> tuple[dict, pd.DataFrame]:
+    """A study of a table: 4 images with 1 to 4 questions each, made as the workflow makes it; and its items."""
     rows = [(f"{i}.png", f"Is there a {'very ' * j}red circle?", j % 2) for i in range(4) for j in range(i + 1)]
     pd.DataFrame(rows, columns=["image", "question", "yes"]).to_csv(tmp_path / "own.csv", index=False)
     for i in range(4):
         Image.fromarray(np.full((40, 60, 3), 50 * i, dtype=np.uint8)).save(tmp_path / f"{i}.png")
     config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
     config |= {
-        "pathvars": {"results": str(tmp_path / "results")},
         "stimuli": {
             "own": {
                 "kind": "table",
@@ -64,27 +67,26 @@ def own(tmp_path, tiny_llava) -> dict:
         "tasks": {"yes": {"stimuli": "own", "question": "local"}},
         "models": {"tiny": {"source": str(tiny_llava), "sharing": "always"}},
     }
-    validate(config, SCHEMA)
     items = pd.DataFrame(rows, columns=["image", "text", "label"]).drop(columns="label")
     items["image"] = [str(tmp_path / image) for image in items["image"]]
     items = items.assign(item_id=[f"i{i}" for i in range(len(items))], image_sha256=items["image"], category=None)
-    folder = tmp_path / "results" / stimuli_folder(config, "own")
+    folder = Path(planned(config, tmp_path / "results").stimuli_folder("own"))
     folder.mkdir(parents=True)
     items.to_parquet(folder / "items.parquet")
     description = {"digest": items_digest(items, []), "categories": []}
     (folder / "stimuli.json").write_text(json.dumps(description))
-    config["items"] = items
-    return config
+    return config, items
 
 
 def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
-    items = own.pop("items")
-    (cell,) = estimate_states(own, tmp_path / "results", "cpu").itertuples()
+    config, items = own
+    study = planned(config, tmp_path / "results")
+    (cell,) = estimate_states(study, "cpu").itertuples()
     assert (cell.images, cell.inputs, cell.exact) == (4, 10, True)
 
-    entry = own["models"]["tiny"]
+    entry = study.config.models["tiny"].entry()
     model = generic.load(describe_model("tiny", entry, None, 0), "cpu")
-    prompt = Grid(own).prompt("own", "plain")
+    prompt = study.grid.prompt("own", "plain").entry()
     inputs, _ = unique_inputs(items, render_prompts(prompt, items, []))
     inputs = inputs.iloc[running_order(inputs, 2)].reset_index(drop=True)
     # One input a batch, so that no padding is run.
@@ -106,9 +108,10 @@ def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
 
 
 def test_controls_without_the_image_are_counted(own, tmp_path):
-    own["prompts"]["table"] |= {name: {"text": "{text}", "image": name} for name in ("none", "blank", "shuffled")}
-    own["stimuli"]["own"]["prompts"] = ["plain", "none", "blank", "shuffled"]
-    cells = estimate_states(own, tmp_path / "results", "cpu").set_index("prompt")
+    config, _ = own
+    config["prompts"]["table"] |= {name: {"text": "{text}", "image": name} for name in ("none", "blank", "shuffled")}
+    config["stimuli"]["own"]["prompts"] = ["plain", "none", "blank", "shuffled"]
+    cells = estimate_states(planned(config, tmp_path / "results"), "cpu").set_index("prompt")
     # The questions are four, and each image has some of them.
     assert cells["inputs"].to_dict() == {"plain": 10, "none": 4, "blank": 4, "shuffled": 10}
     assert cells["images"]["blank"] == 1
@@ -116,10 +119,9 @@ def test_controls_without_the_image_are_counted(own, tmp_path):
 
 
 def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
-    validate(study, SCHEMA)
-    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    cells = estimate_states(planned(study, tmp_path), "cuda").set_index(["stimuli", "prompt"])
     assert not cells["exact"].any()
     # Two items per image; 818 images with six pairs; eight shapes of 500 pairs.
     assert cells["inputs"].to_dict() == {
@@ -141,16 +143,16 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     assert cells.loc["hypotheses", "entail"]["tokens"] < 820 * (576 + 6 * 40)
     alone = copy.deepcopy(study)
     alone["models"]["seven-billion"]["expected"]["shares_prefix"] = False
-    alone = estimate_states(alone, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    alone = estimate_states(planned(alone, tmp_path), "cuda").set_index(["stimuli", "prompt"])
     assert alone.loc["hypotheses", "entail"]["tokens"] > 820 * 6 * 576
     plain = copy.deepcopy(study)
-    plain["probes"]["controls"] = {"random_labels": 0, "description_length": False}
-    without = probe_flop(plain, cells.reset_index(), tmp_path)
+    plain["probes"] = {"controls": {"random_labels": 0, "description_length": False}}
+    without = probe_flop(planned(plain, tmp_path), cells.reset_index())
     assert without > 0
     # Controls by default, and two further splits of every task.
     for task in study["tasks"].values():
-        task["split"]["seeds"] = [1, 2]
-    assert probe_flop(study, cells.reset_index(), tmp_path) == pytest.approx(4.5 * without)
+        task["split"] = task.get("split", {}) | {"seeds": [1, 2]}
+    assert probe_flop(planned(study, tmp_path), cells.reset_index()) == pytest.approx(4.5 * without)
 
 
 def of_layer(study, results, task):
@@ -159,13 +161,12 @@ def of_layer(study, results, task):
     study["tasks"] = {"one": task}
     study["stimuli"]["objects"]["prompts"] = ["no-cue"]
     study["probes"] = {"C": [1.0], "controls": {"random_labels": 0, "description_length": False}}
-    validate(study, SCHEMA)
-    cells = estimate_states(study, results, "cuda")
-    return probe_flop(study, cells, results) / (4 * PAIRS_PER_FIT * 34 * 4096)
+    cells = estimate_states(planned(study, results), "cuda")
+    return probe_flop(planned(study, results), cells) / (4 * PAIRS_PER_FIT * 34 * 4096)
 
 
 def test_every_label_and_class_of_a_task_counts(study, tmp_path):
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     about = {"stimuli": "objects", "question": "local", "split": {"by": "official"}}
     colours = about | {"knowledge": {"about": "attributes", "attribute": "colour"}}
@@ -182,8 +183,9 @@ def test_every_label_and_class_of_a_task_counts(study, tmp_path):
 
 
 def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
-    entry = {"kind": "coco-objects", "images": {"train2017": "all", "val2017": "all"}, "pairs_per_category": 400}
-    stimuli, _ = build_stimuli(entry, str(world / "coco/annotations"), str(world / "coco"), {}, 0)
+    entry = {"kind": "coco-objects", "dataset": "shapes", "images": {"train2017": "all", "val2017": "all"}}
+    sources = Sources("coco", str(world / "coco/annotations"), str(world / "coco"))
+    stimuli, _ = build_stimuli(read_entry(entry), sources, 0)
     colours = {"stimuli": "objects", "question": "local", "knowledge": {"about": "attributes", "attribute": "colour"}}
     task = {
         "min_per_class": 1,
@@ -194,7 +196,7 @@ def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
     labels, description = made
     (tmp_path / "tasks/one").mkdir(parents=True)
     (tmp_path / "tasks/one/task.json").write_text(json.dumps(description))
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     assert labels["label"].nunique() == 6
     assert of_layer(study, tmp_path, colours) == (labels["split"] == "train").sum()
@@ -202,18 +204,17 @@ def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
 
 def test_a_changed_model_has_no_controls(study, tmp_path):
     model = {"source": "some/model", "expected": EXPECTED, "batch_size": 4}
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"plain": model, "changed": model | {"intervention": {"bypass": {"from": 1, "scale": 1}}}}
-    validate(study, SCHEMA)
-    cells = estimate_states(study, tmp_path, "cuda")
-    both = probe_flop(study, cells, tmp_path)
+    cells = estimate_states(planned(study, tmp_path), "cuda")
+    both = probe_flop(planned(study, tmp_path), cells)
     del study["models"]["changed"]
     # A control with random labels is half a path, and the portions of images are one.
-    assert both == pytest.approx(probe_flop(study, cells, tmp_path) * (1 + 1 / 2.5))
+    assert both == pytest.approx(probe_flop(planned(study, tmp_path), cells) * (1 + 1 / 2.5))
 
 
 @pytest.fixture
-def asked(tmp_path, world, tiny_llava) -> tuple[dict, pd.DataFrame, generic.GenericModel]:
+def asked(tmp_path, world, tiny_llava) -> tuple[Study, pd.DataFrame, generic.GenericModel]:
     """A study of flows alone: questions as the workflow makes them, which the model answers as they want it."""
     config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
     config |= {
@@ -224,25 +225,26 @@ def asked(tmp_path, world, tiny_llava) -> tuple[dict, pd.DataFrame, generic.Gene
             "models": {"tiny": {"window": 2}},
         },
     }
-    validate(config, SCHEMA)
-    found = choose_questions(world / "gqa", KINDS, 5, seed=0)
-    table = tabulate(found, world / "coco/val2017").sort_values("image_sha256", kind="stable", ignore_index=True)
+    study = planned(config, tmp_path)
+    found = choose_questions(QUESTION_SOURCE, world / "gqa", KINDS, 5, seed=0)
+    table = tabulate(QUESTION_SOURCE, found, world / "coco/val2017")
+    table = table.sort_values("image_sha256", kind="stable", ignore_index=True)
     # Two questions are about one image.
     table.loc[1, ["image", "image_sha256", "image_id"]] = table.loc[0, ["image", "image_sha256", "image_id"]]
-    model = generic.load(describe_model("tiny", config["models"]["tiny"], None, 0), "cpu")
+    model = generic.load(describe_model("tiny", study.config.models["tiny"].entry(), None, 0), "cpu")
     prompts = [PROMPT.replace("{text}", question) for question in table["question"]]
     answers = greedy_answers(model, [read_image(image) for image in table["image"]], prompts, 1)
     table["answer"] = [answer.text for answer in answers]
-    folder = tmp_path / FlowGrid(config, Grid(config)).folder("some")
+    folder = Path(study.questions_folder("some"))
     folder.mkdir(parents=True)
     table.to_parquet(folder / "questions.parquet")
     (folder / "questions.json").write_text(json.dumps(describe("some", table, found)))
-    return config, table, model
+    return study, table, model
 
 
 def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
-    config, table, model = asked
-    (cell,) = estimate_flows(config, tmp_path, "cpu").itertuples()
+    study, table, model = asked
+    (cell,) = estimate_flows(study, "cpu").itertuples()
     assert (cell.model, cell.stimuli, cell.inputs, cell.exact) == ("tiny", "some", 10, True)
     assert cell.images == table["image"].nunique() < 10
 
@@ -258,7 +260,7 @@ def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
     assert (found["outcome"] == measuring.KEPT).all()
     assert cell.tokens == round(sum(run) / model.n_layers)
     # An image has 16 patches.
-    size = sizes_of(config, ["tiny"], tmp_path, "cpu")["tiny"]
+    size = sizes_of(study, ["tiny"], "cpu")["tiny"]
     assert cell.flop == pytest.approx(size.flop(sum(run) / model.n_layers, 16 * len(seen)))
 
 
@@ -266,42 +268,43 @@ def test_flows_of_what_is_not_there_are_worked_out_from_the_config(tmp_path):
     config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
     config |= yaml.safe_load((REPOSITORY / "config/flow-paper.yaml").read_text())
     config["sources"] = yaml.safe_load((REPOSITORY / "config/sources.yaml").read_text())["sources"]
-    validate(config, SCHEMA)
-    cells = estimate_flows(config, tmp_path, "cuda").set_index("model")
+    study = planned(config, tmp_path)
+    cells = estimate_flows(study, "cuda").set_index("model")
     assert not cells["exact"].any()
     assert (cells["inputs"] == 6000).all()
     # Two runs of 576 + 40 tokens; then three flows to some 35 tokens and three to one, in 32 windows of 19 blocks.
     assert cells.loc["llava-1.5-7b", "tokens"] == pytest.approx(6000 * (2 * 616 + 108 * 19.3), rel=0.05)
-    assert list(estimate_states(config, tmp_path, "cuda").columns) == list(cells.reset_index().columns)
+    assert list(estimate_states(study, "cuda").columns) == list(cells.reset_index().columns)
 
 
 def test_a_study_of_few_pairs_costs_few(study, tmp_path):
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     study["stimuli"]["hypotheses"]["pairs_per_label"] = 1
-    validate(study, SCHEMA)
-    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    cells = estimate_states(planned(study, tmp_path), "cuda").set_index(["stimuli", "prompt"])
     assert cells.loc[("hypotheses", "statement"), "inputs"] == 820 * 3
 
 
 def test_official_parts_are_counted_whole(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED}}
     study["datasets"] = {"ve": {"format": "snli-ve", "images": str(tmp_path), "annotations": str(tmp_path)}}
     study["stimuli"] = {
         "all": {"kind": "snli-ve", "dataset": "ve", "images": {"train": "all", "test": 500}, "prompts": ["statement"]}
     }
     study["tasks"] = {"all": {"stimuli": "all", "question": "global"}}
-    validate(study, SCHEMA)
-    inputs = count_inputs(study, "all", study["prompts"]["snli-ve"]["statement"], tmp_path)
+    for part in ("train", "test"):
+        (tmp_path / f"snli_ve_{part}.jsonl").touch()
+    inputs = count_inputs(planned(study, tmp_path), "all", "statement")
     assert inputs.images == 30_283
     assert inputs.count == pytest.approx(529_527 + 17_901 / 2, rel=0.01)
 
 
 def test_an_unknown_model_is_named(study, tmp_path):
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"mystery": {"source": "some/model"}}
-    validate(study, SCHEMA)
     with pytest.raises(InputError, match=r"models\.mystery: its files are not here"):
-        estimate_states(study, tmp_path, "cuda")
+        estimate_states(planned(study, tmp_path), "cuda")
 
 
 def test_the_program_prints_totals(warm):
@@ -332,15 +335,14 @@ def test_the_program_takes_a_study_of_flows_alone(warm):
 
 
 def test_relations_are_asked_in_both_orders_for_both_relations(study, tmp_path):
-    del study["embedded_models"]
+    del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
     study["stimuli"]["captions"] = {
         **{"kind": "coco-relations", "dataset": "shapes-coco", "images": {"train2017": "all"}},
         **{"categories": ["circle", "bar", "star"], "images_per_pair": 50, "prompts": ["where", "where-text-only"]},
     }
     study["tasks"]["entailment"]["labels"] = ["left-right"]
-    validate(study, SCHEMA)
-    cells = estimate_states(study, tmp_path, "cuda").set_index(["stimuli", "prompt"])
+    cells = estimate_states(planned(study, tmp_path), "cuda").set_index(["stimuli", "prompt"])
     # Three pairs of categories of 50 images; of the text alone, six ordered pairs.
     assert cells.loc[("captions", "where"), "inputs"] == 3 * 50 * 2 * 2
     assert cells.loc[("captions", "where-text-only"), "inputs"] == 6

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from layerwise.datasets import coco, snli, snli_ve
+from layerwise.datasets.annotated import check_measured
 from layerwise.datasets.table import check_columns, read_table
 from layerwise.errors import InputError
 from tests.faults.reliability import fault
@@ -197,9 +198,9 @@ def test_what_cannot_be_measured_is_named_when_it_is_asked_for(coco_folder):
     annotations = coco_folder(change).annotations
     assert annotations["x"].notna().tolist() == [True] + [False] * len(boxes[1:]) + [False]
     assert annotations.loc[0, ["x", "y"]].tolist() == [2.5 / 20, 4 / 10]
-    coco.check_measured(annotations[:1], "x")
+    check_measured(annotations[:1], "x")
     with pytest.raises(InputError, match=r"instances_val2017.json: record 4 of 'annotations' has no usable 'bbox'"):
-        coco.check_measured(annotations[4:], "x")
+        check_measured(annotations[4:], "x")
 
 
 def test_parts_must_list_the_same_categories(coco_folder, tmp_path):

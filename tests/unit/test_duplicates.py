@@ -11,10 +11,12 @@ from sklearn.datasets import load_sample_images
 
 from layerwise.stimuli.duplicates import find_duplicates, join_groups, keep_apart
 from layerwise.stimuli.looks import CACHED_BY, look_at
-from layerwise.stimuli.tasks import build_task
+from layerwise.stimuli.parts import official_parts
+from layerwise.tasks.labels import build_task
 from tests.faults.reliability import fault
 
 RANDOM = {"by": "random", "val": 0.25, "test": 0.25}
+OFFICIAL = official_parts("coco-objects")
 
 
 def found(paths) -> pd.DataFrame:
@@ -64,7 +66,7 @@ def test_equal_pixels_are_in_one_split(tmp_path):
     }
     known = {"item_id": names, "image_id": names, "group": names, "part": "all"}
     apart = pd.DataFrame(known | {"label:wet": ["0", "1"] * 40})
-    provenance, said = keep_apart(apart, duplicates, RANDOM)
+    provenance, said = keep_apart(apart, duplicates, RANDOM, OFFICIAL)
     assert said == {"joined_groups": 40, "images_left_out_as_duplicates": []}
     for seed in range(5):
         labels, _ = build_task(provenance, "table", {"split": RANDOM, "min_per_class": 1}, seed)
@@ -170,13 +172,13 @@ def test_groups_are_joined_through_all_that_connects_them():
     # An image that is no longer shown still connects those that are.
     gone = pairs(("1", "x", "file"), ("x", "6", "similar"))
     assert join_groups(items, gone, ["file", "similar"])["group"].tolist() == ["1+2"] * 2 + ["3+4"] * 2 + ["5", "1+2"]
-    assert keep_apart(items, duplicates, RANDOM | {"join_similar": False})[1]["joined_groups"] == 1
+    assert keep_apart(items, duplicates, RANDOM | {"join_similar": False}, OFFICIAL)[1]["joined_groups"] == 1
 
 
 def test_groups_without_duplicates_keep_their_names_and_items():
     items = provenance(("a", "b", "train"), ("b", "a", "test"), ("c", "c", "val"))
     for by in ("random", "official"):
-        kept, said = keep_apart(items, pairs(), RANDOM | {"by": by})
+        kept, said = keep_apart(items, pairs(), RANDOM | {"by": by}, OFFICIAL)
         assert kept.equals(items)
         assert said == {"joined_groups": 0, "images_left_out_as_duplicates": []}
 
@@ -186,14 +188,14 @@ def test_a_picture_in_two_official_parts_stays_in_the_one_nearer_to_the_test(kin
     items = provenance(
         ("1", "1+2", "train2017"), ("2", "1+2", "train2017"), ("3", "3", "val2017"), ("4", "4", "train2017")
     )
-    kept, said = keep_apart(items, pairs(("1", "3", kind)), {"by": "official", "val": 0.2})
+    kept, said = keep_apart(items, pairs(("1", "3", kind)), {"by": "official", "val": 0.2}, OFFICIAL)
     # Both images of the training pair go: one of them alone would leave its caption without its other use.
     assert kept["image_id"].tolist() == ["3", "4"]
     assert said["images_left_out_as_duplicates"] == ["1", "2"]
     # A random split divides groups, whatever their official part: all stay.
-    kept, said = keep_apart(items, pairs(("1", "3", kind)), RANDOM)
+    kept, said = keep_apart(items, pairs(("1", "3", kind)), RANDOM, OFFICIAL)
     assert kept["group"].tolist() == ["1+2"] * 3 + ["4"]
     assert said["images_left_out_as_duplicates"] == []
     of_three = provenance(("1", "1", "train"), ("2", "2", "dev"), ("3", "3", "test"), ("4", "4", "dev"))
-    kept, _ = keep_apart(of_three, pairs(("1", "4", kind), ("2", "3", kind)), {"by": "official", "val": 0.2})
+    kept, _ = keep_apart(of_three, pairs(("1", "4", kind), ("2", "3", kind)), {"by": "official", "val": 0.2}, OFFICIAL)
     assert kept["image_id"].tolist() == ["3", "4"]

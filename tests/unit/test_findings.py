@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from layerwise.config import validate
 from layerwise.errors import InputError
 from layerwise.findings.claims import Difference, Findings, Sample
 from layerwise.findings.document import read_findings, render
 from layerwise.findings.gather import COLUMNS, about
-from layerwise.grid import Grid
-from layerwise.recipes import model_folder, stimuli_folder
+from layerwise.study import Study
 from tests.conftest import REPOSITORY
 
 TEMPLATES = REPOSITORY / "report/findings"
@@ -229,34 +226,30 @@ def test_the_objectives_have_a_document_of_their_own():
     assert "5 trainings for each objective" in text
 
 
-def study(name: str) -> dict:
-    config = {}
-    for file in ("adapters", "prompts", name):
-        config |= yaml.safe_load((REPOSITORY / f"config/{file}.yaml").read_text())
-    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
-    return config
+def study(name: str) -> Study:
+    return Study.load(REPOSITORY / f"config/{name}.yaml")
 
 
 def test_the_findings_contain_the_objectives():
     """So that they share a results root, and nothing is trained, run or probed twice."""
     less, more = study("objectives"), study("findings")
-    narrower, wider = Grid(less), Grid(more)
-    assert less["pathvars"]["results"] == more["pathvars"]["results"]
-    assert less["probes"] == more["probes"]
-    assert less["embedded_models"] == more["embedded_models"]
+    narrower, wider = less.grid, more.grid
+    assert less.results == more.results
+    assert less.config.probes == more.config.probes
+    assert less.config.embedded_models == more.config.embedded_models
     assert set(narrower.probe_cells()) < set(wider.probe_cells())
     for cell in narrower.states_cells():
-        assert model_folder(less, cell.model) == model_folder(more, cell.model)
-        assert stimuli_folder(less, cell.stimuli) == stimuli_folder(more, cell.stimuli)
+        assert less.model_folder(cell.model) == more.model_folder(cell.model)
+        assert less.stimuli_folder(cell.stimuli) == more.stimuli_folder(cell.stimuli)
         assert narrower.planned(*cell) == wider.planned(*cell)
-    for task, entry in less["tasks"].items():
-        assert entry == more["tasks"][task]
+    for task, entry in less.config.tasks.items():
+        assert entry == more.config.tasks[task]
 
 
 def test_each_objective_and_each_change_has_five_seeds():
-    config = study("findings")
+    config = study("findings").config
     groups: dict[str, list[int]] = {}
-    for model in config["models"]:
+    for model in config.models:
         group, objective, seed = about(config, model)
         groups.setdefault(f"{group} {objective}".strip(), []).append(seed)
     cuts = [f"cut-image {third} both" for third in ("lower", "middle", "upper")]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
 from layerwise.flow.answers import greedy_answers
@@ -46,8 +47,8 @@ def model(registered):
 def asked(world, model, tmp_path_factory):
     """Questions of two types, most of them answered as the untrained model does, so that it is right; as a folder."""
     folder = tmp_path_factory.mktemp("questions")
-    found = choose_questions(world / "gqa", ["ChooseAttr", "LogicalObj"], 20, seed=0)
-    table = tabulate(found, world / "coco/val2017")
+    found = choose_questions(QUESTION_SOURCE, world / "gqa", ["ChooseAttr", "LogicalObj"], 20, seed=0)
+    table = tabulate(QUESTION_SOURCE, found, world / "coco/val2017")
     prompts = [TEMPLATE.replace("{text}", question) for question in table["question"]]
     answers = greedy_answers(model, [read_image(image) for image in table["image"]], prompts)
     table["answer"] = [answer.text.upper() for answer in answers]

@@ -11,15 +11,17 @@ import pytest
 from PIL import ExifTags, Image
 
 from layerwise.datasets import gqa_sources
-from layerwise.datasets.gqa import TABLES, AskedObject, checked_object
+from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
+from layerwise.datasets.questions import AskedObject, checked_object
 from layerwise.errors import InputError
 from layerwise.flow.questions import NO_IMAGE, OTHER_SIZE, TURNED, choose_questions, describe, read_questions, tabulate
 from tests.conftest import REPOSITORY
 from tests.gqa import own_format
 
 KINDS = list(TABLES)
+GQA = gqa_sources.QUESTION_SOURCE
 
 
 @pytest.fixture
@@ -207,19 +209,19 @@ def test_null_fields_of_gqas_own_files_are_named(graphs, change, complaint):
 
 
 def test_at_most_so_many_of_each_type_are_asked_the_same_ones_for_a_seed(world):
-    some = choose_questions(world / "gqa", KINDS, 5, seed=1)
+    some = choose_questions(GQA, world / "gqa", KINDS, 5, seed=1)
     assert set(Counter(question.kind for question in some.questions).values()) == {5}
-    assert some.questions == choose_questions(world / "gqa", KINDS, 5, seed=1).questions
-    assert some.questions != choose_questions(world / "gqa", KINDS, 5, seed=2).questions
+    assert some.questions == choose_questions(GQA, world / "gqa", KINDS, 5, seed=1).questions
+    assert some.questions != choose_questions(GQA, world / "gqa", KINDS, 5, seed=2).questions
     # A type's questions do not depend on which other types are asked for.
-    alone = choose_questions(world / "gqa", ["QueryAttr"], 5, seed=1).questions
+    alone = choose_questions(GQA, world / "gqa", ["QueryAttr"], 5, seed=1).questions
     assert alone == [question for question in some.questions if question.kind == "QueryAttr"]
 
 
 def test_questions_are_written_with_what_was_left_out_and_read_back_checked(world, tmp_path):
     images = tmp_path / "images"
     shutil.copytree(world / "coco/val2017", images)
-    found = choose_questions(world / "gqa", ["ChooseAttr", "QueryAttr"], 10, seed=0)
+    found = choose_questions(GQA, world / "gqa", ["ChooseAttr", "QueryAttr"], 10, seed=0)
     of_first, of_second = ([q for q in found.questions if q.kind == kind] for kind in ("ChooseAttr", "QueryAttr"))
     only = [q for q in of_first if q.image_id not in {other.image_id for other in of_second}]
     (images / f"{only[0].image_id:>012}.jpg").unlink()
@@ -228,7 +230,7 @@ def test_questions_are_written_with_what_was_left_out_and_read_back_checked(worl
     turned = Image.new("RGB", (64, 64))
     turned.getexif()[ExifTags.Base.Orientation] = 6
     turned.save(images / f"{only[2].image_id:>012}.jpg", exif=turned.getexif())
-    table = tabulate(found, images)
+    table = tabulate(GQA, found, images)
     description = describe("mine", table, found)
     assert description["asked"] == {"ChooseAttr": 7, "QueryAttr": 10}
     assert description["left_out"] == {

@@ -6,7 +6,7 @@ from benchmarks.ground_truth import NOTHING, READABLE, Shape, coverage, found_la
 from scipy.stats import norm
 from sklearn import metrics as reference
 
-from layerwise.probes.metrics import METRICS
+from layerwise.probes.metrics.catalogue import METRICS
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,13 @@ import pytest
 import transformers
 from PIL import Image
 
-from layerwise.config import validate
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.recipes import model_folder
 from layerwise.states.store import StatesFile
+from layerwise.study import Study
 from tests import families
 from tests.cells import extraction, write_items
-from tests.conftest import REPOSITORY
 from tests.families.measure import PROMPTS, pictures
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
@@ -126,13 +124,11 @@ def test_adapters_with_code_of_their_own_take_no_choice(tmp_path):
 def test_a_choice_is_another_recipe_so_that_it_is_planned(study):
     """`auto` may have found either. Where the choice is what it found, states are found by content, and kept."""
     name = next(iter(study["models"]))
-    study["models"][name]["image_processor"] = "auto"
-    validate(study, REPOSITORY / "config/schemas/config.schema.yaml")
     folders = {}
     for choice in ("auto", "pil", "torchvision", None):
-        study["models"][name].pop("image_processor")
+        study["models"][name].pop("image_processor", None)
         study["models"][name] |= {"image_processor": choice} if choice else {}
-        folders[choice] = model_folder(study, name)
+        folders[choice] = Study.from_config(study).model_folder(name)
     assert folders[None] == folders["auto"]
     assert len(set(folders.values())) == 3
 

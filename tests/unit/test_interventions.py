@@ -7,15 +7,14 @@ import torch
 import yaml
 
 from layerwise.code_digest import SCRIPTS, _closure
-from layerwise.config import validate
 from layerwise.errors import InputError
-from layerwise.grid import Grid
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.interventions.cut_image import cut_blocks
 from layerwise.models.interventions.model_checks import check_intervention
 from layerwise.models.registration import describe_model
-from layerwise.recipes import model_files, model_folder, stimuli_folder
+from layerwise.recipes import model_files
+from layerwise.study import Study
 from tests import families
 from tests.conftest import REPOSITORY
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
@@ -193,12 +192,11 @@ def test_the_same_files_are_another_model(tiny_llava):
 
 
 def test_an_intervention_is_part_of_a_model_and_the_prompts_that_it_runs_are_not():
-    config = configured()
-    before = model_folder(config, "hub")
-    config["models"]["hub"]["prompts"] = ["agree"]
-    assert model_folder(config, "hub") == before
-    config["models"]["hub"]["intervention"] = {"cut-image": {"blocks": "upper"}}
-    assert model_folder(config, "hub") != before
+    hub = {"source": "lab/model", "revision": "0" * 40}
+    before = configured().model_folder("hub")
+    assert configured(hub=hub | {"prompts": ["agree"]}).model_folder("hub") == before
+    cut = hub | {"prompts": ["agree"], "intervention": {"cut-image": {"blocks": "upper"}}}
+    assert configured(base=hub, hub=cut).model_folder("hub") != before
 
 
 def configured(**models):
@@ -207,8 +205,7 @@ def configured(**models):
     for name in ("adapters", "config"):
         config |= yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
     config["models"] |= {"hub": {"source": "lab/model", "revision": "0" * 40}} | models
-    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
-    return config
+    return Study.from_config(config)
 
 
 EMBEDDED = {"source": "embedded"}
@@ -217,13 +214,16 @@ EMBEDDED = {"source": "embedded"}
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        ({"a": EMBEDDED | {"intervention": {}}}, "models.a.intervention: {} should be non-empty"),
+        ({"a": EMBEDDED | {"intervention": {}}}, "a.intervention: give one of bypass, ablate-image, cut-image, not 0"),
         (
             {"a": EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}, "cut-image": {"blocks": "upper"}}}},
             "models.a.intervention: give one of bypass, ablate-image, cut-image, not 2",
         ),
-        ({"a": EMBEDDED | {"intervention": {"bypass": {"from": 0, "scale": 1}}}}, "bypass.from: 0 is less than"),
-        ({"a": EMBEDDED | {"intervention": {"bypass": {"from": 1}}}}, "'scale' is a required property"),
+        (
+            {"a": EMBEDDED | {"intervention": {"bypass": {"from": 0, "scale": 1}}}},
+            "models.a.intervention.bypass.from: must be a whole number of at least 1, not 0",
+        ),
+        ({"a": EMBEDDED | {"intervention": {"bypass": {"from": 1}}}}, "bypass: the key 'scale' is missing"),
         ({"a": EMBEDDED | {"intervention": {"cut-image": {"blocks": "top"}}}}, "models.a.intervention.cut-image"),
         (
             {"a": {"source": "lab/other", "intervention": {"cut-image": {"blocks": "upper"}}}},
@@ -244,28 +244,28 @@ EMBEDDED = {"source": "embedded"}
 )  # fmt: skip
 def test_a_study_with_a_mistake_in_an_intervention_is_refused(models, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        Grid(configured(**models))
+        configured(**models)
 
 
 @pytest.mark.parametrize("intervention", [{"cut-image": {"blocks": "upper"}}, {"ablate-image": {"from": 1}}])
 def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
     cut = EMBEDDED | {"intervention": intervention}
-    Grid(configured(a=cut | {"prompts": ["agree"]}))
+    configured(a=cut | {"prompts": ["agree"]})
     for prompts in ({"prompts": ["agree", "agree-text-only"]}, {}):
         with pytest.raises(
             InputError,
             match=rf"models\.a\.intervention\.{min(intervention)}: the prompt agree-text-only of stimuli\.captions "
             r"shows no image .* models\.a\.prompts$",
         ):
-            Grid(configured(a=cut | prompts))
+            configured(a=cut | prompts)
     # A block that is routed to another one changes texts, too.
-    Grid(configured(a=EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}}}))
+    configured(a=EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}}})
 
 
 def test_a_cell_counts_the_code_of_its_own_intervention():
     """So a new kind of intervention, or a change of one, makes nothing else stale."""
     changed = {kind: EMBEDDED | {"intervention": how, "prompts": ["agree"]} for kind, how in ONE_OF_EACH.items()}
-    grid = Grid(configured(**changed))
+    grid = configured(**changed).grid
     code = {name: grid.planned(name, "captions", "agree")["code"] for name in ("hub", *changed)}
     assert len(set(code.values())) == 1 + len(INTERVENTIONS)
 
@@ -279,7 +279,7 @@ def test_a_cell_counts_the_code_of_its_own_intervention():
 
 def test_prompts_of_a_model_are_its_cells():
     cut = EMBEDDED | {"intervention": {"cut-image": {"blocks": "upper"}}, "prompts": ["agree", "statement"]}
-    grid = Grid(configured(cut=cut))
+    grid = configured(cut=cut).grid
     assert {(cell.stimuli, cell.prompt) for cell in grid.states_cells() if cell.model == "cut"} == {
         ("captions", "agree"),
         ("hypotheses", "statement"),
@@ -292,26 +292,23 @@ def test_prompts_of_a_model_are_its_cells():
 
 
 def test_tasks_of_a_model_are_its_cells():
-    grid = Grid(configured(b=EMBEDDED | {"tasks": ["objects"], "prompts": ["agree", "no-cue", "category"]}))
+    grid = configured(b=EMBEDDED | {"tasks": ["objects"], "prompts": ["agree", "no-cue", "category"]}).grid
     assert [cell[1:] for cell in grid.states_cells() if cell.model == "b"] == [
         ("objects", "no-cue"), ("objects", "category")
     ]  # fmt: skip
     assert {cell.task for cell in grid.probe_cells() if cell.model == "b"} == {"objects"}
     with pytest.raises(InputError, match=r"models\.b\.tasks: there is no 'object'; `tasks` has entailment, "):
-        Grid(configured(b=EMBEDDED | {"tasks": ["object"]}))
+        configured(b=EMBEDDED | {"tasks": ["object"]})
 
 
 def test_the_evidence_contains_the_demo():
     """So that it may share the demo's results root; and it has every kind of intervention and site."""
-    demo, evidence = configured(), {}
-    for name in ("adapters", "prompts", "evidence"):
-        evidence |= yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
-    validate(evidence, REPOSITORY / "config/schemas/config.schema.yaml")
-    wider, narrower = Grid(evidence), Grid(demo)
+    demo, evidence = configured(), Study.load(REPOSITORY / "config/evidence.yaml")
+    wider, narrower = evidence.grid, demo.grid
     of_both = [cell for cell in narrower.states_cells() if cell.model != "hub"]
     assert set(of_both) < set(wider.states_cells())
     for cell in of_both:
-        assert model_folder(evidence, cell.model) == model_folder(demo, cell.model)
-        assert stimuli_folder(evidence, cell.stimuli) == stimuli_folder(demo, cell.stimuli)
+        assert evidence.model_folder(cell.model) == demo.model_folder(cell.model)
+        assert evidence.stimuli_folder(cell.stimuli) == demo.stimuli_folder(cell.stimuli)
     assert all(wider.intervened([kind]) for kind in ("bypass", "ablate-image", "cut-image"))
     assert {task for _, task, _ in wider.site_cells()} > {"entailment", "snli-ve", "objects"}

@@ -9,17 +9,20 @@ import pandas as pd
 import pytest
 
 from layerwise.datasets import coco
+from layerwise.datasets.annotated import check_measured
 from layerwise.errors import InputError
+from layerwise.stimuli.building import Sources
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds import build_stimuli
+from layerwise.stimuli.making import build_stimuli, read_entry
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.relations import RELATIONS, related_pairs
-from layerwise.stimuli.tasks import build_task
+from layerwise.tasks.labels import build_task
 from tests.faults.reliability import fault
 from tests.items import finished
 
-OBJECTS = {"kind": "coco-objects", "images": {"train2017": "all", "val2017": "all"}, "pairs_per_category": 400}
-PAIRS = {"kind": "coco-relations", "images": OBJECTS["images"], "images_per_pair": 40, "margin": 0.1}
+EVERY = {"dataset": "shapes", "images": {"train2017": "all", "val2017": "all"}}
+OBJECTS = {"kind": "coco-objects", "pairs_per_category": 400} | EVERY
+PAIRS = {"kind": "coco-relations", "images_per_pair": 40, "margin": 0.1} | EVERY
 ENTRY = {"min_per_class": 1, "split": {"by": "official", "val": 0.2, "test": 0.25}}
 SIDE = 64
 
@@ -38,12 +41,14 @@ def raw(world):
 
 @pytest.fixture(scope="module")
 def objects(world):
-    return build_stimuli(OBJECTS, str(world / "coco/annotations"), str(world / "coco"), {}, 0)[0]
+    return build_stimuli(read_entry(OBJECTS), Sources("coco", str(world / "coco/annotations"), str(world / "coco")), 0)[
+        0
+    ]
 
 
 @pytest.fixture(scope="module")
 def relations(world):
-    return build_stimuli(PAIRS, str(world / "coco/annotations"), str(world / "coco"), {}, 0)[0]
+    return build_stimuli(read_entry(PAIRS), Sources("coco", str(world / "coco/annotations"), str(world / "coco")), 0)[0]
 
 
 def task(stimuli, **knowledge):
@@ -299,8 +304,8 @@ def test_a_box_that_is_needed_is_complained_about_by_file_and_record(small_coco,
     found = small_coco(change)
     needed = found[found["record"] == 3]
     with pytest.raises(InputError, match=r"instances_val2017\.json: record 3 of 'annotations' has no usable 'bbox'"):
-        coco.check_measured(needed, "x", "y")
-    coco.check_measured(found[found["image_id"] != 1], "x", "y", "area")
+        check_measured(needed, "x", "y")
+    check_measured(found[found["image_id"] != 1], "x", "y", "area")
 
 
 def test_relations_and_sizes_need_boxes_but_presence_does_not(small_coco):

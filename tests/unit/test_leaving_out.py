@@ -2,57 +2,59 @@
 
 import pytest
 
+from layerwise.config.reading import validate
+from layerwise.config.study import StudyConfig
 from layerwise.errors import InputError
 from layerwise.leaving_out import leave_out, said_of
 
-
-def entry(source: str, **more) -> dict:
-    return {"source": source, "weights": "pretrained"} | more
+CUT = {"cut-image": {"blocks": "upper"}}
 
 
-def study(*left_out: str) -> dict:
-    models = {"a": entry("lab/a"), "a-bypassed": entry("lab/a", intervention={}), "b": entry("lab/b")}
-    models["a-twin"] = entry("lab/a") | {"weights": "random"}
-    where_else = {
-        "flow": {"models": {"a": {}, "b": {}}, "questions": {"gqa": {}}},
+def study(*left_out: str, **more) -> StudyConfig:
+    models = {"a": {"source": "lab/a"}, "a-bypassed": {"source": "lab/a", "intervention": CUT}}
+    models |= {"b": {"source": "lab/b"}, "a-twin": {"source": "lab/a", "weights": "random"}}
+    config = {
+        "models": models | more.pop("models", {}),
+        "prompts": {},
+        "leave_out": list(left_out),
+        "flow": {"models": {"a": {}, "b": {}}, "questions": {"gqa": {"dataset": "gqa", "prompt": "short"}}},
         "states": {"sites_of": {"models": ["a", "b"]}},
     }
-    return {"models": models, "embedded_models": {}, "seed": 0, "leave_out": list(left_out)} | where_else
+    return validate(config | more)
 
 
 def test_a_model_goes_with_its_interventions_and_flows():
-    config = study("a")
-    assert leave_out(config) == ["a", "a-bypassed"]
-    assert set(config["models"]) == {"b", "a-twin"}
-    assert set(config["flow"]["models"]) == {"b"}
-    assert config["states"]["sites_of"]["models"] == ["b"]
-    config = study("a-bypassed")
-    assert leave_out(config) == ["a-bypassed"]
+    before = study("a")
+    config, left_out = leave_out(before)
+    assert left_out == ["a", "a-bypassed"]
+    assert set(config.models) == {"b", "a-twin"}
+    assert set(config.flow.models) == {"b"}
+    assert config.states.sites_of.models == ["b"]
+    assert set(before.models) == {"a", "a-bypassed", "b", "a-twin"}, "a config is never changed"
+    assert leave_out(study("a-bypassed"))[1] == ["a-bypassed"]
 
 
 def test_questions_go_with_the_last_model_that_answers_them():
-    config = study("a")
-    leave_out(config)
-    assert config["flow"]["questions"] == {"gqa": {}}
-    config = study("a", "b")
-    leave_out(config)
-    assert config["flow"] == {"models": {}, "questions": {}}
+    assert set(leave_out(study("a"))[0].flow.questions) == {"gqa"}
+    flow = leave_out(study("a", "b"))[0].flow
+    assert flow.models == flow.questions == {}
 
 
 def test_what_nobody_is_left_to_need_is_not_trained():
-    config = study("captions", "captions-twin") | {"embedded_models": {"shapes": {}, "captions": {}}}
-    for name in config["embedded_models"]:
-        config["models"][name] = entry("embedded", embedded=name)
-        config["models"][f"{name}-cut"] = entry("embedded", embedded=name, intervention={})
-        config["models"][f"{name}-twin"] = entry("embedded", embedded=name, weights="random")
-    assert leave_out(config) == ["captions", "captions-cut", "captions-twin"]
-    assert set(config["embedded_models"]) == {"shapes"}
+    models = {}
+    for name in ("shapes", "captions"):
+        models[name] = {"source": "embedded", "embedded": name}
+        models[f"{name}-cut"] = models[name] | {"intervention": CUT}
+        models[f"{name}-twin"] = models[name] | {"weights": "random"}
+    config = study("captions", "captions-twin", models=models, embedded_models={"shapes": {}, "captions": {}})
+    config, left_out = leave_out(config)
+    assert left_out == ["captions", "captions-cut", "captions-twin"]
+    assert set(config.embedded_models) == {"shapes"}
 
 
 def test_nothing_is_left_out_unasked():
-    config = study()
-    assert leave_out(config) == []
-    assert set(config["models"]) == {"a", "a-bypassed", "b", "a-twin"}
+    config, left_out = leave_out(study())
+    assert (config, left_out) == (study(), [])
     assert said_of([]) == ""
 
 

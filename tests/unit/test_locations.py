@@ -1,21 +1,24 @@
 """Which archives a study needs, where they come from, and how a mistake in that is told."""
 
+import copy
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from layerwise.datasets.formats.snli import split_lists
 from layerwise.errors import InputError
-from layerwise.grid import Grid
-from layerwise.recipes import stimuli_folder
-from tests.unit.test_config import ROOT, checked
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.study import Study
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
 def downloading(study) -> dict:
     """The demo's grid over the real data sets, as far as that can be planned without them."""
-    study |= yaml.safe_load((ROOT / "config/sources.yaml").read_text())
+    del study["flow"]
+    study |= yaml.safe_load((REPOSITORY / "config/sources.yaml").read_text())
     study["datasets"] = {
         "shapes-coco": {"format": "coco", "download": "coco-2017"},
         "shapes-snli-ve": {"format": "snli-ve", "download": "snli-ve", "download_images": "flickr30k"},
@@ -23,8 +26,14 @@ def downloading(study) -> dict:
     return study
 
 
-def archives(grid: Grid, stimuli: str) -> list[str]:
-    return [receipt.removesuffix(".json") for receipt in grid.receipts(stimuli)]
+def checked(config: dict) -> Study:
+    return Study.from_config(copy.deepcopy(config))
+
+
+def archives(study: Study, stimuli: str) -> list[str]:
+    entry = study.config.stimuli[stimuli]
+    receipts = study.data.receipts(*KINDS[entry.kind].reads(entry))
+    return [receipt.removesuffix(".json") for receipt in receipts]
 
 
 def test_only_the_archives_of_sampled_parts_are_needed(downloading, tmp_path):
@@ -36,12 +45,12 @@ def test_only_the_archives_of_sampled_parts_are_needed(downloading, tmp_path):
     downloading["stimuli"]["captions"]["images"] = {"val2017": 100}
     downloading["stimuli"]["hypotheses"]["images"] = {"test": "all"}
     downloading["pathvars"] = {"data": "/scratch/data"}
-    grid = checked(downloading)
-    assert archives(grid, "captions") == [
+    study = checked(downloading)
+    assert archives(study, "captions") == [
         "/scratch/data/coco-2017/archives/annotations_trainval2017.zip",
         "/scratch/data/coco-2017/archives/val2017.zip",
     ]
-    assert archives(grid, "hypotheses") == [
+    assert archives(study, "hypotheses") == [
         "/scratch/data/snli-ve/archives/snli_ve_test.jsonl.gz",
         "/scratch/data/flickr30k/archives/flickr30k_images.tar.gz",
     ]
@@ -52,14 +61,14 @@ def test_what_is_there_is_not_downloaded(downloading, world):
     datasets = downloading["datasets"]
     datasets["shapes-coco"]["images"] = str(coco)
     datasets["shapes-snli-ve"] = {"format": "snli-ve", "download": "snli-ve", "images": str(flickr)}
-    grid = checked(downloading)
-    assert archives(grid, "captions") == ["data/coco-2017/archives/annotations_trainval2017.zip"]
-    assert grid.data.folders("shapes-coco") == {"annotations": "data/coco-2017/annotations", "images": str(coco)}
-    assert not any("flickr30k" in archive for archive in archives(grid, "hypotheses"))
+    study = checked(downloading)
+    assert archives(study, "captions") == ["data/coco-2017/archives/annotations_trainval2017.zip"]
+    assert study.data.folders("shapes-coco") == {"annotations": "data/coco-2017/annotations", "images": str(coco)}
+    assert not any("flickr30k" in archive for archive in archives(study, "hypotheses"))
     del datasets["shapes-coco"]["images"]
     datasets["shapes-coco"]["annotations"] = str(coco / "annotations")
-    grid = checked(downloading)
-    assert [Path(archive).name for archive in archives(grid, "captions")] == ["train2017.zip", "val2017.zip"]
+    study = checked(downloading)
+    assert [Path(archive).name for archive in archives(study, "captions")] == ["train2017.zip", "val2017.zip"]
     datasets["shapes-coco"] = {"format": "coco", "images": str(coco), "annotations": str(coco / "annotations")}
     assert archives(checked(downloading), "captions") == []
 
@@ -67,10 +76,10 @@ def test_what_is_there_is_not_downloaded(downloading, world):
 def test_snli_ve_from_snli_needs_lists(downloading, tmp_path):
     dataset = downloading["datasets"]["shapes-snli-ve"]
     dataset["download"] = "snli"
-    grid = checked(downloading)
-    served = [Path(archive).name for archive in archives(grid, "hypotheses")]
+    study = checked(downloading)
+    served = [Path(archive).name for archive in archives(study, "hypotheses")]
     assert served == ["snli_1.0.zip", "flickr30k_train_val.lst", "flickr30k_test.lst", "flickr30k_images.tar.gz"]
-    assert grid.data.folders("shapes-snli-ve")["annotations"] == "data/snli/snli_ve"
+    assert study.data.folders("shapes-snli-ve")["annotations"] == "data/snli/snli_ve"
     dataset["splits"] = str(tmp_path)
     for name in ("train.txt", "val.txt"):
         (tmp_path / name).touch()
@@ -79,9 +88,9 @@ def test_snli_ve_from_snli_needs_lists(downloading, tmp_path):
     ):
         checked(downloading)
     (tmp_path / "test.txt").touch()
-    grid = checked(downloading)
-    assert [Path(file).name for file in grid.data.split_lists("snli")] == ["train.txt", "val.txt", "test.txt"]
-    assert [Path(archive).name for archive in archives(grid, "hypotheses")] == [
+    study = checked(downloading)
+    assert [Path(file).name for file in split_lists(study.data, "snli")] == ["train.txt", "val.txt", "test.txt"]
+    assert [Path(archive).name for archive in archives(study, "hypotheses")] == [
         "snli_1.0.zip",
         "flickr30k_images.tar.gz",
     ]
@@ -115,7 +124,7 @@ def test_addresses_and_what_is_known_of_the_files(downloading):
         ("shapes-coco", {"download": "coco"}, "no source 'coco' of format coco; the config has coco-2017"),
         ("shapes-coco", {"download": "snli-ve"}, "no source 'snli-ve' of format coco"),
         ("shapes-coco", {"images": "/no"}, "shapes-coco.images: there is no folder '/no'"),
-        ("shapes-coco", {"splits": "."}, "shapes-coco.splits: only data sets of format snli-ve"),
+        ("shapes-coco", {"splits": "."}, "datasets.shapes-coco: unknown key 'splits'; known keys of the kind coco"),
         ("shapes-coco", {"world": "shapes"}, "give either `world`, or both"),
         ("shapes-snli-ve", {"download_images": "coco-2017"}, "no source 'coco-2017' of format flickr30k"),
         ("shapes-snli-ve", {"download_images": None}, "if you have accepted their terms, `download_images: flickr30k`"),
@@ -139,10 +148,13 @@ def test_mistakes_in_a_data_set(downloading, name, change, complaint):
             lambda c: c["stimuli"]["hypotheses"]["images"].update(val=3),
             "no archive of sources.snli-ve holds snli_ve_val",
         ),
-        (lambda c: c["sources"]["gqa"].update(base="ftp://x"), r"sources.gqa.base: 'ftp://x' does not match"),
+        (
+            lambda c: c["sources"]["gqa"].update(base="ftp://x"),
+            r"sources.gqa.base: must be an address .*, not 'ftp://x'",
+        ),
         (
             lambda c: c["sources"]["gqa"]["files"]["images.zip"].update(md5="abc"),
-            r"images.zip.md5: 'abc' does not match",
+            r"images.zip.md5: must be an MD5 checksum.*, not 'abc'",
         ),
         (lambda c: c["sources"]["gqa"]["files"].update({"x.zip": {}}), r"files.x.zip: "),
     ],
@@ -155,7 +167,7 @@ def test_parts_and_sources_that_do_not_fit(downloading, change, complaint):
 
 def test_the_recipe_of_stimuli_follows_what_is_shown_and_its_sources(downloading, world, tmp_path):
     def recipe() -> str:
-        return stimuli_folder(checked(downloading).config, "hypotheses")
+        return checked(downloading).stimuli_folder("hypotheses")
 
     before = recipe()
     dataset = downloading["datasets"]["shapes-snli-ve"]

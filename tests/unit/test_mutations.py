@@ -17,18 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerwise.config import validate
 from layerwise.datasets import gqa_sources, snli
 from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS
 from layerwise.errors import InputError
-from layerwise.flow.grid import FlowGrid
-from layerwise.grid import Grid
-from layerwise.leaving_out import leave_out
-from layerwise.recipes import as_json, model_folder, stimuli_folder
-from layerwise.stimuli.kinds import build_stimuli
-from layerwise.stimuli.own_table import build_table
-from layerwise.stimuli.tasks import build_task
+from layerwise.recipes import as_json
+from layerwise.stimuli.building import Sources
+from layerwise.stimuli.kinds.table import build_table
+from layerwise.stimuli.making import build_stimuli, read_entry
+from layerwise.study import Study
+from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
 from tests.gqa import own_format
@@ -47,7 +45,6 @@ def read_or_refused(read: Callable[[], Any], *named: object) -> Any:
 
 
 CONFIGS = ["config.yaml", "evidence.yaml", "paper.yaml", "modern.yaml", "flow-paper.yaml"]
-SCHEMA = REPOSITORY / "config/schemas/config.schema.yaml"
 
 
 @cache
@@ -63,16 +60,13 @@ def shipped(name: str) -> dict:
 
 def plan(config: dict) -> None:
     """What a dry run asks of a config."""
-    validate(config, SCHEMA)
-    leave_out(config)
-    grid = Grid(config)
-    flow = FlowGrid(config, grid)
-    grid.unused()
-    for stimuli in grid.used_stimuli():
-        as_json([stimuli_folder(config, stimuli), grid.receipts(stimuli), grid.prompts(stimuli)])
-    for questions in config["flow"]["questions"]:
-        as_json([flow.folder(questions), flow.receipts(questions)])
-    as_json([[model_folder(config, model) for model in config["models"]], grid.probe_cells(), grid.site_cells()])
+    study = Study.from_config(config)
+    grid = study.grid
+    paths = [study.notes, study.receipts, grid.probe_cells(), grid.site_cells()]
+    paths += map(study.stimuli_folder, grid.used_stimuli())
+    paths += map(study.questions_folder, study.config.flow.questions)
+    paths += map(study.model_folder, study.config.models)
+    as_json([paths, [grid.planned(*cell) for cell in grid.states_cells()], study.config.entry()])
 
 
 @fault(
@@ -133,7 +127,8 @@ KNOWLEDGE = [
 
 def stimuli_of(entry: dict, folder: Path, knowledge: dict | None = None) -> None:
     """Stimuli and a task of a file, written as the programs write them; or an error that names a file."""
-    built = read_or_refused(lambda: build_stimuli(entry, str(folder), str(folder), {}, 0), folder)
+    sources = Sources("coco", str(folder), str(folder))
+    built = read_or_refused(lambda: build_stimuli(read_entry(entry), sources, 0), folder)
     if built is None:
         return
     stimuli, _ = built
@@ -186,7 +181,7 @@ def test_snli_files(tmp_path, data):
     if data.draw(st.booleans()):
         content = damaged(data.draw, content)
     (tmp_path / "snli_ve_test.jsonl").write_bytes(content)
-    stimuli_of({"kind": "snli-ve", "images": {"test": "all"}}, tmp_path)
+    stimuli_of({"kind": "snli-ve", "dataset": "d", "images": {"test": "all"}}, tmp_path)
     for name in snli.SNLI_FILES:
         (tmp_path / name).write_bytes(content if "train" in name else b"")
     lists = [tmp_path / f"{part}.txt" for part in snli.PARTS]
@@ -275,6 +270,6 @@ def test_own_tables(tmp_path, data):
         odd = pa.array([b"1" if kind == pa.binary() else None] * 2, kind)
         cells = {name: odd if name == column else pa.array(table[name].astype(object), pa.string()) for name in columns}
         pq.write_table(pa.table(cells), entry["file"])
-    stimuli = read_or_refused(lambda: build_table(entry), entry["file"])
+    stimuli = read_or_refused(lambda: build_table(read_entry(entry)), entry["file"])
     for part in () if stimuli is None else (stimuli.shown, stimuli.provenance):
         part.to_parquet(io.BytesIO())

@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from layerwise.errors import InputError
 from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.gains import Gains, LabelItems, image_gains
-from layerwise.probes.metrics import metric_values
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.swaps import LEAST_IMAGES, SwapStatistic, greatest_swap_test, swap_test
 from tests.predictions import predictions
 
@@ -90,7 +90,7 @@ def test_a_metric_s_differences_are_sums_over_images():
             values = []
             for a, b in ((first, second), (second, first)):
                 if not ranked:
-                    values.append(metric_values(metric, y, np.where(swapped[:, None], b, a), np.ones((1, 240)), 3)[0])
+                    values.append(METRICS[metric].values(y, np.where(swapped[:, None], b, a), np.ones((1, 240)), 3)[0])
                     continue
                 score = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}[metric]
                 odds = [np.log(p) - np.log1p(-p) for p in (softmax(margins, axis=1) for margins in (a, b))]

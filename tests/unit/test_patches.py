@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from layerwise.datasets.gqa import AskedObject
+from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
 from tests.families.native_resolution import qwen2_vl
 from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava

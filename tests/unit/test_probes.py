@@ -19,11 +19,13 @@ from layerwise.probes.bootstrap import (
     score_interval,
     standard_error,
 )
-from layerwise.probes.engine import Fit, choose, log_loss
-from layerwise.probes.metrics import class_margins, metric_values, predicted
+from layerwise.probes.fits import Fit, choose, log_loss
+from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.margins import class_margins, predicted
+from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.probes.problems import Problem, make_problems, standardise
 from layerwise.probes.scoring import Guess, Scorer, majority_guess, predictions
-from layerwise.probes.sklearn_engine import SklearnEngine
 
 RNG = np.random.default_rng(0)
 Y2, Y3 = RNG.integers(0, 2, 200), RNG.integers(0, 3, 200)
@@ -54,13 +56,13 @@ def sklearn_value(metric: str, y, scores, weight) -> float:
     return score(y, probabilities, multi_class="ovr", average="macro", sample_weight=weight)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"])
+@pytest.mark.parametrize("metric", ALWAYS)
 @pytest.mark.parametrize(
     ("y", "scores"), [(Y2, SCORES2), (Y3, SCORES3), (Y3, SHIFTED3)], ids=["two classes", "three", "three, shifted"]
 )
 def test_metrics_agree_with_scikit_learn(metric, y, scores):
     weights = np.vstack([np.ones(200), WEIGHTS])
-    values = metric_values(metric, y, scores, weights, 2 if scores.shape[1] == 1 else 3)
+    values = METRICS[metric].values(y, scores, weights, 2 if scores.shape[1] == 1 else 3)
     expected = [sklearn_value(metric, y, scores, weight) for weight in weights]
     assert np.allclose(values, expected, atol=1e-10, rtol=0)
 
@@ -73,26 +75,26 @@ def test_confident_probes_are_ranked_without_ties():
     assert (softmax(scores.astype(float), axis=1)[:3, 0] == 1).all()
     assert class_margins(scores, 0)[:3] == pytest.approx(np.array([80, 60, 50]) - np.log(2))
     # Class 0: positives at ranks 2 and 3 of 5. Class 1: ranks 1 and, of the others by -log(exp(z0) + 1), the last.
-    found = metric_values("average_precision", y, scores, np.ones((1, 5)), 3)
+    found = METRICS["average_precision"].values(y, scores, np.ones((1, 5)), 3)
     assert found == pytest.approx(np.mean([(1 / 2 + 2 / 3) / 2, (1 / 1 + 2 / 5) / 2, 1]))
 
 
 def test_two_margins_rank_as_their_difference_does():
     margin, shift = np.random.default_rng(1).normal(size=(2, 200, 1))
     expected = reference.roc_auc_score(Y2, margin[:, 0])
-    found = metric_values("roc_auc", Y2, np.hstack([shift, shift + margin]), np.ones((1, 200)), 2)
+    found = METRICS["roc_auc"].values(Y2, np.hstack([shift, shift + margin]), np.ones((1, 200)), 2)
     assert found == pytest.approx(expected, abs=1e-10)
 
 
 def test_metrics_without_a_class_are_undefined_not_wrong():
     weights = np.vstack([np.ones(200), (Y2 == 1).astype(float)])
     for metric in ("roc_auc", "average_precision"):
-        values = metric_values(metric, Y2, SCORES2, weights, 2)
+        values = METRICS[metric].values(Y2, SCORES2, weights, 2)
         assert np.isfinite(values[0])
-    assert np.isnan(metric_values("roc_auc", Y2, SCORES2, weights, 2)[1])
+    assert np.isnan(METRICS["roc_auc"].values(Y2, SCORES2, weights, 2)[1])
     # Of the class that is there.
     for metric in ("accuracy", "balanced_accuracy"):
-        assert metric_values(metric, Y2, SCORES2, weights, 2)[1] == pytest.approx((SCORES2[Y2 == 1] > 0).mean())
+        assert METRICS[metric].values(Y2, SCORES2, weights, 2)[1] == pytest.approx((SCORES2[Y2 == 1] > 0).mean())
 
 
 def test_resamples_keep_groups_together():
@@ -113,7 +115,7 @@ def test_interval_of_grouped_items_is_wider():
 
     def width(groups):
         weights = np.vstack([np.ones(480), resample_weights(groups, 2000, np.random.default_rng(1))])
-        values = metric_values("accuracy", y, scores, weights, 2)
+        values = METRICS["accuracy"].values(y, scores, weights, 2)
         low, high = score_interval(values[0], values[1:], len(np.unique(groups)))
         return high - low
 
@@ -161,7 +163,7 @@ def test_intervals_of_rankings_cover_the_truth_near_one():
     for _ in range(400):
         weights = np.vstack([np.ones(200), resample_weights(np.arange(200), 200, rng)])
         margins = distance * y + rng.standard_normal(200)
-        values = metric_values("roc_auc", y, margins[:, None], weights, 2)
+        values = METRICS["roc_auc"].values(y, margins[:, None], weights, 2)
         for interval in covered:
             low, high = interval(values[0], values[1:], 200)
             covered[interval] += low <= 0.995 <= high

@@ -11,12 +11,12 @@ from benchmarks.stimuli import write_stimuli
 from scipy.stats import binomtest
 
 from layerwise.probes.bootstrap import Crossed
-from layerwise.probes.layer import LayerProbes
-from layerwise.probes.metrics import METRICS
+from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
+from layerwise.probes.layer_probes import LayerProbes
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import make_problems
-from layerwise.probes.scoring import SPLITS
-from layerwise.probes.sites import SiteProbes, chance_p_value
-from layerwise.probes.sklearn_engine import SklearnEngine
+from layerwise.probes.scoring import HELD_OUT
+from layerwise.probes.site_probes import SiteProbes, chance_p_value
 from layerwise.states.writing import new_states, write_rows
 from tests.conftest import REPOSITORY
 
@@ -89,7 +89,7 @@ def test_every_head_and_site_has_its_rows(scored):
     )
     assert cells["heads"] == {(block, head) for block in (1, 2) for head in (1, 2, 3)}
     assert cells["mlp"] == {(1, 0), (2, 0)}
-    assert (scored.groupby(["site", "layer", "head"]).size() == len(SPLITS) * 3).all()
+    assert (scored.groupby(["site", "layer", "head"]).size() == len(HELD_OUT) * 3).all()
     assert set(scored["label"]) == {"l0", "l1", "macro"}
     assert (scored["n_layers"] == BLOCKS).all()
 

@@ -9,13 +9,12 @@ import pytest
 import torch
 import yaml
 
-from layerwise.config import validate
 from layerwise.errors import InputError
-from layerwise.grid import Grid
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
 from layerwise.models.site_names import AT_SITE
 from layerwise.states.store import StatesFile
+from layerwise.study import Study
 from tests import families
 from tests.cells import extraction, write_items
 from tests.conftest import REPOSITORY
@@ -125,17 +124,16 @@ def configured(**states):
     for name in ("adapters", "config"):
         config |= yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
     config["states"] = states
-    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
-    return config
+    return Study.from_config(config).grid
 
 
 def test_which_cells_keep_sites():
-    assert Grid(configured()).site_cells() == []
-    grid = Grid(configured(sites=["block", "heads"], sites_of={"models": ["shapes-llava"], "prompts": ["agree"]}))
+    assert configured().site_cells() == []
+    grid = configured(sites=["block", "heads"], sites_of={"models": ["shapes-llava"], "prompts": ["agree"]})
     assert grid.site_cells() == [("shapes-llava", "entailment", "agree")]
     assert grid.sites("shapes-llava", "agree") == ["heads"]
     assert grid.sites("shapes-llava", "caption") == grid.sites("shapes-llava-untrained", "agree") == []
-    everywhere = Grid(configured(sites=["block", "mlp"]))
+    everywhere = configured(sites=["block", "mlp"])
     assert everywhere.site_cells() == everywhere.probe_cells()
 
 
@@ -150,4 +148,4 @@ def test_which_cells_keep_sites():
 )
 def test_a_study_with_a_mistake_in_its_sites_is_refused(states, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        Grid(configured(**states))
+        configured(**states)

@@ -15,14 +15,18 @@ import yaml
 from PIL import Image
 
 from layerwise import recipes
-from layerwise.config import validate
+from layerwise.config.base import Section
+from layerwise.config.data import World
+from layerwise.config.flow import Flow, FlowModel, Questions
+from layerwise.config.models import EmbeddedModel, Model
+from layerwise.config.prompts import Prompt
+from layerwise.config.study import StudyConfig
+from layerwise.config.tasks import Task
 from layerwise.datasets.table import read_table
-from layerwise.flow.grid import FlowGrid
-from layerwise.grid import Grid
-from layerwise.recipes import model_folder, stimuli_folder
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.study import Study
 from tests.conftest import REPOSITORY
 
-SCHEMA = yaml.safe_load((REPOSITORY / "config/schemas/config.schema.yaml").read_text())
 ROWS = [["a.png", "one", "1", "yes", "no"], ["b.png", "two", "2", "no", "no"], ["c.png", "three", "3", "no", "yes"]]
 
 
@@ -37,28 +41,30 @@ def documented() -> dict[str, str]:
     return said
 
 
-def in_schema() -> set[str]:
+def known_keys() -> set[str]:
     """Every key of a study that the table must speak of."""
-    top = SCHEMA["properties"]
-    flow = top["flow"]["properties"]
-    keys = {"seed", "extends", "leave_out"}
-    entries = {
-        name: top[name]["additionalProperties"] for name in ("worlds", "embedded_models", "stimuli", "tasks", "models")
+    entries: dict[str, list[type[Section]]] = {
+        "worlds": [World],
+        "embedded_models": [EmbeddedModel],
+        "stimuli": [kind.entry_class for kind in KINDS.values()],
+        "tasks": [Task],
+        "models": [Model],
+        "flow.questions": [Questions],
+        "flow.models": [FlowModel],
     }
-    entries |= {f"flow.{name}": flow[name]["additionalProperties"] for name in ("questions", "models")}
-    for name, entry in entries.items():
-        keys |= {f"{name}.NAME.{key}" for key in entry["properties"]}
-        for kind in entry.get("allOf", []):
-            keys |= {f"{name}.NAME.{key}" for key in kind["then"]["properties"]}
+    keys = {
+        f"{name}.NAME.{key}" for name, classes in entries.items() for entry in classes for key in entry.model_fields
+    }
+    keys |= {f"prompts.KIND.NAME.{key}" for key in Prompt.model_fields}
     for name in ("pathvars", "states", "probes"):
-        keys |= {f"{name}.{key}" for key in top[name]["properties"]}
-    keys |= {f"flow.{key}" for key in flow if key not in ("questions", "models")}
-    return keys | {f"prompts.KIND.NAME.{key}" for key in ("text", "image", "categories")}
+        keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
+    keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
+    return keys | {"seed", "extends", "leave_out"}
 
 
 def test_the_docs_speak_of_every_key():
     # Where data comes from, and what adapters need, is in the table of sources and in docs/paper-models.md.
-    assert set(documented()) == in_schema()
+    assert set(documented()) == known_keys()
 
 
 @pytest.fixture
@@ -100,17 +106,15 @@ def write_table(rows: list[list[str]]) -> None:
 
 def planned(config: dict) -> dict[tuple[str, ...], object]:
     """By cell, all that decides whether Snakemake plans its forward passes."""
-    config = copy.deepcopy(config)
-    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
-    grid = Grid(config)
-    flow = FlowGrid(config, grid)
+    study = Study.from_config(config)
+    grid = study.grid
     cells = {
-        cell: (model_folder(config, cell.model), stimuli_folder(config, cell.stimuli), grid.planned(*cell))
+        cell: (study.model_folder(cell.model), study.stimuli_folder(cell.stimuli), grid.planned(*cell))
         for cell in grid.states_cells()
     }
     flows = {
-        cell: (model_folder(config, cell.model), flow.folder(cell.questions), flow.planned(*cell))
-        for cell in flow.cells()
+        cell: (study.model_folder(cell.model), study.questions_folder(cell.questions), grid.planned_flow(*cell))
+        for cell in grid.flow_cells()
     }
     return cells | flows
 
@@ -234,18 +238,19 @@ def test_the_seed_draws_nothing_of_an_own_table_or_of_own_weights(study):
 
 
 def test_a_key_that_came_later_changes_nothing_at_its_default(study, monkeypatch):
+    """As if two keys had come after the first release."""
     before = planned(study)
-    later = {"models": {"sharing_of": "none"}, "stimuli": {"crop": False}}
+    later = {"models": {"conversation": "auto"}, "stimuli": {"margin": 0.1}}
     monkeypatch.setattr(recipes, "CAME_LATER", later)
-    config = copy.deepcopy(study)
-    validate(config, REPOSITORY / "config/schemas/config.schema.yaml")
-    folder, own = model_folder(config, "hub"), stimuli_folder(config, "own")
-    config["models"]["hub"]["sharing_of"], config["stimuli"]["own"]["crop"] = "none", False
-    assert (model_folder(config, "hub"), stimuli_folder(config, "own")) == (folder, own)
-    assert folder == before["hub", "own", "plain"][0]
-    config["models"]["hub"]["sharing_of"], config["stimuli"]["own"]["crop"] = "all", True
-    assert model_folder(config, "hub") != folder
-    assert stimuli_folder(config, "own") != own
+    at_default = planned(study)
+    study["models"]["hub"]["conversation"] = "auto"
+    study["stimuli"]["relations"]["margin"] = 0.1
+    assert not stale(at_default, planned(study))
+    study["models"]["hub"]["conversation"] = "chat"
+    study["stimuli"]["relations"]["margin"] = 0.2
+    changed = stale(at_default, planned(study))
+    assert {cell for cell in before if cell[0] == "hub" or cell[1] == "relations"} == changed
+    assert planned(study).keys() == before.keys()
 
 
 def test_what_an_own_table_shows_counts_and_nothing_else_in_it(study):

@@ -8,11 +8,12 @@ from PIL import Image
 from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.entailment import build_entailment, pair_off
-from layerwise.stimuli.hypotheses import build_hypotheses
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.objects import build_objects
-from layerwise.stimuli.own_table import build_table
+from layerwise.stimuli.kinds.coco_entailment import build_entailment, pair_off
+from layerwise.stimuli.kinds.coco_objects import build_objects
+from layerwise.stimuli.kinds.snli_ve import build_hypotheses
+from layerwise.stimuli.kinds.table import build_table
+from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 from layerwise.stimuli.sampling import sample_ids
 from tests.faults.reliability import fault
@@ -209,7 +210,8 @@ def table(tmp_path):
         for name in "abc":
             Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.jpg")
         (tmp_path / "mine.csv").write_text(rows)
-        return build_table({"file": str(tmp_path / "mine.csv"), "image_column": "image", "labels": ["wet"]} | entry)
+        given = {"kind": "table", "file": str(tmp_path / "mine.csv"), "labels": ["wet"]} | entry
+        return build_table(read_entry(given))
 
     return write
 

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.stimuli.splits import official_split, random_split
-from layerwise.stimuli.tasks import build_task
+from layerwise.stimuli.parts import official_parts
+from layerwise.tasks.labels import build_task
+from layerwise.tasks.splits import official_split, random_split
 
 ENTRY = {"min_per_class": 1, "split": {"by": "random", "val": 0.25, "test": 0.25}}
+OFFICIAL = official_parts("coco-objects")
 
 
 def provenance(n_images: int = 40, labels=("mismatch", "match"), parts=("all",), column="label:match") -> pd.DataFrame:
@@ -40,15 +42,15 @@ def test_split_seed_changes_the_split_and_nothing_else():
 
 def test_official_parts():
     parts = pd.Series({"a": "train2017", "b": "train2017", "c": "train2017", "d": "train2017", "e": "val2017"})
-    split = official_split(parts, val=0.25, seed=0)
+    split = official_split(parts, OFFICIAL, val=0.25, seed=0)
     assert split["e"] == "test"
     assert sorted(split[k] for k in "abcd") == ["train", "train", "train", "val"]
-    own = official_split(pd.Series({"a": "train", "b": "dev", "c": "test"}), val=0.25, seed=0)
+    own = official_split(pd.Series({"a": "train", "b": "dev", "c": "test"}), OFFICIAL, val=0.25, seed=0)
     assert own == {"a": "train", "b": "val", "c": "test"}
     with pytest.raises(InputError, match="does not know the part 'train2014'"):
-        official_split(pd.Series({"a": "train2014", "b": "val2017"}), val=0.25, seed=0)
+        official_split(pd.Series({"a": "train2014", "b": "val2017"}), OFFICIAL, val=0.25, seed=0)
     with pytest.raises(InputError, match="needs images from a test part"):
-        official_split(pd.Series({"a": "train2017"}), val=0.25, seed=0)
+        official_split(pd.Series({"a": "train2017"}), OFFICIAL, val=0.25, seed=0)
 
 
 def test_further_seeds_are_further_columns():
@@ -138,7 +140,7 @@ def test_groups_alike_are_divided_by_the_seed_alone():
 
 
 def test_an_official_training_part_gives_validation_its_share_of_every_class():
-    table = provenance(40, labels=("",), parts=("train2017", "train2017", "train2017", "val2017"), column="label:x")
+    table = provenance(40, labels=("",), parts=("train", "train", "train", "test"), column="label:x")
     table["label:x"] = np.where(np.arange(40) % 10 < 2, "rare", "often")
     entry = {"min_per_class": 1, "split": {"by": "official", "val": 0.5}}
     for seed in range(3):

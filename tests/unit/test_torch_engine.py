@@ -11,13 +11,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
-from layerwise.probes.engine import Fit, choose, log_loss, margins
-from layerwise.probes.engines import ENGINES
-from layerwise.probes.metrics import predicted
+from layerwise.probes.fits import Fit, choose, log_loss, margins
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
+from layerwise.probes.layer_buffer import layer_buffer
+from layerwise.probes.logistic.torch_engine import TorchEngine
+from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.problems import Problem, standardise
-from layerwise.probes.room import room_for_layer
-from layerwise.probes.sklearn_engine import SklearnEngine
-from layerwise.probes.torch_engine import TorchEngine
 
 C = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
 
@@ -103,8 +103,8 @@ def test_agrees_with_scikit_learn(shape, kind):
 
 def test_agrees_by_sketch(monkeypatch):
     """Wide states: the preconditioner knows the leading directions only."""
-    monkeypatch.setattr("layerwise.probes.torch_engine.SMALL", 0)
-    monkeypatch.setattr("layerwise.probes.spectrum.SKETCH_RANK", 20)
+    monkeypatch.setattr("layerwise.probes.logistic.torch_engine.SMALL", 0)
+    monkeypatch.setattr("layerwise.probes.logistic.spectrum.SKETCH_RANK", 20)
     states = states_like(4600, 100)
     problems = problems_of(labels_of(states, 2), 600)
     assert_agrees(states, problems, whole_path().fit(states, problems, C))
@@ -144,14 +144,14 @@ def test_two_rows():
         assert np.allclose(fit.coefficients, best.coefficients, atol=1e-3)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", PROBE_KINDS)
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_class_without_training_items_is_refused(engine, n_classes):
     states = states_like(60, 5)
     y = np.arange(60) % n_classes
     task = replace(problem(y, np.flatnonzero(y > 0)[:20], np.arange(30, 60)), label="zebra")
     with pytest.raises(InputError, match="label 'zebra' has no training item of class 0"):
-        ENGINES[engine](1, 2**30).fit(states, [task], [1.0])
+        PROBE_KINDS[engine].engine(1, 2**30).fit(states, [task], [1.0])
 
 
 def test_subsets_of_common_rows():
@@ -230,7 +230,7 @@ def test_tasks_of_two_and_three_classes_together():
 
 @pytest.mark.parametrize("small", [0, 1024])
 def test_row_blocks_equal_one_block(small, monkeypatch):
-    monkeypatch.setattr("layerwise.probes.torch_engine.SMALL", small)
+    monkeypatch.setattr("layerwise.probes.logistic.torch_engine.SMALL", small)
     states = standardise(states_like(4500, 50), np.arange(500))
     problems = problems_of(labels_of(states, 2), 500)
     blocked = whole_path(host_budget_bytes=16 * 50 * 64)
@@ -251,7 +251,7 @@ def test_a_layer_on_disk_gives_the_same_fits(tmp_path):
     states = states_like(900, 64)
     problems = problems_of(labels_of(states, 4), 600)
     expected = whole_path().fit(standardise(states.copy(), np.arange(600)), problems, C)
-    with room_for_layer(states.shape, states.nbytes - 1, tmp_path) as room:
+    with layer_buffer(states.shape, states.nbytes - 1, tmp_path) as room:
         assert isinstance(room, np.memmap)
         assert not list(tmp_path.iterdir())
         room[:] = states
@@ -260,14 +260,14 @@ def test_a_layer_on_disk_gives_the_same_fits(tmp_path):
         for ours, theirs, task in zip(expected, found, problems, strict=True):
             both = (margins(fits, on_disk, task.rows["val"]) for fits in (ours, theirs))
             assert all(np.allclose(first, second, atol=5e-3) for first, second in zip(*both, strict=True))
-    with room_for_layer(states.shape, states.nbytes, tmp_path) as room:
+    with layer_buffer(states.shape, states.nbytes, tmp_path) as room:
         assert not isinstance(room, np.memmap)
 
 
 def test_no_room_on_disk_is_said_before_anything_is_computed(tmp_path):
     with (
         pytest.raises(InputError, match=f"{tmp_path}: no room for a layer of 4503599.6 GB"),
-        room_for_layer((2**40, 2**10), 2**30, tmp_path),
+        layer_buffer((2**40, 2**10), 2**30, tmp_path),
     ):
         pass
 
@@ -296,7 +296,7 @@ def test_early_end_chooses_as_the_whole_path_does():
 
 
 def test_two_rises_in_a_row_end_a_path():
-    from layerwise.probes.torch_engine import _rose_twice
+    from layerwise.probes.logistic.torch_engine import _rose_twice
 
     assert _rose_twice([3, 1, 2, 2.5])
     assert not _rose_twice([3, 1, 2])
@@ -311,15 +311,15 @@ def test_without_validation_rows_the_path_is_whole():
 
 
 def test_an_unconverged_fit_says_so(monkeypatch):
-    monkeypatch.setattr("layerwise.probes.batched.MAX_ITERATIONS", 1)
+    monkeypatch.setattr("layerwise.probes.logistic.solver.MAX_ITERATIONS", 1)
     states = states_like(500, 40)
     fits = whole_path().fit(states, problems_of(labels_of(states, 1), 400), [10.0])[0]
     assert not fits[0].converged
 
 
 def test_a_fit_is_the_same_every_time(monkeypatch):
-    monkeypatch.setattr("layerwise.probes.torch_engine.SMALL", 0)
-    monkeypatch.setattr("layerwise.probes.spectrum.SKETCH_RANK", 10)
+    monkeypatch.setattr("layerwise.probes.logistic.torch_engine.SMALL", 0)
+    monkeypatch.setattr("layerwise.probes.logistic.spectrum.SKETCH_RANK", 10)
     states = standardise(states_like(700, 50), np.arange(500))
     problems = problems_of(labels_of(states, 3), 500)
     first, second = (TorchEngine(device="cpu").fit(states, problems, C) for _ in range(2))
@@ -342,7 +342,8 @@ def test_engines_choose_alike():
 
 
 def test_scikit_learns_engine_imports_no_torch():
-    code = "import sys, layerwise.probes.engines as e; e.ENGINES['sklearn'](1, 2**30); sys.exit('torch' in sys.modules)"
+    code = "from layerwise.probes.kinds.catalogue import PROBE_KINDS; PROBE_KINDS['sklearn'].engine(1, 2**30); "
+    code += "import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "scripts"}, check=False).returncode == 0
 
 

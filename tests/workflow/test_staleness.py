@@ -41,7 +41,7 @@ def configured(project: Project, change):
 
 
 def test_a_touched_file_makes_nothing_stale(finished):
-    for file in ("scripts/extract_states.py", "scripts/layerwise/probes/engine.py", "Snakefile", "config/prompts.yaml"):
+    for file in ("scripts/extract_states.py", "scripts/layerwise/probes/fits.py", "Snakefile", "config/prompts.yaml"):
         (finished.folder / file).touch()
     (finished.folder / "own/colours.csv").touch()
     next(finished.folder.glob("results/models/llava/*/model.json")).touch()
@@ -60,8 +60,16 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
             finished, "scripts/layerwise/models/families.py", '    "aria":', '    "another": Family(),\n    "aria":'
         ),
         edited(finished, "scripts/layerwise/states/extract.py", '"""Run a frozen', '"""Take a frozen'),
-        edited(finished, "scripts/layerwise/probes/metrics.py", "def _accuracy", "# The plain one.\ndef _accuracy"),
+        edited(
+            finished, "scripts/layerwise/probes/metrics/accuracy.py", "def _compute", "# The plain one.\ndef _compute"
+        ),
         edited(finished, "scripts/fit_probes.py", "import argparse", "import argparse  # options"),
+        edited(
+            finished,
+            "scripts/layerwise/probes/metrics/catalogue.py",
+            '        "accuracy": ',
+            '        "another": "layerwise.probes.metrics.another",\n        "accuracy": ',
+        ),
     ):
         assert finished.planned() == {}
 

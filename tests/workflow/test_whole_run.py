@@ -9,11 +9,10 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.states.store import StatesFile
 from layerwise.stimuli.items import read_items
 from tests.recompute import disagreements
-
-METRICS = {"accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"}
 
 
 def test_everything_is_there_and_nothing_is_left_to_do(finished):
@@ -83,7 +82,7 @@ def test_labels_and_splits_never_reach_the_states(finished):
 def test_scores_are_those_of_the_predictions(finished):
     probes = finished.folder / "results/probes"
     scores = pd.read_parquet(probes / "scores.parquet")
-    assert set(scores["metric"]) == METRICS | {"code_bits", "compression"}
+    assert set(scores["metric"]) == {*ALWAYS, "code_bits", "compression"}
     assert set(scores["probe"]) == {"logistic", "majority", "control", "selectivity", "resplit"}
     assert len(scores[["model", "task", "prompt"]].drop_duplicates()) == 2 * (2 + 1 + 2 + 1)
     trained = scores[(scores["probe"] == "logistic") & (scores["metric"] == "accuracy") & (scores["split"] == "test")]

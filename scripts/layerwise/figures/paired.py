@@ -14,8 +14,8 @@ import pandas as pd
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import Crossed, Units, difference_interval
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.gains import Gains, LabelItems, image_gains, is_defined
-from layerwise.probes.metrics import metric_values
+from layerwise.probes.gains import Gains, LabelItems, image_gains
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.shared_texts import (
     CrossedDifference,
     difference_p_value,
@@ -67,7 +67,7 @@ def paired_difference(
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
             (equal where items read the same); sorted by label and item.
         second: The same items of another layer.
-        metric: A metric that :func:`layerwise.probes.metrics.metric_values` knows.
+        metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
         n_classes: Number of classes of each label.
         n_resamples: Bootstrap resamples.
         n_permutations: Random swaps.
@@ -104,7 +104,7 @@ def worse_than(
     Args:
         reference: The layer that the others are compared with; see :func:`paired_difference`.
         others: The other layers, read one at a time.
-        metric: A metric that :func:`layerwise.probes.metrics.metric_values` knows.
+        metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
         n_classes: Number of classes of each label.
         n_permutations: Random swaps, or draws of the greatest statistic where texts count as units.
         seed: Of the swaps, which are the same for all layers, or of the draws.
@@ -151,13 +151,13 @@ class _Pair:
         for rows in first.groupby("label", sort=False).indices.values():
             margins = [np.stack(frame["scores"].to_numpy()[rows]) for frame in (first, second)]
             label = LabelItems(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows])
-            if is_defined(metric, label.y, n_classes):
+            if METRICS[metric].is_defined(label.y, n_classes):
                 labels.append(label)
                 texts += [first["text"].to_numpy()[rows]] if texted else []
         return cls(labels, texts if texted else None, len(groups), metric, n_classes)
 
     def _metric(self, label: LabelItems, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return metric_values(self.metric, label.y, scores, weights, self.n_classes)
+        return METRICS[self.metric].values(label.y, scores, weights, self.n_classes)
 
     def values(self) -> tuple[float, float]:
         """Both layers' metric, averaged over labels; NaN without one."""

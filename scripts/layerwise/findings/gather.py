@@ -13,13 +13,15 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of, training_of
+from layerwise.errors import InputError
 from layerwise.figures.inputs import read_scores, read_tasks
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
+from layerwise.study import Study
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
 COLUMNS = [*KEYS, "value"]
@@ -27,36 +29,38 @@ COLUMNS = [*KEYS, "value"]
 LEAST_KEPT = 20
 
 
-def gather(config: dict[str, Any], results: Path) -> pd.DataFrame:
-    """All numbers of a finished study, sorted.
-
-    Args:
-        config: the validated config.
-        results: its results root.
+def gather(study: Study) -> pd.DataFrame:
+    """All numbers of a finished study of embedded models, sorted.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    models = {model: about(config, model) for model in config["models"]}
-    rows = [*_scores(config, results, models), *_held_out(config, results), *_flows(config, results, models)]
+    models = {model: about(study.config, model) for model in study.config.models}
+    rows = [*_scores(study, models), *_held_out(study), *_flows(study, models)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = table["value"].round(2) + 0.0
     return table.sort_values(KEYS, ignore_index=True)
 
 
-def about(config: dict[str, Any], model: str) -> tuple[str, str, int]:
-    """The group, objective and seed of a model entry."""
-    entry = config["models"][model]
-    training = training_of(config, embedded_name(config, model))
-    if entry["weights"] == "random":
+def about(config: StudyConfig, model: str) -> tuple[str, str, int]:
+    """The group, objective and seed of a model entry.
+
+    Raises:
+        InputError: when it is no embedded model.
+    """
+    entry, name = config.models[model], embedded_name(config, model)
+    if name is None:
+        raise InputError(f"models.{model}: findings are about embedded models; leave it out")
+    if entry.weights == "random":
         return "untrained", "", seed_of(config, model)
-    changed = [f"{kind} {' '.join(map(str, how.values()))}" for kind, how in entry.get("intervention", {}).items()]
-    return changed[0] if changed else "trained", training["objective"], training["seed"]
+    training, changed = training_of(config, name), entry.intervention
+    said = "trained" if changed is None else " ".join([changed.kind, *map(str, changed.how.entry().values())])
+    return said, training.objective, training.seed
 
 
-def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
-    scores = read_scores(results / "probes/scores.parquet")
-    tasks = read_tasks(results / f"tasks/{task}/task.json" for task in config["tasks"])
+def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    scores = read_scores(study.gathered_file("scores"))
+    tasks = read_tasks(f"{study.task_folder(task)}/task.json" for task in study.config.tasks)
     rows = []
     for name, task in tasks.items():
         mine = scores[(scores["task"] == name) & (scores["metric"] == task.metric)]
@@ -73,32 +77,31 @@ def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, 
     return rows
 
 
-def _held_out(config: dict[str, Any], results: Path) -> list[tuple]:
+def _held_out(study: Study) -> list[tuple]:
     rows = []
-    for name in config["embedded_models"]:
-        training = training_of(config, name)
-        evaluation = json.loads((results / f"embedded_models/{name}/weights/evaluation.json").read_text())
-        trained = ("trained", training["objective"], training["seed"])
-        rows.append(("steps", *trained, "", "", 0, 100 * training["steps_scale"]))
+    for name in study.config.embedded_models:
+        training = training_of(study.config, name)
+        evaluation = json.loads(Path(study.trained_folder(name), "weights/evaluation.json").read_text())
+        trained = ("trained", training.objective, training.seed)
+        rows.append(("steps", *trained, "", "", 0, 100 * training.steps_scale))
         for lesson, accuracy in evaluation["held_out_accuracy"].items():
             rows.append(("held-out", *trained, lesson, "", 0, 100 * accuracy))
     return rows
 
 
-def _flows(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
-    rows = []
-    for model in config["flow"]["models"]:
-        for questions in config["flow"]["questions"]:
-            stem = results / f"flow/{model}/{questions}"
-            counts = read_flow_description(f"{stem}.json")["types"]
-            kept = [kind for kind, count in counts.items() if count["kept"] >= LEAST_KEPT]
-            shares = {kind: count["kept_share"] for kind, count in counts.items() if count["asked"]}
-            rows += [("kept", *models[model], kind, "", 0, 100 * share) for kind, share in shares.items()]
-            changes = read_changes(f"{stem}.parquet").groupby(["type", "flow", "window"])["change"].mean()
-            rows += [("flow", *models[model], *keys, mean) for keys, mean in changes.items() if keys[0] in kept]
-            traced = read_tracing(f"{stem}.tracing.parquet")
-            # Both casings together, as either may be the answer's.
-            traced = traced[traced["norm"]].groupby(["type", "question_id", "layer"])["p"].sum()
-            traced = traced.groupby(["type", "layer"]).mean()
-            rows += [("traced", *models[model], k, "", layer, 100 * p) for (k, layer), p in traced.items() if k in kept]
+def _flows(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    rows: list[tuple] = []
+    for cell in study.grid.flow_cells():
+        model, files = cell.model, study.flow_files(cell)
+        counts = read_flow_description(files.description)["types"]
+        kept = [kind for kind, count in counts.items() if count["kept"] >= LEAST_KEPT]
+        shares = {kind: count["kept_share"] for kind, count in counts.items() if count["asked"]}
+        rows += [("kept", *models[model], kind, "", 0, 100 * share) for kind, share in shares.items()]
+        changes = read_changes(files.changes).groupby(["type", "flow", "window"])["change"].mean()
+        rows += [("flow", *models[model], *keys, mean) for keys, mean in changes.items() if keys[0] in kept]
+        traced = read_tracing(files.tracing)
+        # Both casings together, as either may be the answer's.
+        traced = traced[traced["norm"]].groupby(["type", "question_id", "layer"])["p"].sum()
+        traced = traced.groupby(["type", "layer"]).mean()
+        rows += [("traced", *models[model], k, "", layer, 100 * p) for (k, layer), p in traced.items() if k in kept]
     return rows

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 from transformers.image_processing_utils import select_best_resolution
 
-from layerwise.datasets.gqa import AskedObject
+from layerwise.datasets.questions import AskedObject
 from layerwise.models.families import Patches, family_of
 
 # A box that ends at a patch's edge does not touch the next patch, even if rounding puts its end a little beyond.

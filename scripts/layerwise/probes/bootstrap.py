@@ -1,16 +1,17 @@
-"""Resample images, not items: items of one image are no independent evidence. And what the resamples say of a score.
+"""Bootstrap of images, not items, because items of one image are not independent; and the intervals that it gives.
 
-Where a score's items share texts as well, it has resamples by image, by text and by both; which those are is up to
-:mod:`layerwise.probes.clusters`.
+Where a score's items share texts as well, it has resamples by image, by text and by both;
+:mod:`layerwise.probes.clusters` decides which.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
 RESAMPLES_AT_ONCE = 50
-# Sums of weights differ in their last digits: a difference below this is none.
+# Sums of weights differ in their last digits: a smaller difference counts as 0.
 ROUNDING = 1e-9
 
 
@@ -33,10 +34,12 @@ class Crossed:
 
 # Units that a score's items fall into: a number of groups, or groups and texts that cross.
 Units = int | Crossed
+# From a value, its resamples and their units to the interval's ends.
+Interval = Callable[[float, np.ndarray, Units], tuple[float, float]]
 
 
 def distinct_texts(units: Units) -> int:
-    """The number of texts that are resampled too; 0 where none are."""
+    """The number of texts where these are resampled too, else 0."""
     return units.distinct_texts if isinstance(units, Crossed) else 0
 
 
@@ -49,22 +52,22 @@ def resample_weights(groups: np.ndarray, n_resamples: int, rng: np.random.Genera
         rng: the source of randomness.
 
     Returns:
-        Shape (R, n), uint16: multinomial counts over groups, the same for all items of a group. Metrics take it as
-        weights, so that no resample is ever copied out.
+        Shape (R, n), uint16: multinomial counts over groups, the same for all items of a group. Metrics take them as
+        weights; no resample is ever copied.
     """
     _, index = np.unique(groups, return_inverse=True)
     n_groups = int(index.max()) + 1
     weights = np.empty((n_resamples, len(groups)), np.uint16)
-    # Some at a time: the generator counts in 64 bits.
+    # In parts, because the generator makes counts of 64 bits.
     for part in np.array_split(weights, -(-n_resamples // RESAMPLES_AT_ONCE)):
         part[:] = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=len(part))[:, index]
     return weights
 
 
 def standard_error(resampled: np.ndarray, n_groups: float) -> float:
-    """Standard error of a value from its resamples, shape (R,); a resample of one class has none and is left out.
+    """Standard error of a value from its resamples, shape (R,), without those where it is not defined (NaN).
 
-    A bootstrap of few groups varies too little, by the factor (groups - 1) / groups, which is put right.
+    The variance of a bootstrap is too small by the factor (groups - 1) / groups; this is corrected.
     """
     defined = resampled[~np.isnan(resampled)]
     if len(defined) < 2 or n_groups < 2:
@@ -72,19 +75,19 @@ def standard_error(resampled: np.ndarray, n_groups: float) -> float:
     return float(defined.std(ddof=1) * np.sqrt(n_groups / (n_groups - 1)))
 
 
-def two_way_error(by_group: float, by_text: float, by_both: float, units: Crossed) -> tuple[float, float]:
+def two_way_error(errors: Sequence[float], units: Crossed) -> tuple[float, float]:
     """Standard error of a value whose items share images and texts, and its degrees of freedom.
 
     The variance by group plus that by text less that by both (Cameron, Gelbach and Miller 2011,
     doi:10.1198/jbes.2010.07136), and never less than that by group. A bootstrap that draws groups and texts at once
-    (Owen 2007, doi:10.1214/07-AOAS122) counts what is an item's own up to three times: its intervals cover 97 to 99 %.
+    (Owen 2007, doi:10.1214/07-AOAS122) counts an item's own variance up to three times: its intervals cover 97 to 99 %.
     Degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019).
 
     Args:
-        by_group, by_text, by_both: standard errors by each kind of unit.
+        errors: standard errors by group, by text and by both.
         units: how many there are of each.
     """
-    group, text, both = np.square([by_group, by_text, by_both])
+    group, text, both = np.square(errors)
     variance = max(group, group + text - both)
     noise = group**2 / (units.groups - 1) + text**2 / (units.texts - 1)
     freedom = variance**2 / noise if noise > 0 else min(units.groups, units.texts) - 1
@@ -92,27 +95,26 @@ def two_way_error(by_group: float, by_text: float, by_both: float, units: Crosse
 
 
 def error_and_freedom(resampled: np.ndarray, units: Units) -> tuple[float, float]:
-    """Standard error of a value from its resamples, and the degrees of freedom that the error is known with.
+    """Standard error of a value from its resamples, and the error's degrees of freedom.
 
     Args:
         resampled: shape (R,); of crossed units (3 R,): resamples of groups, of texts, of pairs of both.
-        units: that were resampled.
+        units: what was resampled.
     """
     if not isinstance(units, Crossed):
         return standard_error(resampled, units), units - 1
     counts = units.groups, units.texts, units.pairs
     errors = [standard_error(part, n) for part, n in zip(np.split(resampled, 3), counts, strict=True)]
-    return two_way_error(*errors, units) if np.isfinite(errors).all() else (float("nan"), float("nan"))
+    return two_way_error(errors, units) if np.isfinite(errors).all() else (float("nan"), float("nan"))
 
 
 def score_interval(value: float, resampled: np.ndarray, units: Units, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a share of items, which also holds near 0 and 1, where a percentile interval is too short.
+    """Interval of a share of items. It also holds near 0 and 1, where a percentile interval is too short.
 
     Wilson's interval (1927, doi:10.1080/01621459.1927.10502953) of a share of as many independent items as would give
     the bootstrap's standard error, value (1 - value) / error^2; Dean and Pagano (2015, J. Surv. Stat. Methodol. 3:484)
     compare such intervals for shares in clusters. At 0 and 1, where no resample differs, a group counts as one
-    item (where texts cross groups, a unit of which there are fewer). Student's quantile makes up for an error that is
-    itself estimated, from so many groups.
+    item (or a text, if texts cross groups and are fewer). Student's quantile allows for the error being estimated.
 
     Args:
         value: of the items as they are.
@@ -126,7 +128,7 @@ def score_interval(value: float, resampled: np.ndarray, units: Units, level: flo
     if not np.isfinite(value) or not np.isfinite(error):
         return float("nan"), float("nan")
     spread = value * (1 - value)
-    # A value that is all or nothing but for rounding; and one that no choice of groups changes.
+    # First a value of 0 or 1 but for rounding, then one that no resample changes.
     if spread < ROUNDING:
         n = float(min(units.groups, units.texts) if isinstance(units, Crossed) else units)
     elif error < ROUNDING:
@@ -142,9 +144,9 @@ def score_interval(value: float, resampled: np.ndarray, units: Units, level: flo
 def ranking_interval(value: float, resampled: np.ndarray, units: Units, level: float = 0.95) -> tuple[float, float]:
     """Interval of ROC AUC or average precision: Student's, of the logit, with the bootstrap's standard error.
 
-    Near 1 one pair of items in the wrong order is a small part of what one wrong item is, and Wilson's interval is too
-    short; Boyd, Eng and Page (2013, doi:10.1007/978-3-642-40994-3_29) compare intervals of average precision. Arguments
-    and what is returned are those of :func:`score_interval`, whose interval it is where the logit has no error.
+    Near 1 a pair of items in the wrong order weighs much less than a wrong item, and Wilson's interval is too short;
+    Boyd, Eng and Page (2013, doi:10.1007/978-3-642-40994-3_29) compare intervals of average precision. Arguments and
+    result are those of :func:`score_interval`, which takes over where the logit has no error.
     """
     (error, freedom), spread = error_and_freedom(resampled, units), value * (1 - value)
     if not (error >= ROUNDING and spread >= ROUNDING):
@@ -158,13 +160,13 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Interval of a difference of two scores on the same items: Student's, with the bootstrap's standard error.
 
-    Differences of paired scores are close to symmetric also where the scores are not. Intervals built from both scores'
-    own (Newcombe 1998, Statist. Med. 17:2635) are up to twice as long there, and cover more than they say.
+    Differences of paired scores are close to symmetric even where the scores are not. There, intervals built from those
+    of both scores (Newcombe 1998, Statist. Med. 17:2635) are up to twice as long, and cover more than they claim.
 
     Args:
         difference: of the items as they are.
         resampled, units: see :func:`error_and_freedom`.
-        bound: the greatest difference that there can be.
+        bound: the greatest possible difference.
         level: of confidence.
     """
     error, freedom = error_and_freedom(resampled, units)

@@ -1,8 +1,8 @@
-"""What the items of a split share: an image, and a text where few texts are read with many images.
+"""The items of a split that are not independent: those of one image, and of one text that many images share.
 
 Items that read one text are no more independent than items of one image. Where texts cross images, the variance of a
 score is that by image plus that by text less that by both (Cameron, Gelbach and Miller 2011,
-doi:10.1198/jbes.2010.07136): what two items have in common is then counted once, whichever they share.
+doi:10.1198/jbes.2010.07136), so that what two items have in common counts once.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ import numpy as np
 
 from layerwise.probes.bootstrap import Crossed, Units, resample_weights, two_way_error
 
-# With fewer texts a variance between texts is known too poorly; a score then holds for these texts only.
+# With fewer texts the variance between texts cannot be estimated well; a score then holds for these texts only.
 FEWEST_TEXTS = 40
-# Texts that recur by chance do not count: sharing them must be able to make the variance this much greater.
+# Texts that recur by chance do not count: sharing must be able to raise the variance by this factor.
 LEAST_INFLATION = 1.05
 
 
@@ -34,7 +34,7 @@ class _Sizes:
         squares = np.square(of_text).sum()
         return cls(
             groups=len(np.unique(groups)),
-            # As many equally frequent texts would be as even a sample (Kish 1965).
+            # The number of equally frequent texts that would be as even a sample (Kish 1965).
             texts=len(texts) ** 2 / squares,
             distinct_texts=len(of_text),
             pairs=len(of_pair),
@@ -51,23 +51,23 @@ class _Sizes:
 
 
 class Clusters:
-    """By what the items of a split are resampled: by group, and by text too where groups share texts.
+    """The units that the items of a split are resampled by: groups, and texts too where groups share texts.
 
-    A label whose items all read one text, as where each category is asked about in words of its own, holds for that
-    text, and the mean over such labels for these labels only.
+    If all items of a label read one text, as where each category has its own question, its score holds for that text,
+    and the mean over such labels for these labels only.
     """
 
     def __init__(self, groups: Sequence[np.ndarray], texts: Sequence[np.ndarray] | None = None):
         """
         Args:
             groups: per label, shape (n,), the items' groups (images).
-            texts: per label, shape (n,), numbers that are equal where items read the same. None - no text is shared.
+            texts: per label, shape (n,), numbers that are equal where items read the same. Default - no text is shared.
         """
         ends = np.cumsum([len(of_label) for of_label in groups])[:-1]
         distinct, codes = np.unique(np.concatenate(groups), return_inverse=True)
         self._n_groups = [len(np.unique(of_label)) for of_label in groups]
         self._all_groups = len(distinct)
-        ways, self._of_label = [codes], [None] * len(groups)
+        ways, self._of_label = [codes], list[_Sizes]()
         self._of_all: _Sizes | None = None
         if texts is not None:
             read = np.unique(np.concatenate(texts), return_inverse=True)[1]
@@ -90,13 +90,14 @@ class Clusters:
 
     def units(self, place: int | None = None) -> Units:
         """The units of one label's items, or of all labels' together."""
-        sizes = self._of_all if place is None else self._of_label[place]
-        if self._of_all is not None and sizes.crossed:
-            return sizes.units
+        if self._of_all is not None:
+            sizes = self._of_all if place is None else self._of_label[place]
+            if sizes.crossed:
+                return sizes.units
         return self._all_groups if place is None else self._n_groups[place]
 
     def evidence(self, resampled: np.ndarray, place: int | None = None) -> tuple[np.ndarray, Units]:
-        """The resamples that an interval is made of, and the units that they are of.
+        """The resamples that an interval is made from, and their units.
 
         Args:
             resampled: a label's values, or means over labels, under all of :meth:`weights`.
@@ -108,8 +109,7 @@ class Clusters:
     def sums(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What units add to a sum over all labels' items: by group, and where texts cross groups by text and by both.
 
-        Those of a kind are scaled so that the sum of their squares is the variance by units of this kind; NaN where
-        there are fewer than two.
+        Each kind of unit is scaled so that the sum of squares is the variance by this kind; NaN for fewer than two.
 
         Args:
             parts: per label, shape (n,), what the items add, less its mean.
@@ -131,4 +131,4 @@ class Clusters:
         errors = [float(np.sqrt(np.square(of_unit).sum())) for of_unit in sums]
         if not np.isfinite(errors).all():
             return float("nan"), float("nan")
-        return two_way_error(*errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)
+        return two_way_error(errors, units) if isinstance(units, Crossed) else (errors[0], units - 1)

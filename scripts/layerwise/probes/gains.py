@@ -1,17 +1,16 @@
 """What each image adds to the difference of a metric between two layers that were measured on the same items.
 
-Swapping the two layers' predictions of an image turns the sign of what it adds. Accuracy, balanced accuracy and ROC AUC
-are then sums over images exactly - ROC AUC because, with both layers' items pooled, what a pair of two swapped images
-adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). F1 and average precision are so to first order,
-about the pool of both layers, which no swap changes.
+Swapping the two layers' predictions of an image changes the sign of what it adds. Differences of accuracy, balanced
+accuracy and ROC AUC are exact sums over images; of ROC AUC because, with both layers' items pooled, what a pair of two
+swapped images adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). Those of F1 and average precision are
+such sums to first order, about the pool of both layers, which no swap changes.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from layerwise.probes.metrics import RANK_METRICS, class_margins, predicted
+from layerwise.probes.metrics.catalogue import METRICS
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,11 @@ class Gains:
     """Of n images.
 
     Attributes:
-        by_part: shape (S, n), what an image adds to the difference in each of S parts: labels, and for metrics in which
-            classes count alike their classes. The difference is the sum of all.
+        by_part: shape (S, n), what an image adds to the difference in each of S parts: labels or, for metrics in which
+            classes count alike, their classes. The difference is the sum of all.
         weights: shape (S, n), an image's share of each part; the shares of a part sum to 1.
-        shares: shape (C, n), an image's share of the items, labels counting alike: of all items (C = 1), or where
-            classes count alike of each class. They come of counts alone, not of what was predicted.
+        shares: shape (C, n), an image's share of the items, averaged over labels: of all items (C = 1) or, where
+            classes count alike, of each class. They depend on counts alone, not on what was predicted.
     """
 
     by_part: np.ndarray
@@ -32,7 +31,7 @@ class Gains:
 
     @property
     def effective_images(self) -> float:
-        """As how many images of equal size those of the scarcest class count (Kish 1965); uneven ones count less."""
+        """The number of images of equal size that would be as even a sample of the scarcest class (Kish 1965)."""
         return float(1 / np.square(self.shares).sum(axis=1).max())
 
 
@@ -50,7 +49,7 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
     """Gains of the first layer over the second in the mean of a metric over labels.
 
     Args:
-        metric: one of :data:`layerwise.probes.metrics.METRICS`.
+        metric: one of :data:`layerwise.probes.metrics.catalogue.METRICS`.
         labels: those that the metric is defined for.
         n_images: n.
         n_classes: K.
@@ -59,10 +58,10 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
     # By class; all together where classes do not count alike.
     shares: dict[int | None, list[np.ndarray]] = {}
     for label in labels:
-        gains, parts = _ITEM_GAINS[metric](label.y, label.first, label.second, n_classes)
+        gains, parts = METRICS[metric].item_gains(label.y, label.first, label.second, n_classes)
         by_part.append(_by_image(gains / len(labels), label.images, n_images))
         weights.append(_by_image(parts, label.images, n_images))
-        for k in [None] if metric == "accuracy" else np.unique(label.y):
+        for k in np.unique(label.y) if METRICS[metric].by_class else [None]:
             counted = np.bincount(label.images[slice(None) if k is None else label.y == k], minlength=n_images)
             shares.setdefault(k, []).append(counted / counted.sum())
     of_class = [np.mean(of_labels, axis=0) for of_labels in shares.values()]
@@ -70,128 +69,13 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
 
 
 def item_residuals(metric: str, label: LabelItems, n_classes: int) -> np.ndarray:
-    """What each item adds to one label's difference, less what it adds on average: shape (n,), whose sum is 0.
+    """What each item adds to one label's difference, less the average of its part: shape (n,), with the sum 0.
 
-    Averages are those of the parts that the difference is the sum of, as in :class:`Gains`.
+    Parts are those of :class:`Gains`.
     """
-    gains, parts = _ITEM_GAINS[metric](label.y, label.first, label.second, n_classes)
+    gains, parts = METRICS[metric].item_gains(label.y, label.first, label.second, n_classes)
     return (gains - gains.sum(axis=1, keepdims=True) * parts).sum(axis=0)
 
 
 def _by_image(values: np.ndarray, images: np.ndarray, n_images: int) -> np.ndarray:
     return np.stack([np.bincount(images, part, n_images) for part in values])
-
-
-def _classes(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Whether items are of each class that there is, shape (classes, n)."""
-    of_class = y == np.arange(n_classes)[:, None]
-    return of_class[of_class.any(axis=1)].astype(float)
-
-
-def _shared(parts: np.ndarray) -> np.ndarray:
-    return parts / parts.sum(axis=1, keepdims=True)
-
-
-def _hits(y, first, second):
-    return (predicted(first) == y).astype(float) - (predicted(second) == y)
-
-
-def _accuracy(y, first, second, n_classes):
-    shares = _shared(np.ones((1, len(y))))
-    return _hits(y, first, second) * shares, shares
-
-
-def _balanced_accuracy(y, first, second, n_classes):
-    shares = _shared(_classes(y, n_classes))
-    return _hits(y, first, second) * shares / len(shares), shares
-
-
-def _f1(y, first, second, n_classes):
-    ranked = [1] if n_classes == 2 else range(n_classes)
-    gains, shares = [], []
-    for k in ranked:
-        positive = y == k
-        guesses = [(predicted(scores) == k).astype(float) for scores in (first, second)]
-        # F1 is twice the true positives over the guessed and the real ones; of the pool each layer is one half.
-        true, guessed = (guess * positive for guess in guesses), sum(guesses)
-        of_first, of_second = true
-        share = guessed / 2 + positive
-        total = share.sum()
-        if not total:
-            gains.append(np.zeros(len(y)))
-            shares.append(np.full(len(y), 1 / len(y)))
-            continue
-        pooled = (of_first + of_second).sum() / total
-        gains.append((2 * (of_first - of_second) - pooled * (guesses[0] - guesses[1])) / total / len(ranked))
-        shares.append(share / total)
-    return np.stack(gains), np.stack(shares)
-
-
-def _roc_auc(y, first, second, n_classes):
-    return _ranking(y, first, second, n_classes, _area_gains)
-
-
-def _average_precision(y, first, second, n_classes):
-    return _ranking(y, first, second, n_classes, _precision_gains)
-
-
-def _ranking(y, first, second, n_classes, item_gains):
-    ranked = [1] if n_classes == 2 else range(n_classes)
-    gains, shares = [], []
-    for k in ranked:
-        positive = y == k
-        # Margins of two probes have no common scale; their ranks have.
-        ranks = [pd.Series(class_margins(scores, k)).rank().to_numpy() for scores in (first, second)]
-        of_items = item_gains(positive, *ranks) / len(ranked)
-        parts = _classes(positive, 2)
-        gains.append(of_items * parts)
-        shares.append(_shared(parts))
-    return np.concatenate(gains), np.concatenate(shares)
-
-
-def _area_gains(positive, first, second):
-    """By how much more of the other class, pooled over both layers, the first layer has an item on its right side."""
-    gains = np.empty(len(positive))
-    for of_class, sign in ((positive, 1), (~positive, -1)):
-        others = np.sort(np.concatenate([first[~of_class], second[~of_class]]))
-        below = [
-            # Items that tie are half below.
-            np.searchsorted(others, ranks[of_class], "left") + np.searchsorted(others, ranks[of_class], "right")
-            for ranks in (first, second)
-        ]
-        gains[of_class] = sign * (below[0] - below[1]) / (2 * len(others) * of_class.sum())
-    return gains
-
-
-def _precision_gains(positive, first, second):
-    """Derivative of the pool's average precision by the weight of an item, at the first layer's rank less the second's.
-
-    Average precision is the sum over thresholds t of ΔP(t) P(t) / N(t) over all positives, P(t) and N(t) the positives
-    and all items at or above t.
-    """
-    ranks, of_class = np.concatenate([first, second]), np.concatenate([positive, positive])
-    thresholds, place = np.unique(-ranks, return_inverse=True)
-    step = np.bincount(place, of_class, len(thresholds))
-    true, above = np.cumsum(step), np.cumsum(np.bincount(place, minlength=len(thresholds)))
-    # From a threshold downwards, an item more is one more of N everywhere, and a positive one more of P.
-    per_item = np.cumsum((step * -true / above**2)[::-1])[::-1]
-    per_positive = np.cumsum((step / above)[::-1])[::-1]
-    derivative = per_item[place] + of_class * (true[place] / above[place] + per_positive[place])
-    # The pool weighs every item by one half, so that its derivative is twice that at weights of one.
-    of_first, of_second = np.split(2 * derivative / of_class.sum(), 2)
-    return of_first - of_second
-
-
-_ITEM_GAINS = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "f1": _f1,
-    "roc_auc": _roc_auc,
-    "average_precision": _average_precision,
-}
-
-
-def is_defined(metric: str, y: np.ndarray, n_classes: int) -> bool:
-    """Whether a metric can be computed of items with these classes: rankings need all, or at least the positive one."""
-    needed = {1} if metric == "average_precision" and n_classes == 2 else set(range(n_classes))
-    return metric not in RANK_METRICS or needed <= set(y)

@@ -1,4 +1,4 @@
-"""What a probe engine is asked: for each label of a task, which rows of the states to learn from."""
+"""The labels of a task over the rows of a states file: what is learned from which rows, and scored on which."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerwise.errors import InputError
 
-# Numbers that are taken out of a layer at once, in float64 where they are summed.
+# Numbers copied from a layer at a time; sums take them in float64.
 NUMBERS_PER_BLOCK = 2**21
 
 
@@ -23,7 +23,7 @@ class Problem:
         groups: by split, the items' groups (images), shape (n,).
         rows: by split, the items' rows in the states file, shape (n,).
         y: by split, class indices, shape (n,).
-        texts: by split, shape (n,), numbers that are equal where items read the same; empty where nobody asked.
+        texts: by split, shape (n,), numbers that are equal where items read the same; empty where unknown.
     """
 
     label: str
@@ -53,7 +53,7 @@ def make_problems(
         item_ids: the items that the states file holds.
         row_of_item: their rows in it.
         split: the column that says which split an item is in.
-        texts: by item that the states file holds, a number that is equal where items read the same.
+        texts: by item of ``item_ids``, a number that is equal where items read the same.
 
     Raises:
         InputError: on an item that the states file does not hold.
@@ -74,8 +74,8 @@ def make_problems(
         def column(key: str, splits=splits) -> dict[str, np.ndarray]:
             return {split: table[key].to_numpy() for split, table in splits.items()}
 
-        parts = map(column, ("item_id", "group", "row", "y"))
-        problems.append(Problem(name, n_classes, *parts, texts={} if texts is None else column("text")))
+        items, groups, rows, y = map(column, ("item_id", "group", "row", "y"))
+        problems.append(Problem(name, n_classes, items, groups, rows, y, {} if texts is None else column("text")))
     return problems
 
 
@@ -83,8 +83,8 @@ def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Give every dimension mean 0 and standard deviation 1 over ``rows``, in place; constant dimensions become 0.
 
     Args:
-        states: shape (rows, width), float32; overwritten, because a layer of a large study fits into memory once.
-        rows: rows to take mean and deviation from - training rows only, so that nothing of the test is seen.
+        states: shape (rows, width), float32; overwritten, because memory may hold a large layer only once.
+        rows: rows that give mean and deviation: training rows only, so that nothing of the test is seen.
 
     Returns:
         ``states``.
@@ -97,7 +97,7 @@ def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
     for block in blocks:
         squares += np.square(states[block] - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(rows))
-    # A deviation at float32's rounding of the mean is that of a constant.
+    # A deviation no greater than float32's rounding of the mean is that of a constant.
     constant = deviation <= 1e-6 * np.abs(mean)
     states -= mean.astype(np.float32)
     states *= np.divide(1, deviation, out=np.zeros_like(deviation), where=~constant & (deviation > 0)).astype(
@@ -107,7 +107,7 @@ def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def in_blocks(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
-    """Row indices, shape (n,), in consecutive parts whose states are few enough to be held beside a layer."""
+    """Row indices, shape (n,), in consecutive parts small enough for their states to fit beside a layer."""
     at_once = max(1, NUMBERS_PER_BLOCK // width)
     for start in range(0, len(rows), at_once):
         yield rows[start : start + at_once]

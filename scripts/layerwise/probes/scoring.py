@@ -1,8 +1,9 @@
-"""Scores of a cell - model x task x prompt - as tidy rows, with bootstrap intervals and a majority baseline."""
+"""Scores of a cell (model x task x prompt) as tidy rows, with bootstrap intervals and a majority baseline."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.probes.bootstrap import Units, distinct_texts, ranking_interval, score_interval
+from layerwise.probes.bootstrap import Interval, Units, difference_interval, distinct_texts
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.margins import constant_margins
+from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.probes.problems import Problem
 
-SPLITS = ("val", "test")
+HELD_OUT = ("val", "test")
 # By split and metric, shape (labels, 1 + R): the value and its resamples; 3 R of them where texts cross images.
 Measured = dict[tuple[str, str], np.ndarray]
-# From a value, its resamples and their units to the interval's ends.
-Interval = Callable[[float, np.ndarray, Units], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,17 @@ class Guess:
 
 def majority_guess(problem: Problem) -> Guess:
     """Always the most frequent training class, whatever is shown."""
-    counts = np.bincount(problem.y["train"], minlength=problem.n_classes)
-    if problem.n_classes == 2:
-        margin = np.array([1.0 if counts[1] > counts[0] else -1.0])
-    else:
-        margin = (np.arange(problem.n_classes) == counts.argmax()).astype(float)
-    return Guess({split: np.tile(margin, (len(problem.y[split]), 1)) for split in SPLITS})
+    margin = constant_margins(np.bincount(problem.y["train"], minlength=problem.n_classes))
+    return Guess({split: np.tile(margin, (len(problem.y[split]), 1)) for split in HELD_OUT})
 
 
 class Scorer:
-    """Turns guesses into score rows; every layer is scored on the same resamples, so that layers can be compared."""
+    """Turns guesses into score rows. All layers are scored on the same resamples, so that they can be compared."""
 
     def __init__(self, problems: list[Problem], resamples: int, seed: int):
         self.problems = problems
         self._clusters, self._weights = {}, {}
-        for number, split in enumerate(SPLITS):
+        for number, split in enumerate(HELD_OUT):
             # Groups are drawn once for all labels together, so that an image is in or out for every label.
             clusters = self._clusters[split] = clusters_of(problems, split)
             draws = clusters.draw(resamples, np.random.default_rng([seed, number]))
@@ -71,14 +68,14 @@ class Scorer:
         return np.full(len(self._weights[split][0]), np.nan)
 
     def measure(
-        self, guesses: list[Guess], problems: list[Problem] | None = None, metrics: Iterable[str] = METRICS
+        self, guesses: list[Guess], problems: list[Problem] | None = None, metrics: Iterable[str] = ALWAYS
     ) -> Measured:
         """Metrics of one layer's guesses: by split and metric, shape (labels, 1 + R), the value and its resamples.
 
         Args:
             guesses: one per problem.
             problems: with labels of their own for the same items. Default - the scorer's.
-            metrics: which ones.
+            metrics: names of the metrics.
         """
         return {
             (split, metric): np.stack(
@@ -87,7 +84,7 @@ class Scorer:
                     for place, (problem, guess) in enumerate(zip(problems or self.problems, guesses, strict=True))
                 ]
             )
-            for split in SPLITS
+            for split in HELD_OUT
             for metric in metrics
         }
 
@@ -97,7 +94,7 @@ class Scorer:
         """One metric of one problem, shape (1 + R,), of margins for its items; ``y`` are labels other than its own."""
         problem = self.problems[place]
         y = problem.y[split] if y is None else y
-        return metric_values(metric, y, scores, self._weights[split][place], problem.n_classes)
+        return METRICS[metric].values(y, scores, self._weights[split][place], problem.n_classes)
 
     def _row(self, label: str, split: str, metric: str, values: np.ndarray, groups: np.ndarray, made: Interval) -> dict:
         resampled, units = self.evidence(split, label, values)
@@ -105,19 +102,19 @@ class Scorer:
         row = {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
         return row | {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": distinct_texts(units)}
 
-    def rows(
-        self, measured: Measured, guesses: list[Guess] | None = None, interval: Interval | None = None
-    ) -> Iterator[dict]:
+    def rows(self, measured: Measured, guesses: list[Guess] | None = None, differences: bool = False) -> Iterator[dict]:
         """Score rows of one layer: for each split, metric and label, and for several labels their mean, ``macro``.
 
         Args:
             measured: values and resamples, see :meth:`measure`.
-            guesses: for C and whether it is at the grid's end; without, there is none.
-            interval: how an interval is made of a value and its resamples. Default - that of a score of the metric.
+            guesses: give C and whether it is at the grid's end. Default - NaN and no.
+            differences: whether the values are differences of two scores.
         """
         guesses = guesses or [Guess({})] * len(self.problems)
         for (split, metric), values in measured.items():
-            made = interval or (ranking_interval if metric in RANK_METRICS else score_interval)
+            of_metric = METRICS[metric]
+            of_difference = partial(difference_interval, bound=of_metric.greatest_difference)
+            made = of_difference if differences else of_metric.interval
             for problem, guess, of_label in zip(self.problems, guesses, values, strict=True):
                 groups = problem.groups[split]
                 yield self._row(problem.label, split, metric, of_label, groups, made) | {
@@ -126,7 +123,7 @@ class Scorer:
                 }
             if len(values) > 1:
                 groups = np.concatenate([problem.groups[split] for problem in self.problems])
-                # A resample in which some label has one class only counts by the other labels.
+                # A resample in which a label has only one class counts by the other labels.
                 yield self._row("macro", split, metric, np.nanmean(values, axis=0), groups, made) | {
                     "C": float("nan"),
                     "at_boundary": any(guess.at_boundary for guess in guesses),
@@ -134,9 +131,9 @@ class Scorer:
 
 
 def clusters_of(problems: list[Problem], split: str) -> Clusters:
-    """What the items of a split share; nothing but images, where no texts are known."""
-    texts = [problem.texts.get(split) for problem in problems]
-    known = all(of_label is not None for of_label in texts)
+    """What the items of a split share: images, and texts where they are known."""
+    texts = [problem.texts[split] for problem in problems if split in problem.texts]
+    known = len(texts) == len(problems)
     return Clusters([problem.groups[split] for problem in problems], texts if known else None)
 
 
@@ -156,7 +153,7 @@ def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]
                     "scores": list(guess.scores[split].astype(np.float32)),
                 }
             )
-            for split in SPLITS
+            for split in HELD_OUT
         ],
         ignore_index=True,
     )
@@ -164,7 +161,7 @@ def predictions(problem: Problem, guess: Guess, predicted: dict[str, np.ndarray]
 
 @contextmanager
 def predictions_file(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Give a function that adds a table to a Parquet file: layer by layer, so that never all are held."""
+    """Gives a function that adds a table to a Parquet file, so that only one layer is in memory at a time."""
     with ExitStack() as writers:
         writer: pq.ParquetWriter | None = None
 

@@ -1,10 +1,9 @@
 """Tests of layers against each other where images share texts: Student's, with the error by image and text.
 
-A swap test takes images for independent, and where few texts are read with many images it calls equally good layers
-different in up to 40 % of cases at the level of 5 %. Here items add what they add to the difference, both their image
-and their text count as clusters (:class:`layerwise.probes.clusters.Clusters`), and nothing is drawn but the joint
-distribution of several layers' statistics. Skewness is not corrected for: with two ways of clustering Hall's correction
-makes the size worse (7 to 8 % at 97 % right).
+A swap test assumes that images are independent. Where few texts are read with many images it calls equally good layers
+different in up to 40 % of cases at the level of 5 %. Here both the image and the text of an item count as clusters
+(:class:`layerwise.probes.clusters.Clusters`), and only the joint distribution of several layers' statistics is drawn.
+Skewness is not corrected: with two ways of clustering Hall's correction makes the size worse (7 to 8 % at 97 % right).
 """
 
 from dataclasses import dataclass, replace
@@ -15,18 +14,19 @@ from scipy.special import stdtr
 from layerwise.probes.bootstrap import ROUNDING, Crossed, two_way_error
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.gains import LabelItems, image_gains, item_residuals
+from layerwise.probes.metrics.catalogue import METRICS
 
-# Effective number of texts, of the scarcest class where classes count alike, below which no p-value is given although
-# texts count as units. With fewer, equally good layers are called different in more than 6 % of cases at the level of
-# 5 %, where one of them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others: docs/method.md).
-LEAST_TEXTS = {"accuracy": 60, "balanced_accuracy": 60, "f1": 60, "roc_auc": 100, "average_precision": 200}
-# Numbers held at a time, for memory.
+# By metric, the effective number of texts (of the scarcest class, where classes count alike) below which there is no
+# p-value. With fewer, equally good layers are called different in more than 6 % of cases at the level of 5 %, if one of
+# them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others: docs/method.md).
+LEAST_TEXTS = {name: metric.least_texts for name, metric in METRICS.items()}
+# Numbers in memory at a time.
 _NUMBERS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class CrossedDifference:
-    """A difference of two layers' metric, ``value``, and what units add to it less its mean.
+    """A difference of two layers' metric, ``value``, and what units add to it, less the mean.
 
     ``sums`` are by group, by text and by both, each scaled so that its sum of squares is the variance by these units.
     """
@@ -41,15 +41,17 @@ class CrossedDifference:
     ) -> "CrossedDifference":
         """Of the mean of a metric over labels, whose units are :class:`layerwise.probes.bootstrap.Crossed`."""
         parts = [item_residuals(metric, label, n_classes) / len(labels) for label in labels]
-        return cls(value, tuple(clusters.sums(parts)), clusters.units())
+        units = clusters.units()
+        assert isinstance(units, Crossed)
+        return cls(value, tuple(clusters.sums(parts)), units)
 
     def error_and_freedom(self) -> tuple[float, float]:
         """Standard error of the difference, and its degrees of freedom."""
-        return two_way_error(*(float(np.linalg.norm(of_unit)) for of_unit in self.sums), self.units)
+        return two_way_error([float(np.linalg.norm(of_unit)) for of_unit in self.sums], self.units)
 
 
 def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray], n_classes: int) -> bool:
-    """Whether a test of the metric may be made; it depends on counts alone, not on what was predicted.
+    """Whether there are enough texts for a test of the metric. Depends on counts alone, not on predictions.
 
     Args:
         metric, labels, n_classes: see :func:`layerwise.probes.gains.image_gains`.
@@ -58,13 +60,15 @@ def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray],
     distinct, codes = np.unique(np.concatenate(texts), return_inverse=True)
     by_label = np.split(codes, np.cumsum([len(of_label) for of_label in texts])[:-1])
     by_text = [replace(label, images=of_label) for label, of_label in zip(labels, by_label, strict=True)]
-    return round(image_gains(metric, by_text, len(distinct), n_classes).effective_images, 6) >= LEAST_TEXTS[metric]
+    return (
+        round(image_gains(metric, by_text, len(distinct), n_classes).effective_images, 6) >= METRICS[metric].least_texts
+    )
 
 
 def difference_p_value(difference: CrossedDifference) -> float:
     """Two-sided p-value of "the layers are equally good", by Student's t.
 
-    It is never less than that of a sign test in which all images, or all texts if they are fewer, speak for one layer.
+    Never less than that of a sign test in which all images, or all texts if they are fewer, favour one layer.
     """
     error, freedom = difference.error_and_freedom()
     if abs(difference.value) < ROUNDING:
@@ -79,8 +83,8 @@ def greatest_difference_test(differences: list[CrossedDifference], n_draws: int,
     Adjusted over the layers by the greatest of their statistics, single step, as
     :func:`layerwise.probes.swaps.greatest_swap_test` does; statistics are drawn from a multivariate t distribution
     (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425). Its covariance is that by image plus that by text
-    less that by both. Where this is no covariance its negative eigenvalues become 0, and no layer's variance is less
-    than that by image. The degrees of freedom are the fewest of all layers'.
+    less that by both. Negative eigenvalues of this matrix become 0, and no layer's variance is less than that by image.
+    The degrees of freedom are the fewest of all layers'.
 
     Args:
         differences: of the reference and each layer, on the same items; the reference's gain is positive.
@@ -100,7 +104,7 @@ def greatest_difference_test(differences: list[CrossedDifference], n_draws: int,
     errors = np.maximum(errors, np.hypot(np.linalg.norm(root, axis=1), lacking))
     gains = np.array([difference.value for difference in differences])
     gains[np.abs(gains) < ROUNDING] = 0
-    # A layer that no choice of units changes has nothing to be drawn, and all or nothing to say.
+    # A difference that no choice of units changes is not drawn: it is certain, or 0.
     certain = errors < ROUNDING
     scale = np.where(certain, 1, errors)
     statistics = np.where(certain, np.where(gains > 0, np.inf, np.where(gains < 0, -np.inf, 0)), gains / scale)

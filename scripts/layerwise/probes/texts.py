@@ -1,4 +1,4 @@
-"""Which items of a cell read the same text."""
+"""Numbers the texts of a cell, so that items that read the same are known."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from layerwise.stimuli.prompts import render_prompts
 def texts_read(stimuli: str | Path, cell: Mapping[str, Any], item_ids: Sequence[str]) -> np.ndarray:
     """A number for each item, shape (items,), that is equal where the cell's prompt reads the same.
 
-    A prompt that names nothing of an item reads the same for all; what two captions say in equal words is one text.
+    A prompt without placeholders reads the same for all items, and two equal captions are one text.
 
     Args:
         stimuli: folder of the stimulus set.
-        cell: what the states were made of; of its entries ``stimuli_digest`` and ``prompt_entry`` count.
+        cell: the states file's; its entries ``stimuli_digest`` and ``prompt_entry`` are used.
         item_ids: the items that the states file holds.
 
     Raises:
-        InputError: when the folder holds other items than the states were made of.
+        InputError: when the states were made of other items.
     """
     items, description = read_items(stimuli)
     if cell.get("stimuli_digest") != description["digest"] or set(item_ids) - set(items["item_id"]):

@@ -1,6 +1,6 @@
 """One picture that was saved twice is still one picture: it must not be on both sides of a split."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import DisjointSet
 
 from layerwise.stimuli.looks import thumbnails
-from layerwise.stimuli.splits import OFFICIAL, SPLITS
+from layerwise.stimuli.parts import SPLITS
 
 # How two pictures are alike: byte by byte, in every pixel, or nearly so.
 FILE, PIXELS, SIMILAR = "file", "pixels", "similar"
@@ -106,7 +106,7 @@ def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Colle
     return provenance.assign(group=provenance["group"].map(name_of))
 
 
-def in_their_own_part(provenance: pd.DataFrame) -> pd.Series:
+def in_their_own_part(provenance: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     """Which items an official split keeps, when some groups have pictures in several official parts.
 
     The part nearer to the test keeps its items, and those of the other part go, so that official test sets stay whole
@@ -114,16 +114,17 @@ def in_their_own_part(provenance: pd.DataFrame) -> pd.Series:
 
     Args:
         provenance: with joined groups and ``part``.
+        official: the split of each official part.
 
     Returns:
         A boolean by row.
     """
-    rank = provenance["part"].map(lambda part: SPLITS.index(OFFICIAL[part]) if part in OFFICIAL else 0)
+    rank = provenance["part"].map(lambda part: SPLITS.index(official[part]) if part in official else 0)
     return rank == rank.groupby(provenance["group"]).transform("max")
 
 
 def keep_apart(
-    provenance: pd.DataFrame, duplicates: pd.DataFrame, split: dict[str, Any]
+    provenance: pd.DataFrame, duplicates: pd.DataFrame, split: dict[str, Any], official: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Join groups whose pictures are alike, and for an official split leave out what it would have in two parts.
 
@@ -131,6 +132,7 @@ def keep_apart(
         provenance: of a stimulus set.
         duplicates: as :func:`find_duplicates` gives them.
         split: the task's config entry of that name; ``join_similar: false`` joins no pictures that are only similar.
+        official: the split of each official part.
 
     Returns:
         The provenance, and for the task's description ``joined_groups``, how many groups are no longer their own, and
@@ -138,7 +140,9 @@ def keep_apart(
     """
     kinds = [FILE, PIXELS, *([SIMILAR] if split.get("join_similar", True) else [])]
     joined = join_groups(provenance, duplicates, kinds)
-    kept = in_their_own_part(joined) if split["by"] == "official" else pd.Series(data=True, index=joined.index)
+    kept = pd.Series(data=True, index=joined.index)
+    if split["by"] == "official":
+        kept = in_their_own_part(joined, official)
     counts = {
         "joined_groups": provenance["group"].nunique() - joined["group"].nunique(),
         "images_left_out_as_duplicates": sorted(joined.loc[~kept, "image_id"].unique()),

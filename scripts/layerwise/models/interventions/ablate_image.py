@@ -2,23 +2,35 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import Field
+
+from layerwise.config.base import Section, whole
 from layerwise.models.interventions.entry_checks import check_blocks
-from layerwise.models.interventions.kind import Entry, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Block = Annotated[int, whole(1)]
 
-def _check(where: str, how: Entry, n_layers: int | None) -> None:
+
+class Entry(Section):
+    """Replace the hidden states at the image's tokens before a block and before each one above it."""
+
+    from_: Block = Field(alias="from")
+    """The first block that sees the replacement."""
+    with_: Literal["mean", "zero"] = Field("mean", alias="with")
+    """mean: the mean over the image's own tokens, so that all are alike. zero: zeros."""
+
+
+def _check(where: str, how: How, n_layers: int | None) -> None:
     check_blocks(where, how, ("from",), n_layers)
 
 
 @contextmanager
-def _apply(
-    how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
-) -> Iterator[None]:
+def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
     if image is None:
         raise ValueError("ablate-image needs to know where the image's tokens are")
     with image_ablated(blocks[how["from"] - 1 :], image, how["with"]):

@@ -2,17 +2,35 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from layerwise.config.base import Maybe, Number, Section, whole
 from layerwise.errors import InputError
 from layerwise.models.interventions.entry_checks import check_blocks
-from layerwise.models.interventions.kind import Entry, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Block = Annotated[int, whole(1)]
+LaterBlock = Annotated[int, whole(2)]
 
-def _check(where: str, how: Entry, n_layers: int | None) -> None:
+
+class Entry(Section):
+    """Add a block's output, times `scale`, to that of a later block: what is known in between skips the blocks above
+    it."""
+
+    from_: Block = Field(alias="from")
+    """The block whose output is added."""
+    into: Maybe[LaterBlock] = None
+    """The block to whose output it is added. Default: the last block."""
+    scale: Number
+    """Factor."""
+
+
+def _check(where: str, how: How, n_layers: int | None) -> None:
     if how["scale"] == 0:
         raise InputError(f"{where}.scale: 0 adds nothing; give another factor")
     check_blocks(where, how, ("from", "into"), n_layers)
@@ -22,9 +40,7 @@ def _check(where: str, how: Entry, n_layers: int | None) -> None:
 
 
 @contextmanager
-def _apply(
-    how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
-) -> Iterator[None]:
+def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
     with bypass(blocks, how["from"], how.get("into", len(blocks)), how["scale"]):
         yield
 

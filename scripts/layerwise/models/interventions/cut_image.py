@@ -5,23 +5,38 @@ Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3); see :mo
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from layerwise.config.base import Either, Exactly, Section, whole
 from layerwise.errors import InputError
-from layerwise.models.interventions.kind import Entry, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 THIRDS = ("lower", "middle", "upper")
 
+Block = Annotated[int, whole(1)]
+CutBlocks = Annotated[
+    Literal["lower", "middle", "upper"] | Annotated[list[Block], Exactly(2)],
+    Either("one of lower, middle, upper, or [first, last]"),
+]
 
-def _check(where: str, how: Entry, n_layers: int | None) -> None:
+
+class Entry(Section):
+    """In these blocks no token behind the image attends to the image's tokens (attention knockout, arXiv
+    2304.14767)."""
+
+    blocks: CutBlocks
+    """A third of the decoder, or [first, last]."""
+
+
+def _check(where: str, how: How, n_layers: int | None) -> None:
     if n_layers is not None:
         cut_blocks(how["blocks"], n_layers, f"{where}.blocks")
 
 
-def _blocks(how: Entry, n_layers: int) -> range:
+def _blocks(how: How, n_layers: int) -> range:
     return cut_blocks(how["blocks"], n_layers, "blocks")
 
 
@@ -49,9 +64,7 @@ def cut_blocks(blocks: str | Sequence[int], n_layers: int, where: str) -> range:
 
 
 @contextmanager
-def _apply(
-    how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
-) -> Iterator[None]:
+def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
     import torch
 
     from layerwise.models.attention_mask import attention_cut

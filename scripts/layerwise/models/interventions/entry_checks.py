@@ -1,10 +1,10 @@
 """Refusals that several kinds of intervention share."""
 
 from layerwise.errors import InputError
-from layerwise.models.interventions.kind import Entry
+from layerwise.models.interventions.kind import How
 
 
-def check_blocks(where: str, how: Entry, keys: tuple[str, ...], n_layers: int | None) -> None:
+def check_blocks(where: str, how: How, keys: tuple[str, ...], n_layers: int | None) -> None:
     """Refuse a block that the model does not have.
 
     Args:

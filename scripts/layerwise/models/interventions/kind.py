@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # A config entry of one kind, such as ``{"from": 4, "with": "zero"}``.
-Entry = Mapping[str, Any]
+How = Mapping[str, Any]
 
 
 class Apply(Protocol):
     """Intervene while a block of code runs."""
 
     def __call__(
-        self, how: Entry, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
+        self, how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
     ) -> AbstractContextManager[None]:
         """Hook the decoder.
 
@@ -54,11 +54,11 @@ class InterventionKind:
 
     name: str
     touches_image: bool
-    check: Callable[[str, Entry, int | None], None]
+    check: Callable[[str, How, int | None], None]
     apply: Apply
     figure: str
-    cut_blocks: Callable[[Entry, int], range] | None = None
-    everywhere: Callable[[int], Entry] | None = None
+    cut_blocks: Callable[[How, int], range] | None = None
+    everywhere: Callable[[int], How] | None = None
 
     @property
     def cuts_attention(self) -> bool:

@@ -1,0 +1,69 @@
+"""A fitted probe, its margins and loss, and the choice among fits of different C."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerwise.errors import InputError
+from layerwise.probes.problems import Problem, in_blocks
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted probe: an affine map from states to margins.
+
+    Attributes:
+        coefficients: shape (1, width) for two classes, else (K, width).
+        intercepts: shape (1,) or (K,).
+        C: inverse strength of the penalty.
+        converged: whether the solver met its own criterion.
+    """
+
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    C: float
+    converged: bool
+
+    def scores(self, states: np.ndarray) -> np.ndarray:
+        """Margins, shape (n, 1) for two classes, else (n, K), of states of shape (n, width)."""
+        return states @ self.coefficients.T + self.intercepts
+
+
+def check_classes(problems: list[Problem]) -> None:
+    """Raise InputError on a problem whose training rows lack a class: the log loss then has no minimum."""
+    for problem in problems:
+        missing = np.setdiff1d(np.arange(problem.n_classes), problem.y["train"])
+        if len(missing):
+            raise InputError(
+                f"label {problem.label!r} has no training item of class {missing[0]} (of {problem.n_classes}): "
+                "raise min_per_class of its task, or leave the label out"
+            )
+
+
+def log_loss(scores: np.ndarray, y: np.ndarray) -> float:
+    """Mean log loss of margins, shape (n, 1) or (n, K)."""
+    margins = np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+    margins = margins.astype(np.float64)
+    return float(np.mean(np.logaddexp.reduce(margins, axis=1) - margins[np.arange(len(y)), y]))
+
+
+def margins(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Margins of several fits on some rows, each of shape (n, 1) or (n, K); rows are copied a block at a time.
+
+    Args:
+        fits: of one problem.
+        states: shape (all rows, width).
+        rows: which to take, shape (n,).
+    """
+    weights = np.concatenate([fit.coefficients for fit in fits])
+    intercepts = np.concatenate([fit.intercepts for fit in fits])
+    parts = [states[block] @ weights.T + intercepts for block in in_blocks(rows, states.shape[1])]
+    found = np.concatenate(parts) if parts else np.empty((0, len(weights)))
+    return np.split(found, len(fits), axis=1)
+
+
+def choose(fits: Sequence[Fit], states: np.ndarray, rows: np.ndarray, y: np.ndarray) -> Fit:
+    """The fit of least loss on validation rows of ``states``; of equal ones that with the strongest penalty."""
+    losses = [log_loss(scores, y) for scores in margins(fits, states, rows)]
+    return min(zip(losses, fits, strict=True), key=lambda pair: (pair[0], pair[1].C))[1]

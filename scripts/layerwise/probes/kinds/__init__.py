@@ -1,0 +1,1 @@
+"""Kinds of probes: the catalogue, and one module for each."""

@@ -1,0 +1,54 @@
+"""What a kind of probe is: a linear map from states to margins, and the engine that fits it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from layerwise.probes.fits import Fit
+from layerwise.probes.problems import Problem
+
+
+class ProbeEngine(Protocol):
+    """Fits all problems of one layer, for all C."""
+
+    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+        """For each problem its fits in the order of ``C``, at least up to the one that has the least validation loss.
+
+        A problem without validation rows gets a fit for each C.
+
+        Args:
+            states: shape (rows, width), standardised.
+            problems: what to learn from which rows.
+            C: inverse strengths of the penalty, ascending.
+
+        Raises:
+            InputError: on a problem whose training rows lack one of its classes.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ProbeKind:
+    """An entry of :data:`layerwise.probes.kinds.catalogue.PROBE_KINDS`.
+
+    Attributes:
+        name: as studies say it.
+        engine: starts the engine that fits, from a number of threads and the bytes of memory that it may take.
+        uses_card: whether it is faster on a GPU.
+        has_penalty: whether C changes the fit. Otherwise one C is tried.
+    """
+
+    name: str
+    engine: Callable[[int, int], ProbeEngine]
+    uses_card: bool = False
+    has_penalty: bool = True
+
+    def tried(self, C: Sequence[float]) -> list[float]:
+        """The C to fit for, ascending.
+
+        Args:
+            C: of the study.
+        """
+        return sorted(C) if self.has_penalty else [min(C)]

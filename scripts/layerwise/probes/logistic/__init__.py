@@ -1,0 +1,1 @@
+"""Logistic regression of many labels at once, in torch."""

@@ -1,0 +1,298 @@
+"""Fits all labels of a layer together, on a GPU if there is one, along a path of C that ends early."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from layerwise.probes.fits import Fit, check_classes, log_loss
+from layerwise.probes.logistic.design_matrices import HeldRows, OwnDesign, Rows, SharedDesign
+from layerwise.probes.logistic.loss import LogLoss
+from layerwise.probes.logistic.solver import Design, Solution, blank, extrapolate, solve
+from layerwise.probes.logistic.spectrum import Basis, Spectrum, sketched, whole
+from layerwise.probes.problems import Problem
+
+# Up to here an eigendecomposition costs less than the iterations that it saves.
+SMALL = 1024
+# Problems share a design if each uses at least this share of its rows, on average. Otherwise a product per problem
+# with its own rows is cheaper than one for all with rows that most do not use.
+LEAST_USED = 1 / 8
+# Fits solved at once. More would take more memory and be no faster.
+MOST_FITS = 512
+# Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps and temporaries.
+PER_FIT_AND_ROW = 12
+
+
+@dataclass
+class _Batch:
+    """Problems that are solved together.
+
+    Attributes:
+        members: which of the problems, J of them.
+        design: their training rows.
+        loss: their training labels.
+        sizes: numbers of training rows, shape (J,).
+        width: of the coordinates that they are solved in.
+        means: by problem, what was subtracted from the states, shape (d,).
+        axes: by problem, the coordinates' axes, shape (d, width) at most, or None if they are the states' own.
+        held_out: the validation rows.
+    """
+
+    members: list[int]
+    design: Design
+    loss: LogLoss
+    sizes: Tensor
+    width: int
+    means: list[np.ndarray]
+    axes: list[Tensor | None]
+    held_out: "_SharedHeldOut | _OwnHeldOut"
+
+
+class _SharedHeldOut:
+    """Validation rows of problems that share a design."""
+
+    def __init__(self, rows: Rows | HeldRows, places: list[np.ndarray]):
+        """``places``: by problem, its rows' places among ``rows``."""
+        self._rows, self._places = rows, places
+
+    def margins(self, parameters: Tensor, fits: np.ndarray) -> list[np.ndarray]:
+        """By fit, shape (n, K), for parameters of shape (J', K, r + 1)."""
+        weights = parameters[..., :-1]
+        all_rows = self._rows.times(weights.flatten(0, 1)).unflatten(0, weights.shape[:2]) + parameters[..., -1:]
+        return [margins[:, self._places[fit]].T for margins, fit in zip(all_rows.cpu().numpy(), fits, strict=True)]
+
+
+class _OwnHeldOut:
+    """Validation rows of problems with rows of their own, in each problem's coordinates."""
+
+    def __init__(self, rows: list[Tensor]):
+        self._rows = rows
+
+    def margins(self, parameters: Tensor, fits: np.ndarray) -> list[np.ndarray]:
+        """See :meth:`_SharedHeldOut.margins`."""
+        found = []
+        for of_fit, fit in zip(parameters, fits, strict=True):
+            rows = self._rows[fit]
+            found.append((rows @ of_fit[:, : rows.shape[1]].T + of_fit[:, -1]).cpu().numpy())
+        return found
+
+
+class TorchEngine:
+    """scikit-learn's objective for all problems and C together, in float32 on states centred in float64.
+
+    A fit has converged when its predicted excess over the minimum is at most ``tolerance`` of its value, and of what
+    its weights gain over none (:func:`layerwise.probes.logistic.solver.solve`). C is walked upwards, each fit starting
+    where the path points. A path ends when the validation loss has risen twice in a row, because
+    :func:`layerwise.probes.fits.choose` would hardly ever take what follows.
+
+    Attributes:
+        products: pairs of matrix products so far, summed over fits; the measure of work.
+    """
+
+    def __init__(
+        self,
+        threads: int | None = None,
+        tolerance: float = 1e-6,
+        early_end: bool = True,
+        host_budget_bytes: int = 4 * 2**30,
+        device: str | None = None,
+    ):
+        """
+        Args:
+            threads: of torch in this process. Default - unchanged.
+            tolerance: relative excess of the objective.
+            early_end: whether to end a path when its validation loss rises.
+            host_budget_bytes: how much memory training rows may take on the CPU, and validation rows, and what the
+                solver holds per row, each. Rows beyond it are read block by block in every iteration; fits beyond it
+                are solved one after the other. On a GPU the budget is a quarter of its free memory.
+            device: Default - cuda if available, else cpu.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.tolerance, self.early_end = tolerance, early_end
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        on_card = self.device.type == "cuda"
+        self.budget_bytes = torch.cuda.mem_get_info(self.device)[0] // 4 if on_card else host_budget_bytes
+        self.products = 0.0
+
+    @torch.inference_mode()
+    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+        """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
+        check_classes(problems)
+        paths: list[list[Fit]] = [[] for _ in problems]
+        for batch in self._batches(states, problems):
+            for member, path in zip(batch.members, self._paths(batch, problems, C), strict=True):
+                paths[member] = path
+        return paths
+
+    def _paths(self, batch: _Batch, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+        paths: list[list[Fit]] = [[] for _ in batch.members]
+        losses: list[list[float]] = [[] for _ in batch.members]
+        design, loss, alive = batch.design, batch.loss, np.arange(len(batch.members))
+        before: Solution | None = None
+        now = blank(loss, batch.width)
+        for strength in C:
+            penalty = 1 / (strength * batch.sizes[torch.from_numpy(alive).to(self.device)])
+            start = now if before is None else extrapolate(loss, now, before, penalty)
+            before, now = now, solve(design, loss, penalty, start, self.tolerance)
+            self.products += now.products
+            held_out = batch.held_out.margins(now.parameters, alive)
+            converged = now.converged.tolist()
+            ended = np.zeros(len(alive), dtype=bool)
+            for place, fit in enumerate(alive.tolist()):
+                paths[fit].append(self._fit(batch, fit, now.parameters[place], strength, converged[place]))
+                y = problems[batch.members[fit]].y.get("val")
+                if self.early_end and y is not None and len(y):
+                    losses[fit].append(log_loss(held_out[place], y))
+                    ended[place] = _rose_twice(losses[fit])
+            if ended.all():
+                break
+            if ended.any():
+                alive, keep = alive[~ended], torch.from_numpy(np.flatnonzero(~ended)).to(self.device)
+                design, loss, before, now = design.take(keep), loss.take(keep), before.take(keep), now.take(keep)
+        return paths
+
+    def _fit(self, batch: _Batch, fit: int, parameters: Tensor, strength: float, converged: bool) -> Fit:
+        weights, axes = parameters[:, :-1], batch.axes[fit]
+        if axes is not None:
+            weights = weights[:, : axes.shape[1]] @ axes.T
+        coefficients = weights.cpu().numpy().copy()
+        intercepts = parameters[:, -1].double().cpu().numpy() - coefficients @ batch.means[fit]
+        return Fit(coefficients, intercepts, strength, converged)
+
+    def _batches(self, states: np.ndarray, problems: list[Problem]) -> Iterator[_Batch]:
+        """Divide the problems by number of classes and by whether they share rows."""
+        for n_classes in sorted({problem.n_classes for problem in problems}):
+            members = [place for place, problem in enumerate(problems) if problem.n_classes == n_classes]
+            rows = [problems[member].rows["train"] for member in members]
+            union = np.unique(np.concatenate(rows))
+            if sum(map(len, rows)) >= LEAST_USED * len(union) * len(members):
+                yield from self._shared(states, problems, members)
+                continue
+            small = [min(len(index), states.shape[1]) <= SMALL for index in rows]
+            yield from self._own(states, problems, [m for m, fits in zip(members, small, strict=True) if fits])
+            for member, fits in zip(members, small, strict=True):
+                if not fits:
+                    yield from self._shared(states, problems, [member])
+
+    def _shared(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
+        union, train_places = _union([problems[member].rows["train"] for member in members])
+        held_out = np.unique(np.concatenate([_validation(problems[member]) for member in members]))
+        mean, width = _mean(states, union), states.shape[1]
+        held_out_rows = Rows(states, held_out, mean, self.device, self.budget_bytes)
+        rows: Rows | HeldRows
+        validation: Rows | HeldRows = held_out_rows
+        axes = None
+        if len(union) < width and len(union) <= SMALL:
+            basis = Basis(states[union] - mean, self.device)
+            rows, spectrum, axes = HeldRows(basis.rows), Spectrum(None, basis.values), basis.axes
+            validation = HeldRows(torch.cat([block @ axes for _, block in held_out_rows.blocks()]))
+        else:
+            rows = training_rows = Rows(states, union, mean, self.device, self.budget_bytes)
+            spectrum = (whole if width <= SMALL else sketched)(training_rows.blocks, len(union), width, self.device)
+        design = SharedDesign(rows, spectrum)
+        n_margins = 1 if problems[members[0]].n_classes == 2 else problems[members[0]].n_classes
+        per_fit = 4 * PER_FIT_AND_ROW * n_margins * len(union)
+        at_once = int(min(MOST_FITS, max(1, self.budget_bytes // per_fit)))
+        for start in range(0, len(members), at_once):
+            part = members[start : start + at_once]
+            own = [problems[member] for member in part]
+            loss, sizes = self._loss(own, train_places[start : start + at_once], len(union))
+            places = [np.searchsorted(held_out, _validation(problem)) for problem in own]
+            solved_in = width if axes is None else axes.shape[1]
+            yield _Batch(
+                part,
+                design,
+                loss,
+                sizes,
+                solved_in,
+                [mean] * len(part),
+                [axes] * len(part),
+                _SharedHeldOut(validation, places),
+            )
+
+    def _own(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
+        if not members:
+            return
+        # In order of size, so that padding to equal shapes adds little.
+        members = sorted(members, key=lambda member: len(problems[member].rows["train"]))
+        width = states.shape[1]
+        longest = max(len(problems[member].rows["train"]) for member in members)
+        most_held_out = max(len(_validation(problems[member])) for member in members)
+        one = 4 * (longest + most_held_out + width) * min(longest, width)
+        at_once = int(min(MOST_FITS, max(1, self.budget_bytes // one)))
+        for start in range(0, len(members), at_once):
+            part = members[start : start + at_once]
+            own = [problems[member] for member in part]
+            means = [_mean(states, problem.rows["train"]) for problem in own]
+            bases = self._bases(states, own, means)
+            n, solved_in = max(len(b.rows) for b in bases), max(b.rows.shape[1] for b in bases)
+            rows = torch.zeros(len(own), n, solved_in, device=self.device)
+            values = torch.zeros(len(own), solved_in, device=self.device)
+            for fit, basis in enumerate(bases):
+                rows[fit, : basis.rows.shape[0], : basis.rows.shape[1]] = basis.rows
+                values[fit, : len(basis.values)] = basis.values
+            loss, sizes = self._loss(own, [np.arange(len(problem.rows["train"])) for problem in own], n)
+            held_out = [
+                torch.from_numpy((states[_validation(problem)] - mean).astype(np.float32)).to(self.device) @ basis.axes
+                for problem, mean, basis in zip(own, means, bases, strict=True)
+            ]
+            axes = [basis.axes for basis in bases]
+            yield _Batch(part, OwnDesign(rows, values), loss, sizes, solved_in, means, axes, _OwnHeldOut(held_out))
+
+    def _bases(self, states: np.ndarray, problems: list[Problem], means: list[np.ndarray]) -> list[Basis]:
+        """Problems with the same rows - a task and its controls - have one basis."""
+        found: dict[bytes, Basis] = {}
+        bases = []
+        for problem, mean in zip(problems, means, strict=True):
+            key = problem.rows["train"].tobytes()
+            if key not in found:
+                found[key] = Basis(states[problem.rows["train"]] - mean, self.device)
+            bases.append(found[key])
+        return bases
+
+    def _loss(self, problems: list[Problem], places: list[np.ndarray], n: int) -> tuple[LogLoss, Tensor]:
+        """The problems' loss over n rows, of which each has those at ``places``, and their numbers of rows."""
+        n_margins = 1 if problems[0].n_classes == 2 else problems[0].n_classes
+        y = np.zeros((len(problems), n_margins, n), dtype=np.float32)
+        shares = np.zeros((len(problems), 1, n), dtype=np.float32)
+        for fit, (problem, at) in enumerate(zip(problems, places, strict=True)):
+            if n_margins == 1:
+                y[fit, 0, at] = problem.y["train"]
+            else:
+                y[fit, problem.y["train"], at] = 1
+            shares[fit, 0, at] = 1 / len(at)
+        sizes = torch.tensor([len(at) for at in places], dtype=torch.float32, device=self.device)
+        return LogLoss(torch.from_numpy(y).to(self.device), torch.from_numpy(shares).to(self.device)), sizes
+
+
+def _union(rows: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The union of all problems' rows, and by problem its rows' places in it.
+
+    Items that read the same, such as texts without their images, share a row of the states, but each has its own label.
+    So the union has a row as often as the problem that has it most often.
+    """
+    repeat = [pd.Series(index).groupby(index).cumcount().to_numpy() for index in rows]
+    most = 1 + max(map(np.max, repeat))
+    keys = [index * most + nth for index, nth in zip(rows, repeat, strict=True)]
+    union = np.unique(np.concatenate(keys))
+    return union // most, [np.searchsorted(union, key) for key in keys]
+
+
+def _validation(problem: Problem) -> np.ndarray:
+    return problem.rows.get("val", np.empty(0, dtype=np.int64))
+
+
+def _mean(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Mean of some rows in float64, shape (d,), without a float64 copy of them all."""
+    total = np.zeros(states.shape[1])
+    for start in range(0, len(rows), 1024):
+        total += states[rows[start : start + 1024]].sum(axis=0, dtype=np.float64)
+    return total / len(rows)
+
+
+def _rose_twice(losses: list[float]) -> bool:
+    return len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]

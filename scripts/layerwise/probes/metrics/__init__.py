@@ -1,0 +1,1 @@
+"""Scores of predictions: the catalogue of metrics, and one module for each."""

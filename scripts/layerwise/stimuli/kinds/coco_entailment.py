@@ -1,0 +1,140 @@
+"""Image-text pairs from captions: an image with its own caption, or with another image's.
+
+The mismatching caption always comes from the image's *partner*: images are paired off (at random, or with the image
+that shares most object categories), and the two swap captions. So each caption is used once as a match and once as
+a mismatch, each image too, and neither text nor image alone tells the label. The pair is the group that a split must
+keep together, which holds for every split seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from layerwise.config.base import Count
+from layerwise.config.stimuli import ImagesEntry
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.datasets.format import DataSize
+from layerwise.stimuli.annotated_kind import AnnotatedKind
+from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.kind import ExpectedItems
+from layerwise.stimuli.sampling import sample_ids
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of image-text pairs from captions."""
+
+    kind: Literal["coco-entailment"]
+    """How items are made."""
+    captions_per_image: Count = 1
+    """Captions sampled per image. Each is used once as a match and once as a mismatch."""
+    mismatch: Literal["random", "hard"] = "random"
+    """Whose caption is the mismatch: a random image's, or that of an image that shares most object categories (hard).
+    The paper's rule is unknown; random is our choice."""
+
+
+class _Entailment(AnnotatedKind[Entry]):
+    entry_class = Entry
+    allowed = required = frozenset({"text"})
+    classes = ("mismatch", "match")
+
+    def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        return build_entailment(parts, entry.images, entry.captions_per_image, entry.mismatch, seed)
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, texts = self.sampled(entry, size), 2 * entry.captions_per_image
+        # Each caption is shown with two images.
+        return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts / 2)
+
+
+def build_entailment(
+    parts: dict[str, AnnotatedPart],
+    images: Mapping[str, int | str],
+    captions_per_image: int,
+    mismatch: str,
+    seed: int,
+) -> Stimuli:
+    """Two items for each caption of each sampled image.
+
+    Args:
+        parts: annotated images by official part; pairs never cross parts.
+        images: how many images to sample from each part, or ``"all"``.
+        captions_per_image: captions sampled per image; images with fewer are left out and counted.
+        mismatch: ``"random"`` or ``"hard"``, see :func:`pair_off`.
+        seed: seed of every choice.
+    """
+    shown, provenance, notes = [], [], {"images_without_enough_captions": 0, "images_without_partner": 0}
+    for part_name, count in images.items():
+        part = parts[part_name]
+        # One stream per part: adding a part changes nothing in the others.
+        rng = np.random.default_rng([seed, *part_name.encode()])
+        captions = part.captions.groupby("image_id", sort=False)
+        enough = [
+            i for i in part.images["image_id"] if i in captions.groups and len(captions.groups[i]) >= captions_per_image
+        ]
+        notes["images_without_enough_captions"] += len(part.images) - len(enough)
+        ids = sample_ids(enough, count, rng)
+        chosen = {i: part.captions.loc[rng.choice(captions.groups[i], captions_per_image, replace=False)] for i in ids}
+        categories = part.objects.groupby("image_id")["category"].agg(frozenset).to_dict()
+        texts = {i: frozenset(table["caption"]) for i, table in chosen.items()}
+        pairs, alone = pair_off(
+            ids, [categories.get(i, frozenset()) for i in ids], [texts[i] for i in ids], mismatch, rng
+        )
+        notes["images_without_partner"] += alone
+        paths = part.images.set_index("image_id")["image"]
+        for first, second in pairs:
+            for image, other in ((first, second), (second, first)):
+                for owner, match in ((image, "match"), (other, "mismatch")):
+                    for caption in chosen[owner].itertuples():
+                        item_id = f"{part_name}/{image}/{caption.caption_id}"
+                        shown.append((item_id, paths[image], caption.caption))
+                        provenance.append(
+                            (item_id, f"{part_name}/{image}", f"{part_name}/{first}+{second}", part_name, match)
+                        )
+    return Stimuli(
+        shown=pd.DataFrame(shown, columns=["item_id", "image", "text"]),
+        provenance=pd.DataFrame(provenance, columns=["item_id", "image_id", "group", "part", "label:match"]),
+        categories=[],
+        notes=notes,
+    )
+
+
+def pair_off(
+    ids: Sequence[int],
+    categories: Sequence[frozenset[str]],
+    texts: Sequence[frozenset[str]],
+    mismatch: str,
+    rng: np.random.Generator,
+) -> tuple[list[tuple[int, int]], int]:
+    """Divide images into pairs that share no caption text.
+
+    ``hard`` goes through the images in random order and gives each the free image that shares most categories with it
+    (Jaccard index, first in random order on ties); ``random`` gives the first free one.
+
+    Returns:
+        The pairs, and how many images found no partner (an odd one out, or equal captions throughout).
+    """
+    names = sorted(frozenset().union(*categories))
+    present = np.array([[name in of_image for name in names] for of_image in categories], dtype=np.float32)
+    sizes = present.sum(axis=1)
+    order = rng.permutation(len(ids))
+    pairs, alone = [], 0
+    while order.size:
+        first, order = order[0], order[1:]
+        if mismatch == "hard":
+            shared = present[order] @ present[first]
+            union = np.maximum(sizes[order] + sizes[first] - shared, 1)
+            candidates = np.argsort(-shared / union, kind="stable")
+        else:
+            candidates = np.arange(len(order))
+        best = next((k for k in candidates if not texts[first] & texts[order[k]]), None)
+        if best is None:
+            alone += 1
+        else:
+            pairs.append((ids[first], ids[order[best]]))
+            order = np.delete(order, best)
+    return pairs, alone
+
+
+KIND = _Entailment()

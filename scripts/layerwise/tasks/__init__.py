@@ -1,0 +1,1 @@
+"""Tasks: labels and splits over stimuli."""
