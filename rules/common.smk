@@ -10,11 +10,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import check_writable
-from layerwise.reasons import shorten_reasons
+from layerwise.jobs.reasons import shorten_reasons
 from layerwise.recipes import HOW_IT_RUNS, NAMED_OTHERWISE, as_before, as_json, in_order, only, without
-from layerwise.slurm import keep_asking
-from layerwise.states.kept import drop_unused
-from layerwise.states.planned import forget_planned, forget_when_stopped, write_planned
+from layerwise.jobs.slurm import keep_asking
+from layerwise.jobs.kept import drop_unused
+from layerwise.jobs.planned import forget_planned, forget_when_stopped, write_planned
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 from layerwise.study_root import check_root, claim_root

@@ -4,8 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from layerwise.command import run
 from layerwise.datasets.snli import build_snli_ve
+from layerwise.jobs.command import run
 
 
 def main() -> None:

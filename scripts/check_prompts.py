@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.prompts import check_cue, render_prompts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import run
+from layerwise.jobs.command import run
 from layerwise.states.store import StatesFile
 
 
@@ -23,11 +23,11 @@ def main() -> None:
             print(f"  cell: {json.dumps(states.cell, indent=2)[1:-1].strip()}")
             for position in [*states.positions, *(f"last-{site}" for site in states.sites)]:
                 for layer, name in enumerate(states.layers_at(position)):
-                    # Reading checks the checksum of every chunk.
+                    # Reading a chunk compares it with its checksum.
                     values = states.layer(position, layer)
                     norms = np.linalg.norm(values, axis=1)
                     print(f"  {position:>14} {name:>12}: norm {norms.mean():10.3f} (largest {norms.max():10.3f})")
-        print("  every chunk reads back as it was written")
+        print("  every chunk matches its checksum")
 
 
 if __name__ == "__main__":

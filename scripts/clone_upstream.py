@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.models.authors.clone import clone
 
 
@@ -11,9 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", required=True, help="address or folder that git can clone")
     parser.add_argument("--commit", required=True, help="all forty digits")
-    parser.add_argument("--files", nargs="*", default=[], help="paths within it; all of it if none is given")
-    parser.add_argument("--folder", type=Path, required=True, help="where the files are put")
-    parser.add_argument("--out", type=Path, required=True, help="written when they are there")
+    parser.add_argument("--files", nargs="*", default=[], help="paths within it; all if none is given")
+    parser.add_argument("--folder", type=Path, required=True, help="where to put the files")
+    parser.add_argument("--out", type=Path, required=True, help="file to write when they are there")
     args = parser.parse_args()
 
     clone(args.repository, args.commit, args.files, args.folder)

@@ -1,10 +1,10 @@
-"""Write a model's .bin or .pt weights as safetensors, in a folder with the text files that belong to them."""
+"""Convert a model's .bin or .pt weights to safetensors, in a folder with the text files that belong to them."""
 
 import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import run
+from layerwise.jobs.command import run
 from layerwise.models.conversion import convert
 
 

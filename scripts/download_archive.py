@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.datasets.download import Expected, download
+from layerwise.jobs.command import finished_file, run
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.command import run
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.probing import probe_flop
+from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 from layerwise.study import Study
 

@@ -7,7 +7,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.options import add_probe_options, start_engine

@@ -9,7 +9,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.probes.options import add_probe_options, start_engine
 from layerwise.probes.problems import make_problems
 from layerwise.probes.site_probes import SiteProbes

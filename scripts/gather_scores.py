@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 
 COLUMNS = [
     "model",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.stimuli.making import add_options, build_stimuli, read_options
 
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import run
 from layerwise.figures.effects import compare_interventions, effect_sections
 from layerwise.figures.inputs import read_models, read_scores, read_tasks
 from layerwise.figures.tables import write_table
+from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 
 TITLE = "Table 3: interventions"

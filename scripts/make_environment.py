@@ -1,18 +1,18 @@
-"""Make a plain environment of its own with pinned packages."""
+"""Make a virtual environment with pinned packages."""
 
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
-from layerwise.environment import make_environment
+from layerwise.jobs.command import finished_file, run
+from layerwise.jobs.environment import make_environment
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requirements", type=Path, required=True, help="exact versions")
-    parser.add_argument("--python", required=True, help="version of Python that they are made for, such as 3.11")
-    parser.add_argument("--folder", type=Path, required=True, help="where the environment is put")
-    parser.add_argument("--out", type=Path, required=True, help="written when it is ready")
+    parser.add_argument("--python", required=True, help="version of Python that they need, such as 3.11")
+    parser.add_argument("--folder", type=Path, required=True, help="where to put the environment")
+    parser.add_argument("--out", type=Path, required=True, help="file to write when it is ready")
     args = parser.parse_args()
 
     make_environment(args.folder, args.requirements, args.python)

@@ -6,9 +6,9 @@ python scripts/make_findings.py --configfile config/findings.yaml --csv docs/fin
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.findings.document import read_findings, render
 from layerwise.findings.gather import gather
+from layerwise.jobs.command import finished_file, run
 from layerwise.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent

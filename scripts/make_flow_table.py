@@ -1,13 +1,13 @@
-"""Write the table of the windows in which blocked attention costs most, with what was asked and kept."""
+"""Write the table of the windows in which blocking attention matters most, and of the questions asked and kept."""
 
 import argparse
 from pathlib import Path
 
-from layerwise.command import run
 from layerwise.figures.flow import FIGURES, strongest_windows
 from layerwise.figures.flow_table import flow_sections
 from layerwise.figures.tables import write_table
 from layerwise.flow.results import read_changes, read_flow_description
+from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 
 TITLE = "Information flow: strongest windows"

@@ -1,15 +1,15 @@
-"""Choose questions about images: what a model is asked, or only the images that this shows."""
+"""Choose questions about images for a model, or list only the images that they show."""
 
 import argparse
 import json
 import logging
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.format import format_of_job
 from layerwise.errors import InputError
 from layerwise.flow.questions import choose_questions, describe, image_names, tabulate
+from layerwise.jobs.command import finished_file, run
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
     out = parser.add_mutually_exclusive_group(required=True)
-    out.add_argument("--list", type=Path, help="write no more than the images' names, one a line")
+    out.add_argument("--list", type=Path, help="write only the images' names, one a line")
     out.add_argument("--out", type=Path, help="folder of the questions")
     args = parser.parse_args()
 

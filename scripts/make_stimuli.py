@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from layerwise.checksums import file_sha256
-from layerwise.command import finished_file, run
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file, run
 from layerwise.stimuli.building import finish_items
 from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest

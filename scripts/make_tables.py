@@ -4,11 +4,11 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from layerwise.command import run
 from layerwise.figures.comparison import compare_layers, comparison_sections
 from layerwise.figures.inputs import as_they_are, read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.overview import PROBED, overview_sections
 from layerwise.figures.tables import to_csv, write_table
+from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 
 

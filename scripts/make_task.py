@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.command import finished_file, run
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file, run
 from layerwise.probes.metrics.checks import check_suits
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli

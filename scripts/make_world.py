@@ -4,8 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from layerwise.command import run
 from layerwise.datasets.world.build import make_world
+from layerwise.jobs.command import run
 
 
 def main() -> None:

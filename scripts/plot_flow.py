@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.figures.flow import FIGURES, draw_flow
 from layerwise.figures.style import check_formats, figure_style, save_figure
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
+from layerwise.jobs.command import finished_file, run
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.figures.inputs import read_models, read_prompts, read_scores, read_tasks
 from layerwise.figures.interventions import draw_ablation, draw_bypass
 from layerwise.figures.style import check_formats, figure_style, save_figure
+from layerwise.jobs.command import finished_file, run
 from layerwise.leaving_out import said_of
 
 

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.figures.style import check_formats, figure_style, save_figure
 from layerwise.figures.training import draw_training, read_curve
+from layerwise.jobs.command import finished_file, run
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Find a model's files (downloading them if need be) and describe them in model.json."""
+"""Find a model's files, download them if needed, and describe them in model.json."""
 
 import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import finished_file, run
+from layerwise.jobs.command import finished_file, run
 from layerwise.models.registration import describe_model
 
 

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.figures.page import caption_html, figure_page
+from layerwise.jobs.command import finished_file, run
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from layerwise.command import finished_file, run
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file, run
 from layerwise.models.embedded.evaluation import evaluate
 from layerwise.models.embedded.objectives import MIXTURES
 from layerwise.models.embedded.saving import save_model

@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.command import finished_file, run
 from layerwise.datasets.archives import unpack
 from layerwise.errors import InputError
-from layerwise.locks import one_at_a_time
+from layerwise.jobs.command import finished_file, run
+from layerwise.jobs.locks import one_at_a_time
 
 
 def main() -> None:

@@ -17,39 +17,35 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
 PROGRAMS = "layerwise/programs"
 SAME_CODE = Path(__file__).parent / "same_code.json"
-# Modules that decide no number: how programs start, fail, wait and write files, how they get downloads and GPUs, and
-# what is refused before a run. Modules whose names end in "checks" are left out too. Their functions are called for
-# what they do or refuse, never for a number that they return. Modules called "catalogue" only list entries; whoever
-# takes a digest adds the entry that is used.
+# Modules and whole packages that decide no number, and why. They are called for what they do or refuse, never for a
+# number that they return.
 LEFT_OUT = {
-    "layerwise.cards",
-    "layerwise.command",
-    "layerwise.config",
-    "layerwise.datasets.disk",
-    "layerwise.datasets.format",
-    "layerwise.errors",
-    "layerwise.locks",
-    "layerwise.models.explained",
-    "layerwise.models.families",
-    "layerwise.models.hub",
-    "layerwise.states.going_on",
-    "layerwise.states.kept",
-    "layerwise.states.planned",
-    "layerwise.stimuli.kind",
+    "layerwise.config": "what a config says reaches programs as options",
+    "layerwise.datasets.disk": "looks at the disk before a run",
+    "layerwise.datasets.format": "describes what a data format is asked for",
+    "layerwise.errors": "the class of refusals",
+    "layerwise.jobs": "how jobs start, wait, fail, write files and find finished ones",
+    "layerwise.models.explained": "words the errors of other libraries",
+    "layerwise.models.families": "chooses between ways to the same states, or refuses one",
+    "layerwise.models.hub": "downloads files, which count by their content",
+    "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run",
+    "layerwise.stimuli.kind": "describes what a kind of stimuli is asked for",
 }
 
 
 class _LeftOut:
-    """The modules that are left out, by their names."""
+    """The modules that are left out, by their names.
+
+    Those whose names end in "checks" are left out too: they refuse a run before it starts. So are those called
+    "catalogue": they list entries and load none. Whoever takes a digest adds the entry that is used.
+    """
 
     def __contains__(self, module: object) -> bool:
-        name = str(module)
-        return (
-            name in LEFT_OUT
-            # What a config says reaches programs as options.
-            or name.startswith(f"{PACKAGE}.config.")
-            or (name.startswith(f"{PACKAGE}.") and (name.endswith("checks") or is_catalogue(name)))
-        )
+        parts = str(module).split(".")
+        if parts[0] != PACKAGE:
+            return False
+        packages = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+        return not packages.isdisjoint(LEFT_OUT) or parts[-1].endswith("checks") or is_catalogue(str(module))
 
 
 @cache

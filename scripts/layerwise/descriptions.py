@@ -1,4 +1,4 @@
-"""The JSON files in which one job tells the next what it made: ``model.json``, ``stimuli.json`` and their like."""
+"""The JSON files in which one job tells the next what it made, such as ``model.json`` and ``stimuli.json``."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,11 @@ def read_description(path: str | Path, *keys: str) -> dict[str, Any]:
 
     Args:
         path: the JSON file.
-        keys: what it must have.
+        keys: keys that it must have.
 
     Raises:
         InputError: when it is no JSON object, or lacks a key.
-        FileNotFoundError: when it is not there.
+        FileNotFoundError: when there is no such file.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -4,6 +4,6 @@
 class InputError(ValueError):
     """Something that the user gave is wrong: the message names the file, the row or key, and the fix.
 
-    Scripts print it without a traceback (see :func:`layerwise.command.run`); anything else is a defect of
+    Scripts print it without a traceback (see :func:`layerwise.jobs.command.run`); anything else is a defect of
     ours and keeps its traceback.
     """

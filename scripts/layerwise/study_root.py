@@ -9,8 +9,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.command import finished_file
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 RECORD = "study.json"
 

@@ -49,11 +49,11 @@ def failure(project: Project, target: str) -> str:
 
 
 @fault(
-    "the results' disk fills up while an extraction writes shards or the finished file",
+    "the results' disk fills up while an extraction writes parts or the finished file",
     sees="one error that names the file and says that the disk is full",
-    kept="finished shards and all finished cells; with more room, the same command continues",
+    kept="finished parts and all finished cells; with more room, the same command continues",
 )
-# Room for a few shards; for all of them, but not for the file that is made of them.
+# Room for a few parts; for all of them, but not for the file that is made of them.
 @pytest.mark.parametrize("kilobytes", [400, 900])
 def test_a_full_disk_during_extraction(project, small_disk, kilobytes):
     states = STATES.format(results=small_disk)
@@ -62,7 +62,7 @@ def test_a_full_disk_during_extraction(project, small_disk, kilobytes):
     leave(small_disk, kilobytes)
     assert ": the disk (or your quota on it) is full; nothing that was finished is lost" in failure(project, states)
     assert not Path(states).exists()
-    kept = {shard.name: shard.stat().st_mtime_ns for shard in small_disk.glob("work/*/rows-*.safetensors")}
+    kept = {part.name: part.stat().st_mtime_ns for part in small_disk.glob("work/*/rows-*.safetensors")}
     assert kept
     assert not list(small_disk.rglob(".*.partial*"))
     remount(small_disk, "size=10m")
@@ -72,7 +72,7 @@ def test_a_full_disk_during_extraction(project, small_disk, kilobytes):
         assert log.count("were finished by an earlier job") == len(kept)
     else:
         # All are there: they are put together, and nothing is run.
-        assert "its shards were" in log
+        assert "its parts were" in log
         assert "loaded the model" not in log
 
 

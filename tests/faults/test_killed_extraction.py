@@ -20,7 +20,7 @@ STATES = "results/states/llava/captions/agree.h5"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, tiny_llava, warm) -> Project:
-    """A grid with a model from a folder, and small shards, so that there is a middle to be killed in."""
+    """A grid with a model from a folder, and small parts, so that there is a middle to be killed in."""
     project = copy_project(tmp_path_factory.mktemp("killed"), warm)
     config = copy.deepcopy(TINY)
     del config["embedded_models"]
@@ -46,8 +46,8 @@ def start(project: Project, *options: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def wait_for_a_shard(project: Project, parent: psutil.Process) -> psutil.Process:
-    """The extraction's process, once its first shard is on disk."""
+def wait_for_a_part(project: Project, parent: psutil.Process) -> psutil.Process:
+    """The extraction's process, once its first part is on disk."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if list((project.folder / "results/work").glob("*/rows-*.safetensors")):
@@ -58,21 +58,21 @@ def wait_for_a_shard(project: Project, parent: psutil.Process) -> psutil.Process
     raise AssertionError("the extraction did not start")
 
 
-def shards(project: Project) -> list[Path]:
+def parts(project: Project) -> list[Path]:
     return list((project.folder / "results/work").glob("*/rows-*.safetensors"))
 
 
 @fault(
     "an extraction, or the Snakemake that runs it, is killed with SIGKILL",
     sees="the job fails, or Snakemake leaves a lock; run `--unlock`, then the same command",
-    kept="all finished shards: only the others are made again, and the states come out the same",
+    kept="all finished parts: only the others are made again, and the states come out the same",
 )
 @pytest.mark.parametrize("victim", ["job", "snakemake"])
 def test_a_killed_extraction_is_taken_up_again(project, victim):
     undisturbed = states(project)
     forget(project)
     running = start(project)
-    job = wait_for_a_shard(project, psutil.Process(running.pid))
+    job = wait_for_a_part(project, psutil.Process(running.pid))
     if victim == "job":
         job.kill()
     else:
@@ -82,7 +82,7 @@ def test_a_killed_extraction_is_taken_up_again(project, victim):
         assert not job.is_running()
     running.wait(timeout=60)
     assert not (project.folder / STATES).exists()
-    kept = {file.name: file.stat().st_mtime_ns for file in shards(project)}
+    kept = {file.name: file.stat().st_mtime_ns for file in parts(project)}
     assert 0 < len(kept) < 18
     if victim == "snakemake":
         assert "cannot be locked" in project.snakemake(STATES, check=False).stderr.replace("\n", " ")
@@ -91,7 +91,7 @@ def test_a_killed_extraction_is_taken_up_again(project, victim):
     log = (project.folder / "logs/states/llava/captions/agree.log").read_text()
     assert log.count("were finished by an earlier job") == len(kept)
     assert np.array_equal(states(project), undisturbed)
-    assert not shards(project)
+    assert not parts(project)
 
 
 @fault(
@@ -103,7 +103,7 @@ def test_of_two_jobs_on_a_cell_one_waits(project):
     undisturbed = states(project)
     forget(project)
     first = start(project)
-    job = wait_for_a_shard(project, psutil.Process(first.pid))
+    job = wait_for_a_part(project, psutil.Process(first.pid))
     job.suspend()
     assert "cannot be locked" in project.snakemake(STATES, check=False).stderr.replace("\n", " ")
     second = start(project, "--nolock")
@@ -118,4 +118,4 @@ def test_of_two_jobs_on_a_cell_one_waits(project):
     assert second.wait(timeout=120) == 0
     assert "has been finished in the meantime" in log.read_text()
     assert np.array_equal(states(project), undisturbed)
-    assert not shards(project)
+    assert not parts(project)

@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.extract import extract_shards
-from layerwise.states.plan import plan_shards
+from layerwise.states.extract import extract_parts
+from layerwise.states.plan import plan_parts
 from layerwise.states.work import WorkFolder
 
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -32,11 +32,11 @@ source, folder, room = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) << 20
 entry = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
 model = generic.load(describe_model("tiny", {"source": source} | entry, None, seed=1), "cpu")
 inputs = pd.read_parquet(folder / "inputs.parquet")
-extract_shards(model, inputs[:2], plan_shards(inputs[:2], 0, 2), ["last"], WorkFolder(folder / "warm-up"))
+extract_parts(model, inputs[:2], plan_parts(inputs[:2], 0, 2), ["last"], WorkFolder(folder / "warm-up"))
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 for name, limit in (("short", taken + room), ("all", resource.RLIM_INFINITY)):
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    extract_shards(model, inputs, plan_shards(inputs, 0, len(inputs)), ["last"], WorkFolder(folder / name))
+    extract_parts(model, inputs, plan_parts(inputs, 0, len(inputs)), ["last"], WorkFolder(folder / name))
 """
 
 

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
-from layerwise.flow.measuring import measure_shards
+from layerwise.flow.measuring import measure_parts
 from layerwise.states.checks import check_batches
 from layerwise.states.named import prepare_group, prepare_rows, run_rows
-from layerwise.states.plan import plan_shards
+from layerwise.states.plan import plan_parts
 from layerwise.states.shape_checks import check_pictures, extremes
 from layerwise.states.work import WorkFolder
 from tests import families
@@ -57,7 +57,9 @@ def test_a_shape_that_a_processor_does_not_take_is_named_at_once(emu3, shown):
 @pytest.mark.parametrize("size", [(100, 3), (3, 3)])
 def test_rows_that_are_taken_for_colours_are_named_at_once(emu3, shown, size):
     """Nothing fails there, but a picture of one colour has others at 3 pixels than at 6."""
-    with pytest.raises(InputError, match=rf"item item-2 \(.*2.png\): .* takes rows .* {size[0]} x {size[1]} pixels"):
+    with pytest.raises(
+        InputError, match=rf"item item-2 \(.*2.png\): .* mistakes the rows .* {size[0]} x {size[1]} pixels"
+    ):
         check_pictures(emu3, shown(size))
     # Other processors keep its colours.
     check_pictures(families.frozen(families.llava_own), shown(size, (1, 1), (1, 60)))
@@ -96,13 +98,13 @@ def test_inputs_that_go_alone_but_not_together_are_named(shown):
     with pytest.raises(InputError, match=r"llava can prepare the items item-0 .* and 1 more one at a time but not"):
         prepare_rows(model, rows)
     with pytest.raises(InputError, match=r"one at a time but not together: .* `batch_size` to 1$"):
-        check_batches(model, rows, plan_shards(rows, 0, 4), ["last"])
+        check_batches(model, rows, plan_parts(rows, 0, 4), ["last"])
 
 
 def test_a_question_about_such_a_picture_is_named(emu3, shown, tmp_path):
     asked = shown((1000, 1)).rename(columns={"item_id": "question_id"}).assign(question="Is it red?")
     with pytest.raises(InputError, match=r"item item-2 \(.*2.png\): .* type emu3 cannot prepare it"):
-        measure_shards(emu3, asked, "{text}", 3, "text", 2, WorkFolder(tmp_path))
+        measure_parts(emu3, asked, "{text}", 3, "text", 2, WorkFolder(tmp_path))
 
 
 def test_the_shapes_that_are_run_first():

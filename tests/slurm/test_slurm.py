@@ -203,7 +203,7 @@ def test_extractions_are_granted_a_card_and_probes_none(run):
     assert len(run.named("fit_probes")) == 5
     assert not any("TresPerJob" in job for job in run.named("fit_probes"))
     logs = [file.read_text() for file in (run.project.folder / "logs/states").rglob("*.log")]
-    assert all("cards by CUDA_VISIBLE_DEVICES: 0" in log for log in logs)
+    assert all("CUDA_VISIBLE_DEVICES gives the cards: 0" in log for log in logs)
 
 
 def test_a_job_that_hangs_is_ended_by_its_limit_and_retried_with_more(run):

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from layerwise.cards import SCHEDULERS, take_cards
 from layerwise.errors import InputError
+from layerwise.jobs.cards import SCHEDULERS, take_cards
 from tests.conftest import REPOSITORY
 
 # Takes cards, writes down which and when, and holds them.
 JOB = """
 import os, sys, time
 from pathlib import Path
-from layerwise.cards import take_cards
+from layerwise.jobs.cards import take_cards
 taken = take_cards(int(sys.argv[1]), locks=Path(sys.argv[2]))
 begun = time.monotonic()
 assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(taken)

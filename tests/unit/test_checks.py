@@ -6,7 +6,7 @@ import torch
 
 from layerwise.errors import InputError
 from layerwise.states.checks import check_batches, check_hooks
-from layerwise.states.plan import plan_shards, running_order
+from layerwise.states.plan import plan_parts, running_order
 from tests import families
 from tests.families.measure import POSITIONS, PROMPTS, pictures
 
@@ -29,20 +29,22 @@ def model():
 def test_a_model_that_is_read_rightly_passes(model, inputs, caplog):
     caplog.set_level("INFO")
     check_hooks(model, inputs, POSITIONS)
-    check_batches(model, inputs, plan_shards(inputs, 2, 2), POSITIONS)
+    check_batches(model, inputs, plan_parts(inputs, 2, 2), POSITIONS)
     assert caplog.text.count("what the model reports") == 2
     assert caplog.text.count("from inputs run alone") == 2
 
 
 def test_blocks_that_are_not_the_decoders_own_are_named(model, inputs):
     model.blocks = [model.blocks[0], model.blocks[1].mlp, model.blocks[2]]
-    with pytest.raises(InputError, match=r"item item-0: what is read of block 2, position last, differs by .*float32"):
+    with pytest.raises(
+        InputError, match=r"item item-0: the state read at block 2, position last, differs by .*float32"
+    ):
         check_hooks(model, inputs, POSITIONS)
 
 
 def test_a_state_before_the_final_norm_is_named(model, inputs):
     model.final_norm = model.blocks[-1]
-    with pytest.raises(InputError, match=r"what is read of final norm, position image-mean"):
+    with pytest.raises(InputError, match=r"the state read at final norm, position image-mean"):
         check_hooks(model, inputs, ["image-mean"])
 
 
@@ -54,7 +56,7 @@ def test_a_config_that_unties_the_last_state_is_no_fault(family, inputs):
     check_hooks(model, inputs, ["last"])
     assert model.decoder.config.tie_last_hidden_states is False
     model.final_norm = model.blocks[-1]
-    with pytest.raises(InputError, match=r"what is read of final norm, position last"):
+    with pytest.raises(InputError, match=r"the state read at final norm, position last"):
         check_hooks(model, inputs, ["last"])
 
 
@@ -81,9 +83,9 @@ def test_a_batch_in_which_padding_is_seen_stops_the_run(model, inputs, monkeypat
 
     monkeypatch.setattr(model, "prepare", without_mask)
     with pytest.raises(InputError, match=r"item item-0: in a batch the state at .*position last.* `batch_size` to 1"):
-        check_batches(model, inputs, plan_shards(inputs, 0, 2), ["last"])
+        check_batches(model, inputs, plan_parts(inputs, 0, 2), ["last"])
     # One at a time there is no padding.
-    check_batches(model, inputs, plan_shards(inputs, 0, 1), ["last"])
+    check_batches(model, inputs, plan_parts(inputs, 0, 1), ["last"])
 
 
 def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
@@ -95,4 +97,4 @@ def test_a_batch_that_does_not_fit_is_no_mistake(model, inputs, monkeypatch):
         return run(prepared, positions)
 
     monkeypatch.setattr(model, "run", small)
-    check_batches(model, inputs, plan_shards(inputs, 0, 2), POSITIONS)
+    check_batches(model, inputs, plan_parts(inputs, 0, 2), POSITIONS)

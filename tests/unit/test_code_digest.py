@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from functools import cache
 
 import pytest
@@ -19,7 +20,7 @@ import layerwise.settings
 from layerwise.a import tool
 from layerwise.a.catalogue import KINDS, prepare_all
 from layerwise.errors import InputError
-from layerwise.locks import one_at_a_time
+from layerwise.jobs.locks import one_at_a_time
 from layerwise.states.start_checks import check_all
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ class Reader(Protocol):
     size: int
 ''',
     "layerwise/errors.py": "class InputError(Exception): ...\n",
-    "layerwise/locks.py": "def one_at_a_time(file, what): ...\n",
+    "layerwise/jobs/locks.py": "def one_at_a_time(file, what): ...\n",
+    "layerwise/jobs/__init__.py": "",
     "layerwise/states/__init__.py": "",
     "layerwise/states/start_checks.py": "def check_all(count): ...\n",
 }
@@ -187,6 +189,45 @@ def test_this_library():
     states = {str(file.relative_to(module.SCRIPTS)) for file in module._closure([module.SCRIPTS / "extract_states.py"])}
     assert "layerwise/states/extract.py" in states
     assert not any("adapters/" in file and not file.endswith("__init__.py") for file in states)
+
+
+def programs():
+    """All programs, and the library files that the digest of each covers."""
+    for program in module.SCRIPTS.glob("*.py"):
+        yield program, {str(file.relative_to(module.SCRIPTS)) for file in module._closure([program])}
+
+
+def test_what_is_left_out_is_there_and_in_no_digest():
+    covered = set().union(*(files for _, files in programs()))
+    for name in module.LEFT_OUT:
+        path = module.SCRIPTS / name.replace(".", "/")
+        files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+        names = {str(file.relative_to(module.SCRIPTS)) for file in files if file.is_file()}
+        assert names, f"{name}: there is no such module"
+        assert names.isdisjoint(covered), f"{name}: {names & covered}"
+
+
+def test_jobs_compute_nothing():
+    """No digest covers the package, so it may call nothing that could make a number."""
+    own = {f"layerwise.{name}" for name in ("checksums", "errors")}
+    for file in (module.SCRIPTS / "layerwise/jobs").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
+                for name in names:
+                    of_jobs = name.startswith("layerwise.jobs.")
+                    assert of_jobs or name in own or name.split(".")[0] in sys.stdlib_module_names, f"{file}: {name}"
+
+
+def test_what_makes_the_numbers_is_in_the_digest():
+    """Threads and the device too, and how parts are kept and put together."""
+    files = dict(programs())
+    states = files[module.SCRIPTS / "extract_states.py"]
+    for name in ("device", "extract", "job", "plan", "program", "running", "sharing", "work", "writing"):
+        assert f"layerwise/states/{name}.py" in states
+    flow = files[module.SCRIPTS / "trace_flow.py"]
+    for name in ("flow/answers", "flow/knockout", "flow/measuring", "flow/results", "states/device", "states/work"):
+        assert f"layerwise/{name}.py" in flow
 
 
 def test_checks_are_called_for_what_they_refuse_and_never_for_what_they_return():

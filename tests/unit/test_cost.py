@@ -24,9 +24,9 @@ from layerwise.flow.answers import greedy_answers
 from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.extract import extract_shards
+from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image
-from layerwise.states.plan import plan_shards, running_order
+from layerwise.states.plan import plan_parts, running_order
 from layerwise.states.work import WorkFolder
 from layerwise.stimuli.building import Sources
 from layerwise.stimuli.items import items_digest
@@ -90,14 +90,14 @@ def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
     inputs, _ = unique_inputs(items, render_prompts(prompt, items, []))
     inputs = inputs.iloc[running_order(inputs, 2)].reset_index(drop=True)
     # One input a batch, so that no padding is run.
-    shards = plan_shards(inputs, 2, 1)
-    assert {unit.shared for units in shards for unit in units} == {True, False}
+    parts = plan_parts(inputs, 2, 1)
+    assert {unit.shared for units in parts for unit in units} == {True, False}
     run, seen = [], []
     model.blocks[0].register_forward_pre_hook(lambda _, args: run.append(args[0].shape[1]))
     tower = model.model.base_model.vision_tower
     tower.register_forward_pre_hook(lambda _, args, kwargs: seen.append(args or kwargs), with_kwargs=True)
     work = WorkFolder(tmp_path / "work")
-    finished = extract_shards(model, inputs, shards, ["last"], work)
+    finished = extract_parts(model, inputs, parts, ["last"], work)
     assert sum(run) == cell.tokens
     assert cell.bytes == sum(states["last"].nbytes for _, states in work.assemble(finished, ["last"]))
     vision = sum(parameter.numel() for parameter in model.model.base_model.vision_tower.parameters())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from layerwise.command import finished_file
 from layerwise.datasets.disk import check_writable
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 
 def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(tmp_path):
@@ -25,7 +25,7 @@ def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(errno.EROFS, "the disk may only be read"), (errno.EDQUOT, "the disk (or your quota on it) is full")],
+    [(errno.EROFS, "the disk is read-only"), (errno.EDQUOT, "the disk (or your quota on it) is full")],
 )
 def test_what_a_writer_says_in_words_of_its_own_is_understood(tmp_path, code, said):
     with pytest.raises(InputError) as error, finished_file(tmp_path / "a.h5"):

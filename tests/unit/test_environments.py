@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from layerwise.code_digest import SCRIPTS, _closure
-from layerwise.environment import find_python, make_environment
 from layerwise.errors import InputError
+from layerwise.jobs.environment import find_python, make_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,9 +1,10 @@
-"""Extraction: what is run together, shards, and going on where a run stopped."""
+"""Extraction: what is run together, parts, and going on where a run stopped."""
 
 import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +16,23 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
-from layerwise.locks import Taken
+from layerwise.jobs.kept import KeptFiles
+from layerwise.jobs.locks import Taken
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
 from layerwise.states.checks import check_prompts, check_sharing
-from layerwise.states.extract import ahead, check_finite, extract_shards
+from layerwise.states.extract import ahead, check_finite, extract_parts
 from layerwise.states.images import read_image
-from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_shards, running_order
+from layerwise.states.plan import PLAIN, SHARED, Unit, path_of, plan_parts, running_order
 from layerwise.states.sharing import PASS_FLOP, least_texts
-from layerwise.states.work import WorkFolder, work_folder
+from layerwise.states.work import WorkFolder, make_once, work_folder
 from tests.faults.reliability import fault
 
 
 @fault(
     "a model gives NaN or infinity",
     sees="one error that names layer, position and item, and a dtype to try",
-    kept="all finished shards and cells; such a state is never stored",
+    kept="all finished parts and cells; such a state is never stored",
 )
 def test_not_a_number_is_named():
     states = torch.zeros(2, 3, 4)
@@ -81,7 +83,7 @@ class CountingModel(FrozenModel):
 
 
 def extract(model, inputs, work, batch_size=1):
-    return extract_shards(model, inputs, plan_shards(inputs, 2 * model.shares_prefix, batch_size), ["last"], work)
+    return extract_parts(model, inputs, plan_parts(inputs, 2 * model.shares_prefix, batch_size), ["last"], work)
 
 
 @pytest.fixture
@@ -122,11 +124,11 @@ def test_running_order_of_groups(tmp_path):
     assert plain["prompt"].str.len().is_monotonic_increasing
 
 
-def test_shards_are_runs_of_whole_images(tmp_path):
+def test_parts_are_runs_of_whole_images(tmp_path):
     table = images_of(tmp_path, [1, 9, 1, 9, 8, 1, 30, 2])
     table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
-    shards = plan_shards(table, least_texts=2, batch_size=1)
-    units = [unit for units in shards for unit in units]
+    parts = plan_parts(table, least_texts=2, batch_size=1)
+    units = [unit for units in parts for unit in units]
     assert [(u.start, u.stop, u.shared) for u in units] == [
         (0, 1, False),
         (1, 2, False),
@@ -138,15 +140,15 @@ def test_shards_are_runs_of_whole_images(tmp_path):
         (59, 61, True),
     ]
     assert all(table["image"][u.start : u.stop].nunique() == 1 for u in units if u.shared)
-    assert [(units[0].start, units[-1].stop) for units in shards] == [(0, 21), (21, 59), (59, 61)]
-    assert path_of(shards) == SHARED
-    assert path_of(plan_shards(table, least_texts=0, batch_size=1)) == PLAIN
+    assert [(units[0].start, units[-1].stop) for units in parts] == [(0, 21), (21, 59), (59, 61)]
+    assert path_of(parts) == SHARED
+    assert path_of(plan_parts(table, least_texts=0, batch_size=1)) == PLAIN
 
 
 def test_images_of_fewer_texts_than_pay_are_batched(tmp_path):
     table = images_of(tmp_path, [1, 2, 5, 3])
     table = table.iloc[running_order(table, least_texts=3)].reset_index(drop=True)
-    units = [unit for units in plan_shards(table, least_texts=3, batch_size=4) for unit in units]
+    units = [unit for units in plan_parts(table, least_texts=3, batch_size=4) for unit in units]
     assert units == [Unit(0, 3, False), Unit(3, 8, True), Unit(8, 11, True)]
 
 
@@ -168,7 +170,7 @@ def test_sharing_is_used_where_it_spares_more_than_it_costs(tmp_path):
 
 def test_an_image_of_very_many_texts_is_several_units(tmp_path):
     table = images_of(tmp_path, [2500])
-    units = [unit for units in plan_shards(table, least_texts=2, batch_size=1) for unit in units]
+    units = [unit for units in plan_parts(table, least_texts=2, batch_size=1) for unit in units]
     assert units == [Unit(0, 1024, True), Unit(1024, 2048, True), Unit(2048, 2500, True)]
 
 
@@ -176,10 +178,10 @@ def test_groups_are_shared_and_single_prompts_batched(tmp_path):
     table = images_of(tmp_path, [3, 1, 2, 1, 1])
     table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
     model = CountingModel(shares_prefix=True)
-    shards = extract(model, table, WorkFolder(tmp_path), batch_size=2)
+    parts = extract(model, table, WorkFolder(tmp_path), batch_size=2)
     assert model.groups == [3, 2]
     assert model.batches == [2, 1, 3, 2]
-    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in parts])
     assert rows[:, 0, 0].tolist() == table["prompt"].str.len().tolist()
 
 
@@ -194,17 +196,17 @@ def test_a_model_that_does_not_share_runs_plain_batches(tmp_path):
 def test_sharing_is_checked_on_the_first_two_images(tmp_path):
     table = images_of(tmp_path, [3, 1, 2, 5])
     table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
-    shards = plan_shards(table, least_texts=2, batch_size=2)
+    parts = plan_parts(table, least_texts=2, batch_size=2)
     model = CountingModel(shares_prefix=True)
-    check_sharing(model, table, shards, ["last"])
+    check_sharing(model, table, parts, ["last"])
     assert model.groups == [2, 2]
     wrong = CountingModel(shares_prefix=True, error=1e-3)
     with pytest.raises(InputError, match=r"item 0-0: over a shared prefix the state at embeddings, position last"):
-        check_sharing(wrong, table, shards, ["last"])
+        check_sharing(wrong, table, parts, ["last"])
     wrong.dtype = torch.bfloat16
-    check_sharing(wrong, table, shards, ["last"])
+    check_sharing(wrong, table, parts, ["last"])
     wrong.dtype = torch.float32
-    check_sharing(wrong, table, plan_shards(table, least_texts=0, batch_size=2), ["last"])
+    check_sharing(wrong, table, plan_parts(table, least_texts=0, batch_size=2), ["last"])
 
 
 @pytest.mark.parametrize(
@@ -223,29 +225,29 @@ def test_what_batches_round_widens_the_tolerance_within_bounds(tmp_path, roundin
             return {p: values.double() * (1 + 1e-6 * error) for p, values in states.items()}
 
     table = images_of(tmp_path, [3])
-    shards = plan_shards(table, least_texts=2, batch_size=2)
+    parts = plan_parts(table, least_texts=2, batch_size=2)
     if fails:
         with pytest.raises(InputError, match=r"more than the rounding of torch\.float32 explains"):
-            check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
+            check_sharing(Rounding(shares_prefix=True), table, parts, ["last"])
     else:
-        check_sharing(Rounding(shares_prefix=True), table, shards, ["last"])
+        check_sharing(Rounding(shares_prefix=True), table, parts, ["last"])
 
 
 def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
     model = CountingModel(holds=3)
-    shards = extract(model, inputs, WorkFolder(tmp_path), batch_size=16)
+    parts = extract(model, inputs, WorkFolder(tmp_path), batch_size=16)
     assert max(model.batches) == 2
     assert model.batches[:8] == [2] * 8
     assert caplog.text.count("out of device memory") == 3
     assert "out of device memory with 4 inputs in a batch at once (CUDA out of memory); going on with 2" in caplog.text
-    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in parts])
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
 @fault(
     "the device's memory is too small for a single input",
     sees="one error that says how to make room",
-    kept="all finished shards and cells",
+    kept="all finished parts and cells",
 )
 @pytest.mark.parametrize(
     ("run_out", "reason"),
@@ -303,36 +305,36 @@ def test_what_threads_raise_comes_out_in_turn(tmp_path, inputs):
     assert len(list(tmp_path.glob("rows-*"))) == 2
 
 
-def test_a_shard_that_cannot_be_written_ends_the_run(tmp_path, inputs):
+def test_a_part_that_cannot_be_written_ends_the_run(tmp_path, inputs):
     work = WorkFolder(tmp_path / "work")
     work.folder.write_text("a file where the folder should be")
     with pytest.raises(FileExistsError, match="work"):
         extract(CountingModel(), inputs, work)
 
 
-def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
-    """Shards are 16 batches of 1: stopped after 40 inputs, the 32 of two shards are kept."""
+def test_a_stopped_extraction_goes_on_at_the_last_part(tmp_path, inputs):
+    """Parts are 16 batches of 1: stopped after 40 inputs, the 32 of two parts are kept."""
     work = WorkFolder(tmp_path)
     first = CountingModel(fail_at=40)
     with pytest.raises(KeyboardInterrupt):
         extract(first, inputs, work)
     assert len(first.seen) == 40
     second = CountingModel()
-    shards = extract(second, inputs, work)
+    parts = extract(second, inputs, work)
     assert len(second.seen) == 50 - 32
-    rows = np.concatenate([work.load(start, stop, ["last"])["last"] for start, stop in shards])
+    rows = np.concatenate([work.load(start, stop, ["last"])["last"] for start, stop in parts])
     assert rows[:, 0, 0].tolist() == inputs["prompt"].str.len().tolist()
 
 
 @fault(
-    "a shard of an unfinished extraction is damaged, missing, or belongs to another extraction",
-    sees="a warning that names the shard; it is made again",
-    kept="the other shards",
+    "a part of an unfinished extraction is damaged, missing, or belongs to another extraction",
+    sees="a warning that names the part; it is made again",
+    kept="the other parts",
 )
-def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, inputs, caplog):
-    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
+def test_damaged_missing_or_foreign_parts_are_named_and_made_again(tmp_path, inputs, caplog):
+    parts = extract(CountingModel(), inputs, WorkFolder(tmp_path))
     files = sorted(tmp_path.glob("rows-*"))
-    assert len(files) == len(shards) == 4
+    assert len(files) == len(parts) == 4
     whole = files[0].read_bytes()
     # One bit in the middle of the numbers: the file still opens.
     files[0].write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
@@ -340,29 +342,29 @@ def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, in
     files[2].write_bytes(files[3].read_bytes())
     files[3].unlink()
     work = WorkFolder(tmp_path)
-    for shard, file, reason in zip(shards, files, ("damaged", "damaged", "damaged", "missing"), strict=True):
+    for part, file, reason in zip(parts, files, ("damaged", "damaged", "damaged", "missing"), strict=True):
         caplog.clear()
-        assert work.load(*shard, ["last"]) is None
+        assert work.load(*part, ["last"]) is None
         assert f"{file} is {reason}" in caplog.text
     with pytest.raises(InputError, match=files[0].name):
-        list(work.assemble(shards, ["last"]))
+        list(work.assemble(parts, ["last"]))
     model = CountingModel()
     extract(model, inputs, work)
     assert len(model.seen) == 50
     assert sorted(tmp_path.glob("rows-*")) == files
     assert files[0].read_bytes() == whole
     # A cell that keeps another position cannot take them.
-    assert work.load(*shards[1], ["last", "image-mean"]) is None
+    assert work.load(*parts[1], ["last", "image-mean"]) is None
 
 
 def test_the_manifest_lists_rows_and_checksums(tmp_path, inputs, caplog):
-    shards = extract(CountingModel(), inputs, WorkFolder(tmp_path))
+    parts = extract(CountingModel(), inputs, WorkFolder(tmp_path))
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert [entry["rows"] for entry in manifest.values()] == [stop - start for start, stop in shards]
+    assert [entry["rows"] for entry in manifest.values()] == [stop - start for start, stop in parts]
     for name, entry in manifest.items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
     (tmp_path / "manifest.json").write_text("{")
-    assert WorkFolder(tmp_path).load(*shards[0], ["last"]) is None
+    assert WorkFolder(tmp_path).load(*parts[0], ["last"]) is None
     assert "manifest.json is damaged" in caplog.text
 
 
@@ -384,17 +386,49 @@ def test_work_folders(tmp_path):
         assert again.load(0, 1, ["last"]) is not None
 
 
+def test_a_cell_is_made_once(tmp_path, caplog):
+    """A job that waited for the lock finds the files that the other one made, or kept under another name."""
+    caplog.set_level(logging.INFO)
+    made = []
+
+    def make(work):
+        work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
+        made.append(1)
+        out.write_text("states")
+
+    def run():
+        make_once(tmp_path / "work", "f" * 64, files, lambda file: file.exists(), make)
+
+    out = tmp_path / "a.h5"
+    files = KeptFiles(tmp_path / "kept", {"code": "1"}, [out])
+    run()
+    run()
+    assert made == [1]
+    assert f"{out} has been finished in the meantime" in caplog.text
+    out.unlink()
+    run()
+    assert made == [1]
+    assert out.read_text() == "states"
+    # Without kept files, only what lies where it is wanted counts.
+    files = KeptFiles(None, {"code": "1"}, [out])
+    run()
+    out.unlink()
+    run()
+    assert made == [1, 1]
+    assert [file.name for file in (tmp_path / "work").iterdir()] == [f"{'f' * 32}.lock"]
+
+
 def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr("layerwise.locks.fcntl.flock", refuse)
+    monkeypatch.setattr("layerwise.jobs.locks.fcntl.flock", refuse)
     with work_folder(tmp_path, "f" * 64) as work:
         work.save(0, 1, {"last": torch.zeros(1, 3, 2)})
     # Who cannot know that nobody is at it leaves it.
     with pytest.raises(Taken), work_folder(tmp_path, "f" * 64, wait=False):
         pass
-    assert f"{'f' * 32}.lock: this disk keeps no locks (Function not implemented)" in caplog.text
+    assert f"{'f' * 32}.lock: this disk has no locks (Function not implemented)" in caplog.text
 
 
 def test_a_prompt_that_cannot_be_shown_names_its_item(inputs):

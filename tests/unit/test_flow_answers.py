@@ -79,11 +79,11 @@ def test_tokens_on_the_edge_of_the_words_are_theirs():
 def test_what_is_not_there_is_named():
     model = families.frozen(families.llava)
     prepared = prepared_by(model)
-    with pytest.raises(InputError, match="'a green star' does not stand in what the model is shown"):
+    with pytest.raises(InputError, match="'a green star' is not in the text that the model is shown"):
         position_sets(model, prepared, PROMPT, "a green star", takes="words")
     with pytest.raises(InputError, match="patch 16 of the object is outside the image's 16 tokens"):
         position_sets(model, prepared, PROMPT, QUESTION, [16])
-    with pytest.raises(InputError, match="not found among the tokens behind the image"):
+    with pytest.raises(InputError, match="not found among the tokens after the image"):
         position_sets(model, prepared_by(model, "Hm."), PROMPT, QUESTION, takes="words")
     with pytest.raises(ValueError, match="one input at a time"):
         position_sets(model, model.prepare(pictures(), [PROMPT] * 2), PROMPT, QUESTION)

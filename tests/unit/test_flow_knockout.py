@@ -301,7 +301,7 @@ def test_rounding_is_no_fault_and_a_cut_that_is_ignored_is_one(dtype, monkeypatc
     def found(free, *blocked):
         return lambda *_: module.Knockouts(free, torch.tensor([blocked]))
 
-    model = SimpleNamespace(dtype=dtype, model=families.llava()[0])
+    model = SimpleNamespace(dtype=dtype, model_type="llava")
     arguments = (model, {}, None, FLOWS[:1], [range(1), range(2)], ANSWER)
     almost = 1 + 0.9 * TOLERANCE[dtype]
     monkeypatch.setattr(checks, "naive_knockout", found(0.05, 0.5, 1e-7))

@@ -158,9 +158,7 @@ def test_what_is_kept_and_left_out_is_counted(measured):
     assert answers.loc[4, ["image_tokens", "object_tokens"]].tolist() == [16, 16]
 
 
-def test_a_killed_job_goes_on_at_its_shard_and_gives_the_same(
-    measured, asked, model, registered, tmp_path, monkeypatch
-):
+def test_a_killed_job_goes_on_at_its_part_and_gives_the_same(measured, asked, model, registered, tmp_path, monkeypatch):
     out, table = measured
     asked_again = table.iloc[np.argsort(table["image_sha256"].to_numpy(), kind="stable")]
     (tmp_path / "work").mkdir()
@@ -177,13 +175,13 @@ def test_a_killed_job_goes_on_at_its_shard_and_gives_the_same(
     monkeypatch.setattr(measuring, "_measure", counted)
     arguments = (model, asked_again, TEMPLATE, WIDTH, "text", 8)
     with pytest.raises(KeyboardInterrupt):
-        measuring.measure_shards(*arguments, WorkFolder(tmp_path / "work"))
+        measuring.measure_parts(*arguments, WorkFolder(tmp_path / "work"))
     # The next job finds what the first one left on the disk.
     work = WorkFolder(tmp_path / "work")
-    shards = measuring.measure_shards(*arguments, work)
-    # 32 questions once, and the 8 of the shard that was lost twice.
+    parts = measuring.measure_parts(*arguments, work)
+    # 32 questions once, and the 8 of the part that was lost twice.
     assert made == [32, 8, 8]
-    rows = [row for _, row in measuring.rows_of(work, shards)]
+    rows = [row for _, row in measuring.rows_of(work, parts)]
     answers = read_answers(out / "some.answers.parquet").set_index("question_id")
     assert [row["given"] for row in rows] == answers.loc[asked_again["question_id"], "given"].tolist()
     free = read_changes(out / "some.parquet").groupby("question_id")["p"].first()

@@ -16,7 +16,7 @@ from layerwise.states.checks import (
     relative_difference,
     varied,
 )
-from layerwise.states.plan import plan_shards, running_order
+from layerwise.states.plan import plan_parts, running_order
 from tests import families
 from tests.families.measure import POSITIONS, one_at_a_time, pictures, relative
 from tests.families.unreadable import hunyuan_vl, shieldgemma2
@@ -33,7 +33,7 @@ def table(folder, count, sizes=((64, 48),), prompt="Is there a circle"):
 
 
 def check(model, rows, size, positions=POSITIONS):
-    check_batches(model, rows, plan_shards(rows, 0, size), positions)
+    check_batches(model, rows, plan_parts(rows, 0, size), positions)
 
 
 @pytest.mark.parametrize(("dtype", "position"), [(torch.float32, "image-mean"), (torch.bfloat16, "last")])
@@ -88,10 +88,10 @@ class Constant(FrozenModel):
 @pytest.mark.parametrize("run", [check_batches, check_sharing])
 def test_a_large_entry_hides_no_error_in_all_others(tmp_path, run):
     rows = table(tmp_path, 4).assign(image=str(tmp_path / "0.png"))
-    shards = plan_shards(rows, 2 if run is check_sharing else 0, 4)
-    run(Constant(), rows, shards, ["last"])
+    parts = plan_parts(rows, 2 if run is check_sharing else 0, 4)
+    run(Constant(), rows, parts, ["last"])
     with pytest.raises(InputError, match=r"the state at final norm, position last, differs by 5\.0e-01"):
-        run(Constant(error=0.5), rows, shards, ["last"])
+        run(Constant(error=0.5), rows, parts, ["last"])
 
 
 def test_the_difference_is_that_without_the_largest_entries():

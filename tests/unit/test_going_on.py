@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 import layerwise.states.going_on as module
-from layerwise.command import WORKFLOW_PID
 from layerwise.errors import InputError
+from layerwise.jobs.command import WORKFLOW_PID
+from layerwise.jobs.planned import Planned, forget_planned, forget_when_stopped, write_planned
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.planned import Planned, forget_planned, forget_when_stopped, write_planned
 from layerwise.states.store import StatesFile
 from tests.cells import extraction, run_here, write_items
 
@@ -81,7 +81,7 @@ def test_a_bad_cell_is_left_to_its_own_job_and_those_behind_it_are_made(run, cap
     run.extract("later", texts["later"], "--out", str(run.out("alone")), "--work", str(run.folder / "elsewhere"))
     run.monkeypatch.setattr(generic, "load", None)
     run.extract("later", texts["later"])
-    assert f"its shards were made by the job of {run.out('own')}, whose log says how" in caplog.text
+    assert f"its parts were made by the job of {run.out('own')}, whose log says how" in caplog.text
     assert np.array_equal(run.states("later"), run.states("alone"))
     run.monkeypatch.undo()
     with pytest.raises(InputError, match="item 0: the prompt"):
@@ -125,7 +125,7 @@ def test_waiting_for_a_card_is_no_part_of_loading(run):
         time.sleep(0.5)
         moments["card"] = time.monotonic()
 
-    run.monkeypatch.setattr("layerwise.cards.take_cards", wait)
+    run.monkeypatch.setattr("layerwise.states.program.take_cards", wait)
     run.monkeypatch.setattr(module, "go_on", lambda *arguments: moments.update(began=arguments[4]))
     run.extract("own", "{text}")
     assert moments["began"] >= moments["card"]

@@ -16,7 +16,7 @@ CHUNK = 10 * 1024 * 1024
 NOWHERE = "http://127.0.0.1:9"
 SNAPSHOT = """
 import sys
-from layerwise.command import run
+from layerwise.jobs.command import run
 from layerwise.models.hub import TEXT, WEIGHTS, snapshot
 revision, *patterns = sys.argv[1:]
 run(lambda: print(*snapshot("tiny", "lab/tiny", revision or None, patterns)))

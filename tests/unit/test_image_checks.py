@@ -15,7 +15,7 @@ from layerwise.models.opening import wrap_model
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_batches
 from layerwise.states.image_checks import check_intervention, check_sight
-from layerwise.states.plan import plan_shards
+from layerwise.states.plan import plan_parts
 from layerwise.stimuli.modalities import BLANK
 from tests import families
 from tests.cells import extraction, run_here, write_items
@@ -118,11 +118,13 @@ def test_an_intervention_that_does_nothing_is_refused(inputs):
     model = families.frozen(families.llava_own)
     check_intervention(model, inputs)
     model.intervention = Intervention({"bypass": {"from": 1, "scale": 0.0}}, model.blocks)
-    with pytest.raises(InputError, match=r"with the intervention bypass all states are as without it.* type llava;"):
+    with pytest.raises(
+        InputError, match=r"all states are the same with and without the intervention bypass: .* type llava;"
+    ):
         check_intervention(model, inputs)
     # Hooks that never see the blocks that run.
     model.intervention = Intervention(CUT, [torch.nn.Identity() for _ in model.blocks])
-    with pytest.raises(InputError, match="with the intervention cut-image all states are as without it"):
+    with pytest.raises(InputError, match="all states are the same with and without the intervention cut-image"):
         check_intervention(model, inputs)
 
 
@@ -180,7 +182,7 @@ def test_kernels_that_pass_over_masks_are_refused_where_one_is_needed(inputs, wi
         check_intervention(model, inputs)
     model.intervention = None
     with pytest.raises(InputError, match=r"set its `batch_size` to 1"):
-        check_batches(model, inputs, plan_shards(inputs, 0, 2), ["last"])
+        check_batches(model, inputs, plan_parts(inputs, 0, 2), ["last"])
     # What needs no mask runs.
     model.intervention = Intervention({"ablate-image": {"from": 1, "with": "zero"}}, model.blocks)
     check_intervention(model, inputs)

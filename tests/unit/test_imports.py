@@ -1,9 +1,12 @@
 """Programs import what they use, so that dozens of short jobs do not each wait for libraries that take seconds."""
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import REPOSITORY
 
@@ -66,8 +69,17 @@ def test_programs_import_no_library_before_they_need_it():
     }
 
 
-def test_finished_shards_are_put_together_without_torch():
+def test_finished_parts_are_put_together_without_torch():
     """As every job does whose cell another job has gone on with."""
     code = "import sys, extract_states; sys.exit('torch' in sys.modules or 'safetensors.torch' in sys.modules)"
     environment = {"PYTHONPATH": str(Path(REPOSITORY, "scripts"))}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("stage", ["states", "flow"])
+def test_stages_import_no_adapter(stage):
+    """They see the abstract model, so that a new adapter needs no line there."""
+    for file in (REPOSITORY / "scripts/layerwise" / stage).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert "adapters" not in (node.module or "").split("."), f"{file}: {node.module}"

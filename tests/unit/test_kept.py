@@ -2,7 +2,7 @@
 
 import pytest
 
-from layerwise.states.kept import KeptFiles, drop_unused
+from layerwise.jobs.kept import KeptFiles, drop_unused
 
 CELL = {"model_digest": "m", "code": "c"}
 
@@ -92,7 +92,7 @@ def test_a_disk_without_hard_links_keeps_nothing_and_says_so(kept, tmp_path, mon
         raise OSError(95, "Operation not supported")
 
     write(tmp_path)
-    monkeypatch.setattr("layerwise.states.kept.os.link", refuses)
+    monkeypatch.setattr("layerwise.jobs.kept.os.link", refuses)
     kept("a.h5").keep()
     assert "this disk takes no hard links" in caplog.text
     assert not kept("a.h5").take(whole)

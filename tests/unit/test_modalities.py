@@ -13,7 +13,7 @@ from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
-from layerwise.states.plan import Unit, plan_shards
+from layerwise.states.plan import Unit, plan_parts
 from layerwise.states.store import StatesFile
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import unique_inputs
@@ -63,9 +63,9 @@ def test_a_grey_image_and_none(tmp_path):
 
 def test_texts_without_an_image_share_no_prefix():
     inputs, _ = unique_inputs(with_images(ITEMS, "none", 0), TEXTS)
-    assert plan_shards(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=False)]]
+    assert plan_parts(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=False)]]
     inputs, _ = unique_inputs(with_images(ITEMS, "blank", 0), TEXTS)
-    assert plan_shards(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=True)]]
+    assert plan_parts(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=True)]]
 
 
 @pytest.mark.parametrize("family", families.of_each_way(families.FAMILIES))

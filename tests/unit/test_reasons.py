@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY
 
 SNAKEFILE = """
 import json
-from layerwise.reasons import shorten_reasons
+from layerwise.jobs.reasons import shorten_reasons
 shorten_reasons()
 entry = {"text": f"Don't say \\"{config['text'] * 500}\\"\\n; now: x", "image": config["image"]}
 rule all:

@@ -17,9 +17,9 @@ from layerwise.models.prefix.packing import PackedTexts, can_pack
 from layerwise.models.prefix.split import expanded_like, split_prefix
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_sharing
-from layerwise.states.extract import extract_shards
+from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image
-from layerwise.states.plan import SHARED, path_of, plan_shards, running_order
+from layerwise.states.plan import SHARED, path_of, plan_parts, running_order
 from layerwise.states.store import StatesFile
 from layerwise.states.work import WorkFolder
 from tests import families
@@ -50,14 +50,14 @@ def test_families_that_cannot_share_fall_back(family, images, tmp_path):
     model = families.frozen(family)
     assert not model.shares_prefix
     table, work = study(images, tmp_path), WorkFolder(tmp_path)
-    shards = plan_shards(table, 0, 4)
-    assert path_of(shards) == "plain batches"
-    extract_shards(model, table, shards, ["last"], work)
+    parts = plan_parts(table, 0, 4)
+    assert path_of(parts) == "plain batches"
+    extract_parts(model, table, parts, ["last"], work)
     # Were it declared to share all the same, the run would not begin.
     model.shares_prefix = True
     table = study(images, tmp_path, least_texts=2)
     with pytest.raises(InputError, match="cannot share prefixes exactly"):
-        check_sharing(model, table, plan_shards(table, 2, 4), ["last"])
+        check_sharing(model, table, plan_parts(table, 2, 4), ["last"])
 
 
 def study(images, folder, least_texts=0):
@@ -76,12 +76,12 @@ def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
         (tmp_path / f"{shares}").mkdir()
         least_texts = 2 if shares else 0
         table, work = study(images, tmp_path, least_texts), WorkFolder(tmp_path / f"{shares}")
-        shards = plan_shards(table, least_texts, batch_size=4)
-        check_sharing(llava, table, shards, POSITIONS)
-        ranges = extract_shards(llava, table, shards, POSITIONS, work)
+        parts = plan_parts(table, least_texts, batch_size=4)
+        check_sharing(llava, table, parts, POSITIONS)
+        ranges = extract_parts(llava, table, parts, POSITIONS, work)
         rows = torch.from_numpy(np.concatenate([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges]))
         states[shares] = dict(zip(table["item_id"], rows, strict=True))
-    assert path_of(shards) == SHARED
+    assert path_of(parts) == SHARED
     assert sorted(states[True]) == sorted(states[False])
     for item, row in states[True].items():
         # Batches are padded, which rounds differently.

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import snakemake_executor_plugin_slurm as plugin
 
-from layerwise.slurm import keep_asking
+from layerwise.jobs.slurm import keep_asking
 from tests.faults.reliability import fault
 
 AWAY = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"

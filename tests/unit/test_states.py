@@ -68,7 +68,7 @@ def test_states_of_another_cell_are_refused(tmp_path):
 @fault(
     "a states file is cut short, or another file has its name",
     sees="one error that names the file; delete it and run again",
-    kept="the other cells, and the shards of an unfinished one",
+    kept="the other cells, and the parts of an unfinished one",
 )
 def test_damaged_files_are_named(tmp_path):
     path = write(tmp_path / "s.h5")

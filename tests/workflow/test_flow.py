@@ -102,7 +102,7 @@ def test_what_an_edit_makes_stale(project):
     (project.folder / "tables" / TABLES["QueryAttr"]).touch()
     assert project.planned() == drawn | {"make_questions": 1, "trace_flow": 1}
     project.snakemake("results/flow/mine/some.json")
-    assert "its content is there already" in (project.folder / "logs/flow/mine/some.log").read_text()
+    assert "its content exists already" in (project.folder / "logs/flow/mine/some.log").read_text()
 
 
 def test_report(project):

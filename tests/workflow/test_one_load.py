@@ -109,7 +109,7 @@ def test_two_cores_load_twice_at_most_and_run_each_cell_once(project):
 @fault(
     "an extraction is killed while it continues with other prompts of its model",
     sees="the job fails; run the same command again",
-    kept="its own states, the other cells that it finished, and the finished shards of the current cell",
+    kept="its own states, the other cells that it finished, and the finished parts of the current cell",
 )
 @pytest.mark.slow
 def test_killed_in_the_second_cell(project):
@@ -125,7 +125,7 @@ def test_killed_in_the_second_cell(project):
     # The first cell was whole: its job puts it together and loads nothing.
     assert logged(project).count("loaded the model") == 1
     assert logged(project).count(RUN) == 5
-    # Of the second cell no finished shard is made again.
+    # Of the second cell no finished part is made again.
     assert re.search(r"rows \d+ to \d+ were finished by an earlier job", logged(project))
     assert all(np.array_equal(again, together[cell]) for cell, again in states(project).items())
     assert len(states(project)) == 6
@@ -160,11 +160,11 @@ def test_stopped_in_the_second_cell(project):
 
 
 def wait_for_the_second_cell(project: Project, parent: psutil.Process) -> psutil.Process:
-    """The process of the extraction, once it has shards of two cells on disk."""
+    """The process of the extraction, once it has parts of two cells on disk."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        shards: list[Path] = list((project.folder / "results/work").glob("*/rows-*.safetensors"))
-        if len({file.parent for file in shards}) > 1:
+        parts: list[Path] = list((project.folder / "results/work").glob("*/rows-*.safetensors"))
+        if len({file.parent for file in parts}) > 1:
             for process in parent.children(recursive=True):
                 if "python" in process.name() and any("extract_states.py" in part for part in process.cmdline()):
                     return process

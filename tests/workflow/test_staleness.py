@@ -55,8 +55,8 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
         edited(finished, "scripts/layerwise/states/images.py", "the image cannot be decoded", "no image"),
         edited(finished, "scripts/layerwise/states/checks.py", "TOLERANCE = {", "EDITED = 1\nTOLERANCE = {"),
         edited(finished, "scripts/extract_states.py", 'help="folder of the stimulus set"', 'help="the stimuli"'),
-        edited(finished, "scripts/layerwise/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
-        edited(finished, "scripts/layerwise/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
+        edited(finished, "scripts/layerwise/jobs/locks.py", "\nlog =", "\nEDITED = 1\nlog ="),
+        edited(finished, "scripts/layerwise/jobs/cards.py", "waiting for %d of %d cards", "no card is free: %d of %d"),
         edited(
             finished, "scripts/layerwise/models/families.py", '    "aria":', '    "another": Family(),\n    "aria":'
         ),
@@ -255,6 +255,6 @@ def test_what_turns_out_to_be_the_same_is_not_run_again(small):
     assert small.planned("probes") == OTHER_MODEL | OTHER_STIMULI
     small.snakemake("probes")
     log = (small.folder / "logs/states/ours/colours/asked.log").read_text()
-    assert "its content is there already" in log
+    assert "its content exists already" in log
     assert "hooks" not in log
     assert small.planned("probes") == {}

@@ -18,9 +18,9 @@ from typing import IO, Protocol
 
 from tqdm import tqdm
 
-from layerwise.command import finished_file
 from layerwise.datasets.disk import check_free_space, says_when_full
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 CHUNK = 1 << 20
 # Annotations shrink to a tenth or a twentieth, images hardly at all. Only zeros shrink to a thousandth.

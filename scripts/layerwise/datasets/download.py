@@ -19,11 +19,11 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from layerwise.command import sync
 from layerwise.datasets.archives import check_archive
 from layerwise.datasets.disk import check_free_space, readable, says_when_full
 from layerwise.errors import InputError
-from layerwise.locks import one_at_a_time
+from layerwise.jobs.command import sync
+from layerwise.jobs.locks import one_at_a_time
 
 log = logging.getLogger(__name__)
 

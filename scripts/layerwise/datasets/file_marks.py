@@ -1,7 +1,7 @@
 """What tells, when a run is planned, whether source files are still the ones that something was made from.
 
 Cheap, because each plan asks, and never too lenient: where a mark changes though the content does not, the stimuli are
-made again and the hidden states are kept (:mod:`layerwise.states.kept`). Nothing here checks a file or complains of it;
+made again and the hidden states are kept (:mod:`layerwise.jobs.kept`). Nothing here checks a file or complains of it;
 the builders do.
 """
 

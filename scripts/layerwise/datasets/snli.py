@@ -9,10 +9,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from layerwise.command import finished_file
 from layerwise.datasets.snli_ve import annotation_file
 from layerwise.datasets.text_files import is_text, read_lines, read_records, shown
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 PARTS = ("train", "dev", "test")
 SNLI_FILES = tuple(f"snli_1.0_{part}.jsonl" for part in PARTS)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from layerwise.command import finished_file
+from layerwise.jobs.command import finished_file
 
 # More rows than this do not fit on a page and go into a longtable.
 LATEX_PAGE_ROWS = 40

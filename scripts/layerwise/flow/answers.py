@@ -1,4 +1,4 @@
-"""What a model answers: its greedy continuation of the prompt."""
+"""A model's answers: its greedy continuation of the prompt."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from layerwise.models.frozen import AnsweringModel
 
-# Answers of GQA are a word or a short phrase. One that goes on for longer equals none of them.
+# GQA's answers are a word or a short phrase. A longer answer equals none of them.
 MOST_TOKENS = 12
 
 
@@ -22,7 +22,7 @@ class Answer:
     """A greedy answer.
 
     Attributes:
-        text: without special tokens and the spaces around it.
+        text: without special tokens and surrounding spaces.
         first_id: its first token.
     """
 
@@ -30,7 +30,7 @@ class Answer:
     first_id: int
 
     def is_right(self, gold: str) -> bool:
-        """Whether it is the gold answer, whatever the case of its letters."""
+        """Whether it is the gold answer, ignoring case."""
         return self.text.lower() == gold.strip().lower()
 
 
@@ -41,9 +41,9 @@ def greedy_answers(
     """Answers to a batch of prompts about images, by the model's own ``generate``.
 
     Args:
-        model: whose tokenizer may pad on either side: here it pads on the left, as an answer follows the text.
+        model: its tokenizer pads on the left here, because the answer follows the text.
         images, prompts: the batch.
-        most_tokens: where an answer is cut off that has not ended by itself.
+        most_tokens: longer answers are cut off.
     """
     tokenizer = model.processor.tokenizer
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
@@ -61,14 +61,14 @@ def greedy_answers(
 
 
 def _end_tokens(model: AnsweringModel) -> list[int]:
-    """Tokens by which the model ends its answer."""
+    """Tokens with which the model ends its answer."""
     own = model.model.generation_config.eos_token_id
     end = model.processor.tokenizer.eos_token_id if own is None else own
     return end if isinstance(end, list) else [end]
 
 
 def _continued(model: AnsweringModel, prepared: Any, most_tokens: int, ends: list[int]) -> list[list[int]]:
-    """Token ids behind each prompt of a batch, padded behind the token that ends them."""
+    """Token ids after each prompt of a batch, with padding after the token that ends them."""
     own = model.model.generation_config
     plain = GenerationConfig(
         do_sample=False,
@@ -80,15 +80,15 @@ def _continued(model: AnsweringModel, prepared: Any, most_tokens: int, ends: lis
     with _set_aside_own_settings(model.model, plain):
         ids = model.model.generate(**inputs, generation_config=plain).cpu()
     given = inputs["input_ids"].cpu()
-    # BLIP-2 gives the answer alone.
+    # BLIP-2 returns the answer without the prompt.
     return (ids[:, given.shape[1] :] if torch.equal(ids[:, : given.shape[1]], given) else ids).tolist()
 
 
 @contextmanager
 def _set_aside_own_settings(model: nn.Module, plain: GenerationConfig) -> Iterator[None]:
-    """Generate with nothing but ``plain``: transformers fills in what it leaves open from the model's own settings.
+    """Generate with ``plain`` alone. Otherwise transformers fills its gaps from the model's own settings.
 
-    Published ones make words of the question less probable (``repetition_penalty``), forbid them, or sample.
+    Some published settings make words of the question less probable (``repetition_penalty``), forbid them, or sample.
     """
     parts = {part: part.generation_config for part in model.modules() if hasattr(part, "generation_config")}
     try:

@@ -1,4 +1,4 @@
-"""What is checked of a model on one of its own questions before the long run."""
+"""Check a model's blocked runs on one of its own questions before the long run."""
 
 import logging
 import math
@@ -16,10 +16,10 @@ from layerwise.models.frozen import AnsweringModel
 
 log = logging.getLogger(__name__)
 
-# How far the answer's probability may be from that of whole forward passes, as a share of its own there or of that with
-# nothing blocked if it is greater: what is reported is the change, and where blocking has all but removed a probability
-# rounding moves its logarithm at will. In models of 40 blocks with random weights and logits of 25 to 35 rounding alone
-# moved it by 0.36 at most in bfloat16 and by 0.03 in float16.
+# How far the answer's probability may be from that of whole forward passes, relative to the latter or to the
+# probability with nothing blocked, whichever is greater. Where blocking has almost removed a probability, rounding can
+# change it by any factor, but hardly moves the change that is reported. In models of 40 blocks with random weights and
+# logits of 25 to 35, rounding moved it by at most 0.36 in bfloat16 and 0.03 in float16.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.8, torch.float16: 0.1}
 
 
@@ -31,9 +31,9 @@ def check_knockout(
     windows: Sequence[range],
     answer_id: int,
 ) -> None:
-    """Compare a question's free and blocked runs with whole forward passes, in the first, a middle and the last window.
+    """Compare a question's free and blocked runs with whole forward passes, in the first, middle and last window.
 
-    It also shows that the family does nothing behind its output head that is not known of.
+    This also shows that the family does nothing after its output head that :mod:`layerwise.flow.head` does not know.
 
     Args:
         model, prepared, sets, flows, windows, answer_id: see :func:`layerwise.flow.knockout.knockout`.

@@ -1,6 +1,6 @@
-"""Ask a model questions, and measure what its right answers need: shard by shard, so that a killed job goes on.
+"""Ask a model questions and measure what its right answers need, in parts, so that a killed job can go on.
 
-A shard is kept as tensors with one row per question, by the names in ``MEASURED``.
+A part is saved as tensors with one row per question, by the names in ``MEASURED``.
 """
 
 import logging
@@ -18,13 +18,15 @@ from layerwise.errors import InputError
 from layerwise.flow.answers import Answer, greedy_answers
 from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import FLOWS, windows
-from layerwise.flow.free import free_runs
+from layerwise.flow.free import check_served, free_runs
 from layerwise.flow.knockout import blocked_runs, first_target
 from layerwise.flow.patches import Unmapped, object_tokens
-from layerwise.flow.positions import PositionSets, position_sets
+from layerwise.flow.positions import PositionSets, QuestionTokens, position_sets
 from layerwise.flow.questions import objects_of
+from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
 from layerwise.flow.tracing import answer_tokens, trace
-from layerwise.models.frozen import AnsweringModel
+from layerwise.models.frozen import AnsweringModel, FrozenModel
+from layerwise.states.image_checks import check_sight
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows
 from layerwise.states.shape_checks import check_pictures
@@ -32,49 +34,86 @@ from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
 
-# Questions that are lost at most when a job is killed.
-QUESTIONS_PER_SHARD = 32
-# What becomes of a question.
-KEPT, WRONG, NO_TOKEN = range(3)
-OUTCOMES = ("kept", "answered wrongly", "its answer is not in the vocabulary")
-NORMS, CASINGS = (True, False), ("lower", "capitalised")
-# The longest texts that are kept, in bytes.
+# At most so many questions are lost when a job is killed.
+QUESTIONS_PER_PART = 32
+# Longer texts are cut off, in bytes.
 ANSWER_BYTES, REASON_BYTES = 96, 200
-# What is kept of a question: its outcome, the model's answer, the probability of the answer's first token - free, by
-# flow and window (NaN where a flow has no source), by norm, casing and layer -, how many tokens the image has and how
-# many of them show the object, and why none does.
+# What is saved of a question: its outcome; the model's answer; the probability of the answer's first token with nothing
+# blocked, by flow and window (NaN where a flow has no source), and by norm, casing and layer; how many tokens the image
+# has, how many of them show the object, and if none does, why.
 MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "object_tokens", "unmapped")
 
 
-def measure_shards(
+def measure(
+    model: FrozenModel,
+    description: dict[str, Any],
+    asked: pd.DataFrame,
+    cell: dict[str, Any],
+    batch_size: int,
+    work: WorkFolder,
+) -> list[dict[str, Any]]:
+    """Check a model on a few questions, then measure all of them.
+
+    Args:
+        model: the loaded model.
+        description: its ``model.json``.
+        asked: rows of ``questions.parquet``.
+        cell: ``prompt_entry``, ``window`` and ``question_tokens``.
+        batch_size: questions that are answered together.
+        work: where parts are kept.
+
+    Returns:
+        What was measured of each question, by the names in ``MEASURED``.
+
+    Raises:
+        InputError: when flow cannot be measured in this model, it does not see its pictures, or it fails on a question.
+        FloatingPointError: on a probability that is not finite.
+    """
+    if not isinstance(model, AnsweringModel):
+        raise InputError(
+            f"information flow cannot be measured in this model of type {model.model_type}: its adapter answers no "
+            "questions; leave it out of `flow.models`"
+        )
+    check_served(model)
+    # Questions about one image run together, so that the image runs once.
+    order = np.argsort(asked["image_sha256"].to_numpy(), kind="stable")
+    running, template = asked.iloc[order], cell["prompt_entry"]["text"]
+    first = _inputs(list(running.head(1).itertuples(index=False)), _prompts(running.head(1), template))
+    check_sight(model, description["model"], first, untrained=description["weights"] == "random")
+    parts = measure_parts(model, running, template, cell["window"], cell["question_tokens"], batch_size, work)
+    return [row for _, row in sorted(rows_of(work, parts), key=lambda found: order[found[0]])]
+
+
+def measure_parts(
     model: AnsweringModel,
     asked: pd.DataFrame,
     template: str,
     width: int,
-    takes: str,
+    takes: QuestionTokens,
     batch_size: int,
     work: WorkFolder,
 ) -> list[tuple[int, int]]:
-    """Make every shard that is not there yet.
+    """Make every part that is missing.
 
     Args:
         model: one that :func:`layerwise.flow.free.check_served` lets pass.
-        asked: rows of ``questions.parquet`` in running order, those about one image together.
+        asked: rows of ``questions.parquet`` in running order, questions about one image together.
         template: the prompt, with ``{text}`` for the question.
         width: of the windows, in blocks.
         takes: what counts as the question, see :func:`layerwise.flow.positions.position_sets`.
         batch_size: questions that are answered together.
-        work: where shards are kept.
+        work: where parts are kept.
 
     Returns:
-        The shards as (first row, row after the last).
+        The parts as (first row, row after the last).
 
     Raises:
-        InputError: when blocked runs of the first question are not as whole forward passes; naming the question whose
-            picture or wording the model does not take.
+        InputError: when blocked runs of the first question differ from whole forward passes; naming the question whose
+            picture or wording the model refuses.
+        FloatingPointError: on a probability that is not finite.
     """
-    ranges = [(i, min(i + QUESTIONS_PER_SHARD, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_SHARD)]
-    prompts = [template.replace("{text}", question) for question in asked["question"]]
+    ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
+    prompts = _prompts(asked, template)
     check_pictures(model, _inputs(list(asked.itertuples(index=False)), prompts))
     _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
@@ -88,8 +127,8 @@ def measure_shards(
     return ranges
 
 
-def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: str) -> None:
-    """Compare what is measured of one question with whole forward passes; whether the answer is right plays no part."""
+def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: QuestionTokens) -> None:
+    """Compare the blocked runs of one question with whole forward passes, whether or not it is answered correctly."""
     image = read_image(row.image)
     (answer,) = _answers(model, _inputs([row], [prompt]))
     inputs = prepare_rows(model, _inputs([row], [prompt]))
@@ -98,9 +137,14 @@ def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: str)
 
 
 def _measure(
-    model: AnsweringModel, rows: Sequence[Any], prompts: Sequence[str], width: int, takes: str, batch_size: int
+    model: AnsweringModel,
+    rows: Sequence[Any],
+    prompts: Sequence[str],
+    width: int,
+    takes: QuestionTokens,
+    batch_size: int,
 ) -> dict[str, Tensor]:
-    """One shard: by name a tensor with one row per question."""
+    """One part: tensors by name, with one row per question."""
     images = [read_image(row.image) for row in rows]
     tokens = [_first_tokens(model, prompt, row.answer) for prompt, row in zip(prompts, rows, strict=True)]
     shown = _inputs(rows, prompts)
@@ -133,7 +177,7 @@ def _measure(
             sets.append(one)
         runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets])
         for i, one, run in zip(of_image, sets, runs, strict=True):
-            # Where no token shows the object, `other` would be all of the image, which is a flow of its own.
+            # Where no token shows the object, `other` would be the whole image, which is another flow.
             there = [f for f, flow in enumerate(FLOWS) if len(getattr(one, flow.source))]
             there = [f for f in there if not (unmapped[i] and FLOWS[f].source == "other")]
             flows = [FLOWS[f] for f in there]
@@ -152,6 +196,10 @@ def _measure(
     return found | {"unmapped": _as_bytes(unmapped, REASON_BYTES)}
 
 
+def _prompts(asked: pd.DataFrame, template: str) -> list[str]:
+    return [template.replace("{text}", question) for question in asked["question"]]
+
+
 def _inputs(rows: Sequence[Any], prompts: Sequence[str]) -> pd.DataFrame:
     """What the model is shown of some questions: ``item_id``, ``image``, ``prompt``."""
     return pd.DataFrame(
@@ -167,7 +215,7 @@ def _answers(model: AnsweringModel, shown: pd.DataFrame) -> list[Answer]:
 
 
 def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
-    """The tokens that an answer may begin with, by casing; None where the tokenizer has none for it."""
+    """The tokens with which an answer may begin, by casing; None if the tokenizer has none."""
     try:
         tokens = answer_tokens(model, prompt, answer)
     except InputError as error:
@@ -179,9 +227,9 @@ def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, 
 
 
 def _sets(
-    model: AnsweringModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: str
+    model: AnsweringModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: QuestionTokens
 ) -> tuple[PositionSets, str]:
-    """A question's positions; and why its object is not among them, where it is not."""
+    """A question's positions, and the reason if its object is not among them."""
     n_tokens = int(model.image_tokens(inputs).sum())
     image_processor = getattr(model.processor, "image_processor", None)
     try:
@@ -192,9 +240,9 @@ def _sets(
     return position_sets(model, inputs, prompt, row.question, patches, takes), reason
 
 
-def rows_of(work: WorkFolder, shards: Sequence[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every question's place in running order and what was measured, texts as texts."""
-    for start, measured in work.assemble(shards, MEASURED):
+def rows_of(work: WorkFolder, parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every question's place in running order and what was measured of it, with texts decoded."""
+    for start, measured in work.assemble(parts, MEASURED):
         texts = {name: _as_texts(measured[name]) for name in ("given", "unmapped")}
         numbers = {name: measured[name] for name in MEASURED if name not in texts}
         for i in range(len(measured["outcome"])):
@@ -202,7 +250,7 @@ def rows_of(work: WorkFolder, shards: Sequence[tuple[int, int]]) -> Iterator[tup
 
 
 def _as_bytes(texts: Sequence[str], size: int) -> Tensor:
-    """Texts in UTF-8, cut off at ``size`` bytes and filled up with zeros, shape (texts, size)."""
+    """Texts in UTF-8, cut off at ``size`` bytes and padded with zeros, shape (texts, size)."""
     rows = [list(text.encode()[:size].ljust(size, b"\0")) for text in texts]
     return torch.tensor(rows, dtype=torch.uint8)
 

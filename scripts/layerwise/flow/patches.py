@@ -26,7 +26,7 @@ class Unmapped(ValueError):
 
 
 @dataclass(frozen=True)
-class Grid:
+class View:
     """One view of the picture, as the vision tower sees it, divided into patches.
 
     Attributes:
@@ -84,15 +84,15 @@ def object_tokens(
         raise Unmapped(f"it is not known which image tokens of a model of type {config.model_type} show which place")
     if image_processor is None:
         raise Unmapped("the model has no image processor of its own")
-    grids = LAYOUTS[layout](config, image_processor, size, inputs, n_tokens)
+    views = LAYOUTS[layout](config, image_processor, size, inputs, n_tokens)
     # If the layout needs more tokens than the processor wrote, every index would be wrong.
-    if (expected := sum(int((grid.tokens >= 0).sum()) for grid in grids)) > n_tokens:
+    if (expected := sum(int((view.tokens >= 0).sum()) for view in views)) > n_tokens:
         raise Unmapped(f"the processor wrote {n_tokens} tokens for an image whose patches need {expected}")
-    touched = [grid.touched(box) for grid in grids for box in objects]
+    touched = [view.touched(box) for view in views for box in objects]
     return np.unique(np.concatenate(touched)) if touched else np.empty(0, int)
 
 
-def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
     """LLaVA-1.5: scaled and cropped in the middle; patches row by row, after the class token if that is kept."""
     patch = config.vision_config.patch_size
     if getattr(image_processor, "do_pad", None) or not image_processor.do_resize:
@@ -107,7 +107,7 @@ def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: A
     if before not in (0, 1):
         raise Unmapped(f"{n_tokens} tokens are neither its {rows} x {columns} patches nor these and a class token")
     tokens = before + np.arange(rows * columns).reshape(rows, columns)
-    return [Grid((width / size[0], height / size[1]), offset, (patch, patch), tokens)]
+    return [View((width / size[0], height / size[1]), offset, (patch, patch), tokens)]
 
 
 def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
@@ -121,7 +121,7 @@ def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
     return (target["shortest_edge"], longer) if size[0] <= size[1] else (longer, target["shortest_edge"])
 
 
-def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
     """LLaVA-NeXT: the whole picture as a square, then tiles of it at the resolution that fits best.
 
     The picture is scaled to fit a canvas of whole tiles and padded on both sides. As in the model, the rows or columns
@@ -135,7 +135,7 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
     if config.vision_feature_select_strategy != "default":
         raise Unmapped("its image tokens hold class tokens between those of its tiles")
     n = side // patch
-    whole = Grid((side / width, side / height), (0, 0), (patch, patch), np.arange(n * n).reshape(n, n))
+    whole = View((side / width, side / height), (0, 0), (patch, patch), np.arange(n * n).reshape(n, n))
     canvas_height, canvas_width = select_best_resolution((height, width), image_processor.image_grid_pinpoints)
     fit = min(canvas_width / width, canvas_height / height)
     if canvas_width / width < canvas_height / height:
@@ -161,20 +161,20 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
         raise Unmapped(
             f"{n_tokens} tokens are not those of {n} x {n} patches and {len(shown)} rows of {per_row} and one"
         )
-    tiles = Grid((scaled[0] / width, scaled[1] / height), offset, (patch, patch), tokens)
+    tiles = View((scaled[0] / width, scaled[1] / height), offset, (patch, patch), tokens)
     return [whole, tiles]
 
 
-def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
     """Qwen2-VL and later: scaled to a whole number of patches, of which some neighbours become one token."""
     _, rows, columns = inputs["image_grid_thw"][0].tolist()
     patch, merged = image_processor.patch_size, image_processor.merge_size
     scale = columns * patch / size[0], rows * patch / size[1]
     tokens = np.arange(n_tokens).reshape(rows // merged, columns // merged)
-    return [Grid(scale, (0, 0), (patch * merged, patch * merged), tokens)]
+    return [View(scale, (0, 0), (patch * merged, patch * merged), tokens)]
 
 
-def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[Grid]:
+def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
     """InternVL: the picture stretched over a grid of tiles, tile by tile; after several tiles, the whole picture."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
@@ -195,14 +195,14 @@ def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs:
     tokens = np.block(
         [[part + (row * columns + column) * side * side for column in range(columns)] for row in range(rows)]
     )
-    grids = [Grid((columns * tile[0] / size[0], rows * tile[1] / size[1]), (0, 0), patch, tokens)]
+    views = [View((columns * tile[0] / size[0], rows * tile[1] / size[1]), (0, 0), patch, tokens)]
     if parts > 1:
-        grids.append(Grid((tile[0] / size[0], tile[1] / size[1]), (0, 0), patch, part + (parts - 1) * side * side))
-    return grids
+        views.append(View((tile[0] / size[0], tile[1] / size[1]), (0, 0), patch, part + (parts - 1) * side * side))
+    return views
 
 
 # The layouts that a row of layerwise.models.families may name.
-LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Any, int], list[Grid]]] = {
+LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Any, int], list[View]]] = {
     "cropped": _cropped,
     "native": _native,
     "stretched": _stretched,

@@ -10,9 +10,9 @@ from torch import Tensor
 from layerwise.errors import InputError
 from layerwise.models.frozen import AnsweringModel
 
-# What counts as the question. The paper parts the input into image, question and last position, which is `text`:
-# everything behind the image and before the last position, so also how the model is told to answer and what its
-# conversation writes there. `words` are those of the question itself.
+# What counts as the question. The paper divides the input into image, question and last position. That is `text`: all
+# between the image and the last position, including how the model is told to answer and what its conversation adds.
+# `words` are those of the question itself.
 QuestionTokens = Literal["text", "words"]
 
 
@@ -22,9 +22,9 @@ class PositionSets:
 
     Attributes:
         n_tokens: tokens of the whole input.
-        image: the image's, from its first token to its last: also those that stand between its tiles (Idefics 3), which
+        image: the image's, from its first token to its last. This includes tokens between its tiles (Idefics 3), which
             could pass on what they see of it.
-        object: those of the image that show the object which is asked for; none where no object is.
+        object: those of the image that show the object in question; empty if no object is asked for.
         other: the image's without ``object``.
         question: the question's.
         last: the last one, at which the model begins its answer; one index.
@@ -58,12 +58,12 @@ def position_sets(
         model: the model that prepared it.
         prepared: its inputs for one image and ``prompt``, a batch of one.
         prompt: the user's turn, in which the question stands.
-        question: the question's own words, as they stand in the prompt.
-        object_patches: which of the image's tokens show the object, counted from the image's first token.
+        question: the question's own words, as they appear in the prompt.
+        object_patches: which of the image's tokens show the object, counted from its first token.
         takes: what counts as the question.
 
     Raises:
-        InputError: when the question is not found behind the image, or the object lies outside the image.
+        InputError: when the question is not found after the image, or the object lies outside the image.
     """
     ids, image_tokens = prepared["input_ids"], model.image_tokens(prepared)
     if len(ids) != 1:
@@ -96,19 +96,19 @@ def position_sets(
 def _word_tokens(model: AnsweringModel, ids: list[int], behind: int, prompt: str, question: str) -> range:
     """The tokens that hold the question's words.
 
-    The whole text is tokenized, never a part: tokens must not depend on where the question begins. Tokens on its edges
-    count when they hold any of it. Then the text from the question to its end is sought among the tokens that the
-    processor made behind the image, where it may have written more (a token that ends the image or the turn).
+    The whole text is tokenized, because tokens depend on what is around them. Tokens at the edges of the question count
+    if they hold any of it. Then the tokens from the question to the end of the text are searched for among the
+    processor's tokens after the image, which may include more (a token that ends the image or the turn).
     """
     text = model.render(prompt)
     start = text.rfind(question)
     if start < 0 or not question:
-        raise InputError(f"the question {question!r} does not stand in what the model is shown: {text!r}")
+        raise InputError(f"the question {question!r} is not in the text that the model is shown: {text!r}")
     tokenizer = model.processor.tokenizer
     if not tokenizer.is_fast:
         raise InputError(
-            f"{type(tokenizer).__name__} does not say where its tokens stand in a text, so that the question's words "
-            "cannot be found among them; take all text behind the image as the question (`text`)"
+            f"{type(tokenizer).__name__} does not say where its tokens are in a text, so the question's words cannot "
+            "be found among them; take all text after the image as the question (`text`)"
         )
     plain = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     end = start + len(question)
@@ -117,8 +117,8 @@ def _word_tokens(model: AnsweringModel, ids: list[int], behind: int, prompt: str
     places = [i for i in range(behind, len(ids) - len(rest) + 1) if ids[i : i + len(rest)] == rest]
     if not rest or len(places) != 1:
         raise InputError(
-            f"the question {question!r} is not found among the tokens behind the image: the processor writes the text "
-            "in another way than its tokenizer; take all text behind the image as the question (`text`)"
+            f"the question {question!r} is not found among the tokens after the image: the processor writes the text "
+            "differently from its tokenizer; take all text after the image as the question (`text`)"
         )
     first = places[0]
     # The last position is a set of its own.

@@ -1,9 +1,9 @@
-"""The questions that a model is asked about images, and the files that hold them.
+"""The questions that a model is asked about images, and their files.
 
 ``questions.parquet`` has one row per question: ``question_id``, ``type``, ``image_id``, ``image`` (path),
 ``image_sha256``, ``question``, ``answer``, ``options`` (list; the true one first) and ``objects`` (list of ``name``,
 ``x``, ``y``, ``w``, ``h``: boxes in pixels of the image). ``questions.json`` says how many of each type there are, what
-was left out and why, what was read, and the digest of the questions, which what is measured with them is bound to.
+was left out and why, and which files were read. It has the digest of the questions, which results record.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from layerwise.stimuli.image_files import check_images
 from layerwise.stimuli.sampling import sample_ids
 
 COLUMNS = ["question_id", "type", "image_id", "image", "image_sha256", "question", "answer", "options", "objects"]
-# What decides what a model is shown, whatever the paths.
+# The columns that decide what a model is shown. Paths do not.
 SHOWN = ["question_id", "type", "image_sha256", "question", "answer", "objects"]
 NO_IMAGE = "its image is missing"
 OTHER_SIZE = "its image has another size than its boxes are given for"
-# Models are shown pictures upright, and nothing says whether who drew the boxes saw them so.
+# Models are shown pictures upright. Whether the boxes were drawn on upright pictures is unknown.
 TURNED = "its image is turned by its EXIF tag"
 
 
@@ -86,7 +86,7 @@ def tabulate(source: QuestionSource, found: Found, images: str | Path) -> pd.Dat
 
 
 def _size(image: Path) -> tuple[tuple[int, int], bool]:
-    """Width and height as it lies on disk, and whether it is shown turned or mirrored; without decoding."""
+    """Width and height as stored, and whether an EXIF tag turns or mirrors it; without decoding."""
     try:
         with Image.open(image) as opened:
             return opened.size, opened.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
@@ -120,7 +120,7 @@ def describe(name: str, table: pd.DataFrame, found: Found) -> dict[str, Any]:
 
 
 def questions_digest(table: pd.DataFrame) -> str:
-    """SHA-256 over what a model is asked, the images' content and the boxes. Paths do not count."""
+    """SHA-256 over the questions, the images' content and the boxes. Paths do not count."""
     digest = hashlib.sha256()
     for row in table[SHOWN].to_dict("records"):
         digest.update(json.dumps(row | {"objects": [dict(found) for found in row["objects"]]}).encode())
@@ -131,7 +131,7 @@ def read_questions(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read ``questions.parquet`` and ``questions.json``, checked against each other.
 
     Raises:
-        InputError: when a column is missing, or the table is not the one that is described.
+        InputError: when a column is missing, or the description is of another table.
     """
     folder = Path(folder)
     table = pd.read_parquet(folder / "questions.parquet")

@@ -1,30 +1,92 @@
-"""What was measured of one model and one set of questions, as tables; and the reader that checks them.
+"""What was measured of one model and one set of questions: the files, and readers that check them.
 
 - ``{questions}.parquet``: one row per question, flow and window: ``question_id``, ``image_id``, ``type``, ``flow``,
   ``window`` (the block at its centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer's first
-  token, free and blocked), ``change`` in percent. Without the flows that a question has no source for.
+  token, free and blocked), ``change`` in percent. A flow is missing where a question has no source for it.
 - ``{questions}.tracing.parquet``: one row per question, layer (0 is the embedding output), ``norm`` (whether the final
   norm came before the head) and ``casing`` (lower, capitalised): ``p``.
 - ``{questions}.answers.parquet``: one row per question that was asked: the gold ``answer``, what was ``given``, its
-  ``outcome``, how many tokens the image has and how many show the object.
-- ``{questions}.json``: the cell, and by type how many were asked and kept, and why others were left out.
+  ``outcome``, how many tokens the image has, and how many of them show the object.
+- ``{questions}.json``: the cell; by type, how many questions were asked and kept, and why others were left out.
 """
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.flow.flows import FLOWS
+from layerwise.jobs.command import finished_file
+
+log = logging.getLogger(__name__)
+
+# The outcome of a question.
+KEPT, WRONG, NO_TOKEN = range(3)
+OUTCOMES = ("kept", "answered wrongly", "its answer is not in the vocabulary")
+NORMS, CASINGS = (True, False), ("lower", "capitalised")
 
 CHANGE_COLUMNS = ["question_id", "image_id", "type", "flow", "window", "n_layers", "p", "p_blocked", "change"]
 TRACING_COLUMNS = ["question_id", "image_id", "type", "layer", "n_layers", "norm", "casing", "p"]
 ANSWER_COLUMNS = ["question_id", "image_id", "type", "answer", "given", "outcome", "image_tokens", "object_tokens"]
 ASKED = ["question_id", "image_id", "type"]
+
+
+class ResultFiles(NamedTuple):
+    """The files of one cell. The description is written last."""
+
+    changes: Path
+    tracing: Path
+    answers: Path
+    description: Path
+
+
+def write_results(
+    files: ResultFiles,
+    measured: Sequence[dict[str, Any]],
+    asked: pd.DataFrame,
+    questions: dict[str, Any],
+    cell: dict[str, Any],
+) -> None:
+    """Write the tables and the description of one cell.
+
+    Args:
+        files: where to write.
+        measured: what was measured of each question, by the names in :data:`layerwise.flow.measuring.MEASURED`.
+        asked: the same questions: rows of ``questions.parquet``.
+        questions: ``questions.json``.
+        cell: all that decides the results.
+    """
+    outcomes = [OUTCOMES[row["outcome"]] for row in measured]
+    answers = asked[[*ASKED, "answer"]].assign(given=[row["given"] for row in measured], outcome=outcomes)
+    for name in ("image_tokens", "object_tokens"):
+        answers[name] = [int(row[name]) for row in measured]
+    kept = [i for i, row in enumerate(measured) if row["outcome"] == KEPT]
+    if not kept:
+        log.warning(
+            "%s answers none of the %d questions of %s correctly; it says %s: is this a prompt that it knows?",
+            *(cell["model"], len(asked), cell["questions"], ", ".join(map(repr, answers["given"].unique()[:5]))),
+        )
+    rows, right = [measured[i] for i in kept], asked.iloc[kept].reset_index(drop=True)
+    n_layers = measured[0]["blocked"].shape[1]
+    blocked = np.array([row["blocked"] for row in rows]).reshape(len(rows), len(FLOWS), n_layers)
+    traced = np.array([row["traced"] for row in rows]).reshape(len(rows), len(NORMS), len(CASINGS), n_layers + 1)
+    unmapped = Counter(row["unmapped"] for row in rows if row["unmapped"])
+    tables = {
+        files.changes: changes_table(right, np.array([row["p"] for row in rows]), blocked, [f.name for f in FLOWS]),
+        files.tracing: tracing_table(right, traced, NORMS, CASINGS),
+        files.answers: answers,
+    }
+    for path, table in tables.items():
+        with finished_file(path) as partial:
+            table.to_parquet(partial, index=False)
+    with finished_file(files.description) as partial:
+        partial.write_text(json.dumps(describe(cell, questions, answers, unmapped), indent=2) + "\n")
 
 
 def change_in_percent(p: np.ndarray, blocked: np.ndarray) -> np.ndarray:
@@ -76,7 +138,7 @@ def describe(
         cell: all that decides the results.
         questions: ``questions.json``.
         answers: the table of answers.
-        unmapped: of the kept questions, how many are without object patches, by reason.
+        unmapped: how many of the kept questions have no object patches, by reason.
     """
     types = {}
     for kind, left_out in questions["left_out"].items():
@@ -97,7 +159,7 @@ def read_changes(path: str | Path) -> pd.DataFrame:
     """Read the table of blocked runs.
 
     Raises:
-        InputError: see :func:`_read`; and on a probability that is none, or a window that is not in the model.
+        InputError: when the file is no such table, a probability is outside 0 to 1, or a window outside the model.
     """
     table = _read(path, CHANGE_COLUMNS)
     _check_probabilities(path, table, ["p", "p_blocked"])
@@ -111,7 +173,7 @@ def read_tracing(path: str | Path) -> pd.DataFrame:
     """Read the table of what the layers say.
 
     Raises:
-        InputError: see :func:`_read`; and on a probability that is none.
+        InputError: when the file is no such table, or a probability is outside 0 to 1.
     """
     table = _read(path, TRACING_COLUMNS)
     _check_probabilities(path, table, ["p"])
@@ -122,7 +184,7 @@ def read_answers(path: str | Path) -> pd.DataFrame:
     """Read the table of answers.
 
     Raises:
-        InputError: see :func:`_read`.
+        InputError: when the file is no such table.
     """
     return _read(path, ANSWER_COLUMNS)
 
@@ -131,7 +193,7 @@ def read_flow_description(path: str | Path) -> dict[str, Any]:
     """Read the JSON file of a cell.
 
     Raises:
-        InputError: when it is not one.
+        InputError: when the file is something else.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -17,13 +17,13 @@ from layerwise.models.frozen import AnsweringModel
 
 @torch.inference_mode()
 def trace(run: FreeRun, tokens: Mapping[str, Sequence[int]], final_norm: bool = True) -> dict[str, Tensor]:
-    """Probability of some next tokens by the state at the last position, in every layer.
+    """Probability of some next tokens, read from the state at the last position in every layer.
 
     Args:
         run: a question's free run.
-        tokens: by name, the token ids whose probabilities are added up; see :func:`answer_tokens`.
-        final_norm: whether states pass the model's final norm before its head, as those of the last block always do in
-            the model. The paper's authors leave it out.
+        tokens: by name, the token ids whose probabilities are summed; see :func:`answer_tokens`.
+        final_norm: whether states pass the model's final norm before its head, as in the model itself. The paper's
+            authors leave it out.
 
     Returns:
         By name, shape (L + 1,): after the embeddings and after every block; float32, on the CPU.
@@ -36,9 +36,9 @@ def trace(run: FreeRun, tokens: Mapping[str, Sequence[int]], final_norm: bool = 
 def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]]:
     """Tokens with which the model can begin an answer, in lower case and capitalised.
 
-    A tokenizer may write a word with the space before it as one token (``_red``), and whether the model begins with it
-    depends on how the prompt ends. So both ways to go on behind the prompt count, with a space and without. The whole
-    text is tokenized, prompt and answer together, since the answer alone would begin as the first word of a text does.
+    A tokenizer may write a word and the space before it as one token (``_red``), and whether the model begins with it
+    depends on how the prompt ends. So both continuations of the prompt count, with a space and without. Prompt and
+    answer are tokenized together, because an answer alone would be tokenized as the first word of a text.
 
     Returns:
         ``lower`` and ``capitalised``, each one or two token ids. They are the same where letters have no case.
@@ -54,7 +54,7 @@ def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, 
         for written in (form, f" {form}"):
             ids = _ids(model, text + written)
             begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
-            # A space by itself says nothing of the answer.
+            # A space alone says nothing about the answer.
             if begun == before and model.processor.tokenizer.decode(first).strip():
                 found += first
         if not found:

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.cards import take_cards
+from layerwise.jobs.cards import take_cards
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.kinds.kind import ProbeEngine
 

@@ -1,4 +1,4 @@
-"""What a cell's states are made from, by content: the names in a study say only where they lie."""
+"""What a cell's states are made from, by content. The names in a study only say where the files lie."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ NAMES = ("model", "stimuli", "prompt")
 
 
 def made_from(cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mapping[str, Any]) -> dict[str, Any]:
-    """A cell as it was planned, with the digests of the model and the stimuli that it is really made from.
+    """A planned cell with the digests of its model and stimuli.
 
-    They are known only when both have been described, and a plan that guessed them would guess wrong just when they
+    The digests are known only once both have been described. A plan that guessed them would be wrong exactly when they
     change.
 
     Args:
@@ -27,12 +27,12 @@ def made_from(cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mappin
 
 
 def content_of(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """A cell without its names: two cells of one content hold the same states."""
+    """A cell without its names. Two cells with the same content hold the same states."""
     return {key: value for key, value in cell.items() if key not in NAMES}
 
 
 def planned_content(cell: Mapping[str, Any], stimuli: Path, model: Path | None) -> dict[str, Any]:
-    """What states must be of to be probed.
+    """The content that states must have to be probed.
 
     Args:
         cell: as it was planned.

@@ -1,4 +1,4 @@
-"""What is checked of a model on a few of its own inputs before the long run, whatever its family."""
+"""Checks of a model on a few of its own inputs before the long run, for every family."""
 
 import logging
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ from layerwise.states.shape_checks import shapes
 log = logging.getLogger(__name__)
 
 # How far states over a shared prefix may be from those of the same inputs alone: norm of the difference over norm of
-# the vector. A prefix that is not shared exactly is off by percents in float32.
+# the vector. A prefix that is not shared exactly is off by several percent in float32.
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-2}
-# A deep model can amplify what is rounded differently beyond that. How much is seen from plain batches, whose states
-# are those of single inputs but for rounding; they widen the tolerance, but not by more than this.
+# A deep model can amplify rounding beyond that. Plain batches show by how much, as their states differ from those of
+# single inputs by rounding alone. They widen the tolerance by at most this factor.
 WIDEST = 5
 
-# How far the states of a padded batch may be from those of its inputs alone. Rounding in a deep model stays well below
-# it in any precision; padding that the model sees, or another picture's, does not.
+# How far the states of a padded batch may be from those of its inputs alone. In any precision, rounding in a deep model
+# stays well below this; reading padding or another input's picture does not.
 BATCH_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 1e-1}
-# How far the states of one input may be from place to place in a batch that repeats it. They are computed alike: in a
+# How far states may differ between the places of a batch that repeats one input. All are computed in the same way: in a
 # trained decoder of 30 blocks, on a CPU, they were equal to the bit in float32 and in bfloat16.
 PLACE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 # The share of a vector's entries that is left out where norms are compared without the largest.
 LARGEST = 0.01
-# So many inputs of a batch are run alone at most.
+# At most so many inputs of a batch are run alone.
 MOST_COMPARED = 8
 
 
 def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
-    """Render every prompt once, and prepare the longest one, before anything is run.
+    """Render every prompt once, and prepare the longest one, before anything runs.
 
     Raises:
         InputError: naming the item whose prompt cannot be shown to this model.
@@ -55,14 +55,14 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
 
 
 def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]) -> None:
-    """Compare what is read of the first input with what the family's own forward pass reports.
+    """Compare the states read from the first input with those that the family's own forward pass reports.
 
     Raises:
         InputError: naming the layer where they differ by more than rounding.
     """
     row = inputs.iloc[0]
     prepared = prepare_rows(model, inputs.iloc[:1])
-    # A single input with all its hidden states must fit on the device.
+    # A single input with all its hidden states has to fit on the device.
     room = Room(1, "inputs with all their hidden states")
     with explained(f"item {row['item_id']}: a model of type {model.model_type} cannot report its hidden states"):
         reported = room.over(1, lambda *_: model.reported(prepared, positions))[0]
@@ -83,37 +83,37 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
             )
         relative = relative_difference(ours, theirs)[0]
         log.info("hooks, position %s: differ by %.1e from what the model reports", position, relative.max())
-        # Written so that NaN passes: check_finite says more of it.
+        # NaN passes this comparison: check_finite has the better message.
         if (wrong := relative > TOLERANCE[model.dtype]).any():
             first = int(wrong.int().argmax())
             raise InputError(
-                f"item {row['item_id']}: what is read of {layers[first]}, position {position}, differs by "
+                f"item {row['item_id']}: the state read at {layers[first]}, position {position}, differs by "
                 f"{relative[first]:.1e} from the hidden state that the model reports there, more than the rounding of "
                 f"{model.dtype} explains: this family needs an adapter of its own that finds its decoder"
             )
 
 
 def check_batches(
-    model: FrozenModel, inputs: pd.DataFrame, shards: Sequence[Sequence[Unit]], positions: Sequence[str]
+    model: FrozenModel, inputs: pd.DataFrame, parts: Sequence[Sequence[Unit]], positions: Sequence[str]
 ) -> None:
-    """Compare a full batch with some of its inputs one at a time; nothing where no batch has two.
+    """Compare a full batch with some of its inputs run alone. Does nothing if all batches hold one input.
 
-    The batch spans all that is run in batches. Its first and last place, its longest prompt and pictures of other
-    shapes are compared. A second batch repeats one input: there no rounding hides that a model numbers the pictures of
-    a batch through.
+    The batch is drawn from all inputs that run in batches. Its first and last places, its longest prompt and pictures
+    of different shapes are compared. A second batch repeats one input: there, rounding cannot hide a model that treats
+    pictures by their number in the batch.
 
     Raises:
         InputError: naming the item and the layer where they differ by more than rounding, or an item that the model
             cannot prepare or run together with others.
     """
-    plain = [unit for units in shards for unit in units if not unit.shared]
+    plain = [unit for units in parts for unit in units if not unit.shared]
     size = max((unit.stop - unit.start for unit in plain), default=0)
     if size < 2:
         return
     rows = inputs.iloc[[row for unit in plain for row in range(unit.start, unit.stop)]]
     rows = rows.iloc[varied(rows, size)]
     places = varied(rows, MOST_COMPARED)
-    # Where a batch does not fit on the device, smaller ones will be run.
+    # If a batch does not fit on the device, the long run uses smaller ones too.
     room = Room(len(rows), "inputs in a batch")
     together = _in_batches(model, rows, room, positions)
     alone = [run_rows(model, rows.iloc[[place]], positions) for place in places]
@@ -126,8 +126,8 @@ def check_batches(
 
 
 def _in_batches(model: FrozenModel, rows: pd.DataFrame, room: Room, positions: Sequence[str]) -> dict[str, Tensor]:
-    parts = room.over(len(rows), lambda start, stop: run_rows(model, rows.iloc[start:stop], positions))
-    return {position: torch.cat([part[position] for part in parts]) for position in positions}
+    pieces = room.over(len(rows), lambda start, stop: run_rows(model, rows.iloc[start:stop], positions))
+    return {position: torch.cat([piece[position] for piece in pieces]) for position in positions}
 
 
 def _compare(
@@ -141,7 +141,7 @@ def _compare(
     relative = difference(states, expected)
     how = "from inputs run alone" if tolerance is BATCH_TOLERANCE else "between the places of a batch"
     log.info("batches, position %s: differ by %.1e %s", position, relative.max(), how)
-    # Written so that NaN passes: check_finite says more of it.
+    # NaN passes this comparison: check_finite has the better message.
     if (relative > tolerance[model.dtype]).any():
         layers = layers_at(position, layer_names(model.n_layers))
         row, layer = divmod(int(relative.argmax()), len(layers))
@@ -154,37 +154,37 @@ def _compare(
 
 
 def varied(rows: pd.DataFrame, most: int) -> list[int]:
-    """Places of rows that differ as much as can be, rising.
+    """Places of rows that differ as much as possible, in rising order.
 
-    The first, the last, the longest prompt, pictures of as many shapes as half the places hold, and rows from all over.
+    The first, the last, the longest prompt, pictures of different shapes for half the places, and evenly spaced rows.
 
     Args:
         rows: ``image``, ``prompt``.
-        most: how many places to give where there are more.
+        most: how many places to give at most.
     """
     if len(rows) <= most:
         return list(range(len(rows)))
     shape = pd.Series(shapes(rows["image"])).drop_duplicates()
     by_ratio = shape.map(lambda size: size[0] / max(size[1], 1)).sort_values(kind="stable").index
-    # The highest and the widest first, then those between.
+    # The tallest and the widest first, then those between.
     differing = [*by_ratio[:1], *by_ratio[-1:], *by_ratio[1:-1]][: max(most // 2, 2)]
     chosen = dict.fromkeys(map(int, [0, len(rows) - 1, rows["prompt"].str.len().argmax(), *differing]))
     between = np.linspace(0, len(rows) - 1, max(most - len(chosen), 0) + 2).round().astype(int)[1:-1]
-    # Where some of these are among the others, the first rows take their places.
+    # If some of these coincide, the first rows fill up.
     return sorted(list(chosen | dict.fromkeys(map(int, [*between, *range(len(rows))])))[:most])
 
 
 def check_sharing(
-    model: FrozenModel, inputs: pd.DataFrame, shards: Sequence[Sequence[Unit]], positions: Sequence[str]
+    model: FrozenModel, inputs: pd.DataFrame, parts: Sequence[Sequence[Unit]], positions: Sequence[str]
 ) -> None:
-    """Compare states over a shared prefix with those of the same inputs one at a time, before the long run.
+    """Compare states over a shared prefix with those of the same inputs run alone.
 
-    The shortest and the longest prompt of the first two images that share; nothing where none does.
+    It uses the shortest and the longest prompt of the first two images that share, and does nothing if none does.
 
     Raises:
         InputError: naming the item and the layer where they differ by more than rounding.
     """
-    for unit in islice((unit for units in shards for unit in units if unit.shared), 2):
+    for unit in islice((unit for units in parts for unit in units if unit.shared), 2):
         rows = inputs.iloc[sorted({unit.start, unit.stop - 1})]
         shared = run_group(model, rows, prepare_group(model, rows), positions)
         batch = run_rows(model, rows, positions)
@@ -196,17 +196,17 @@ def check_sharing(
             rounding = relative_difference(batch[position], alone).max()
             allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
             if position in AT_SITE:
-                # What a block adds may be small beside what it is made from, and with it what rounding is compared to.
-                # Blocks' outputs, the sums of it all, are held to the finer tolerance.
+                # What a block adds may be small compared with its input, so rounding weighs more there. The finer
+                # tolerance applies to the blocks' outputs, which contain all of it.
                 allowed = BATCH_TOLERANCE[model.dtype]
             log.info(
                 "shared prefix, position %s: differs by %.1e from inputs run alone (batches by %.1e, allowed %.1e)",
                 *(position, relative.max(), rounding, allowed),
             )
-            # Beside a vector's few largest entries an error in all others is small.
+            # A vector's few largest entries can hide an error in all others.
             if ((without_largest := difference(shared[position], alone)) > BATCH_TOLERANCE[model.dtype]).any():
                 relative, allowed = without_largest, BATCH_TOLERANCE[model.dtype]
-            # Written so that NaN passes: check_finite says more of it.
+            # NaN passes this comparison: check_finite has the better message.
             if (relative > allowed).any():
                 row, layer = divmod(int(relative.argmax()), len(layers))
                 raise InputError(
@@ -224,11 +224,11 @@ def relative_difference(states: Tensor, expected: Tensor) -> Tensor:
 
 
 def difference(states: Tensor, expected: Tensor) -> Tensor:
-    """:func:`relative_difference`, or the same without each vector's few largest entries where that is greater.
+    """:func:`relative_difference` with and without each vector's few largest entries, whichever is greater.
 
     The states of trained models have a few entries a hundred times as large as all others (Sun et al. 2024, "Massive
-    activations in large language models", arXiv 2402.17762). Beside them an error in all other entries is no more than
-    the rounding of half precision.
+    activations in large language models", arXiv 2402.17762). Compared with them, an error in all other entries is no
+    more than the rounding of half precision.
     """
     few = max(1, round(LARGEST * expected.shape[-1]))
     largest = expected.abs().topk(few, dim=-1).indices

@@ -1,4 +1,4 @@
-"""Which inputs of a cell are run by which of several jobs, and so lie in which of several files."""
+"""Which inputs of a cell go to which of its shards: the jobs, and files, that a large cell is divided into."""
 
 import pandas as pd
 
@@ -6,9 +6,10 @@ from layerwise.errors import InputError
 
 
 def divide(inputs: pd.DataFrame, shards: int) -> list[int]:
-    """The shard of each distinct input, 0 to ``shards`` - 1; none is empty, and they differ in size by an image or so.
+    """The shard of each distinct input, from 0. No shard is empty, and their sizes differ by about one image.
 
-    An image's texts stay together, so that they can share its prefix; more of them than a shard's share are cut.
+    Texts about one image stay together, so that they can share its prefix. An image with more texts than a shard should
+    hold is divided.
 
     Args:
         inputs: ``image``, ``prompt``, one row per distinct input.
@@ -28,9 +29,10 @@ def divide(inputs: pd.DataFrame, shards: int) -> list[int]:
         among = image.groupby(image, sort=False).cumcount() // most
         units = pd.Series(pd.MultiIndex.from_arrays([image, among]).factorize()[0], index=inputs.index)
     sizes = units.value_counts(sort=False).sort_index().tolist()
-    shard_of_unit, shard, held, left = [], 0, 0, len(inputs)
+    shard_of_unit: list[int] = []
+    shard, held, left = 0, 0, len(inputs)
     for unit, size in enumerate(sizes):
-        # The next one begins when this one has its share of what was left, or when the others need all units to come.
+        # Start the next shard when this one has its share of what was left, or when each remaining shard needs a unit.
         full = held >= left / (shards - shard)
         needed = held > 0 and len(sizes) - unit == shards - shard - 1
         if shard < shards - 1 and (full or needed):

@@ -1,4 +1,4 @@
-"""Run a frozen model over stimuli and keep the hidden states of a few tokens."""
+"""Run a frozen model over stimuli and save the hidden states of a few tokens, part by part."""
 
 import logging
 from collections import deque
@@ -17,45 +17,46 @@ from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import layers_at
 from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
-from layerwise.states.plan import Unit
+from layerwise.states.plan import Unit, ranges_of
 from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
 
-# Inputs made ready on the host before the device asks for them.
+# Batches prepared on the host before the device asks for them.
 AHEAD = 2
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
-def extract_shards(
+def extract_parts(
     model: FrozenModel,
     inputs: pd.DataFrame,
-    shards: Sequence[Sequence[Unit]],
+    parts: Sequence[Sequence[Unit]],
     positions: Sequence[str],
     work: WorkFolder,
 ) -> list[tuple[int, int]]:
-    """Make every shard that is not there yet.
+    """Make every part that is missing.
 
-    Images are read and prepared in one thread and shards written in another, while the device works.
+    One thread reads and prepares images and another writes parts, while the device works.
 
     Args:
         inputs: ``image``, ``prompt``, ``item_id`` in running order.
-        shards: what :func:`layerwise.states.plan.plan_shards` made of them.
+        parts: what :func:`layerwise.states.plan.plan_parts` made of them.
         positions: token positions to keep.
-        work: where shards are kept.
+        work: where parts are kept.
 
     Returns:
-        The shards as (first row, row after the last).
+        The parts as (first row, row after the last).
 
     Raises:
         InputError: on an image that cannot be decoded, or a device that does not hold a single input.
         FloatingPointError: on a state that is not finite.
     """
-    ranges = [(units[0].start, units[-1].stop) for units in shards]
+    ranges = ranges_of(parts)
     missing = []
     with tqdm(total=len(inputs), unit="input", mininterval=5) as progress:
-        for units, (start, stop) in zip(shards, ranges, strict=True):
+        for units, (start, stop) in zip(parts, ranges, strict=True):
             if work.load(start, stop, positions) is None:
                 missing.append(units)
             else:
@@ -66,12 +67,12 @@ def extract_shards(
             prepared = ahead(host, extraction.prepare, [unit for units in missing for unit in units])
             written: Future | None = None
             for units in missing:
-                done = []
+                done: list[dict[str, Tensor]] = []
                 for unit in units:
                     done.append(extraction.run(unit, next(prepared)))
                     progress.update(unit.stop - unit.start)
-                states = {position: torch.cat([part[position] for part in done]) for position in positions}
-                # One shard waits to be written at most: a slow disk must not fill the memory.
+                states = {position: torch.cat([made[position] for made in done]) for position in positions}
+                # At most one part waits to be written, so that a slow disk does not fill the memory.
                 if written:
                     written.result()
                 written = writer.submit(work.save, units[0].start, units[-1].stop, states)
@@ -82,7 +83,7 @@ def extract_shards(
 
 @contextmanager
 def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
-    """End the pool with the block: it finishes what it is at, and begins nothing more."""
+    """End the pool with the block: it finishes its current task and begins no other."""
     try:
         yield pool
     finally:
@@ -90,9 +91,9 @@ def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
 
 
 def ahead(pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequence[Given]) -> Iterator[Made]:
-    """What ``make`` gives for each of ``given``, in order, made at most ``AHEAD`` before it is asked for.
+    """What ``make`` returns for each of ``given``, in order, with at most ``AHEAD`` of them made in advance.
 
-    An error in the thread is raised here, when its turn comes.
+    An error in the thread is raised here, in its turn.
     """
     waiting: deque[Future] = deque()
     for one in given:
@@ -104,7 +105,7 @@ def ahead(pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequen
 
 
 class _Extraction:
-    """How a unit's states are made: the host's part and the device's."""
+    """How a unit's states are made: what the host does and what the device does."""
 
     def __init__(self, model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]):
         self.model = model
@@ -112,11 +113,11 @@ class _Extraction:
         self.positions = positions
         self.layers = layer_names(model.n_layers)
         self.room = Room(len(inputs), "inputs in a batch")
-        # A batch that turns out too large is prepared anew, in parts, while the other thread is at the next one.
+        # Both threads may call the processor; this lock serialises them.
         self.host = Lock()
 
     def prepare(self, unit: Unit) -> Any:
-        """The host's part; None for a batch that is known to be too large for the device, and is prepared in parts."""
+        """What the host does; None for a batch that is too large for the device and will be prepared in pieces."""
         rows = self.inputs.iloc[unit.start : unit.stop]
         if unit.shared:
             with self.host:
@@ -128,23 +129,23 @@ class _Extraction:
             return prepare_rows(self.model, rows)
 
     def run(self, unit: Unit, prepared: Any) -> dict[str, Tensor]:
-        """The device's part: states by position, float32, shape (rows, L + 2, width), on the CPU.
+        """What the device does: states by position, float32, shape (rows, L + 2, width), on the CPU.
 
         Raises:
             FloatingPointError: on a state that is not finite.
         """
         rows = self.inputs.iloc[unit.start : unit.stop]
         if unit.shared:
-            parts = [run_group(self.model, rows, prepared, self.positions)]
+            pieces = [run_group(self.model, rows, prepared, self.positions)]
         else:
 
-            def run_part(start: int, stop: int) -> dict[str, Tensor]:
-                part = rows[start:stop]
-                whole = prepared is not None and len(part) == len(rows)
-                return run_rows(self.model, part, self.positions, prepared if whole else self._prepare_batch(part))
+            def run_piece(start: int, stop: int) -> dict[str, Tensor]:
+                piece = rows[start:stop]
+                whole = prepared is not None and len(piece) == len(rows)
+                return run_rows(self.model, piece, self.positions, prepared if whole else self._prepare_batch(piece))
 
-            parts = self.room.over(len(rows), run_part)
-        states = {position: torch.cat([part[position] for part in parts]).float() for position in self.positions}
+            pieces = self.room.over(len(rows), run_piece)
+        states = {position: torch.cat([piece[position] for piece in pieces]).float() for position in self.positions}
         check_finite(states, self.layers, list(rows["item_id"]))
         return states
 
@@ -154,7 +155,7 @@ def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Seq
 
     Args:
         states: by position, shape (batch, layers, width).
-        layers: names of the layers.
+        layers: names of the layers of whole states.
         item_ids: the batch's items.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a model sees its pictures, and its intervention does what it says: on two pictures, before the long run."""
+"""Check on two pictures, before the long run, that a model sees them and that its intervention works."""
 
 import logging
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ from layerwise.stimuli.modalities import BLANK
 
 log = logging.getLogger(__name__)
 
-# Up to here two states are the same, as norm of the difference over norm of the vector. What a blind model makes of two
-# pictures is equal to the last bit; the least that was seen of families that see, with untrained weights, is 2e-4 in
-# float32 and 4e-3 in bfloat16 (Kosmos-2).
+# Two states count as the same up to this norm of their difference over the norm of the vector. A blind model's states
+# of two pictures are equal to the last bit. Among families that see, with untrained weights, the smallest difference
+# observed is 2e-4 in float32 and 4e-3 in bfloat16 (Kosmos-2).
 SAME = {torch.float32: 1e-6, torch.bfloat16: 1e-4, torch.float16: 1e-4}
-# A picture that is cut off can still change the rounding of a mixture of experts, whose tokens are computed together.
+# A picture that is cut off can still change rounding in a mixture of experts, which computes tokens together.
 CUT_OFF = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
-# Fields of the second picture across and down: wide enough to be left of it when it is made small.
+# Coloured fields of the second picture, across and down. They are large enough to survive when it is scaled down.
 FIELDS = 16
 
 
 def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: bool) -> None:
-    """Show the model two pictures of one size under one prompt: the state at the top of the last token must differ.
+    """Show the model two pictures of one size with one prompt: the last token's topmost state must differ.
 
-    Nothing where no picture is shown, or the same grey one to all. A model with an intervention is asked without it.
+    Does nothing where no picture is shown, or the same grey one with all prompts. An intervention is switched off.
 
     Args:
         model, name: the model, and its name in the config.
@@ -40,7 +40,7 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
         untrained: whether its weights are random.
 
     Raises:
-        InputError: saying what to do about a model that does not see.
+        InputError: when the model does not see, with what to do about it.
     """
     rows = inputs[inputs["image"].notna() & (inputs["image"] != BLANK)]
     if rows.empty:
@@ -50,14 +50,14 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
     with _intervention(model, None):
         difference = _between(*(_last(model, shown, row["prompt"]) for shown in (image, other_picture(image))))[-1]
     log.info("two pictures: the topmost states at the last token differ by %.1e", difference)
-    # Written so that NaN passes: check_finite says more of it.
+    # NaN passes this comparison: check_finite has the better message.
     if difference > SAME[model.dtype] or difference.isnan():
         return
     if untrained:
         raise InputError(
             f"models.{name}: this twin with random weights is blind: two different pictures have the same states, "
             "because its family starts with weights of zero between picture and text. It says nothing about pictures; "
-            "leave it out, or name in its `prompts` only those that show none"
+            "leave it out, or name in its `prompts` only those without a picture"
         )
     raise InputError(
         f"models.{name}: this model is blind: its states are the same with another picture than that of item "
@@ -67,18 +67,18 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
 
 
 def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
-    """Show that a model's intervention changes states, and that one on the image's tokens can keep the image out.
+    """Check that an intervention changes states, and that one on the image's tokens can keep the image out.
 
-    With the image's tokens cut off in all blocks (or emptied before all of them), the states of the last token must not
-    depend on the picture. Where they do, something else than attention to these tokens carries it, and an intervention
-    in some of the blocks means nothing.
+    With the image's tokens cut off in all blocks (or emptied before the first), the last token's states must not depend
+    on the picture. If they do, something other than attention to these tokens carries it, and an intervention in some
+    of the blocks means nothing.
 
     Args:
-        model: the model; nothing is done for one without an intervention.
+        model: the model. Nothing is checked without an intervention.
         inputs: ``image``, ``prompt``, ``item_id``.
 
     Raises:
-        InputError: when nothing is changed, or the image is reached in another way.
+        InputError: when the intervention changes nothing, or the image is reached in some other way.
     """
     intervention: Intervention | None = getattr(model, "intervention", None)
     if intervention is None:
@@ -90,19 +90,19 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
     intervened = _states(model, image, row["prompt"])
     changed = max(_between(intervened[position], plain[position]).max() for position in plain)
     log.info("intervention %s: states change by %.1e", kind, changed)
-    # Here and below, NaN passes: check_finite says more of it.
+    # NaN passes here and below: check_finite has the better message.
     if changed <= SAME[model.dtype]:
         raise InputError(
-            f"item {row['item_id']}: with the intervention {kind} all states are as without it: it does nothing in "
-            f"this model of type {model.model.config.model_type}; choose other blocks, or leave the entry out"
+            f"item {row['item_id']}: all states are the same with and without the intervention {kind}: it does nothing "
+            f"in this model of type {model.model_type}; choose other blocks, or leave the entry out"
         )
     if not intervention.on_image or image is None:
         return
     if intervention.about.cuts_attention and not _self_attention_alone(model):
         return
     if not model.batch_invariant:
-        # LLM.int8 rounds the text by what is in the image's tokens, too. That says nothing of the intervention.
-        log.info("intervention %s: in 8 bits it cannot be told whether it keeps the image out", kind)
+        # In LLM.int8, rounding of the text depends on the image's tokens too. That says nothing about the intervention.
+        log.info("intervention %s: in 8 bits this check cannot tell whether it keeps the image out", kind)
         return
     n = model.n_layers
     with _intervention(model, intervention.everywhere()):
@@ -110,21 +110,21 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
     log.info("intervention %s in all blocks: two pictures differ by %.1e at the last token", kind, left)
     if left > CUT_OFF[model.dtype]:
         raise InputError(
-            f"{kind} does not keep the image out of a model of type {model.model.config.model_type}: with its tokens "
+            f"{kind} does not keep the image out of a model of type {model.model_type}: with its tokens "
             f"cut off in all {n} blocks, the last token's states still differ by {left:.1e} between two pictures. "
-            "Something else than attention to these tokens carries it; leave the entry out"
+            "Something other than attention to these tokens carries it; leave the entry out"
         )
 
 
 def other_picture(image: Image.Image) -> Image.Image:
-    """A picture of the same size with coloured fields, which differs from any that a study shows."""
+    """A picture of the same size with fields of random colours, unlike any that a study shows."""
     fields = np.random.default_rng(0).integers(0, 256, (FIELDS, FIELDS, 3), dtype=np.uint8)
     return Image.fromarray(fields).resize(image.size, Image.Resampling.NEAREST)
 
 
 @contextmanager
 def _intervention(model: FrozenModel, intervention: Intervention | None) -> Iterator[None]:
-    """While the block runs, the model has this intervention, or none. Adapters of authors' code never have one."""
+    """Give the model this intervention, or none, while the block runs. Adapters of authors' code never have one."""
     before = getattr(model, "intervention", None)
     if before is intervention:
         yield
@@ -137,13 +137,13 @@ def _intervention(model: FrozenModel, intervention: Intervention | None) -> Iter
 
 
 def _self_attention_alone(model: FrozenModel) -> bool:
-    """Whether all blocks have attention that can be cut, so that cutting all of it leaves no way."""
+    """Whether every block has attention that can be cut, so that cutting all of it leaves no other way."""
     kinds = getattr(model.decoder.config, "layer_types", None) or ()
     return not model.across and set(kinds).isdisjoint(WITHOUT_SCORES)
 
 
 def _states(model: FrozenModel, image: Image.Image | None, prompt: str) -> dict[str, Tensor]:
-    """States of one input where there are tokens to read, each of shape (1, L + 2, width)."""
+    """States of one input at all positions that it has, each of shape (1, L + 2, width)."""
     return model.states([image], [prompt], ["last"] if image is None else ["last", "image-mean"])
 
 

@@ -1,6 +1,7 @@
 """The pictures that models are shown."""
 
 from pathlib import Path
+from typing import overload
 
 from PIL import Image
 
@@ -8,12 +9,24 @@ from layerwise.datasets.pictures import upright_rgb
 from layerwise.errors import InputError
 from layerwise.stimuli.modalities import BLANK
 
-# A grey of middle brightness says least to a vision tower. Its size is one that all of them scale from.
+# Medium grey tells a vision tower least. All of them can scale from this size.
 BLANK_IMAGE = Image.new("RGB", (448, 448), (128, 128, 128))
 
 
+@overload
+def read_image(path: str | Path) -> Image.Image: ...
+
+
+@overload
+def read_image(path: None) -> None: ...
+
+
+@overload
+def read_image(path: str | Path | None) -> Image.Image | None: ...
+
+
 def read_image(path: str | Path | None) -> Image.Image | None:
-    """A picture as :func:`layerwise.datasets.pictures.upright_rgb` shows it; a grey one for ``BLANK``, none for None.
+    """A picture, upright and in RGB; a grey one for ``BLANK``, None for None.
 
     Raises:
         InputError: when the file cannot be decoded.

@@ -1,4 +1,4 @@
-"""One job of extraction: which inputs of which cell it runs, and where its work and its states lie. No torch."""
+"""One extraction job: which inputs of a cell it runs, and where its work and its states lie. No torch."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from layerwise.descriptions import read_description
+from layerwise.jobs.kept import KeptFiles
+from layerwise.jobs.options import Options
 from layerwise.models.versions import library_versions
 from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
-from layerwise.states.kept import KeptFiles
-from layerwise.states.options import Options
-from layerwise.states.plan import Unit, plan_shards, running_order
+from layerwise.states.plan import Unit, plan_parts, running_order
 from layerwise.states.work import folder_of
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.modalities import with_images
@@ -29,32 +29,32 @@ class Rows:
 
     Attributes:
         inputs: ``image``, ``prompt``, ``item_id``.
-        shards: what is run and kept together.
+        parts: what is run and saved together.
         item_ids: the items that need these inputs, in the stimuli's order.
         row_of_item: the row of each.
         places: the place of each among all items.
     """
 
     inputs: pd.DataFrame
-    shards: list[list[Unit]]
+    parts: list[list[Unit]]
     item_ids: list[str]
     row_of_item: list[int]
     places: list[int]
 
 
 class Job:
-    """A job whose model and stimuli have been read, and fit its prompt.
+    """A job whose model and stimuli have been read and checked against its prompt.
 
     Attributes:
-        options: what it was told.
+        options: its options.
         description: ``model.json``.
         cell: what its states are made from, by name and by content.
         positions: token positions and sites that are kept.
-        inputs: all distinct inputs of the cell, of other shards too.
-        kept: the states under the name by which they are found by content.
+        inputs: all distinct inputs of the cell, including those of its other shards.
+        kept: the states file, which can be found by content.
 
     Raises:
-        InputError: when the stimuli, the model's description or the prompt are not as they must be.
+        InputError: when the stimuli, the model's description or the prompt are wrong.
     """
 
     def __init__(self, options: Options):
@@ -68,28 +68,28 @@ class Job:
         self.content = content_of(self.cell) | self.shard
         self.positions = [*self.cell["positions"], *(f"last-{site}" for site in self.cell.get("sites", []))]
         self.kept = KeptFiles(options.kept, self.content, [options.out])
-        # Shuffled by the items themselves, so that every model sees the same images in the wrong places.
+        # Seeded by the items, so that every model sees the same shuffled images.
         shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
         self.inputs, self._row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
         self._item_ids = list(items["item_id"])
         self._mine = [row for row, its in enumerate(divide(self.inputs, n_shards)) if its == number - 1]
 
     def holds(self, file: Path) -> bool:
-        """Whether a file has this job's states."""
+        """Whether a file holds this job's states."""
         return holds(file, self.content)
 
     def fingerprint(self, device: str) -> str:
         """Names the work folder.
 
-        By content, by what decides which rows a shard has, and by the versions of the libraries: what another
-        environment began is not gone on with.
+        It covers the content, whatever decides which rows a part has, and the versions of the libraries, so that a job
+        in another environment starts afresh.
         """
         rows_by = [self.options.batch_size, self.options.sharing, device, list(self.options.shard)]
         named = json.dumps([self.content, rows_by, library_versions()], sort_keys=True)
         return hashlib.sha256(named.encode()).hexdigest()
 
     def fingerprints(self) -> Iterator[str]:
-        """Those under which there is a work folder: which device there is, only torch can tell."""
+        """The fingerprints that have a work folder. All devices are tried, because only torch knows the right one."""
         for device in DEVICES:
             if folder_of(self.options.work, self.fingerprint(device)).is_dir():
                 yield self.fingerprint(device)
@@ -98,7 +98,7 @@ class Job:
         """The inputs in the order in which they are run.
 
         Args:
-            share_from: from how many texts about an image on they share its prefix; 0 for never.
+            share_from: how many texts about an image it takes to share its prefix; 0 for never.
         """
         mine = self.inputs.iloc[self._mine].reset_index(drop=True)
         order = [self._mine[position] for position in running_order(mine, share_from)]
@@ -107,7 +107,7 @@ class Job:
         inputs = self.inputs.iloc[order].reset_index(drop=True)
         return Rows(
             inputs=inputs,
-            shards=plan_shards(inputs, share_from, self.options.batch_size),
+            parts=plan_parts(inputs, share_from, self.options.batch_size),
             item_ids=[self._item_ids[place] for place in places],
             row_of_item=[rank[self._row_of_item[place]] for place in places],
             places=places,

@@ -1,4 +1,4 @@
-"""A model's own code at work on items: what fails names the item, its picture and the model's type."""
+"""Call a model's own code on items, so that an error names the item, its picture and the model's type."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ def prepare_rows(model: FrozenModel, rows: pd.DataFrame) -> Any:
         rows: ``item_id``, ``image``, ``prompt``.
 
     Raises:
-        InputError: naming the item whose picture or prompt the model's processor does not take, or the items that it
-            takes alone but not together.
+        InputError: naming the item whose picture or prompt the model's processor refuses, or the items that it accepts
+            alone but not together.
     """
 
     def prepare(some: pd.DataFrame) -> Any:
@@ -58,11 +58,11 @@ def run_rows(
     Args:
         model: the model.
         rows: ``item_id``, ``image``, ``prompt``.
-        positions: where to read it.
-        prepared: their inputs, where they have been prepared.
+        positions: token positions and sites to read.
+        prepared: their inputs, if they have been prepared.
 
     Raises:
-        InputError: naming the items that the model fails on, and when it does not give one state for each.
+        InputError: naming the items on which the model fails, or for which it does not give one state each.
     """
     inputs = prepare_rows(model, rows) if prepared is None else prepared
 
@@ -101,22 +101,22 @@ def _one_each(model: FrozenModel, rows: pd.DataFrame, states: dict[str, Tensor])
 
 
 def naming(model: FrozenModel, verb: str, make: Callable[[pd.DataFrame], Made], rows: pd.DataFrame) -> Made:
-    """What ``make`` gives for rows; where it fails, they are tried one at a time to find which is at fault.
+    """What ``make`` returns for rows. If it fails, they are tried one at a time to find the one at fault.
 
     Args:
         model: the model at work.
-        verb: what it does with them, for the message.
+        verb: what it does with the items, for the message.
         make: calls the model's own code.
         rows: ``item_id``, ``image``, ``prompt``.
 
     Raises:
-        InputError: naming the item, or the items that go alone but not together. What says that memory is lacking comes
-            through.
+        InputError: naming the item, or the items that work alone but not together. Errors about lacking memory come
+            through unchanged.
     """
     try:
         return make(rows)
     except Exception as error:
-        # A device that failed fails at all that follows.
+        # After a CUDA error, every later call fails too.
         if lacking_memory(error) is not None or "CUDA error" in str(error):
             raise
         failed = error
@@ -150,13 +150,13 @@ def _error(
 
 
 def _fix(make: Callable[[pd.DataFrame], Any], rows: pd.DataFrame) -> str:
-    """Whether the picture is at fault, or all are alike to the model."""
+    """The advice at the end of the message: whether a plain grey picture would work in place of this one."""
     try:
         if _has_file(rows.iloc[0]):
             make(rows.assign(image=BLANK))
             return "replace the picture, or take it out of the stimuli"
     except Exception as error:
-        log.info("nor a plain grey picture: %s", said_by(error))
+        log.info("a plain grey picture fails too: %s", said_by(error))
     return "no picture is to blame: this family, or the files of its processor, cannot be used as they are"
 
 

@@ -1,12 +1,12 @@
-"""In which order inputs are run, and what is run and kept together."""
+"""The order in which inputs run, and how they are grouped to run and to be saved together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-BATCHES_PER_SHARD = 16
-# More texts about one image than these are run over a second prefix, so that what waits to be written stays bounded.
+BATCHES_PER_PART = 16
+# More texts than this about one image are run over a second prefix. It bounds the memory for states not yet written.
 TEXTS_PER_PREFIX = 1024
 
 SHARED, PLAIN = "shared prefix", "plain batches"
@@ -24,9 +24,9 @@ class Unit:
 def running_order(inputs: pd.DataFrame, least_texts: int) -> list[int]:
     """Positions of ``inputs`` in the order in which they are run.
 
-    An image's prompts share a prefix if they are at least ``least_texts``, which is 0 for never. The other inputs come
-    first, by length, so that a batch holds little padding; then the images that share follow in their old order, each
-    with its prompts by length. Ties keep their old order.
+    The prompts of an image share a prefix if there are at least ``least_texts`` of them; 0 means never. All other
+    inputs come first, by length, so that batches hold little padding. The images that share follow in their old order,
+    each with its prompts by length. Ties keep their old order.
     """
     length = inputs["prompt"].str.len().tolist()
     image = pd.factorize(inputs["image"])[0].tolist()
@@ -34,8 +34,8 @@ def running_order(inputs: pd.DataFrame, least_texts: int) -> list[int]:
     return sorted(range(len(inputs)), key=lambda i: (grouped[i], image[i] if grouped[i] else 0, length[i]))
 
 
-def plan_shards(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list[list[Unit]]:
-    """What is run together, by shard: what is kept together.
+def plan_parts(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list[list[Unit]]:
+    """Divide inputs into units that run together, and these into parts that are saved together.
 
     Args:
         inputs: in running order.
@@ -43,7 +43,7 @@ def plan_shards(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list
         batch_size: inputs per plain batch.
 
     Returns:
-        The shards in order of rows, each of about ``batch_size * BATCHES_PER_SHARD`` rows; images stay whole.
+        The parts in order of rows, each of about ``batch_size * BATCHES_PER_PART`` rows; images stay whole.
     """
     grouped = _in_groups(inputs, least_texts)
     alone = grouped.count(False)
@@ -54,25 +54,30 @@ def plan_shards(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list
             Unit(row + i, row + min(i + TEXTS_PER_PREFIX, size), shared=True) for i in range(0, size, TEXTS_PER_PREFIX)
         ]
         row += size
-    shards: list[list[Unit]] = []
+    parts: list[list[Unit]] = []
     rows = 0
     for unit in units:
-        if not shards or rows >= batch_size * BATCHES_PER_SHARD:
-            shards.append([])
+        if not parts or rows >= batch_size * BATCHES_PER_PART:
+            parts.append([])
             rows = 0
-        shards[-1].append(unit)
+        parts[-1].append(unit)
         rows += unit.stop - unit.start
-    return shards
+    return parts
 
 
-def path_of(shards: Sequence[Sequence[Unit]]) -> str:
-    """What a states file says of how it was made."""
-    return SHARED if any(unit.shared for units in shards for unit in units) else PLAIN
+def ranges_of(parts: Sequence[Sequence[Unit]]) -> list[tuple[int, int]]:
+    """The rows of each part: the first one, and the one after the last."""
+    return [(units[0].start, units[-1].stop) for units in parts]
+
+
+def path_of(parts: Sequence[Sequence[Unit]]) -> str:
+    """How the states were computed, as the states file records it."""
+    return SHARED if any(unit.shared for units in parts for unit in units) else PLAIN
 
 
 def _in_groups(inputs: pd.DataFrame, least_texts: int) -> list[bool]:
-    """Per input whether it is run over a prefix that it shares with another one."""
-    # Texts without an image have no prefix of its to share.
+    """For each input, whether it shares a prefix with another one."""
+    # Texts without an image have no image prefix to share.
     if least_texts == 0 or inputs["image"].isna().all():
         return [False] * len(inputs)
     return (inputs.groupby("image")["image"].transform("size") >= max(least_texts, 2)).tolist()

@@ -1,4 +1,4 @@
-"""Read the hidden states of a cell, whether they lie in one file or in several."""
+"""Read the hidden states of a cell from its one file, or from the files of its shards."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ def open_states(paths: Sequence[str | Path], cell: dict[str, Any] | None = None)
     """Open the states of a cell: its one file, or all of its shards.
 
     Raises:
-        InputError: when a file is damaged, no states file, or of another cell; when shards are missing, or there is a
-            file that does not belong to the set.
+        InputError: when a file is damaged, is no states file, or belongs to another cell or another set of shards;
+            when shards are missing.
     """
     files: list[StatesFile] = []
     try:
@@ -31,7 +31,7 @@ def open_states(paths: Sequence[str | Path], cell: dict[str, Any] | None = None)
 
 
 class ShardedStates:
-    """Shards of a cell as one :class:`~layerwise.states.store.StatesFile`: all rows, and items in their old order.
+    """The shards of a cell as one :class:`~layerwise.states.store.StatesFile`, items in the stimuli's order.
 
     Raises:
         InputError: when the files are not all shards of one cell, each once.
@@ -63,7 +63,7 @@ class ShardedStates:
             if file.shard[1] != n_shards or file.layers != first.layers or _unsharded(file.cell) != self.cell:
                 raise InputError(
                     f"{file.path}: shard {file.shard[0]} of {file.shard[1]} does not belong to {first.path}: they were "
-                    f"made otherwise; delete {self._names()} and run again"
+                    f"made in different ways; delete {self._names()} and run again"
                 )
         numbers = [file.shard[0] for file in self._files]
         if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
@@ -78,7 +78,7 @@ class ShardedStates:
         return ", ".join(file.path.name for file in self._files)
 
     def layers_at(self, position: str) -> list[str]:
-        """As of a single file."""
+        """As for a single file."""
         return self._files[0].layers_at(position)
 
     def shape(self, position: str) -> tuple[int, int]:
@@ -108,5 +108,5 @@ States = StatesFile | ShardedStates
 
 
 def _unsharded(cell: dict[str, Any]) -> dict[str, Any]:
-    # Whether prefixes were shared may differ where a shard has no image with several texts.
+    # `path` may differ: a shard without an image that has several texts shares no prefix.
     return {key: value for key, value in cell.items() if key not in ("shard", "path")}

@@ -4,12 +4,12 @@ A file has one dataset per token position, of shape (layers, rows, width) with l
 final norm, chunked so that one layer reads contiguously. A row is one distinct model input; ``row`` maps each of
 ``item_id`` to its row, since items may share an input. Attributes: ``layers`` (names) and ``cell`` (JSON: model,
 prompt, versions, and the digests of the stimuli and the model that the states were made from). bfloat16 is stored as
-its 16 bits, with the attribute ``dtype`` of the dataset. Sites within blocks have datasets of their own
-(``last-attention``, ``last-mlp``, ``last-heads``), with the blocks for layers; in ``last-heads`` the heads, as many as
-the attribute ``heads`` says, lie side by side.
+its 16 bits, and the attribute ``dtype`` of the dataset says so. Sites within blocks have their own datasets
+(``last-attention``, ``last-mlp``, ``last-heads``), whose layers are the blocks. In ``last-heads`` the heads lie side by
+side; the attribute ``heads`` is their number.
 
-A file that is one of several shards (``shard`` in the cell: its number, from 1, and how many) has a dataset ``place``
-too, the place of each of its items among all of them; :mod:`layerwise.states.shards` reads the set as one.
+A file that is one of several shards (``shard`` in the cell: its number, from 1, and how many there are) also has a
+dataset ``place``: where each of its items stands among all. :mod:`layerwise.states.shards` reads the set as one.
 """
 
 import json
@@ -23,7 +23,7 @@ import numpy as np
 from layerwise.errors import InputError
 from layerwise.models.site_names import AT_SITE, layers_at
 
-# Rows that are read at once: a multiple of the rows in a chunk, so that none is decompressed twice.
+# Rows read at once. A multiple of the rows in a chunk, so that no chunk is decompressed twice.
 ROWS_PER_BLOCK = 512
 
 
@@ -37,17 +37,17 @@ class StatesFile:
 
     Attributes:
         layers: names of the layers.
-        positions: token positions that states of whole layers are kept of.
-        sites: sites within blocks that are kept, at the last token.
-        n_heads: heads per block; 0 where none are kept.
+        positions: token positions with states of whole layers.
+        sites: sites within blocks, at the last token.
+        n_heads: heads per block; 0 where no heads are kept.
         item_ids: the items, in the stimuli's order.
         row_of_item: shape (items,), the row of each item.
         cell: what made the file.
-        shard: which of how many shards the file is; (1, 1) for a whole cell.
+        shard: (i, n) for the i-th of n shards; (1, 1) for a whole cell.
         places: shape (items,), the place of each item in the stimuli's order.
 
     Raises:
-        InputError: when the file is damaged, no states file, or differs in some entry of ``cell``.
+        InputError: when the file is damaged, is no states file or differs in an entry of ``cell``.
     """
 
     def __init__(self, path: str | Path, cell: dict[str, Any] | None = None):
@@ -90,7 +90,7 @@ class StatesFile:
             self._check_shape(name, *shape)
 
     def layers_at(self, position: str) -> list[str]:
-        """Names of the layers that are kept at a position, ``last-SITE`` for a site: there, the blocks'."""
+        """Names of the layers at a position. At a site (``last-SITE``) these are the blocks."""
         return layers_at(position, self.layers)
 
     def _check_shape(self, name: str, layers: int, rows: int, width: int) -> None:
@@ -120,10 +120,10 @@ class StatesFile:
         Args:
             position: token position, or ``last-SITE``.
             layer: its index in ``layers_at``.
-            out: where to put it, of that shape and type. It is filled block by block, so that little beside it is held.
+            out: array to fill, of that shape and type. It is filled block by block, which needs little more memory.
 
         Raises:
-            InputError: when the position was not kept, or the data cannot be read back.
+            InputError: when the position was not kept, or the data are damaged.
         """
         dataset = self._dataset(position)
         out = np.empty(dataset.shape[1:], np.float32) if out is None else out

@@ -1,6 +1,6 @@
 """Write states files; :mod:`layerwise.states.store` describes and reads them.
 
-Apart from the reader, so that a better reader makes no hidden states stale.
+Kept apart from the reader, so that a change to the reader makes no hidden states stale.
 """
 
 import io
@@ -20,16 +20,16 @@ ROWS_PER_CHUNK = 128
 
 
 def to_bits(states: np.ndarray) -> np.ndarray:
-    """float32 to the upper 16 bits, rounded to the nearest even: bfloat16 as NumPy can hold it."""
+    """float32 to its upper 16 bits, rounded to the nearest even: bfloat16 in a type that NumPy has."""
     bits = np.ascontiguousarray(states, dtype=np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 class _FileForHDF5(io.FileIO):
-    """A file whose writing never fails as far as HDF5 sees: it crashes the process when it has to close one that did.
+    """A file that hides failed writes from HDF5, which crashes the process when it closes a file that failed.
 
     Attributes:
-        error: why nothing has been written since; None when all is well.
+        error: the first failure, after which nothing is written; None as long as all is well.
     """
 
     error: OSError | None = None
@@ -46,7 +46,7 @@ class _FileForHDF5(io.FileIO):
 
 @contextmanager
 def _new_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    # From HDF5 1.10 on what describes the data has checksums too. As of before, damage to it can crash the reader.
+    # From HDF5 1.10 on, metadata have checksums too. Damaged metadata without them can crash the reader.
     with _FileForHDF5(path, "w+") as raw:
         with h5py.File(raw, "w", libver=("v110", "v110")) as file:
             yield file
@@ -70,7 +70,7 @@ def new_states(
     heads: int = 0,
     places: Sequence[int] | None = None,
 ) -> Iterator[dict[str, h5py.Dataset]]:
-    """Open a new file and give its datasets, to be filled by :func:`write_rows`.
+    """Open a new file and yield its datasets, to be filled by :func:`write_rows`.
 
     Args:
         path: the file.
@@ -83,11 +83,11 @@ def new_states(
         row_of_item: the row of each.
         cell: what made the file.
         sites: by site within blocks (``last-SITE``), the width of a state there.
-        heads: how many of them lie side by side in ``last-heads``.
-        places: of a shard, the place of each item among those of all shards.
+        heads: how many lie side by side in ``last-heads``.
+        places: for a shard, the place of each item among those of all shards.
 
     Raises:
-        OSError: at the end, when the disk did not take it all.
+        OSError: at the end, when not everything could be written.
     """
     widths = dict.fromkeys(positions, width) | dict(sites or {})
     with _new_hdf5(path) as file:
@@ -108,7 +108,7 @@ def new_states(
                 dtype=np.uint16 if dtype == "bfloat16" else np.float32,
                 chunks=(1, min(ROWS_PER_CHUNK, rows), width),
                 compression=hdf5plugin.Bitshuffle(cname="lz4"),
-                # A checksum per chunk: a flipped byte is an error when it is read, never a number.
+                # A checksum per chunk: reading a flipped byte is an error, never a number.
                 fletcher32=True,
             )
             datasets[position].attrs["dtype"] = np.bytes_(dtype)
@@ -116,7 +116,7 @@ def new_states(
 
 
 def _text(words: Sequence[str]) -> np.ndarray:
-    """Of a fixed length: text of any length lies in a heap of HDF5's that has no checksum."""
+    """Fixed-length text. HDF5 keeps variable-length text in a heap without checksums."""
     encoded = [word.encode() for word in words]
     return np.asarray(encoded, dtype=h5py.string_dtype(length=max(1, *map(len, encoded))))
 

@@ -10,8 +10,8 @@ import pandas as pd
 import PIL
 from PIL import Image
 
-from layerwise.command import finished_file
 from layerwise.datasets.pictures import upright_rgb
+from layerwise.jobs.command import finished_file
 from layerwise.stimuli.image_files import of_each, readable
 
 # Side of the perceptual hash: 256 bits, of the lowest frequencies of a picture of 64 x 64.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import finished_file
 from layerwise.datasets.world import coco, gqa, snli_ve
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
 
 # The first word of every seed sequence here; training the embedded model has words of its own.
 STREAM = 1

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import finished_file
 from layerwise.datasets.world import render
 from layerwise.datasets.world.captions import CAPTIONS_PER_IMAGE, draw_captions
 from layerwise.datasets.world.scenes import IMAGE_SIZE, SHAPES, Scene, draw_scene
+from layerwise.jobs.command import finished_file
 
 # As in COCO, category ids have gaps: a reader that takes them for positions fails here too.
 CATEGORY_IDS = dict(zip(SHAPES, (1, 2, 4, 5, 7, 11, 12, 15), strict=True))

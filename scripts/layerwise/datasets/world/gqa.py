@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import finished_file
 from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.world import render
 from layerwise.datasets.world.scenes import COLOURS, GRID, IMAGE_SIZE, SHAPES, Scene, SceneObject
+from layerwise.jobs.command import finished_file
 
 _START = ("question_id", "img_id", "question", "answer")
 _OPTIONS = ("true option", "false option")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.command import finished_file
 from layerwise.datasets.world import render
 from layerwise.datasets.world.captions import draw_captions
 from layerwise.datasets.world.hypotheses import chains, draw_dark_scene, draw_pair, draw_relation
 from layerwise.datasets.world.scenes import Scene
 from layerwise.datasets.world.statements import LABELS, label, sentence
+from layerwise.jobs.command import finished_file
 
 # One triplet of hypotheses that two things are there, and one that they stand in a relation.
 TRIPLETS_PER_IMAGE = 2

@@ -1,7 +1,7 @@
-"""Which extractions a run has still to begin, so that a job that has loaded a model can go on with others of it.
+"""Which extractions a run has yet to start, so that a job that has loaded a model can go on with others of it.
 
-When a run starts on one machine, each of its extractions is written to a file of its own, which its job deletes when it
-begins: nobody goes on with a job that runs, has failed, or has ended.
+When a run starts on one machine, it writes a file for each of its extractions. A job deletes its own file when it
+begins. So no other job goes on with one that runs, has failed or has ended.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from layerwise.command import WORKFLOW_PID
-from layerwise.states.options import Options
+from layerwise.jobs.command import WORKFLOW_PID
+from layerwise.jobs.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -28,45 +28,47 @@ def write_planned(work: Path, process: int, jobs: Iterable[dict[str, Any]]) -> N
 
     Args:
         work: folder for work in progress.
-        process: the run's.
+        process: the run's process id.
         jobs: the options of each, as JSON has them.
     """
     folder = work / f"{PREFIX}{process}"
     try:
         forget_planned(work)
-        # No job runs yet that could read half a file.
+        # Written in place: no job is running yet that could read half a file.
         for job in jobs:
             folder.mkdir(parents=True, exist_ok=True)
             _file(folder, job["out"]).write_text(json.dumps(job))
     except OSError as error:
-        # Jobs that write nothing here may still run, and the others say better what is wrong with the disk.
+        # Jobs that write nothing here can still run. The others report better what is wrong with the disk.
         log.warning(
             "%s: %s; extractions that are not listed there load their models themselves", folder, error.strerror
         )
 
 
 def forget_planned(work: Path) -> None:
-    """Delete what runs have written down."""
+    """Delete the lists of all runs."""
     for folder in work.glob(f"{PREFIX}*"):
         for file in folder.iterdir():
-            # A job of another run may begin now, and delete its own.
+            # A job of another run may begin now and delete its own file.
             file.unlink(missing_ok=True)
         folder.rmdir()
 
 
 def forget_when_stopped(work: Path) -> None:
-    """Have this process, when it is told to stop, first delete what it has written down.
+    """Make this process delete its list first when it is told to stop.
 
-    Snakemake then begins nothing more, but waits for the jobs that run: each ends with the cell that it is at.
+    Snakemake then starts nothing more, but waits for running jobs: each ends with the cell that it is working on.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         before = signal.getsignal(number)
-        # What is ignored (Ctrl-C, of a command in the background) stays so.
+        # An ignored signal stays ignored, such as Ctrl-C for a command in the background.
         if callable(before):
             signal.signal(number, partial(_forget_first, work, before))
 
 
-def _forget_first(work: Path, before: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None):
+def _forget_first(
+    work: Path, before: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None
+) -> None:
     try:
         forget_planned(work)
     finally:
@@ -78,7 +80,7 @@ def _file(folder: Path, out: str | Path) -> Path:
 
 
 class Planned:
-    """What the run that started this job has still to begin; nothing where there is no such run.
+    """What the run that started this job has yet to start; nothing without such a run.
 
     Args:
         work: folder for work in progress.
@@ -89,7 +91,7 @@ class Planned:
         self.folder = work / f"{PREFIX}{os.environ.get(WORKFLOW_PID, 'none')}"
 
     def begin(self, out: Path) -> None:
-        """Let no other job go on with this one any more."""
+        """Stop other jobs from going on with this one."""
         _file(self.folder, out).unlink(missing_ok=True)
 
     def waits(self, options: Options) -> bool:
@@ -98,14 +100,14 @@ class Planned:
 
     def of_model(self, model: Path) -> Iterator[Options]:
         """The jobs over a model that have not begun, in order of their outputs."""
-        told = []
+        found = []
         for file in self.folder.glob("*.json"):
             try:
-                told.append(json.loads(file.read_text()))
+                found.append(json.loads(file.read_text()))
             except (FileNotFoundError, ValueError):
-                # Its job has begun, or the disk did not take all of it.
+                # Its job has begun, or the disk was full when the file was written.
                 continue
-        for job in sorted(told, key=lambda job: job["out"]):
+        for job in sorted(found, key=lambda job: job["out"]):
             if Path(job["model"]) == model:
                 paths = {key: Path(job[key]) for key in ("model", "stimuli", "out")}
                 kept = Path(job["kept"]) if job["kept"] else None

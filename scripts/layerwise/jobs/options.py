@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Sharing = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -12,21 +14,21 @@ class Options:
     Attributes:
         model: ``model.json``.
         stimuli: folder of the stimulus set.
-        cell: what decides the states beside these.
+        cell: what decides the states beside these two.
         batch_size: inputs in a batch.
-        sharing: of prefixes: auto, always or never.
+        sharing: whether texts about one image share its prefix.
         device_map: how the model is spread over devices.
-        shard: (i, n) for the i-th of n shards.
+        shard: (i, n) for the i-th of n shards of the cell.
         work: folder for work in progress.
         kept: folder of finished states by content; None where none are kept.
-        out: where the states are to lie.
+        out: the states file to write.
     """
 
     model: Path
     stimuli: Path
     cell: dict[str, Any]
     batch_size: int
-    sharing: str
+    sharing: Sharing
     device_map: dict[str, Any] | str | None
     shard: tuple[int, int]
     work: Path

@@ -1,7 +1,7 @@
-"""Which GPU is a job's own, on a machine where no scheduler says it.
+"""Take GPUs, called cards, for a job on a machine where no scheduler assigns them.
 
-Snakemake counts cards (``--resources gpu=4``) but does not say which of them a job may use. So a job takes a free one
-by a lock that ends with its process, however that ends.
+Snakemake counts GPUs (``--resources gpu=4``) but does not say which of them a job may use. So a job locks a free one.
+The lock ends with its process, however that ends.
 """
 
 import fcntl
@@ -16,37 +16,38 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# One place for all users and jobs of the machine; never TMPDIR, which a job may have to itself.
+# One place for all users and jobs of the machine. Not TMPDIR, which may be private to a job.
 LOCKS = Path("/tmp/layerwise-cards")
 SECONDS_BETWEEN_TRIES = 1.0
 
-# What schedulers set for their jobs: Slurm, LSF, PBS, Grid Engine.
+# Set for their jobs by Slurm, LSF, PBS and Grid Engine.
 SCHEDULERS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "JOB_ID")
 
-# Open files hold the locks until the process ends.
+# These open files hold the locks until the process ends.
 _held: list[int] = []
 
 
 def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
-    """Take free cards for this process and show it no others; call it before CUDA is begun.
+    """Lock free GPUs for this process and hide all others. Call it before CUDA is initialised.
 
-    Does nothing where a scheduler says by ``CUDA_VISIBLE_DEVICES`` which cards are the job's, and where there are none.
-    Where a user says it, cards are taken from among those: two jobs of one user must not share one either.
+    Does nothing on a machine without GPUs, or where a scheduler assigns them in ``CUDA_VISIBLE_DEVICES``. Where a user
+    sets that variable, only those GPUs are taken, and still locked: two jobs of one user must not share one either.
 
     Args:
         count: how many.
-        wait: for cards to become free. If not, and there are too few, or a scheduler gave none, the job sees no card.
+        wait: whether to wait for free GPUs. Otherwise a job that finds too few, or whose scheduler assigned none, sees
+            none.
         locks: folder for the locks.
 
     Returns:
-        The cards taken, by UUID.
+        The UUIDs of the GPUs that were taken.
 
     Raises:
-        InputError: when there are fewer cards, they cannot be listed, or one that the user names is not there.
+        InputError: when the machine has too few, they cannot be listed, or the user names one that does not exist.
     """
     visible, scheduled = os.environ.get("CUDA_VISIBLE_DEVICES"), any(name in os.environ for name in SCHEDULERS)
     if visible is not None and (scheduled or visible.strip() in ("", "-1")):
-        log.info("cards by CUDA_VISIBLE_DEVICES: %s", visible or "none")
+        log.info("CUDA_VISIBLE_DEVICES gives the cards: %s", visible or "none")
         return []
     cards = list_cards()
     if not cards:
@@ -70,10 +71,10 @@ def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
 
 
 def list_cards() -> list[str]:
-    """UUIDs of the machine's NVIDIA cards; none where there is no driver.
+    """UUIDs of the machine's NVIDIA GPUs; none without a driver.
 
     Raises:
-        InputError: when ``nvidia-smi`` is there and fails.
+        InputError: when ``nvidia-smi`` exists and fails.
     """
     if not shutil.which("nvidia-smi"):
         return []
@@ -82,14 +83,14 @@ def list_cards() -> list[str]:
     if listed.returncode:
         said = (listed.stdout + listed.stderr).strip()
         raise InputError(
-            f"{' '.join(command)} failed ({said}); mend the driver, or set CUDA_VISIBLE_DEVICES to the cards to use, "
+            f"{' '.join(command)} failed ({said}); repair the driver, or set CUDA_VISIBLE_DEVICES to the cards to use, "
             "or to nothing"
         )
     return listed.stdout.split()
 
 
 def _named(name: str, cards: list[str]) -> str:
-    """The card that an entry of ``CUDA_VISIBLE_DEVICES`` means: by number or its UUID's beginning; or a slice."""
+    """The GPU that an entry of ``CUDA_VISIBLE_DEVICES`` names: a number, the start of a UUID, or a MIG slice."""
     if name.startswith("MIG-"):
         return name
     found = [
@@ -104,7 +105,7 @@ def _named(name: str, cards: list[str]) -> str:
 
 
 def _take(cards: list[str], count: int, locks: Path) -> list[str]:
-    """All that are asked for or none, so that two jobs never wait for each other."""
+    """Take all or none, so that two jobs never wait for each other."""
     taken: dict[str, int] = {}
     for card in cards:
         descriptor = _open(locks, card)
@@ -123,13 +124,13 @@ def _take(cards: list[str], count: int, locks: Path) -> list[str]:
 
 
 def _open(locks: Path, card: str) -> int:
-    """The lock of a card, which any user may open and nobody needs to write."""
+    """Open the lock file of a GPU, which any user may open and nobody needs to write."""
     file = locks / f"{card.replace('/', '-')}.lock"
     try:
         return os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         locks.mkdir(exist_ok=True)
-        # Other users' jobs make locks here too, and cannot remove this one's. Only its owner may say so.
+        # Sticky: other users' jobs add their locks here but cannot remove ours. Only the owner may set this.
         if locks.stat().st_uid == os.getuid():
             locks.chmod(0o1777)
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o444)

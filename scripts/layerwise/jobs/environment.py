@@ -1,4 +1,4 @@
-"""A second Python environment, for models that the packages of the first one no longer run."""
+"""A second Python environment, for models that need older packages than the first one has."""
 
 import logging
 import shutil
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def make_environment(folder: str | Path, requirements: str | Path, version: str) -> None:
-    """Make a plain environment, anew if there is one.
+    """Make a virtual environment, replacing an older one.
 
     Args:
         folder: where it is put.
@@ -20,7 +20,8 @@ def make_environment(folder: str | Path, requirements: str | Path, version: str)
         version: of Python, such as ``3.11``.
 
     Raises:
-        InputError: when there is no such Python, pip cannot install the packages, or the folder is not ours to empty.
+        InputError: when there is no such Python, pip cannot install the packages, or the folder is a link to an
+            environment of the user.
     """
     if Path(folder).is_symlink():
         raise InputError(
@@ -28,28 +29,28 @@ def make_environment(folder: str | Path, requirements: str | Path, version: str)
             f"versions there, then copy that file to {folder}/ready"
         )
     python = find_python(version)
-    log.info("making an environment of %s in %s", python, folder)
+    log.info("making an environment with %s in %s", python, folder)
     _run([python, "-m", "venv", "--clear", str(folder)], f"{python} cannot make an environment in {folder}")
     pip = [str(Path(folder) / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, "-r", str(requirements)], f"pip cannot install {requirements} into {folder}")
 
 
 def find_python(version: str) -> str:
-    """A Python of this version: the one that runs this, or the one of that name on the path.
+    """A Python of this version: the running one, or ``pythonX.Y`` on the path.
 
     Raises:
-        InputError: when there is none that runs.
+        InputError: when none is found that runs.
     """
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         return sys.executable
     name = f"python{version}"
-    # The name alone says little: a version manager puts one there for versions that it does not have.
+    # Run it: version managers put a stub on the path for versions that are not installed.
     found = shutil.which(name)
     if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
         return found
     raise InputError(
-        f"there is no {name} on the path, which the environment of Qwen-VL, LaVIT and Emu is made for; install it "
-        "beside the Python that runs the workflow, or leave these models out"
+        f"there is no {name} on the path, which the environment of Qwen-VL, LaVIT and Emu needs; install it beside the "
+        "Python that runs the workflow, or leave these models out"
     )
 
 

@@ -1,9 +1,9 @@
-"""Finished files under a second name, made from what they hold, so that no job makes again what is there already.
+"""A second name for finished files, made from their content, so that no job makes again what exists.
 
 Snakemake plans from paths, times and params, and deletes a job's files before it runs. Only the job can see that a
-model or a stimulus set that was described again is still the same. So each finished file has a hard link in ``kept/``,
-which takes no room on disk. A job that finds its content there links it back within a second; so does one whose model,
-stimuli or prompt has been renamed.
+model or a stimulus set which was described again is still the same. So each finished file has a hard link in ``kept/``,
+which takes no room on disk. A job that finds its content there links it back within a second. So does a cell whose
+model, stimuli or prompt has been renamed.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.checksums import file_sha256
-from layerwise.command import finished_file
+from layerwise.jobs.command import finished_file
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ class KeptFiles:
     Args:
         folder: where all kept files lie; None where none are kept.
         cell: all that decides what the files hold.
-        files: where the study wants them.
+        files: where the study wants them; the one that is written last comes last.
     """
 
     def __init__(self, folder: Path | None, cell: dict[str, Any], files: Sequence[Path]):
         key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:32]
-        self.files = list(files) if folder else []
+        self.files = list(files)
         self.kept = [folder / f"{key}.{i}{file.suffix}" for i, file in enumerate(files)] if folder else []
         self.checksums = folder / f"{key}{CHECKSUMS}" if folder else None
 
@@ -46,52 +46,53 @@ class KeptFiles:
         """Put the kept files where they are wanted; False where there are none, or they are damaged.
 
         Args:
-            is_whole: whether the last of the files (the one that is written last) is a finished one of this cell.
+            is_whole: whether the last of the files is finished and of this cell.
         """
-        if not self.are_there() or not is_whole(self.kept[-1]):
+        if self.checksums is None or not self.are_there() or not is_whole(self.kept[-1]):
             return False
         # A file that a user deleted because it was damaged must not come back.
         if json.loads(self.checksums.read_text()) != list(map(file_sha256, self.kept)):
-            log.warning("%s is damaged, and what it holds is made again", self.kept[-1])
+            log.warning("%s is damaged, and its content is made again", self.kept[-1])
             self.checksums.unlink()
             return False
         for kept, file in zip(self.kept, self.files, strict=True):
             if kept.stat().st_nlink == 1:
                 _link(kept, file)
                 continue
-            # Another cell has it. Snakemake touches what a job gave, and must not touch that cell's file with it.
+            # Another cell uses the file too. Snakemake touches the outputs of a job, which must not touch that cell's.
             with finished_file(file) as partial:
                 shutil.copyfile(kept, partial)
             _link(file, kept)
-        log.info("%s: its content is there already, and nothing was run", self.files[-1])
+        log.info("%s: its content exists already; nothing was run", self.files[-1])
         return True
 
     def keep(self) -> None:
-        """Give the finished files their second name, or say that this disk allows none."""
+        """Give the finished files their second name, or warn that this disk allows none."""
+        if self.checksums is None:
+            return
         for kept, file in zip(self.kept, self.files, strict=True):
             try:
                 _link(file, kept)
             except OSError as error:
                 log.warning("%s: this disk takes no hard links (%s); it will not be found by content", file, error)
                 return
-        if self.checksums:
-            with finished_file(self.checksums) as partial:
-                partial.write_text(json.dumps(list(map(file_sha256, self.kept))))
+        with finished_file(self.checksums) as partial:
+            partial.write_text(json.dumps(list(map(file_sha256, self.kept))))
 
 
-def _link(there: Path, new: Path) -> None:
-    """Another name for a file, in place of what had that name."""
+def _link(old: Path, new: Path) -> None:
+    """Give a file another name, replacing any file that had it."""
     new.parent.mkdir(parents=True, exist_ok=True)
     partial = new.with_name(f".{new.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
-    os.link(there, partial)
+    os.link(old, partial)
     os.replace(partial, new)
-    # Where both were names of one file already, the first one stays.
+    # Where both names belong to one file, os.replace does nothing and leaves the first.
     partial.unlink(missing_ok=True)
 
 
 def drop_unused(folder: Path) -> None:
-    """Delete kept files that no cell has any more; after a run that ended well, when none is between two names."""
+    """Delete kept files that no cell uses any more. Call it after a run that succeeded, when no file is being moved."""
     if not folder.is_dir():
         return
     for file in folder.iterdir():

@@ -1,7 +1,7 @@
-"""Say in a line why Snakemake runs a job: which files, and which entries of its params.
+"""Say in one line why Snakemake runs a job: which files, and which entries of its params.
 
-Snakemake prints all files that are missing or new, and both values of every param that changed. Ours hold whole entries
-of the config as JSON, so that one changed key takes kilobytes.
+Snakemake prints every file that is missing or new, and both values of each param that changed. Our params hold whole
+config entries as JSON, so a single changed key would print kilobytes.
 """
 
 import ast
@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-# Files of a list that are named, and characters of a value that is shown.
+# How many files of a list are named, and how many characters of a value are shown.
 FILES, VALUE = 3, 40
 _LISTS = (
     "Missing output files",
@@ -23,18 +23,19 @@ _PARAMS = re.compile(r"(Params have changed since last execution): .*?before: (.
 
 
 def shorten_reasons() -> None:
-    """Have Snakemake's log say reasons as :func:`short` does."""
+    """Make Snakemake's log print reasons as :func:`short` gives them."""
 
     def shorten(record: logging.LogRecord) -> bool:
-        if isinstance(getattr(record, "reason", None), str):
-            record.reason = short(record.reason)
+        reason = getattr(record, "reason", None)
+        if isinstance(reason, str):
+            record.__dict__["reason"] = short(reason)
         return True
 
     logging.getLogger("snakemake.logging").addFilter(shorten)
 
 
 def short(reason: str) -> str:
-    """A reason of Snakemake's, with a few files of each list, and of params only the entries that changed."""
+    """One of Snakemake's reasons, with a few files of each list and only the entries of params that changed."""
     before_params, found, params = reason.partition("Params have changed")
     parts = [_some_files(part) for part in before_params.split("; ") if part]
     return "; ".join([*parts, *([_changed(found + params)] if found else [])])
@@ -56,17 +57,17 @@ def _changed(part: str) -> str:
     if not sides:
         return title
     (old, old_rest), (new, new_rest) = sides
-    said = [
+    changed = [
         _difference(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)
     ]
     if old_rest != new_rest:
-        said.append(_difference("other params", old_rest, new_rest))
-    return f"{title}: {', '.join(said)}"
+        changed.append(_difference("other params", old_rest, new_rest))
+    return f"{title}: {', '.join(changed)}"
 
 
 def _sides(values: str) -> list[tuple[dict[str, Any], list[Any]]]:
-    """What was before, and what is now; nothing where it cannot be read."""
-    # A value may hold the word that stands between both.
+    """The params before and now; nothing when they cannot be parsed."""
+    # A value may contain the words that separate the two sides.
     for word in re.finditer(" now: ", values):
         with suppress(ValueError, SyntaxError):
             return [_entries(side.strip()) for side in (values[: word.start()], values[word.end() :])]
@@ -74,7 +75,7 @@ def _sides(values: str) -> list[tuple[dict[str, Any], list[Any]]]:
 
 
 def _entries(side: str) -> tuple[dict[str, Any], list[Any]]:
-    """The entries of all params of one side that are JSON objects or a digest of code, and the other params."""
+    """Entries of the params on one side that are JSON objects or a code digest; then all other params."""
     entries: dict[str, Any] = {}
     rest = []
     for value in [] if side == "<nothing exclusive>" else ast.literal_eval(f"[{side}]"):
@@ -88,7 +89,7 @@ def _entries(side: str) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _difference(key: str, old: Any, new: Any) -> str:
-    """The key, of mappings the keys in them, with both values where they are short."""
+    """A key that changed, with both values where they are short. For mappings, the changed keys within them."""
     if isinstance(old, dict) and isinstance(new, dict):
         changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
         return ", ".join(_difference(f"{key}.{name}", old.get(name), new.get(name)) for name in changed)

@@ -1,4 +1,4 @@
-"""What every command-line program under ``scripts/`` shares: one way to start, to fail and to write a file."""
+"""How every program under ``scripts/`` starts, fails and writes a file."""
 
 import errno
 import logging
@@ -16,14 +16,14 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Set by the workflow for its jobs: the process that runs it on this machine.
+# The workflow sets this for its jobs: its process id on this machine.
 WORKFLOW_PID = "WORKFLOW_PID"
 
-# What a disk may answer to whoever writes to it, whatever is written.
+# Errors of a disk that say nothing about the file.
 REFUSED = {
     errno.ENOSPC: "the disk (or your quota on it) is full",
     errno.EDQUOT: "the disk (or your quota on it) is full",
-    errno.EROFS: "the disk may only be read",
+    errno.EROFS: "the disk is read-only",
 }
 
 
@@ -42,19 +42,19 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _end_with(process: int) -> None:
-    """Wait until a process ends, then end this one as ``kill`` would: what it has finished is on disk.
+    """Wait until a process ends, then end this one as ``kill`` would. Its finished work is on disk.
 
-    The parent itself does not tell: between a job and the workflow there is a shell, which survives it.
+    Watching the parent is not enough: it is a shell between job and workflow, which survives the workflow.
     """
     try:
-        # Linux tells at once, and of this very process, whoever gets its number afterwards.
+        # Linux reports the end of this very process at once, even if its number is reused.
         select.select([os.pidfd_open(process)], [], [])
     except ProcessLookupError:
         pass
     except (AttributeError, OSError):
         while _runs(process):
             time.sleep(1)
-    log.error("the workflow that started this job has ended, and so does the job; run the same command again")
+    log.error("the workflow that started this job has ended, so the job ends too; run the same command again")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -62,23 +62,23 @@ def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
     except (ProcessLookupError, PermissionError):
-        # Gone, and its number may be another user's by now.
+        # It has ended. Another user's process may have its number by now.
         return False
     return True
 
 
 @contextmanager
 def finished_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; on success fsync it and rename it, on failure remove it.
+    """Give a temporary name beside ``path``; on success sync and rename that file, on failure remove it.
 
-    A reader therefore sees the whole file or none, whenever the job is killed. What a killed job leaves under the
-    temporary name is overwritten by the next try.
+    A reader sees the whole file or none, whenever the job is killed. The next try overwrites the temporary file that a
+    killed job leaves.
 
     Raises:
-        InputError: when the disk takes no more, or nothing at all.
+        InputError: when the disk is full or read-only.
     """
     path = Path(path)
-    # The suffix stays last: writers such as matplotlib and pandas choose the format by it.
+    # Keep the suffix last: writers such as matplotlib and pandas choose the format by it.
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,11 @@ def finished_file(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
         sync(path.parent)
     except Exception as error:
-        # By its text: the writers of HDF5, Parquet and safetensors raise each their own.
+        # Compare texts: the writers of HDF5, Parquet and safetensors raise different classes.
         for code, what in REFUSED.items():
             if not isinstance(error, InputError) and os.strerror(code) in str(error):
                 raise InputError(
-                    f"{path}: {what}; nothing that was finished is lost: mend that and run the same command again"
+                    f"{path}: {what}; nothing that was finished is lost: fix that and run the same command again"
                 ) from error
         raise
     finally:
@@ -100,7 +100,7 @@ def finished_file(path: str | Path) -> Iterator[Path]:
 
 
 def sync(path: str | Path) -> None:
-    """Have a file, or a folder's list of names, written to the disk itself: it then survives a loss of power."""
+    """Write a file, or a folder's list of names, through to the disk, so that it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
