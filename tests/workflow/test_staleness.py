@@ -242,7 +242,7 @@ def test_one_run_makes_exactly_what_is_stale(small, changes):
 
 def test_what_turns_out_to_be_the_same_is_not_run_again(small):
     """Stimuli that another reader makes just so, under a new name of their own, of the model and of the prompt."""
-    sampling = small.folder / "scripts/layerwise/stimuli/own_table.py"
+    sampling = small.folder / "scripts/layerwise/stimuli/kinds/table.py"
     sampling.write_text(sampling.read_text() + "\n\nEDITED = 1\n")
     config = yaml.safe_load((small.folder / "tiny.yaml").read_text())
     renamed = {
