@@ -28,8 +28,8 @@ REFUSED = [
     (lambda c: c.update(seed="1"), "seed: must be a whole number of at least 0, not '1'"),
     (lambda c: c.update(tasks=[]), "tasks: must be keys and values; found \\[\\]"),
     (
-        lambda c: c["states"].update(keep="no") if "states" in c else c.update(states={"keep": "no"}),
-        "keep: must be true",
+        lambda c: c.update(states={"keep": "no"}),
+        "states.keep: must be true or false; found 'no'",
     ),
     (
         lambda c: c["stimuli"]["captions"].update(kind="captions"),
