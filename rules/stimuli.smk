@@ -7,21 +7,6 @@
 #   <results>/tasks/{task}/labels.parquet, task.json
 
 
-def prompts_entry(wildcards):
-    """The prompts of a stimulus set, as JSON."""
-    return as_json({name: prompt.entry() for name, prompt in grid.prompts(wildcards.stimuli).items()})
-
-
-def asked_of(file):
-    """A file of the stimulus set that a task is about."""
-    return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
-
-
-def task_code(wildcards):
-    """The digest of the program that makes tasks, and of the modules that make its stimuli."""
-    return code_digest("make_task.py", *kind_files(study.config.tasks[wildcards.task].stimuli))
-
-
 rule make_stimuli:
     input:
         source_files,

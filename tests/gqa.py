@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.gqa_tables import ABSENT, PLACES
 
 

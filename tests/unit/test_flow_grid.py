@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.gqa_tables import table_columns
 from layerwise.errors import InputError
 from layerwise.grid import FlowCell

@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from layerwise.datasets import gqa_sources
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
 from layerwise.datasets.questions import AskedObject, checked_object

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 from layerwise.flow.answers import greedy_answers
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model

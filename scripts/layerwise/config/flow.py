@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from layerwise.config.base import Count, Each, Name, Section, among
 from layerwise.config.probes import Resamples
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 
 QuestionType = Annotated[str, among(TABLES)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.datasets.gqa import TABLES
+from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.world import render
 from layerwise.datasets.world.scenes import COLOURS, GRID, IMAGE_SIZE, SHAPES, Scene, SceneObject
 from layerwise.jobs.command import finished_file

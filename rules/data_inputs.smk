@@ -1,0 +1,48 @@
+# Inputs and params of the rules of data sets and their images.
+from layerwise.datasets.formats.snli import split_lists
+from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
+
+
+def source_files(wildcards):
+    """The files whose change makes a stimulus set stale, but for its images."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    return KINDS[entry.kind].source_files(entry, study.data)
+
+
+def dataset_options(wildcards):
+    """Options that name a stimulus set's data set; empty for a kind that reads none."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    return KINDS[entry.kind].options(entry, study.data)
+
+
+def image_receipts(wildcards):
+    """The downloads that a stimulus set's images are unpacked from; empty for images that are used where they lie."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    read = KINDS[entry.kind].reads(entry)
+    return [] if read is None else study.data.image_receipts(*read)
+
+
+def image_folder(wildcards):
+    """Where the images of a stimulus set are unpacked."""
+    return study.data.image_folder(study.config.stimuli[wildcards.stimuli].dataset)
+
+
+def unpacked(wildcards):
+    """The file that says that a stimulus set's images are unpacked; empty for images that are used where they lie."""
+    return stimuli_file(wildcards.stimuli, "unpacked.json") if image_receipts(wildcards) else []
+
+
+def items_entry(wildcards):
+    """What decides the items of a stimulus set, as JSON."""
+    return as_json(without(as_before("stimuli", study.config.stimuli[wildcards.stimuli].entry()), "prompts"))
+
+
+def kind_files(stimuli):
+    """The modules that make a stimulus set."""
+    entry = study.config.stimuli[stimuli]
+    return KINDS[entry.kind].files(entry, study.data)
+
+
+def kind_code(program):
+    """The digest of a program that makes stimuli, and of the modules of their kind and format."""
+    return lambda wildcards: code_digest(program, *kind_files(wildcards.stimuli))

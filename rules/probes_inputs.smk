@@ -1,0 +1,34 @@
+# Inputs and params of the rules of probes.
+from layerwise.config.probes import Controls
+from layerwise.probes.code import probe_code, site_probe_code
+
+CELLS = grid.probe_cells()
+SITE_CELLS = grid.site_cells()
+
+
+def probed(wildcards):
+    """The cell of states that a probe reads."""
+    return states_files(wildcards.model, study.config.tasks[wildcards.task].stimuli, wildcards.prompt)
+
+
+def controls_of(model):
+    """Which controls are fitted to a model's states. Those of a changed model are compared with its base model's."""
+    if study.config.models[model].intervention is not None:
+        return Controls(random_labels=0, description_length=False)
+    return study.config.probes.controls
+
+
+def description_length_option(wildcards):
+    """Whether probes are fitted for the description length too, as an option."""
+    return "--description-length" if controls_of(wildcards.model).description_length else ""
+
+
+# What a probe reads. Models and stimuli are read for their digests alone, which those of the states must equal.
+PROBE_INPUT = {
+    "states": probed,
+    "model": ancient(lambda wildcards: model_file(wildcards.model)),
+    "stimuli": ancient(asked_of("stimuli.json")),
+    "shown": ancient(asked_of("items.parquet")),
+    "labels": "<results>/tasks/{task}/labels.parquet",
+    "task": "<results>/tasks/{task}/task.json",
+}

@@ -1,0 +1,14 @@
+# Inputs and params of the rules of stimuli and tasks.
+def prompts_entry(wildcards):
+    """The prompts of a stimulus set, as JSON."""
+    return as_json({name: prompt.entry() for name, prompt in grid.prompts(wildcards.stimuli).items()})
+
+
+def asked_of(file):
+    """A file of the stimulus set that a task is about."""
+    return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
+
+
+def task_code(wildcards):
+    """The digest of the program that makes tasks, and of the modules that make its stimuli."""
+    return code_digest("make_task.py", *kind_files(study.config.tasks[wildcards.task].stimuli))
