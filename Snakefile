@@ -53,9 +53,11 @@ include: "rules/models.smk"
 include: "rules/stimuli.smk"
 include: "rules/states.smk"
 include: "rules/probes.smk"
-include: "rules/figures.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
+include: "rules/figures_inputs.smk"
+include: "rules/compare.smk"
+include: "rules/figures.smk"
 
 
 rule all:
@@ -78,7 +80,7 @@ rule downloads:
 
 rule models:
     input:
-        all_models,
+        lambda wildcards: files_of("models"),
     localrule: True
 
 

@@ -35,9 +35,9 @@ from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
-from layerwise.figures.comparison import choose_layer, compare_layers
-from layerwise.figures.inputs import Model, Task
-from layerwise.figures.paired import paired_difference, worse_than
+from layerwise.compare.inputs import Model, Task
+from layerwise.compare.statistics.layers import choose_layer, compare_layers
+from layerwise.compare.statistics.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
 from layerwise.probes.engine import choose
 from layerwise.probes.gains import LabelItems, image_gains

@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
 
+from layerwise.compare.inputs import Model, Task, read_models, read_scores, read_tasks
 from layerwise.errors import InputError
 from layerwise.figures import layers, learning, style, training
 from layerwise.figures.headline import headline_scores
-from layerwise.figures.inputs import Model, Task, read_models, read_scores, read_tasks
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 MODELS = {

@@ -11,8 +11,8 @@ from benchmarks.interval_coverage import window_coverage
 from scipy import stats
 from scipy.special import stdtrit
 
+from layerwise.compare.statistics.flow_means import FEWEST_IMAGES, Resampled, means
 from layerwise.figures import flow, style
-from layerwise.figures.flow_means import FEWEST_IMAGES, Resampled, means
 from layerwise.figures.flow_table import flow_sections
 from layerwise.flow.results import changes_table, tracing_table
 from layerwise.probes.bootstrap import resample_weights

@@ -10,8 +10,8 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
+from layerwise.compare.statistics.paired import paired_difference, worse_than
 from layerwise.errors import InputError
-from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.gains import Gains, LabelItems, image_gains
 from layerwise.probes.metrics import metric_values
 from layerwise.probes.swaps import LEAST_IMAGES, SwapStatistic, greatest_swap_test, swap_test

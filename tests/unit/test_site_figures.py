@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerwise.compare.inputs import Model, Task, as_they_are
 from layerwise.errors import InputError
 from layerwise.figures import style
 from layerwise.figures.effects import compare_interventions, effect_sections
-from layerwise.figures.inputs import Model, Task, as_they_are
 from layerwise.figures.intervened import in_words
 from layerwise.figures.interventions import draw_ablation, draw_bypass
 from layerwise.figures.overview import overview_sections

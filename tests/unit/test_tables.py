@@ -15,12 +15,12 @@ from scipy import stats
 from sklearn.dummy import DummyClassifier
 from statsmodels.stats.multitest import multipletests
 
+from layerwise.compare.inputs import Model, Task, read_predictions, read_prompts
+from layerwise.compare.statistics.layers import choose_layer, compare_layers, comparison_sections
+from layerwise.compare.statistics.paired import paired_difference
 from layerwise.errors import InputError
-from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections
-from layerwise.figures.inputs import Model, Task, read_predictions, read_prompts
 from layerwise.figures.layers import draw_layers
 from layerwise.figures.overview import overview_sections
-from layerwise.figures.paired import paired_difference
 from layerwise.figures.significance import holm, holm_is_bound, p_in_words, with_holm
 from layerwise.figures.tables import Section, escape_latex, escape_markdown, to_csv, to_html, to_latex, to_markdown
 from layerwise.probes.problems import Problem

@@ -1,11 +1,11 @@
-"""Gather what a study measured of its embedded models into one small table, a row per number.
+"""Gather the numbers of a study's embedded models into one small table, a row per number.
 
 Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an intervention, such as ``cut-image lower``),
 ``objective``, ``seed`` (of the training, or of random weights), ``task``, ``prompt``, ``layer`` and ``value``.
 
 - ``test``, ``validation``: score of the probe in percent, by task, prompt and layer; ``chance``: the majority baseline.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
-- ``steps``: how long it was trained, in percent of the usual number of steps.
+- ``steps``: the length of its training, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
 - ``flow``: mean change of the answer's probability in percent, by type, flow (in ``prompt``) and window (in ``layer``).
 - ``traced``: mean probability of the answer in percent, behind the final norm, by type and layer.
@@ -17,13 +17,14 @@ from typing import Any
 
 import pandas as pd
 
+from layerwise.compare.inputs import read_scores, read_tasks
 from layerwise.embedded_models import embedded_name, seed_of, training_of
-from layerwise.figures.inputs import read_scores, read_tasks
+from layerwise.errors import InputError
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
 COLUMNS = [*KEYS, "value"]
-# Of fewer questions than these a mean says little.
+# A mean over fewer questions says little.
 LEAST_KEPT = 20
 
 
@@ -45,9 +46,15 @@ def gather(config: dict[str, Any], results: Path) -> pd.DataFrame:
 
 
 def about(config: dict[str, Any], model: str) -> tuple[str, str, int]:
-    """The group, objective and seed of a model entry."""
-    entry = config["models"][model]
-    training = training_of(config, embedded_name(config, model))
+    """The group, objective and seed of a model entry.
+
+    Raises:
+        InputError: it is not one that the workflow trains.
+    """
+    entry, embedded = config["models"][model], embedded_name(config, model)
+    if embedded is None:
+        raise InputError(f"models.{model}: findings are about models with `source: embedded`; leave this one out")
+    training = training_of(config, embedded)
     if entry["weights"] == "random":
         return "untrained", "", seed_of(config, model)
     changed = [f"{kind} {' '.join(map(str, how.values()))}" for kind, how in entry.get("intervention", {}).items()]
@@ -65,7 +72,7 @@ def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, 
             group, objective, seed = models[row.model]
             if row.split == "test":
                 rows.append(("test", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
-            # Layers are chosen by it, which nobody does of the others.
+            # Only of trained models, whose best layer is chosen by it.
             elif row.split == "val" and group == "trained":
                 rows.append(("validation", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
         chance = mine[(mine["probe"] == "majority") & (mine["split"] == "test")]["value"]
@@ -97,7 +104,7 @@ def _flows(config: dict[str, Any], results: Path, models: dict[str, tuple[str, s
             changes = read_changes(f"{stem}.parquet").groupby(["type", "flow", "window"])["change"].mean()
             rows += [("flow", *models[model], *keys, mean) for keys, mean in changes.items() if keys[0] in kept]
             traced = read_tracing(f"{stem}.tracing.parquet")
-            # Both casings together, as either may be the answer's.
+            # The sum of both casings, because the answer may have either.
             traced = traced[traced["norm"]].groupby(["type", "question_id", "layer"])["p"].sum()
             traced = traced.groupby(["type", "layer"]).mean()
             rows += [("traced", *models[model], k, "", layer, 100 * p) for (k, layer), p in traced.items() if k in kept]
