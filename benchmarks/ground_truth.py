@@ -36,14 +36,14 @@ from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.inputs import Model, Task
+from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.compare.statistics.layers import choose_layer, compare_layers
 from layerwise.compare.statistics.paired import paired_difference, worse_than
+from layerwise.compare.statistics.swaps import enough_images, swap_test
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
 from layerwise.probes.engine import choose
-from layerwise.probes.gains import LabelItems, image_gains
 from layerwise.probes.metrics import METRICS, RANK_METRICS, metric_values
 from layerwise.probes.problems import make_problems
-from layerwise.probes.swaps import enough_images, swap_test
 from layerwise.probes.torch_engine import TorchEngine
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows

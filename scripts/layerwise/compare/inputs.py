@@ -20,8 +20,8 @@ T = TypeVar("T", "Task", "Model")
 SCORE_COLUMNS = ["model", "task", "prompt", "probe", "layer", "n_layers", "label", "split", "metric"]
 SCORE_COLUMNS += ["layer_name", "value", "low", "high", "n", "n_groups"]
 CURVE_COLUMNS = ["model", "task", "prompt", "layer", "label", "metric", "train_groups", "value", "low", "high"]
-SITE_COLUMNS = ["model", "task", "prompt", "site", "layer", "head", "label", "split", "metric", "value", "low", "high"]
-SITE_COLUMNS += ["chance", "p_value", "n_groups"]
+SITE_COLUMNS = ["model", "task", "prompt", "site", "layer", "n_layers", "head", "label", "split", "metric"]
+SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
 # Older files lack it.
 TEXT_COLUMN = "text"

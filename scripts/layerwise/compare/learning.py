@@ -29,9 +29,9 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     from layerwise.compare.inputs import as_they_are
     from layerwise.compare.statistics.curves import best_curves
 
-    scores, models = as_they_are(given.scores, given.models)
-    curves = given.curves
-    return best_curves(curves[curves["model"].isin(models)], scores, given.tasks)
+    scores, _ = as_they_are(given.scores, given.models)
+    curves, _ = as_they_are(given.curves, given.models)
+    return best_curves(curves, scores, given.tasks)
 
 
 COMPARISON = Comparison(

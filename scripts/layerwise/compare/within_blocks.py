@@ -7,6 +7,7 @@ Columns:
 - ``prompt``: name of the prompt
 - ``site``: attention, mlp or heads
 - ``layer``: the block, from 1
+- ``n_layers``: blocks of the model
 - ``head``: the head, from 1; 0 for attention and mlp
 - ``value``: test score
 - ``low``: lower end of its 95 % interval
@@ -43,6 +44,7 @@ COMPARISON = Comparison(
         "prompt",
         "site",
         "layer",
+        "n_layers",
         "head",
         "value",
         "low",

@@ -7,8 +7,8 @@ import pandas as pd
 from layerwise.compare.inputs import Task
 from layerwise.compare.statistics.layers import CELL
 from layerwise.compare.statistics.significance import LEVEL, holm
+from layerwise.compare.statistics.swaps import LEAST_IMAGES
 from layerwise.compare.within_blocks import COMPARISON
-from layerwise.probes.swaps import LEAST_IMAGES
 
 
 def compare_sites(sites: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:

@@ -11,18 +11,18 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from layerwise.errors import InputError
-from layerwise.probes.bootstrap import Crossed, Units, difference_interval
-from layerwise.probes.clusters import Clusters
-from layerwise.probes.gains import Gains, LabelItems, image_gains, is_defined
-from layerwise.probes.metrics import metric_values
-from layerwise.probes.shared_texts import (
+from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains, is_defined
+from layerwise.compare.statistics.shared_texts import (
     CrossedDifference,
     difference_p_value,
     enough_texts,
     greatest_difference_test,
 )
-from layerwise.probes.swaps import PValue, enough_images, greatest_swap_test, swap_test
+from layerwise.compare.statistics.swaps import PValue, enough_images, greatest_swap_test, swap_test
+from layerwise.errors import InputError
+from layerwise.probes.bootstrap import Crossed, Units, difference_interval
+from layerwise.probes.clusters import Clusters
+from layerwise.probes.metrics import metric_values
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def paired_difference(
     scores.
 
     The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
-    over all labels, and takes both layers' metric on it; texts are drawn too, where many groups share few of them (see
-    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.probes.swaps.swap_test`, and where texts
-    count as units that of :func:`layerwise.probes.shared_texts.difference_p_value`.
+    over all labels, and takes both layers' metric on it. Where many groups share few texts, texts are drawn too (see
+    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.compare.statistics.swaps.swap_test`;
+    where texts count as units, it is that of :func:`layerwise.compare.statistics.shared_texts.difference_p_value`.
 
     Args:
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
@@ -97,9 +97,9 @@ def worse_than(
 ) -> list[float]:
     """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
 
-    Adjusted over the layers, see :func:`layerwise.probes.swaps.greatest_swap_test`, and where texts count as units
-    :func:`layerwise.probes.shared_texts.greatest_difference_test`. The reference must not have been chosen on these
-    items.
+    Adjusted over the layers, see :func:`layerwise.compare.statistics.swaps.greatest_swap_test`; where texts count as
+    units, see :func:`layerwise.compare.statistics.shared_texts.greatest_difference_test`. The reference must not have
+    been chosen on these items.
 
     Args:
         reference: The layer that the others are compared with; see :func:`paired_difference`.

@@ -1,10 +1,10 @@
 """How figures and tables word metrics and p-values, and what they say of intervals and tests."""
 
 from layerwise.compare.inputs import Task
+from layerwise.compare.statistics.shared_texts import LEAST_TEXTS
+from layerwise.compare.statistics.swaps import LEAST_IMAGES
 from layerwise.figures.writing.sections import number
 from layerwise.probes.clusters import FEWEST_TEXTS
-from layerwise.probes.shared_texts import LEAST_TEXTS
-from layerwise.probes.swaps import LEAST_IMAGES
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

@@ -1,10 +1,10 @@
 """Tests of layers against each other where images share texts: Student's, with the error by image and text.
 
-A swap test takes images for independent, and where few texts are read with many images it calls equally good layers
-different in up to 40 % of cases at the level of 5 %. Here items add what they add to the difference, both their image
-and their text count as clusters (:class:`layerwise.probes.clusters.Clusters`), and nothing is drawn but the joint
-distribution of several layers' statistics. Skewness is not corrected for: with two ways of clustering Hall's correction
-makes the size worse (7 to 8 % at 97 % right).
+A swap test assumes that images are independent. Where many images share few texts, it calls equally good layers
+different in up to 40 % of cases at the level of 5 %. Here the image and the text of an item both count as clusters
+(:class:`layerwise.probes.clusters.Clusters`), and only the joint distribution of several layers' statistics is drawn.
+Skewness is not corrected for: with two ways of clustering Hall's correction makes the size worse (7 to 8 % at 97 %
+right).
 """
 
 from dataclasses import dataclass, replace
@@ -12,21 +12,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr
 
+from layerwise.compare.statistics.gains import LabelItems, image_gains, item_residuals
 from layerwise.probes.bootstrap import ROUNDING, Crossed, two_way_error
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.gains import LabelItems, image_gains, item_residuals
 
-# Effective number of texts, of the scarcest class where classes count alike, below which no p-value is given although
-# texts count as units. With fewer, equally good layers are called different in more than 6 % of cases at the level of
-# 5 %, where one of them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others: docs/method.md).
+# Effective number of texts (of the scarcest class, for metrics that give classes equal weight) below which no p-value
+# is given, where texts count as units. With fewer, equally good layers are called different in more than 6 % of cases
+# at the level of 5 %, if one of them errs by whole texts only (accuracy: benchmarks/ground_truth.py; the others:
+# docs/method.md).
 LEAST_TEXTS = {"accuracy": 60, "balanced_accuracy": 60, "f1": 60, "roc_auc": 100, "average_precision": 200}
-# Numbers held at a time, for memory.
+# Numbers in memory at a time.
 _NUMBERS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class CrossedDifference:
-    """A difference of two layers' metric, ``value``, and what units add to it less its mean.
+    """The difference of a metric between two layers, ``value``, and what each unit adds to it, less the mean.
 
     ``sums`` are by group, by text and by both, each scaled so that its sum of squares is the variance by these units.
     """
@@ -39,20 +40,24 @@ class CrossedDifference:
     def of(
         cls, value: float, metric: str, labels: list[LabelItems], n_classes: int, clusters: Clusters
     ) -> "CrossedDifference":
-        """Of the mean of a metric over labels, whose units are :class:`layerwise.probes.bootstrap.Crossed`."""
+        """Of the mean of a metric over labels, where texts count as units."""
+        units = clusters.units()
+        if not isinstance(units, Crossed):
+            raise TypeError("groups that share no texts have no difference by text; use a swap test")
         parts = [item_residuals(metric, label, n_classes) / len(labels) for label in labels]
-        return cls(value, tuple(clusters.sums(parts)), clusters.units())
+        return cls(value, tuple(clusters.sums(parts)), units)
 
     def error_and_freedom(self) -> tuple[float, float]:
         """Standard error of the difference, and its degrees of freedom."""
-        return two_way_error(*(float(np.linalg.norm(of_unit)) for of_unit in self.sums), self.units)
+        by_group, by_text, by_both = (float(np.linalg.norm(of_unit)) for of_unit in self.sums)
+        return two_way_error(by_group, by_text, by_both, self.units)
 
 
 def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray], n_classes: int) -> bool:
-    """Whether a test of the metric may be made; it depends on counts alone, not on what was predicted.
+    """Whether a test of the metric may be made. This depends on counts alone, not on the predictions.
 
     Args:
-        metric, labels, n_classes: see :func:`layerwise.probes.gains.image_gains`.
+        metric, labels, n_classes: see :func:`layerwise.compare.statistics.gains.image_gains`.
         texts: per label, shape (n,), numbers that are equal where items read the same.
     """
     distinct, codes = np.unique(np.concatenate(texts), return_inverse=True)
@@ -64,7 +69,7 @@ def enough_texts(metric: str, labels: list[LabelItems], texts: list[np.ndarray],
 def difference_p_value(difference: CrossedDifference) -> float:
     """Two-sided p-value of "the layers are equally good", by Student's t.
 
-    It is never less than that of a sign test in which all images, or all texts if they are fewer, speak for one layer.
+    It is at least that of a sign test in which all images (or texts, if they are fewer) favour the same layer.
     """
     error, freedom = difference.error_and_freedom()
     if abs(difference.value) < ROUNDING:
@@ -76,11 +81,11 @@ def difference_p_value(difference: CrossedDifference) -> float:
 def greatest_difference_test(differences: list[CrossedDifference], n_draws: int, seed: int) -> list[float]:
     """Of several layers, each against one reference: one-sided p-values of "the reference is not better".
 
-    Adjusted over the layers by the greatest of their statistics, single step, as
-    :func:`layerwise.probes.swaps.greatest_swap_test` does; statistics are drawn from a multivariate t distribution
-    (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425). Its covariance is that by image plus that by text
-    less that by both. Where this is no covariance its negative eigenvalues become 0, and no layer's variance is less
-    than that by image. The degrees of freedom are the fewest of all layers'.
+    Adjusted over the layers by the greatest of their statistics, single step, as in
+    :func:`layerwise.compare.statistics.swaps.greatest_swap_test`. The statistics are drawn from a multivariate t
+    distribution (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425). Its covariance is that by image plus
+    that by text less that by both. If this is not positive, its negative eigenvalues become 0, and no layer's variance
+    is less than that by image. The degrees of freedom are the fewest of all layers.
 
     Args:
         differences: of the reference and each layer, on the same items; the reference's gain is positive.
@@ -96,11 +101,11 @@ def greatest_difference_test(differences: list[CrossedDifference], n_draws: int,
     values, vectors = np.linalg.eigh(by_group + by_text - by_both)
     root = vectors * np.sqrt(values.clip(0))
     lacking = np.sqrt((np.diag(by_group) - np.square(root).sum(axis=1)).clip(0))
-    # Each layer's own standard error is at least the one that its two-sided test has.
+    # No layer's standard error is less than in its two-sided test.
     errors = np.maximum(errors, np.hypot(np.linalg.norm(root, axis=1), lacking))
     gains = np.array([difference.value for difference in differences])
     gains[np.abs(gains) < ROUNDING] = 0
-    # A layer that no choice of units changes has nothing to be drawn, and all or nothing to say.
+    # A layer whose difference is the same in all units has no error: its statistic is 0 or infinite.
     certain = errors < ROUNDING
     scale = np.where(certain, 1, errors)
     statistics = np.where(certain, np.where(gains > 0, np.inf, np.where(gains < 0, -np.inf, 0)), gains / scale)

@@ -1,11 +1,12 @@
 """What each image adds to the difference of a metric between two layers that were measured on the same items.
 
-Swapping the two layers' predictions of an image turns the sign of what it adds. Accuracy, balanced accuracy and ROC AUC
-are then sums over images exactly - ROC AUC because, with both layers' items pooled, what a pair of two swapped images
-adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). F1 and average precision are so to first order,
-about the pool of both layers, which no swap changes.
+Swapping the two layers' predictions of an image turns the sign of what it adds. The differences of accuracy, balanced
+accuracy and ROC AUC are exactly sums over images. For ROC AUC both layers' items are pooled, so that what a pair of two
+swapped images adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149). The differences of F1 and average
+precision are such sums to first order, around the pool of both layers, which no swap changes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +14,21 @@ import pandas as pd
 
 from layerwise.probes.metrics import RANK_METRICS, class_margins, predicted
 
+# What items add to each part of a difference, and their shares of the parts; both of shape (parts, n).
+ItemGains = tuple[np.ndarray, np.ndarray]
+RankGains = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Gains:
-    """Of n images.
+    """What each of n images adds to a difference.
 
     Attributes:
-        by_part: shape (S, n), what an image adds to the difference in each of S parts: labels, and for metrics in which
-            classes count alike their classes. The difference is the sum of all.
+        by_part: shape (S, n), what an image adds in each of S parts: labels, or classes of labels for metrics that give
+            classes equal weight. The difference is the sum of all.
         weights: shape (S, n), an image's share of each part; the shares of a part sum to 1.
-        shares: shape (C, n), an image's share of the items, labels counting alike: of all items (C = 1), or where
-            classes count alike of each class. They come of counts alone, not of what was predicted.
+        shares: shape (C, n), an image's share of the items, with labels of equal weight: of all items (C = 1), or of
+            each class for metrics that give classes equal weight. They depend on counts alone, not on the predictions.
     """
 
     by_part: np.ndarray
@@ -32,7 +37,7 @@ class Gains:
 
     @property
     def effective_images(self) -> float:
-        """As how many images of equal size those of the scarcest class count (Kish 1965); uneven ones count less."""
+        """The effective number of images of the scarcest class (Kish 1965): images of unequal size count less."""
         return float(1 / np.square(self.shares).sum(axis=1).max())
 
 
@@ -56,7 +61,7 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
         n_classes: K.
     """
     by_part, weights = [], []
-    # By class; all together where classes do not count alike.
+    # By class for metrics that give classes equal weight, else all together.
     shares: dict[int | None, list[np.ndarray]] = {}
     for label in labels:
         gains, parts = _ITEM_GAINS[metric](label.y, label.first, label.second, n_classes)
@@ -70,9 +75,9 @@ def image_gains(metric: str, labels: list[LabelItems], n_images: int, n_classes:
 
 
 def item_residuals(metric: str, label: LabelItems, n_classes: int) -> np.ndarray:
-    """What each item adds to one label's difference, less what it adds on average: shape (n,), whose sum is 0.
+    """What each item adds to the difference of one label, less the average of its part; shape (n,), with sum 0.
 
-    Averages are those of the parts that the difference is the sum of, as in :class:`Gains`.
+    Parts are those of :class:`Gains`.
     """
     gains, parts = _ITEM_GAINS[metric](label.y, label.first, label.second, n_classes)
     return (gains - gains.sum(axis=1, keepdims=True) * parts).sum(axis=0)
@@ -83,7 +88,7 @@ def _by_image(values: np.ndarray, images: np.ndarray, n_images: int) -> np.ndarr
 
 
 def _classes(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Whether items are of each class that there is, shape (classes, n)."""
+    """For each class that occurs, whether an item is of it; shape (classes, n)."""
     of_class = y == np.arange(n_classes)[:, None]
     return of_class[of_class.any(axis=1)].astype(float)
 
@@ -92,21 +97,21 @@ def _shared(parts: np.ndarray) -> np.ndarray:
     return parts / parts.sum(axis=1, keepdims=True)
 
 
-def _hits(y, first, second):
+def _hits(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (predicted(first) == y).astype(float) - (predicted(second) == y)
 
 
-def _accuracy(y, first, second, n_classes):
+def _accuracy(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> ItemGains:
     shares = _shared(np.ones((1, len(y))))
     return _hits(y, first, second) * shares, shares
 
 
-def _balanced_accuracy(y, first, second, n_classes):
+def _balanced_accuracy(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> ItemGains:
     shares = _shared(_classes(y, n_classes))
     return _hits(y, first, second) * shares / len(shares), shares
 
 
-def _f1(y, first, second, n_classes):
+def _f1(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> ItemGains:
     ranked = [1] if n_classes == 2 else range(n_classes)
     gains, shares = [], []
     for k in ranked:
@@ -127,15 +132,15 @@ def _f1(y, first, second, n_classes):
     return np.stack(gains), np.stack(shares)
 
 
-def _roc_auc(y, first, second, n_classes):
+def _roc_auc(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> ItemGains:
     return _ranking(y, first, second, n_classes, _area_gains)
 
 
-def _average_precision(y, first, second, n_classes):
+def _average_precision(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> ItemGains:
     return _ranking(y, first, second, n_classes, _precision_gains)
 
 
-def _ranking(y, first, second, n_classes, item_gains):
+def _ranking(y: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int, item_gains: RankGains) -> ItemGains:
     ranked = [1] if n_classes == 2 else range(n_classes)
     gains, shares = [], []
     for k in ranked:
@@ -149,8 +154,8 @@ def _ranking(y, first, second, n_classes, item_gains):
     return np.concatenate(gains), np.concatenate(shares)
 
 
-def _area_gains(positive, first, second):
-    """By how much more of the other class, pooled over both layers, the first layer has an item on its right side."""
+def _area_gains(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The share of the other class, of both layers, that an item is ranked rightly against: first less second layer."""
     gains = np.empty(len(positive))
     for of_class, sign in ((positive, 1), (~positive, -1)):
         others = np.sort(np.concatenate([first[~of_class], second[~of_class]]))
@@ -163,8 +168,9 @@ def _area_gains(positive, first, second):
     return gains
 
 
-def _precision_gains(positive, first, second):
-    """Derivative of the pool's average precision by the weight of an item, at the first layer's rank less the second's.
+def _precision_gains(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The derivative of the pool's average precision by the weight of an item, at its rank in the first layer less that
+    in the second.
 
     Average precision is the sum over thresholds t of ΔP(t) P(t) / N(t) over all positives, P(t) and N(t) the positives
     and all items at or above t.
@@ -173,11 +179,11 @@ def _precision_gains(positive, first, second):
     thresholds, place = np.unique(-ranks, return_inverse=True)
     step = np.bincount(place, of_class, len(thresholds))
     true, above = np.cumsum(step), np.cumsum(np.bincount(place, minlength=len(thresholds)))
-    # From a threshold downwards, an item more is one more of N everywhere, and a positive one more of P.
+    # One more item adds 1 to N at its threshold and below it; one more positive also adds 1 to P.
     per_item = np.cumsum((step * -true / above**2)[::-1])[::-1]
     per_positive = np.cumsum((step / above)[::-1])[::-1]
     derivative = per_item[place] + of_class * (true[place] / above[place] + per_positive[place])
-    # The pool weighs every item by one half, so that its derivative is twice that at weights of one.
+    # In the pool every item has the weight one half, so the derivative is twice that at weights of one.
     of_first, of_second = np.split(2 * derivative / of_class.sum(), 2)
     return of_first - of_second
 
@@ -192,6 +198,6 @@ _ITEM_GAINS = {
 
 
 def is_defined(metric: str, y: np.ndarray, n_classes: int) -> bool:
-    """Whether a metric can be computed of items with these classes: rankings need all, or at least the positive one."""
+    """Whether a metric is defined on items of these classes: rankings need all, or at least the positive one."""
     needed = {1} if metric == "average_precision" and n_classes == 2 else set(range(n_classes))
     return metric not in RANK_METRICS or needed <= set(y)

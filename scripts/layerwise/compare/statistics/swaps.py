@@ -1,13 +1,13 @@
-"""Swap tests: would two layers differ as much if, image by image, it were chance which of them is which?
+"""Swap tests: would two layers differ as much if chance decided, image by image, which predictions are whose?
 
-Each image's predictions are swapped as a whole between the two layers, because items that share an image are not
-independent. If nothing but chance tells the layers apart, the test is exact.
+All predictions of an image are swapped together between the two layers, because items that share an image are not
+independent. If the layers differ by chance alone, the test is exact.
 
-Two layers can also be equally good without being exchangeable: one may be wrong on a few whole images, where the other
-is wrong on single items everywhere. What images add is then skewed, and the more so if some have many items. The
-statistic is made for that: the difference over its standard error with images as clusters, from residuals as those of a
-ratio (Cameron, Gelbach and Miller 2008, doi:10.1162/rest.90.3.414, whose wild bootstrap with signs this test is), with
-Hall's correction for skewness (1992, J. R. Statist. Soc. B 54:221). With few images that is not enough, and there is no
+Two layers can also be equally good without being exchangeable: one may be wrong on a few whole images, and the other on
+single items everywhere. What images add is then skewed, the more so if some have many items. The statistic allows for
+that. It is the difference over its standard error with images as clusters, from residuals like those of a ratio, with
+Hall's correction for skewness (1992, J. R. Statist. Soc. B 54:221). The test is then the wild bootstrap with signs of
+Cameron, Gelbach and Miller (2008, doi:10.1162/rest.90.3.414). With few images that is not enough, and there is no
 p-value: see :func:`enough_images`.
 """
 
@@ -18,13 +18,13 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from layerwise.probes.gains import Gains
+from layerwise.compare.statistics.gains import Gains
 
 # Effective number of images (Gains.effective_images) below which no p-value is given. With fewer, equally good layers
 # are called different in more than 6 % of cases at the level of 5 %, where one of them errs by whole images only
 # (benchmarks/ground_truth.py). Rankings need more, as each image's place depends on all the others.
 LEAST_IMAGES = {"accuracy": 30, "balanced_accuracy": 30, "f1": 30, "roc_auc": 50, "average_precision": 100}
-# Numbers held at a time, for memory: 4 million are 16 MB, and there are a few such arrays.
+# Numbers in memory at a time: 4 million take 16 MB, and there are a few such arrays.
 _NUMBERS_AT_ONCE = 4_000_000
 # Statistics that differ by less, relative to their size, are equal: they are computed in float32.
 _TIE = 1e-4
@@ -32,26 +32,26 @@ _TIE = 1e-4
 
 @dataclass(frozen=True)
 class PValue:
-    """``value`` is two-sided; ``is_bound`` says that no swap drawn was as extreme, and p is that value or less."""
+    """``value`` is two-sided. With ``is_bound`` no drawn swap was as extreme, and p is that value or less."""
 
     value: float
     is_bound: bool = False
 
 
 def enough_images(gains: Gains, metric: str) -> bool:
-    """Whether a test of the metric may be made; it depends on counts alone, not on what was predicted."""
+    """Whether a test of the metric may be made. This depends on counts alone, not on the predictions."""
     return round(gains.effective_images, 6) >= LEAST_IMAGES[metric]
 
 
 def swap_test(gains: Gains, n_swaps: int, rng: np.random.Generator) -> PValue:
     """Two-sided p-value of "the layers are equally good"; see :func:`enough_images` for when to ask.
 
-    Few images that differ have few swaps, and all are tried. Else swaps are drawn, not evenly, but so that a difference
-    as great as the one found is as likely as not: an image is swapped the less often the more it adds to that
-    difference, and each swap counts by how much more often it was drawn than an even draw would have (exponential
-    tilting). So p is known to about one percent of its size however small it is, and no correction for many tests can
-    put significance out of reach. The data's own arrangement counts as one more draw, so that p errs upwards with few
-    draws and is never 0 (Harrison 2012, doi:10.1093/biomet/asr079).
+    With few images that differ, all swaps are tried. Otherwise swaps are drawn, but not evenly: the more an image adds
+    to the difference, the less often it is swapped, so that half of the draws are about as extreme as the data. Each
+    draw is weighted by its probability under even draws (exponential tilting). So p is known to about one percent of
+    its size however small it is, and no correction for many tests can put significance out of reach. The arrangement
+    of the data counts as one more draw, so that p errs upwards with few draws and is never 0 (Harrison 2012,
+    doi:10.1093/biomet/asr079).
 
     Args:
         gains: of one layer over another.
@@ -62,14 +62,14 @@ def swap_test(gains: Gains, n_swaps: int, rng: np.random.Generator) -> PValue:
     found = statistic.found()
     if found == 0:
         return PValue(1.0)
-    # Signs are symmetric, so that both tails are twice the one on whose side the data are.
+    # Signs are symmetric, so both tails together are twice the tail of the data.
     side, least = np.sign(found), abs(found) * (1 - _TIE)
     if 2**statistic.n <= n_swaps:
         every = (np.arange(2**statistic.n)[:, None] >> np.arange(statistic.n)) % 2 * 2 - 1
         return PValue(float((np.abs(statistic(every.astype(np.float32))) >= least).mean()))
     pull = statistic.total * side
     tilt = _tilt(pull)
-    # log of how much more often even draws give a swap: the sum of log cosh(tilt * pull), less tilt * its difference.
+    # The log of a draw's weight: the sum of log cosh(tilt * pull), less tilt * the difference of the draw.
     constant = np.logaddexp(tilt * pull, -tilt * pull).sum() - statistic.n * np.log(2)
     as_it_is = expit(2 * tilt * pull)
     weight, drawn_extreme = np.exp(constant - tilt * pull.sum()), False
@@ -85,8 +85,8 @@ def greatest_swap_test(gains: list[Gains], n_swaps: int, seed: int) -> list[floa
     """Of several layers, each against one reference: one-sided p-values of "the reference is not better".
 
     Adjusted over the layers by the greatest of their statistics under the same swaps (Westfall and Young 1993's
-    single-step maxT), which keeps the chance that any layer as good as the reference is called worse at the level, and
-    sees that neighbouring layers are alike.
+    single-step maxT). This keeps the chance of calling any layer worse that is as good as the reference at the level,
+    and it allows for neighbouring layers being alike.
 
     Args:
         gains: of the reference over each layer, on the same images.
@@ -116,16 +116,16 @@ def _parts(n_swaps: int, numbers_per_swap: int) -> Iterator[int]:
 
 def _tilt(pull: np.ndarray) -> float:
     """The factor under which signs drawn with odds exp(2 * factor * pull) give, on average, the data's difference."""
-    total = np.abs(pull).sum()
-    # Where all images pull one way no factor is great enough; then one sign in a draw is turned on average.
-    wanted = min(pull.sum(), total * (1 - 1 / max(np.count_nonzero(pull), 2)))
+    total, moving = np.abs(pull).sum(), int(np.count_nonzero(pull))
+    # If all images pull one way, no factor suffices; then one sign a draw is turned on average.
+    wanted = min(pull.sum(), total * (1 - 1 / max(moving, 2)))
     if wanted <= 0:
         return 0.0
 
     def missing(tilt: float) -> float:
         return float((pull * np.tanh(tilt * pull)).sum() - wanted)
 
-    most = 1 / np.abs(pull).max()
+    most = 1 / float(np.abs(pull).max())
     while missing(most) < 0:
         most *= 2
     return float(brentq(missing, 0, most, xtol=1e-6 * most))
@@ -134,22 +134,22 @@ def _tilt(pull: np.ndarray) -> float:
 class SwapStatistic:
     """The studentised difference under given signs of the images' gains.
 
-    Images that add nothing to any part move nothing, and are left out: ``moved`` are the indices of the other ``n``
-    images. ``total`` is what they add to the difference, shape (n,), in units of the root of the sum of its squares;
-    ``width`` is the most numbers that a swap takes at a time.
+    Images that add nothing to any part are left out: ``moved`` are the indices of the other ``n`` images. ``total`` is
+    what they add to the difference, shape (n,), in units of the root of the sum of its squares. ``width`` is the
+    greatest number of values that a swap needs in memory.
     """
 
     def __init__(self, gains: Gains):
         self.moved = np.flatnonzero(gains.by_part.any(axis=0))
         self.n = len(self.moved)
         total = gains.by_part.sum(axis=0)
-        # What cancels between parts leaves a rounding error, which must not become the unit.
+        # Parts that cancel leave a rounding error, which must not become the unit.
         total[np.abs(total) <= 1e-12 * np.abs(gains.by_part).max()] = 0
         unit = np.sqrt(np.square(total).sum()) or 1.0
         by_part, weights = gains.by_part[:, self.moved] / unit, gains.weights[:, self.moved]
         share = gains.shares.mean(axis=0)
         self.total = total[self.moved] / unit
-        # Sums over images of products of a residual's two terms: what a sign turns, and what it does not.
+        # Sums over images of products of the two terms of a residual: the one that a sign turns, and the other.
         forms = [by_part, self.total * weights, [self.total**3, self.total * share[self.moved] ** 2]]
         self._forms = np.concatenate(forms).T.astype(np.float32)
         self._n_parts = len(by_part)
@@ -159,7 +159,7 @@ class SwapStatistic:
         self._cubes = float((self.total**2 * share[self.moved]).sum()), float((share**3).sum())
 
     def found(self) -> float:
-        """Of the data as they are; 0 where nothing differs."""
+        """The statistic of the data; 0 where nothing differs."""
         return float(self(np.ones((1, self.n), np.float32))[0])
 
     def __call__(self, signs: np.ndarray) -> np.ndarray:
