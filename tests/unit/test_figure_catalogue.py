@@ -1,0 +1,92 @@
+"""The catalogues of comparisons, figures and tables: what a study has of them, and what they say of themselves."""
+
+import re
+from importlib import import_module
+
+import pytest
+
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.inputs import Given
+from layerwise.errors import InputError
+from layerwise.figures.catalogue import FIGURES, TABLES
+from layerwise.figures.entry import Study
+from layerwise.figures.planning import flow_figures, pictures, tables
+
+GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
+GIVEN |= {"changes", "tracing", "description", "training"}
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_the_columns_of_a_comparison_are_documented(name):
+    documented = re.findall(r"^- ``(\w+)``:", import_module(COMPARISONS.modules[name]).__doc__, flags=re.MULTILINE)
+    assert documented == list(COMPARISONS[name].columns)
+
+
+def test_entries_read_what_there_is():
+    for comparison in COMPARISONS.values():
+        assert set(comparison.reads) <= GIVEN
+        assert set(comparison.options) <= {"resamples", "permutations", "seed"}
+    for entry in (*FIGURES.values(), *TABLES.values()):
+        assert set(entry.reads) <= GIVEN | set(COMPARISONS)
+        # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
+        assert not set(entry.reads) & {"scores", "curves", "sites", "predictions", "changes", "tracing"}
+
+
+BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]
+
+
+@pytest.mark.parametrize(
+    ("study", "shown", "of_flow", "written"),
+    [
+        (Study(), [], [], []),
+        (Study(questions=frozenset({"global"})), ["entailment-by-layer", "entailment-by-depth"], [], ["1", "2"]),
+        (
+            Study(questions=frozenset({"global", "local"})),
+            [f"{name}-by-{axis}" for name in BY_LAYER for axis in ("layer", "depth")],
+            [],
+            ["1", "2"],
+        ),
+        # Controls are of probes; without any, none is shown.
+        (Study(random_labels=True, description_length=True), [], [], []),
+        (Study(flow=True), [], ["knockout", "objects", "tracing"], ["flow"]),
+        (Study(embedded=("a", "b")), ["training-curve-a", "training-curve-b"], [], []),
+        (Study(sites=frozenset({"mlp"})), ["sites-by-layer"], [], []),
+        (Study(sites=frozenset({"heads"})), ["sites-by-layer", "head-map"], [], []),
+        (Study(interventions=frozenset({"bypass"})), [], [], []),
+    ],
+)
+def test_what_a_study_has(study, shown, of_flow, written):
+    assert list(pictures(study)) == shown
+    assert flow_figures(study) == of_flow
+    assert tables(study) == [name if name == "flow" else f"table{name}" for name in written]
+
+
+def test_what_controls_and_interventions_add():
+    plain = Study(questions=frozenset({"local"}))
+    added = {
+        "random_labels": {"selectivity-by-layer", "selectivity-by-depth"},
+        "description_length": {"code-length-by-layer", "code-length-by-depth", "learning-curve"},
+    }
+    for control, figures in added.items():
+        study = Study(questions=plain.questions, **{control: True})
+        assert set(pictures(study)) - set(pictures(plain)) == figures
+    for kind, figure in {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}.items():
+        study = Study(questions=plain.questions, interventions=frozenset({kind}))
+        assert set(pictures(study)) - set(pictures(plain)) == {figure}
+        assert set(tables(study)) - set(tables(plain)) == {"table3"}
+
+
+def test_the_report_lists_figures_by_place_and_axis():
+    found = pictures(Study(questions=frozenset({"global"}), embedded=("shapes",)))
+    said = {name: (picture.title, picture.axis) for name, picture in found.items()}
+    assert said == {
+        "entailment-by-layer": ("1 Agreement", "by layer"),
+        "entailment-by-depth": ("1 Agreement", "by relative depth"),
+        "training-curve-shapes": ("9 Training of shapes", "by seconds"),
+    }
+
+
+def test_an_input_that_is_not_given_is_named():
+    with pytest.raises(InputError, match=r"--inputs has no models; add models=PATH"):
+        Given.of(["tasks=a.json", "tasks=b=c.json"]).path("models")
+    assert [str(path) for path in Given.of(["tasks=a.json", "tasks=b=c.json"]).paths("tasks")] == ["a.json", "b=c.json"]
