@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 
+from layerwise import code_digest
 from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.errors import InputError
@@ -90,3 +91,20 @@ def test_an_input_that_is_not_given_is_named():
     with pytest.raises(InputError, match=r"--inputs has no models; add models=PATH"):
         Given.of(["tasks=a.json", "tasks=b=c.json"]).path("models")
     assert [str(path) for path in Given.of(["tasks=a.json", "tasks=b=c.json"]).paths("tasks")] == ["a.json", "b=c.json"]
+
+
+def behind(program: str, module: str) -> set[str]:
+    """The files of the library whose code a job depends on."""
+    files = code_digest._closure([code_digest.SCRIPTS / file for file in (program, module)])
+    return {str(file.relative_to(code_digest.SCRIPTS)) for file in files}
+
+
+def test_figures_compute_nothing_and_comparisons_draw_nothing():
+    for name in FIGURES:
+        files = behind("plot_figure.py", FIGURES.file(name))
+        assert not {file for file in files if file.startswith(("layerwise/compare/statistics", "layerwise/probes"))}
+        others = {FIGURES.file(other) for other in FIGURES if other != name}
+        assert not files & others, f"an edit of another figure would redraw {name}"
+    for name in COMPARISONS:
+        files = behind("compare.py", COMPARISONS.file(name))
+        assert not {file for file in files if file.startswith("layerwise/figures")}

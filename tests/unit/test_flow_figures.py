@@ -18,7 +18,8 @@ from layerwise.compare.statistics.flow_means import FEWEST_IMAGES, Resampled, me
 from layerwise.figures import knockout, objects, tracing
 from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing import style
-from layerwise.figures.writing.flow import arrow, flow_sections
+from layerwise.figures.names import arrow
+from layerwise.figures.writing.flow import flow_sections
 from layerwise.flow.results import changes_table, tracing_table
 from layerwise.probes.bootstrap import resample_weights
 from tests.conftest import REPOSITORY

@@ -17,10 +17,12 @@ from layerwise.errors import InputError
 
 T = TypeVar("T", "Task", "Model")
 
-SCORE_COLUMNS = ["model", "task", "prompt", "probe", "layer", "n_layers", "label", "split", "metric"]
+# What a cell is named by.
+CELL = ["model", "task", "prompt"]
+SCORE_COLUMNS = [*CELL, "probe", "layer", "n_layers", "label", "split", "metric"]
 SCORE_COLUMNS += ["layer_name", "value", "low", "high", "n", "n_groups"]
-CURVE_COLUMNS = ["model", "task", "prompt", "layer", "label", "metric", "train_groups", "value", "low", "high"]
-SITE_COLUMNS = ["model", "task", "prompt", "site", "layer", "n_layers", "head", "label", "split", "metric"]
+CURVE_COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
+SITE_COLUMNS = [*CELL, "site", "layer", "n_layers", "head", "label", "split", "metric"]
 SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
 # Older files lack it.

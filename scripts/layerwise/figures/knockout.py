@@ -17,7 +17,7 @@ FLOWS = ("question->last", "image->last", "image->question", "last->last")
 
 def draw(given: Given, variant: str) -> Drawing:
     from layerwise.figures.drawing.flow import draw_changes
-    from layerwise.figures.writing.flow import arrow
+    from layerwise.figures.names import arrow
 
     return draw_changes(given, {flow: arrow(flow) for flow in FLOWS})
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerwise.compare.inputs import Task
+from layerwise.compare.inputs import CELL, Task
 from layerwise.compare.learning import COMPARISON
 from layerwise.compare.rows import headline_scores
-from layerwise.compare.statistics.layers import CELL, choose_layer
+from layerwise.compare.statistics.layers import choose_layer
 
 
 def best_curves(curves: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.inputs import Model, Task, read_predictions
+from layerwise.compare.inputs import CELL, Model, Task, read_predictions
 from layerwise.compare.intervened import base_of, in_words
 from layerwise.compare.rows import headline_scores
-from layerwise.compare.statistics.layers import BOUNDED, CELL, check_same_run
+from layerwise.compare.statistics.layers import BOUNDED, check_same_run
 from layerwise.compare.statistics.paired import paired_difference
 from layerwise.compare.statistics.significance import with_holm
 from layerwise.errors import InputError

@@ -1,8 +1,8 @@
 """Means over questions by window or layer, and the strongest window, with intervals over images.
 
 Changes in percent are skewed: a few answers are lost, most are not, and there is no upper limit. Student's interval is
-too short then, as a sample without the rare ones has too high a mean *and* too small an error. A bootstrap of the
-studentised mean (Hall 1988, doi:10.1214/aos/1176350933) sees that in its resamples.
+then too short, because a sample without the rare ones has both too high a mean and too small an error. A bootstrap of
+the studentised mean (Hall 1988, doi:10.1214/aos/1176350933) sees that in its resamples.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,9 +74,9 @@ class Resampled:
     def strongest(self) -> tuple[int, float, float]:
         """The place of the lowest mean, and the 95 % interval of its true mean; NaN where none can be trusted.
 
-        Each resample picks its own lowest place, so that the interval allows for the picking. Resamples can take their
-        means for the truth, or think that all places near the lowest are equally low, where picking matters most;
-        the interval holds for both. (Andrews, Kitagawa and McCloskey 2024, doi:10.1093/qje/qjad043, treat the
+        Each resample picks its own lowest place, so that the interval allows for the picking. The true means may be
+        those of the sample, or all places near the lowest may be equally low, where picking matters most; the interval
+        covers both cases. (Andrews, Kitagawa and McCloskey 2024, doi:10.1093/qje/qjad043, treat the
         problem; Andrews and Soares 2010, doi:10.3982/ECTA7502, choose between nearly equal moments likewise.)
         """
         place = int(self.mean.argmin())

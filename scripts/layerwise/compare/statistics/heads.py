@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerwise.compare.inputs import Task
-from layerwise.compare.statistics.layers import CELL
+from layerwise.compare.inputs import CELL, Task
 from layerwise.compare.statistics.significance import LEVEL, holm
 from layerwise.compare.statistics.swaps import LEAST_IMAGES
 from layerwise.compare.within_blocks import COMPARISON

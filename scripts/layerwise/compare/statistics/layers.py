@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.inputs import Model, Task, read_predictions
+from layerwise.compare.inputs import CELL, Model, Task, read_predictions
 from layerwise.compare.rows import headline_scores, majority_scores
 from layerwise.compare.statistics.paired import PairedDifference, paired_difference, worse_than
 from layerwise.compare.statistics.significance import LEVEL, with_holm
 from layerwise.errors import InputError
 
-CELL = ["model", "task", "prompt"]
 # Columns of the scores, and what they add to a name in the table.
 BOUNDED = (("value", ""), ("low", "_low"), ("high", "_high"))
 

@@ -23,7 +23,7 @@ from layerwise.figures.drawing.facets import (
 )
 from layerwise.figures.drawing.layers import AXES, draw_line
 from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
-from layerwise.figures.writing.words import metric_name
+from layerwise.figures.names import metric_name
 
 AS_IT_IS = "as it is"
 # Prompts with the same words and without the item's own image.
@@ -192,7 +192,7 @@ def _draw(
     band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), dotted, norm=False))
     for axes, (task, facet) in zip(grid, facets, strict=True):
         axes.set_title(wrap_name(f"{task.task}: {facet.title}", NAME_WIDTH))
-        axes.set_ylabel(f"test {metric_name(task)}", fontsize=7)
+        axes.set_ylabel(f"test {metric_name(task.metric)}", fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         draw(axes, task, facet, probes[probes["task"] == task.task])
     band.supxlabel(x_label, fontsize=8)

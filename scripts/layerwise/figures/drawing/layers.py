@@ -28,7 +28,7 @@ from layerwise.figures.drawing.facets import (
     lay_out,
 )
 from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
-from layerwise.figures.writing.words import metric_name
+from layerwise.figures.names import metric_name
 
 AXES = {"layer": "decoder layer (0 = embeddings)", "depth": "relative depth (layer / number of layers)"}
 NORM_GAP, NORM_STEP = 0.12, 0.018
@@ -119,7 +119,7 @@ def draw_layers(
             draw_baseline(axes, values, quantity.baseline_name, above=quantity.less_is_more)
         for axes in grid.flat[len(of_task) :]:
             axes.remove()
-        label_edges(grid, len(of_task), quantity.y_label.format(metric=metric_name(tasks[name])))
+        label_edges(grid, len(of_task), quantity.y_label.format(metric=metric_name(tasks[name].metric)))
     deepest = int(probes["n_layers"].max())
     share_axes([band for _, band, _ in bands], axis, len(styles), deepest, quantity.less_is_more)
     return drawing

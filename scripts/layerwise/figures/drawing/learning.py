@@ -21,7 +21,7 @@ from layerwise.figures.drawing.facets import (
     lay_out,
 )
 from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
-from layerwise.figures.writing.words import metric_name
+from layerwise.figures.names import metric_name
 
 # Least distance between two names of layers, as a share of the height of a facet.
 NAME_GAP = 0.11
@@ -93,7 +93,7 @@ def draw_learning(
             _name_layers(axes, of_task[of_task["prompt"] == prompt], styles)
         for axes in grid.flat[len(facets) :]:
             axes.remove()
-        label_edges(grid, len(facets), f"test {metric_name(tasks[name])}")
+        label_edges(grid, len(facets), f"test {metric_name(tasks[name].metric)}")
         # Tasks differ in their numbers of images.
         for axes in grid.flat[: len(facets)]:
             axes.tick_params(labelbottom=True)

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from layerwise.compare.inputs import Model, Task
+from layerwise.compare.inputs import CELL, Model, Task
 from layerwise.compare.rows import headline_scores
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import (
@@ -24,9 +24,8 @@ from layerwise.figures.drawing.facets import (
 )
 from layerwise.figures.drawing.layers import AXES, draw_line
 from layerwise.figures.drawing.style import line_styles, wrap_name
-from layerwise.figures.writing.words import metric_name
+from layerwise.figures.names import metric_name
 
-CELL = ["model", "task", "prompt"]
 LINES = {"block": "block output", "attention": "attention output", "mlp": "MLP output", "heads": "best head"}
 COLOURS = "YlGnBu"
 # A map of no more heads shows its numbers, in percent.
@@ -79,7 +78,7 @@ def draw_sites(
     band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), "majority baseline", norm=False))
     for axes, (title, cell) in zip(grid, facets.items(), strict=True):
         axes.set_title(wrap_name(title, NAME_WIDTH))
-        axes.set_ylabel(f"test {metric_name(tasks[cell[1]])}", fontsize=7)
+        axes.set_ylabel(f"test {metric_name(tasks[cell[1]].metric)}", fontsize=7)
         lines = {"block": _of_cell(outputs, cell)} | dict(list(_of_cell(sites, cell).groupby("site")))
         if "heads" in lines:
             lines["heads"] = lines["heads"][lines["heads"]["best"]]
@@ -123,7 +122,7 @@ def draw_heads(sites: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[s
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["chance", "", "half-way", "", "all right"])
     bar.ax.tick_params(labelsize=6.5)
     bar.outline.set_visible(False)
-    metrics = ", ".join(dict.fromkeys(metric_name(tasks[task]) for _, task, _ in facets.values()))
+    metrics = ", ".join(dict.fromkeys(metric_name(tasks[task].metric) for _, task, _ in facets.values()))
     band.supxlabel(f"attention head   (numbers: test {metrics} × 100;  × behind one: not above chance)", fontsize=8)
     return drawing
 

@@ -4,8 +4,9 @@ from itertools import groupby
 
 import pandas as pd
 
+from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, number, with_interval
-from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, METRIC_NAMES, TOO_FEW, p_in_words
+from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
 
 
 def comparison_sections(table: pd.DataFrame) -> list[Section]:
@@ -50,7 +51,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 for row in rows.itertuples()
             ]
         names = (("Model", 0.12), ("Prompt", 0.11))
-        title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
+        title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
     return sections
 

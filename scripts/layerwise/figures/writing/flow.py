@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from layerwise.compare.statistics.flow_means import FEWEST_IMAGES
+from layerwise.figures.names import arrow
 from layerwise.figures.writing.sections import Section, number
 
 STRONGEST = (
@@ -16,11 +17,6 @@ STRONGEST = (
 KEPT = (
     "Only questions that a model answers rightly are measured: what was asked, what was kept, and why the rest was not."
 )
-
-
-def arrow(flow: str) -> str:
-    """The name of a flow for reading: an arrow for ``->``."""
-    return flow.replace("->", " \N{RIGHTWARDS ARROW} ")
 
 
 def flow_sections(strongest: pd.DataFrame, descriptions: Sequence[Mapping[str, Mapping]]) -> list[Section]:

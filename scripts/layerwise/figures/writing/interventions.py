@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, with_interval
-from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, METRIC_NAMES, TOO_FEW, p_in_words
+from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
 
 
 def effect_sections(table: pd.DataFrame) -> list[Section]:
@@ -29,7 +30,7 @@ def effect_sections(table: pd.DataFrame) -> list[Section]:
                 "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
             }
         )
-        title = f"{task}: {METRIC_NAMES.get(rows['metric'].iloc[0], rows['metric'].iloc[0])}"
+        title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
         texts = (("Model", 0.14), ("Intervention", 0.2), ("Prompt", 0.1))
         sections.append(Section(title, shown, note, tuple(shown.columns[3:]), texts, row_names=3))
     return sections

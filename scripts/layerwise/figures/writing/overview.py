@@ -7,8 +7,8 @@ import pandas as pd
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.intervened import in_words
 from layerwise.compare.rows import majority_scores
+from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, number
-from layerwise.figures.writing.words import metric_name
 
 SPLITS = ("train", "val", "test")
 # By the token position whose states are probed.
@@ -55,7 +55,7 @@ def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
             "Kind": task.kind,
             "Labels": len(task.labels),
             "Excluded": len(task.excluded),
-            "Metric": metric_name(task),
+            "Metric": metric_name(task.metric),
         }
         for split in SPLITS:
             sizes = task.sizes.get(split, {})

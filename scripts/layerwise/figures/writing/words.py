@@ -1,18 +1,9 @@
-"""How figures and tables word metrics and p-values, and what they say of intervals and tests."""
+"""How tables write p-values, and what their notes say of intervals and tests."""
 
-from layerwise.compare.inputs import Task
 from layerwise.compare.statistics.shared_texts import LEAST_TEXTS
 from layerwise.compare.statistics.swaps import LEAST_IMAGES
 from layerwise.figures.writing.sections import number
 from layerwise.probes.clusters import FEWEST_TEXTS
-
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-}
 
 
 def _least(of_metric: dict[str, int], units: str) -> str:
@@ -36,11 +27,6 @@ TOO_FEW = (
     f"{_least(LEAST_IMAGES, 'images')} or, where those are counted, {_least(LEAST_TEXTS, 'shared texts')}; unequal "
     "numbers of items make them count as fewer"
 )
-
-
-def metric_name(task: Task) -> str:
-    """The task's headline metric in words, as an axis title says it."""
-    return METRIC_NAMES.get(task.metric, task.metric.replace("_", " "))
 
 
 def p_in_words(p: float, is_bound: bool) -> str:
