@@ -37,7 +37,8 @@ from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.gains import LabelItems, image_gains
-from layerwise.compare.statistics.layers import choose_layer, compare_layers
+from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.layers import compare_layers
 from layerwise.compare.statistics.paired import paired_difference, worse_than
 from layerwise.compare.statistics.swaps import enough_images, swap_test
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval

@@ -15,7 +15,8 @@ from sklearn.dummy import DummyClassifier
 from statsmodels.stats.multitest import multipletests
 
 from layerwise.compare.inputs import Model, Task, read_predictions, read_prompts
-from layerwise.compare.statistics.layers import choose_layer, compare_layers
+from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.layers import compare_layers
 from layerwise.compare.statistics.paired import paired_difference
 from layerwise.compare.statistics.significance import holm, holm_is_bound, with_holm
 from layerwise.errors import InputError

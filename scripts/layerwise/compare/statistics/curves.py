@@ -7,7 +7,7 @@ import pandas as pd
 from layerwise.compare.inputs import CELL, Task
 from layerwise.compare.learning import COMPARISON
 from layerwise.compare.rows import headline_scores
-from layerwise.compare.statistics.layers import choose_layer
+from layerwise.compare.statistics.choice import choose_layer
 
 
 def best_curves(curves: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
