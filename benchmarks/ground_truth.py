@@ -36,8 +36,8 @@ from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.inputs import Model, Task
-from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.compare.statistics.layers import compare_layers
 from layerwise.compare.statistics.paired import paired_difference, worse_than
 from layerwise.compare.statistics.swaps import enough_images, swap_test
