@@ -1,95 +1,100 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# On a fresh machine, `make demo` and `make test` set up everything that they need.
 CORES ?= 2
-# A study of your own, for `run` and `report`; without, the demo.
+# Your own study, for `run` and `report`. Default: the demo.
 CONFIG :=
 REPORT = results/$(if $(CONFIG),$(basename $(notdir $(CONFIG)))-)report.html
-# The first Python that runs and that the pinned versions are made for.
+# The first Python that works and that the pinned versions support.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 		echo $$python; break; fi; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence findings run report test test-slow test-all bench families reliability audit lint format lock
+.PHONY: help demo evidence findings run report test test-slow test-all bench families reliability architecture audit lint format lock
 .DEFAULT_GOAL := help
-# Snakemake itself would say it in a traceback.
+# Without this check, Snakemake would end in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on the embedded world (5 minutes on 2 fast idle cores)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (5 minutes on 2 fast idle cores)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (an estimated hour on 2 cores behind the demo)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (after the demo, an estimated hour on 2 cores)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 	$(BIN)/snakemake probes --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
 		--template report/findings/objectives-alone.md.j2 \
 		--csv results-findings/tables/objectives.csv --out results-findings/tables/objectives.md
-	@echo "Open results-findings/tables/objectives.md for what objectives change"
+	@echo "Open results-findings/tables/objectives.md to compare the objectives"
 
-# The scores are gathered anew, because `make evidence` leaves those of fewer models in the same root.
-findings: $(VENV)/run.stamp ## train, probe and block over five seeds, into docs/findings.csv and docs/findings.md (about an hour on 2 cores)
+# Gathers the scores again, because `make evidence` leaves the scores of fewer models in the same root.
+findings: $(VENV)/run.stamp ## train, probe and block over five seeds; writes docs/findings.csv and docs/findings.md (about an hour on 2 cores)
 	$(BIN)/snakemake probes flow_results --cores $(CORES) --configfile config/findings.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/findings.yaml --csv docs/findings.csv --out docs/findings.md
 
-run: $(VENV)/run.stamp ## run a study of your own: make run CONFIG=my-study.yaml
+run: $(VENV)/run.stamp ## run your own study: make run CONFIG=my-study.yaml
 	@test -n "$(CONFIG)" || { echo "error: name the study: make run CONFIG=my-study.yaml" >&2; exit 1; }
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
-report: $(VENV)/run.stamp ## put the figures and tables of a finished run into one file; CONFIG=my-study.yaml for yours
+report: $(VENV)/run.stamp ## put the figures and tables of a finished run into one file; add CONFIG=my-study.yaml for your own study
 	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) --report $(REPORT) \
 		--report-stylesheet report/style.css
 	@echo "Open $(REPORT)"
 
-# Tests run on all cores, a file on one.
+# Tests run on $(CORES) cores; the tests of a class or module share one process.
 test: $(VENV)/dev.stamp ## set up, then run the tests (at most 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope \
 		--cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-test-slow: $(VENV)/dev.stamp ## the tests that take minutes each (at most 20 minutes on 2 cores)
+test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (at most 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "slow and not whole and not gpu" -n $(CORES) --dist loadscope
 
-test-all: test test-slow ## every test: also all model families, the whole demo, and more random kills
+test-all: test test-slow ## run every test: also all model families, the whole demo, and more random kills
 	$(BIN)/python -m pytest -m "whole and not gpu" -n $(CORES) --dist loadscope
 
-bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against the alternatives, into docs/benchmarks.md
+bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against alternatives; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
-reliability: $(VENV)/dev.stamp ## say what can go wrong, from the tests that make it happen, into docs/reliability.md
+reliability: $(VENV)/dev.stamp ## write docs/reliability.md (what can go wrong) from the tests that cause these faults
 	$(BIN)/python tests/faults/table.py
 
-# In an environment of its own: what looks packages up brings packages.
-audit: ## look the pinned packages up among known vulnerabilities (needs the network)
+# In its own environment, because pip-audit brings packages of its own.
+audit: ## check the pinned packages for known vulnerabilities (needs the network)
 	@$(PYTHON) -m venv $(VENV)-audit
 	@$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit || \
-		{ echo "error: nothing was audited, pip-audit cannot be installed" >&2; exit 1; }
+		{ echo "error: nothing was audited, because pip-audit cannot be installed" >&2; exit 1; }
 	@VENV_BIN=$(abspath $(VENV))-audit/bin envs/audit.sh
 	@rm -rf $(VENV)-audit
 
-families: $(VENV)/run.stamp ## check every model family on a tiny model, into docs/families.md
+architecture: $(VENV)/dev.stamp ## draw the imports of the library into docs/architecture.md
+	$(BIN)/python tests/architecture.py
+
+families: $(VENV)/run.stamp ## check every model family on a tiny model; writes docs/families.md
 	$(BIN)/python tests/families/table.py
 
-lint: $(VENV)/dev.stamp ## what the pre-commit hooks check
+lint: $(VENV)/dev.stamp ## check style, imports and Snakemake code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy
 
 format: $(VENV)/dev.stamp ## format Python and Snakemake code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-# With the oldest Python that we serve: what it can install, the newer ones can.
+# With the oldest supported Python, because the newer ones can install the same versions.
 lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/*.yaml
 	python3.11 -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools pyyaml
 	VENV_BIN=$(VENV)-lock/bin envs/lock.sh
 	rm -rf $(VENV)-lock
 
-# The environment is made anew when a lock file is newer than it, or when it is not there.
+# The environment is made if it is missing, and updated if a lock file is newer.
 $(VENV)/run.stamp: envs/requirements.txt
 	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11-3.13; run make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -27,10 +27,10 @@ report: "report/workflow.rst"
 
 # Before the first job: from within a job, Snakemake would end in a traceback of its own.
 onstart:
-    check_writable(config["pathvars"]["results"], "pathvars.results")
-    claim_root(Path(config["pathvars"]["results"]), study_files, config["extends"])
-    write_planned(Path(config["pathvars"]["results"]) / "work", os.getpid(), planned_extractions())
-    forget_when_stopped(Path(config["pathvars"]["results"]) / "work")
+    check_writable(study.results, "pathvars.results")
+    claim_root(Path(study.results), study_files, study.config.extends)
+    write_planned(Path(study.results) / "work", os.getpid(), planned_extractions())
+    forget_when_stopped(Path(study.results) / "work")
     # By now Snakemake has loaded the plugin, which forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
         keep_asking(sys.modules["snakemake_executor_plugin_slurm"])
@@ -38,8 +38,8 @@ onstart:
 
 onsuccess:
     # States that no cell of this study has any more need not be found again.
-    drop_unused(Path(config["pathvars"]["results"]) / "kept")
-    forget_planned(Path(config["pathvars"]["results"]) / "work")
+    drop_unused(Path(study.results) / "kept")
+    forget_planned(Path(study.results) / "work")
     if pages := what_to_open():
         logger.info(pages)
 
@@ -73,14 +73,13 @@ rule all:
 # models' files, `snakemake states` runs them and stops there. `probes` and `flow_results` make no figure.
 rule downloads:
     input:
-        [file for stimuli in grid.used_stimuli() for file in grid.receipts(stimuli)],
-        [file for questions in config["flow"]["questions"] for file in flow_grid.receipts(questions)],
+        study.receipts,
     localrule: True
 
 
 rule models:
     input:
-        lambda wildcards: files_of("models"),
+        [model_file(model) for model in study.config.models],
     localrule: True
 
 
@@ -98,5 +97,5 @@ rule probes:
 
 rule flow_results:
     input:
-        [f"{FLOW}.parquet".format(**cell._asdict()) for cell in flow_grid.cells()],
+        [study.flow_files(cell).changes for cell in grid.flow_cells()],
     localrule: True

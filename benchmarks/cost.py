@@ -1,7 +1,7 @@
-"""What the cost model says of the demo, against what the demo took.
+"""The cost model's prediction for the demo, compared with what the demo took.
 
-Reads a finished `make demo`. Two figures are fitted to its extraction jobs, the seconds that a job takes to start and
-the rate at which it then goes; if tokens are counted right, they explain all cells.
+Reads a finished `make demo`. Two numbers are fitted to its extraction jobs: the seconds to start a job, and the tokens
+per second after that. If tokens are counted correctly, these two numbers predict all cells.
 
     python benchmarks/cost.py
 """
@@ -62,8 +62,9 @@ def main() -> None:
         )
     error = (cells["predicted"] / cells["seconds"] - 1).abs()
     print(
-        f"\nInputs are exact in all {len(cells)} cells. {start:.1f} s to start a job and {1 / per_token:,.0f} tokens a "
-        f"second explain the seconds within {100 * error.max():.0f} % (median {100 * error.median():.0f} %)."
+        f"\nThe numbers of inputs are exact in all {len(cells)} cells. A start of {start:.1f} s per job and "
+        f"{1 / per_token:,.0f} tokens a second predict the measured seconds within {100 * error.max():.0f} % (median "
+        f"{100 * error.median():.0f} %)."
     )
 
 

@@ -1,9 +1,9 @@
-"""How fast hidden states are made: the shared prefix against three other ways, for several numbers of texts per image.
+"""How fast hidden states are made: the shared prefix and three other ways, for several numbers of texts per image.
 
-Prints a Markdown table. A small LLaVA with random weights stands for a large one: what is compared is where tokens are
-run twice, and that is the same. All ways take turns, each figure is a median, host work (decoding, tokenizing) is left
-out. Ratios are of CPU time, which other programs on the machine disturb least; with more than one thread it counts
-waiting as well.
+Prints a Markdown table. A small LLaVA with random weights stands for a large one: the ways differ in how often they run
+which tokens, whatever the model's size. All ways take turns, and each number is a median. Host work (decoding,
+tokenizing) is left out. Ratios use CPU time, which other programs disturb least; with more than one thread it includes
+waiting.
 
     python benchmarks/extraction.py --quick      about 2 minutes
     python benchmarks/extraction.py --full       about 15 minutes
@@ -29,7 +29,7 @@ from layerwise.models.prefix import PromptGroup, split_prefix
 
 PATCH, VOCABULARY = 14, 512
 IMAGE_TOKEN = VOCABULARY - 1
-# One text at a time and padded batches cost the same for every text; more of them than this are not timed, but counted.
+# One text at a time and padded batches cost the same for every text. So only this many are timed, and scaled.
 TEXTS_TIMED = 16
 SHORTEST, LONGEST = 11, 24
 
@@ -47,7 +47,7 @@ class Shape:
 
 
 class NoProcessor:
-    """Stands where a processor would: the benchmark makes its own tensors."""
+    """Takes the place of a processor: the benchmark makes its own tensors."""
 
     image_token = "<image>"
     chat_template = None
@@ -79,7 +79,7 @@ def make_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.flo
         image_token_index=IMAGE_TOKEN,
         image_seq_length=shape.image_tokens,
     )
-    # Weights are drawn where they will be used: a large model would take minutes on the host.
+    # Weights are drawn on the device, because drawing a large model's on the host would take minutes.
     with torch.device(device):
         model = LlavaForConditionalGeneration._from_config(config, dtype=dtype).eval().requires_grad_(False)
     return GenericModel(model, NoProcessor(), "<image>\n{prompt}")
@@ -105,7 +105,7 @@ class Ways:
         self.scale = texts / self.timed
 
     def alone(self) -> Tensor:
-        """One sample at a time with ``output_hidden_states``, as it is usually done."""
+        """One sample at a time with ``output_hidden_states``, the usual way."""
         states = []
         for ids in self.ids[: self.timed]:
             output = self.model.model(input_ids=ids[None], pixel_values=self.pixels, output_hidden_states=True)
@@ -144,7 +144,7 @@ class Ways:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run, in seconds of the wall and of all cores, and MiB at the peak above what was there before."""
+    """One run: seconds of wall time and of all cores, and peak memory above the start, in MiB."""
 
     wall: float
     cpu: float
@@ -160,7 +160,7 @@ def measured(run: Callable[[], object]) -> Cost:
 
 
 def reset_peak() -> float:
-    """Give freed memory back and forget the process's peak, where Linux lets us; its memory now, in KiB."""
+    """Return freed memory and reset the process's peak, if Linux allows it; returns the memory in use, in KiB."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
@@ -170,7 +170,7 @@ def reset_peak() -> float:
 
 
 def peak_memory(key: str) -> float:
-    """A figure of this process in KiB; NaN where the system does not tell."""
+    """A number from the kernel about this process's memory, in KiB; NaN if the system does not provide it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -178,7 +178,7 @@ def peak_memory(key: str) -> float:
     return next((float(line.split()[1]) for line in lines if line.startswith(key)), float("nan"))
 
 
-# Shares of the theory's speed-up and of the pure forward pass's speed that sharing is to reach, from so many texts on.
+# The goal: this share of the theory's speed-up and of the pure forward pass's speed, from this number of texts on.
 LEAST_SHARE, GOAL_TEXTS = 0.9, 5
 
 
@@ -198,7 +198,7 @@ def compare(shape: Shape, texts: int, rounds: int, model: GenericModel) -> tuple
         return scale * statistics.median(getattr(cost, of) for cost in costs[name])
 
     alone, vision = median("alone", "cpu"), median("vision", "cpu")
-    # The vision tower's cost in tokens of the decoder.
+    # The vision tower's cost, in decoder tokens.
     v = vision * texts * (ways.prefix + ways.text) / (alone - vision * texts)
     theory = texts * (ways.prefix + ways.text + v) / (ways.prefix + texts * ways.text + v)
     speed = alone / median("shared", "cpu")
@@ -223,7 +223,7 @@ def compare(shape: Shape, texts: int, rounds: int, model: GenericModel) -> tuple
 
 
 def check(ways: Ways) -> None:
-    """Stop when the ways do not come to the same states: their speed would mean nothing."""
+    """Stop if the ways give different states, because comparing their speed would then mean nothing."""
     alone, padded, shared = ways.alone(), ways.padded(), ways.shared()[: ways.timed]
     for name, states, bound in (("padded", padded, 1e-5), ("shared", shared, 2e-6)):
         # transformers' own states lack the last block's output.
@@ -252,7 +252,8 @@ def main() -> None:
     width, layers, rounds = (1024, 8, 5) if args.full else (1024, 2, 5)
     rounds = args.rounds or rounds
     print(
-        f"Width {width}, {layers} layers, {args.threads} thread(s), float32, median of {rounds}; CPU time per text.\n"
+        f"Width {width}, {layers} layers, {args.threads} thread(s), float32. CPU time per text, median of {rounds} "
+        "rounds.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
@@ -264,12 +265,12 @@ def main() -> None:
             row, of_row = compare(shape, texts, rounds, model)
             missed += of_row
             print(row, flush=True)
-    print(f"\nGoal for {GOAL_TEXTS} texts and more: at least {LEAST_SHARE} of the theory and of the pure forward pass.")
+    print(f"\nGoal from {GOAL_TEXTS} texts on: at least {LEAST_SHARE} of the theory and of the pure forward pass.")
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     if missed:
         print(
-            "\nThe theory counts tokens. An image and its texts are two passes, each with fewer tokens than one pass "
-            "over all of them, and thin matrix products are slower per token: that shows where both are short."
+            "\nThe theory counts tokens only. An image and its texts are two passes with fewer tokens each, and short "
+            "passes are slower per token. This shows if both the image and the texts are short."
         )
 
 

@@ -1,9 +1,9 @@
-"""How fast attention knockout is: blocked runs that go on from a free one against a forward pass for each of them.
+"""How fast attention knockout is: blocked runs that reuse the unblocked run, compared with a forward pass for each.
 
-Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: what is compared
-is where tokens are run twice, and that is the same. Both ways take turns and do the same six flows in the same windows;
-the plain loop does one window a round, all flows in it, and is scaled to all windows, since a forward pass takes as
-long in each. Numbers are medians of CPU time; host work (decoding, tokenizing) is left out.
+Prints a Markdown table. A small LLaVA with random weights and 576 image tokens stands for a large one: the ways differ
+in how often they run which tokens, whatever the model's size. They take turns and do the same six flows in the same
+windows. The plain loop does all flows in one window a round, and its time is scaled to all windows, because a forward
+pass takes equally long in each. Numbers are medians of CPU time. Host work (decoding, tokenizing) is left out.
 
     python benchmarks/flow.py --quick      about 2 minutes
     python benchmarks/flow.py --full       about 10 minutes
@@ -29,9 +29,9 @@ from layerwise.flow.knockout import Knockouts, blocked_runs, first_target, naive
 from layerwise.flow.positions import PositionSets
 from layerwise.models.adapters.generic import GenericModel
 
-# Tokens before the image, and behind it: a question of GQA and how to answer it. The object covers some patches.
+# Tokens before the image, and after it (a GQA question and how to answer it). The object covers some patches.
 BEFORE, SHORTEST, LONGEST, OBJECT = 5, 22, 34, range(200, 260)
-# As the paper's authors take for models of 7 billion parameters.
+# The paper's window for models of 7 billion parameters.
 WINDOW = 7
 LEAST_SPEED, MOST_DIFFERENCE = 10, 1e-6
 
@@ -70,7 +70,7 @@ class Questions:
         ]
 
     def fast(self) -> list[Knockouts]:
-        """From one run of the image and one of each question."""
+        """Reuse one run of the image and one of each question."""
         starts = [first_target(sets, FLOWS) for sets in self.sets]
         runs = free_runs(self.model, self.prepared, starts)
         return [
@@ -79,7 +79,7 @@ class Questions:
         ]
 
     def token_blocks(self) -> tuple[float, float, float]:
-        """Tokens times blocks that are run: by the plain loop, by one that reuses lower blocks alone, and by ours.
+        """Tokens times blocks: of the plain loop, of a loop that reuses only lower blocks, and of ours.
 
         The vision tower and the output head are left out.
         """
@@ -163,15 +163,16 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     shape = Shape(width=512, layers=32, image_tokens=576) if args.full else Shape(256, 24, 576)
     print(
-        f"Width {shape.width}, {shape.layers} blocks, {shape.image_tokens} image tokens and {SHORTEST} to "
-        f"{LONGEST - 1} of text behind them, {len(FLOWS)} flows, windows of {WINDOW} blocks, {args.threads} thread(s), "
-        f"float32, median of {args.rounds}; CPU time per question. A round runs the plain loop in one window, and its "
-        "time is scaled to all of them.\n"
+        f"Width {shape.width}, {shape.layers} blocks, {shape.image_tokens} image tokens followed by {SHORTEST} to "
+        f"{LONGEST - 1} text tokens, {len(FLOWS)} flows, windows of {WINDOW} blocks, {args.threads} thread(s), "
+        f"float32. CPU time per question, median of {args.rounds} rounds. Each round runs the plain loop in one "
+        "window only and scales its time to all windows.\n"
     )
     print(HEADER)
     print("|" + " ---: |" * (HEADER.count("|") - 1))
     model = make_model(shape)
-    # Weights as large as in a trained model: blocking would change next to nothing, and equality say as little.
+    # Weights as large as in a trained model. With smaller ones blocking would change almost nothing, so that equal
+    # results would show nothing.
     for parameter in model.model.parameters():
         if parameter.dim() == 2:
             parameter.mul_(2)
@@ -186,8 +187,9 @@ def main() -> None:
     )
     print("\n".join(f"- MISSED: {line}" for line in missed) or "- met in all rows")
     print(
-        "\nThe theory counts tokens times blocks: an image's tokens run once, a question's once, and for each flow and "
-        "window the tokens from the first target on in the blocks from the window's first on."
+        "\nThe theory counts tokens times blocks. The image's tokens and each question's tokens run once. For each "
+        "flow and window, the tokens from the first target on run again, in the blocks from the window's first block "
+        "on."
     )
 
 

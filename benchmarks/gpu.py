@@ -1,8 +1,7 @@
-"""The same on a card: a 7B LLaVA-1.5 with random weights in bfloat16, and probes of a layer as wide as its states.
+"""The same on a GPU: a 7B LLaVA-1.5 with random weights in bfloat16, and probes of a layer as wide as its states.
 
-Prints Markdown tables. Ways take turns, figures are medians; time is that of the wall with the device waited for,
-memory what torch has allocated at most. `--small` runs a tiny shape on whatever is there, to try the program without
-a card.
+Prints Markdown tables. Ways take turns, and numbers are medians. Time is wall time, after the device has finished.
+Memory is the most that torch allocated. `--small` runs a tiny shape on any device, to try the program without a GPU.
 
     python benchmarks/gpu.py
 """
@@ -29,7 +28,7 @@ C = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of one run, and GiB allocated at most; NaN without a card."""
+    """Seconds of one run, and the most GiB that were allocated; NaN without a GPU."""
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.synchronize()
@@ -70,7 +69,7 @@ def extraction(shape: Shape, device: str, rounds: int) -> None:
 
 
 def probes(n: int, width: int, labels: int, layers: int, device: str) -> None:
-    """One layer timed, and what all layers of the model would take."""
+    """The time of one layer, and an estimate for all layers of the model."""
     rng = np.random.default_rng(0)
     scale = (np.arange(1, width + 1) ** -0.5).astype(np.float32)
     states = rng.standard_normal((n, width), dtype=np.float32) * scale

@@ -9,8 +9,8 @@ layer is a mixture of Gaussians whose means depend on the label, so that the tru
 | block 1 | a weak signal |
 | block 2 | decoy: the label is the product of two coordinates' signs, which no linear probe reads |
 | block 3 | the strong signal |
-| block 4 | decoy: a coordinate that tells the label in the training split only |
-| block 5 | the strong signal, in another direction and with noise of its own |
+| block 4 | decoy: a coordinate that reveals the label in the training split only |
+| block 5 | the strong signal, in another direction and with its own noise |
 | block 6 | a signal between the weak and the strong one |
 | final norm | block 6, rescaled |
 """
@@ -54,7 +54,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["embeddings", *(f"block {k}" for k in range(1, 7)), "final norm"]
 WIDTH = 16
 C = [0.001, 0.01, 0.1]
-# Best accuracies that a linear probe could have, with all there is to know about the weak, middle and strong signal.
+# The best accuracies that a linear probe could reach on the weak, middle and strong signal.
 WEAK, MIDDLE, STRONG = 0.72, 0.9, 0.975
 READABLE = {"weak (block 1)": 1, "strong (block 3)": 3, "strong (block 5)": 5, "middle (block 6)": 6}
 NOTHING = {"nothing (embeddings)": 0, "decoy, product (block 2)": 2, "decoy, training only (block 4)": 4}
@@ -62,10 +62,10 @@ NOTHING = {"nothing (embeddings)": 0, "decoy, product (block 2)": 2, "decoy, tra
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a study: items per split and image, how alike the noise of an image's items is, and the number of labels.
+    """A study: items per split and image, how similar the noise of an image's items is, and the number of labels.
 
-    With ``texts`` every split has so many, each read with many images, and ``texts_alike`` says how alike the noise of
-    a text's items is; without, no text is shared.
+    With ``texts``, every split has this many texts, each with many images, and ``texts_alike`` says how similar the
+    noise of a text's items is. Without it, no text is shared.
     """
 
     train: int
@@ -83,12 +83,12 @@ class Shape:
 
 
 def means(layer: int, y: np.ndarray, other: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """What a layer holds of items before noise, shape (n, WIDTH).
+    """A layer's states of the items before noise, shape (n, WIDTH).
 
     Args:
         layer: index in LAYERS.
         y: labels as -1 and 1, shape (n,).
-        other: a sign that has nothing to do with the label, shape (n,).
+        other: a sign that is independent of the label, shape (n,).
         training: whether items are of the training split, shape (n,).
     """
     found = np.zeros((len(y), WIDTH))
@@ -105,7 +105,7 @@ def means(layer: int, y: np.ndarray, other: np.ndarray, training: np.ndarray) ->
 
 
 def plant(folder: Path, shape: Shape, seed: int) -> None:
-    """Write ``states.h5`` and the task's two files; every label has items of its own, and is a replication."""
+    """Write ``states.h5`` and the task's two files; every label has its own items and is one replication."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     tables = []
@@ -115,14 +115,14 @@ def plant(folder: Path, shape: Shape, seed: int) -> None:
             table = pd.DataFrame({"label": f"l{label}", "split": split, "y": index % 2})
             table["group"] = [f"{label}-{split}-{k // shape.items_per_image}" for k in index]
             table["item_id"] = [f"{label}-{split}-item{k}" for k in index]
-            # Any image is read with any text, and each text about as often.
+            # Any image may come with any text, and texts are about equally frequent.
             text = rng.permutation(index) % shape.texts if shape.texts else index
             table["text"] = [f"{label}-{split}-text{k}" for k in text]
             tables.append(table)
     table = pd.concat(tables, ignore_index=True).assign(image_id=lambda t: t["group"])
     y, training = 2 * table["y"].to_numpy() - 1, (table["split"] == "train").to_numpy()
     other = rng.choice([-1, 1], len(table))
-    # By image and by text, numbers and how alike noise is.
+    # For images and for texts: how many, and how similar their noise is.
     shared = [
         (np.unique(table[column], return_inverse=True)[1], alike)
         for column, alike in (("group", shape.alike), ("text", shape.texts_alike))
@@ -157,7 +157,7 @@ def plant(folder: Path, shape: Shape, seed: int) -> None:
 
 
 def fit(folder: Path, resamples: int, *flags: str) -> pd.DataFrame:
-    """Run the program that fits probes; its scores."""
+    """Run the program that fits probes; returns its scores."""
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", folder / "states.h5", "--cell", "{}"]
     command += [
         "--stimuli",
@@ -183,7 +183,7 @@ def fit(folder: Path, resamples: int, *flags: str) -> pd.DataFrame:
 
 
 def truths(folder: Path, layer: int) -> dict[str, dict[str, float]]:
-    """The true scores of the probes of one layer, by label and metric: the same fits, and what their weights give."""
+    """The true scores of the probes of one layer, by label and metric, computed from the weights of the same fits."""
     labels, task = read_task(folder)
     with StatesFile(folder / "states.h5") as file:
         problems = make_problems(labels, task["labels"], 2, file.item_ids, file.row_of_item)
@@ -250,7 +250,7 @@ def coverage(shape: Shape, resamples: int, seed: int) -> Iterator[dict]:
 
 
 def macro_coverage(n_images: int, n_labels: int, rate: float, replications: int, seed: int) -> float:
-    """The same for a mean over labels whose items share images, so that mistakes come together."""
+    """The same for a mean over labels whose items share images, so that errors are correlated."""
     rng, covered = np.random.default_rng(seed), 0
     for _ in range(replications):
         common = np.sqrt(0.3) * rng.standard_normal((n_images, 1))
@@ -285,7 +285,7 @@ def ranking_coverage(n_images: int, items: int, area: float, replications: int, 
 
 
 def alike_layers(rng: np.random.Generator, rates: np.ndarray, n_images: int, items: int) -> list[pd.DataFrame]:
-    """Predictions of layers that are right at given rates, with mistakes that layers and an image's items share."""
+    """Predictions of layers with given accuracies, whose errors are shared between layers and items of an image."""
     image = np.repeat(np.arange(n_images), items)
     y = np.arange(len(image)) % 2
     common = np.sqrt(0.3) * rng.standard_normal(n_images)[image] + np.sqrt(0.7) * rng.standard_normal(len(image))
@@ -299,7 +299,7 @@ def alike_layers(rng: np.random.Generator, rates: np.ndarray, n_images: int, ite
 
 
 def false_positives(n_layers: int, rate: float, n_images: int, items: int, studies: int, seed: int) -> dict[str, float]:
-    """Layers that are all equally good: how often some test says that they are not, at the level of 5 %."""
+    """How often some test finds a difference between equally good layers, at the level of 5 %."""
     rng = np.random.default_rng(seed)
     counts = dict.fromkeys(("best against top", "the same, chosen on test", "some layer not as good", "covers 0"), 0)
 
@@ -335,15 +335,15 @@ def equally_good(
 ) -> list[LabelItems]:
     """Two layers with the same true scores, given how much of each one's noise all items of an image share.
 
-    Where the shares differ the layers are not exchangeable: one is wrong on single items, the other on whole images.
+    If the shares differ, the layers are not exchangeable: one errs on single items, the other on whole images.
     """
     image = np.repeat(np.arange(len(sizes)), sizes)
-    # Items of an image are of one class, so that no pair that a ranking compares shares an image.
+    # Items of an image have one class, so that a ranking never compares two items of one image.
     y, common = image % 2, rng.standard_normal(len(image))
     margins = []
     for share in shares:
         own = np.sqrt(share) * rng.standard_normal(len(sizes))[image]
-        # Half of what items have of their own is the same in both layers.
+        # Half of the items' own noise is the same in both layers.
         own += np.sqrt((1 - share) / 2) * (common + rng.standard_normal(len(image)))
         margins.append((norm.ppf(rate) * (2 * y - 1) + own)[:, None])
     return [LabelItems(y, *margins, image)]
@@ -355,8 +355,8 @@ def swap_sizes(
     """How often a swap test calls equally good layers different at the level of 5 %, with few and uneven images.
 
     Returns:
-        ``images``, the mean effective number; ``shown``, in what share of studies these are enough for a p-value;
-        ``size`` in these; and ``all``, the size in all studies, were there a p-value.
+        ``images``, the mean effective number; ``shown``, the share of studies in which these are enough for a p-value;
+        ``size`` in these; and ``all``, the size in all studies if every study had a p-value.
     """
     rng, found, images, shown = np.random.default_rng(seed), [], [], []
     for _ in range(studies):
@@ -390,9 +390,10 @@ UNEVEN = [
 def print_swap_sizes(studies: int) -> None:
     """A table of :func:`swap_sizes`."""
     print("\n**Swap tests with few and uneven images**: how often equally good layers are called different at the "
-          "level of 5 %, in percent. Of a layer's noise the given share is the same for all items of an image; where "
-          "the two shares differ, so do the layers, but for their true scores. Images are those of equal size, in the "
-          "scarcer class but for accuracy; with too few of them for a metric there is no p-value.\n")  # fmt: skip
+          "level of 5 %, in percent. *shares* says for each of the two layers which share of its noise all items of "
+          "an image have in common. If the shares differ, the layers err differently but have the same true score. "
+          "*images of equal size* counts uneven images as fewer (except for accuracy, in the rarer class). If they "
+          "are too few for the metric, there is no p-value.\n")  # fmt: skip
     print("| metric | images, items per image | shares | images of equal size | p-value given | size | size without "
           "the limit |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
     for metric, spread, n_images, shares in UNEVEN:
@@ -425,7 +426,7 @@ def main() -> None:
     size.add_argument("--quick", action="store_true", help="the default; about four minutes")
     size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour")
     full = parser.parse_args().full
-    # At 2,400 replications half a percent is noise; the worst of 28 rows of 600 is two percent low by chance alone.
+    # With 2,400 replications, half a percent is noise. With 600, the worst of 28 rows is two percent low by chance.
     scale, intervals = (4, 16) if full else (1, 1)
 
     shapes = [
@@ -436,7 +437,7 @@ def main() -> None:
         Shape(240, 60, 400, 1, 0.0, 60 * intervals, texts=80, texts_alike=0.3),
         Shape(240, 60, 400, 4, 0.2, 60 * intervals, texts=80, texts_alike=0.2),
     ]
-    print("**Coverage** of 95 % intervals of test scores, in percent: how often they hold the probe's true score.\n")
+    print("**Coverage** of 95 % intervals of test scores, in percent: how often they contain the probe's true score.\n")
     print(f"| test set | layer | true accuracy | found | {' | '.join(METRICS)} |")
     print(f"|---|---|---:|---:|{'---:|' * len(METRICS)}")
     for seed, shape in enumerate(shapes):
@@ -444,11 +445,11 @@ def main() -> None:
             numbers = [f"{100 * row[metric]:.1f}" for metric in METRICS]
             print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
                   f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
-    print("\nMeans over labels that share images, 97 % and 70 % right, in percent:", end=" ")
+    print("\nCoverage of means over labels that share images, 97 % and 70 % right, in percent:", end=" ")
     found = [macro_coverage(n, k, rate, 500 * scale, 0) for n, k in ((60, 4), (200, 8)) for rate in (0.97, 0.7)]
     print(", ".join(f"{100 * value:.1f}" for value in found), "(60 images, 4 labels; 200 images, 8 labels).\n")
 
-    print("Rankings near 1, in percent; in brackets Wilson's interval, which takes them for shares.\n")
+    print("Coverage for rankings near 1, in percent. In brackets: Wilson's interval, which is meant for shares.\n")
     print("| test set | true ROC AUC | roc_auc | average_precision |\n|---|---:|---:|---:|")
     for n_images, items in ((120, 1), (400, 1), (60, 2), (100, 4)):
         for seed, area in enumerate((0.97, 0.99, 0.995, 0.999)):
@@ -459,7 +460,7 @@ def main() -> None:
     print()
     print_shared_texts(300 * scale)
     print_windows(300 * scale)
-    print("\n**False positives** at the level of 5 %, in percent: studies whose layers are all equally good.\n")
+    print("\n**False positives** at the level of 5 %, in percent, in studies whose layers are all equally good.\n")
     titles = ["best against top", "the same, chosen on test", "some layer not as good", "covers 0"]
     print("| layers | accuracy | test set | best against top | the same, chosen on test | some layer not as good | "
           "interval of the difference covers 0 |\n|---|---|---|---:|---:|---:|---:|")  # fmt: skip
@@ -474,11 +475,11 @@ def main() -> None:
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)
     right = table["best_layer"].isin([3, 5]).sum()
-    print(f"\n**Layers.** Of {len(table)} studies ({shape}), {right} take one of the two strong layers as the best, "
-          f"{(table['p_holm'] <= 0.05).sum()} call it better than the topmost block (true), "
-          f"{table['not_worse'].isin(['3 5']).sum()} name exactly the two as equally good, "
-          f"{sum({3, 5} <= set(map(int, layers.split())) for layers in table['not_worse'])} at least the two, "
-          f"and in {table['shortest code'].isin([3, 5]).sum()} one of them has the shortest code.")  # fmt: skip
+    print(f"\n**Layers.** Two strong layers are truly the best. Of {len(table)} studies ({shape}), {right} choose one "
+          f"of them, and {(table['p_holm'] <= 0.05).sum()} correctly call it better than the topmost block. "
+          f"{table['not_worse'].isin(['3 5']).sum()} list exactly these two layers as equally good, and "
+          f"{sum({3, 5} <= set(map(int, layers.split())) for layers in table['not_worse'])} list at least these two. "
+          f"In {table['shortest code'].isin([3, 5]).sum()}, one of them has the shortest code.")  # fmt: skip
 
 
 if __name__ == "__main__":

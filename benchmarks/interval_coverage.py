@@ -1,6 +1,6 @@
-"""How often intervals hold the truth where images share texts, and where windows are picked and changes are skewed.
+"""How often intervals contain the truth if images share texts, and if windows are picked and changes are skewed.
 
-Used by benchmarks/ground_truth.py, which puts the same question to whole studies.
+Used by benchmarks/ground_truth.py, which asks the same of whole studies.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ CROSSINGS = (
 
 
 def crossed_coverage(crossing: Crossing, rates: Sequence[float], replications: int, seed: int) -> np.ndarray:
-    """Coverage where images share texts, of intervals as the library makes them and of intervals by image alone.
+    """Coverage if images share texts: of the library's intervals, and of intervals by image alone.
 
     Returns:
         Shape (2, rates, 2): of an accuracy and of the difference of two layers that are equally good, at each true
@@ -85,7 +85,7 @@ def crossed_coverage(crossing: Crossing, rates: Sequence[float], replications: i
 
 
 def _evidence(clusters: Clusters, values: np.ndarray, crossing: Crossing, way: int) -> tuple[np.ndarray, Units]:
-    """Resamples and their units: as the library takes them, or those of images alone."""
+    """Resamples and their units: the library's, or by images alone."""
     return (values[1 : 1 + RESAMPLES], crossing.images) if way else clusters.evidence(values[1:], 0)
 
 
@@ -96,8 +96,8 @@ def changes(shape: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, f
 
     Args:
         shape: ``normal``; ``skewed`` and ``very skewed`` - the logarithm of what is left of the probability is normal,
-            with deviation 0.5 and 1; ``lost`` - the loss is exponential; ``1 in 20`` - so many answers lose 80 %, and
-            the rest changes little.
+            with deviation 0.5 and 1; ``lost`` - the loss is exponential; ``1 in 20`` - one answer in 20 loses 80 %,
+            and the rest changes little.
         n: images.
         rng: the source of randomness.
     """
@@ -115,7 +115,7 @@ def changes(shape: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, f
 
 
 def window_coverage(shape: str, n: int, apart: float, replications: int, seed: int) -> float:
-    """How often the interval of the strongest window holds the true mean of the window that was picked.
+    """How often the interval of the strongest window contains the true mean of the window that was picked.
 
     Args:
         shape: see :func:`changes`.
@@ -134,9 +134,9 @@ def window_coverage(shape: str, n: int, apart: float, replications: int, seed: i
 
 
 def print_shared_texts(replications: int) -> None:
-    """Coverage where few texts are shared by many images, as a table."""
-    print("**Shared texts**, in percent: coverage where images share texts; in brackets that of intervals over images "
-          "alone. Parts of the noise's variance are an image's and a text's.\n")  # fmt: skip
+    """Coverage if many images share few texts, as a table."""
+    print("**Shared texts**: coverage if images share texts, in percent. In brackets: intervals over images alone. "
+          "*image, text* are the shares of the noise's variance that an image and a text contribute.\n")  # fmt: skip
     print("| test set | image, text | accuracy 0.7 | accuracy 0.97 | difference, 0.7 | difference, 0.97 |")
     print("|---|---|---:|---:|---:|---:|")
     for crossing in CROSSINGS:
@@ -147,8 +147,8 @@ def print_shared_texts(replications: int) -> None:
 
 def print_windows(replications: int) -> None:
     """Coverage of the strongest window's interval, as a table."""
-    print("\n**Strongest windows**, in percent: coverage of the interval of the window that was picked among 24, which "
-          "are equally strong, or of which one is up to 10 % stronger.\n")  # fmt: skip
+    print("\n**Strongest windows**: coverage of the interval of the window that was picked among 24, in percent. "
+          "Either all windows are equally strong, or one is up to 10 % stronger.\n")  # fmt: skip
     print("| images | changes | equally strong | one is stronger |\n|---:|---|---:|---:|")
     for n, shape in product((FEWEST_IMAGES, 150), ("normal", "skewed", "very skewed", "lost", "1 in 20")):
         found = [window_coverage(shape, n, apart, replications, seed) for seed, apart in enumerate((0.0, 10.0))]

@@ -1,8 +1,8 @@
-"""How much memory extraction and probing take at most, and that it does not grow with the number of items.
+"""The peak memory of extraction and probing, which should not grow with the number of items.
 
-Runs the workflow's own programs on a small LLaVA with random weights and on made-up hidden states, each with so many
-items, twice and four times as many, and reads the kernel's accounts of the process while it runs: memory that is its
-own (not pages of files, which the kernel takes back when it needs them).
+Runs the workflow's own programs on a small LLaVA with random weights and on made-up hidden states, with n, 2 n and 4 n
+items. Meanwhile it reads the kernel's numbers for the process. They count private memory only, not pages of files,
+which the kernel can reclaim.
 
     python benchmarks/memory.py
 """
@@ -31,7 +31,7 @@ from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Already the smallest set has more states in a layer than the job may hold in memory.
+# Even in the smallest set, a layer has more states than the job may hold in memory.
 PROBE_MEMORY_MB, WIDTH, LAYERS = 64, 2048, 2
 INPUTS, ROWS = 1500, 6000
 
@@ -64,7 +64,7 @@ def small_llava(folder: Path) -> dict:
 
 
 def extraction(folder: Path, inputs: int, sharing: str) -> list[str]:
-    """The command that extracts states of so many inputs, five to an image."""
+    """The command that extracts states of this many inputs, five per image."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(inputs // 5):
@@ -94,7 +94,7 @@ def extraction(folder: Path, inputs: int, sharing: str) -> list[str]:
 
 
 def probing(folder: Path, rows: int, labels: int) -> list[str]:
-    """The command that probes so many rows: for one label, or for several with rows of their own."""
+    """The command that probes this many rows: for one label, or for several labels with their own rows."""
     rng = np.random.default_rng(0)
     ids = [f"i{i}" for i in range(rows)]
     names = [f"label {i}" for i in range(labels)]
@@ -140,7 +140,7 @@ def main() -> None:
     size.add_argument("--quick", action="store_true", help="the default; about two minutes")
     size.add_argument("--full", action="store_true", help="four times as many items")
     scale = 4 if parser.parse_args().full else 1
-    print("Largest private memory of the process in MiB, with n items, twice and four times as many.\n")
+    print("Largest private memory of the process in MiB, for n, 2 n and 4 n items.\n")
     print("| program | n | n | 2 n | 4 n | 4 n / n |")
     print("|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="memory-") as name:
@@ -159,10 +159,10 @@ def main() -> None:
             print(f"| {program} | {scale * few} | {shown} | {peaks[2] / peaks[0]:.2f} |", flush=True)
     layers = ", ".join(f"{4 * scale * ROWS * times * WIDTH / 2**20:.0f}" for times in (1, 2, 4))
     print(
-        f"\nProbes were given {PROBE_MEMORY_MB} MB; a layer of their states has {layers} MiB, and what does not fit "
-        "lies on disk. The programs alone, before they read anything, take about 250 MiB for torch and its like. What "
-        "still grows are ids, labels and bootstrap counts (2 kB a held-out item; 6 kB where texts cross images), and, "
-        "up to 1,024 of them, the rows of a label that has its own."
+        f"\nProbes were given {PROBE_MEMORY_MB} MB. A layer of their states has {layers} MiB; the part that does not "
+        "fit is on disk. Before they read anything, the programs take about 250 MiB for torch and other libraries. "
+        "Three things still grow with the items: ids and labels; bootstrap counts (2 kB a held-out item, 6 kB if "
+        "images share texts); and the rows of labels that have their own rows (at most 1,024 rows)."
     )
 
 

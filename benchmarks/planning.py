@@ -1,9 +1,9 @@
-"""How long Snakemake plans: `snakemake --dry-run` on studies that are made up, of 100, 1,000 and 10,000 cells.
+"""How long Snakemake plans: `snakemake --dry-run` on made-up studies of 100, 1,000 and 10,000 cells.
 
-A cell is a model x task x prompt. Here every task has stimuli of its own, the dearest case: each cell is an extraction
-and a probe, two jobs. A study is planned when nothing of it is there, and when all of it is finished: then every job's
-record is read and compared (up to 1,000 cells). Its files are empty; their content decides nothing about a plan but for
-the digests.
+A cell is a model x task x prompt. Every task here has its own stimuli, which is the most expensive case: each cell is
+two jobs, an extraction and a probe. A study is planned before anything is made, and again when everything is finished
+(up to 1,000 cells), when Snakemake reads and compares the record of every job. The study's files are empty, because
+only their digests matter to a plan.
 
     python benchmarks/planning.py --full
 """
@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 # Models, tasks and prompts of each study.
 STUDIES = {"quick": [(5, 4, 5), (20, 5, 10)], "full": [(5, 4, 5), (20, 5, 10), (50, 10, 20)]}
-# Having Snakemake record the files of more cells than these as made takes longer than ten minutes.
+# For more cells than these, recording the files as made takes Snakemake more than ten minutes.
 MOST_FINISHED = 1_000
 
 
@@ -65,7 +65,7 @@ def write_study(folder: Path, models: int, tasks: int, prompts: int) -> Path:
 
 
 def snakemake(study: Path, *arguments: str) -> str:
-    """What Snakemake says of a study. It keeps its own records in the study's folder."""
+    """Run Snakemake on a study; returns its output. Its records are kept in the study's folder."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", study.parent]
     command += ["--workflow-profile", ROOT / "profiles/default", "--cores", "2", *arguments, "--configfile", study]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
@@ -83,7 +83,7 @@ def plan(study: Path) -> tuple[float, int]:
 
 
 def finish(study: Path) -> None:
-    """Have every file of a study there, with Snakemake's record of the job that made it."""
+    """Make every file of a study, with Snakemake's record of its job."""
     for line in snakemake(study, "--summary").splitlines()[1:]:
         file = study.parent / line.split("\t")[0]
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""How fast the torch engine fits the probes of a layer, against scikit-learn, and how exactly.
+"""How fast and how exactly the torch engine fits the probes of a layer, compared with scikit-learn.
 
-All are measured in turns within one run, in CPU seconds, and medians are given: a machine that others use too makes
-ratios of one run worth more than seconds of two. Run it from the repository's root:
+All engines take turns within one run, and the numbers are medians of CPU seconds. On a shared machine, ratios within
+one run mean more than seconds of two runs. Run it from the repository's root:
 
     python benchmarks/probes.py --quick
 """
@@ -65,7 +65,7 @@ def hidden_states(shape: Shape, rng: np.random.Generator) -> tuple[np.ndarray, n
     """States like those of a language model, shape (n, width), and labels, shape (labels, n).
 
     Eigenvalues fall as 1/i, rows vary in length, the mean is off zero, four dimensions are 100 times larger than the
-    rest, and values have 16 bits. Labels are noisy linear functions of the leading 200 directions, true for a half of
+    rest, and values have 16 bits. Labels are noisy linear functions of the leading 200 directions, true for half of
     the rows (the first label) down to 2 % (the last).
     """
     n = shape.n + shape.n_val
@@ -136,8 +136,8 @@ def least_objectives(rows: np.ndarray, problems: list[Problem], fits: list[tuple
     """The minimum of each fit's objective, from a fit close to it.
 
     Close to it, the excess is gᵀ H^-1 g / 2 with the exact gradient and Hessian. Conjugate gradients solve for it in
-    float64, all fits at once, until a further iteration changes no excess by more than a thousandth. Nothing of it
-    rests on the solver's own estimates.
+    float64, all fits at once, until a further iteration changes no excess by more than a thousandth. None of this
+    uses the solver's own estimates.
 
     Args:
         rows: training rows, shape (n, width), float64.
@@ -259,16 +259,16 @@ def measure(
     median = float(np.median(fastest.seconds))
     share = fastest.products / nominal * floor / median
     goals.append(
-        f"- A pair of matrix products for all {nominal} columns takes {floor:.2f} s here: of the time of "
-        f"{fastest.name}, products alone are {100 * share:.0f} %. What is left of a ratio is scikit-learn's own speed, "
-        f"which differs between processors: {LEAST_SPEED_UP['float64']} x would need it to take "
+        f"- Here a pair of matrix products for all {nominal} columns takes {floor:.2f} s, and such products are "
+        f"{100 * share:.0f} % of the time of {fastest.name}. The ratio also depends on scikit-learn's speed, which "
+        f"differs between processors: for {LEAST_SPEED_UP['float64']} x it would have to take "
         f"{LEAST_SPEED_UP['float64'] * median:.0f} s."
     )
     return [*lines, "", *goals]
 
 
 def seconds_of_a_pair(rows: np.ndarray, columns: int) -> float:
-    """CPU seconds of rows times weights and transposed rows times residuals, for so many columns: the floor."""
+    """CPU seconds of rows times weights and transposed rows times residuals, for all columns: the lower bound."""
     x, weights = torch.from_numpy(rows), torch.randn(rows.shape[1], columns)
     taken = []
     for _ in range(3):
@@ -294,9 +294,10 @@ def main() -> None:
         problems = make_problems(shape, y)
         print(f"{shape.labels} labels x {len(C)} C, {shape.n} rows x {shape.width}, {args.threads} thread(s).\n")
         print(
-            f"scikit-learn is run on {shape.reference_labels} random label(s) per round and its time is scaled to "
-            f"{shape.labels}; the worst relative excess is over {shape.checked_labels} random labels (scikit-learn: "
-            "those that it was run on). Pairs of matrix products are per label and C, and per fit performed."
+            f"scikit-learn runs on {shape.reference_labels} random label(s) per round, and its time is scaled to "
+            f"{shape.labels}. The worst relative excess is over {shape.checked_labels} random labels (for "
+            "scikit-learn, over the labels that it ran on). *pairs* are pairs of matrix products per label and C; "
+            "*pairs performed* are those per fit that was performed."
         )
         for kind in ("standardised", "raw, with outlier dimensions"):
             states = standardise(raw, problems[0].rows["train"]) if kind == "standardised" else raw

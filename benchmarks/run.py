@@ -1,4 +1,4 @@
-"""Run all benchmarks and write their tables to docs/benchmarks.md. The machine should have nothing else to do."""
+"""Run all benchmarks and write their tables to docs/benchmarks.md. Nothing else should run on the machine."""
 
 import argparse
 import os
@@ -13,19 +13,19 @@ import torch
 FOLDER = Path(__file__).resolve().parent
 SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
-    "flow.py": "Attention knockout by runs that go on from a free one",
-    "probes.py": "Probes: all labels and all C of a layer",
+    "flow.py": "Attention knockout that reuses the unblocked run",
+    "probes.py": "Probes: all labels and all C of one layer",
     "storage.py": "Storage of hidden states",
-    "memory.py": "Peak memory when items double",
+    "memory.py": "Peak memory as items double",
     "planning.py": "Planning large studies",
     "training.py": "The optimiser of the embedded model",
-    "cost.py": "The cost model against the demo",
-    "ground_truth.py": "Planted signals: layers, intervals and tests against the truth",
+    "cost.py": "The cost model compared with the demo",
+    "ground_truth.py": "Planted signals: layers, intervals and tests compared with the truth",
 }
 HEAD = """# Benchmarks
 
-Made by `make bench` on {date}: {cpu}, {cores} cores, Python {python}, torch {torch}. Every section compares ways to do
-the same thing within one run, in turns, so read ratios rather than seconds.
+Made by `make bench` on {date}: {cpu}, {cores} cores, Python {python}, torch {torch}. Each section
+compares several ways to do the same thing, in turns and within one run. So read the ratios rather than the seconds.
 """
 
 

@@ -1,6 +1,6 @@
-"""How often equally good layers are called different where images share texts, by the library's tests and by swaps.
+"""How often the library's tests and swap tests call equally good layers different if images share texts.
 
-Used by benchmarks/ground_truth.py, which puts the same question to whole studies.
+Used by benchmarks/ground_truth.py, which asks the same of whole studies.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ class _Study:
         return [np.sqrt(0.5) * (common + self._noise(self.crossing)) for _ in range(n_layers)]
 
     def by_items_and_by_texts(self) -> list[np.ndarray]:
-        """Of one layer whose noise is the items' own, and of one where nearly all of it is the texts'."""
+        """Noise of two layers: one from single items, the other almost entirely from texts."""
         shape = self.crossing.images, self.crossing.items, self.crossing.texts
         return [self._noise(Crossing(*shape, 0.0, by_text)) for by_text in (0.0, 0.9)]
 
@@ -91,7 +91,7 @@ def crossed_sizes(
         crossing: of the test set.
         studies: how many are drawn.
         seed: of the draws.
-        greatest: whether to try the test of several layers too, which takes most of the time.
+        greatest: whether to include the test of several layers, which takes most of the time.
         draws: of swaps, and of the greatest statistic.
 
     Returns:
@@ -114,10 +114,10 @@ def crossed_sizes(
 def print_crossed_sizes(studies: int) -> None:
     """A table of :func:`crossed_sizes`."""
     print("\n**Tests where images share texts**: how often equally good layers are called different at the level of "
-          "5 %, in percent; in brackets by a test that swaps images and sees no texts. Parts of the noise's variance "
-          "are an image's and a text's; half of the noise is the same in all layers. *One by texts*: one layer errs on "
-          f"single items, the other on whole texts. *Some of {N_LAYERS - 1}*: some layer is called worse than the "
-          "reference, adjusted over the layers.\n")  # fmt: skip
+          "5 %, in percent. In brackets: a test that swaps images and ignores texts. *image, text* are the shares of "
+          "the noise's variance that an image and a text contribute; half of the noise is the same in all layers. *One "
+          f"by texts*: one layer errs on single items, the other on whole texts. *Some of {N_LAYERS - 1}*: some layer "
+          "is called worse than the reference, adjusted over the layers.\n")  # fmt: skip
     print(f"| test set | image, text | p-value given | 80 % right | 97 % right | one by texts, 80 % | some of "
           f"{N_LAYERS - 1}, 80 % | some of {N_LAYERS - 1}, 97 % |\n|---|---|---|---:|---:|---:|---:|---:|")  # fmt: skip
     for crossing in CROSSINGS:
@@ -126,4 +126,4 @@ def print_crossed_sizes(studies: int) -> None:
         questions = ("two-sided 0.8", "two-sided 0.97", "by texts 0.8", "greatest 0.8", "greatest 0.97")
         numbers = (f"{100 * sizes[each][0]:.1f} ({100 * sizes[each][1]:.1f})" for each in questions)
         print(f"| {crossing} | {crossing.by_image}, {crossing.by_text} | {shown} | {' | '.join(numbers)} |", flush=True)
-    print(f"\nOf {studies:,} studies a row. Where no p-value is given, the size is what it would be.")
+    print(f"\nEach row is over {studies:,} studies. If no p-value is given, the row shows the size that it would have.")

@@ -11,7 +11,7 @@ from layerwise.stimuli.items import items_digest
 
 
 def write_stimuli(folder: Path, item_ids: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
-    """Write what a program reads of a stimulus set; gives the entries of a cell whose prompt is the item's text."""
+    """Write the files of a stimulus set; returns the entries of a cell whose prompt is the item's text."""
     items = pd.DataFrame({"item_id": item_ids, "image": "", "image_sha256": "", "text": texts, "category": None})
     digest = items_digest(items, [])
     folder.mkdir(parents=True, exist_ok=True)

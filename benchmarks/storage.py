@@ -1,6 +1,6 @@
-"""How fast hidden states are written and one layer is read back, by layout and compression.
+"""How fast hidden states are written, and how fast one layer is read, by layout and compression.
 
-Rounds are interleaved and medians given. Run it from the repository's root:
+Rounds are interleaved, and numbers are medians. Run it from the repository's root:
 
     python benchmarks/storage.py --quick
 """
@@ -78,8 +78,10 @@ def main() -> None:
                         values = file["last"][layer]
                         read.setdefault(name, []).append(time.perf_counter() - start)
                         assert values[0, 0] == states[layer, 0, 0]
-    print(f"{rows} rows x {layers} layers x {width}, 16 bit, medians of {rounds} rounds; files in the page cache.\n")
-    print("| layout | size | write MB/s | one layer back, ms | GB/s |")
+    print(
+        f"{rows} rows x {layers} layers x {width}, 16 bit, medians of {rounds} rounds, with files in the page cache.\n"
+    )
+    print("| layout | size | write MB/s | read one layer, ms | GB/s |")
     print("|---|---:|---:|---:|---:|")
     for name in written:
         seconds = median(read[name])
@@ -89,8 +91,8 @@ def main() -> None:
             f"{seconds * 1e3:.1f} | {speed:.2f} |"
         )
     ours = layer_bytes / median(next(iter(read.values()))) / 1e9
-    met = "met" if ours >= LEAST_READ else "missed"
-    print(f"\nGoal: one layer back at {LEAST_READ:.0f} GB/s or more: {met} ({ours:.2f}).")
+    met = "Met" if ours >= LEAST_READ else "Missed"
+    print(f"\nGoal: read one layer at {LEAST_READ:.0f} GB/s or more. {met} ({ours:.2f}).")
 
 
 if __name__ == "__main__":

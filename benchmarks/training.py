@@ -1,7 +1,7 @@
-"""What the optimiser of the embedded model costs a step, on this processor and without bfloat16 instructions.
+"""Time per step of the embedded model's optimiser, on this processor and without bfloat16 instructions.
 
-Ours orthogonalises in float32, torch's Muon in bfloat16. Rounds are interleaved and medians given. The second row keeps
-oneDNN, which multiplies matrices of bfloat16, from using more than AVX2. Run it from the repository's root:
+Ours orthogonalises in float32, torch's Muon in bfloat16. Rounds are interleaved, and numbers are medians. For the
+second row, oneDNN, which multiplies bfloat16 matrices, may use AVX2 at most. Run it from the repository's root:
 
     python benchmarks/training.py --quick
 """
@@ -22,7 +22,7 @@ ROWS = {"as it is": {}, "at most AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Milliseconds of one thread's time for a step over the decoder's matrices, by optimiser."""
+    """Milliseconds of CPU time for a step over the decoder's matrices on one thread, by optimiser."""
     import torch
 
     from layerwise.models.embedded.architecture import LAYERS, WIDTH
@@ -53,7 +53,7 @@ def measure(rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table; each row is measured in a process of its own, as oneDNN reads its limit when it is loaded."""
+    """Print the table. Each row has its own process, because oneDNN reads its limit when it is loaded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="7 rounds")

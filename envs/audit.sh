@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Look the pinned packages up among known vulnerabilities: `make audit`. A file that could not be looked up is no good news,
-# and fails as one with a vulnerability does.
+# Check the pinned packages for known vulnerabilities: `make audit`. A file that could not be checked fails, like a file with
+# a vulnerability.
 set -euo pipefail
 cd "$(dirname "$0")"
 found=$(mktemp) log=$(mktemp)

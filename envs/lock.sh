@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Resolve the .in files to exact versions. Neither addresses nor local version labels go into the lock files: a wheel for
-# CPU only calls itself torch==X+cpu, which no registry but its own knows.
+# Resolve the .in files to exact versions. The lock files have no addresses and no local version labels: a CPU-only wheel
+# calls itself torch==X+cpu, which other registries do not know.
 set -euo pipefail
 cd "$(dirname "$0")"
 bin=$(cd .. && cd "${VENV_BIN:?folder with pip-compile}" && pwd)
@@ -10,7 +10,7 @@ for name in requirements requirements-dev legacy; do
 		--output-file "$name.txt" "$name.in"
 	sed -i -E 's/^([a-z0-9._-]+==[^+ ]+)\+[a-z0-9.]+$/\1/' "$name.txt"
 done
-# The same packages for conda: its file, its name, the lock file, its Python.
+# The same packages for conda. Arguments: output file, environment name, lock file, Python version.
 conda() {
 	echo "name: $2"
 	echo "channels: [conda-forge, nodefaults]"
@@ -27,6 +27,6 @@ conda() {
 conda layerwise.yaml layerwise requirements.txt 3.12
 {
 	echo "# The versions of legacy.txt for conda, made by \`make lock\`. No rule uses this file and it is untested: the workflow makes"
-	echo "# a plain environment from legacy.txt. config/README.md says how to put one of conda's in its place."
+	echo "# a plain environment from legacy.txt. docs/paper-models.md says how to use a conda environment instead."
 } >legacy.yaml
 conda legacy.yaml layerwise-legacy legacy.txt 3.11

@@ -7,6 +7,47 @@
 #   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
 #   <results>/stimuli/{stimuli}/{recipe}/images.txt   the images that the sampled items show
 #   <results>/stimuli/{stimuli}/{recipe}/unpacked.json    once they have been taken out of their archives
+from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
+
+
+def source_files(wildcards):
+    """The files whose change makes a stimulus set stale, but for its images."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    return KINDS[entry.kind].source_files(entry, study.data)
+
+
+def dataset_options(wildcards):
+    """What a program is told of a stimulus set's data set, as options; empty for a kind that reads none."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    read = KINDS[entry.kind].reads(entry)
+    return [] if read is None else study.data.options(read.dataset)
+
+
+def image_receipts(wildcards):
+    """The downloads that a stimulus set's images are unpacked from; empty for images that are used where they lie."""
+    entry = study.config.stimuli[wildcards.stimuli]
+    read = KINDS[entry.kind].reads(entry)
+    return [] if read is None else study.data.image_receipts(*read)
+
+
+def image_folder(wildcards):
+    """Where the images of a stimulus set are unpacked."""
+    return study.data.image_folder(study.config.stimuli[wildcards.stimuli].dataset)
+
+
+def unpacked(wildcards):
+    """The file that says that a stimulus set's images are unpacked; empty for images that are used where they lie."""
+    return stimuli_file(wildcards.stimuli, "unpacked.json") if image_receipts(wildcards) else []
+
+
+def items_entry(wildcards):
+    """What decides the items of a stimulus set, as JSON."""
+    return as_json(without(as_before("stimuli", study.config.stimuli[wildcards.stimuli].entry()), "prompts"))
+
+
+def kind_code(program):
+    """The digest of a program that makes stimuli, and of the module of their kind."""
+    return lambda wildcards: code_digest(program, KINDS.file(study.config.stimuli[wildcards.stimuli].kind))
 
 
 rule make_world:
@@ -23,22 +64,27 @@ rule make_world:
         mem_mb=2000,
         runtime=10,
     params:
-        train=lookup("worlds/{world}/train_images", within=config),
-        val=lookup("worlds/{world}/val_images", within=config),
-        flickr=lookup("worlds/{world}/flickr_images", within=config),
-        seed=config["seed"],
+        train=lambda wildcards: study.config.worlds[wildcards.world].train_images,
+        val=lambda wildcards: study.config.worlds[wildcards.world].val_images,
+        flickr=lambda wildcards: study.config.worlds[wildcards.world].flickr_images,
+        seed=study.config.seed,
         out=lambda wildcards, output: Path(output[0]).parent,
         code=code_digest("make_world.py"),
     message:
         "Draw the world {wildcards.world}"
     shell:
-        'python "$SCRIPTS"/make_world.py --out {params.out:q} --train-images {params.train} --val-images {params.val} '
-        "--flickr-images {params.flickr} --seed {params.seed} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_world.py '
+        "--out {params.out:q} "
+        "--train-images {params.train} "
+        "--val-images {params.val} "
+        "--flickr-images {params.flickr} "
+        "--seed {params.seed} "
+        "> {log:q} 2>&1"
 
 
 # The rules of downloads have no param `code`, and their output is a receipt. Snakemake deletes the output of a job that
-# failed or is to run again, and nineteen gigabytes are not to be fetched anew because a program was edited: what is
-# downloaded or unpacked is the same bytes however it came, and is checked against the sums in the config or the archive.
+# failed or runs again, and an edited program must not fetch nineteen gigabytes again: downloaded and unpacked bytes are
+# checked against the sums in the config or the archive.
 rule download_archive:
     output:
         "<data>/{source}/archives/{archive}.json",
@@ -51,19 +97,23 @@ rule download_archive:
         "../envs/layerwise.yaml"
     resources:
         # Another mirror of the same bytes makes nothing stale.
-        address=lambda wildcards: grid.data.address(wildcards.source, wildcards.archive),
+        address=lambda wildcards: study.data.address(wildcards.source, wildcards.archive),
     params:
-        expected=lambda wildcards: as_json(grid.data.expected(wildcards.source, wildcards.archive)),
+        expected=lambda wildcards: as_json(study.data.expected(wildcards.source, wildcards.archive)),
     message:
         "Download {wildcards.archive} of {wildcards.source}"
     shell:
-        'python "$SCRIPTS"/download_archive.py --source {wildcards.source:q} --address {resources.address:q} '
-        "--expected {params.expected:q} --receipt {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/download_archive.py '
+        "--source {wildcards.source:q} "
+        "--address {resources.address:q} "
+        "--expected {params.expected:q} "
+        "--receipt {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule unpack_annotations:
     input:
-        lambda wildcards: grid.data.annotation_receipts(wildcards.source, wildcards.annotation),
+        lambda wildcards: study.data.annotation_receipts(wildcards.source, wildcards.annotation),
     output:
         "<data>/{source}/annotations/{annotation}",
     log:
@@ -79,14 +129,17 @@ rule unpack_annotations:
     message:
         "Unpack {wildcards.annotation} of {wildcards.source}"
     shell:
-        'python "$SCRIPTS"/unpack.py --receipts {input:q} --members {wildcards.annotation:q} --out {params.out:q} '
+        'python "$SCRIPTS"/unpack.py '
+        "--receipts {input:q} "
+        "--members {wildcards.annotation:q} "
+        "--out {params.out:q} "
         "> {log:q} 2>&1"
 
 
 rule build_snli_ve:
     input:
         snli=expand("<data>/{{source}}/annotations/{file}", file=SNLI_FILES),
-        lists=lambda wildcards: grid.data.split_lists(wildcards.source),
+        lists=lambda wildcards: study.data.split_lists(wildcards.source),
     output:
         expand("<data>/{{source}}/snli_ve/snli_ve_{part}.jsonl", part=SNLI_VE_PARTS),
     log:
@@ -104,7 +157,10 @@ rule build_snli_ve:
     message:
         "Build SNLI-VE from {wildcards.source}"
     shell:
-        'python "$SCRIPTS"/build_snli_ve.py --snli {params.snli:q} --lists {input.lists:q} --out {params.out:q} '
+        'python "$SCRIPTS"/build_snli_ve.py '
+        "--snli {params.snli:q} "
+        "--lists {input.lists:q} "
+        "--out {params.out:q} "
         "> {log:q} 2>&1"
 
 
@@ -122,15 +178,19 @@ rule list_images:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        entry=lambda wildcards: as_json(without(as_before("stimuli", config["stimuli"][wildcards.stimuli]), "prompts")),
+        entry=items_entry,
         folders=dataset_options,
-        seed=config["seed"],
-        code=code_digest("list_images.py"),
+        seed=study.config.seed,
+        code=kind_code("list_images.py"),
     message:
         "Sample the stimuli {wildcards.stimuli}"
     shell:
-        'python "$SCRIPTS"/list_images.py --entry {params.entry:q} {params.folders:q} --seed {params.seed} '
-        "--out {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/list_images.py '
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule unpack_images:
@@ -148,9 +208,13 @@ rule unpack_images:
         mem_mb=2000,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        out=lambda wildcards: grid.data.image_folder(config["stimuli"][wildcards.stimuli]["dataset"]),
+        out=image_folder,
     message:
         "Unpack the images of {wildcards.stimuli}"
     shell:
-        'python "$SCRIPTS"/unpack.py --receipts {input.receipts:q} --list {input.images:q} --out {params.out:q} '
-        "--receipt {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/unpack.py '
+        "--receipts {input.receipts:q} "
+        "--list {input.images:q} "
+        "--out {params.out:q} "
+        "--receipt {output:q} "
+        "> {log:q} 2>&1"

@@ -109,14 +109,14 @@ use rule show_figure as show_flow_figure with:
         title="{flow_figure}, {model}, {questions}",
         caption="{flow_figure}.rst",
         text=lambda wildcards: caption_digest(CAPTIONS, wildcards.flow_figure),
-        named=lambda wildcards: caption_params(window=flow_grid.window(wildcards.model)),
+        named=lambda wildcards: caption_params(window=grid.window(wildcards.model)),
         code=code_digest("show_figure.py"),
     message:
         "Put {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions} and its caption on a page"
 
 
 # A rule for each table, because Snakemake takes the caption of a table for its report from the rule.
-for table in tables(drawn_study):
+for table in tables(contents):
 
     rule:
         name:
@@ -139,9 +139,9 @@ for table in tables(drawn_study):
         params:
             inputs=as_options,
             table=table,
-            position=config["states"]["positions"][0],
+            position=study.config.states.positions[0],
             # For the caption.
-            resamples=config["flow" if TABLES[table].per_flow else "probes"]["resamples"],
+            resamples=resamples(TABLES[table].per_flow),
             left_out=left_out_option,
             out=lambda wildcards, output: Path(output.html).parent,
             code=code_digest("make_table.py", TABLES.file(table)),
@@ -167,7 +167,7 @@ rule tables:
     input:
         [
             f"<shown>/tables/{table}.{format}"
-            for table in tables(drawn_study)
+            for table in tables(contents)
             for format in ["csv", "tex", "md", "html"]
             if not TABLES[table].per_flow
         ],
@@ -178,13 +178,13 @@ rule flow:
     input:
         [
             f"{FLOW_FIGURE}.{format}".format(flow_figure=figure, **cell._asdict())
-            for cell in flow_grid.cells()
+            for cell in grid.flow_cells()
             for figure in FLOW_FIGURES
             for format in FORMATS
         ],
         [
             f"<shown>/tables/{table}.{format}"
-            for table in tables(drawn_study)
+            for table in tables(contents)
             for format in ["csv", "tex", "md", "html"]
             if TABLES[table].per_flow
         ],

@@ -1,8 +1,10 @@
 # What comparisons, figures and tables are made from, and which of them this study has.
+import re
+
 from layerwise.compare.catalogue import COMPARISONS
 from layerwise.figures.captions import caption_digest
 from layerwise.figures.catalogue import FIGURES, TABLES
-from layerwise.figures.entry import Study
+from layerwise.figures.entry import Contents
 from layerwise.figures.planning import flow_figures, pictures, tables
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
@@ -12,17 +14,19 @@ FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
 CAPTIONS = f"{workflow.basedir}/report"
 # What figures and tables say of models that they are made without.
 left_out_option = ["--left-out", *left_out] if left_out else []
-drawn_study = Study(
-    questions=frozenset(task["question"] for task in config["tasks"].values()),
-    random_labels=config["probes"]["controls"]["random_labels"] > 0,
-    description_length=config["probes"]["controls"]["description_length"],
+contents = Contents(
+    questions=frozenset(task.question for task in study.config.tasks.values()),
+    random_labels=study.config.probes.controls.random_labels > 0,
+    description_length=study.config.probes.controls.description_length,
     sites=frozenset(site for cell in grid.site_cells() for site in grid.sites(cell.model, cell.prompt)),
-    interventions=frozenset(kind for model in config["models"].values() for kind in model.get("intervention", {})),
-    embedded=tuple(config["embedded_models"]),
-    flow=bool(flow_grid.cells()),
+    interventions=frozenset(
+        model.intervention.kind for model in study.config.models.values() if model.intervention is not None
+    ),
+    embedded=tuple(study.config.embedded_models),
+    flow=bool(grid.flow_cells()),
 )
-PICTURES = pictures(drawn_study)
-FLOW_FIGURES = flow_figures(drawn_study)
+PICTURES = pictures(contents)
+FLOW_FIGURES = flow_figures(contents)
 
 
 def files_of(name, question=None, variant=None):
@@ -32,7 +36,7 @@ def files_of(name, question=None, variant=None):
     is that of the model which the variant names.
     """
     if name in COMPARISONS and COMPARISONS[name].per_flow:
-        return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in flow_grid.cells()]
+        return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
     if name in ("scores", "curves", "sites"):
@@ -40,14 +44,14 @@ def files_of(name, question=None, variant=None):
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
     if name == "tasks":
-        tasks = grid.tasks_about(question) if question else config["tasks"]
+        tasks = grid.tasks_about(question) if question else study.config.tasks
         return expand("<results>/tasks/{task}/task.json", task=tasks)
     if name == "models":
-        return [model_file(model) for model in config["models"]]
+        return [model_file(model) for model in study.config.models]
     if name == "prompts":
         return [stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()]
     if name == "description":
-        return [f"{FLOW}.json".format(**cell._asdict()) for cell in flow_grid.cells()]
+        return [f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()]
     if name == "training":
         return f"<results>/embedded_models/{variant}/curve.csv"
     raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")
@@ -68,11 +72,15 @@ def as_options(wildcards, input):
     return [f"{name}={file}" for name, found in files.items() for file in found]
 
 
+def resamples(per_flow):
+    """How many resamples the intervals of probes have, or those of information flow."""
+    return study.config.flow.resamples if per_flow else study.config.probes.resamples
+
+
 def options_of(comparison):
     """What else decides the numbers of a comparison, as JSON."""
-    flow = COMPARISONS[comparison].per_flow
-    known = {"resamples": config["flow" if flow else "probes"]["resamples"], "seed": config["seed"]}
-    known["permutations"] = config["probes"]["permutations"]
+    known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
+    known["permutations"] = study.config.probes.permutations
     return as_json({name: known[name] for name in COMPARISONS[comparison].options})
 
 
@@ -90,7 +98,7 @@ def table_files(table):
 
 def caption_params(axis="", window=None):
     """What captions may name, as JSON."""
-    return as_json({"axis": axis, "window": window, "resamples": config["flow" if window else "probes"]["resamples"]})
+    return as_json({"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))})
 
 
 def what_to_open():
@@ -101,6 +109,6 @@ def what_to_open():
     whole = ""
     # The command for the report of a run without some models, or with several configs, is longer.
     if not left_out and len(workflow.overwrite_configfiles) < 2:
-        study = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
-        whole = f", or make one page of all with: make report{study}"
+        option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
+        whole = f", or make one page of all with: make report{option}"
     return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"

@@ -7,17 +7,19 @@
 #   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
 #   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
 
+import re
+
 FLOW = "<results>/flow/{model}/{questions}"
 
 
 wildcard_constraints:
-    # By name: what follows a dot in a file's name is none of it.
-    questions="|".join(map(re.escape, config["flow"]["questions"])) or "[^/]+",
+    # By name, so that a dot in a file's name does not end one.
+    questions="|".join(map(re.escape, study.config.flow.questions)) or "[^/]+",
 
 
 rule list_question_images:
     input:
-        lambda wildcards: flow_grid.files(wildcards.questions),
+        question_sources,
     output:
         "<results>/questions/{questions}/{recipe}/images.txt",
     log:
@@ -31,41 +33,37 @@ rule list_question_images:
     params:
         entry=question_entry,
         folders=question_options,
-        seed=config["seed"],
+        seed=study.config.seed,
         code=code_digest("make_questions.py"),
     message:
         "Sample the questions {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --list {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_questions.py '
+        "--name {wildcards.questions} "
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--list {output:q} "
+        "> {log:q} 2>&1"
 
 
-rule unpack_question_images:
+use rule unpack_images as unpack_question_images with:
     input:
         images="<results>/questions/{questions}/{recipe}/images.txt",
-        receipts=lambda wildcards: flow_grid.image_receipts(wildcards.questions),
+        receipts=question_receipts,
     output:
         "<results>/questions/{questions}/{recipe}/unpacked.json",
     log:
         "<logs>/questions/{questions}.{recipe}.unpacked.log",
-    priority: CHECK_FIRST
-    conda:
-        "../envs/layerwise.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        out=lambda wildcards: grid.data.image_folder(config["flow"]["questions"][wildcards.questions]["dataset"]),
+        out=question_image_folder,
     message:
         "Unpack the images of {wildcards.questions}"
-    shell:
-        'python "$SCRIPTS"/unpack.py --receipts {input.receipts:q} --list {input.images:q} --out {params.out:q} '
-        "--receipt {output:q} > {log:q} 2>&1"
 
 
 rule make_questions:
     input:
-        lambda wildcards: flow_grid.files(wildcards.questions),
+        question_sources,
         question_images,
     output:
         table="<results>/questions/{questions}/{recipe}/questions.parquet",
@@ -81,14 +79,19 @@ rule make_questions:
     params:
         entry=question_entry,
         folders=question_options,
-        seed=config["seed"],
+        seed=study.config.seed,
         out=lambda wildcards, output: Path(output.table).parent,
         code=code_digest("make_questions.py"),
     message:
         "Choose the questions {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/make_questions.py --name {wildcards.questions} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_questions.py '
+        "--name {wildcards.questions} "
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
 
 
 rule trace_flow:
@@ -110,8 +113,8 @@ rule trace_flow:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        batch_size=lambda wildcards: config["models"][wildcards.model]["batch_size"],
-        device_map=lambda wildcards: as_json(config["models"][wildcards.model].get("device_map")),
+        batch_size=model_key("batch_size"),
+        device_map=device_map,
         cards=cards,
         gpu=gpus,
         mem_mb=memory_mb,
@@ -119,12 +122,23 @@ rule trace_flow:
     params:
         cell=flow_cell,
         questions=lambda wildcards, input: Path(input.table).parent,
-        work=f"{config['pathvars']['results']}/work",
-        kept=kept_option,
+        work=f"{study.results}/work",
+        kept=not_compared(KEPT),
     message:
         "Block the attention of {wildcards.model} over {wildcards.questions}"
     shell:
-        'python "$SCRIPTS"/trace_flow.py --model {input.model:q} --questions {params.questions:q} --cell {params.cell:q} '
-        "--batch-size {resources.batch_size} --device-map {resources.device_map:q} --cards {resources.cards} --threads {threads} "
-        "--work {params.work:q} {params.kept:q} --changes {output.changes:q} --tracing {output.tracing:q} --answers {output.answers:q} "
-        "--description {output.description:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/trace_flow.py '
+        "--model {input.model:q} "
+        "--questions {params.questions:q} "
+        "--cell {params.cell:q} "
+        "--batch-size {resources.batch_size} "
+        "--device-map {resources.device_map:q} "
+        "--cards {resources.cards} "
+        "--threads {threads} "
+        "--work {params.work:q} "
+        "{params.kept:q} "
+        "--changes {output.changes:q} "
+        "--tracing {output.tracing:q} "
+        "--answers {output.answers:q} "
+        "--description {output.description:q} "
+        "> {log:q} 2>&1"

@@ -1,36 +1,43 @@
 # What the rules of information flow take: which models are asked which questions, and what makes a result stale.
-from layerwise.flow.grid import FlowGrid
-
-flow_grid = FlowGrid(config, grid)
-
-
-@cache
-def folder_of_questions(questions):
-    return f"<results>/{flow_grid.folder(questions)}"
 
 
 def questions_file(questions, file):
     """A file of a set of questions."""
-    return f"{folder_of_questions(questions)}/{file}"
+    return f"{study.questions_folder(questions)}/{file}"
+
+
+def question_sources(wildcards):
+    """The files whose change makes a set of questions stale, but for its images."""
+    entry = study.config.flow.questions[wildcards.questions]
+    return study.data.source_files(entry.dataset, entry.types)
+
+
+def question_receipts(wildcards):
+    """The downloads that the images of questions are unpacked from; empty for images that are used where they lie."""
+    entry = study.config.flow.questions[wildcards.questions]
+    return study.data.image_receipts(entry.dataset, entry.types)
+
+
+def question_image_folder(wildcards):
+    """Where the images of questions are unpacked."""
+    return study.data.image_folder(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_options(wildcards):
-    """Command-line options for the folders that questions are read from."""
-    folders = grid.data.folders(config["flow"]["questions"][wildcards.questions]["dataset"])
-    return [f"--{name}={folder}" for name, folder in folders.items()]
+    """What a program is told of the data set that questions are read from, as options."""
+    return study.data.question_options(study.config.flow.questions[wildcards.questions].dataset)
 
 
 def question_entry(wildcards):
-    """What a set of questions is chosen by."""
-    return as_json(without(config["flow"]["questions"][wildcards.questions], "dataset", "prompt"))
+    """What a set of questions is chosen by, as JSON."""
+    return as_json(without(study.config.flow.questions[wildcards.questions].entry(), "dataset", "prompt"))
 
 
 def question_images(wildcards):
-    """What says that the images of questions have been unpacked, where they are to be."""
-    receipts = flow_grid.image_receipts(wildcards.questions)
-    return questions_file(wildcards.questions, "unpacked.json") if receipts else []
+    """The file that says that the images of questions are unpacked; empty for images that are used where they lie."""
+    return questions_file(wildcards.questions, "unpacked.json") if question_receipts(wildcards) else []
 
 
 def flow_cell(wildcards):
     """What decides what is measured of a model and a set of questions beside these themselves; see states_cell."""
-    return as_json(flow_grid.planned(wildcards.model, wildcards.questions))
+    return as_json(grid.planned_flow(wildcards.model, wildcards.questions))

@@ -8,19 +8,43 @@
 #   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
 #
 # <shown> is <results>, or a folder of it for a run that leaves models out.
+from layerwise.config.probes import Controls
+
+CELLS = grid.probe_cells()
+SITE_CELLS = grid.site_cells()
+
+
+def probed(wildcards):
+    """The cell of states that a probe reads."""
+    return states_files(wildcards.model, study.config.tasks[wildcards.task].stimuli, wildcards.prompt)
+
+
+def controls_of(model):
+    """Which controls are fitted to a model's states. Those of a changed model are compared with its base model's."""
+    if study.config.models[model].intervention is not None:
+        return Controls(random_labels=0, description_length=False)
+    return study.config.probes.controls
+
+
+def description_length_option(wildcards):
+    """Whether probes are fitted for the description length too, as an option."""
+    return "--description-length" if controls_of(wildcards.model).description_length else ""
+
+
+# What a probe reads. Models and stimuli are read for their digests alone, which those of the states must equal.
+PROBE_INPUT = {
+    "states": probed,
+    "model": ancient(lambda wildcards: model_file(wildcards.model)),
+    "stimuli": ancient(asked_of("stimuli.json")),
+    "shown": ancient(asked_of("items.parquet")),
+    "labels": "<results>/tasks/{task}/labels.parquet",
+    "task": "<results>/tasks/{task}/task.json",
+}
 
 
 rule fit_probes:
     input:
-        states=lambda wildcards: states_files(
-            wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
-        ),
-        # Only read for their digests, which those of the states must equal.
-        model=ancient(lambda wildcards: model_file(wildcards.model)),
-        stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
-        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
-        labels="<results>/tasks/{task}/labels.parquet",
-        task="<results>/tasks/{task}/task.json",
+        **PROBE_INPUT,
     output:
         scores=SCORES,
         predictions=PREDICTIONS,
@@ -36,34 +60,46 @@ rule fit_probes:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        engine=config["probes"]["engine"],
-        C=config["probes"]["C"],
-        resamples=config["probes"]["resamples"],
-        random_labels=lambda wildcards: controls_of(wildcards.model)["random_labels"],
-        description_length=lambda wildcards: (
-            "--description-length" if controls_of(wildcards.model)["description_length"] else ""
-        ),
-        position=config["states"]["positions"][0],
-        seed=config["seed"],
+        engine=study.config.probes.engine,
+        C=study.config.probes.C,
+        resamples=study.config.probes.resamples,
+        random_labels=lambda wildcards: controls_of(wildcards.model).random_labels,
+        description_length=description_length_option,
+        position=study.config.states.positions[0],
+        seed=study.config.seed,
         cell=states_cell,
-        work=f"{config['pathvars']['results']}/work",
+        work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=code_digest("fit_probes.py"),
     message:
         "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
-        'python "$SCRIPTS"/fit_probes.py --states {input.states:q} --cell {params.cell:q} '
-        "--model {input.model:q} --stimuli {params.stimuli:q} --task {params.task:q} "
-        "--position {params.position} --engine {params.engine} --C {params.C} "
-        "--resamples {params.resamples} --random-labels {params.random_labels} {params.description_length} "
-        "--seed {params.seed} --threads {threads} --memory-mb {resources.mem_mb} --work {params.work:q} "
-        "--scores {output.scores:q} --predictions {output.predictions:q} --curve {output.curve:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/fit_probes.py '
+        "--states {input.states:q} "
+        "--cell {params.cell:q} "
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--task {params.task:q} "
+        "--position {params.position} "
+        "--engine {params.engine} "
+        "--C {params.C} "
+        "--resamples {params.resamples} "
+        "--random-labels {params.random_labels} "
+        "{params.description_length} "
+        "--seed {params.seed} "
+        "--threads {threads} "
+        "--memory-mb {resources.mem_mb} "
+        "--work {params.work:q} "
+        "--scores {output.scores:q} "
+        "--predictions {output.predictions:q} "
+        "--curve {output.curve:q} "
+        "> {log:q} 2>&1"
 
 
 rule gather_scores:
     input:
-        [file.format(**cell._asdict()) for cell in grid.probe_cells() for file in (SCORES, CURVE)],
+        [file.format(**cell._asdict()) for cell in CELLS for file in (SCORES, CURVE)],
     output:
         scores="<shown>/probes/scores.parquet",
         curves="<shown>/probes/curves.parquet",
@@ -74,25 +110,21 @@ rule gather_scores:
         "../envs/layerwise.yaml"
     params:
         root=lambda wildcards, input: Path(input[0]).parents[2],
-        cells=["/".join(cell) for cell in grid.probe_cells()],
+        cells=["/".join(cell) for cell in CELLS],
         code=code_digest("gather_scores.py"),
     message:
         "Gather the scores and learning curves of all cells"
     shell:
-        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} '
-        "--tables scores={output.scores:q} curve={output.curves:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/gather_scores.py '
+        "--root {params.root:q} "
+        "--cells {params.cells} "
+        "--tables scores={output.scores:q} curve={output.curves:q} "
+        "> {log:q} 2>&1"
 
 
 rule fit_site_probes:
     input:
-        states=lambda wildcards: states_files(
-            wildcards.model, config["tasks"][wildcards.task]["stimuli"], wildcards.prompt
-        ),
-        model=ancient(lambda wildcards: model_file(wildcards.model)),
-        stimuli=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json")),
-        shown=ancient(lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "items.parquet")),
-        labels="<results>/tasks/{task}/labels.parquet",
-        task="<results>/tasks/{task}/task.json",
+        **PROBE_INPUT,
     output:
         SITES,
     log:
@@ -106,10 +138,10 @@ rule fit_site_probes:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        engine=config["probes"]["engine"],
-        C=config["probes"]["C"],
-        resamples=config["probes"]["resamples"],
-        seed=config["seed"],
+        engine=study.config.probes.engine,
+        C=study.config.probes.C,
+        resamples=study.config.probes.resamples,
+        seed=study.config.seed,
         cell=states_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
@@ -117,15 +149,25 @@ rule fit_site_probes:
     message:
         "Probe attention, MLP and heads of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:
-        'python "$SCRIPTS"/fit_site_probes.py --states {input.states:q} --cell {params.cell:q} '
-        "--model {input.model:q} --stimuli {params.stimuli:q} --task {params.task:q} "
-        "--engine {params.engine} --C {params.C} --resamples {params.resamples} --seed {params.seed} "
-        "--threads {threads} --memory-mb {resources.mem_mb} --out {output:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/fit_site_probes.py '
+        "--states {input.states:q} "
+        "--cell {params.cell:q} "
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--task {params.task:q} "
+        "--engine {params.engine} "
+        "--C {params.C} "
+        "--resamples {params.resamples} "
+        "--seed {params.seed} "
+        "--threads {threads} "
+        "--memory-mb {resources.mem_mb} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule gather_site_scores:
     input:
-        [SITES.format(**cell._asdict()) for cell in grid.site_cells()],
+        [SITES.format(**cell._asdict()) for cell in SITE_CELLS],
     output:
         "<shown>/probes/sites.parquet",
     log:
@@ -135,10 +177,13 @@ rule gather_site_scores:
         "../envs/layerwise.yaml"
     params:
         root=lambda wildcards, input: Path(input[0]).parents[2],
-        cells=["/".join(cell) for cell in grid.site_cells()],
+        cells=["/".join(cell) for cell in SITE_CELLS],
         code=code_digest("gather_scores.py"),
     message:
         "Gather the scores of attention, MLP and heads"
     shell:
-        'python "$SCRIPTS"/gather_scores.py --root {params.root:q} --cells {params.cells} --tables sites={output:q} '
+        'python "$SCRIPTS"/gather_scores.py '
+        "--root {params.root:q} "
+        "--cells {params.cells} "
+        "--tables sites={output:q} "
         "> {log:q} 2>&1"

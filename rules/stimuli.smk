@@ -7,6 +7,16 @@
 #   <results>/tasks/{task}/labels.parquet, task.json
 
 
+def prompts_entry(wildcards):
+    """The prompts of a stimulus set, as JSON."""
+    return as_json({name: prompt.entry() for name, prompt in grid.prompts(wildcards.stimuli).items()})
+
+
+def asked_of(file):
+    """A file of the stimulus set that a task is about."""
+    return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
+
+
 rule make_stimuli:
     input:
         source_files,
@@ -26,21 +36,28 @@ rule make_stimuli:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        # Where pictures were looked at before changes nothing.
-        seen=f"{config['pathvars']['results']}/work/pictures",
+        # What was seen of pictures before. It changes no result.
+        seen=f"{study.results}/work/pictures",
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        entry=lambda wildcards: as_json(without(as_before("stimuli", config["stimuli"][wildcards.stimuli]), "prompts")),
+        entry=items_entry,
         folders=dataset_options,
-        seed=config["seed"],
+        seed=study.config.seed,
         out=lambda wildcards, output: Path(output.table).parent,
-        code=code_digest("make_stimuli.py"),
+        code=kind_code("make_stimuli.py"),
     message:
         "Make the stimuli {wildcards.stimuli}"
     shell:
-        'python "$SCRIPTS"/make_stimuli.py --name {wildcards.stimuli} --entry {params.entry:q} {params.folders:q} '
-        "--seed {params.seed} --cache {resources.seen:q} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_stimuli.py '
+        "--name {wildcards.stimuli} "
+        "--entry {params.entry:q} "
+        "{params.folders:q} "
+        "--seed {params.seed} "
+        "--cache {resources.seen:q} "
+        "--threads {threads} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
 
 
 rule check_prompts:
@@ -57,22 +74,25 @@ rule check_prompts:
     conda:
         "../envs/layerwise.yaml"
     params:
-        prompts=lambda wildcards: as_json(grid.prompts(wildcards.stimuli)),
+        prompts=prompts_entry,
         stimuli=lambda wildcards, input: Path(input[0]).parent,
         code=code_digest("check_prompts.py"),
     message:
         "Check the prompts of {wildcards.stimuli}"
     shell:
-        'python "$SCRIPTS"/check_prompts.py --stimuli {params.stimuli:q} --prompts {params.prompts:q} --out {output:q} '
+        'python "$SCRIPTS"/check_prompts.py '
+        "--stimuli {params.stimuli:q} "
+        "--prompts {params.prompts:q} "
+        "--out {output:q} "
         "> {log:q} 2>&1"
 
 
 rule make_task:
     input:
-        description=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "stimuli.json"),
-        provenance=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "provenance.parquet"),
-        objects=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "objects.parquet"),
-        duplicates=lambda wildcards: stimuli_file(config["tasks"][wildcards.task]["stimuli"], "duplicates.csv"),
+        description=asked_of("stimuli.json"),
+        provenance=asked_of("provenance.parquet"),
+        objects=asked_of("objects.parquet"),
+        duplicates=asked_of("duplicates.csv"),
     output:
         labels="<results>/tasks/{task}/labels.parquet",
         description="<results>/tasks/{task}/task.json",
@@ -86,13 +106,18 @@ rule make_task:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=10,
     params:
-        entry=lambda wildcards: as_json(config["tasks"][wildcards.task]),
+        entry=lambda wildcards: as_json(study.config.tasks[wildcards.task].entry()),
         stimuli=lambda wildcards, input: Path(input.description).parent,
-        seed=config["seed"],
+        seed=study.config.seed,
         out=lambda wildcards, output: Path(output.labels).parent,
         code=code_digest("make_task.py"),
     message:
         "Make the task {wildcards.task}"
     shell:
-        'python "$SCRIPTS"/make_task.py --name {wildcards.task} --entry {params.entry:q} --stimuli {params.stimuli:q} '
-        "--seed {params.seed} --out {params.out:q} > {log:q} 2>&1"
+        'python "$SCRIPTS"/make_task.py '
+        "--name {wildcards.task} "
+        "--entry {params.entry:q} "
+        "--stimuli {params.stimuli:q} "
+        "--seed {params.seed} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"

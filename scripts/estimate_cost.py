@@ -10,14 +10,13 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from snakemake.utils import update_config
 
 from layerwise.command import run
-from layerwise.config import read_config, validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.probing import probe_flop
-from layerwise.leaving_out import leave_out, said_of
+from layerwise.leaving_out import said_of
+from layerwise.study import Study
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -31,16 +30,8 @@ def main() -> None:
     parser.add_argument("--core-gigaflops", type=float, default=30, help="sustained by a core, float32, for the probes")
     args = parser.parse_args()
 
-    config = {}
-    for defaults in ("adapters.yaml", "prompts.yaml", "sources.yaml"):
-        config |= read_config(CONFIG / defaults)
-    # As Snakemake does it: a study may add to the wording, and point sources at a mirror.
-    update_config(config, read_config(args.configfile))
-    validate(config, CONFIG / "schemas/config.schema.yaml")
-    config["leave_out"] += args.leave_out
-    left_out = leave_out(config)
-    results = Path(config["pathvars"]["results"])
-    states, flows = (estimate(config, results, args.device) for estimate in (estimate_states, estimate_flows))
+    study = Study.load(args.configfile, leave_out=args.leave_out)
+    states, flows = (estimate(study, args.device) for estimate in (estimate_states, estimate_flows))
     cells = pd.concat([part for part in (states, flows) if len(part)])
 
     row = "{:<24} {:<16} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
@@ -57,11 +48,11 @@ def main() -> None:
         f"\n{len(cells)} cells: {cells['tokens'].sum() / 1e6:.1f} million forward tokens, "
         f"{cells['bytes'].sum() / 1e9:.1f} GB of states before compression, "
         f"{_hours(cells['flop'].sum(), args.teraflops):.3g} hours at {args.teraflops:g} TFLOP/s, "
-        f"{_hours(probe_flop(config, states, results), args.core_gigaflops / 1e3):.3g} core hours of probes "
+        f"{_hours(probe_flop(study, states), args.core_gigaflops / 1e3):.3g} core hours of probes "
         f"at {args.core_gigaflops:g} GFLOP/s."
     )
-    if left_out:
-        print(said_of(left_out))
+    if study.left_out:
+        print(said_of(study.left_out))
     if len(flows):
         print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():

@@ -6,12 +6,10 @@ python scripts/make_findings.py --configfile config/findings.yaml --csv docs/fin
 import argparse
 from pathlib import Path
 
-from snakemake.utils import update_config
-
 from layerwise.command import finished_file, run
-from layerwise.config import read_config, validate
 from layerwise.findings.document import read_findings, render
 from layerwise.findings.gather import gather
+from layerwise.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,13 +23,9 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.configfile:
-        config = {}
-        for defaults in ("adapters.yaml", "prompts.yaml", "sources.yaml"):
-            config |= read_config(ROOT / "config" / defaults)
-        update_config(config, read_config(args.configfile))
-        validate(config, ROOT / "config/schemas/config.schema.yaml")
+        table = gather(Study.load(args.configfile))
         with finished_file(args.csv) as file:
-            gather(config, Path(config["pathvars"]["results"])).to_csv(file, index=False, lineterminator="\n")
+            table.to_csv(file, index=False, lineterminator="\n")
     document = render(args.template, read_findings(args.csv))
     with finished_file(args.out) as file:
         file.write_text(document, encoding="utf-8")

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from layerwise.command import finished_file, run
+from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.errors import InputError
 from layerwise.flow.questions import choose_questions, describe, image_names, tabulate
 
@@ -16,7 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
-    parser.add_argument("--annotations", required=True, help="folder of tables, or of GQA's own files")
+    parser.add_argument("--format", choices=list(QUESTIONS), default=next(iter(QUESTIONS)), help="of the data set")
+    parser.add_argument("--annotations", required=True, help="folder of annotation files")
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--seed", type=int, required=True)
     out = parser.add_mutually_exclusive_group(required=True)
@@ -24,12 +26,13 @@ def main() -> None:
     out.add_argument("--out", type=Path, help="folder of the questions")
     args = parser.parse_args()
 
-    found = choose_questions(args.annotations, args.entry["types"], args.entry["per_type"], args.seed)
+    source = QUESTIONS[args.format]
+    found = choose_questions(source, args.annotations, args.entry["types"], args.entry["per_type"], args.seed)
     if args.list:
         with finished_file(args.list) as partial:
-            partial.write_text("".join(f"{name}\n" for name in image_names(found)), encoding="utf-8")
+            partial.write_text("".join(f"{name}\n" for name in image_names(source, found)), encoding="utf-8")
         return
-    table = tabulate(found, args.images)
+    table = tabulate(source, found, args.images)
     description = describe(args.name, table, found)
     for kind, reasons in description["left_out"].items():
         for reason, number in reasons.items():

@@ -12,8 +12,8 @@ from layerwise.errors import InputError
 from layerwise.stimuli.building import finish_items
 from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds import build_stimuli
 from layerwise.stimuli.looks import look_at
+from layerwise.stimuli.making import add_options, build_stimuli, read_options
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +21,13 @@ log = logging.getLogger(__name__)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--entry", type=json.loads, required=True, help="the config entry, as JSON")
-    parser.add_argument("--annotations", help="folder of annotation files")
-    parser.add_argument("--images", help="folder of images")
-    parser.add_argument("--corrected-labels", type=json.loads, default={}, help="files by SNLI-VE part, as JSON")
-    parser.add_argument("--seed", type=int, required=True)
+    add_options(parser)
     parser.add_argument("--cache", type=Path, help="folder of what was seen of pictures before, by their content")
     parser.add_argument("--threads", type=int, help="that decode pictures; default: as many as there are cores")
     parser.add_argument("--out", type=Path, required=True, help="folder of the stimulus set")
-    args = parser.parse_args()
+    args, entry, sources = read_options(parser)
 
-    stimuli, sources = build_stimuli(args.entry, args.annotations, args.images, args.corrected_labels, args.seed)
+    stimuli, files = build_stimuli(entry, sources, args.seed)
     if stimuli.shown.empty:
         raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
     looks = look_at(stimuli.shown["image"], args.cache, args.name, args.threads)
@@ -58,7 +54,7 @@ def main() -> None:
         stimuli.objects.to_parquet(file, index=False)
     description = {
         "stimuli": args.name,
-        "kind": args.entry["kind"],
+        "kind": entry.kind,
         "digest": items_digest(items, stimuli.categories),
         "categories": stimuli.categories,
         "items": len(items),
@@ -66,7 +62,7 @@ def main() -> None:
         "items_per_part": dict(Counter(provenance["part"])),
         "items_dropped_as_duplicates": dropped,
         "duplicates": dict(Counter(duplicates["kind"])),
-        "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in sources],
+        "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in files],
         **stimuli.notes,
     }
     with finished_file(args.out / "stimuli.json") as file:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cancel.sh ID...: end jobs with all that they started.
+# cancel.sh ID...: end these jobs and all processes that they started.
 set -euo pipefail
 for id in "$@"; do
 	kill -- "-${id%%:*}" || true

@@ -3,7 +3,7 @@
 set -euo pipefail
 process=${1%%:*} log=${1#*:}
 ended_with() { cat "$log.status" 2>/dev/null || true; }
-# A process that has ended is listed as Z until its parent asks after it, which in a container may be never.
+# An ended process is listed as Z until its parent reads its status. In a container that may never happen.
 alive() { ps -o stat= -p "$process" | grep -qv '^Z'; }
 if [ -z "$(ended_with)" ] && alive; then
 	echo running

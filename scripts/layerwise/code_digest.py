@@ -15,6 +15,7 @@ from layerwise.counted_code import canonical, counted
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
+PROGRAMS = "layerwise/programs"
 SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules that decide no number: how programs start, fail, wait and write files, how downloads and cards are come by,
 # and what is refused before a run. A module whose name ends in "checks" is left out too. Their functions are called
@@ -23,7 +24,9 @@ SAME_CODE = Path(__file__).parent / "same_code.json"
 LEFT_OUT = {
     "layerwise.cards",
     "layerwise.command",
+    "layerwise.config",
     "layerwise.datasets.disk",
+    "layerwise.datasets.format",
     "layerwise.errors",
     "layerwise.locks",
     "layerwise.models.explained",
@@ -32,6 +35,7 @@ LEFT_OUT = {
     "layerwise.states.going_on",
     "layerwise.states.kept",
     "layerwise.states.planned",
+    "layerwise.stimuli.kind",
 }
 
 
@@ -40,7 +44,12 @@ class _LeftOut:
 
     def __contains__(self, module: object) -> bool:
         name = str(module)
-        return name in LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+        return (
+            name in LEFT_OUT
+            # What a config says reaches programs as options.
+            or name.startswith(f"{PACKAGE}.config.")
+            or (name.startswith(f"{PACKAGE}.") and name.endswith(("checks", "catalogue")))
+        )
 
 
 @cache
@@ -65,9 +74,21 @@ def own_digest(*files: str) -> str:
             because no import statement shows them.
     """
     digest = hashlib.sha256()
-    for file in sorted(_closure([SCRIPTS / file for file in files])):
-        digest.update(f"{file.relative_to(SCRIPTS)}\n{_parsed(file)[0]}\n".encode())
+    counting = {file.relative_to(_home(file)): file for file in _closure([_find(file) for file in files])}
+    for name in sorted(counting):
+        digest.update(f"{name}\n{_parsed(counting[name])[0]}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _find(file: str) -> Path:
+    """A file of ``scripts/``. Beside an installed library the programs have a folder of their own (setup.py)."""
+    path = SCRIPTS / file
+    return path if path.exists() else SCRIPTS / PROGRAMS / file
+
+
+def _home(file: Path) -> Path:
+    """The folder that stands for ``scripts/``, so that names of files are the same wherever the library lies."""
+    return SCRIPTS / PROGRAMS if SCRIPTS / PROGRAMS in file.parents else SCRIPTS
 
 
 def _closure(files: list[Path]) -> set[Path]:
@@ -97,12 +118,15 @@ def _parsed(file: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _module_files(module: str) -> set[str]:
-    """The files that importing ``module`` runs: its own and its packages'. Empty for other libraries and for names."""
+    """The files that importing ``module`` runs: its own and its packages'. Empty for other libraries and for names.
+
+    Without the library's own ``__init__.py``: it offers names to users, and decides no number.
+    """
     parts = module.split(".")
     if parts[0] != PACKAGE:
         return set()
     files = set()
-    for depth in range(1, len(parts) + 1):
+    for depth in range(2, len(parts) + 1):
         stem = "/".join(parts[:depth])
         files |= {name for name in (f"{stem}.py", f"{stem}/__init__.py") if (SCRIPTS / name).is_file()}
     return files

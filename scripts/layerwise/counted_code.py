@@ -70,6 +70,9 @@ class _Counted(ast.NodeTransformer):
         node = super().visit(node)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)]
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            # Never run.
+            return None
         if isinstance(node, ast.If | ast.For) and not node.orelse and all(map(_decides_nothing, node.body)):
             return None if is_pure(node.test if isinstance(node, ast.If) else node.iter) else node
         return node

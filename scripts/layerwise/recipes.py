@@ -6,23 +6,26 @@ folder ends in their *recipe*, eight hexadecimal digits over the config, the cod
 from: other content is another folder, and what reads from it is planned along. The reverse does not hold. The same
 content may come from another recipe; then the job that would run the model finds its states kept.
 
-Works on a config as :func:`layerwise.config.validate` leaves it, without importing torch, because the Snakefile asks
-each time it plans.
+Imports no torch, because the Snakefile asks each time it plans.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
-from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
-from layerwise.stimuli.source_marks import files_mark, table_mark
+from layerwise.stimuli.catalogue import KINDS
+
+if TYPE_CHECKING:
+    from layerwise.config.study import StudyConfig
+    from layerwise.datasets.locations import Locations
 
 # What says where things lie, how fast they are run or what they will cost, but not what they are.
-NOT_SHOWN = ("prompts", "dataset", "file", "image_root", "labels", "split_column")
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
 # Which trained model, and which seed, count by what they are in the end: a default written out changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
@@ -64,64 +67,56 @@ def recipe_of(value: Any) -> str:
     return hashlib.sha256(as_json(value).encode()).hexdigest()[:8]
 
 
-def stimuli_folder(config: dict[str, Any], stimuli: str) -> str:
-    """A stimulus set's folder under the results root. Where its sources lie, and what is a label in them, is no part of
-    its recipe."""
-    entry = config["stimuli"][stimuli]
-    code = code_digest("make_stimuli.py")
-    shown = without(as_before("stimuli", entry), *NOT_SHOWN)
-    if entry["kind"] == "table":
-        return f"stimuli/{stimuli}/{recipe_of([shown, table_mark(entry), code])}"
-    dataset = config["datasets"].get(entry.get("dataset"), {})
-    if corrected := sorted(set(dataset.get("corrected_labels", {})) & set(entry.get("images", {}))):
-        # Pairs that have no corrected label are not shown.
-        shown["corrected_labels"] = corrected
-    sources = dataset_mark(config, entry["dataset"], list(entry["images"]))
-    return f"stimuli/{stimuli}/{recipe_of([shown, sources, config['seed'], code])}"
+def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
+    """A stimulus set's folder under the results root. Its recipe leaves out where its sources lie, and which of their
+    columns are labels.
+
+    Args:
+        config: the study's config.
+        data: where its data sets lie.
+        stimuli: name of the stimulus set.
+    """
+    entry = config.stimuli[stimuli]
+    kind = KINDS[entry.kind]
+    shown, code = as_before("stimuli", kind.shown(entry, data)), code_digest("make_stimuli.py", KINDS.file(entry.kind))
+    return f"stimuli/{stimuli}/{recipe_of([shown, *kind.mark(entry, data), code])}"
 
 
-def dataset_mark(config: dict[str, Any], name: str, parts: list[str]) -> Any:
-    """What decides the content of a data set's parts: how its world is drawn, the checksums of what is downloaded, or
-    the user's own annotation files as they are now."""
-    world = config["datasets"][name].get("world")
-    if world:
-        return [config["worlds"][world], config["seed"], code_digest("make_world.py")]
-    data, dataset = Locations(config), config["datasets"][name]
-    receipts = map(Path, data.receipts(name, parts))
-    expected = [data.expected(receipt.parents[1].name, receipt.stem) for receipt in receipts]
-    downloaded = Path(data.root) / dataset["download"] if "download" in dataset else None
-    files = [file for file in data.annotation_files(name, parts) if downloaded not in Path(file).parents]
-    if "splits" in dataset:
-        files += data.split_lists(dataset["download"])
-    return [expected, files_mark(files), code_digest("build_snli_ve.py") if data.is_built(dataset) else None]
+def questions_folder(config: StudyConfig, data: Locations, questions: str) -> str:
+    """The folder of a set of questions under the results root; see :func:`stimuli_folder`."""
+    entry = config.flow.questions[questions]
+    sources = data.mark(entry.dataset, list(entry.types))
+    asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code_digest("make_questions.py")]
+    return f"questions/{questions}/{recipe_of(asked)}"
 
 
-def model_folder(config: dict[str, Any], model: str) -> str:
+def model_folder(config: StudyConfig, model: str) -> str:
     """The folder of a model's description under the results root. Its files count by their content, not by where they
     lie."""
-    entry = config["models"][model]
-    source, random = entry["source"], entry["weights"] == "random"
-    if source == "embedded":
-        content = [training_of(config, embedded_name(config, model)), code_digest("train_embedded_model.py")]
+    entry = config.models[model]
+    random, embedded = entry.weights == "random", embedded_name(config, model)
+    content: Any
+    if embedded is not None:
+        content = [training_of(config, embedded).entry(), code_digest("train_embedded_model.py")]
     else:
         # Weights that are converted are pinned by their checksums.
-        weights = not random and "convert" not in entry
-        content = fingerprint(source, weights) if Path(source).is_dir() else source
-    upstream = config["adapters"].get(entry["adapter"], {}).get("upstream")
-    code = [upstream["commit"]] if upstream else []
-    described = without(as_before("models", in_order(entry)), *NOT_COMPUTED)
+        weights = not random and entry.convert is None
+        content = fingerprint(entry.source, weights) if Path(entry.source).is_dir() else entry.source
+    adapter = config.adapters.get(entry.adapter)
+    code = [] if adapter is None or adapter.upstream is None else [adapter.upstream.commit]
+    described = without(as_before("models", in_order(entry.entry())), *NOT_COMPUTED)
     computed = [described, content, seed_of(config, model) if random else None, *code, code_digest("register_model.py")]
     return f"models/{model}/{recipe_of(computed)}"
 
 
-def adapter_file(config: dict[str, Any], model: str) -> str:
+def adapter_file(config: StudyConfig, model: str) -> str:
     """The module that runs a model, from ``scripts/``."""
-    return f"layerwise/models/adapters/{config['models'][model]['adapter']}.py"
+    return f"layerwise/models/adapters/{config.models[model].adapter}.py"
 
 
-def converted_folder(config: dict[str, Any], model: str) -> str:
+def converted_folder(config: StudyConfig, model: str) -> str:
     """The folder under the results root for safetensors of a model whose weights came in an older format."""
-    entry = in_order(config["models"][model])
+    entry = in_order(config.models[model].entry())
     source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
     made_from = [source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")]
     return f"converted/{model}/{recipe_of(made_from)}"

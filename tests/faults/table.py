@@ -8,8 +8,8 @@ TABLE = REPOSITORY / "docs/reliability.md"
 
 HEAD = """# What can go wrong
 
-Written by `make reliability` from the tests that make each of these faults happen: do not edit. Whatever the fault,
-what was finished stays finished, and **the same command again** goes on from there
+Each of these faults has a test that causes it and checks the result. `make reliability` writes this page from those
+tests, so do not edit it. After any fault, finished work stays finished, and **the same command** continues from there
 ([workflow.md](workflow.md) says how).
 
 | fault | what you see | what is kept | test |

@@ -49,9 +49,9 @@ def failure(project: Project, target: str) -> str:
 
 
 @fault(
-    "the results' disk fills up during an extraction, while shards or the finished file are written",
+    "the results' disk fills up while an extraction writes shards or the finished file",
     sees="one error that names the file and says that the disk is full",
-    kept="finished shards, and all finished cells; with more room the same command goes on",
+    kept="finished shards and all finished cells; with more room, the same command continues",
 )
 # Room for a few shards; for all of them, but not for the file that is made of them.
 @pytest.mark.parametrize("kilobytes", [400, 900])
@@ -79,7 +79,7 @@ def test_a_full_disk_during_extraction(project, small_disk, kilobytes):
 @fault(
     "the results' disk is full while probes are fitted",
     sees="one error that names the file and says that the disk is full",
-    kept="hidden states, and all finished cells; with more room the same command goes on",
+    kept="hidden states and all finished cells; with more room, the same command continues",
 )
 def test_a_full_disk_during_probing(project, small_disk):
     states, scores = Path(STATES.format(results=small_disk)), SCORES.format(results=small_disk)
@@ -95,9 +95,9 @@ def test_a_full_disk_during_probing(project, small_disk):
 
 
 @fault(
-    "the results' disk may only be read",
+    "the results' disk is read-only",
     sees="one error that names the folder, before the first job",
-    kept="all that was finished; mounted for writing again, the same command goes on",
+    kept="all finished work; once the disk is writable again, the same command continues",
 )
 def test_a_disk_that_may_only_be_read(project, small_disk):
     states, scores = Path(STATES.format(results=small_disk)), SCORES.format(results=small_disk)

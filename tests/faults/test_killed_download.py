@@ -16,8 +16,8 @@ ARCHIVE = zipped({"noise/a.bin": random.Random(0).randbytes(1_000_000)})
 
 @fault(
     "a download's job is killed",
-    sees="the job's failure; then the same command",
-    kept="every byte that had come: the download goes on there, and is checked as a whole",
+    sees="the job fails; run the same command again",
+    kept="every byte that arrived: the download resumes there, and the whole file is checked",
 )
 def test_killed_in_the_middle_of_a_file(tmp_path):
     receipt = tmp_path / "noise.zip.json"

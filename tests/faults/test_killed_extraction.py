@@ -64,8 +64,8 @@ def shards(project: Project) -> list[Path]:
 
 @fault(
     "an extraction, or the Snakemake that runs it, is killed with SIGKILL",
-    sees="the job's failure, or the lock that Snakemake leaves; then `--unlock` and the same command",
-    kept="all finished shards: only those that were not are made again, and the states are the same",
+    sees="the job fails, or Snakemake leaves a lock; run `--unlock`, then the same command",
+    kept="all finished shards: only the others are made again, and the states come out the same",
 )
 @pytest.mark.parametrize("victim", ["job", "snakemake"])
 def test_a_killed_extraction_is_taken_up_again(project, victim):
@@ -96,8 +96,8 @@ def test_a_killed_extraction_is_taken_up_again(project, victim):
 
 @fault(
     "two Snakemakes are started at once in one folder, the second with `--nolock`",
-    sees="without `--nolock` that the folder is locked; with it, that one job waits for the other",
-    kept="all: each cell is run by one of them, and the other takes what it made",
+    sees="without `--nolock`, a message that the folder is locked; with it, one job waits for the other",
+    kept="everything: one of them runs each cell, and the other reuses the result",
 )
 def test_of_two_jobs_on_a_cell_one_waits(project):
     undisturbed = states(project)

@@ -42,8 +42,8 @@ for name, limit in (("short", taken + room), ("all", resource.RLIM_INFINITY)):
 
 @fault(
     "the device's memory is too small for a batch",
-    sees="a warning in the log: it goes on with half of the batch",
-    kept="the run, and its results: batches change none beyond rounding",
+    sees="a warning in the log that it continues with half of the batch",
+    kept="the run and its results: the batch size changes them only by rounding",
 )
 def test_a_batch_that_the_memory_does_not_hold_is_run_in_parts(tiny_llava, tmp_path):
     Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")

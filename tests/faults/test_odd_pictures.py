@@ -39,9 +39,9 @@ def shown(tmp_path):
 
 
 @fault(
-    "a picture whose shape the model's processor does not take (1000 x 1 pixels)",
+    "the model's processor refuses the shape of a picture (1000 x 1 pixels)",
     sees="one error that names item, file and the model's type, before the first input is run",
-    kept="all that was finished",
+    kept="all finished work",
 )
 def test_a_shape_that_a_processor_does_not_take_is_named_at_once(emu3, shown):
     check_pictures(emu3, shown((60, 60)))
@@ -50,9 +50,9 @@ def test_a_shape_that_a_processor_does_not_take_is_named_at_once(emu3, shown):
 
 
 @fault(
-    "a picture of 1 or 3 pixels a side, of which a model's processor takes rows for colours",
+    "a model's processor mistakes the rows of a picture of 1 or 3 pixels a side for its colours",
     sees="one error that names item, file and the model's type, before the first input is run",
-    kept="all that was finished; no state is made of wrong colours",
+    kept="all finished work; no state comes from wrong colours",
 )
 @pytest.mark.parametrize("size", [(100, 3), (3, 3)])
 def test_rows_that_are_taken_for_colours_are_named_at_once(emu3, shown, size):

@@ -53,8 +53,8 @@ def pictures(tmp_path_factory):
 
 
 @fault(
-    "a picture in CMYK, grey, 16 bits, with transparency or a palette, turned by EXIF, of 1x1 or 20,000 pixels a row",
-    sees="nothing: it is shown upright and in 8-bit RGB, without transparency",
+    "a picture is in CMYK, grey or 16 bits, has transparency or a palette, an EXIF turn, or 1x1 or 20,000 pixels a row",
+    sees="nothing: the model sees it upright, in 8-bit RGB, without transparency",
     kept="the run",
 )
 def test_unusual_pictures_are_shown_as_they_look(pictures):
@@ -81,9 +81,9 @@ def test_a_model_reads_them_all(pictures, tiny_llava, tmp_path):
 
 
 @fault(
-    "a picture that is empty, cut short, no picture, or unpacks to more than 178 million pixels",
-    sees="one error that names the file, when stimuli are made: before any model is loaded",
-    kept="all that was finished",
+    "a picture file is empty, cut short, not a picture, or unpacks to more than 178 million pixels",
+    sees="one error that names the file, when stimuli are made and before any model is loaded",
+    kept="all finished work",
 )
 @pytest.mark.parametrize("name", ["empty.png", "cut.png", "page.png", "bomb.png"])
 def test_pictures_that_cannot_be_shown_are_named(tmp_path, name):

@@ -116,8 +116,8 @@ def kill_at_random(project: Project, chance: random.Random, seconds: float, vict
 
 @fault(
     "a job, or Snakemake itself, is killed (SIGKILL, SIGTERM) at a random moment",
-    sees="the job's failure, or the lock that Snakemake leaves; then `--unlock` where needed and the same command",
-    kept="all that was finished; scores and states end equal to those of a run that nobody killed",
+    sees="the job fails, or Snakemake leaves a lock; run `--unlock` if needed, then the same command",
+    kept="all finished work; scores and states come out equal to those of an undisturbed run",
 )
 @pytest.mark.parametrize("seed", [pytest.param(i, marks=[pytest.mark.whole] * (i >= EACH_WAY)) for i in range(TRIALS)])
 def test_a_killed_run_ends_as_one_that_was_not(project, undisturbed, seed):

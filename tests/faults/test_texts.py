@@ -12,9 +12,9 @@ from tests.faults.reliability import fault
 
 
 @fault(
-    "a caption of 10,000 characters, longer than the model's context, or one that holds the model's image token",
-    sees="one error that names item and length, or the token, before the first input is run",
-    kept="all that was finished; no state is made of a text that was cut off",
+    "a caption is longer than the model's context (10,000 characters), or contains the model's image token",
+    sees="one error that names the item and its length, or the token, before the first input is run",
+    kept="all finished work; no state comes from a text that was cut off",
 )
 @pytest.mark.parametrize(
     ("text", "complaint"),

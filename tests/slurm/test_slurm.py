@@ -227,9 +227,9 @@ def test_a_cancelled_job_is_retried_with_more(run):
 
 
 @fault(
-    "Slurm's controller is away when Snakemake asks how its jobs are",
+    "Slurm's controller does not answer when Snakemake asks for the status of its jobs",
     sees="a warning that Slurm does not answer",
-    kept="all jobs, which go on: they are asked after again until Slurm answers",
+    kept="all jobs, which continue; Snakemake asks again until Slurm answers",
 )
 def test_jobs_are_kept_when_nobody_answers_a_status_query(run):
     """Without accounting, and though asked to use squeue, the plugin asks sacct while the controller is away."""

@@ -103,9 +103,9 @@ class Harmful:
 
 
 @fault(
-    "a .bin or .pt file of weights holds code",
+    "a .bin or .pt file of weights contains code",
     sees="one error that names the file",
-    kept="the machine: the code is not run",
+    kept="the machine is safe: the code is not run",
 )
 @pytest.mark.parametrize("protocol", ["torch", "pickle"])
 def test_code_in_a_file_does_not_run(tmp_path, monkeypatch, protocol):

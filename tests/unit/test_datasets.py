@@ -48,9 +48,9 @@ def test_coco(coco_folder, tmp_path):
 
 
 @fault(
-    "an annotation repeats an id, names none that exists, lacks a field, or has an empty caption",
+    "an annotation repeats an id, refers to an unknown id, lacks a field, or has an empty caption",
     sees="one error that names file and record",
-    kept="all that was finished",
+    kept="all finished work",
 )
 @pytest.mark.parametrize(
     ("change", "complaint"),
@@ -224,7 +224,7 @@ def test_parts_must_list_the_same_categories(coco_folder, tmp_path):
 @fault(
     "an annotation file is malformed JSON, or missing",
     sees="one error that names the file and the place in it",
-    kept="all that was finished",
+    kept="all finished work",
 )
 def test_coco_malformed_and_missing_files(coco_folder, tmp_path):
     coco_folder()
@@ -296,8 +296,8 @@ def test_snli_ve_complaints(tmp_path, line, complaint):
 
 @fault(
     "a data file is compressed, in UTF-16 or Latin-1, or begins with a byte order mark",
-    sees="one error that names file, line and fix; a byte order mark is read over",
-    kept="all that was finished",
+    sees="one error that names file, line and fix; a byte order mark is ignored",
+    kept="all finished work",
 )
 def test_files_that_are_no_plain_utf_8(tmp_path):
     file, line = tmp_path / "snli_ve_dev.jsonl", snli_line(sentence2="Un café.") + "\n"

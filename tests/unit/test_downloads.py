@@ -247,9 +247,9 @@ def test_bad_archives_are_refused_when_they_come(mirror, tmp_path, name):
 
 
 @fault(
-    "an archive is damaged, a bomb, or writes outside its folder (`../`, absolute names, links)",
+    "an archive is damaged, unpacks to far too much, or writes outside its folder (`../`, absolute names, links)",
     sees="one error that names archive and member",
-    kept="all files outside; nothing is unpacked",
+    kept="all files outside the folder; nothing is unpacked",
 )
 # The checksum of a whole tar.gz lies behind all its members.
 @pytest.mark.parametrize("name", [name for name in BAD_ARCHIVES if name not in ("page.zip", "empty.zip", "sum.tar.gz")])
@@ -312,7 +312,7 @@ def test_a_disk_too_small_is_seen_before_the_first_byte(mirror, small_disk):
 @fault(
     "the disk fills up during a download",
     sees="one error that names the folder and the part that is kept",
-    kept="every byte that had come",
+    kept="every byte that arrived",
 )
 def test_a_disk_that_fills_up_on_the_way(mirror, small_disk):
     """Its room was not known to be too little: the server does not say how much it sends."""
@@ -329,9 +329,9 @@ def test_a_disk_that_fills_up_on_the_way(mirror, small_disk):
 
 
 @fault(
-    "the disk is too small for what an archive holds",
+    "the disk is too small for the content of an archive",
     sees="one error that names archive and folder, before or while it is unpacked",
-    kept="the archive, and the files that were unpacked whole",
+    kept="the archive, and the files that were completely unpacked",
 )
 @pytest.mark.parametrize(("name", "complaint"), [("x.zip", "needs .* are free"), ("x.tar.gz", "the disk .* is full")])
 def test_unpacking_onto_a_full_disk(tmp_path, small_disk, name, complaint):

@@ -42,9 +42,9 @@ def encoded(picture: Image.Image, kind: str, **options) -> bytes:
 
 
 @fault(
-    "a picture lies there twice under other names: in another format, quality or size, or turned by its EXIF tag",
+    "one picture has two files: in another format, quality or size, or turned by its EXIF tag",
     sees="a warning, and all pairs in duplicates.csv",
-    kept="both, in one group that no split divides; of an official split the part nearer to the test keeps it",
+    kept="both, in one group that no split divides; in an official split, only the part nearer to the test keeps it",
 )
 def test_equal_pixels_are_in_one_split(tmp_path):
     again = [

@@ -30,7 +30,7 @@ from tests.faults.reliability import fault
 @fault(
     "a model gives NaN or infinity",
     sees="one error that names layer, position and item, and a dtype to try",
-    kept="all finished shards and cells; no such state is stored",
+    kept="all finished shards and cells; such a state is never stored",
 )
 def test_not_a_number_is_named():
     states = torch.zeros(2, 3, 4)
@@ -244,7 +244,7 @@ def test_out_of_memory_halves_the_batch_for_good(tmp_path, inputs, caplog):
 
 @fault(
     "the device's memory is too small for a single input",
-    sees="one error that says what would make room",
+    sees="one error that says how to make room",
     kept="all finished shards and cells",
 )
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_a_stopped_extraction_goes_on_at_the_last_shard(tmp_path, inputs):
 
 
 @fault(
-    "a shard of an unfinished extraction is damaged, missing or another's",
-    sees="a warning that names the shard, which is made again",
+    "a shard of an unfinished extraction is damaged, missing, or belongs to another extraction",
+    sees="a warning that names the shard; it is made again",
     kept="the other shards",
 )
 def test_damaged_missing_or_foreign_shards_are_named_and_made_again(tmp_path, inputs, caplog):

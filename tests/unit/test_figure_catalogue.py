@@ -10,7 +10,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.errors import InputError
 from layerwise.figures.catalogue import FIGURES, TABLES
-from layerwise.figures.entry import Study
+from layerwise.figures.entry import Contents
 from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
@@ -39,21 +39,21 @@ BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]
 @pytest.mark.parametrize(
     ("study", "shown", "of_flow", "written"),
     [
-        (Study(), [], [], []),
-        (Study(questions=frozenset({"global"})), ["entailment-by-layer", "entailment-by-depth"], [], ["1", "2"]),
+        (Contents(), [], [], []),
+        (Contents(questions=frozenset({"global"})), ["entailment-by-layer", "entailment-by-depth"], [], ["1", "2"]),
         (
-            Study(questions=frozenset({"global", "local"})),
+            Contents(questions=frozenset({"global", "local"})),
             [f"{name}-by-{axis}" for name in BY_LAYER for axis in ("layer", "depth")],
             [],
             ["1", "2"],
         ),
         # Controls are of probes; without any, none is shown.
-        (Study(random_labels=True, description_length=True), [], [], []),
-        (Study(flow=True), [], ["knockout", "objects", "tracing"], ["flow"]),
-        (Study(embedded=("a", "b")), ["training-curve-a", "training-curve-b"], [], []),
-        (Study(sites=frozenset({"mlp"})), ["sites-by-layer"], [], []),
-        (Study(sites=frozenset({"heads"})), ["sites-by-layer", "head-map"], [], []),
-        (Study(interventions=frozenset({"bypass"})), [], [], []),
+        (Contents(random_labels=True, description_length=True), [], [], []),
+        (Contents(flow=True), [], ["knockout", "objects", "tracing"], ["flow"]),
+        (Contents(embedded=("a", "b")), ["training-curve-a", "training-curve-b"], [], []),
+        (Contents(sites=frozenset({"mlp"})), ["sites-by-layer"], [], []),
+        (Contents(sites=frozenset({"heads"})), ["sites-by-layer", "head-map"], [], []),
+        (Contents(interventions=frozenset({"bypass"})), [], [], []),
     ],
 )
 def test_what_a_study_has(study, shown, of_flow, written):
@@ -63,22 +63,22 @@ def test_what_a_study_has(study, shown, of_flow, written):
 
 
 def test_what_controls_and_interventions_add():
-    plain = Study(questions=frozenset({"local"}))
+    plain = Contents(questions=frozenset({"local"}))
     added = {
         "random_labels": {"selectivity-by-layer", "selectivity-by-depth"},
         "description_length": {"code-length-by-layer", "code-length-by-depth", "learning-curve"},
     }
     for control, figures in added.items():
-        study = Study(questions=plain.questions, **{control: True})
+        study = Contents(questions=plain.questions, **{control: True})
         assert set(pictures(study)) - set(pictures(plain)) == figures
     for kind, figure in {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}.items():
-        study = Study(questions=plain.questions, interventions=frozenset({kind}))
+        study = Contents(questions=plain.questions, interventions=frozenset({kind}))
         assert set(pictures(study)) - set(pictures(plain)) == {figure}
         assert set(tables(study)) - set(tables(plain)) == {"table3"}
 
 
 def test_the_report_lists_figures_by_place_and_axis():
-    found = pictures(Study(questions=frozenset({"global"}), embedded=("shapes",)))
+    found = pictures(Contents(questions=frozenset({"global"}), embedded=("shapes",)))
     said = {name: (picture.title, picture.axis) for name, picture in found.items()}
     assert said == {
         "entailment-by-layer": ("1 Agreement", "by layer"),

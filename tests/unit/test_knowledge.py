@@ -278,9 +278,9 @@ def test_boxes_become_shares_of_the_image(small_coco):
 
 
 @fault(
-    "a box or an area is NaN, missing, or no number",
-    sees="one error that names file and record, if a task needs the box; else nothing",
-    kept="all that was finished, and tasks that need no boxes",
+    "a box or an area is NaN, missing, or not a number",
+    sees="if a task needs the box, one error that names file and record; otherwise nothing",
+    kept="all finished work, and tasks that need no boxes",
 )
 @pytest.mark.parametrize(
     "change",

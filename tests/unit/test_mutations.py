@@ -76,9 +76,9 @@ def plan(config: dict) -> None:
 
 
 @fault(
-    "a key of the config is misspelt, missing, twice there, of another type, or what YAML takes for a number or a date",
+    "a key of the config is misspelt, missing, repeated or of another type, or YAML reads it as a number or a date",
     sees="one error that names the key, when the run is planned",
-    kept="all that was finished",
+    kept="all finished work",
 )
 @QUICK
 @given(st.data())

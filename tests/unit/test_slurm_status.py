@@ -54,9 +54,9 @@ def test_accounting_is_believed_where_it_answers(told):
 
 
 @fault(
-    "Slurm without accounting forgets a job before Snakemake has heard how it ended",
-    sees="a warning that names the job; its failure, if its outputs are not there",
-    kept="the job's outputs, if they are there",
+    "Slurm without accounting forgets a job before Snakemake has asked how it ended",
+    sees="a warning that names the job; if its outputs are missing, the job counts as failed",
+    kept="the job's outputs, if they exist",
 )
 def test_a_job_that_slurm_has_forgotten_is_judged_by_its_outputs(told, caplog):
     assert told("squeue", squeue="printf '1|RUNNING\n2|RUNNING\n3|COMPLETED\n'")["1"] == "RUNNING"

@@ -165,7 +165,7 @@ def test_an_embedded_model_counts_by_how_it_is_trained(study):
         changed = copy.deepcopy(study)
         changed["embedded_models"]["captions"][key] = value
         assert {cell[0] for cell in stale(before, planned(changed))} == {"captions"}
-        assert documented()[f"embedded_models.NAME.{key}"] == "this embedded model and all of it"
+        assert documented()[f"embedded_models.NAME.{key}"] == "this embedded model and everything made with it"
     study["models"]["captions"]["embedded"] = "other"
     study["models"]["shapes-llava"]["embedded"] = "captions"
     assert {cell[0] for cell in stale(before, planned(study))} == {"captions", "shapes-llava"}

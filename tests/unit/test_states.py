@@ -66,9 +66,9 @@ def test_states_of_another_cell_are_refused(tmp_path):
 
 
 @fault(
-    "a states file is cut, or another file lies under its name",
-    sees="one error that names the file: delete it and run again",
-    kept="the other cells; the shards of an unfinished one",
+    "a states file is cut short, or another file has its name",
+    sees="one error that names the file; delete it and run again",
+    kept="the other cells, and the shards of an unfinished one",
 )
 def test_damaged_files_are_named(tmp_path):
     path = write(tmp_path / "s.h5")
@@ -107,8 +107,8 @@ def test_a_refused_file_is_closed(tmp_path, wrong):
 
 @fault(
     "a byte of a states file is flipped",
-    sees="one error that names the file, and the layer if it is in a state: all that is in it has checksums",
-    kept="the other cells; no number is made of it",
+    sees="one error that names the file (and the layer, if the byte is part of a state); checksums cover every byte",
+    kept="the other cells; no number comes from the damaged file",
 )
 def test_a_flipped_byte_is_an_error_that_names_the_file(tmp_path):
     path = write(tmp_path / "s.h5")

@@ -225,9 +225,9 @@ def test_own_table(table, tmp_path):
 
 
 @fault(
-    "a table of your own has an empty cell, a repeated id, or a picture that is not there",
+    "your own table has an empty cell, a repeated id, or a missing picture",
     sees="one error that names file and row",
-    kept="all that was finished",
+    kept="all finished work",
 )
 @pytest.mark.parametrize(
     ("rows", "entry", "complaint"),

@@ -40,9 +40,9 @@ def test_mistakes_in_the_config_stop_the_plan(project):
 
 
 @fault(
-    "a description that an earlier job wrote (`model.json`, `stimuli.json`) is cut",
-    sees="one error that names the file: delete it and run again",
-    kept="all that was finished",
+    "a description that an earlier job wrote (`model.json`, `stimuli.json`) is cut short",
+    sees="one error that names the file; delete it and run again",
+    kept="all finished work",
 )
 def test_a_damaged_description_is_named(project):
     project.configure(TINY)

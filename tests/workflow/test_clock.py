@@ -23,9 +23,9 @@ def dated(files, seconds: float):
 
 
 @fault(
-    "the clock jumps: files of the study are dated a year ahead or back",
-    sees="at most that probes, figures or stimuli are made again until the clock has caught up",
-    kept="hidden states: they depend on what was shown, not on when the file was written",
+    "the clock jumps, so that files of the study are dated a year ahead or back",
+    sees="at most, probes, figures or stimuli are made again until the clock has caught up",
+    kept="hidden states: they depend on what the model was shown, not on file times",
 )
 def test_a_clock_that_jumps_costs_no_forward_pass(finished):
     results = finished.folder / "results"

@@ -4,11 +4,15 @@
 """
 
 import json
+import re
 
+import jupytext
+import nbclient
 import pandas as pd
 import pytest
 import yaml
 
+from tests.conftest import REPOSITORY
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
 
@@ -60,3 +64,31 @@ def test_scikit_learn_finds_the_same_scores(demo):
     """Accuracy, F1, ROC AUC and average precision of every cell, layer and label, to 0.002."""
     wrong = disagreements(demo, splits=("test",))
     assert wrong.empty, wrong.to_string()
+
+
+def test_the_notebook_runs_from_start_to_end(demo, monkeypatch):
+    """docs/explore.md, asked about the one task that every run of this demo has."""
+    asked = {
+        "config/config.yaml": "tiny.yaml",
+        '"entailment", "match", "agree", 4': '"objects", "circle", "category", 1',
+    }
+    text = (REPOSITORY / "docs/explore.md").read_text()
+    for named, there in asked.items():
+        assert text.count(named) == 1
+        text = text.replace(named, there)
+    notebook = jupytext.reads(text, fmt="md")
+    monkeypatch.setenv("PYTHONPATH", str(demo.parent / "scripts"))
+    nbclient.NotebookClient(
+        notebook, resources={"metadata": {"path": str(demo.parent)}}, kernel_name="python3"
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == 2
+    assert float(re.search(r"accuracy on test images: ([\d.]+)", printed)[1]) > 0.65
+    # By the workflow's own probe: its predictions agree with its scores.
+    misread, n = map(int, re.search(r"block 1: (\d+) of (\d+) misread", printed).groups())
+    scores = pd.read_parquet(demo / "probes/shapes-llava/objects/category.scores.parquet")
+    scores = scores.query("label == 'circle' and split == 'test' and layer == 1")
+    accuracy = scores.query("probe == 'logistic' and metric == 'accuracy'")["value"].item()
+    assert misread == round(n * (1 - accuracy)) > 0

@@ -24,14 +24,14 @@ TOKEN = "hf_canaryCanaryCanaryCanaryCanary"
 
 
 @fault(
-    "a prompt, a caption or a file's name holds quotes, `$(...)`, braces, newlines",
-    sees="nothing: it is shown to the model as it is",
-    kept="the machine: nothing of it is run",
+    "a prompt, a caption or a file name contains quotes, `$(...)`, braces or newlines",
+    sees="nothing: the model sees the text unchanged",
+    kept="the machine is safe: none of it is run",
 )
 @fault(
     "a token is in the environment (HF_TOKEN)",
-    sees="nothing: it is passed on to the hub's client only",
-    kept="the token: no log, param, record or result holds it",
+    sees="nothing: only the hub's client gets it",
+    kept="the token stays secret: no log, param, record or result contains it",
 )
 def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
     project = copy_project(tmp_path / "project")

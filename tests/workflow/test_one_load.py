@@ -107,9 +107,9 @@ def test_two_cores_load_twice_at_most_and_run_each_cell_once(project):
 
 
 @fault(
-    "an extraction that goes on with other prompts of its model is killed",
-    sees="the job's failure; then the same command",
-    kept="its own states, all cells that it had gone on with, and the finished shards of the one that it was at",
+    "an extraction is killed while it continues with other prompts of its model",
+    sees="the job fails; run the same command again",
+    kept="its own states, the other cells that it finished, and the finished shards of the current cell",
 )
 @pytest.mark.slow
 def test_killed_in_the_second_cell(project):
@@ -132,9 +132,9 @@ def test_killed_in_the_second_cell(project):
 
 
 @fault(
-    "Snakemake is told to stop (SIGTERM, or a Ctrl-C that only it gets) while an extraction goes on with other prompts",
-    sees="that it waits for the job, which ends with the cell that it is at; then the same command",
-    kept="the states of the job, and all that it went on with",
+    "Snakemake is told to stop (SIGTERM, or its own Ctrl-C) while an extraction continues with other prompts",
+    sees="it waits for the job, which ends after its current cell; run the same command again",
+    kept="the states of the job, and all cells that it continued with",
 )
 @pytest.mark.slow
 def test_stopped_in_the_second_cell(project):

@@ -70,9 +70,9 @@ def test_a_cell_in_shards_is_probed_as_one_and_goes_when_it_is_not_kept(tmp_path
 
 
 @fault(
-    "a probe fails where states are not kept (`states: {keep: false}`)",
-    sees="the job's failure; then the same command",
-    kept="the states, until all probes that read them have run, and the probes that did not fail",
+    "a probe fails in a study that does not keep states (`states: {keep: false}`)",
+    sees="the job fails; run the same command again",
+    kept="the states, until all their probes have run; and the probes that succeeded",
 )
 @pytest.mark.slow
 def test_states_that_are_not_kept_wait_for_a_probe_that_failed(tmp_path, tiny_llava, warm):

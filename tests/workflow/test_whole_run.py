@@ -1,6 +1,7 @@
 """One run of the tiny grid: what it leaves, and that the numbers in it are right."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from layerwise import Study
 from layerwise.states.store import StatesFile
 from layerwise.stimuli.items import read_items
 from tests.recompute import disagreements
@@ -125,6 +127,27 @@ def test_what_is_plainly_there_is_selective_costs_few_bits_and_holds_in_every_sp
     assert (table.loc["objects", "n_splits"] == 1).all()
     curves = pd.read_parquet(results / "probes/curves.parquet")
     assert set(curves["task"]) == set(scores["task"])
+
+
+def test_study_reads_what_the_workflow_wrote(finished, monkeypatch):
+    """Every cell, in the rows and columns of the gathered tables, with states and labels by item."""
+    monkeypatch.chdir(finished.folder)
+    study = Study.load("tiny.yaml")
+    for table, read in (("scores", study.scores()), ("curves", study.curves())):
+        written = pd.read_parquet(finished.folder / f"results/probes/{table}.parquet")
+        pd.testing.assert_frame_equal(read[list(written)], written)
+    for cell in study.grid.states_cells():
+        last, mean = (study.states(*cell, position=position, layer="final norm") for position in ("last", "image-mean"))
+        assert last.values.shape == mean.values.shape == (len(study.items(cell.stimuli)), last.values.shape[1])
+        assert not np.array_equal(last.values, mean.values)
+    for cell in study.grid.probe_cells():
+        labels = study.labels(cell.task).set_index(["item_id", "label"])
+        said = study.predictions(*cell, layer=2, split="test").set_index(["item_id", "label"])
+        assert set(said.index) == set(labels.index[labels["split"] == "test"])
+        assert (said["truth"] == labels["truth"].loc[said.index]).all()
+        assert said["image"].map(os.path.exists).all()
+        template = study.grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text.split("{")[0]
+        assert said["question"].str.startswith(template).all()
 
 
 def test_report(finished):

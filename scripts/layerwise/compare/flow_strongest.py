@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 
 
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
     from layerwise.compare.statistics.flow_means import strongest_windows
     from layerwise.flow.results import read_changes, read_flow_description
 
     changes, description = read_changes(given.path("changes")), read_flow_description(given.path("description"))
+    if changes.empty:
+        return pd.DataFrame(columns=COMPARISON.columns)
     return strongest_windows(changes, description, options["resamples"], options["seed"])
 
 

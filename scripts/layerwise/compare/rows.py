@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.headline import COMPARISON
 from layerwise.compare.inputs import Task
 from layerwise.errors import InputError
 
@@ -27,7 +26,7 @@ def headline_table(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFr
         ]
         for task in tasks.values()
     ]
-    return pd.concat(parts, ignore_index=True)[[*COMPARISON.columns]]
+    return pd.concat(parts, ignore_index=True)
 
 
 def headline_scores(

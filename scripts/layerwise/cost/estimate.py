@@ -1,25 +1,23 @@
 """What each cell of hidden states costs, as a table."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from layerwise.cost.inputs import Inputs, count_inputs
 from layerwise.cost.sizes import ModelSize, sizes_of
-from layerwise.grid import Grid, StatesCell
-from layerwise.recipes import stimuli_folder
+from layerwise.grid import StatesCell
+from layerwise.study import Study
 
 BYTES = {"float32": 4, "bfloat16": 2}
 CELL_COLUMNS = ["model", "stimuli", "prompt", "images", "inputs", "tokens", "flop", "layers", "width", "bytes", "exact"]
 
 
-def estimate_states(config: dict[str, Any], results: Path, device: str) -> pd.DataFrame:
+def estimate_states(study: Study, device: str) -> pd.DataFrame:
     """One row per states cell.
 
     Args:
-        config: the validated config.
-        results: the results root, where stimuli and embedded models are read from if they were made.
+        study: stimuli and models that are made already are read from its results.
         device: ``cuda`` or ``cpu``.
 
     Returns:
@@ -28,29 +26,28 @@ def estimate_states(config: dict[str, Any], results: Path, device: str) -> pd.Da
         before compression, which takes about a quarter off 16-bit ones; ``exact``, whether all of it was counted.
 
     Raises:
-        InputError: on a model whose size is unknown.
+        InputError: on a model or data set whose size is unknown.
     """
-    grid = Grid(config)
-    cells = grid.states_cells()
-    sizes = sizes_of(config, [cell.model for cell in cells], results, device)
+    cells = study.grid.states_cells()
+    sizes = sizes_of(study, [cell.model for cell in cells], device)
     counted: dict[tuple[str, str], Inputs] = {}
     rows = []
     for cell in cells:
         what = cell.stimuli, cell.prompt
         if what not in counted:
-            folder = results / stimuli_folder(config, cell.stimuli)
-            counted[what] = count_inputs(config, cell.stimuli, grid.prompt(*what), folder)
-        rows.append({**cell._asdict(), **_cost(config, grid, cell, counted[what], sizes[cell.model])})
+            counted[what] = count_inputs(study, *what)
+        rows.append({**cell._asdict(), **_cost(study, cell, counted[what], sizes[cell.model])})
     return pd.DataFrame(rows, columns=CELL_COLUMNS)
 
 
-def _cost(config: dict[str, Any], grid: Grid, cell: StatesCell, inputs: Inputs, size: ModelSize) -> dict[str, Any]:
+def _cost(study: Study, cell: StatesCell, inputs: Inputs, size: ModelSize) -> dict[str, Any]:
     tokens, patches = (inputs.count * mean for mean in size.per_input(inputs))
-    per_input = (size.layers + 2) * len(config["states"]["positions"])
+    states = study.config.states
+    per_input = (size.layers + 2) * len(states.positions)
     # A block's heads side by side are about as wide as its output.
-    per_input += size.layers * len(grid.sites(cell.model, cell.prompt))
+    per_input += size.layers * len(study.grid.sites(cell.model, cell.prompt))
     numbers = per_input * inputs.count * size.width
-    return cost_of(inputs, size, tokens, patches, numbers * BYTES[config["states"]["dtype"]])
+    return cost_of(inputs, size, tokens, patches, numbers * BYTES[states.dtype])
 
 
 def cost_of(inputs: Inputs, size: ModelSize, tokens: float, patches: float, kept: float) -> dict[str, Any]:

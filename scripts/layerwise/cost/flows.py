@@ -1,23 +1,19 @@
 """What information flow costs: answers, a free run of each question, and the blocked runs that go on from it."""
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 
 from layerwise.cost.estimate import CELL_COLUMNS, cost_of
 from layerwise.cost.inputs import Inputs, count_questions
 from layerwise.cost.sizes import ModelSize, sizes_of
 from layerwise.flow.flows import FLOWS, windows
-from layerwise.flow.grid import FlowGrid
-from layerwise.grid import Grid
+from layerwise.study import Study
 
 
-def estimate_flows(config: dict[str, Any], results: Path, device: str) -> pd.DataFrame:
-    """One row per model and set of questions, as if it answered all of them rightly: others are not measured.
+def estimate_flows(study: Study, device: str) -> pd.DataFrame:
+    """One row per model and set of questions, as if every answer were right: wrong ones are not measured.
 
     Args:
-        config, results, device: see :func:`layerwise.cost.estimate.estimate_states`.
+        study, device: see :func:`layerwise.cost.estimate.estimate_states`.
 
     Returns:
         The columns of that function, ``stimuli`` being the questions. Of ``tokens`` one that runs through half of the
@@ -27,18 +23,14 @@ def estimate_flows(config: dict[str, Any], results: Path, device: str) -> pd.Dat
     Raises:
         InputError: on a model whose size is unknown.
     """
-    grid = FlowGrid(config, Grid(config))
-    cells = grid.cells()
-    sizes = sizes_of(config, [cell.model for cell in cells], results, device)
-    asked = {
-        name: count_questions(config, name, grid.prompt(name), results / grid.folder(name))
-        for name in {cell.questions: None for cell in cells}
-    }
+    cells = study.grid.flow_cells()
+    sizes = sizes_of(study, [cell.model for cell in cells], device)
+    asked = {name: count_questions(study, name) for name in {cell.questions: None for cell in cells}}
     rows = []
     for cell in cells:
         inputs, size = asked[cell.questions], sizes[cell.model]
-        prompt = config["flow"]["questions"][cell.questions]["prompt"]
-        run = _run(inputs, size, grid.window(cell.model))
+        prompt = study.config.flow.questions[cell.questions].prompt
+        run = _run(inputs, size, study.grid.window(cell.model))
         names = {"model": cell.model, "stimuli": cell.questions, "prompt": prompt}
         rows.append(names | cost_of(inputs, size, *run, kept=0))
     return pd.DataFrame(rows, columns=CELL_COLUMNS)

@@ -1,66 +1,61 @@
 """What fitting the probes costs."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from layerwise.cost.inputs import count_items
-from layerwise.datasets.snli_ve import LABELS
-from layerwise.datasets.world.scenes import COLOURS
+from layerwise.cost.inputs import count_items, size_of_data
 from layerwise.descriptions import read_description
-from layerwise.grid import Grid
-from layerwise.recipes import stimuli_folder
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.study import Study
 
 # Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
 PAIRS_PER_FIT = 12
 
 
-def probe_flop(config: dict[str, Any], cells: pd.DataFrame, results: Path) -> float:
+def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     """Floating-point operations of all probes with the torch engine: two products per pair, for each label and C.
 
     Args:
-        config: the validated config.
+        study: tasks that are made already are read from its results.
         cells: what :func:`layerwise.cost.estimate.estimate_states` gave.
-        results: the results root, where tasks are read from if they were made.
     """
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    grid = Grid(config)
-    rows = {task: _rows(config, task, results) for task in config["tasks"]}
-    for model, task, prompt in grid.probe_cells():
-        cell = of_cell.loc[(model, config["tasks"][task]["stimuli"], prompt)]
-        layers = (cell["layers"] + 2) * _fits_per_label(config, model, task)
+    rows = {task: _rows(study, task) for task in study.config.tasks}
+    for model, task, prompt in study.grid.probe_cells():
+        cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
+        layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
-        layers += cell["layers"] * len(grid.sites(model, prompt))
-        total += 4 * PAIRS_PER_FIT * len(config["probes"]["C"]) * rows[task] * cell["width"] * layers
+        layers += cell["layers"] * len(study.grid.sites(model, prompt))
+        total += 4 * PAIRS_PER_FIT * len(study.config.probes.C) * rows[task] * cell["width"] * layers
     return total
 
 
-def _rows(config: dict[str, Any], task: str, results: Path) -> float:
+def _rows(study: Study, task: str) -> float:
     """Rows that a task's probes learn from, over all labels; of more than two classes a label counts once for each.
 
-    Of a task that was made these are counted. Else all items count, and one label for each where only annotations tell
-    how many there are: values of an attribute, or pairs of categories that an image has both of.
+    Those of a made task are counted. Otherwise all items count, and one label each where only annotations tell how many
+    there are: values of an attribute, or pairs of categories that an image has both of.
     """
-    made = results / "tasks" / task / "task.json"
+    made = Path(study.task_folder(task)) / "task.json"
     if made.exists():
         description = read_description(made)
         rows = sum(sum(of_label["train"].values()) for of_label in description["balance"].values())
         return rows * _outputs(len(description["classes"]))
-    entry = config["tasks"][task]
-    stimuli = config["stimuli"][entry["stimuli"]]
-    knowledge = entry.get("knowledge", {})
-    labels, bins = 1, knowledge.get("bins", 2)
-    if "knowledge" not in entry and stimuli["kind"] == "table":
-        labels = len(entry.get("labels", stimuli["labels"]))
-    elif knowledge.get("about") == "attributes" and "world" in config["datasets"][stimuli["dataset"]]:
-        labels = len(COLOURS)
-    classes = bins if isinstance(bins, int) else len(bins)
-    if "knowledge" not in entry and stimuli["kind"] == "snli-ve":
-        classes = len(entry.get("classes", LABELS))
-    items = count_items(config, entry["stimuli"], results / stimuli_folder(config, entry["stimuli"]))
-    return items * labels * _outputs(classes)
+    entry = study.config.tasks[task]
+    stimuli = study.config.stimuli[entry.stimuli]
+    kind = KINDS[stimuli.kind]
+    labels, classes = 1, 2
+    if entry.knowledge is None:
+        labels = min(kind.labels(stimuli), len(entry.labels or range(kind.labels(stimuli))))
+        classes = len(entry.classes or kind.classes or range(2))
+    else:
+        bins = getattr(entry.knowledge, "bins", 2)
+        classes = bins if isinstance(bins, int) else len(bins)
+        if entry.knowledge.about == "attributes":
+            labels = size_of_data(study, entry.stimuli).attribute_values
+    return count_items(study, entry.stimuli) * labels * _outputs(classes)
 
 
 def _outputs(classes: int) -> int:
@@ -68,13 +63,13 @@ def _outputs(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def _fits_per_label(config: dict[str, Any], model: str, task: str) -> float:
+def _fits_per_label(study: Study, model: str, task: str) -> float:
     """Paths of C that a label takes: its own, those of other splits, of portions of the images, and its controls'."""
-    own = 1 + len(config["tasks"][task]["split"].get("seeds", []))
-    if "intervention" in config["models"][model]:
+    own = 1 + len(study.config.tasks[task].split.seeds or ())
+    if study.config.models[model].intervention is not None:
         # Compared with the model as it is, which has the controls.
         return own
-    controls = config["probes"]["controls"]
-    # Portions are 1/2, 1/4, ... of the images: together about as many as there are. Controls need few of the C.
-    portions = 1 if controls["description_length"] else 0
-    return own + portions + controls["random_labels"] / 2
+    controls = study.config.probes.controls
+    # Portions are 1/2, 1/4, ... of the images: together about as many as all. Controls need few of the C.
+    portions = 1 if controls.description_length else 0
+    return own + portions + controls.random_labels / 2

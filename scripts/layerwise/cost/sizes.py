@@ -4,14 +4,16 @@ import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from huggingface_hub import try_to_load_from_cache
 
+from layerwise.config.models import Model
 from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.states.sharing import worth_from
+from layerwise.study import Study
 
 CHARACTERS_PER_TOKEN = 4
 # Characters that a chat template writes before and behind a prompt.
@@ -52,92 +54,91 @@ class ModelSize:
         return 2 * (self.parameters * tokens + self.vision_parameters * patches)
 
 
-def sizes_of(config: dict[str, Any], models: Iterable[str], results: Path, device: str) -> dict[str, ModelSize]:
-    """The sizes of some models of a config, each looked up once; see :func:`size_of`.
+def sizes_of(study: Study, models: Iterable[str], device: str) -> dict[str, ModelSize]:
+    """The sizes of some of a study's models, each looked up once; see :func:`size_of`.
 
     Args:
-        config: the validated config.
+        study: models that it has trained already are read from its results.
         models: their names.
-        results: the results root, where the small LLaVAs are that the workflow trains.
         device: see :func:`size_of`.
     """
 
     def trained(name: str) -> Path | None:
-        embedded = embedded_name(config, name)
-        return results / "embedded_models" / embedded / "weights" if embedded else None
+        embedded = embedded_name(study.config, name)
+        return Path(study.trained_folder(embedded)) / "weights" if embedded else None
 
-    return {name: size_of(name, config["models"][name], trained(name), device) for name in dict.fromkeys(models)}
+    return {name: size_of(name, study.config.models[name], trained(name), device) for name in dict.fromkeys(models)}
 
 
-def size_of(name: str, entry: dict[str, Any], embedded: Path | None, device: str) -> ModelSize:
+def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> ModelSize:
     """The size of a model entry.
 
     Args:
         name: of the entry.
         entry: from the config.
         embedded: where the workflow puts it when it has trained it; None for another source.
-        device: that it will run on, ``cuda`` or ``cpu``: it decides from where on sharing a prefix pays.
+        device: that it will run on, ``cuda`` or ``cpu``, which decides from how many texts on sharing a prefix pays.
 
     Raises:
         InputError: when its files are not here and the entry expects nothing.
     """
     folder = _folder(entry, embedded)
-    if folder is not None and entry["adapter"] in MEASURED:
+    if folder is not None and entry.adapter in MEASURED:
         return _measured(folder, entry, device)
-    expected = entry.get("expected")
+    expected = entry.expected
     if expected is None:
         raise InputError(
             f"models.{name}: its files are not here, so its cost is unknown; give `expected` in its entry (layers, "
             "width, parameters, image_tokens), or run `snakemake models` first"
         )
 
-    may_share = expected["shares_prefix"] and entry["sharing"] != "never"
+    may_share = expected.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
 
     def per_input(inputs: Inputs) -> tuple[float, float]:
-        image, texts = expected["image_tokens"], inputs.count / inputs.images
+        image, texts = expected.image_tokens, inputs.count / inputs.images
         before = image + (TEMPLATE_CHARACTERS + inputs.before) / CHARACTERS_PER_TOKEN
         after = (TEMPLATE_CHARACTERS + inputs.after) / CHARACTERS_PER_TOKEN
-        spared = 2e9 * expected["parameters"] / expected["layers"] * before
+        spared = 2e9 * expected.parameters / expected.layers * before
         over = texts if may_share and texts >= max(2, least(spared)) else 1
-        return before / over + after, expected.get("patches", image) / over
+        return before / over + after, (expected.patches or image) / over
 
     def alone(inputs: Inputs) -> tuple[float, float, float]:
-        image = expected["image_tokens"]
+        image = expected.image_tokens
         behind = (TEMPLATE_CHARACTERS + inputs.before + inputs.after) / CHARACTERS_PER_TOKEN
-        return image + TEMPLATE_CHARACTERS / CHARACTERS_PER_TOKEN, behind, expected.get("patches", image)
+        return image + TEMPLATE_CHARACTERS / CHARACTERS_PER_TOKEN, behind, expected.patches or image
 
     return ModelSize(
-        layers=expected["layers"],
-        width=expected["width"],
-        parameters=1e9 * expected["parameters"],
-        vision_parameters=1e9 * expected["vision_parameters"],
+        layers=expected.layers,
+        width=expected.width,
+        parameters=1e9 * expected.parameters,
+        vision_parameters=1e9 * expected.vision_parameters,
         per_input=per_input,
         alone=alone,
         exact=False,
     )
 
 
-def _folder(entry: dict[str, Any], embedded: Path | None) -> Path | None:
-    source = entry["source"]
+def _folder(entry: Model, embedded: Path | None) -> Path | None:
+    source = entry.source
     if embedded:
         return embedded if (embedded / "config.json").exists() else None
     if Path(source).is_dir():
         return Path(source)
-    cached = try_to_load_from_cache(source, "config.json", revision=entry.get("revision"))
+    cached = try_to_load_from_cache(source, "config.json", revision=entry.revision)
     return Path(cached).parent if isinstance(cached, str) else None
 
 
-def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
+def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
-    adapter = importlib.import_module(f"layerwise.models.adapters.{entry['adapter']}")
-    frozen = getattr(adapter, MEASURED[entry["adapter"]])(
-        model, AutoProcessor.from_pretrained(folder), entry["conversation"]
+    adapter = importlib.import_module(f"layerwise.models.adapters.{entry.adapter}")
+    frozen = getattr(adapter, MEASURED[entry.adapter])(
+        model, AutoProcessor.from_pretrained(folder), entry.conversation
     )
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
@@ -150,7 +151,7 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
         """Of a tensor with a patch in each row, or of pictures, shape (..., 3, height, width)."""
         return len(pixels) if pixels.dim() == 2 else pixels[..., 0, :, :].numel() / patch**2
 
-    may_share = frozen.shares_prefix and entry["sharing"] != "never"
+    may_share = frozen.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
 
     def per_input(inputs: Inputs) -> tuple[float, float]:
@@ -183,9 +184,9 @@ def _measured(folder: Path, entry: dict[str, Any], device: str) -> ModelSize:
     return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, exact=True)
 
 
-def _least_texts(entry: dict[str, Any], device: str) -> Callable[[float], int]:
+def _least_texts(entry: Model, device: str) -> Callable[[float], int]:
     """From how many texts on they share a prefix that spares so many operations in a block."""
-    return lambda spared_flop: 2 if entry["sharing"] == "always" else worth_from(spared_flop, device)
+    return lambda spared_flop: 2 if entry.sharing == "always" else worth_from(spared_flop, device)
 
 
 def _parameters(module: "torch.nn.Module") -> int:

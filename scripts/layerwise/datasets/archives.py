@@ -11,10 +11,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Protocol
 
 from tqdm import tqdm
 
@@ -31,6 +31,12 @@ SMALL = 1 << 24
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
+class Readable(Protocol):
+    """An open file, packed or not."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class Member:
     """A file in an archive.
@@ -45,7 +51,7 @@ class Member:
     name: str
     size: int | None
     limit: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], AbstractContextManager[Readable]]
 
 
 def check_archive(file: Path, name: str, *, thorough: bool) -> None:
@@ -118,7 +124,7 @@ def _write(archive: Path, member: Member, target: Path) -> None:
             out.write(chunk)
 
 
-def _chunks(content: BinaryIO, member: Member, archive: str | Path) -> Iterator[bytes]:
+def _chunks(content: Readable, member: Member, archive: str | Path) -> Iterator[bytes]:
     """The member's content, as long as it is no more than the member can hold."""
     size = 0
     while chunk := content.read(CHUNK):
@@ -184,7 +190,7 @@ def _zip_members(file: Path, name: str) -> Iterator[Member]:
             yield Member(info.filename, info.file_size, info.file_size, _opener(archive, info))
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
+def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], AbstractContextManager[Readable]]:
     return lambda: archive.open(info)
 
 
@@ -204,8 +210,14 @@ def _tar_members(file: Path, name: str) -> Iterator[Member]:
             pass
 
 
-def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], BinaryIO]:
-    return lambda: archive.extractfile(info)
+def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], AbstractContextManager[Readable]]:
+    def opened() -> IO[bytes]:
+        content = archive.extractfile(info)
+        if content is None:
+            raise ValueError(f"{info.name!r} is no file")
+        return content
+
+    return opened
 
 
 def _check_name(member: str, archive: str) -> None:

@@ -8,42 +8,19 @@ such as ``{"colour": "red"}``, which annotation tools write and COCO's own files
 import json
 import logging
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from layerwise.datasets.annotated import MEASURES, OBJECT_COLUMNS, AnnotatedPart
 from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Centre of an object's box and its area, as shares of the image's width, height and area; NaN where the file gives no
-# usable numbers, which :func:`check_measured` complains about when somebody needs them.
-MEASURES = ["x", "y", "area"]
-
-
-@dataclass(frozen=True)
-class CocoPart:
-    """Annotated images of one part.
-
-    Attributes:
-        images: one row per image: ``image_id`` (number or text), ``image`` (path). In the file's order.
-        captions: one row per caption: ``caption_id``, ``image_id``, ``caption``.
-        objects: one row per category present in an image: ``image_id``, ``category`` (name).
-        categories: category names, in the file's order.
-        annotations: one row per annotated object: ``image_id``, ``category``, :data:`MEASURES`, ``crowd`` (bool),
-            ``attributes`` (JSON) and, for messages, ``file`` and ``record``.
-        repeated: how many records were left out because they repeat another one.
-    """
-
-    images: pd.DataFrame
-    captions: pd.DataFrame
-    objects: pd.DataFrame
-    categories: list[str]
-    annotations: pd.DataFrame
-    repeated: int = 0
+# Official parts, and the split that each is meant for.
+PARTS = {"train2017": "train", "val2017": "test"}
 
 
 def annotation_files(annotations: str | Path, part: str) -> list[Path]:
@@ -51,7 +28,7 @@ def annotation_files(annotations: str | Path, part: str) -> list[Path]:
     return [Path(annotations) / f"{kind}_{part}.json" for kind in ("instances", "captions")]
 
 
-def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) -> dict[str, CocoPart]:
+def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) -> dict[str, AnnotatedPart]:
     """Read several parts by :func:`read_part`; they must annotate the same categories.
 
     Raises:
@@ -70,7 +47,7 @@ def read_parts(annotations: str | Path, images: str | Path, parts: list[str]) ->
     return read
 
 
-def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPart:
+def read_part(annotations: str | Path, images: str | Path, part: str) -> AnnotatedPart:
     """Read images, captions and category presence of ``part``; the image files themselves need not be there yet.
 
     Whole numbers such as 7.0 are the id 7, as they are to pycocotools; text is no number, so "7" is another id. A
@@ -100,7 +77,7 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPar
     names = {record["id"]: record["name"] for record in categories}
     known = _annotations(objects, names, {record["id"]: record for record in image_records})
     folder = Path(images) / part
-    return CocoPart(
+    return AnnotatedPart(
         images=pd.DataFrame(
             [(record["id"], str(folder / record["file_name"])) for record in image_records],
             columns=["image_id", "image"],
@@ -114,26 +91,6 @@ def read_part(annotations: str | Path, images: str | Path, part: str) -> CocoPar
         annotations=known,
         repeated=repeated,
     )
-
-
-def check_measured(annotations: pd.DataFrame, *measures: str) -> None:
-    """Refuse annotations that lack one of some :data:`MEASURES`.
-
-    Raises:
-        InputError: naming file and record.
-    """
-    for measure in measures:
-        lacking = annotations[annotations[measure].isna()]
-        if len(lacking):
-            what = (
-                "'area' (pixels, 0 or more)"
-                if measure == "area"
-                else "'bbox' (x, y, width, height in pixels, in the image)"
-            )
-            raise InputError(
-                f"{lacking['file'].iloc[0]}: record {lacking['record'].iloc[0]} of 'annotations' has no usable {what}, "
-                "or its image no 'width' and 'height'; correct it, or leave out what asks about places and sizes"
-            )
 
 
 class _Records:
@@ -286,8 +243,7 @@ def _annotations(objects: _Records, names: dict[Any, str], images: dict[Any, dic
             position,
         )
         rows.append(row)
-    columns = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(MEASURES, float) | {"crowd": bool})
+    return pd.DataFrame(rows, columns=OBJECT_COLUMNS).astype(dict.fromkeys(MEASURES, float) | {"crowd": bool})
 
 
 def _numbers(value: Any, count: int) -> list[float]:

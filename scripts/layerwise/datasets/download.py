@@ -204,7 +204,7 @@ def _progress(what: str, start: int, total: int | None) -> tqdm:
     return tqdm(total=total, initial=start, desc=what, unit="B", unit_scale=True, mininterval=pause, maxinterval=60)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """A network failure in a few words: the innermost cause says what happened, the layers above it repeat it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

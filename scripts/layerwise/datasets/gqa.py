@@ -1,15 +1,8 @@
-"""Questions about images of GQA, in the six types of arXiv 2411.18620.
+"""GQA's questions in the six types of arXiv 2411.18620.
 
 They come from the tables that the paper's authors published (:mod:`layerwise.datasets.gqa_tables`), or from GQA's own
 questions and scene graphs by the rules that these tables show (:mod:`layerwise.datasets.gqa_graphs`).
 """
-
-from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
-
-from layerwise.datasets.text_files import shown
-from layerwise.errors import InputError
 
 # The six types and the authors' tables of them.
 TABLES = {
@@ -20,97 +13,3 @@ TABLES = {
     "LogicalObj": "GQA_val_correct_question_with_existThatOr_LogicalObj.csv",
     "QueryAttr": "GQA_val_correct_question_with_positionQuery_QueryAttr.csv",
 }
-
-
-@dataclass(frozen=True)
-class AskedObject:
-    """An object that a question is about: its name in the question, and its box in pixels of the image as it lies on
-    disk, ``x`` and ``y`` being the upper left corner."""
-
-    name: str
-    x: int
-    y: int
-    w: int
-    h: int
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about an image.
-
-    Attributes:
-        question_id, image_id: as the source names them; leading zeros count.
-        image_size: width and height of the image that the boxes are given for, in pixels.
-        kind: a key of ``TABLES``.
-        text, answer: of the question.
-        options: the true and the false one, for the types that name two; else empty.
-        objects: those that it is about and that are there.
-    """
-
-    question_id: str
-    image_id: str
-    image_size: tuple[int, int]
-    kind: str
-    text: str
-    answer: str
-    options: tuple[str, ...]
-    objects: tuple[AskedObject, ...]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Questions of some types as a reader finds them.
-
-    Attributes:
-        questions: in the order of the source.
-        left_out: by type, how many were left out for which reason.
-        files: what was read.
-    """
-
-    questions: list[Question]
-    left_out: dict[str, Counter[str]]
-    files: list[Path] = field(default_factory=list)
-
-
-def checked_object(name: str, box: tuple[object, ...], image: tuple[int, int]) -> AskedObject:
-    """An object whose box ``(x, y, w, h)`` lies in an image ``(width, height)``; what sticks out of it is cut off.
-
-    Raises:
-        ValueError: when a number is no whole one, or no part of the box lies in the image.
-    """
-    (x, y, w, h), (width, height) = map(whole_pixels, box), image
-    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
-    if left >= right or top >= bottom:
-        raise ValueError(f"its box x={x}, y={y}, w={w}, h={h} has no part in the image of {width} x {height} pixels")
-    return AskedObject(name, left, top, right - left, bottom - top)
-
-
-def whole_pixels(number: object) -> int:
-    """A number of pixels.
-
-    Raises:
-        ValueError: when it is no whole number.
-    """
-    try:
-        return int(str(number))
-    except ValueError as error:
-        raise ValueError(f"{shown(str(number))} is no whole number of pixels") from error
-
-
-def image_file(images: str | Path, image_id: str) -> Path:
-    """Where the image of an id is, or would be: GQA names it after the id, the drawn world as COCO does."""
-    plain, padded = (Path(images) / f"{name}.jpg" for name in (image_id, image_id.rjust(12, "0")))
-    return padded if padded.exists() and not plain.exists() else plain
-
-
-def check_ids(questions: list[Question], files: list[Path]) -> None:
-    """Two questions of one id cannot be told apart.
-
-    Raises:
-        InputError: naming the first id that comes twice.
-    """
-    ids = Counter(question.question_id for question in questions)
-    twice = [one for one, times in ids.items() if times > 1]
-    if twice:
-        where = ", ".join(map(str, files))
-        raise InputError(f"{where}: the question_id {twice[0]} comes twice; ids must be unique over all types")

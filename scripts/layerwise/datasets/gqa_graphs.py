@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerwise.datasets.gqa import Found, Question, checked_object
+from layerwise.datasets.questions import Found, Question, checked_object
 from layerwise.datasets.text_files import is_text, read_json, shown
 from layerwise.errors import InputError
 
@@ -73,7 +73,8 @@ def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
     asked = read_json(files[0], f"{QUESTIONS} of GQA's questions1.2.zip")
     graphs = read_json(files[1], f"{GRAPHS} of GQA's sceneGraphs.zip")
     kind_of = {detailed: kind for kind in kinds for detailed in RULES[kind].detailed}
-    questions, left_out = [], {kind: Counter() for kind in kinds}
+    questions: list[Question] = []
+    left_out: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
     for question_id, record in asked.items():
         where = f"{files[0]}: the question {question_id}"
         detailed = _member(_mapping(record, "types", where), "detailed", f"{where}, in its 'types',", object, "type")
@@ -81,12 +82,8 @@ def read_graphs(folder: str | Path, kinds: Sequence[str]) -> Found:
             continue
         kind = kind_of[detailed]
         text, answer, image = (_text(record, key, where) for key in ("question", "answer", "imageId"))
-        steps = [
-            tuple(
-                _text(step, key, f"{where}, in its 'semantic',", may_be_empty=True) for key in ("operation", "argument")
-            )
-            for step in _member(record, "semantic", where, list, "list")
-        ]
+        semantic = _member(record, "semantic", where, list, "list")
+        steps = [_step(step, f"{where}, in its 'semantic',") for step in semantic]
         if image not in graphs:
             left_out[kind]["no scene graph of its image"] += 1
             continue
@@ -120,6 +117,11 @@ def _text(record: Any, key: str, where: str, *, may_be_empty: bool = False) -> s
     if not (is_text(value) or (may_be_empty and not value)):
         raise InputError(f"{where} has {shown(value)} as {key!r}, which is no text; is this GQA's file?")
     return value
+
+
+def _step(step: Any, where: str) -> tuple[str, str]:
+    """An operation and its argument."""
+    return _text(step, "operation", where, may_be_empty=True), _text(step, "argument", where, may_be_empty=True)
 
 
 def _graph(graphs: dict[str, Any], image: str, where: str) -> dict[str, Any]:

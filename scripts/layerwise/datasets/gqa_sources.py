@@ -1,12 +1,13 @@
-"""Where questions about GQA's images come from: the authors' tables where a folder holds them, else GQA's own files."""
+"""Questions about GQA's images: from the authors' tables where a folder holds them, else from GQA's own files."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from layerwise.datasets.disk import is_file
-from layerwise.datasets.gqa import Found
+from layerwise.datasets.gqa import TABLES
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, graph_files, read_graphs
 from layerwise.datasets.gqa_tables import read_tables, table_columns, table_files
+from layerwise.datasets.questions import Found
 from layerwise.datasets.table import check_columns
 from layerwise.errors import InputError
 
@@ -44,3 +45,26 @@ def read_questions(folder: str | Path, kinds: Sequence[str]) -> Found:
     """
     tables = question_files(folder, kinds) == table_files(folder, kinds)
     return (read_tables if tables else read_graphs)(folder, kinds)
+
+
+class _GqaQuestions:
+    """See :class:`layerwise.datasets.questions.QuestionSource`."""
+
+    types = tuple(TABLES)
+
+    def check(self, folder: str | Path, types: Sequence[str]) -> None:
+        check_questions(folder, types)
+
+    def read(self, folder: str | Path, types: Sequence[str]) -> Found:
+        return read_questions(folder, types)
+
+    def image_name(self, image_id: str) -> str:
+        return f"{image_id}.jpg"
+
+    def image_file(self, images: str | Path, image_id: str) -> Path:
+        """GQA names an image after its id, the drawn world as COCO does."""
+        plain, padded = (Path(images) / f"{name}.jpg" for name in (image_id, image_id.rjust(12, "0")))
+        return padded if padded.exists() and not plain.exists() else plain
+
+
+QUESTION_SOURCE = _GqaQuestions()

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, check_ids, checked_object, whole_pixels
+from layerwise.datasets.gqa import TABLES
+from layerwise.datasets.questions import AskedObject, Found, Question, check_ids, checked_object, whole_pixels
 from layerwise.datasets.table import read_table
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError

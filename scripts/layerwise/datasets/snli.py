@@ -61,9 +61,9 @@ def build_snli_ve(snli: Path, lists: list[Path], out: Path) -> dict[str, int]:
         if not counts[part]:
             raise InputError(f"{lists[0].parent}: no pair of SNLI is about an image of the part {part}; wrong lists?")
     for part, of_part in images.items():
-        with finished_file(annotation_file(out, part)) as partial, open(partial, "w", encoding="utf-8") as file:
+        with finished_file(annotation_file(out, part)) as partial, open(partial, "w", encoding="utf-8") as lines:
             for image in of_part:
-                file.writelines(pairs[image])
+                lines.writelines(pairs[image])
     return dict(counts)
 
 

@@ -8,6 +8,8 @@ from layerwise.datasets.table import read_table
 from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
+# Official parts, and the split that each is meant for.
+PARTS = {"train": "train", "dev": "val", "test": "test"}
 LABELS = ["contradiction", "neutral", "entailment"]
 # Columns of a file of corrected labels.
 CORRECTED = ["pairID", "gold_label"]

@@ -75,12 +75,6 @@ def check_columns(file: str | Path, columns: list[str]) -> None:
             )
 
 
-def table_columns(entry: dict[str, Any]) -> list[str]:
-    """The columns that a config entry of kind ``table`` reads, each once."""
-    optional = [entry[key] for key in ("text_column", "id_column", "split_column") if key in entry]
-    return list(dict.fromkeys([entry["image_column"], *entry["labels"], *optional]))
-
-
 def _is_parquet(file: Path) -> bool:
     return file.suffix.lower() == ".parquet"
 

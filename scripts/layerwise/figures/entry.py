@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Study:
+class Contents:
     """What a study has, as far as it decides which figures and tables there are.
 
     Attributes:
@@ -44,7 +44,7 @@ class Study:
         return bool(self.questions)
 
 
-def by_layer_and_depth(study: Study) -> dict[str, str]:
+def by_layer_and_depth(study: Contents) -> dict[str, str]:
     """Variants of a figure of scores by layer: against the layer, and against the layer's share of the depth."""
     return {"layer": "by layer", "depth": "by relative depth"}
 
@@ -68,9 +68,9 @@ class Figure:
     title: str
     reads: tuple[str, ...]
     draw: Callable[[Given, str], Drawing]
-    exists: Callable[[Study], bool]
+    exists: Callable[[Contents], bool]
     place: int = 0
-    variants: Callable[[Study], Mapping[str, str]] = lambda study: {"": "by layer"}
+    variants: Callable[[Contents], Mapping[str, str]] = lambda study: {"": "by layer"}
     file: str = "{name}"
     question: str | None = None
     per_flow: bool = False
@@ -94,5 +94,5 @@ class Table:
     labels: Mapping[str, str]
     reads: tuple[str, ...]
     write: Callable[[Given, str], tuple[Sequence[Section], str]]
-    exists: Callable[[Study], bool]
+    exists: Callable[[Contents], bool]
     per_flow: bool = False

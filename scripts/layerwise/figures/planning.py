@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from layerwise.figures.catalogue import FIGURES, TABLES
-from layerwise.figures.entry import Study
+from layerwise.figures.entry import Contents
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Picture:
     axis: str
 
 
-def pictures(study: Study) -> dict[str, Picture]:
+def pictures(study: Contents) -> dict[str, Picture]:
     """The figures of the whole study, by the name of their file without its suffix."""
     return {
         figure.file.format(name=name, variant=variant): Picture(
@@ -28,11 +28,11 @@ def pictures(study: Study) -> dict[str, Picture]:
     }
 
 
-def flow_figures(study: Study) -> list[str]:
+def flow_figures(study: Contents) -> list[str]:
     """The figures of each model and set of questions of information flow."""
     return [name for name, figure in FIGURES.items() if figure.per_flow and figure.exists(study)]
 
 
-def tables(study: Study) -> list[str]:
+def tables(study: Contents) -> list[str]:
     """The tables of the study."""
     return [name for name, table in TABLES.items() if table.exists(study)]

@@ -13,14 +13,16 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from layerwise.compare.inputs import read_scores, read_tasks
+from layerwise.config.models import EmbeddedModel
+from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.errors import InputError
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
+from layerwise.study import Study
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
 COLUMNS = [*KEYS, "value"]
@@ -28,42 +30,48 @@ COLUMNS = [*KEYS, "value"]
 LEAST_KEPT = 20
 
 
-def gather(config: dict[str, Any], results: Path) -> pd.DataFrame:
+def gather(study: Study) -> pd.DataFrame:
     """All numbers of a finished study, sorted.
-
-    Args:
-        config: the validated config.
-        results: its results root.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    models = {model: about(config, model) for model in config["models"]}
-    rows = [*_scores(config, results, models), *_held_out(config, results), *_flows(config, results, models)]
+    models = {model: about(study.config, model) for model in study.config.models}
+    rows = [*_scores(study, models), *_held_out(study), *_flows(study, models)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = table["value"].round(2) + 0.0
     return table.sort_values(KEYS, ignore_index=True)
 
 
-def about(config: dict[str, Any], model: str) -> tuple[str, str, int]:
+def about(config: StudyConfig, model: str) -> tuple[str, str, int]:
     """The group, objective and seed of a model entry.
 
     Raises:
         InputError: it is not one that the workflow trains.
     """
-    entry, embedded = config["models"][model], embedded_name(config, model)
+    entry, embedded = config.models[model], embedded_name(config, model)
     if embedded is None:
         raise InputError(f"models.{model}: findings are about models with `source: embedded`; leave this one out")
     training = training_of(config, embedded)
-    if entry["weights"] == "random":
+    if entry.weights == "random":
         return "untrained", "", seed_of(config, model)
-    changed = [f"{kind} {' '.join(map(str, how.values()))}" for kind, how in entry.get("intervention", {}).items()]
-    return changed[0] if changed else "trained", training["objective"], training["seed"]
+    group = "trained"
+    if entry.intervention is not None:
+        group = f"{entry.intervention.kind} {' '.join(map(str, entry.intervention.how.entry().values()))}"
+    return group, training.objective, _seed(training)
 
 
-def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+def _seed(training: EmbeddedModel) -> int:
+    """The seed of a training, which :func:`layerwise.embedded_models.training_of` has filled in."""
+    if training.seed is None:
+        raise TypeError("a training without a seed; take it from training_of")
+    return training.seed
+
+
+def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    results = Path(study.results)
     scores = read_scores(results / "probes/scores.parquet")
-    tasks = read_tasks(results / f"tasks/{task}/task.json" for task in config["tasks"])
+    tasks = read_tasks(results / f"tasks/{task}/task.json" for task in study.config.tasks)
     rows = []
     for name, task in tasks.items():
         mine = scores[(scores["task"] == name) & (scores["metric"] == task.metric)]
@@ -80,23 +88,23 @@ def _scores(config: dict[str, Any], results: Path, models: dict[str, tuple[str, 
     return rows
 
 
-def _held_out(config: dict[str, Any], results: Path) -> list[tuple]:
-    rows = []
-    for name in config["embedded_models"]:
-        training = training_of(config, name)
-        evaluation = json.loads((results / f"embedded_models/{name}/weights/evaluation.json").read_text())
-        trained = ("trained", training["objective"], training["seed"])
-        rows.append(("steps", *trained, "", "", 0, 100 * training["steps_scale"]))
+def _held_out(study: Study) -> list[tuple]:
+    rows: list[tuple] = []
+    for name in study.config.embedded_models:
+        training = training_of(study.config, name)
+        evaluation = json.loads(Path(study.results, f"embedded_models/{name}/weights/evaluation.json").read_text())
+        trained = ("trained", training.objective, _seed(training))
+        rows.append(("steps", *trained, "", "", 0, 100 * training.steps_scale))
         for lesson, accuracy in evaluation["held_out_accuracy"].items():
             rows.append(("held-out", *trained, lesson, "", 0, 100 * accuracy))
     return rows
 
 
-def _flows(config: dict[str, Any], results: Path, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
-    rows = []
-    for model in config["flow"]["models"]:
-        for questions in config["flow"]["questions"]:
-            stem = results / f"flow/{model}/{questions}"
+def _flows(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    rows: list[tuple] = []
+    for model in study.config.flow.models:
+        for questions in study.config.flow.questions:
+            stem = Path(study.results, f"flow/{model}/{questions}")
             counts = read_flow_description(f"{stem}.json")["types"]
             kept = [kind for kind, count in counts.items() if count["kept"] >= LEAST_KEPT]
             shares = {kind: count["kept_share"] for kind, count in counts.items() if count["asked"]}

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from transformers.image_processing_utils import select_best_resolution
 
-from layerwise.datasets.gqa import AskedObject
+from layerwise.datasets.questions import AskedObject
 
 # A box that ends at a patch's edge does not touch the next one, whatever the last digit of a product says.
 ROUNDING = 1e-6

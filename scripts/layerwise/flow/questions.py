@@ -18,8 +18,7 @@ import pandas as pd
 from PIL import ExifTags, Image
 
 from layerwise.checksums import file_sha256
-from layerwise.datasets import gqa_sources
-from layerwise.datasets.gqa import TABLES, AskedObject, Found, Question, image_file
+from layerwise.datasets.questions import AskedObject, Found, Question, QuestionSource
 from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.stimuli.image_files import check_images
@@ -34,36 +33,44 @@ OTHER_SIZE = "its image has another size than its boxes are given for"
 TURNED = "its image is turned by its EXIF tag"
 
 
-def choose_questions(folder: str | Path, kinds: Sequence[str], per_type: int, seed: int) -> Found:
+def choose_questions(
+    source: QuestionSource, folder: str | Path, kinds: Sequence[str], per_type: int, seed: int
+) -> Found:
     """Read the questions of each type and sample at most ``per_type`` of it.
 
     Args:
-        folder: see :mod:`layerwise.datasets.gqa_sources`.
-        kinds: keys of :data:`layerwise.datasets.gqa.TABLES`.
+        source: how questions of the data set's format are read.
+        folder: of its annotations.
+        kinds: types of questions, some of the source's.
         per_type: the authors take 1000 at most; how they chose is unknown, ours is by ``seed``.
         seed: of the sample; each type has a stream of its own.
 
     Raises:
         InputError: see the readers.
     """
-    found = gqa_sources.read_questions(folder, kinds)
+    found = source.read(folder, kinds)
     chosen = []
     for kind in kinds:
         of_kind = [question for question in found.questions if question.kind == kind]
-        rng = np.random.default_rng([seed, list(TABLES).index(kind)])
+        rng = np.random.default_rng([seed, list(source.types).index(kind)])
         chosen += sample_ids(of_kind, per_type, rng)
     return Found(chosen, found.left_out, found.files)
 
 
-def tabulate(found: Found, images: str | Path) -> pd.DataFrame:
+def tabulate(source: QuestionSource, found: Found, images: str | Path) -> pd.DataFrame:
     """The table of the questions whose images are there; what is left out is counted in ``found``.
+
+    Args:
+        source: that the questions were read by.
+        found: the questions.
+        images: folder of images.
 
     Raises:
         InputError: on an image that cannot be decoded.
     """
     shown = []
     for question in found.questions:
-        image = image_file(images, question.image_id)
+        image = source.image_file(images, question.image_id)
         if not image.is_file():
             found.left_out[question.kind][NO_IMAGE] += 1
             continue
@@ -143,6 +150,6 @@ def objects_of(row: Any) -> list[AskedObject]:
     return [AskedObject(**found) for found in row.objects]
 
 
-def image_names(found: Found) -> list[str]:
-    """Names of the images that questions show, as GQA packs them."""
-    return sorted({f"{question.image_id}.jpg" for question in found.questions})
+def image_names(source: QuestionSource, found: Found) -> list[str]:
+    """Names of the images that questions show, as their source packs them."""
+    return sorted({source.image_name(question.image_id) for question in found.questions})

@@ -6,12 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.datasets.coco import MEASURES
+from layerwise.datasets.annotated import OBJECT_COLUMNS
 from layerwise.errors import InputError
-from layerwise.stimuli.items import ITEM_COLUMNS, PAIR_COLUMNS
+from layerwise.stimuli.items import ITEM_COLUMNS, further_columns
 
-# Those of layerwise.datasets.coco.CocoPart.annotations.
-OBJECT_COLUMNS = ["image_id", "category", *MEASURES, "crowd", "attributes", "file", "record"]
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a stimulus set is read from.
+
+    Attributes:
+        annotations, images: folders of its data set; empty for kinds that read none.
+        options: what else its data format tells, by option.
+    """
+
+    annotations: str = ""
+    images: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -19,11 +30,12 @@ class Stimuli:
     """A stimulus set as its builder makes it.
 
     Attributes:
-        shown: ``item_id``, ``image``, and ``text``, ``category``, ``first`` and ``second`` where the kind has them.
+        shown: ``item_id``, ``image``, and a column for each placeholder of the kind's prompts that items fill.
         provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.
-        objects: what is annotated in the images, with the columns :data:`OBJECT_COLUMNS`; no rows for kinds without.
+        objects: what is annotated in the images, with the columns
+            :data:`layerwise.datasets.annotated.OBJECT_COLUMNS`; no rows for kinds without.
     """
 
     shown: pd.DataFrame
@@ -50,4 +62,4 @@ def finish_items(stimuli: Stimuli, checksums: Mapping[str, str]) -> pd.DataFrame
         if column not in items:
             items[column] = None
     items["image_sha256"] = items["image"].map(checksums)
-    return items[ITEM_COLUMNS + [column for column in PAIR_COLUMNS if column in items]]
+    return items[ITEM_COLUMNS + further_columns(items)]

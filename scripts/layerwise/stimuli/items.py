@@ -1,8 +1,7 @@
 """The stimuli contract: ``items.parquet`` (what a model is shown) and its side files.
 
-``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and
-``first`` and ``second`` where prompts are about two categories.
-Nothing in it tells a label or a split. Those come from ``provenance.parquet``: ``item_id``, ``image_id``, ``group``
+``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and a
+column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. Nothing in it tells a label or a split. Those come from ``provenance.parquet``: ``item_id``, ``image_id``, ``group``
 (what must stay on one side of a split: an image, or a pair of images that share captions), ``part`` (official part of
 the data set), labels in columns named ``label:...`` and, for category pairs, ``category``. ``stimuli.json`` holds
 counts, sources and the digest of the items' content, which hidden states are bound to.
@@ -19,15 +18,17 @@ from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 
 ITEM_COLUMNS = ["item_id", "image", "image_sha256", "text", "category"]
-# Of kinds that ask about two categories only.
-PAIR_COLUMNS = ["first", "second"]
+
+
+def further_columns(items: pd.DataFrame) -> list[str]:
+    """The columns of placeholders that only some kinds have, in the table's order."""
+    return [column for column in items if column not in ITEM_COLUMNS]
 
 
 def items_digest(items: pd.DataFrame, categories: list[str]) -> str:
     """SHA-256 over what the models are shown: ids, image contents, texts, categories. Paths do not count."""
     digest = hashlib.sha256(json.dumps(categories).encode())
-    pair = [column for column in PAIR_COLUMNS if column in items]
-    for row in items[["item_id", "image_sha256", "text", "category", *pair]].itertuples(index=False):
+    for row in items[["item_id", "image_sha256", "text", "category", *further_columns(items)]].itertuples(index=False):
         # JSON keeps the fields apart: ("a", "bc") and ("ab", "c") must not read the same.
         digest.update(json.dumps([None if pd.isna(value) else value for value in row]).encode())
     return digest.hexdigest()

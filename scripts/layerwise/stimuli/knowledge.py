@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerwise.datasets.coco import check_measured
+from layerwise.datasets.annotated import check_measured
 from layerwise.errors import InputError
 from layerwise.stimuli.relations import RELATIONS, related_pairs
 

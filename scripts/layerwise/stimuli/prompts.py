@@ -7,9 +7,7 @@ from typing import Any
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.stimuli.items import PAIR_COLUMNS
-
-_PLACEHOLDER = re.compile(r"\{(text|category|categories|first|second)\}")
+from layerwise.stimuli.items import further_columns
 
 
 def check_cue(name: str, prompt: dict[str, Any], categories: Sequence[str]) -> None:
@@ -30,11 +28,12 @@ def render_prompts(prompt: dict[str, Any], items: pd.DataFrame, categories: Sequ
     """
     listed = ", ".join(prompt.get("categories") or categories)
 
-    columns = [column for column in ("text", "category", *PAIR_COLUMNS) if column in items]
+    columns = [*(column for column in ("text", "category") if column in items), *further_columns(items)]
+    placeholder = re.compile(rf"\{{({'|'.join(map(re.escape, ['categories', *columns]))})\}}")
 
-    def render(*row: str | None) -> str:
+    def render(*row: str) -> str:
         values = dict(zip(columns, row, strict=True)) | {"categories": listed}
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], prompt["text"])
+        return placeholder.sub(lambda match: values[match[1]], prompt["text"])
 
     return [render(*row) for row in items[columns].itertuples(index=False)]
 

@@ -1,21 +1,22 @@
 """Seeded choices of images."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from layerwise.datasets.coco import CocoPart
+from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.errors import InputError
 
 
 def sample_ids(ids: list[Any], count: int | str, rng: np.random.Generator) -> list[Any]:
     """``count`` of ``ids`` in their old order, or all of them when there are no more or ``count`` is ``"all"``."""
-    if count == "all" or count >= len(ids):
+    if isinstance(count, str) or count >= len(ids):
         return list(ids)
     return [ids[i] for i in np.sort(rng.choice(len(ids), size=count, replace=False))]
 
 
-def sample_images(parts: dict[str, CocoPart], images: dict[str, int | str], seed: int) -> dict[str, list[int]]:
+def sample_images(parts: dict[str, AnnotatedPart], images: Mapping[str, int | str], seed: int) -> dict[str, list[int]]:
     """Ids of the images sampled from each part; another part changes nothing in the others."""
     return {
         name: sample_ids(list(parts[name].images["image_id"]), count, np.random.default_rng([seed, *name.encode()]))
@@ -23,7 +24,7 @@ def sample_images(parts: dict[str, CocoPart], images: dict[str, int | str], seed
     }
 
 
-def check_categories(categories: list[str] | None, parts: dict[str, CocoPart]) -> list[str]:
+def check_categories(categories: list[str] | None, parts: dict[str, AnnotatedPart]) -> list[str]:
     """The categories to ask about: those named, or all of the data set.
 
     Raises:

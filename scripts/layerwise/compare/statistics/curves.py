@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from layerwise.compare.inputs import CELL, Task
-from layerwise.compare.learning import COMPARISON
 from layerwise.compare.rows import headline_scores
 from layerwise.compare.statistics.choice import choose_layer
 
@@ -28,4 +27,4 @@ def best_curves(curves: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, 
     best = validation.groupby(CELL)[["layer", "n_layers", "value"]].apply(choose_layer).rename("best").reset_index()
     labels = pd.DataFrame([(task.task, task.headline_label) for task in tasks.values()], columns=["task", "label"])
     rows = curves.merge(labels, on=["task", "label"]).merge(best, on=CELL)
-    return rows.loc[rows["layer"] == rows["best"], [*COMPARISON.columns]].reset_index(drop=True)
+    return rows[rows["layer"] == rows["best"]].reset_index(drop=True)

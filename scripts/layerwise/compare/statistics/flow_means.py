@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from layerwise.compare.flow_strongest import COMPARISON as STRONGEST
 from layerwise.flow.flows import FLOWS
 from layerwise.probes.bootstrap import resample_weights
 
@@ -148,16 +147,13 @@ def strongest_windows(
     """Per type and flow the window in which blocking lowers the answer's probability most.
 
     Args:
-        changes: blocked runs of one model and set of questions, see :mod:`layerwise.flow.results`.
+        changes: blocked runs, not empty, of one model and set of questions, see :mod:`layerwise.flow.results`.
         description: of the same; it names model and questions, and the types in order.
         resamples, seed: of the bootstrap.
 
     Returns:
         A row per type and flow; :mod:`layerwise.compare.flow_strongest` lists the columns.
     """
-    columns = [*STRONGEST.columns]
-    if changes.empty:
-        return pd.DataFrame(columns=columns)
     strongest = lowest(changes, ["flow"], "window", "change", resamples, seed).rename(columns={"mean": "change"})
     strongest = strongest.assign(
         model=description["cell"]["model"],
@@ -166,7 +162,7 @@ def strongest_windows(
     )
     order = {"type": list(description["types"]), "flow": [flow.name for flow in FLOWS]}
     strongest = strongest.sort_values(["type", "flow"], key=lambda column: column.map(order[column.name].index))
-    return strongest.reset_index(drop=True)[columns]
+    return strongest.reset_index(drop=True)
 
 
 def _lines(

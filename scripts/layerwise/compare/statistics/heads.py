@@ -7,7 +7,6 @@ import pandas as pd
 from layerwise.compare.inputs import CELL, Task
 from layerwise.compare.statistics.significance import LEVEL, holm
 from layerwise.compare.statistics.swaps import LEAST_IMAGES
-from layerwise.compare.within_blocks import COMPARISON
 
 
 def compare_sites(sites: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
@@ -34,4 +33,4 @@ def compare_sites(sites: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFram
     enough = test["n_groups"] >= LEAST_IMAGES["accuracy"]
     for _, heads in test[test["site"] == "heads"].groupby(CELL, sort=False):
         test.loc[heads.index, "above_chance"] = holm(heads["p_value"].where(enough)) < LEVEL
-    return test[[*COMPARISON.columns]]
+    return test

@@ -151,7 +151,7 @@ def _row(
     for place, (name, item) in zip(("object1", "object2"), asked.objects, strict=False):
         row |= {f"{place} name": name, f"{place} id": id_of[item] if item else "-"} | _box(place, item)
     row |= {"central object name": first_name, "central object id": names[0]} | _box("central object", first)
-    if kind == "ChooseAttr":
+    if kind == "ChooseAttr" and first is not None:
         row |= {
             "central object attributes": first.colour,
             "central object question attribute": asked.answer,

@@ -11,6 +11,7 @@ told together in both, and yet each phrase is as frequent in all.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from layerwise.datasets.world.statements import (
 )
 
 Step = tuple[int, int]
+Found = TypeVar("Found")
 
 # A step and its way back are one. Four shapes on and four back are the same shape, so there the ends would meet.
 STEPS: tuple[Step, ...] = tuple((shapes, colours) for shapes in (1, 2, 3) for colours in range(1, len(COLOUR_NAMES)))
@@ -59,13 +61,13 @@ class Chain:
 
 def moved(phrase: Phrase, step: Step) -> Phrase:
     """The phrase a step further on."""
-    shape, colour = _PLACE[phrase.shape] + step[0], _PLACE[phrase.colour] + step[1]
+    shape, colour = (_PLACE[word] + by for word, by in zip(phrase.kind, step, strict=True))
     return Phrase(SHAPES[shape % len(SHAPES)], COLOUR_NAMES[colour % len(COLOUR_NAMES)])
 
 
 def step_between(first: Phrase, second: Phrase) -> Step:
     """The step from one phrase to another."""
-    shapes, colours = _PLACE[second.shape] - _PLACE[first.shape], _PLACE[second.colour] - _PLACE[first.colour]
+    shapes, colours = (_PLACE[end] - _PLACE[start] for start, end in zip(first.kind, second.kind, strict=True))
     return shapes % len(SHAPES), colours % len(COLOUR_NAMES)
 
 
@@ -81,14 +83,15 @@ def draw_dark_scene(split: str, rng: np.random.Generator) -> Scene:
     other = moved(one, step)
     ends = [moved(one, (-step[0], -step[1])), moved(other, step)]
     dark, absent = ends if rng.random() < 0.5 else ends[::-1]
-    kinds = [(one.shape, one.colour), (other.shape, other.colour), (dark.shape, DARK)]
+    kinds = [one.kind, other.kind, (dark.kind[0], DARK)]
     if rng.random() < WITH_DECOY:
+        absent_shape, absent_colour = absent.kind
         like = (
-            [(absent.shape, colour) for colour in COLOUR_NAMES]
+            [(absent_shape, colour) for colour in COLOUR_NAMES]
             if rng.random() < 0.5
-            else [(shape, absent.colour) for shape in SHAPES if shape != dark.shape]
+            else [(shape, absent_colour) for shape in SHAPES if shape != dark.shape]
         )
-        kinds.append(_pick([kind for kind in like if kind not in kinds and kind != (absent.shape, absent.colour)], rng))
+        kinds.append(_pick([kind for kind in like if kind not in kinds and kind != absent.kind], rng))
     return arranged(kinds, rng)
 
 
@@ -109,11 +112,10 @@ def chains(scene: Scene, split: str) -> list[Chain]:
 
 def draw_pair(chain: Chain, wanted: str, rng: np.random.Generator) -> Listing:
     """Two things are there."""
-    told = {
-        "entailment": [chain.one, chain.other],
-        "neutral": [chain.other, chain.claimed],
-        "contradiction": [chain.one, chain.absent],
-    }[wanted]
+    if wanted == "neutral":
+        told = [chain.other, _there(chain.claimed)]
+    else:
+        told = [chain.one, chain.other if wanted == "entailment" else chain.absent]
     return Listing(tuple(_shuffled(told, rng)), complete=False)
 
 
@@ -122,9 +124,9 @@ def draw_relation(scene: Scene, chain: Chain, wanted: str, rng: np.random.Genera
     if wanted == "contradiction" and rng.random() < 0.5:
         first, second = _shuffled([chain.one, chain.absent], rng)
         return Relation(first, _pick(tuple(RELATIONS), rng), second)
-    first, second = _shuffled([chain.other, chain.claimed if wanted == "neutral" else chain.one], rng)
-    items = [scene.dark if phrase == chain.claimed else _named(scene, phrase) for phrase in (first, second)]
-    relation = relation_between(*items, rng)
+    first, second = _shuffled([chain.other, _there(chain.claimed) if wanted == "neutral" else chain.one], rng)
+    one, other = (_there(scene.dark) if said == chain.claimed else _named(scene, said) for said in (first, second))
+    relation = relation_between(one, other, rng)
     return Relation(first, OPPOSITE[relation] if wanted == "contradiction" else relation, second)
 
 
@@ -135,7 +137,7 @@ def draw_one(scene: Scene, wanted: str, rng: np.random.Generator) -> Exists:
     if wanted == "entailment":
         return Exists(phrase_of(item))
     if wanted == "neutral":
-        return Exists(Phrase(dark.shape, _pick(COLOUR_NAMES, rng)))
+        return Exists(Phrase(_there(dark).shape, _pick(COLOUR_NAMES, rng)))
     there = {(other.shape, other.colour) for other in lit}
     like = rng.random()
     while True:
@@ -143,6 +145,13 @@ def draw_one(scene: Scene, wanted: str, rng: np.random.Generator) -> Exists:
         colour = item.colour if 0.25 <= like < 0.5 else _pick(COLOUR_NAMES, rng)
         if (shape, colour) not in there and not (dark and shape == dark.shape):
             return Exists(Phrase(shape, colour))
+
+
+def _there(found: Found | None) -> Found:
+    """What a scene with an object in the dark has."""
+    if found is None:
+        raise ValueError("the scene has no object in the dark")
+    return found
 
 
 def _named(scene: Scene, phrase: Phrase) -> SceneObject:

@@ -34,6 +34,13 @@ class Phrase:
         """Whether an object is of this kind."""
         return self.shape in (None, item.shape) and self.colour in (None, item.colour)
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Shape and colour of a phrase that leaves neither open."""
+        if self.shape is None or self.colour is None:
+            raise ValueError(f"{self.words()!r} leaves its shape or colour open")
+        return self.shape, self.colour
+
     def words(self) -> str:
         """The phrase without an article: ``red circle``."""
         return " ".join(word for word in (self.colour, self.shape or "shape") if word)
@@ -96,6 +103,7 @@ def label(scene: Scene, statement: Statement) -> str:
 
 def sentence(statement: Statement, rng: np.random.Generator) -> str:
     """Put a statement into words, as a sentence with a capital and a full stop; the wording is drawn."""
+    forms: tuple[str, ...]
     match statement:
         case Exists(phrase):
             thing = phrase.with_article()

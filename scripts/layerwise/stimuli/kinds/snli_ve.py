@@ -1,17 +1,60 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from layerwise.stimuli.building import Stimuli
+from layerwise.config.base import Count, Maybe
+from layerwise.config.stimuli import ImagesEntry
+from layerwise.datasets import snli_ve
+from layerwise.datasets.format import DataSize
+from layerwise.stimuli.building import Sources, Stimuli
+from layerwise.stimuli.kind import ExpectedItems, ImagesKind
 from layerwise.stimuli.sampling import sample_ids
+
+
+class Entry(ImagesEntry):
+    """A stimulus set of SNLI-VE's pairs."""
+
+    kind: Literal["snli-ve"]
+    """How items are made."""
+    pairs_per_label: Maybe[Count] = None
+    """Take the same number of pairs of each label from every image, at most so many; images without a pair of some
+    label are left out. Default: all pairs of the sampled images."""
+
+
+class _Hypotheses(ImagesKind[Entry]):
+    entry_class = Entry
+    format = "snli-ve"
+    parts = snli_ve.PARTS
+    allowed = required = frozenset({"text"})
+    classes = tuple(snli_ve.LABELS)
+
+    def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
+        corrected = sources.options.get("corrected-labels", {})
+        corrected = {part: corrected[part] for part in entry.images if part in corrected}
+        pairs = {
+            part: snli_ve.read_part(sources.annotations, sources.images, part, corrected.get(part))
+            for part in entry.images
+        }
+        files = [snli_ve.annotation_file(sources.annotations, part) for part in pairs]
+        built = build_hypotheses(pairs, entry.images, seed, entry.pairs_per_label)
+        return built, files + [Path(file) for file in corrected.values()]
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, texts = self.sampled(entry, size), size.texts_per_image
+        if entry.pairs_per_label is not None:
+            texts = min(texts, entry.pairs_per_label * len(self.classes))
+        return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts)
 
 
 def build_hypotheses(
     parts: dict[str, tuple[pd.DataFrame, dict[str, int]]],
-    images: dict[str, int | str],
+    images: Mapping[str, int | str],
     seed: int,
     pairs_per_label: int | None = None,
 ) -> Stimuli:
@@ -25,7 +68,8 @@ def build_hypotheses(
             no pair of some label are left out before the sampling, and counted. Neither the parts nor the image alone
             then tells anything of the label. None takes all pairs of the sampled images.
     """
-    tables, counts = [], Counter()
+    tables: list[pd.DataFrame] = []
+    counts: Counter[str] = Counter()
     for part, count in images.items():
         pairs, counted = parts[part]
         counts.update(counted)
@@ -63,3 +107,6 @@ def _balanced(pairs: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.Da
     place = shuffled.groupby(["image_id", "gold_label"]).cumcount()
     fewest = shuffled.groupby(["image_id", "gold_label"])["pair_id"].transform("size").groupby(shuffled["image_id"])
     return shuffled[place < fewest.transform("min").clip(upper=most)].sort_index()
+
+
+KIND = _Hypotheses()

@@ -4,17 +4,65 @@ The pairs are sampled once, balanced per category, and every prompt of the stimu
 category, with the whole list - is scored on exactly these pairs, so that prompts compare like with like.
 """
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
-from layerwise.datasets.coco import CocoPart
+from layerwise.config.base import Maybe, Words
+from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import ImagesEntry, PairCount
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.datasets.format import DataSize
+from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.coco_kind import CocoKind
+from layerwise.stimuli.kind import ExpectedItems, placeholders
 from layerwise.stimuli.sampling import check_categories, sample_ids, sample_images
 
 
+class Entry(ImagesEntry):
+    """A stimulus set of image-category pairs."""
+
+    kind: Literal["coco-objects"]
+    """How items are made."""
+    pairs_per_category: PairCount = 400
+    """At most this many (image, category) pairs per category, half of them with the object and half without."""
+    categories: Maybe[Words] = None
+    """Object categories to ask about. Default: all of the data set."""
+
+
+class _Objects(CocoKind[Entry]):
+    entry_class = Entry
+    allowed = frozenset({"category", "categories"})
+    classes = ("absent", "present")
+    asks_category = True
+
+    def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        return build_objects(parts, entry.images, entry.pairs_per_category, entry.categories, seed)
+
+    def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
+        super().check_prompt(where, prompt, entry)
+        if self.allowed <= placeholders(prompt):
+            raise InputError(f"{where}: {{category}} and {{categories}} are two different cues; use one of them")
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, categories = self.sampled(entry, size), len(entry.categories or range(size.categories))
+        pairs = entry.pairs_per_category * categories
+        return ExpectedItems(
+            images=min(images, pairs),
+            texts_per_image=max(1, pairs / images),
+            characters=size.category_characters,
+            distinct_texts=categories,
+            categories=categories,
+            category_characters=size.category_characters,
+        )
+
+
 def build_objects(
-    parts: dict[str, CocoPart],
-    images: dict[str, int | str],
+    parts: dict[str, AnnotatedPart],
+    images: Mapping[str, int | str],
     pairs_per_category: int,
     categories: list[str] | None,
     seed: int,
@@ -62,3 +110,6 @@ def build_objects(
         categories=list(categories),
         notes={"categories_without_pairs": sorted(set(categories) - set(provenance["category"]))},
     )
+
+
+KIND = _Objects()

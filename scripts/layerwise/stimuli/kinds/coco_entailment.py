@@ -6,19 +6,51 @@ a mismatch, each image too, and neither text nor image alone tells the label. Th
 keep together, which holds for every split seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from layerwise.datasets.coco import CocoPart
+from layerwise.config.base import Count
+from layerwise.config.stimuli import ImagesEntry
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.datasets.format import DataSize
 from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.coco_kind import CocoKind
+from layerwise.stimuli.kind import ExpectedItems
 from layerwise.stimuli.sampling import sample_ids
 
 
+class Entry(ImagesEntry):
+    """A stimulus set of image-text pairs from captions."""
+
+    kind: Literal["coco-entailment"]
+    """How items are made."""
+    captions_per_image: Count = 1
+    """Captions sampled per image. Each is used once as a match and once as a mismatch."""
+    mismatch: Literal["random", "hard"] = "random"
+    """Whose caption is the mismatch: a random image's, or that of an image that shares most object categories (hard).
+    The paper's rule is unknown; random is our choice."""
+
+
+class _Entailment(CocoKind[Entry]):
+    entry_class = Entry
+    allowed = required = frozenset({"text"})
+    classes = ("mismatch", "match")
+
+    def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        return build_entailment(parts, entry.images, entry.captions_per_image, entry.mismatch, seed)
+
+    def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        images, texts = self.sampled(entry, size), 2 * entry.captions_per_image
+        # Each caption is shown with two images.
+        return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts / 2)
+
+
 def build_entailment(
-    parts: dict[str, CocoPart],
-    images: dict[str, int | str],
+    parts: dict[str, AnnotatedPart],
+    images: Mapping[str, int | str],
     captions_per_image: int,
     mismatch: str,
     seed: int,
@@ -95,7 +127,7 @@ def pair_off(
             union = np.maximum(sizes[order] + sizes[first] - shared, 1)
             candidates = np.argsort(-shared / union, kind="stable")
         else:
-            candidates = range(len(order))
+            candidates = np.arange(len(order))
         best = next((k for k in candidates if not texts[first] & texts[order[k]]), None)
         if best is None:
             alone += 1
@@ -103,3 +135,6 @@ def pair_off(
             pairs.append((ids[first], ids[order[best]]))
             order = np.delete(order, best)
     return pairs, alone
+
+
+KIND = _Entailment()

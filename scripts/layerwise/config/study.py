@@ -1,0 +1,64 @@
+"""The root of a config: all sections of a study."""
+
+from typing import Annotated
+
+from layerwise.config.base import Each, Filled, Name, OneOf, Section, Seed, among
+from layerwise.config.data import DatasetEntry, PathVars, Source, World
+from layerwise.config.flow import Flow
+from layerwise.config.models import Adapter, EmbeddedModel, Model
+from layerwise.config.probes import Probes
+from layerwise.config.prompts import Prompt
+from layerwise.config.states import States
+from layerwise.config.stimuli import StimuliEntry
+from layerwise.config.tasks import Task
+from layerwise.datasets.catalogue import FORMATS, QUESTIONS
+from layerwise.stimuli.catalogue import KINDS
+
+# Prompts wrap stimuli of a kind, or the questions of a data format.
+PromptKind = Annotated[str, among([*KINDS, *QUESTIONS])]
+
+
+class StudyConfig(Section):
+    """Every key of a config file. Unknown keys are refused, missing ones take the default given here. A choice that the
+    papers leave open carries the words "our choice"."""
+
+    seed: Seed = 0
+    """One seed for everything that draws at random: world, sampling, splits, bootstrap, random weights."""
+    extends: list[str] = []
+    """Studies whose results root this one shares, by the paths of their configs from this one's. What both have in
+    common is replaced by this study's. Without it, a root that holds another study's results is refused."""
+    pathvars: PathVars = PathVars()
+    """Where results, logs and benchmarks lie, for instance on a scratch disk. Relative to the working directory."""
+    sources: dict[Name, Source] = {}
+    """Where data sets are downloaded from. `config/sources.yaml` fills it; a study may point parts of it at a
+    mirror."""
+    worlds: dict[Name, World] = {}
+    """Synthetic worlds of drawn shapes, written in the formats of COCO, SNLI-VE and GQA."""
+    embedded_models: dict[Name, EmbeddedModel] = {}
+    """Small LLaVAs that the workflow trains on the world of shapes, by name, for models whose source is the word
+    embedded."""
+    datasets: dict[Name, Annotated[DatasetEntry, OneOf("format", FORMATS)]] = {}
+    """Where annotated images come from. A `world`, folders of your own, or a download."""
+    prompts: dict[PromptKind, dict[Name, Prompt]]
+    """The wording that each kind of stimulus is wrapped in. Placeholders are {text} (caption, hypothesis or the table's
+    text), {category} (one category cue per prompt), {categories} (the whole category list as a cue), and {first} and
+    {second} (the two categories of coco-relations). A prompt of coco-objects without a placeholder has no cue. The
+    first paper's wording is unknown; ours is our choice. Prompts of gqa wrap the questions of `flow`."""
+    stimuli: dict[Name, Annotated[StimuliEntry, OneOf("kind", KINDS)]] = {}
+    """What the models are shown. One forward pass per model, stimulus and prompt; tasks reuse it."""
+    tasks: dict[Name, Task] = {}
+    """Labels and splits over a stimulus set. Another task over the same stimuli costs no forward pass."""
+    adapters: dict[Name, Adapter] = {}
+    """What an adapter needs beyond the main environment, by the name of its module. Defaults lie in adapters.yaml."""
+    models: Annotated[dict[Name, Model], Filled()]
+    """Frozen multimodal models."""
+    leave_out: Annotated[list[Name], Each()] = []
+    """Models to run without, for figures of the others when these have failed. Figures and tables then go to
+    results/partial/without-NAMES and say what they lack."""
+    states: States = States()
+    """What is kept of a forward pass."""
+    flow: Flow = Flow()
+    """Information flow (arXiv 2411.18620): which attention an answer needs, and where in the stack it appears. Every
+    model is asked all questions."""
+    probes: Probes = Probes()
+    """The classifiers, and how sure we are of their scores."""

@@ -1,0 +1,103 @@
+"""Labels and splits over stimuli."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, number, whole
+from layerwise.config.stimuli import Margin
+
+MinPerClass = Annotated[int, whole(1)]
+NonNegative = Annotated[int | float, number(least=0)]
+Limits = Annotated[list[NonNegative], Each(2)]
+Bins = Annotated[
+    Annotated[int, whole(2)] | Limits,
+    Either("a number of classes from 2 on, or two or more different lower limits"),
+]
+
+
+class Knowledge(Section):
+    """Labels from the objects annotated in the images, in place of the stimuli's own; data sets of format coco only.
+
+    Labels of an image are those of each of its items.
+    """
+
+    about: str
+    """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
+    object, as a share of the image. attributes: for each value of an attribute, whether an object has it.
+    asked-attribute: which value the object has that coco-objects ask for, if it is the only one of its category.
+    left-right, above-below: for each pair of categories, where the first one is, in images that have exactly one of
+    each (coco-relations asks so with both in the prompt)."""
+
+
+class BinnedKnowledge(Knowledge):
+    """A measured quantity, in classes."""
+
+    about: Literal["count", "largest-size"]
+    bins: Bins
+    """Lower limits of the classes, the last of which is open; images below the first have no label. Or how many classes
+    to make, each with about the same share of the training images."""
+
+
+class AttributeKnowledge(Knowledge):
+    """An attribute of objects."""
+
+    about: Literal["attributes", "asked-attribute"]
+    attribute: str
+    """Its name in the annotations' `attributes` (a mapping); `colour` in worlds."""
+
+
+class RelationKnowledge(Knowledge):
+    """Where one object is, seen from another."""
+
+    about: Literal["left-right", "above-below"]
+    margin: Margin = 0.1
+    """How far apart the centres of two boxes must be, as a share of the image's width or height, for one to be left of
+    or above the other. Pairs that are nearer have no label. Our choice."""
+
+
+AnyKnowledge = Annotated[BinnedKnowledge | AttributeKnowledge | RelationKnowledge, Field(discriminator="about")]
+
+
+class Split(Section):
+    """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
+
+    by: Literal["random", "official"] = "random"
+    """random: shares by seed. official: the data set's own test part; its own validation part, or where it has none a
+    random share of the training part. Random shares are shares of every class too, except where `knowledge` has a
+    number of `bins`, whose limits depend on the training images."""
+    val: Share = 0.2
+    """Share of the groups for validation."""
+    test: Share = 0.25
+    """Share of the groups for the test (by: random only)."""
+    seed: Maybe[Seed] = None
+    """Seed of the split. Default: the study's seed."""
+    join_similar: Maybe[bool] = None
+    """Whether near-equal pictures (another format, quality or size of one; listed in duplicates.csv of the stimuli) are
+    one group, as pictures with equal pixels always are. Default: true."""
+    seeds: Maybe[Annotated[list[Seed], Each()]] = None
+    """Further seeds. Probes are fitted to each of these splits too, and Table 2 shows how far scores spread over them;
+    figures and tests stay with the first. Costs no forward pass."""
+
+
+class Task(Section):
+    """Labels and a split over a stimulus set. Another task over the same stimuli costs no forward pass."""
+
+    stimuli: str
+    """Name of an entry of `stimuli`."""
+    question: Literal["global", "local"]
+    """global: about image and text as a whole (Figure 1). local: about objects in the image (Figures 2, 3)."""
+    knowledge: Maybe[AnyKnowledge] = None
+    """Labels from the objects annotated in the images, in place of the stimuli's own; data sets of format coco only.
+    Labels of an image are those of each of its items."""
+    classes: Maybe[Annotated[list[str], Each(2)]] = None
+    """Keep only items of these classes, in this order (for example SNLI-VE without neutral). Default: all."""
+    labels: Maybe[Words] = None
+    """Of several labels (categories, label columns) keep only these. Default: all."""
+    min_per_class: MinPerClass = 5
+    """A label with fewer items of any class in any split is left out, and listed in task.json."""
+    # To be replaced by the names of the catalogue of metrics.
+    metric: Literal["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision"] = "accuracy"
+    """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice."""
+    split: Split = Split()
+    """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""

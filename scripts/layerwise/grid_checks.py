@@ -1,0 +1,255 @@
+"""What is refused when a study is planned: entries that refer to something that is not there, or do not fit each other.
+
+What a single entry may say is checked when it is read (:mod:`layerwise.config`).
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from layerwise.config.models import Model
+from layerwise.config.study import StudyConfig
+from layerwise.datasets.catalogue import QUESTIONS
+from layerwise.datasets.disk import is_dir
+from layerwise.datasets.locations import Locations
+from layerwise.embedded_models import embedded_name, seed_of
+from layerwise.errors import InputError
+from layerwise.grid import Grid, StatesCell
+from layerwise.recipes import NOT_COMPUTED, without
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.kind import PLACEHOLDER
+
+Found = TypeVar("Found")
+
+
+def check_study(grid: Grid, data: Locations) -> None:
+    """Refuse a study that cannot be run.
+
+    Args:
+        grid: its cells.
+        data: where its data sets lie.
+
+    Raises:
+        InputError: naming the key and what is known.
+    """
+    config = grid.config
+    if not config.tasks and not config.flow.questions:
+        raise InputError("the config asks for nothing: give `stimuli` and `tasks` to probe for, or `flow` (or both)")
+    for name in config.stimuli:
+        _check_stimuli(config, data, name)
+    for name in config.tasks:
+        _check_task(config, name)
+    _check_embedded(config)
+    for name, model in config.models.items():
+        _check_model(name, model)
+        _check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
+        for task in model.tasks or []:
+            find(config.tasks, task, f"models.{name}.tasks", "`tasks`")
+        if model.intervention is not None:
+            _check_intervention(grid, name)
+    _check_sites(grid)
+    for cell in grid.states_cells():
+        _check_cell(grid, cell)
+    _check_flow(config, data)
+
+
+def unused_keys(grid: Grid) -> list[str]:
+    """Keys that change nothing as the study stands, for a warning."""
+    said = []
+    for name in grid.used_stimuli():
+        entry = grid.config.stimuli[name]
+        said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(grid.prompts(name).values()))
+    return said
+
+
+def find(entries: dict[str, Found], name: str, where: str, section: str | None = None) -> Found:
+    """The entry of a name.
+
+    Args:
+        entries: to look in.
+        name: of the entry.
+        where: the key that names it.
+        section: what the entries are called.
+
+    Raises:
+        InputError: when there is none, naming those that there are.
+    """
+    if name not in entries:
+        known = ", ".join(entries) or "nothing"
+        raise InputError(f"{where}: there is no {name!r}; {section or 'the config'} has {known}")
+    return entries[name]
+
+
+def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
+    entry, where = config.stimuli[name], f"stimuli.{name}"
+    kind, prompts = KINDS[entry.kind], config.prompts.get(entry.kind, {})
+    kind.check(where, entry, data)
+    for prompt in entry.prompts:
+        wording = find(prompts, prompt, f"{where}.prompts", f"prompts.{entry.kind}")
+        of_prompt = f"prompts.{entry.kind}.{prompt}"
+        kind.check_prompt(of_prompt, wording, entry)
+        if wording.image == "none" and "image-mean" in config.states.positions:
+            raise InputError(f"{of_prompt}: without an image (`image: none`) there is no position image-mean to keep")
+
+
+def _check_task(config: StudyConfig, name: str) -> None:
+    task, where = config.tasks[name], f"tasks.{name}"
+    entry = find(config.stimuli, task.stimuli, f"{where}.stimuli")
+    KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
+    if task.split.by == "random" and task.split.val + task.split.test >= 1:
+        raise InputError(f"{where}.split: val and test together leave nothing to train on")
+
+
+def _check_embedded(config: StudyConfig) -> None:
+    """Every model that is to be trained is one of `models`, and every model that is named is there."""
+    used = {embedded_name(config, model) for model in config.models}
+    for name in config.embedded_models:
+        if name not in used:
+            raise InputError(
+                f"embedded_models.{name}: no model uses it; add `models: {{{name}: {{source: embedded, embedded: "
+                f"{name}}}}}`, or leave it out"
+            )
+
+
+def _check_model(name: str, model: Model) -> None:
+    where = f"models.{name}"
+    if model.conversation not in ("auto", "chat"):
+        for placeholder in ("<image>", "{prompt}"):
+            if model.conversation.count(placeholder) != 1:
+                raise InputError(f"{where}.conversation: {model.conversation!r} must hold {placeholder} exactly once")
+    if model.weights == "random":
+        for key, given in (("quantization", model.quantization != "none"), ("convert", model.convert is not None)):
+            if given:
+                raise InputError(f"{where}.{key}: a model with random weights has none to load; leave it out")
+    if model.seed is not None and model.weights != "random":
+        raise InputError(f"{where}.seed: it draws random weights; add `weights: random`, or leave it out")
+    if model.embedded is not None and model.source != "embedded":
+        raise InputError(f"{where}.embedded: only with `source: embedded`; leave it out")
+    if model.source == "embedded" and model.convert is not None:
+        raise InputError(f"{where}.convert: the embedded model is saved as safetensors; leave it out")
+    if model.source == "embedded" or is_dir(model.source):
+        if model.revision is not None:
+            raise InputError(f"{where}.revision: only a Hugging Face id has revisions, and {model.source!r} is none")
+        return
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", model.source):
+        raise InputError(
+            f"{where}.source: {model.source!r} is neither an existing folder, nor a Hugging Face id "
+            "(organisation/name), nor the word embedded"
+        )
+    if model.trust_remote_code and not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
+        raise InputError(
+            f"{where}.trust_remote_code: code from the hub runs only from a commit that you chose; give its 40 "
+            "digits as `revision`"
+        )
+
+
+def _check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
+    known = {prompt for stimuli in config.stimuli.values() for prompt in stimuli.prompts}
+    for prompt in prompts:
+        find(dict.fromkeys(sorted(known)), prompt, where, "`stimuli`")
+
+
+def _check_intervention(grid: Grid, name: str) -> None:
+    """The adapter serves it, and the same model without it is there to compare with."""
+    config, model = grid.config, grid.config.models[name]
+    _check_reach(config, name, f"models.{name}.intervention")
+    bypass = None if model.intervention is None else model.intervention.bypass
+    if bypass is not None and bypass.scale == 0:
+        raise InputError(f"models.{name}.intervention.bypass.scale: 0 adds nothing; give another factor")
+    base = _computed(config, name)
+    if not any(_computed(config, other) == base for other in grid.base_models):
+        raise InputError(
+            f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
+            "of this one's keys but `intervention`"
+        )
+
+
+def _check_sites(grid: Grid) -> None:
+    only = grid.config.states.sites_of
+    for name in only.models or []:
+        find(grid.config.models, name, "states.sites_of.models", "`models`")
+    _check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
+    for model in {cell.model for cell in grid.site_cells()}:
+        _check_reach(grid.config, model, "states.sites")
+
+
+def _check_reach(config: StudyConfig, model: str, where: str) -> None:
+    if _runs_authors_code(config, model):
+        raise InputError(
+            f"{where}: the adapter {config.models[model].adapter} of models.{model} runs its authors' code, and does "
+            "not reach into its blocks"
+        )
+
+
+def _check_cell(grid: Grid, cell: StatesCell) -> None:
+    model = grid.config.models[cell.model]
+    if grid.prompt(cell.stimuli, cell.prompt).image != "none":
+        return
+    if model.intervention is not None and model.intervention.kind in ("cut-image", "ablate-image"):
+        raise InputError(
+            f"models.{cell.model}.intervention.{model.intervention.kind}: the prompt {cell.prompt} of "
+            f"stimuli.{cell.stimuli} shows no image (`image: none`), so that nothing would be changed; name the other "
+            f"prompts in models.{cell.model}.prompts"
+        )
+    if _runs_authors_code(grid.config, cell.model):
+        raise InputError(
+            f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {model.adapter} of "
+            f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
+        )
+
+
+def _check_flow(config: StudyConfig, data: Locations) -> None:
+    flow = config.flow
+    for key, given, other, missing in (
+        ("questions", flow.questions, "models", not flow.models),
+        ("models", flow.models, "questions", not flow.questions),
+    ):
+        if given and missing:
+            raise InputError(f"flow.{other}: there are none, though flow.{key} has {', '.join(given)}")
+    for name in flow.questions:
+        _check_questions(config, data, name)
+    for name in flow.models:
+        where = f"flow.models.{name}"
+        model = find(config.models, name, where, "models")
+        if model.intervention is not None:
+            raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
+        if _runs_authors_code(config, name):
+            raise InputError(
+                f"{where}: its adapter {model.adapter} runs code whose attention is not blocked; leave it out"
+            )
+
+
+def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
+    where, entry = f"flow.questions.{name}", config.flow.questions[name]
+    dataset = find(config.datasets, entry.dataset, f"{where}.dataset")
+    if dataset.format not in QUESTIONS:
+        raise InputError(
+            f"{where}.dataset: questions are read from data sets of format {' or '.join(QUESTIONS)}, and "
+            f"{entry.dataset} is {dataset.format}"
+        )
+    if dataset.world is None and dataset.annotations is not None:
+        try:
+            QUESTIONS[dataset.format].check(dataset.annotations, entry.types)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+    section = f"prompts.{dataset.format}"
+    prompt = find(config.prompts.get(dataset.format, {}), entry.prompt, f"{where}.prompt", section)
+    if set(PLACEHOLDER.findall(prompt.text)) != {"text"}:
+        raise InputError(
+            f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
+        )
+    if prompt.image not in (None, "shown"):
+        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
+
+
+def _runs_authors_code(config: StudyConfig, model: str) -> bool:
+    adapter = config.adapters.get(config.models[model].adapter)
+    return adapter is not None and adapter.environment == "legacy"
+
+
+def _computed(config: StudyConfig, name: str) -> dict[str, object]:
+    """What decides what a model computes, but for its intervention."""
+    model = config.models[name]
+    seed = seed_of(config, name) if model.weights == "random" else None
+    made = {"source": model.source, "embedded": embedded_name(config, name), "seed": seed}
+    return made | without(model.entry(), "intervention", *NOT_COMPUTED)

@@ -1,0 +1,293 @@
+"""Read finished results as arrays and data frames, with the ids already joined.
+
+:class:`layerwise.Study` knows where the results of a study lie and offers these readers as methods. Here they take
+explicit paths, and ``made_by``: the command that makes what is missing, for the error message.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from layerwise.errors import InputError
+from layerwise.flow.questions import read_questions
+from layerwise.flow.results import read_answers, read_changes, read_tracing
+from layerwise.states.shards import open_states
+from layerwise.stimuli.items import further_columns, read_items
+from layerwise.stimuli.prompts import render_prompts
+from layerwise.stimuli.tasks import read_task
+
+SPLITS = ("val", "test")
+# The end of a folder that is named after what its content is made from; see layerwise.recipes.
+RECIPE = re.compile("[0-9a-f]{8}")
+# Where the gathered tables of probes begin, whatever else they hold.
+CELL_COLUMNS = ["model", "task", "prompt"]
+
+
+@dataclass(frozen=True)
+class ItemStates:
+    """Hidden states of items.
+
+    Attributes:
+        values: float32, shape (items, width) for one layer, (layers, items, width) for all.
+        item_ids: shape (items,), in the order of the stimulus set.
+        layers: the names of the layers in ``values``; one for a single layer.
+    """
+
+    values: np.ndarray
+    item_ids: pd.Index
+    layers: list[str]
+
+    def of(self, item_ids: Iterable[str]) -> np.ndarray:
+        """The states of some items, in the order given; an item may come twice.
+
+        Returns:
+            Shape (n, width) for one layer, (layers, n, width) for all.
+
+        Raises:
+            InputError: naming an item that has no states here.
+        """
+        wanted = pd.Index(item_ids)
+        places = self.item_ids.get_indexer(wanted)
+        if (places < 0).any():
+            raise InputError(f"there are no states of item {wanted[places < 0][0]!r}; is it of another stimulus set?")
+        return self.values[..., places, :]
+
+
+class FlowTables(NamedTuple):
+    """What was measured of one model and one set of questions.
+
+    Each table has ``question_id``, ``image_id``, ``type``, ``image``, ``question``, ``answer`` (the true one), then:
+
+    Attributes:
+        answers: a row per question: ``given``, ``outcome`` ("kept", or why not), ``image_tokens``, ``object_tokens``.
+        knockout: a row per kept question, flow and window: ``flow`` (``image->question``), ``window`` (the block at its
+            centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer), ``change`` (percent).
+        tracing: a row per kept question, layer, norm and casing: ``layer`` (0 is the embedding output), ``n_layers``,
+            ``norm``, ``casing``, ``p``.
+    """
+
+    answers: pd.DataFrame
+    knockout: pd.DataFrame
+    tracing: pd.DataFrame
+
+
+def states(
+    files: Sequence[Path],
+    position: str = "last",
+    layer: int | str | None = None,
+    *,
+    cell: Mapping[str, Any] | None = None,
+    made_by: str,
+) -> ItemStates:
+    """The hidden states of a cell, per item.
+
+    One layer is read contiguously. All layers of a large model may not fit into memory: L + 2 layers of n items and
+    width d take 4 (L + 2) n d bytes.
+
+    Args:
+        files: the cell's file, or all of its shards.
+        position: token position (``last``, ``image-mean``), or a site such as ``last-attention``.
+        layer: its index (0 is the embedding output), its name (``block 3``, ``final norm``), or None for all.
+        cell: what the states must be of; see :func:`layerwise.states.cells.planned_content`.
+
+    Raises:
+        InputError: when a file is missing, damaged or of another cell, or the position or layer is not in it.
+    """
+    check_there(files, made_by)
+    with open_states(files, dict(cell or {})) as found:
+        rows, width = found.shape(position)
+        names = found.layers_at(position)
+        numbers = range(len(names)) if layer is None else [_layer_number(names, layer, position)]
+        row_of_item = found.row_of_item
+        # Where no items share an input, rows are items, and no second copy is needed.
+        is_own_row = np.array_equal(row_of_item, np.arange(rows))
+        values = np.empty((len(numbers), len(row_of_item), width), np.float32)
+        room = None if is_own_row else np.empty((rows, width), np.float32)
+        for place, number in enumerate(numbers):
+            if room is None:
+                found.layer(position, number, out=values[place])
+            else:
+                np.take(found.layer(position, number, out=room), row_of_item, axis=0, out=values[place])
+        index = pd.Index(found.item_ids, name="item_id")
+    return ItemStates(values if layer is None else values[0], index, [names[number] for number in numbers])
+
+
+def _layer_number(names: Sequence[str], layer: int | str, position: str) -> int:
+    if layer in names:
+        return names.index(str(layer))
+    if isinstance(layer, str) or not 0 <= layer < len(names):
+        known = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
+        raise InputError(f"there is no layer {layer!r} at the position {position}; give one of {known}")
+    return int(layer)
+
+
+def items(
+    folder: Path, root: Path, prompts: Mapping[str, Mapping[str, Any]] | None = None, *, made_by: str
+) -> pd.DataFrame:
+    """The items of a stimulus set: what a model is shown, and where it comes from.
+
+    Args:
+        folder: of the stimulus set.
+        root: the folder in which the workflow runs; paths of images are given from there.
+        prompts: prompt entries by name; each adds a column ``prompt:NAME``, the user's turn of each item.
+
+    Returns:
+        A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
+        the data set), ``image`` (path), ``text``, ``category``, further placeholders of the kind
+        (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
+
+    Raises:
+        InputError: when the set is missing or damaged.
+    """
+    check_there([folder / "stimuli.json", folder / "items.parquet", folder / "provenance.parquet"], made_by)
+    shown, description = read_items(folder)
+    provenance = pd.read_parquet(folder / "provenance.parquet")
+    # The category of a pair is in both.
+    provenance = provenance.drop(columns=[name for name in shown if name in provenance and name != "item_id"])
+    joined = shown.merge(provenance, on="item_id", how="left", validate="one_to_one")
+    labels = [column for column in joined if column.startswith("label:")]
+    first = ["item_id", "image_id", "group", "part", "image", "text", "category"]
+    joined = joined[[*first, *further_columns(shown), *labels]]
+    for name, entry in (prompts or {}).items():
+        joined[f"prompt:{name}"] = render_prompts(dict(entry), shown, description["categories"])
+    return joined.assign(image=_from_root(joined["image"], root))
+
+
+def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
+    """The labels of a task, with their splits and groups.
+
+    Returns:
+        A row per item and label: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``label``, ``y``
+        (index of the class), ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds.
+
+    Raises:
+        InputError: when the task is missing or damaged.
+    """
+    check_there([folder / "labels.parquet", folder / "task.json"], made_by)
+    found, task = read_task(folder)
+    found.insert(found.columns.get_loc("y") + 1, "truth", _class_names(found["y"], task["classes"]))
+    return found
+
+
+def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.DataFrame:
+    """Tables of probe cells as one: their scores, learning curves or sites. docs/formats.md lists the columns.
+
+    Args:
+        files: by model, task and prompt.
+
+    Raises:
+        InputError: when there are no cells, or a cell is missing.
+    """
+    if not files:
+        raise InputError("there are no cells to read: the study names no `tasks`")
+    check_there(files.values(), made_by)
+    tables = [
+        pd.read_parquet(file).assign(model=model, task=task, prompt=prompt)
+        for (model, task, prompt), file in files.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[CELL_COLUMNS + [column for column in table if column not in CELL_COLUMNS]]
+
+
+def predictions(
+    file: Path,
+    task_folder: Path,
+    shown: pd.DataFrame,
+    layer: int | None = None,
+    split: str | None = None,
+    *,
+    made_by: str,
+) -> pd.DataFrame:
+    """What the probes of a cell said of each held-out item, beside what the item shows.
+
+    Args:
+        file: the cell's ``.predictions.parquet``.
+        task_folder: of the cell's task, for the names of its classes.
+        shown: :func:`items` of the task's stimuli.
+        layer: index of one layer; None for all.
+        split: ``val`` or ``test``; None for both.
+
+    Returns:
+        A row per layer, label and item: ``layer``, ``label``, ``split``, ``item_id``, ``group``, ``y`` and ``pred``
+        (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (margins: arrays of one for two
+        classes, of one per class otherwise), then the columns of ``shown``.
+
+    Raises:
+        InputError: when the cell is missing, has no such layer or split, or is of other items.
+    """
+    check_there([file, task_folder / "task.json"], made_by)
+    if split not in (None, *SPLITS):
+        raise InputError(f"there are no predictions of the split {split!r}; give one of {', '.join(SPLITS)}")
+    wanted = {"layer": layer, "split": split}
+    filters = [(name, "=", value) for name, value in wanted.items() if value is not None]
+    found = pq.read_table(file, filters=filters or None).to_pandas()
+    if found.empty:
+        raise InputError(f"{file}: has no predictions of layer {layer}; layers count from 0, the embedding output")
+    _, task = read_task(task_folder)
+    found = found.assign(
+        truth=_class_names(found["y"], task["classes"]), predicted=_class_names(found["pred"], task["classes"])
+    )
+    first = ["layer", "label", "split", "item_id", "group", "y", "pred", "truth", "predicted", "scores"]
+    added = shown[[column for column in shown if column == "item_id" or column not in first]]
+    joined = found[first].merge(added, on="item_id", how="left", validate="many_to_one")
+    if (unknown := joined["image_id"].isna()).any():
+        item = joined.loc[unknown, "item_id"].iloc[0]
+        raise InputError(f"{file}: item {item!r} is not among the stimuli of its task; run again: {made_by}")
+    return joined
+
+
+def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_by: str) -> FlowTables:
+    """The tables of information flow of one model and one set of questions.
+
+    Args:
+        files: the tables by name: ``knockout``, ``tracing`` and ``answers``.
+        questions_folder: of the set of questions.
+        root: the folder in which the workflow runs; paths of images are given from there.
+
+    Raises:
+        InputError: when a table is missing or damaged.
+    """
+    check_there([*files.values(), questions_folder / "questions.json"], made_by)
+    asked, _ = read_questions(questions_folder)
+    asked = asked[["question_id", "image", "question", "answer"]].assign(image=_from_root(asked["image"], root))
+    keys = ["question_id", "image_id", "type"]
+
+    def joined(table: pd.DataFrame) -> pd.DataFrame:
+        measured = table.drop(columns="answer", errors="ignore")
+        both = measured.merge(asked, on="question_id", how="left", validate="many_to_one")
+        return both[[*keys, "image", "question", "answer", *(name for name in measured if name not in keys)]]
+
+    return FlowTables(
+        answers=joined(read_answers(files["answers"])),
+        knockout=joined(read_changes(files["knockout"])),
+        tracing=joined(read_tracing(files["tracing"])),
+    )
+
+
+def check_there(files: Iterable[Path], made_by: str) -> None:
+    """Name the first file that is missing, how many more are, and the command that makes them."""
+    missing = [file for file in files if not file.exists()]
+    if not missing:
+        return
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    folder = missing[0].parent
+    made_otherwise = ""
+    if RECIPE.fullmatch(folder.name) and not folder.exists() and any(folder.parent.glob("*/")):
+        made_otherwise = f"; what {folder.parent} holds was made by another config or by other code"
+    raise InputError(f"{missing[0]}: not there yet{more}{made_otherwise}; run `{made_by}`")
+
+
+def _class_names(y: pd.Series, classes: Sequence[str]) -> np.ndarray:
+    """The name of each class index; labels of several classes and of two alike."""
+    return np.asarray(classes, dtype=object)[y.to_numpy()]
+
+
+def _from_root(images: pd.Series, root: Path) -> pd.Series:
+    # Without an image there is no path. An absolute path stays as it is.
+    return images.map(lambda path: str(root / path), na_action="ignore")

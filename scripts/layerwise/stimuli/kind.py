@@ -1,0 +1,222 @@
+"""What is asked of a kind of stimulus: what prompts and tasks it allows, what it reads, and how its items are made.
+
+A kind's module has a class ``Entry``, the keys of its stimulus sets, and ``KIND``, an instance of a subclass of
+:class:`StimulusKind`. All but its :meth:`StimulusKind.build` is asked when a study is planned.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import ImagesEntry, StimuliEntry
+from layerwise.config.tasks import Task
+from layerwise.datasets.format import DataSize
+from layerwise.errors import InputError
+from layerwise.stimuli.building import Sources, Stimuli
+from layerwise.stimuli.catalogue import KINDS
+
+if TYPE_CHECKING:
+    from layerwise.datasets.locations import Locations
+
+EntryT = TypeVar("EntryT", bound=StimuliEntry)
+ImagesEntryT = TypeVar("ImagesEntryT", bound=ImagesEntry)
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+# Stands for the same words in every item.
+LIST = "categories"
+
+
+def placeholders(prompt: Prompt) -> set[str]:
+    """The placeholders in a prompt."""
+    return set(PLACEHOLDER.findall(prompt.text))
+
+
+class DataParts(NamedTuple):
+    """What a stimulus set reads of a data set."""
+
+    dataset: str
+    parts: list[str]
+
+
+@dataclass(frozen=True)
+class ExpectedItems:
+    """About how many items a stimulus set will have.
+
+    Attributes:
+        images: distinct images.
+        texts_per_image: distinct texts about an image, on average.
+        characters: mean length of what is put into a prompt.
+        distinct_texts: over all images.
+        categories: that {categories} lists; 0 for kinds without.
+        category_characters: mean length of a category's name.
+    """
+
+    images: int
+    texts_per_image: float
+    characters: float
+    distinct_texts: float
+    categories: int = 0
+    category_characters: float = 0
+
+
+class StimulusKind(ABC, Generic[EntryT]):
+    """A kind of stimulus.
+
+    Attributes:
+        entry_class: of its config entries.
+        allowed, required: placeholders that prompts may have, and must have.
+        classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
+        format: of the data sets that it reads; None for kinds that read none.
+        parts: the split that each official part is meant for.
+        has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
+        asks_category: whether each item is about one category of objects.
+        not_shown: keys of an entry that do not decide what models are shown.
+    """
+
+    entry_class: type[EntryT]
+    allowed: ClassVar[frozenset[str]]
+    required: ClassVar[frozenset[str]] = frozenset()
+    classes: ClassVar[tuple[str, ...] | None] = None
+    format: ClassVar[str | None] = None
+    parts: ClassVar[Mapping[str, str]]
+    has_objects: ClassVar[bool] = False
+    asks_category: ClassVar[bool] = False
+    not_shown: ClassVar[frozenset[str]] = frozenset({"prompts", "dataset"})
+
+    @abstractmethod
+    def build(self, entry: EntryT, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
+        """The stimuli of an entry, and the files that they were read from. No image is opened, or need be there.
+
+        Args:
+            entry: of the config.
+            sources: where its data set lies; empty for kinds that read none.
+            seed: of every choice.
+
+        Raises:
+            InputError: on bad input, naming file and row or record.
+        """
+
+    @abstractmethod
+    def expected(self, entry: EntryT, size: DataSize) -> ExpectedItems:
+        """About how many items there will be.
+
+        Args:
+            entry: of the config.
+            size: of its data set; without images for kinds that read none.
+        """
+
+    @abstractmethod
+    def source_files(self, entry: EntryT, data: "Locations") -> list[str]:
+        """The files whose change makes a stimulus set stale, but for its images."""
+
+    @abstractmethod
+    def mark(self, entry: EntryT, data: "Locations") -> list[Any]:
+        """What decides the content of a stimulus set beside :meth:`shown` and the code, for its recipe."""
+
+    @abstractmethod
+    def check(self, where: str, entry: EntryT, data: "Locations") -> None:
+        """Refuse an entry whose sources do not fit.
+
+        Args:
+            where: its key, for messages.
+            entry: of the config.
+            data: the study's data sets.
+
+        Raises:
+            InputError: naming the key.
+        """
+
+    def reads(self, entry: EntryT) -> DataParts | None:
+        """What an entry reads of a data set; None for kinds that read none."""
+        return None
+
+    def shown(self, entry: EntryT, data: "Locations") -> dict[str, Any]:
+        """What an entry says of what models are shown, for the recipe."""
+        return {key: value for key, value in entry.entry().items() if key not in self.not_shown}
+
+    def labels(self, entry: EntryT) -> int:
+        """How many labels an item has, at most."""
+        return 1
+
+    def unused(self, where: str, entry: EntryT, prompts: Sequence[Prompt]) -> list[str]:
+        """What of an entry changes nothing with these prompts, to warn of."""
+        return []
+
+    def check_prompt(self, where: str, prompt: Prompt, entry: EntryT) -> None:
+        """Refuse a prompt that does not fit the kind.
+
+        Raises:
+            InputError: naming the prompt and the placeholder.
+        """
+        found = placeholders(prompt)
+        if unknown := found - self.allowed:
+            allowed = ", ".join(f"{{{name}}}" for name in sorted(self.allowed))
+            raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; a {entry.kind} prompt knows {allowed}")
+        if missing := self.required - found:
+            raise InputError(f"{where}: the prompt needs {{{min(missing)}}}, or every item would read the same")
+        if prompt.categories is not None and LIST not in found:
+            raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
+        if prompt.image == "none" and not found - {LIST}:
+            raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
+
+    def check_task(self, where: str, task: Task, entry: EntryT, stimuli: str) -> None:
+        """Refuse a task that the items have no labels for.
+
+        Args:
+            where: the task's key.
+            task: of the config.
+            entry: of its stimulus set.
+            stimuli: the stimulus set's name.
+
+        Raises:
+            InputError: naming the key.
+        """
+        if task.knowledge is None:
+            return
+        if not self.has_objects:
+            others = ", ".join(name for name, kind in KINDS.items() if kind.has_objects)
+            raise InputError(
+                f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; {others} have"
+            )
+        if task.knowledge.about == "asked-attribute" and not self.asks_category:
+            others = ", ".join(name for name, kind in KINDS.items() if kind.asks_category)
+            raise InputError(
+                f"{where}.knowledge: asked-attribute is about the category that an item asks for, as those of {others} "
+                f"do; stimuli.{stimuli} is {entry.kind}"
+            )
+
+
+class ImagesKind(StimulusKind[ImagesEntryT]):
+    """A kind over the images of a data set."""
+
+    def reads(self, entry: ImagesEntryT) -> DataParts:
+        return DataParts(entry.dataset, list(entry.images))
+
+    def source_files(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
+        return data.source_files(*self.reads(entry))
+
+    def shown(self, entry: ImagesEntryT, data: "Locations") -> dict[str, Any]:
+        return super().shown(entry, data) | data.shown(*self.reads(entry))
+
+    def mark(self, entry: ImagesEntryT, data: "Locations") -> list[Any]:
+        return [data.mark(*self.reads(entry)), data.seed]
+
+    def check(self, where: str, entry: ImagesEntryT, data: "Locations") -> None:
+        if entry.dataset not in data.datasets:
+            known = ", ".join(data.datasets) or "nothing"
+            raise InputError(f"{where}.dataset: there is no {entry.dataset!r}; the config has {known}")
+        if (found := data.datasets[entry.dataset].format) != self.format:
+            raise InputError(
+                f"{where}: {entry.kind} reads data sets of format {self.format}, but {entry.dataset} is {found}"
+            )
+        data.check_parts(where, *self.reads(entry))
+
+    def sampled(self, entry: ImagesEntryT, size: DataSize) -> int:
+        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for."""
+        return sum(
+            size.images.get(part, 0) if count == "all" else min(count, size.images.get(part, count))
+            for part, count in entry.images.items()
+        )

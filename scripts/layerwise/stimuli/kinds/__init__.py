@@ -1,0 +1,1 @@
+"""The kinds of stimuli, a module each."""

@@ -1,0 +1,478 @@
+"""A study as everything else sees it: its checked config, its cells, and where its files lie.
+
+The Snakefile, the programs and notebooks read a study through this one class, so that they agree on it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from layerwise import recipes
+from layerwise.config.reading import merge, read_config, validate
+from layerwise.config.study import StudyConfig
+from layerwise.datasets.locations import Locations
+from layerwise.embedded_models import embedded_name
+from layerwise.errors import InputError
+from layerwise.grid import FlowCell, Grid, ProbeCell, StatesCell
+from layerwise.grid_checks import check_study, unused_keys
+from layerwise.leaving_out import leave_out as leave_out_of
+from layerwise.stimuli.catalogue import KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from layerwise.results import FlowTables, ItemStates
+
+# What every study has beneath its own config.
+DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
+CLONE = Path(__file__).resolve().parents[2]
+# Where setup.py puts them beside an installed library.
+INSTALLED = Path(__file__).parent / "shared_config"
+
+Cell = TypeVar("Cell", StatesCell, ProbeCell, FlowCell)
+
+
+class FlowFiles(NamedTuple):
+    """What is measured of a model and a set of questions."""
+
+    changes: str
+    tracing: str
+    answers: str
+    description: str
+
+
+class Study:
+    """A study: its config, its cells (:attr:`grid`), where its files lie, and readers of its finished results.
+
+    Example::
+
+        study = Study.load("my-study.yaml")
+        study.grid.probe_cells()  # each a model, a task and a prompt
+        study.scores().query("task == 'objects' and split == 'test' and metric == 'accuracy'")
+
+    Paths are strings that begin with the results root (:attr:`results`). A folder's name may end in a recipe: see
+    :mod:`layerwise.recipes`.
+
+    Args:
+        config: checked, without models that are left out.
+        left_out: names of models that are left out.
+        files: the config files that make the study.
+        directory: where Snakemake runs. Default: the working directory.
+
+    Attributes:
+        config, left_out, files, directory: as given.
+        results: the results root.
+        shown: where figures, tables and gathered scores go: `results`, or a folder of it if models are left out, so
+            that partial figures never take the place of whole ones.
+        data: where data sets lie.
+        grid: the study's cells.
+
+    Raises:
+        InputError: when the config refers to something that is not there, or asks for what cannot be run.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        left_out: Sequence[str] = (),
+        files: Sequence[Path] = (),
+        directory: str | Path | None = None,
+    ):
+        self.config, self.left_out, self.files = config, list(left_out), list(files)
+        self.directory = Path.cwd() if directory is None else Path(directory).absolute()
+        self.results = config.pathvars.results
+        self.shown = f"{self.results}/partial/without-{'+'.join(left_out)}" if left_out else self.results
+        self.data = Locations(config)
+        self.grid = Grid(config)
+        check_study(self.grid, self.data)
+        self._folders: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def load(cls, *files: str | Path, leave_out: Sequence[str] = (), directory: str | Path | None = None) -> Study:
+        """Read a study from its config file; of several, later ones replace what earlier ones say.
+
+        Args:
+            files: config files.
+            leave_out: models to run without, beside those that the config names.
+            directory: where Snakemake runs: results and data lie relative to it. Default: the working directory.
+
+        Raises:
+            InputError: naming what is wrong with the config.
+        """
+        config: dict[str, Any] = {}
+        for file in [*_defaults(files), *files]:
+            merge(config, read_config(file))
+        return cls.from_config(config, [Path(file) for file in files], leave_out, directory)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        files: Sequence[Path] = (),
+        leave_out: Sequence[str] = (),
+        directory: str | Path | None = None,
+    ) -> Study:
+        """A study from a merged config, as Snakemake has it; see :meth:`load`."""
+        checked = validate(config)
+        checked, left_out = leave_out_of(checked.model_copy(update={"leave_out": [*checked.leave_out, *leave_out]}))
+        if directory is not None:
+            places = {key: str(Path(directory, place)) for key, place in checked.pathvars}
+            checked = checked.model_copy(update={"pathvars": checked.pathvars.model_copy(update=places)})
+        return cls(checked, left_out, files, directory)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What the user should know of the config, for warnings."""
+        return [f"The config: {key}." for key in unused_keys(self.grid)]
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts of all downloads that the study needs."""
+        entries = [self.config.stimuli[name] for name in self.grid.used_stimuli()]
+        read = [KINDS[entry.kind].reads(entry) for entry in entries]
+        asked = [(entry.dataset, entry.types) for entry in self.config.flow.questions.values()]
+        needed = [self.data.receipts(*parts) for parts in [*read, *asked] if parts is not None]
+        return list(dict.fromkeys(receipt for receipts in needed for receipt in receipts))
+
+    def stimuli_folder(self, stimuli: str) -> str:
+        """The folder of a stimulus set."""
+        return self._folder("stimuli", stimuli)
+
+    def stimuli_file(self, stimuli: str, file: str) -> str:
+        """A file of a stimulus set."""
+        return f"{self.stimuli_folder(stimuli)}/{file}"
+
+    def questions_folder(self, questions: str) -> str:
+        """The folder of a set of questions."""
+        return self._folder("questions", questions)
+
+    def model_folder(self, model: str) -> str:
+        """The folder of a model's description, ``model.json``."""
+        return self._folder("model", model)
+
+    def model_file(self, model: str) -> str:
+        """The description of a model."""
+        return f"{self.model_folder(model)}/model.json"
+
+    def converted_folder(self, model: str) -> str:
+        """The folder of a model's weights as safetensors, for an entry with ``convert``."""
+        return self._folder("converted", model)
+
+    def trained_folder(self, embedded: str) -> str:
+        """The folder of a model that the workflow trains: ``weights/`` and ``curve.csv``."""
+        return f"{self.results}/embedded_models/{embedded}"
+
+    def weights_folder(self, model: str) -> str | None:
+        """The folder of the weights that the workflow makes for a model; None if it makes none."""
+        name = embedded_name(self.config, model)
+        if name is not None:
+            return f"{self.trained_folder(name)}/weights"
+        return None if self.config.models[model].convert is None else self.converted_folder(model)
+
+    def states_files(self, model: str, stimuli: str, prompt: str) -> list[str]:
+        """The files of a cell's hidden states: as many as its model has shards, or those of a finished cell that had
+        another number of them."""
+        folder, wanted = f"{self.results}/states/{model}/{stimuli}", self.config.models[model].shards
+        found = _names_in(folder)
+        for shards in (wanted, *_other_shards(found, prompt)):
+            names = _shard_names(prompt, shards)
+            if found.issuperset(names):
+                break
+        else:
+            names = _shard_names(prompt, wanted)
+        return [f"{folder}/{name}" for name in names]
+
+    def task_folder(self, task: str) -> str:
+        """The folder of a task: ``task.json`` and ``labels.parquet``."""
+        return f"{self.results}/tasks/{task}"
+
+    def scores_file(self, cell: ProbeCell) -> str:
+        """Scores by layer and label."""
+        return self._probe_file(cell, "scores")
+
+    def predictions_file(self, cell: ProbeCell) -> str:
+        """Held-out predictions."""
+        return self._probe_file(cell, "predictions")
+
+    def curve_file(self, cell: ProbeCell) -> str:
+        """Test scores by number of training images."""
+        return self._probe_file(cell, "curve")
+
+    def sites_file(self, cell: ProbeCell) -> str:
+        """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
+        return self._probe_file(cell, "sites")
+
+    def gathered_file(self, table: str) -> str:
+        """A table of all cells: ``scores``, ``curves`` or ``sites``."""
+        return f"{self.shown}/probes/{table}.parquet"
+
+    def flow_files(self, cell: FlowCell) -> FlowFiles:
+        """What is measured of a model and a set of questions."""
+        stem = f"{self.results}/flow/{cell.model}/{cell.questions}"
+        return FlowFiles(f"{stem}.parquet", f"{stem}.tracing.parquet", f"{stem}.answers.parquet", f"{stem}.json")
+
+    def states(
+        self, model: str, stimuli: str, prompt: str, position: str = "last", layer: int | str | None = None
+    ) -> ItemStates:
+        """Hidden states of a cell, one vector per item.
+
+        Example::
+
+            found = study.states("llava", "objects", "category", layer=12)
+            x = found.of(labels["item_id"])  # (items, width), in the order of the labels
+
+        Args:
+            model, stimuli, prompt: names that the config gives.
+            position: ``last``, ``image-mean``, or a site that was kept, such as ``last-attention``.
+            layer: its index (0 is the embedding output), its name (``block 12``, ``final norm``), or None for all.
+                One layer is read contiguously.
+
+        Returns:
+            ``values``, float32 of shape (items, width), or (layers, items, width) for all layers; ``item_ids``;
+            ``layers``, their names.
+
+        Raises:
+            InputError: when there is no such cell, layer or position, when the states are not there yet, or when they
+                are of another model, prompt or stimulus set than the config names now.
+        """
+        from layerwise import results
+        from layerwise.states.cells import planned_content
+
+        _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
+        made_by = self.command("states")
+        folder, described = Path(self.stimuli_folder(stimuli)), Path(self.model_file(model))
+        results.check_there([described, folder / "stimuli.json"], made_by)
+        # Code that has changed since leaves a finished result what it is.
+        planned = {key: value for key, value in self.grid.planned(model, stimuli, prompt).items() if key != "code"}
+        return results.states(
+            [Path(file) for file in self.states_files(model, stimuli, prompt)],
+            position,
+            layer,
+            cell=planned_content(planned, folder, described),
+            made_by=made_by,
+        )
+
+    def items(self, stimuli: str) -> pd.DataFrame:
+        """What a stimulus set shows, and where it comes from.
+
+        Example::
+
+            study.items("captions")[["item_id", "image", "text", "prompt:agree"]]
+
+        Returns:
+            A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (the official
+            one), ``image`` (path), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
+            ``second`` of relations), the labels of the data set (``label:...``), and per prompt the user's turn
+            (``prompt:NAME``).
+
+        Raises:
+            InputError: when there is no such stimulus set, or it is not there yet.
+        """
+        from layerwise import results
+
+        _known("stimuli", stimuli, self.grid.used_stimuli())
+        prompts = {name: entry.entry() for name, entry in self.grid.prompts(stimuli).items()}
+        folder = Path(self.stimuli_folder(stimuli))
+        return results.items(folder, self.directory, prompts, made_by=self.command("states"))
+
+    def labels(self, task: str) -> pd.DataFrame:
+        """The labels of a task, with their splits and groups.
+
+        Example::
+
+            labels = study.labels("objects").query("label == 'dog' and split == 'train'")
+
+        Returns:
+            A row per item and label: ``item_id``, ``image_id``, ``group``, ``label``, ``y`` (index of the class),
+            ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split.
+
+        Raises:
+            InputError: when there is no such task, or it is not there yet.
+        """
+        from layerwise import results
+
+        _known("task", task, self.config.tasks)
+        return results.labels(Path(self.task_folder(task)), made_by=self.command("probes"))
+
+    def scores(self) -> pd.DataFrame:
+        """The scores of all probes of this study.
+
+        Example::
+
+            study.scores().query("task == 'objects' and label == 'macro' and metric == 'accuracy' and split == 'test'")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``probe``, ``layer``, ``label``, ``split`` and ``metric``, with
+            ``value``, ``low`` and ``high`` (95 % interval), and the other columns of docs/formats.md.
+
+        Raises:
+            InputError: when a cell is not there yet.
+        """
+        return self._gathered(self.grid.probe_cells(), self.scores_file)
+
+    def curves(self) -> pd.DataFrame:
+        """The learning curves of all probes of this study: test scores by the number of training images.
+
+        Example::
+
+            study.curves().query("task == 'objects' and layer == 12").plot("train_groups", "value")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``layer``, ``label`` and ``train_groups``, with ``train_items``,
+            ``metric``, ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
+
+        Raises:
+            InputError: when a cell is not there yet.
+        """
+        return self._gathered(self.grid.probe_cells(), self.curve_file)
+
+    def sites(self) -> pd.DataFrame:
+        """The scores of probes within blocks: of attention, MLPs and heads.
+
+        Example::
+
+            study.sites().query("site == 'heads' and split == 'test'").nlargest(10, "value")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``site``, ``layer`` (the block, from 1), ``head`` (from 1; 0 for
+            a whole site), ``label`` and ``split``, with ``value``, ``low`` and ``high``, and the other columns of
+            docs/formats.md.
+
+        Raises:
+            InputError: when the study keeps no sites, or a cell is not there yet.
+        """
+        if not self.grid.site_cells():
+            raise InputError("the study keeps nothing within blocks; name attention, mlp or heads in states.sites")
+        return self._gathered(self.grid.site_cells(), self.sites_file)
+
+    def predictions(
+        self, model: str, task: str, prompt: str, layer: int | None = None, split: str | None = None
+    ) -> pd.DataFrame:
+        """What the probes of a cell said of each held-out item, beside what the item shows.
+
+        Example::
+
+            misread = study.predictions("llava", "objects", "category", layer=12).query("truth != predicted")
+            misread[["image", "question", "truth", "predicted"]]
+
+        Args:
+            model, task, prompt: names that the config gives.
+            layer: index of one layer (0 is the embedding output); None for all.
+            split: ``val`` or ``test``; None for both.
+
+        Returns:
+            A row per layer, label and item: ``layer``, ``label``, ``split``, ``item_id``, ``group``, ``y`` and ``pred``
+            (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (margins: arrays of one for two
+            classes, of one per class otherwise), ``question`` (the user's turn), and the columns of :meth:`items`.
+
+        Raises:
+            InputError: when there is no such cell, layer or split, or it is not there yet.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.probe_cells(), model=model, task=task, prompt=prompt)
+        shown = self.items(self.config.tasks[task].stimuli).rename(columns={f"prompt:{prompt}": "question"})
+        shown = shown[[column for column in shown if not column.startswith("prompt:")]]
+        file, folder = Path(self.predictions_file(cell)), Path(self.task_folder(task))
+        return results.predictions(file, folder, shown, layer, split, made_by=self.command("probes"))
+
+    def flow(self, model: str, questions: str) -> FlowTables:
+        """Information flow of a model over a set of questions.
+
+        Example::
+
+            flow = study.flow("llava", "gqa")
+            flow.knockout.groupby(["flow", "window"])["change"].mean()
+
+        Returns:
+            The tables ``answers``, ``knockout`` and ``tracing``, each with the question, its picture and its answer:
+            see :class:`layerwise.results.FlowTables`.
+
+        Raises:
+            InputError: when there is no such cell, or it is not there yet.
+        """
+        from layerwise import results
+
+        found = self.flow_files(_named(self.grid.flow_cells(), model=model, questions=questions))
+        files = {"answers": found.answers, "knockout": found.changes, "tracing": found.tracing}
+        return results.flow(
+            {name: Path(file) for name, file in files.items()},
+            Path(self.questions_folder(questions)),
+            self.directory,
+            made_by=self.command("flow_results"),
+        )
+
+    def command(self, target: str) -> str:
+        """The command that makes what a target of the workflow names."""
+        files = [os.path.relpath(file, self.directory) for file in self.files]
+        study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
+        return " ".join(["snakemake", target, "--cores 2", *study])
+
+    def _gathered(self, cells: Sequence[ProbeCell], file: Callable[[ProbeCell], str]) -> pd.DataFrame:
+        from layerwise import results
+
+        return results.gathered({cell: Path(file(cell)) for cell in cells}, made_by=self.command("probes"))
+
+    def _probe_file(self, cell: ProbeCell, what: str) -> str:
+        return f"{self.results}/probes/{cell.model}/{cell.task}/{cell.prompt}.{what}.parquet"
+
+    def _folder(self, what: str, name: str) -> str:
+        """A folder whose name ends in a recipe, worked out once: planning asks for each job."""
+        if (what, name) not in self._folders:
+            if what == "stimuli":
+                folder = recipes.stimuli_folder(self.config, self.data, name)
+            elif what == "questions":
+                folder = recipes.questions_folder(self.config, self.data, name)
+            else:
+                folder = (recipes.model_folder if what == "model" else recipes.converted_folder)(self.config, name)
+            self._folders[what, name] = f"{self.results}/{folder}"
+        return self._folders[what, name]
+
+
+def _names_in(folder: str) -> set[str]:
+    try:
+        return {entry.name for entry in Path(folder).iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _shard_names(prompt: str, shards: int) -> list[str]:
+    return [f"{prompt}.{i}-of-{shards}.h5" for i in range(1, shards + 1)] if shards > 1 else [f"{prompt}.h5"]
+
+
+def _other_shards(names: set[str], prompt: str) -> list[int]:
+    """Into how many shards a cell is divided by the files that are there."""
+    counts = [re.fullmatch(rf"{re.escape(prompt)}(?:\.1-of-(\d+))?\.h5", name) for name in names]
+    return sorted(int(found[1] or 1) for found in counts if found)
+
+
+def _defaults(files: Sequence[str | Path]) -> list[Path]:
+    """The files beneath a study: of the clone that this code is in, else of the study's, else those installed."""
+    above = [folder for file in files[:1] for folder in Path(file).resolve().parents]
+    folders = [*(folder / "config" for folder in (CLONE, *above)), INSTALLED]
+    found = next(folder for folder in folders if all((folder / name).is_file() for name in DEFAULTS))
+    return [found / name for name in DEFAULTS]
+
+
+def _named(cells: Sequence[Cell], **names: str) -> Cell:
+    """The cell of these names.
+
+    Raises:
+        InputError: naming the first name that no cell has, and those that there are instead.
+    """
+    chosen = ""
+    for what, name in names.items():
+        _known(what, name, [getattr(cell, what) for cell in cells], chosen)
+        cells = [cell for cell in cells if getattr(cell, what) == name]
+        chosen += f"{', ' if chosen else ' with '}{what} {name}"
+    return cells[0]
+
+
+def _known(what: str, name: str, known: Iterable[str], chosen: str = "") -> None:
+    if name not in (names := list(dict.fromkeys(known))):
+        raise InputError(f"the study has no {what} {name!r}{chosen}; it has {', '.join(names) or 'none'}")
