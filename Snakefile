@@ -59,9 +59,11 @@ include: "rules/states_inputs.smk"
 include: "rules/states.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
-include: "rules/figures.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
+include: "rules/figures_inputs.smk"
+include: "rules/compare.smk"
+include: "rules/figures.smk"
 
 
 rule all:

@@ -35,17 +35,18 @@ from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
-from layerwise.figures.comparison import choose_layer, compare_layers
-from layerwise.figures.inputs import Model, Task
-from layerwise.figures.paired import paired_difference, worse_than
+from layerwise.compare.inputs import Model, Task
+from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.gains import LabelItems, image_gains
+from layerwise.compare.statistics.layers import compare_layers
+from layerwise.compare.statistics.paired import paired_difference, worse_than
+from layerwise.compare.statistics.swaps import enough_images, swap_test
 from layerwise.probes.bootstrap import ranking_interval, resample_weights, score_interval
 from layerwise.probes.fits import choose
-from layerwise.probes.gains import LabelItems, image_gains
 from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import ALWAYS
 from layerwise.probes.problems import make_problems
-from layerwise.probes.swaps import enough_images, swap_test
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
 from layerwise.tasks.labels import read_task

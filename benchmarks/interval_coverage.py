@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm
 
-from layerwise.figures.flow_means import FEWEST_IMAGES, Resampled
+from layerwise.compare.statistics.flow_means import FEWEST_IMAGES, Resampled
 from layerwise.probes.bootstrap import Units, difference_interval, score_interval
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 from layerwise.probes.metrics.catalogue import METRICS

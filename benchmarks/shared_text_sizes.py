@@ -7,16 +7,16 @@ import numpy as np
 from benchmarks.interval_coverage import Crossing
 from scipy.stats import norm
 
-from layerwise.probes.bootstrap import Crossed
-from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
-from layerwise.probes.gains import LabelItems, image_gains
-from layerwise.probes.shared_texts import (
+from layerwise.compare.statistics.gains import LabelItems, image_gains
+from layerwise.compare.statistics.shared_texts import (
     CrossedDifference,
     difference_p_value,
     enough_texts,
     greatest_difference_test,
 )
-from layerwise.probes.swaps import greatest_swap_test, swap_test
+from layerwise.compare.statistics.swaps import greatest_swap_test, swap_test
+from layerwise.probes.bootstrap import Crossed
+from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 
 LEVEL, N_LAYERS, DRAWS = 0.05, 12, 1999
 CROSSINGS = (

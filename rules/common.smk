@@ -1,5 +1,4 @@
 # Shared by all rules: the study, paths of its cells, and what makes a result stale.
-import hashlib
 import json
 import os
 import shutil
@@ -85,38 +84,3 @@ def not_compared(value):
     Give a value, or a function of the wildcards.
     """
     return lambda wildcards, input: value(wildcards) if callable(value) else value
-
-
-def all_models(wildcards):
-    return [model_file(model) for model in config["models"]]
-
-
-def tasks_about(wildcards):
-    """Descriptions of the tasks that a figure shows: those of its question, or all."""
-    question = QUESTION_OF[wildcards.figure]
-    tasks = grid.tasks_about(question) if question else config["tasks"]
-    return expand("<results>/tasks/{task}/task.json", task=tasks)
-
-
-def caption_digest(caption):
-    """What makes the pages of a caption stale: its text."""
-    return hashlib.sha256(Path(workflow.basedir, "report", f"{caption}.rst").read_bytes()).hexdigest()[:12]
-
-
-def caption_params(figure, axis=None, window=None):
-    """What captions may name, as JSON."""
-    resamples = config["flow" if window else "probes"]["resamples"]
-    return as_json({"figure": figure, "axis": axis, "window": window, "resamples": resamples})
-
-
-def what_to_open():
-    """What there is to look at when a run has ended, in one line; nothing after a run that makes no figures."""
-    pages = [page for page in ("tables/table2.html", "tables/flow.html") if Path(shown, page).exists()]
-    if not pages:
-        return ""
-    whole = ""
-    # The report of a run without some models, or with several configs, has no command as short as that.
-    if not left_out and len(workflow.overwrite_configfiles) < 2:
-        study = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
-        whole = f", or make one page of all with: make report{study}"
-    return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"

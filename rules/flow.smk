@@ -6,19 +6,15 @@
 #   <results>/flow/{model}/{questions}.parquet            the answer's probability with attention blocked
 #   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
 #   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
-#   <results>/figures/flow/{model}/{questions}/knockout, objects, tracing .png, .svg, .pdf, .html
-#   <shown>/tables/flow .csv, .tex, .md, .html
 
 import re
 
 FLOW = "<results>/flow/{model}/{questions}"
-FLOW_FIGURES = ["knockout", "objects", "tracing"]
 
 
 wildcard_constraints:
     # By name, so that a dot in a file's name does not end one.
     questions="|".join(map(re.escape, study.config.flow.questions)) or "[^/]+",
-    flow_figure="|".join(FLOW_FIGURES),
 
 
 rule list_question_images:
@@ -146,89 +142,3 @@ rule trace_flow:
         "--answers {output.answers:q} "
         "--description {output.description:q} "
         "> {log:q} 2>&1"
-
-
-rule plot_flow:
-    input:
-        changes=f"{FLOW}.parquet",
-        tracing=f"{FLOW}.tracing.parquet",
-        description=f"{FLOW}.json",
-    output:
-        multiext("<results>/figures/flow/{model}/{questions}/{flow_figure}", ".png", ".svg", ".pdf"),
-    log:
-        "<logs>/figures/flow/{model}/{questions}/{flow_figure}.log",
-    conda:
-        "../envs/layerwise.yaml"
-    params:
-        resamples=config["flow"]["resamples"],
-        seed=config["seed"],
-        code=code_digest("plot_flow.py"),
-    message:
-        "Draw {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions}"
-    shell:
-        'python "$SCRIPTS"/plot_flow.py --figure {wildcards.flow_figure} --changes {input.changes:q} '
-        "--tracing {input.tracing:q} --description {input.description:q} --resamples {params.resamples} "
-        "--seed {params.seed} --out {output:q} > {log:q} 2>&1"
-
-
-use rule show_figure as show_flow_figure with:
-    input:
-        "<results>/figures/flow/{model}/{questions}/{flow_figure}.png",
-    output:
-        report(
-            "<results>/figures/flow/{model}/{questions}/{flow_figure}.html",
-            category="Information flow",
-            labels={"figure": "{flow_figure}", "model": "{model}", "questions": "{questions}"},
-        ),
-    log:
-        "<logs>/figures/flow/{model}/{questions}/{flow_figure}.page.log",
-    params:
-        title="{flow_figure}, {model}, {questions}",
-        caption="flow",
-        text=caption_digest("flow"),
-        named=lambda wildcards: caption_params(wildcards.flow_figure, window=grid.window(wildcards.model)),
-        code=code_digest("show_figure.py"),
-    message:
-        "Put {wildcards.flow_figure} of {wildcards.model} over {wildcards.questions} and its caption on a page"
-
-
-rule make_flow_table:
-    input:
-        changes=[f"{FLOW}.parquet".format(**cell._asdict()) for cell in grid.flow_cells()],
-        descriptions=[f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()],
-    output:
-        report(
-            "<shown>/tables/flow.html",
-            caption="../report/flow-table.rst",
-            category="Information flow",
-            labels={"figure": "strongest windows", "model": "all", "questions": "all"},
-        ),
-        multiext("<shown>/tables/flow", ".csv", ".tex", ".md"),
-    log:
-        "<logs>/tables/flow.log",
-    localrule: True
-    conda:
-        "../envs/layerwise.yaml"
-    params:
-        resamples=config["flow"]["resamples"],
-        seed=config["seed"],
-        left_out=left_out_option,
-        out=lambda wildcards, output: Path(output[0]).parent,
-        code=code_digest("make_flow_table.py"),
-    message:
-        "Write the table of the strongest windows"
-    shell:
-        'python "$SCRIPTS"/make_flow_table.py --changes {input.changes:q} --descriptions {input.descriptions:q} '
-        "--resamples {params.resamples} --seed {params.seed} {params.left_out} --out-dir {params.out:q} > {log:q} 2>&1"
-
-
-rule flow:
-    input:
-        [
-            f"<results>/figures/flow/{cell.model}/{cell.questions}/{figure}.{suffix}"
-            for cell in grid.flow_cells()
-            for figure in FLOW_FIGURES
-            for suffix in FORMATS
-        ],
-        expand("<shown>/tables/flow.{format}", format=["csv", "tex", "md", "html"] if grid.flow_cells() else []),
-    localrule: True

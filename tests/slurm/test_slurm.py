@@ -170,8 +170,8 @@ class Run:
         return pd.DataFrame(rows, columns=columns).to_string(index=False)
 
 
-RULES = ["make_world", "train_embedded_model", "make_stimuli", "extract_states", "fit_probes", "plot_layers"]
-RULES += ["plot_learning", "plot_training_curve", "make_tables"]
+RULES = ["make_world", "train_embedded_model", "make_stimuli", "extract_states", "fit_probes", "compare"]
+RULES += ["plot_figure"]
 
 
 def _runs(process: psutil.Process, script: str) -> bool:

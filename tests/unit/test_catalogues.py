@@ -255,10 +255,10 @@ KIND = ProbeKind("mass-mean", lambda threads, budget_bytes: MassMean(), has_pena
 COMPARE = """
 import numpy as np
 
-from layerwise.probes.gains import LabelItems, image_gains
+from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.checks import check_suits
-from layerwise.probes.swaps import enough_images, swap_test
+from layerwise.compare.statistics.swaps import enough_images, swap_test
 
 rng, y = np.random.default_rng(0), np.arange(80) % 2
 first, second = (strength * (2 * y[:, None] - 1) + rng.normal(size=(80, 1)) for strength in (2, 0.2))

@@ -13,8 +13,8 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from layerwise.compare.statistics.paired import paired_difference, worse_than
 from layerwise.errors import InputError
-from layerwise.figures.paired import paired_difference, worse_than
 from layerwise.probes.bootstrap import Crossed, error_and_freedom, score_interval, two_way_error
 from layerwise.probes.clusters import FEWEST_TEXTS, Clusters
 from layerwise.probes.description_length import CodeLength, bits_per_item, code_rows

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
 
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.inputs import Model, Task, read_curves, read_models, read_scores, read_tasks
+from layerwise.compare.rows import headline_scores
 from layerwise.errors import InputError
-from layerwise.figures import layers, learning, style, training
-from layerwise.figures.headline import headline_scores
-from layerwise.figures.inputs import Model, Task, read_models, read_scores, read_tasks
+from layerwise.figures.catalogue import FIGURES
+from layerwise.figures.drawing import style, training
+from tests.given import as_options, given
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 MODELS = {
@@ -73,9 +76,12 @@ def line(axes, label):
     return found
 
 
-def draw(scores, figure, axis="layer", tasks=TASKS, models=MODELS):
-    with style.figure_style():
-        return layers.draw_layers(scores, tasks, models, figure, axis)
+def draw(scores, figure, axis="layer", tasks=TASKS, models=MODELS, **others):
+    """A figure of the catalogue, from the comparisons that are made of the scores."""
+    comparisons = [name for name in FIGURES[figure].reads if name in COMPARISONS]
+    with tempfile.TemporaryDirectory() as folder, style.figure_style():
+        made = given(folder, comparisons, scores=scores, tasks=tasks, models=models, **others)
+        return FIGURES[figure].draw(made, axis)
 
 
 def test_entailment_shows_global_tasks_with_a_facet_per_prompt_and_a_line_per_model(scores):
@@ -395,18 +401,24 @@ def test_faulty_descriptions_name_the_file_and_the_key(tmp_path):
         read_scores(tmp_path / "none.parquet")
 
 
-def test_program_writes_all_formats_and_fails_in_one_line(scores, tmp_path):
-    tasks, models = described(tmp_path)
-    scores.to_parquet(tmp_path / "scores.parquet")
-    command = [sys.executable, SCRIPTS / "plot_layers.py", "--scores", tmp_path / "scores.parquet"]
-    command += ["--models", *models, "--figure", "entailment", "--axis", "depth"]
+def test_program_writes_all_formats_and_fails_in_one_line(scores, tmp_path, warm):
+    made = given(tmp_path, scores=scores, tasks=TASKS, models=MODELS)
+    command = [warm, SCRIPTS / "plot_figure.py", "--figure", "entailment", "--variant", "depth", "--inputs"]
     out = [tmp_path / f"out/figure.{suffix}" for suffix in style.FORMATS]
-    subprocess.run([*command, "--tasks", *tasks, "--out", *out], check=True)
+    subprocess.run([*command, *as_options(made), "--out", *out], check=True)
     assert all(path.stat().st_size > 1000 for path in out)
-    failed = subprocess.run([*command, "--tasks", tasks[1], "--out", *out], capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("error: ")
-    assert "Traceback" not in failed.stderr
+    local = [option for option in as_options(made) if "agree.json" not in option]
+    without = [option for option in local if not option.startswith("models=")]
+    for options, message in (
+        (local, "error: the figure shows tasks with a global question; none was given"),
+        (without, "error: the figure shows tasks with a global question; none was given"),
+        (["tasks"], "error: --inputs: 'tasks' is not NAME=PATH"),
+    ):
+        command_line = [*command, *options, "--out", *out]
+        failed = subprocess.run(command_line, capture_output=True, text=True, check=False)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(message)
+        assert "Traceback" not in failed.stderr
 
 
 def with_controls(scores):
@@ -467,8 +479,7 @@ def test_learning_curve_is_that_of_the_best_layer_on_validation(scores, curves):
     # Validation prefers layer 1 in one cell; elsewhere the topmost block is best.
     cell = (scores["model"] == "deep") & (scores["task"] == "agree") & (scores["prompt"] == "asked")
     scores.loc[cell & (scores["layer"] == 1) & (scores["split"] == "val"), "value"] += 5
-    with style.figure_style():
-        drawn = learning.draw_learning(curves, scores, TASKS, MODELS)
+    drawn = draw(scores, "learning-curve", curves=curves)
     plain, asked = drawn.subfigs[0].axes
     for axes, prompt, layer in ((plain, "plain", 4), (asked, "asked", 1)):
         deep = line(axes, "deep")
@@ -490,6 +501,6 @@ def test_learning_curve_is_that_of_the_best_layer_on_validation(scores, curves):
 def test_learning_curves_without_a_column_or_a_model_are_refused(scores, curves, tmp_path):
     curves.drop(columns="train_groups").to_parquet(tmp_path / "curves.parquet")
     with pytest.raises(InputError, match=r"curves\.parquet: lacks the columns train_groups"):
-        learning.read_curves(tmp_path / "curves.parquet")
+        read_curves(tmp_path / "curves.parquet")
     with pytest.raises(InputError, match=r"no model\.json describes deep"):
-        learning.draw_learning(curves, scores, TASKS, {name: MODELS[name] for name in ("flat", "twin")})
+        draw(scores, "learning-curve", models={name: MODELS[name] for name in ("flat", "twin")}, curves=curves)

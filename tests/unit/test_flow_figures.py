@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,21 @@ from benchmarks.interval_coverage import window_coverage
 from scipy import stats
 from scipy.special import stdtrit
 
-from layerwise.figures import flow, style
-from layerwise.figures.flow_means import FEWEST_IMAGES, Resampled, means
-from layerwise.figures.flow_table import flow_sections
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.inputs import read_comparison
+from layerwise.compare.statistics.flow_means import FEWEST_IMAGES, Resampled, means, strongest_windows
+from layerwise.figures import knockout, objects, tracing
+from layerwise.figures.catalogue import FIGURES
+from layerwise.figures.drawing import style
+from layerwise.figures.names import arrow
+from layerwise.figures.writing.flow import flow_sections
 from layerwise.flow.results import changes_table, tracing_table
 from layerwise.probes.bootstrap import resample_weights
 from tests.conftest import REPOSITORY
+from tests.given import as_options, given
 
-FLOWS = [*flow.FIGURES["knockout"].lines, *flow.FIGURES["objects"].lines]
+FLOWS = [*knockout.FLOWS, *objects.LINES]
+LINES = {"knockout": {name: arrow(name) for name in knockout.FLOWS}, "objects": objects.LINES}
 N_LAYERS, PER_TYPE = 4, 12
 TYPES = ["QueryAttr", "ChooseCat"]
 DESCRIPTION = {
@@ -52,9 +60,16 @@ def tables():
     return changes, tracing_table(asked, traced.clip(0, 1), (True, False), ("lower", "capitalised"))
 
 
+def shown(folder, tables, description=DESCRIPTION):
+    """What the figures and the table of a cell are made from, on disk."""
+    made = dict(zip(("changes", "tracing"), tables, strict=True))
+    comparisons = [name for name, comparison in COMPARISONS.items() if comparison.per_flow]
+    return given(folder, comparisons, description=description, **made)
+
+
 def draw(figure, tables, description=DESCRIPTION):
-    with style.figure_style():
-        return flow.draw_flow(figure, *tables, description, resamples=200, seed=0)
+    with tempfile.TemporaryDirectory() as folder, style.figure_style():
+        return FIGURES[figure].draw(shown(folder, tables, description), "")
 
 
 def facets(drawing):
@@ -83,25 +98,25 @@ def test_a_facet_per_type_and_a_line_per_flow_through_the_means(tables, figure):
     drawn = facets(draw(figure, tables))
     assert list(drawn) == TYPES
     for kind, axes in drawn.items():
-        shown = lines(axes)
-        assert list(shown) == list(flow.FIGURES[figure].lines.values())
-        for key, name in flow.FIGURES[figure].lines.items():
+        drawn_lines = lines(axes)
+        assert list(drawn_lines) == list(LINES[figure].values())
+        for key, name in LINES[figure].items():
             changes = tables[0][(tables[0]["type"] == kind) & (tables[0]["flow"] == key)]
             expected = changes.groupby("window")["change"].mean()
-            np.testing.assert_allclose(shown[name].get_xdata(), expected.index)
-            np.testing.assert_allclose(shown[name].get_ydata(), expected)
-        assert len(axes.collections) == len(shown)
+            np.testing.assert_allclose(drawn_lines[name].get_xdata(), expected.index)
+            np.testing.assert_allclose(drawn_lines[name].get_ydata(), expected)
+        assert len(axes.collections) == len(drawn_lines)
 
 
 def test_where_the_answer_appears_is_drawn_with_and_without_the_final_norm(tables):
     drawn = facets(draw("tracing", tables))
-    shown = lines(drawn["ChooseCat"])
-    assert len(shown) == 4
-    for (norm, casing), name in flow.FIGURES["tracing"].lines.items():
+    drawn_lines = lines(drawn["ChooseCat"])
+    assert len(drawn_lines) == 4
+    for (norm, casing), name in tracing.LINES.items():
         rows = tables[1]
         rows = rows[(rows["type"] == "ChooseCat") & (rows["norm"] == norm) & (rows["casing"] == casing)]
-        np.testing.assert_allclose(shown[name].get_ydata(), rows.groupby("layer")["p"].mean())
-        assert shown[name].get_linestyle() == ("-" if norm else "--")
+        np.testing.assert_allclose(drawn_lines[name].get_ydata(), rows.groupby("layer")["p"].mean())
+        assert drawn_lines[name].get_linestyle() == ("-" if norm else "--")
 
 
 def test_titles_say_how_many_questions_there_are_and_the_heading_how_wide_a_window_is(tables):
@@ -119,19 +134,28 @@ def test_types_stand_in_the_order_of_the_description_and_without_those_that_kept
 
 
 def test_without_any_patches_of_objects_their_figure_says_so(tables):
-    changes, tracing = tables
-    drawing = draw("objects", (changes[~changes["flow"].isin(flow.FIGURES["objects"].lines)], tracing))
+    changes, traced = tables
+    drawing = draw("objects", (changes[~changes["flow"].isin(objects.LINES)], traced))
     assert not drawing.axes
     assert "no question has" in drawing.texts[0].get_text()
 
 
-def test_a_model_that_knew_no_answer_has_a_figure_that_says_so_and_no_windows(tables):
+def test_a_model_that_knew_no_answer_has_a_figure_that_says_so_and_no_windows(tables, tmp_path):
+    folders = [tmp_path / "none", tmp_path / "some"]
+    for folder in folders:
+        folder.mkdir()
     nothing = [table.iloc[:0] for table in tables]
-    for figure in flow.FIGURES:
+    for figure in ("knockout", "objects", "tracing"):
         assert "answered no question rightly" in draw(figure, nothing).texts[0].get_text().replace("\n", " ")
-    cells = [(nothing[0], DESCRIPTION), (tables[0], DESCRIPTION)]
-    assert len(flow.strongest_windows(cells, FLOWS, 100, seed=0)) == len(FLOWS) * len(TYPES)
-    assert flow_sections(flow.strongest_windows(cells[:1], FLOWS, 100, seed=0), [DESCRIPTION])[0].frame.empty
+    none, some = (
+        shown(folder, of_cell).paths("flow-strongest")
+        for folder, of_cell in zip(folders, (nothing, tables), strict=True)
+    )
+    for paths in ([*none, *some], [*some, *none]):
+        strongest = read_comparison("flow-strongest", paths)
+        pd.testing.assert_frame_equal(strongest, pd.read_parquet(some[0]))
+        assert len(strongest) == len(FLOWS) * len(TYPES)
+    assert flow_sections(read_comparison("flow-strongest", none), [DESCRIPTION])[0].frame.empty
 
 
 def test_bands_resample_images_and_are_student_s_of_normal_changes():
@@ -216,7 +240,7 @@ def test_too_few_images_or_ones_that_change_alike_have_no_interval_of_a_stronges
 
 
 def test_the_strongest_window_is_the_lowest_mean_of_its_flow(tables):
-    strongest = flow.strongest_windows([(tables[0], DESCRIPTION)], FLOWS, 200, seed=0)
+    strongest = strongest_windows(tables[0], DESCRIPTION, 200, seed=0)
     assert strongest["type"].tolist() == [kind for kind in TYPES for _ in FLOWS]
     assert strongest["flow"].tolist() == FLOWS * len(TYPES)
     for row in strongest.itertuples():
@@ -233,30 +257,32 @@ def test_the_strongest_window_is_the_lowest_mean_of_its_flow(tables):
 
 
 def test_what_rounds_to_zero_has_no_sign_and_one_image_no_interval(tables):
-    strongest = flow.strongest_windows([(tables[0], DESCRIPTION)], FLOWS, 100, seed=0).head(2)
+    strongest = strongest_windows(tables[0], DESCRIPTION, 100, seed=0).head(2)
     strongest[["change", "low", "high"]] = [[-0.02, -0.04, 0.01], [-50.25, np.nan, np.nan]]
     assert flow_sections(strongest, [DESCRIPTION])[0].frame["change (%)"].tolist() == ["0.0 [0.0, 0.0]", "−50.2 [–, –]"]
 
 
 def test_the_commands_write_the_same_files_twice_and_refuse_another_format(tables, tmp_path, warm):
-
-    for name, table in zip(("changes", "tracing"), tables, strict=True):
-        table.to_parquet(tmp_path / f"{name}.parquet")
-    (tmp_path / "cell.json").write_text(json.dumps(DESCRIPTION))
-    shared = ["--resamples", "100", "--seed", "0"]
-    plot = [warm, REPOSITORY / "scripts/plot_flow.py", "--changes", tmp_path / "changes.parquet"]
-    plot += ["--tracing", tmp_path / "tracing.parquet", "--description", tmp_path / "cell.json", *shared]
+    made = shown(tmp_path, tables)
+    made.files["flow-changes"] = [tmp_path / "again.parquet"]
+    options = json.dumps({"resamples": 200, "seed": 0})
+    command = [warm, REPOSITORY / "scripts/compare.py", "--comparison", "flow-changes", "--options", options]
+    subprocess.run(
+        list(map(str, [*command, "--out", tmp_path / "again.parquet", "--inputs", *as_options(made)])), check=True
+    )
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "compared-flow-changes.parquet").read_bytes()
+    plot = [warm, REPOSITORY / "scripts/plot_figure.py", "--figure", "knockout", "--inputs", *as_options(made)]
     written = []
     for folder in ("a", "b"):
         out = [tmp_path / folder / f"knockout.{suffix}" for suffix in style.FORMATS]
-        subprocess.run(list(map(str, [*plot, "--figure", "knockout", "--out", *out])), check=True)
+        subprocess.run(list(map(str, [*plot, "--out", *out])), check=True)
         written.append([file.read_bytes() for file in out])
     assert written[0] == written[1]
-    bad = [*plot, "--figure", "tracing", "--out", tmp_path / "a.gif"]
+    bad = [*plot, "--out", tmp_path / "a.gif"]
     result = subprocess.run(list(map(str, bad)), capture_output=True, text=True, check=False)
     assert (result.returncode, "choose one of these suffixes" in result.stderr) == (1, True)
-    table = [warm, REPOSITORY / "scripts/make_flow_table.py", "--changes", tmp_path / "changes.parquet"]
-    table += ["--descriptions", tmp_path / "cell.json", *shared, "--out-dir", tmp_path]
+    table = [warm, REPOSITORY / "scripts/make_table.py", "--table", "flow", "--inputs", *as_options(made)]
+    table += ["--out-dir", tmp_path]
     subprocess.run(list(map(str, table)), check=True)
     assert set(pd.read_csv(tmp_path / "flow.csv")["flow"]) == set(FLOWS)
     assert "QueryAttr" in (tmp_path / "flow.html").read_text()

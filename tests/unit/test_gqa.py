@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 from PIL import ExifTags, Image
 
-from layerwise.datasets import gqa_sources
 from layerwise.config.gqa_types import TABLES
+from layerwise.datasets import gqa_sources
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
 from layerwise.datasets.questions import AskedObject, checked_object

@@ -20,19 +20,13 @@ WITHOUT = {
     "fit_probes.py": DRAWS,
     "fit_site_probes.py": DRAWS,
     "gather_scores.py": DRAWS,
-    "make_effects_table.py": DRAWS,
-    "make_flow_table.py": FITS,
+    "compare.py": DRAWS,
     "make_questions.py": DRAWS,
     "make_stimuli.py": DRAWS,
-    "make_tables.py": DRAWS,
+    "make_table.py": DRAWS,
     "make_task.py": DRAWS,
     "make_world.py": DRAWS | {"pandas"},
-    "plot_flow.py": FITS,
-    "plot_interventions.py": FITS,
-    "plot_layers.py": FITS,
-    "plot_learning.py": FITS,
-    "plot_sites.py": FITS,
-    "plot_training_curve.py": FITS,
+    "plot_figure.py": FITS,
     "show_figure.py": DRAWS | {"pandas"},
     "trace_flow.py": DRAWS,
 }
@@ -67,6 +61,21 @@ def test_programs_import_no_library_before_they_need_it():
     assert {program: sorted(found[program] & libraries) for program, libraries in WITHOUT.items()} == {
         program: [] for program in WITHOUT
     }
+
+
+def test_planning_imports_every_entry_of_a_catalogue_and_no_library():
+    code = """
+import sys
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.figures.captions import caption_digest
+from layerwise.figures.catalogue import FIGURES, TABLES
+from layerwise.figures.planning import pictures
+assert all(len(list(catalogue.values())) > 3 for catalogue in (COMPARISONS, FIGURES, TABLES))
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    environment = {"PYTHONPATH": str(Path(REPOSITORY, "scripts"))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert not {"numpy", "pandas", "pyarrow", "scipy", "matplotlib", "jinja2", "docutils"} & set(done.stdout.split())
 
 
 def test_finished_parts_are_put_together_without_torch():

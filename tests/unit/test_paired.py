@@ -10,11 +10,11 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
+from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains
+from layerwise.compare.statistics.paired import paired_difference, worse_than
+from layerwise.compare.statistics.swaps import LEAST_IMAGES, SwapStatistic, greatest_swap_test, swap_test
 from layerwise.errors import InputError
-from layerwise.figures.paired import paired_difference, worse_than
-from layerwise.probes.gains import Gains, LabelItems, image_gains
 from layerwise.probes.metrics.catalogue import METRICS
-from layerwise.probes.swaps import LEAST_IMAGES, SwapStatistic, greatest_swap_test, swap_test
 from tests.predictions import predictions
 
 

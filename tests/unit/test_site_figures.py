@@ -1,20 +1,23 @@
 """Figures of sites and interventions, read back from the drawing."""
 
 import shutil
+import tempfile
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.inputs import Model, Task, as_they_are, read_sites
+from layerwise.compare.intervened import in_words
+from layerwise.compare.statistics.effects import compare_interventions
 from layerwise.errors import InputError
-from layerwise.figures import style
-from layerwise.figures.effects import compare_interventions, effect_sections
-from layerwise.figures.inputs import Model, Task, as_they_are
-from layerwise.figures.intervened import in_words
-from layerwise.figures.interventions import draw_ablation, draw_bypass
-from layerwise.figures.overview import overview_sections
-from layerwise.figures.sites import draw_heads, draw_sites, read_sites
+from layerwise.figures.catalogue import FIGURES
+from layerwise.figures.drawing import style
+from layerwise.figures.writing.interventions import effect_sections
+from layerwise.figures.writing.overview import overview_sections
+from tests.given import given
 
 L, HEADS = 3, 2
 MEAN = "image tokens averaged from block 2 on"
@@ -65,7 +68,7 @@ def scores():
             for layer in range(L + 2):
                 v = value(name, prompt, layer) + (split == "val")
                 rows.append(cell | {"probe": "logistic", "layer": layer, "value": v, "low": v - 0.02, "high": v + 0.03})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(layer_name="")
 
 
 @pytest.fixture
@@ -82,11 +85,14 @@ def sites():
     return pd.DataFrame(rows).assign(n_groups=40)
 
 
-def drawn(draw, *args):
-    with style.figure_style():
-        figure = draw(*args)
-        figure.draw_without_rendering()
-    return figure
+def drawn(figure, models=MODELS, **tables):
+    """A figure of the catalogue, from the comparisons that are made of scores and sites."""
+    comparisons = [name for name in FIGURES[figure].reads if name in COMPARISONS]
+    with tempfile.TemporaryDirectory() as folder, style.figure_style():
+        made = given(folder, comparisons, tasks=TASKS, models=models, prompts=PROMPTS, **tables)
+        drawing = FIGURES[figure].draw(made, "")
+        drawing.draw_without_rendering()
+    return drawing
 
 
 def line(axes, label):
@@ -99,7 +105,7 @@ def facets(figure):
 
 
 def test_ablation_puts_every_hidden_image_beside_the_model_as_it_is(scores):
-    figure = drawn(draw_ablation, scores, TASKS, MODELS, PROMPTS)
+    figure = drawn("image-ablation", scores=scores)
     # No facet for a prompt that no changed model was asked, nor for a model of which nothing was made.
     assert list(facets(figure)) == ["agree: asked"]
     axes = facets(figure)["agree: asked"]
@@ -117,7 +123,7 @@ def test_ablation_puts_every_hidden_image_beside_the_model_as_it_is(scores):
 
 
 def test_bypass_puts_the_changed_top_above_the_block_that_was_routed(scores):
-    axes = facets(drawn(draw_bypass, scores, TASKS, MODELS))["agree: asked"]
+    axes = facets(drawn("bypass", scores=scores))["agree: asked"]
     np.testing.assert_allclose(line(axes, "as it is").get_ydata(), [value("base", "asked", k) for k in range(L + 1)])
     bars = {
         bar.get_label(): bar.lines[0].get_xydata() for bar in axes.containers if not bar.get_label().startswith("_")
@@ -131,14 +137,12 @@ def test_bypass_puts_the_changed_top_above_the_block_that_was_routed(scores):
     assert value("base", "asked", L) - 0.02 > axes.get_ylim()[0] > 0.4
 
 
-@pytest.mark.parametrize(
-    "draw", [lambda s, m: draw_ablation(s, TASKS, m, PROMPTS), lambda s, m: draw_bypass(s, TASKS, m)]
-)
-def test_interventions_need_their_base_model(scores, draw):
+@pytest.mark.parametrize("figure", ["image-ablation", "bypass"])
+def test_interventions_need_their_base_model(scores, figure):
     with pytest.raises(InputError, match="no model has an intervention of the kinds"):
-        draw(scores, {"base": MODELS["base"]})
+        drawn(figure, {"base": MODELS["base"]}, scores=scores)
     with pytest.raises(InputError, match="has an intervention, but the same model without it is not in the study"):
-        draw(scores, {name: each for name, each in MODELS.items() if name != "base"})
+        drawn(figure, {name: each for name, each in MODELS.items() if name != "base"}, scores=scores)
 
 
 def test_other_figures_and_tables_are_of_models_as_they_are(scores):
@@ -169,7 +173,7 @@ def test_interventions_in_words(intervention, words):
 
 
 def test_sites_are_lines_and_the_head_is_the_one_of_validation(scores, sites):
-    figure = drawn(draw_sites, sites, scores, TASKS, MODELS)
+    figure = drawn("sites-by-layer", scores=scores, sites=sites)
     assert list(facets(figure)) == ["agree: asked", "agree: raw"]
     axes = facets(figure)["agree: raw"]
     np.testing.assert_allclose(line(axes, "block").get_ydata(), [value("base", "raw", k) for k in range(L + 1)])
@@ -179,7 +183,7 @@ def test_sites_are_lines_and_the_head_is_the_one_of_validation(scores, sites):
 
 
 def test_a_map_of_heads_has_blocks_upwards_and_marks_those_at_chance(sites):
-    axes = facets(drawn(draw_heads, sites, TASKS, MODELS))["agree: asked"]
+    axes = facets(drawn("head-map", sites=sites))["agree: asked"]
     (image,) = axes.images
     values = np.asarray(image.get_array())
     assert values.shape == (L, HEADS)
@@ -194,9 +198,23 @@ def test_a_map_of_heads_has_blocks_upwards_and_marks_those_at_chance(sites):
     assert sum("×" in text for text in said.values()) == L * HEADS - 1
 
 
+@pytest.mark.parametrize("p_value", [0.001, 0.03, 0.06])
+def test_heads_are_above_chance_after_holms_correction_and_with_images_enough(sites, tmp_path, p_value):
+    sites.loc[sites["prompt"] == "raw", "p_value"] = p_value
+    made = given(tmp_path, ["within-blocks"], sites=sites, tasks=TASKS).comparison("within-blocks")
+    heads = made[made["site"] == "heads"].set_index(["prompt", "layer", "head"])["above_chance"]
+    # Six heads a map: 0.001 stays below 5 %, 0.03 does not. The other map's heads do not count.
+    assert heads["raw"].tolist() == [p_value == 0.001] * 6
+    assert heads["asked"].sum() == 1
+    few = given(tmp_path, ["within-blocks"], sites=sites.assign(n_groups=29), tasks=TASKS).comparison("within-blocks")
+    assert not few["above_chance"].any()
+    assert made.groupby(["prompt", "layer"])["best"].sum().eq(1).all()
+    assert set(made.loc[made["best"], "head"]) == {1}
+
+
 def test_sites_without_heads_or_a_column_are_refused(sites, tmp_path):
     with pytest.raises(InputError, match="no head was probed"):
-        draw_heads(sites[sites["site"] != "heads"], TASKS, MODELS)
+        drawn("head-map", sites=sites[sites["site"] != "heads"])
     sites.drop(columns="p_value").to_parquet(tmp_path / "sites.parquet")
     with pytest.raises(InputError, match=r"sites\.parquet: lacks the columns p_value"):
         read_sites(tmp_path / "sites.parquet")

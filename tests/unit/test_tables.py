@@ -5,7 +5,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,28 @@ from scipy import stats
 from sklearn.dummy import DummyClassifier
 from statsmodels.stats.multitest import multipletests
 
+from layerwise.compare.inputs import Model, Task, read_predictions, read_prompts
+from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.layers import compare_layers
+from layerwise.compare.statistics.paired import paired_difference
+from layerwise.compare.statistics.significance import holm, holm_is_bound, with_holm
 from layerwise.errors import InputError
-from layerwise.figures.comparison import choose_layer, compare_layers, comparison_sections
-from layerwise.figures.inputs import Model, Task, read_predictions, read_prompts
-from layerwise.figures.layers import draw_layers
-from layerwise.figures.overview import overview_sections
-from layerwise.figures.paired import paired_difference
-from layerwise.figures.significance import holm, holm_is_bound, p_in_words, with_holm
-from layerwise.figures.tables import Section, escape_latex, escape_markdown, to_csv, to_html, to_latex, to_markdown
+from layerwise.figures.catalogue import FIGURES
+from layerwise.figures.writing.best_layers import comparison_sections
+from layerwise.figures.writing.overview import overview_sections
+from layerwise.figures.writing.sections import (
+    Section,
+    escape_latex,
+    escape_markdown,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+from layerwise.figures.writing.words import p_in_words
 from layerwise.probes.problems import Problem
 from layerwise.probes.scoring import Scorer, majority_guess
+from tests.given import as_options, given
 from tests.predictions import predictions, some_right
 
 ROOT = Path(__file__).parents[2]
@@ -369,7 +380,9 @@ def test_the_majority_is_the_same_in_both_tables_and_the_figure(grid):
     assert tasks["Majority"].tolist() == ["26.7", "26.7"]
     for section in comparison_sections(compare((scores, root))):
         assert section.frame["Majority"].tolist() == ["26.7", "26.7"]
-    drawn = draw_layers(scores, TASKS, MODELS, "entailment", "layer")
+    (root / "shown").mkdir()
+    made = given(root / "shown", scores=scores, tasks=TASKS, models=MODELS)
+    drawn = FIGURES["entailment"].draw(made, "layer")
     assert "majority 0.27" in [text.get_text() for text in drawn.axes[0].texts]
 
 
@@ -393,25 +406,24 @@ def test_prompts_without_text_are_an_input_error(tmp_path):
         read_prompts(path)
 
 
-def test_program_writes_both_tables_in_four_formats_the_same_each_time(grid, tmp_path):
+def test_programs_write_both_tables_in_four_formats_the_same_each_time(grid, tmp_path, warm):
     scores, root = grid
-    scores.to_parquet(tmp_path / "scores.parquet")
-    (tmp_path / "prompts.json").write_text(json.dumps(PROMPTS))
-    for name, entry in {**TASKS, **MODELS}.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(vars(entry)))
-    command = [sys.executable, ROOT / "scripts/make_tables.py", "--scores", tmp_path / "scores.parquet"]
-    command += ["--predictions-root", root, "--prompts", tmp_path / "prompts.json"]
-    command += [
-        "--tasks",
-        *[tmp_path / f"{t}.json" for t in TASKS],
-        "--models",
-        *[tmp_path / f"{m}.json" for m in MODELS],
-    ]
-    command += ["--resamples", "50", "--permutations", "999", "--seed", "4", "--position", "last", "--out-dir"]
-    for name in ("one", "two"):
-        subprocess.run([*command, tmp_path / name], check=True)
+    made = given(tmp_path, (), scores=scores, tasks=TASKS, models=MODELS, prompts=PROMPTS, predictions=root)
+    options = json.dumps({"resamples": 50, "permutations": 999, "seed": 4})
+    for folder in ("one", "two"):
+        for comparison in ("headline", "best-layers"):
+            made.files[comparison] = [tmp_path / folder / f"{comparison}.parquet"]
+            command = [warm, ROOT / "scripts/compare.py", "--comparison", comparison, "--options", options]
+            command += ["--out", *made.files[comparison], "--inputs", *as_options(made)]
+            subprocess.run(command, check=True)
+        for table in ("table1", "table2"):
+            command = [warm, ROOT / "scripts/make_table.py", "--table", table, "--out-dir", tmp_path / folder]
+            subprocess.run([*command, "--inputs", *as_options(made)], check=True)
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == [f"table{i}.{suffix}" for i in (1, 2) for suffix in ("csv", "html", "md", "tex")]
+    tables = [f"table{i}.{suffix}" for i in (1, 2) for suffix in ("csv", "html", "md", "tex")]
+    assert names == ["best-layers.parquet", "headline.parquet", *tables]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert len(pd.read_csv(tmp_path / "one/table2.csv")) == 4
+    compared = pd.read_parquet(tmp_path / "one/best-layers.parquet")
+    assert len(pd.read_csv(tmp_path / "one/table2.csv")) == len(compared) == 4
+    assert list(pd.read_csv(tmp_path / "one/table2.csv")) == list(compared)

@@ -83,7 +83,7 @@ def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(
 
 def test_what_an_edit_makes_stale(project):
     config = STUDY
-    drawn = {"plot_flow": 3, "show_flow_figure": 3, "make_flow_table": 1}
+    drawn = {"compare_flow": 3, "plot_flow_figure": 3, "show_flow_figure": 3, "make_flow": 1}
 
     def planned(**changed):
         project.configure(config | {"flow": config["flow"] | changed})
@@ -146,9 +146,10 @@ def test_the_papers_study_is_planned(project):
         "make_questions": 1,
         "register_model": 4,
         "trace_flow": 4,
-        "plot_flow": 12,
+        "compare_flow": 12,
+        "plot_flow_figure": 12,
         "show_flow_figure": 12,
-        "make_flow_table": 1,
+        "make_flow": 1,
     }
 
 

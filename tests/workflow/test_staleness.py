@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.workflow.conftest import TINY, Project, copy_project
 
-FIGURES = {"plot_layers": 10, "plot_learning": 1, "show_figure": 11}
+FIGURES = {"plot_figure": 11, "show_figure": 11}
 TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
-AFTER_PROBES = FIGURES | {"gather_scores": 1, "make_tables": 1}
+AFTER_PROBES = FIGURES | {"gather_scores": 1, "compare": 3, "make_table1": 1, "make_table2": 1}
 
 
 @contextmanager
@@ -76,8 +76,55 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
 
 
 def test_an_edited_plot_redraws_figures_only(finished):
-    with edited(finished, "scripts/layerwise/figures/facets.py", "\nimport", "\nEDITED = 1\nimport"):
+    with edited(finished, "scripts/layerwise/figures/drawing/facets.py", "\nimport", "\nEDITED = 1\nimport"):
         assert finished.planned() == FIGURES
+
+
+def test_an_edited_figure_redraws_itself(finished):
+    with edited(finished, "scripts/layerwise/figures/selectivity.py", "above random labels", "beyond random labels"):
+        assert finished.planned() == {"plot_figure": 2, "show_figure": 2}
+    with edited(finished, "report/selectivity.rst", "How much better", "By how much better"):
+        assert finished.planned() == {"show_figure": 2}
+
+
+def test_an_edited_comparison_is_made_again_with_what_shows_it(finished):
+    with edited(finished, "scripts/layerwise/compare/statistics/swaps.py", "\nimport", "\nEDITED = 1\nimport"):
+        assert finished.planned() == {"compare": 1, "make_table2": 1}
+
+
+def test_a_new_figure_is_a_module_a_line_and_a_caption_and_redraws_no_other(finished):
+    module = finished.folder / "scripts/layerwise/figures/tallest.py"
+    module.write_text(TALLEST)
+    caption = finished.folder / "report/tallest.rst"
+    caption.write_text("**Tallest.** The highest score of each task.\n")
+    line = '        "tallest": "layerwise.figures.tallest",\n        "entailment"'
+    try:
+        with edited(finished, "scripts/layerwise/figures/catalogue.py", '        "entailment"', line):
+            assert finished.planned() == {"plot_figure": 1, "show_figure": 1}
+            finished.snakemake("results/figures/tallest.html")
+            assert "The highest score of each task" in (finished.folder / "results/figures/tallest.html").read_text()
+            assert finished.planned("results/figures/tallest.html") == {}
+    finally:
+        for file in (module, caption, *finished.folder.glob("results/figures/tallest.*")):
+            file.unlink()
+    assert finished.planned() == {}
+
+
+TALLEST = """
+from layerwise.figures.entry import Figure
+
+
+def draw(given, variant):
+    from matplotlib.figure import Figure as Drawing
+
+    highest = given.comparison("headline").groupby("task")["value"].max()
+    drawing = Drawing()
+    drawing.subplots().bar(highest.index, highest)
+    return drawing
+
+
+FIGURE = Figure("Tallest", ("headline",), draw, lambda study: study.probes, place=10)
+"""
 
 
 def test_an_edited_prompt_reruns_its_own_cells(finished):

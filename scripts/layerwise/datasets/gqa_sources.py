@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.datasets.disk import is_file
 from layerwise.config.gqa_types import TABLES
+from layerwise.datasets.disk import is_file
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, graph_files, read_graphs
 from layerwise.datasets.gqa_tables import read_tables, table_columns, table_files
 from layerwise.datasets.questions import Found

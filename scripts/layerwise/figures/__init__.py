@@ -1,5 +1,5 @@
-"""Figures and tables: the last stage, which reads scores, predictions and descriptions and imports no model.
+"""Figures and tables: the last stage. It reads what :mod:`layerwise.compare` computed, and computes nothing itself.
 
-``inputs`` reads, ``headline`` picks the rows that matter, ``layers`` and ``training`` draw, ``comparison`` tests
-layers against each other, ``overview`` describes the grid, ``tables`` writes.
+``catalogue`` lists the figures and the tables, one module each. Importing such a module imports no library, because
+the Snakefile does so whenever it plans; ``drawing`` and ``writing`` hold what the modules share.
 """

@@ -45,13 +45,20 @@ def caption_html(template: str | Path, params: Mapping[str, Any]) -> str:
     """A caption as HTML.
 
     Args:
-        template: reStructuredText in which Jinja fills in ``snakemake.params``, as Snakemake does it in the report.
-        params: what the template may name; anything else is an error.
+        template: reStructuredText in which Jinja fills in ``snakemake.params``, as Snakemake does in the report. It may
+            include files of its folder.
+        params: what the template may name; any other name is an error.
     """
-    # The settings of Snakemake's own report, but for what is undefined.
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    text = environment.from_string(Path(template).read_text(encoding="utf-8"))
-    text = text.render(snakemake=SimpleNamespace(params=SimpleNamespace(**params)))
+    # The settings of Snakemake's own report, but strict about names that are not defined.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(template).parent),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    filled = environment.get_template(Path(template).name)
+    text = filled.render(snakemake=SimpleNamespace(params=SimpleNamespace(**params)))
     strict = {"halt_level": 2, "report_level": 2}
     return publish_parts(text, writer="html", settings_overrides=strict)["body"]
 

@@ -1,1 +1,1 @@
-"""What the small models of a study show over their seeds: one table of numbers, and a document made from it alone."""
+"""Findings of the small models of a study over their seeds: a table of numbers, and a document made from it."""

@@ -1,6 +1,6 @@
-"""What may be said of numbers from several seeds: means with their spread, and differences with what bears them out."""
+"""Claims from several seeds: means with their spread, and differences with their intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from layerwise.errors import InputError
 
 LEVEL = 0.95
-# How much of its rise above chance a layer must have to count as knowing.
+# The share of the greatest rise above chance at which a layer counts as knowing.
 RISEN = 0.9
 
 
@@ -77,7 +77,7 @@ class Difference:
 
     @property
     def at_most(self) -> str:
-        """The greatest difference, to either side, that the interval leaves possible."""
+        """The greatest difference, to either side, within the interval."""
         return f"{max(map(abs, self.interval)):.1f}"
 
     def __str__(self) -> str:
@@ -88,12 +88,12 @@ class Difference:
 
 
 class Findings:
-    """The table of a study (:mod:`layerwise.findings.gather`), asked for what a document says of it.
+    """Queries of the table of a study (:mod:`layerwise.findings.gather`), for the template of a document.
 
-    It counts the comparisons that are made: none of their intervals is corrected for the others.
+    It counts the comparisons that are made, because their intervals are not corrected for each other.
 
     Raises:
-        InputError: by any method, when the table has nothing of what it is asked for.
+        InputError: by any method, when the table has no such rows.
     """
 
     def __init__(self, table: pd.DataFrame):
@@ -106,7 +106,7 @@ class Findings:
         return len(self._rows(where)) > 0
 
     def names(self, column: str, **where: str | int) -> list[str]:
-        """What a column holds in such rows, sorted."""
+        """The distinct values of a column in such rows, sorted."""
         return sorted(self._rows(where)[column].unique())
 
     @property
@@ -127,7 +127,7 @@ class Findings:
     def sample(self, what: str, model: str = "trained", objective: str = "both", **where: str | int) -> Sample:
         """A quantity by seed."""
         objective = "" if model == "untrained" else objective
-        rows = self._rows({"what": what, "model": model, "objective": objective} | where)
+        rows = self._rows({"what": what, "model": model, "objective": objective, **where})
         if rows.empty or rows["seed"].duplicated().any():
             said = ", ".join(f"{key} {value}" for key, value in where.items())
             raise InputError(f"the findings have no single {what} by seed of {model} {objective} ({said})")
@@ -142,20 +142,20 @@ class Findings:
         return float(self._rows({"what": "chance", "task": task})["value"].iloc[0])
 
     def best(self, task: str, prompt: str, objective: str = "both") -> Sample:
-        """Test score of each seed's best layer. It is chosen on validation, so that the choice does not favour it."""
+        """Test score of each seed's best layer, which is chosen on validation and so not favoured by the choice."""
         cell = {"task": task, "prompt": prompt, "objective": objective, "model": "trained"}
         chosen = self._by_layer(cell | {"what": "validation"}).idxmax(axis=1)
         tested = self._by_layer(cell | {"what": "test"})
         return Sample(pd.Series({seed: tested.loc[seed, layer] for seed, layer in chosen.items()}))
 
     def rises_at(self, task: str, prompt: str, objective: str = "both") -> Sample:
-        """The first layer that has nine tenths of the most that a seed's layers have above chance."""
+        """The first layer, by seed, that is nine tenths as far above chance as the highest layer of the seed."""
         cell = {"task": task, "prompt": prompt, "objective": objective, "model": "trained"}
         above = self._by_layer(cell | {"what": "test"}) - self.chance(task)
         return Sample(above.ge(RISEN * above.max(axis=1), axis=0).idxmax(axis=1).astype(float))
 
     def off_chance(self, task: str, prompt: str, model: str = "trained") -> float:
-        """How far from chance any layer of any seed is at most, in points."""
+        """The greatest distance from chance of any layer of any seed, in points."""
         rows = self._rows({"what": "test", "model": model, "task": task, "prompt": prompt})
         return float((rows["value"] - self.chance(task)).abs().max())
 
@@ -170,10 +170,10 @@ class Findings:
         return self.compare(self.best(task, prompt, objective), self.chance(task)).more
 
     def strongest(self, kind: str, flow: str) -> tuple[int, Sample, int]:
-        """The window in which blocking a flow lowers the answer's probability most on average over seeds, the change in
-        the strongest window, and in how many seeds it is this one.
+        """The strongest window on average over seeds, the change in a seed's strongest window, and the number of seeds
+        whose strongest window it is.
 
-        Each seed's change is that of the window which is the strongest in the others, so that the choice favours none.
+        The window of a seed is chosen by the other seeds, so that the choice does not favour it.
         """
         changes = self._by_layer({"what": "flow", "task": kind, "prompt": flow})
         window = int(changes.mean().idxmin())
@@ -186,13 +186,13 @@ class Findings:
         rows = self._rows({"what": "test", "model": "trained", "objective": "both"})
         yield from sorted(set(zip(rows["task"], rows["prompt"], strict=True)))
 
-    def _rows(self, where: dict[str, str | int]) -> pd.DataFrame:
+    def _rows(self, where: Mapping[str, str | int]) -> pd.DataFrame:
         found = np.ones(len(self.table), dtype=bool)
         for column, value in where.items():
             found &= (self.table[column] == value).to_numpy()
         return self.table[found]
 
-    def _by_layer(self, where: dict[str, str | int]) -> pd.DataFrame:
+    def _by_layer(self, where: Mapping[str, str | int]) -> pd.DataFrame:
         """Seeds down, layers across."""
         rows = self._rows(where)
         if rows.empty:

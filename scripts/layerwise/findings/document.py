@@ -1,4 +1,4 @@
-"""The document of a study's findings: a template, filled in from the table of its numbers and from nothing else."""
+"""The document of a study's findings: a template that is filled in from the table of its numbers alone."""
 
 import re
 from pathlib import Path
@@ -29,9 +29,9 @@ def read_findings(path: Path) -> pd.DataFrame:
 
 
 def render(template: Path, table: pd.DataFrame) -> str:
-    """Fill in a template (Jinja, Markdown), which knows the numbers as ``f``.
+    """Fill in a template (Jinja, Markdown), in which ``f`` holds the numbers, see :class:`Findings`.
 
-    A sentence that claims something stands in it under a condition on these; what it does not find is an error.
+    Every claim in it depends on a condition. A name that is not defined is an error.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
@@ -41,5 +41,5 @@ def render(template: Path, table: pd.DataFrame) -> str:
         keep_trailing_newline=True,
     )
     text = environment.get_template(template.name).render(f=Findings(table))
-    # Where a sentence is left out, its lines are.
+    # Remove the blank lines of sentences that were left out.
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"

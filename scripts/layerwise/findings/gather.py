@@ -1,11 +1,11 @@
-"""Gather what a study measured of its embedded models into one small table, a row per number.
+"""Gather the numbers of a study's embedded models into one small table, a row per number.
 
 Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an intervention, such as ``cut-image lower``),
 ``objective``, ``seed`` (of the training, or of random weights), ``task``, ``prompt``, ``layer`` and ``value``.
 
 - ``test``, ``validation``: score of the probe in percent, by task, prompt and layer; ``chance``: the majority baseline.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
-- ``steps``: how long it was trained, in percent of the usual number of steps.
+- ``steps``: the length of its training, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
 - ``flow``: mean change of the answer's probability in percent, by type, flow (in ``prompt``) and window (in ``layer``).
 - ``traced``: mean probability of the answer in percent, behind the final norm, by type and layer.
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerwise.compare.inputs import read_scores, read_tasks
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.errors import InputError
-from layerwise.figures.inputs import read_scores, read_tasks
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
 from layerwise.study import Study
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
 COLUMNS = [*KEYS, "value"]
-# Of fewer questions than these a mean says little.
+# A mean over fewer questions says little.
 LEAST_KEPT = 20
 
 
@@ -69,7 +69,7 @@ def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple
             group, objective, seed = models[row.model]
             if row.split == "test":
                 rows.append(("test", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
-            # Layers are chosen by it, which nobody does of the others.
+            # Only of trained models, whose best layer is chosen by it.
             elif row.split == "val" and group == "trained":
                 rows.append(("validation", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
         chance = mine[(mine["probe"] == "majority") & (mine["split"] == "test")]["value"]

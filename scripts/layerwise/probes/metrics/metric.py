@@ -28,7 +28,7 @@ class Metric:
             the groups of items that count alike, such as classes. The difference is the sum of all gains: exactly, or
             to first order about the pool of both layers.
         least_images: effective number of images below which a difference gets no p-value
-            (:func:`layerwise.probes.swaps.enough_images`).
+            (:func:`layerwise.compare.statistics.swaps.enough_images`).
         least_texts: the same of texts that many images share.
         interval: how a confidence interval is made from resamples. Default - that of a share of items.
         limits: the least and the greatest value.

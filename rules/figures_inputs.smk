@@ -1,0 +1,114 @@
+# What comparisons, figures and tables are made from, and which of them this study has.
+import re
+
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.figures.captions import caption_digest
+from layerwise.figures.catalogue import FIGURES, TABLES
+from layerwise.figures.entry import Contents
+from layerwise.figures.planning import flow_figures, pictures, tables
+
+COMPARED = "<shown>/compare/{comparison}.parquet"
+COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"
+FORMATS = ["png", "svg", "pdf", "html"]
+FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
+CAPTIONS = f"{workflow.basedir}/report"
+# What figures and tables say of models that they are made without.
+left_out_option = ["--left-out", *left_out] if left_out else []
+contents = Contents(
+    questions=frozenset(task.question for task in study.config.tasks.values()),
+    random_labels=study.config.probes.controls.random_labels > 0,
+    description_length=study.config.probes.controls.description_length,
+    sites=frozenset(site for cell in grid.site_cells() for site in grid.sites(cell.model, cell.prompt)),
+    interventions=frozenset(
+        model.intervention.kind for model in study.config.models.values() if model.intervention is not None
+    ),
+    embedded=tuple(study.config.embedded_models),
+    flow=bool(grid.flow_cells()),
+)
+PICTURES = pictures(contents)
+FLOW_FIGURES = flow_figures(contents)
+
+
+def files_of(name, question=None, variant=None):
+    """What a comparison, a figure or a table of the whole study reads under a name.
+
+    The names are those of `layerwise.compare.inputs.Given`. Tasks are those that ask the question, or all; the training
+    is that of the model which the variant names.
+    """
+    if name in COMPARISONS and COMPARISONS[name].per_flow:
+        return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
+    if name in COMPARISONS:
+        return COMPARED.format(comparison=name)
+    if name in ("scores", "curves", "sites"):
+        return f"<shown>/probes/{name}.parquet"
+    if name == "predictions":
+        return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
+    if name == "tasks":
+        tasks = grid.tasks_about(question) if question else study.config.tasks
+        return expand("<results>/tasks/{task}/task.json", task=tasks)
+    if name == "models":
+        return [model_file(model) for model in study.config.models]
+    if name == "prompts":
+        return [stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()]
+    if name == "description":
+        return [f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()]
+    if name == "training":
+        return f"<results>/embedded_models/{variant}/curve.csv"
+    raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")
+
+
+def files_of_flow(name, wildcards):
+    """What a comparison or a figure of information flow in one model reads under a name."""
+    ends = {"changes": "parquet", "tracing": "tracing.parquet", "description": "json"}
+    file = COMPARED_FLOW if name in COMPARISONS else f"{FLOW}.{ends[name]}"
+    return file.format(comparison=name, model=wildcards.model, questions=wildcards.questions)
+
+
+def as_options(wildcards, input):
+    """All inputs of a job as NAME=PATH. Predictions are too many for a command line: their folder stands for them."""
+    files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
+    if "predictions" in files:
+        files["predictions"] = [Path(files["predictions"][0]).parents[2]]
+    return [f"{name}={file}" for name, found in files.items() for file in found]
+
+
+def resamples(per_flow):
+    """How many resamples the intervals of probes have, or those of information flow."""
+    return study.config.flow.resamples if per_flow else study.config.probes.resamples
+
+
+def options_of(comparison):
+    """What else decides the numbers of a comparison, as JSON."""
+    known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
+    known["permutations"] = study.config.probes.permutations
+    return as_json({name: known[name] for name in COMPARISONS[comparison].options})
+
+
+def picture_files(wildcards):
+    """What a figure of the whole study is drawn from, by name."""
+    picture = PICTURES[wildcards.picture]
+    figure = FIGURES[picture.figure]
+    return {name: files_of(name, figure.question, picture.variant) for name in figure.reads}
+
+
+def table_files(table):
+    """An input function: what a table is written from, by name."""
+    return lambda wildcards: {name: files_of(name) for name in TABLES[table].reads}
+
+
+def caption_params(axis="", window=None):
+    """What captions may name, as JSON."""
+    return as_json({"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))})
+
+
+def what_to_open():
+    """A line that says what to open when a run has ended; empty after a run that makes no figures."""
+    pages = [page for page in ("tables/table2.html", "tables/flow.html") if Path(shown, page).exists()]
+    if not pages:
+        return ""
+    whole = ""
+    # The command for the report of a run without some models, or with several configs, is longer.
+    if not left_out and len(workflow.overwrite_configfiles) < 2:
+        option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
+        whole = f", or make one page of all with: make report{option}"
+    return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"

@@ -1,0 +1,32 @@
+"""What an entry of the catalogue of comparisons says of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from layerwise.compare.inputs import Given
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table of comparisons. The Snakefile imports its module, so the module imports libraries only in ``compute``.
+
+    Attributes:
+        reads: names of what it is made from, see :class:`layerwise.compare.inputs.Given`.
+        options: what else decides its numbers: of "resamples", "permutations" and "seed".
+        columns: of the table. The docstring of the module says what each holds; no digest covers it there.
+        compute: makes the table from its inputs and the values of its options.
+        per_flow: whether there is a table for each model and set of questions of information flow, rather than one
+            for the whole study.
+    """
+
+    reads: tuple[str, ...]
+    columns: tuple[str, ...]
+    compute: Callable[[Given, Mapping[str, Any]], pd.DataFrame]
+    options: tuple[str, ...] = ()
+    per_flow: bool = False

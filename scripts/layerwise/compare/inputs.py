@@ -1,0 +1,305 @@
+"""Read what comparisons, figures and tables are made from: scores, predictions, descriptions, and comparisons."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.errors import InputError
+
+T = TypeVar("T", "Task", "Model")
+
+# What a cell is named by.
+CELL = ["model", "task", "prompt"]
+SCORE_COLUMNS = [*CELL, "probe", "layer", "n_layers", "label", "split", "metric"]
+SCORE_COLUMNS += ["layer_name", "value", "low", "high", "n", "n_groups"]
+CURVE_COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
+SITE_COLUMNS = [*CELL, "site", "layer", "n_layers", "head", "label", "split", "metric"]
+SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
+PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
+# Older files lack it.
+TEXT_COLUMN = "text"
+QUESTIONS = ("global", "local")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as ``results/tasks/{task}/task.json`` describes it; the fields are keys of that file."""
+
+    task: str
+    stimuli: str
+    question: str
+    kind: str
+    labels: list[str]
+    classes: list[str]
+    metric: str
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    balance: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    excluded: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def headline_label(self) -> str:
+        """The label of the rows that stand for the whole task: its only label, or the mean over its labels."""
+        return self.labels[0] if len(self.labels) == 1 else "macro"
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of each label."""
+        return len(self.classes) if self.kind == "multiclass" else 2
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as ``results/models/{model}/model.json`` describes it.
+
+    ``n_layers`` counts blocks, ``width`` is the number of hidden units, ``weights`` is "pretrained" or "random".
+    ``base`` is the digest of the same model without the ``intervention``, if there is one.
+    """
+
+    model: str
+    source: str
+    weights: str
+    n_layers: int
+    width: int
+    revision: str | None = None
+    dtype: str | None = None
+    digest: str = ""
+    intervention: dict[str, Any] | None = None
+    base: str | None = None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether this is an untrained twin, whose probes show what random features give."""
+        return self.weights == "random"
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Read the tidy probe scores of all cells, one row per model, task, prompt, layer, label, split and metric.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, is empty, or lacks a column.
+    """
+    scores = _read_parquet(path, SCORE_COLUMNS)
+    if scores.empty:
+        raise InputError(f"{path}: holds no scores; run the probes first")
+    return scores
+
+
+def read_curves(path: str | Path) -> pd.DataFrame:
+    """Read the learning curves of all cells.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, CURVE_COLUMNS)
+
+
+def read_sites(path: str | Path) -> pd.DataFrame:
+    """Read the scores at all sites within blocks.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, SITE_COLUMNS)
+
+
+def read_comparison(name: str, paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Read a table of comparisons, of one file or of several that belong together.
+
+    Args:
+        name: of the table, a key of :data:`layerwise.compare.catalogue.COMPARISONS`.
+        paths: its files.
+
+    Raises:
+        InputError: A file cannot be read as Parquet, or lacks a column.
+    """
+    tables = [_read_parquet(path, list(COMPARISONS[name].columns)) for path in paths]
+    # Concatenating an empty table would lose the types of its columns.
+    filled = [table for table in tables if not table.empty]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+
+def as_they_are(scores: pd.DataFrame, models: Mapping[str, Model]) -> tuple[pd.DataFrame, dict[str, Model]]:
+    """Scores and models without interventions, which have figures and a table of their own."""
+    kept = {name: model for name, model in models.items() if model.intervention is None}
+    return scores[scores["model"].isin(kept) | ~scores["model"].isin(models)], kept
+
+
+def read_tasks(paths: Iterable[str | Path]) -> dict[str, Task]:
+    """Read task descriptions, by task name, in the order given.
+
+    Raises:
+        InputError: A file is not JSON, lacks a key, or asks neither a "global" nor a "local" question.
+    """
+    tasks = {}
+    for path in paths:
+        task = _from_json(path, Task)
+        if task.question not in QUESTIONS:
+            raise InputError(f'{path}: "question" is {task.question!r}; it must be "global" or "local"')
+        if not task.labels:
+            raise InputError(f'{path}: "labels" is empty; a task needs at least one label')
+        tasks[task.task] = task
+    return tasks
+
+
+def read_models(paths: Iterable[str | Path]) -> dict[str, Model]:
+    """Read model descriptions, by model name, in the order given.
+
+    Raises:
+        InputError: A file is not JSON or lacks a key.
+    """
+    models = (_from_json(path, Model) for path in paths)
+    return {model.model: model for model in models}
+
+
+def read_prompts(path: str | Path) -> list[dict[str, str]]:
+    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text", and "image" in newer files.
+
+    Raises:
+        InputError: The file is not a JSON list of such objects.
+    """
+    prompts = _json(path)
+    if not isinstance(prompts, list):
+        raise InputError(f"{path}: must be a JSON list of prompts, found {type(prompts).__name__}")
+    for i, prompt in enumerate(prompts):
+        missing = [key for key in ("stimuli", "prompt", "text") if not isinstance(prompt, dict) or key not in prompt]
+        if missing:
+            raise InputError(f"{path}: prompt {i} lacks {', '.join(missing)}")
+    return prompts
+
+
+def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
+    """Read one layer's predictions on one split of a cell, sorted by label and item.
+
+    Columns label, item_id, group, y (int class index), text (a number that is equal where items read the same; not in
+    older files) and scores, whose entries are margins of shape (K,): one for a binary label, one per class otherwise.
+
+    Raises:
+        InputError: The file is missing, lacks a column, has no such layer, or has an item twice.
+    """
+    try:
+        wanted = [*PREDICTION_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
+        table = pq.read_table(path, columns=wanted, filters=[("layer", "=", layer), ("split", "=", split)])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read as predictions ({error})") from error
+    missing = [column for column in PREDICTION_COLUMNS if column not in table.column_names]
+    if missing:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}")
+    if not table.num_rows:
+        raise InputError(f"{path}: has no predictions of layer {layer} on the {split} split; run the probes again")
+    frame = table.drop_columns(["scores", "layer", "split"]).to_pandas()
+    frame["scores"] = [np.asarray(margins, dtype=np.float64) for margins in table["scores"].to_pylist()]
+    frame = frame.sort_values(["label", "item_id"], kind="stable", ignore_index=True)
+    twice = frame.duplicated(["label", "item_id"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise InputError(f"{path}: layer {layer} has item {row.item_id!r} twice for the label {row.label!r}")
+    return frame
+
+
+def _read_parquet(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    if missing := [column for column in columns if column not in table]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(table.columns)}")
+    return table
+
+
+def _json(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+def _from_json(path: str | Path, kind: type[T]) -> T:
+    """Keep the keys that ``kind`` knows. The files have others too, such as checksums."""
+    found = _json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: must be a JSON object, found {type(found).__name__}")
+    try:
+        return kind(**{key: value for key, value in found.items() if key in kind.__dataclass_fields__})
+    except TypeError as error:
+        raise InputError(f"{path}: {str(error).split('__init__() ')[-1]}") from error
+
+
+class Given:
+    """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
+
+    The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
+    ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
+    ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
+
+    Args:
+        files: by name, one or more.
+    """
+
+    def __init__(self, files: Mapping[str, Sequence[str | Path]]):
+        self.files = {name: [Path(path) for path in paths] for name, paths in files.items()}
+
+    @classmethod
+    def of(cls, pairs: Iterable[str]) -> "Given":
+        """From ``NAME=PATH`` pairs of a command line; a name may come several times.
+
+        Raises:
+            InputError: A pair has no equals sign.
+        """
+        files: dict[str, list[str]] = {}
+        for pair in pairs:
+            name, equals, path = pair.partition("=")
+            if not equals:
+                raise InputError(f"--inputs: {pair!r} is not NAME=PATH, as in tasks=results/tasks/objects/task.json")
+            files.setdefault(name, []).append(path)
+        return cls(files)
+
+    def paths(self, name: str) -> list[Path]:
+        """The files of a name.
+
+        Raises:
+            InputError: There is none.
+        """
+        if not self.files.get(name):
+            raise InputError(f"--inputs has no {name}; add {name}=PATH")
+        return self.files[name]
+
+    def path(self, name: str) -> Path:
+        """The only file of a name."""
+        return self.paths(name)[0]
+
+    def comparison(self, name: str) -> pd.DataFrame:
+        """A table of comparisons, see :func:`read_comparison`."""
+        return read_comparison(name, self.paths(name))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        return read_scores(self.path("scores"))
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        return read_curves(self.path("curves"))
+
+    @cached_property
+    def sites(self) -> pd.DataFrame:
+        return read_sites(self.path("sites"))
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        return read_tasks(self.paths("tasks"))
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        return read_models(self.paths("models"))
+
+    @cached_property
+    def prompts(self) -> list[dict[str, str]]:
+        return [prompt for path in self.paths("prompts") for prompt in read_prompts(path)]

@@ -1,0 +1,37 @@
+"""Models with an intervention: the intervention in words, and the model that it was made on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from layerwise.compare.inputs import Model
+from layerwise.errors import InputError
+
+
+def in_words(intervention: Mapping[str, Any]) -> str:
+    """An intervention as legends and tables write it."""
+    ((kind, how),) = intervention.items()
+    if kind == "bypass":
+        return f"block {how['from']} × {how['scale']:g} added to {block_in_words(how)}"
+    if kind == "ablate-image":
+        return f"image tokens {'zero' if how['with'] == 'zero' else 'averaged'} from block {how['from']} on"
+    blocks = how["blocks"]
+    return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
+
+
+def block_in_words(how: Mapping[str, Any]) -> str:
+    """The block to which the output of another is added."""
+    return f"block {how['into']}" if "into" in how else "the last block"
+
+
+def base_of(model: Model, models: Mapping[str, Model]) -> str:
+    """The name of the model that an intervention was made on.
+
+    Raises:
+        InputError: It is not among the models.
+    """
+    for name, other in models.items():
+        if other.digest == model.base:
+            return name
+    raise InputError(
+        f"model {model.model!r} has an intervention, but the same model without it is not in the study; add its entry"
+    )

@@ -1,0 +1,169 @@
+"""Is some layer below the top better than the topmost block, and which layers are as good as the best?
+
+In each cell (model, task, prompt) the best layer is chosen on the validation split. It is compared with the topmost
+block, and with every other layer, on the test split, so that the choice does not favour it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from layerwise.compare.inputs import CELL, Model, Task, read_predictions
+from layerwise.compare.rows import headline_scores, majority_scores
+from layerwise.compare.statistics.choice import choose_layer
+from layerwise.compare.statistics.paired import PairedDifference, paired_difference, worse_than
+from layerwise.compare.statistics.significance import LEVEL, with_holm
+from layerwise.errors import InputError
+
+# Columns of the scores, and what they add to a name in the table.
+BOUNDED = (("value", ""), ("low", "_low"), ("high", "_high"))
+
+
+def compare_layers(
+    scores: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    predictions_root: str | Path,
+    n_resamples: int,
+    n_permutations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Compare, in every cell, the layer chosen on validation with the topmost block on the test split.
+
+    Args:
+        scores: All cells' tidy rows, see :func:`layerwise.compare.inputs.read_scores`.
+        tasks: Task descriptions; cells of other tasks are left out.
+        models: Model descriptions; they give the order of the rows.
+        predictions_root: Folder with {model}/{task}/{prompt}.predictions.parquet.
+        n_resamples: Bootstrap resamples for the interval of the difference.
+        n_permutations: Swaps drawn for each p-value, and for each set of layers.
+        seed: Seed; each cell draws from its own stream, so that a new cell leaves the others as they were.
+
+    Returns:
+        One row per cell, by task and model in the order given; :mod:`layerwise.compare.best_layers` lists the columns.
+
+    Raises:
+        InputError: A cell has no score for its topmost block or no majority baseline, a model has no description, or
+            the predictions do not give the scores.
+    """
+    validation, test = headline_scores(scores, tasks, "val"), headline_scores(scores, tasks, "test")
+    chance = majority_scores(scores, tasks).set_index(CELL)["value"]
+    unknown = sorted(set(test["model"]) - set(models))
+    if unknown:
+        raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
+    of_validation = dict(list(validation.groupby(CELL)))
+    resplits = scores[scores["probe"] == "resplit"]
+    selectivity = None
+    if "selectivity" in set(scores["probe"]):
+        selectivity = headline_scores(scores, tasks, "test", probe="selectivity").set_index([*CELL, "layer"])
+    rows = []
+    for cell, of_cell in test.groupby(CELL, sort=False):
+        model, task, prompt = cell
+        where = f"model {model!r}, task {task!r}, prompt {prompt!r}"
+        if cell not in of_validation or cell not in chance.index:
+            raise InputError(
+                f"{where}: no validation scores or no majority baseline; run the probes of this cell again"
+            )
+        by_layer = of_cell.set_index("layer")
+        best, top = choose_layer(of_validation[cell]), int(of_cell["n_layers"].iloc[0])
+        if not {best, top} <= set(by_layer.index):
+            raise InputError(f"{where}: no test score for layer {best} or {top}; run the probes of this cell again")
+        path = Path(predictions_root) / model / task / f"{prompt}.predictions.parquet"
+        rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
+        layers = [layer for layer in by_layer.index if layer <= top]
+        paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
+        not_worse = _not_worse(path, tasks[task], best, layers, n_permutations, rng)
+        described = {"model": model, "weights": models[model].weights, "task": task, "prompt": prompt}
+        described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
+        described |= _row(by_layer, best, top, paired) | {"not_worse": " ".join(map(str, not_worse))}
+        for column, suffix in BOUNDED:
+            above = np.nan if selectivity is None else selectivity.loc[(*cell, best), column]
+            described[f"selectivity{suffix}"] = above
+        in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
+        described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
+        rows.append(described | {"chance": chance[cell]})
+    table = with_holm(pd.DataFrame(rows))
+    place = {"task": list(tasks), "model": list(models)}
+    return table.sort_values(
+        ["task", "model"], key=lambda column: column.map(place[column.name].index), kind="stable", ignore_index=True
+    )
+
+
+def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) -> dict[str, float]:
+    row: dict[str, float] = {"n_layers": top, "best_layer": best, "top_layer": top}
+    for name, layer in (("best", best), ("top", top), ("norm", top + 1)):
+        for column, suffix in BOUNDED:
+            row[name + suffix] = by_layer[column].get(layer, np.nan)
+    row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
+    row |= {"n": int(by_layer.loc[best, "n"]), "n_groups": int(by_layer.loc[best, "n_groups"])}
+    return row | {"p_value": paired.p_value, "p_is_bound": paired.p_is_bound}
+
+
+def _compare(
+    path: Path,
+    task: Task,
+    best: int,
+    top: int,
+    scores: pd.Series,
+    n_resamples: int,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> PairedDifference:
+    if best == top:
+        # Validation leaves nothing to test, so the row is not in the family.
+        return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, np.nan)
+    first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
+    try:
+        paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    for layer, value in ((best, paired.first), (top, paired.second)):
+        check_same_run(path, layer, task.metric, value, scores[layer])
+    return paired
+
+
+def check_same_run(path: Path, layer: int, metric: str, found: float, stated: float) -> None:
+    """Raise InputError where the predictions of a layer give another value than the scores say."""
+    if abs(found - stated) > 1e-4:
+        raise InputError(
+            f"{path}: the predictions of layer {layer} give {metric} {found:.4f}, the scores say {stated:.4f}; the two "
+            "are from different runs: run the probes of this cell again"
+        )
+
+
+def _not_worse(
+    path: Path, task: Task, best: int, layers: list[int], n_permutations: int, rng: np.random.Generator
+) -> list[int]:
+    """The layers that are not shown to be worse than the best; none where no test can be made."""
+    others = [layer for layer in layers if layer != best]
+    frames = (read_predictions(path, layer, "test") for layer in others)
+    seed = int(rng.integers(2**32))
+    try:
+        reference = read_predictions(path, best, "test")
+        p_values = worse_than(reference, frames, task.metric, task.n_classes, n_permutations, seed)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if np.isnan(p_values).any():
+        return []
+    return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if p > LEVEL)])
+
+
+def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.DataFrame) -> dict[str, object]:
+    """Best layer, its score and its difference from the topmost block under each split of a cell."""
+    splits = [(validation, test)]
+    if not resplits.empty:
+        splits += [
+            (of_seed[of_seed["split"] == "val"], of_seed[of_seed["split"] == "test"])
+            for _, of_seed in resplits.groupby("split_seed")
+        ]
+    chosen = [choose_layer(of_validation) for of_validation, _ in splits]
+    by_layer = [of_test.set_index("layer")["value"] for _, of_test in splits]
+    best = np.array([values[layer] for values, layer in zip(by_layer, chosen, strict=True)])
+    top = np.array([values[int(test["n_layers"].iloc[0])] for values in by_layer])
+    row: dict[str, object] = {"n_splits": len(splits), "split_layers": " ".join(map(str, chosen))}
+    for name, values in (("split_best", best), ("split_difference", best - top)):
+        row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1) if len(splits) > 1 else np.nan}
+    return row

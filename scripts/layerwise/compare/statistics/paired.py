@@ -1,0 +1,212 @@
+"""Two layers on the same test items: the difference of a metric, its interval, and a p-value.
+
+Both the interval and the test treat a group (an image, or a pair of images) as one unit, because items that share an
+image are not independent. Where many groups share few texts, texts are units too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains
+from layerwise.compare.statistics.shared_texts import (
+    CrossedDifference,
+    difference_p_value,
+    enough_texts,
+    greatest_difference_test,
+)
+from layerwise.compare.statistics.swaps import PValue, enough_images, greatest_swap_test, swap_test
+from layerwise.errors import InputError
+from layerwise.probes.bootstrap import Crossed, Units, difference_interval
+from layerwise.probes.clusters import Clusters
+from layerwise.probes.metrics.catalogue import METRICS
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The metric of two layers on the same items and what their difference is worth.
+
+    ``first`` and ``second`` are the layers' values, ``difference`` is first - second, ``low`` and ``high`` bound its
+    95 % interval, ``p_value`` is two-sided, and with ``p_is_bound`` p is that value or less. All in the metric's own
+    unit; NaN where the metric is not defined on the items, such as ROC AUC without one of the classes. The p-value is
+    also NaN where there are too few images, or shared texts, for a test.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_is_bound: bool = False
+
+
+def paired_difference(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    metric: str,
+    n_classes: int,
+    n_resamples: int,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> PairedDifference:
+    """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
+
+    A label for which the metric is not defined, such as ROC AUC without one of the classes, is left out, as in the
+    scores.
+
+    The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
+    over all labels, and takes both layers' metric on it. Where many groups share few texts, texts are drawn too (see
+    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.compare.statistics.swaps.swap_test`;
+    where texts count as units, it is that of :func:`layerwise.compare.statistics.shared_texts.difference_p_value`.
+
+    Args:
+        first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
+            (equal where items read the same); sorted by label and item.
+        second: The same items of another layer.
+        metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
+        n_classes: Number of classes of each label.
+        n_resamples: Bootstrap resamples.
+        n_permutations: Random swaps.
+        rng: Source of both.
+
+    Raises:
+        InputError: The two layers were not predicted on the same items.
+    """
+    pair = _Pair.of(first, second, metric, n_classes)
+    a, b = pair.values()
+    if not pair.labels:
+        return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
+    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+    if not pair.can_be_tested:
+        return PairedDifference(a, b, a - b, low, high, np.nan)
+    p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
+    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound)
+
+
+def worse_than(
+    reference: pd.DataFrame,
+    others: Iterable[pd.DataFrame],
+    metric: str,
+    n_classes: int,
+    n_permutations: int,
+    seed: int,
+) -> list[float]:
+    """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
+
+    Adjusted over the layers, see :func:`layerwise.compare.statistics.swaps.greatest_swap_test`; where texts count as
+    units, see :func:`layerwise.compare.statistics.shared_texts.greatest_difference_test`. The reference must not have
+    been chosen on these items.
+
+    Args:
+        reference: The layer that the others are compared with; see :func:`paired_difference`.
+        others: The other layers, read one at a time.
+        metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
+        n_classes: Number of classes of each label.
+        n_permutations: Random swaps, or draws of the greatest statistic where texts count as units.
+        seed: Of the swaps, which are the same for all layers, or of the draws.
+
+    Returns:
+        NaN where the metric is not defined, or there are too few images, or shared texts, for a test.
+
+    Raises:
+        InputError: A layer was not predicted on the same items.
+    """
+    gains: list[Gains] = []
+    crossed: list[CrossedDifference] = []
+    untested = 0
+    for other in others:
+        pair = _Pair.of(reference, other, metric, n_classes)
+        # All layers have the same items, so either all can be tested or none, and either all are crossed or none.
+        if not pair.can_be_tested:
+            untested += 1
+        elif pair.is_crossed:
+            crossed.append(pair.crossed)
+        else:
+            gains.append(pair.gains)
+    if untested:
+        return [np.nan] * (len(gains) + len(crossed) + untested)
+    if crossed:
+        return greatest_difference_test(crossed, n_permutations, seed)
+    return greatest_swap_test(gains, n_permutations, seed)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two layers on the same items, of the labels that the metric is defined for."""
+
+    labels: list[LabelItems]
+    texts: list[np.ndarray] | None
+    n_groups: int
+    metric: str
+    n_classes: int
+
+    @classmethod
+    def of(cls, first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int) -> "_Pair":
+        for column in ("label", "item_id", "group", "y"):
+            if len(first) != len(second) or (first[column].to_numpy() != second[column].to_numpy()).any():
+                raise InputError("the predictions compared are of different items; run the probes of this cell again")
+        groups, codes = np.unique(first["group"].to_numpy().astype(str), return_inverse=True)
+        texted = "text" in first
+        labels, texts = [], []
+        for rows in first.groupby("label", sort=False).indices.values():
+            margins = [np.stack(frame["scores"].to_numpy()[rows]) for frame in (first, second)]
+            label = LabelItems(first["y"].to_numpy()[rows], margins[0], margins[1], codes[rows])
+            if METRICS[metric].is_defined(label.y, n_classes):
+                labels.append(label)
+                texts += [first["text"].to_numpy()[rows]] if texted else []
+        return cls(labels, texts if texted else None, len(groups), metric, n_classes)
+
+    def _metric(self, label: LabelItems, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return METRICS[self.metric].values(label.y, scores, weights, self.n_classes)
+
+    def values(self) -> tuple[float, float]:
+        """Both layers' metric, averaged over labels; NaN without one."""
+        if not self.labels:
+            return np.nan, np.nan
+        found = [
+            [self._metric(label, scores, np.ones((1, len(label.y))))[0] for scores in (label.first, label.second)]
+            for label in self.labels
+        ]
+        a, b = np.mean(found, axis=0)
+        return float(a), float(b)
+
+    def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
+        """First less second in each resample, and the units drawn; NaN where some label lacks a class."""
+        draws, found = self._clusters.draw(n_resamples, rng), []
+        for place, label in enumerate(self.labels):
+            weights = self._clusters.weights(draws, place)
+            found.append(self._metric(label, label.first, weights) - self._metric(label, label.second, weights))
+        return self._clusters.evidence(np.mean(found, axis=0))
+
+    @cached_property
+    def _clusters(self) -> Clusters:
+        return Clusters([label.images for label in self.labels], self.texts)
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether groups share texts, so that texts count as units too."""
+        return isinstance(self._clusters.units(), Crossed)
+
+    @property
+    def crossed(self) -> CrossedDifference:
+        """The parts of groups, texts and pairs of both in the difference, where texts count as units."""
+        a, b = self.values()
+        return CrossedDifference.of(a - b, self.metric, self.labels, self.n_classes, self._clusters)
+
+    @cached_property
+    def gains(self) -> Gains:
+        """What each group adds to the difference."""
+        return image_gains(self.metric, self.labels, self.n_groups, self.n_classes)
+
+    @property
+    def can_be_tested(self) -> bool:
+        """Whether the metric is defined and there are enough groups (and texts, where they count) for a p-value."""
+        if not self.labels or not enough_images(self.gains, self.metric):
+            return False
+        if self.texts is None or not self.is_crossed:
+            return True
+        return enough_texts(self.metric, self.labels, self.texts, self.n_classes)

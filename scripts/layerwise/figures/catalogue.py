@@ -1,0 +1,36 @@
+"""The figures and the tables, by name. The caption of each is ``report/NAME.rst``.
+
+To add one, write its module and its caption, and name it here.
+"""
+
+from layerwise.catalogue import Catalogue
+from layerwise.figures.entry import Figure, Table
+
+FIGURES: Catalogue[Figure] = Catalogue(
+    "FIGURE",
+    {
+        "entailment": "layerwise.figures.entailment",
+        "recognition-by-model": "layerwise.figures.recognition_by_model",
+        "recognition-by-prompt": "layerwise.figures.recognition_by_prompt",
+        "selectivity": "layerwise.figures.selectivity",
+        "code-length": "layerwise.figures.code_length",
+        "learning-curve": "layerwise.figures.learning_curve",
+        "sites-by-layer": "layerwise.figures.sites_by_layer",
+        "head-map": "layerwise.figures.head_map",
+        "image-ablation": "layerwise.figures.image_ablation",
+        "bypass": "layerwise.figures.bypass",
+        "training-curve": "layerwise.figures.training_curve",
+        "knockout": "layerwise.figures.knockout",
+        "objects": "layerwise.figures.objects",
+        "tracing": "layerwise.figures.tracing",
+    },
+)
+TABLES: Catalogue[Table] = Catalogue(
+    "TABLE",
+    {
+        "table1": "layerwise.figures.table1",
+        "table2": "layerwise.figures.table2",
+        "table3": "layerwise.figures.table3",
+        "flow": "layerwise.figures.flow_table",
+    },
+)

@@ -1,0 +1,1 @@
+"""How figures are drawn: everything that needs matplotlib, and nothing that tests or estimates."""

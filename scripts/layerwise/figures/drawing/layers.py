@@ -1,0 +1,218 @@
+"""Probe scores by layer: one facet per task and prompt (or model), one line per model (or prompt).
+
+So are the figures of arXiv 2402.17304: entailment by layer, recognition by layer and model, recognition by layer and
+prompt.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from layerwise.compare.inputs import Given, Task, as_they_are
+from layerwise.compare.rows import headline_scores, majority_scores
+from layerwise.errors import InputError
+from layerwise.figures.drawing.facets import (
+    CHANCE,
+    LABEL_ROOM,
+    LEAST_RANGE,
+    NAME_WIDTH,
+    draw_baseline,
+    draw_legend,
+    drawing_width,
+    label_edges,
+    lay_out,
+)
+from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
+from layerwise.figures.names import metric_name
+
+AXES = {"layer": "decoder layer (0 = embeddings)", "depth": "relative depth (layer / number of layers)"}
+NORM_GAP, NORM_STEP = 0.12, 0.018
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a figure shows of the headline scores, and the dotted line that it is compared with.
+
+    Attributes:
+        y_label: of the axis; it may hold ``{metric}``.
+        baseline, baseline_name: the name of the dotted line, in the legend and beside the line.
+        baseline_of: the dotted line as rows with ``value``, from all headline scores, the tasks, and the rows shown.
+        probe, split: of the rows shown.
+        metric: of the rows shown; the task's own if None.
+        less_is_more: whether low values are good, so that the baseline is above them.
+    """
+
+    y_label: str
+    baseline: str
+    baseline_name: str
+    baseline_of: Callable[[pd.DataFrame, Mapping[str, Task], pd.DataFrame], pd.DataFrame]
+    probe: str = "logistic"
+    split: str = "test"
+    metric: str | None = None
+    less_is_more: bool = False
+
+
+SCORE = Quantity(
+    y_label="test {metric}",
+    baseline="majority baseline",
+    baseline_name="majority",
+    baseline_of=lambda headline, tasks, rows: majority_scores(headline, tasks),
+)
+
+
+def draw_layers(
+    given: Given, question: str | None, axis: str, facets: str, lines: str, quantity: Quantity = SCORE
+) -> Figure:
+    """Draw the headline metric on the test split, or another quantity, against the layer.
+
+    A band is the 95 % interval of the scores; the dotted line is the baseline; the output of the final norm is an open
+    marker to the right of the last block. The facets of a task share the y axis; all facets share the x axis.
+    Interventions have figures of their own.
+
+    Args:
+        given: the headline scores, tasks, and models in the order in which they get colours.
+        question: of the tasks that are shown; None for all.
+        axis: "layer" (index of the layer) or "depth" (layer / number of blocks, 0 to 1).
+        facets, lines: the columns of the scores that make facets and lines, "prompt" and "model" or vice versa.
+        quantity: what is shown.
+
+    Raises:
+        InputError: No task asks the question, a model in the scores has no description, or a task has no rows.
+    """
+    tasks = {name: task for name, task in given.tasks.items() if question in (None, task.question)}
+    if not tasks:
+        raise InputError(f"the figure shows tasks with a {question} question; none was given")
+    headline, models = as_they_are(given.comparison("headline"), given.models)
+    probes = headline_scores(headline, tasks, quantity.split, quantity.probe, quantity.metric)
+    baseline = quantity.baseline_of(headline, tasks, probes)
+    unknown = sorted(set(probes["model"]) - set(models))
+    if unknown:
+        raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
+
+    order = {"model": [m for m in models if m in set(probes["model"])], "prompt": list(probes["prompt"].unique())}
+    random = [name for name, model in models.items() if model.is_random]
+    # Over all models, so that a model has the same colour in every figure.
+    styles = line_styles(list(models) if lines == "model" else order["prompt"], random)
+    styles = {name: styles[name] for name in order[lines]}
+
+    blocks = {name: [f for f in order[facets] if _cell(probes, facets, name, f).size] for name in tasks}
+    width = drawing_width(blocks)
+    drawing = Figure(layout="constrained")
+    drawing.set_figwidth(width)
+    legend_rows = draw_legend(drawing, styles, random, quantity.baseline)
+    bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
+    for name, _, grid in bands:
+        of_task = blocks[name]
+        for axes, facet in zip(grid.flat, of_task, strict=False):
+            axes.set_title(wrap_name(facet, NAME_WIDTH) + ("\n(random weights)" if facet in random else ""))
+            if facet in random:
+                axes.set_facecolor("#F3F3F3")
+            of_facet = _cell(probes, facets, name, facet)
+            for line, style in styles.items():
+                draw_line(axes, of_facet[of_facet[lines] == line], style, axis, list(styles).index(line), line)
+            values = _cell(baseline, facets, name, facet)["value"]
+            draw_baseline(axes, values, quantity.baseline_name, above=quantity.less_is_more)
+        for axes in grid.flat[len(of_task) :]:
+            axes.remove()
+        label_edges(grid, len(of_task), quantity.y_label.format(metric=metric_name(tasks[name].metric)))
+    deepest = int(probes["n_layers"].max())
+    share_axes([band for _, band, _ in bands], axis, len(styles), deepest, quantity.less_is_more)
+    return drawing
+
+
+def _cell(rows: pd.DataFrame, facets: str, task: str, facet: str) -> pd.DataFrame:
+    return rows[(rows["task"] == task) & (rows[facets] == facet)]
+
+
+def draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int, name: str) -> None:
+    """Draw one line with its band, and its final norm where there is one.
+
+    Args:
+        axes: the facet.
+        rows: ``layer``, ``n_layers``, ``value``, ``low``, ``high``; without rows nothing is drawn.
+        style: of the line.
+        axis: "layer" or "depth".
+        place: of the line among the facet's lines, from 0.
+        name: of the line.
+    """
+    if rows.empty:
+        return
+    rows = rows.sort_values("layer")
+    last = int(rows["n_layers"].iloc[0])
+    blocks, norm = rows[rows["layer"] <= last], rows[rows["layer"] > last]
+    x = blocks["layer"] / (last if axis == "depth" else 1)
+    # About nine markers a line, shifted from line to line so that they do not cover each other.
+    step = max(1, ceil(len(blocks) / 9))
+    axes.plot(
+        x,
+        blocks["value"],
+        color=style.colour,
+        linestyle=style.dash,
+        linewidth=style.width,
+        marker=style.marker,
+        markevery=(place * max(1, step // 3) % step, step),
+        label=name,
+        zorder=3,
+    )
+    axes.fill_between(x, blocks["low"], blocks["high"], color=style.colour, alpha=0.15, linewidth=0, zorder=2)
+    if not norm.empty:
+        row = norm.iloc[0]
+        axes.errorbar(
+            [_norm_x(last, axis, place)],
+            [row["value"]],
+            yerr=[[max(0.0, row["value"] - row["low"])], [max(0.0, row["high"] - row["value"])]],
+            color=style.colour,
+            marker=style.marker,
+            markerfacecolor="white",
+            linestyle="none",
+            elinewidth=0.8,
+            label="_norm " + name,
+            zorder=4,
+        )
+
+
+def _norm_x(last: int, axis: str, place: float) -> float:
+    """The x of the final norm's marker: beyond the last block, and beside the markers of other lines."""
+    scale = 1 if axis == "depth" else last
+    return scale + max(NORM_GAP * scale, 1.0 if axis == "layer" else 0.0) + NORM_STEP * scale * place
+
+
+def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_more: bool = False) -> None:
+    """Give the facets of a task one vertical axis, and all facets one horizontal axis.
+
+    Args:
+        bands: of facets, one per task, already drawn.
+        axis: "layer" or "depth".
+        n_lines: most lines in a facet.
+        deepest: blocks of the deepest model.
+        less_is_more: whether low values are good, and the baseline is above them.
+    """
+    all_axes = [axes for band in bands for axes in band.axes]
+    right = max(axes.get_xlim()[1] for axes in all_axes)
+    for band in bands:
+        low = min(axes.dataLim.y0 for axes in band.axes)
+        high = max(axes.dataLim.y1 for axes in band.axes)
+        chance = min(
+            line.get_ydata()[0] for axes in band.axes for line in axes.get_lines() if line.get_label() == CHANCE
+        )
+        # Room beyond all data for the baseline's name.
+        if less_is_more:
+            limits = 0, (1 + LABEL_ROOM) * max(high, chance)
+        else:
+            low, high = min(low, chance), max(high, chance + LEAST_RANGE)
+            limits = low - LABEL_ROOM * (high - low), high + 0.05 * (high - low)
+        for axes in band.axes:
+            axes.set_ylim(limits)
+    for axes in all_axes:
+        axes.set_xlim(right=right)
+        if axis == "depth":
+            axes.set_xticks([0, 0.5, 1, _norm_x(1, axis, (n_lines - 1) / 2)], ["0", "0.5", "1", "norm"])
+        else:
+            # No tick beyond the last block of the deepest model: the final norm, which is drawn there, is no layer.
+            ticks = MaxNLocator(nbins=6, integer=True).tick_values(0, deepest)
+            axes.set_xticks([tick for tick in ticks if 0 <= tick <= deepest])

@@ -1,0 +1,98 @@
+"""What an entry of the catalogue of figures and tables says of itself.
+
+The Snakefile imports the module of every entry whenever it plans. Such a module imports libraries only within the
+function that draws or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from layerwise.compare.inputs import Given
+    from layerwise.figures.writing.sections import Section
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a study has, as far as it decides which figures and tables there are.
+
+    Attributes:
+        questions: of its tasks, "global" and "local"; empty where nothing is probed.
+        random_labels, description_length: whether these controls are fitted.
+        sites: within blocks, of all cells.
+        interventions: kinds.
+        embedded: names of the models that the workflow trains.
+        flow: whether attention is blocked in some model.
+    """
+
+    questions: frozenset[str] = frozenset()
+    random_labels: bool = False
+    description_length: bool = False
+    sites: frozenset[str] = frozenset()
+    interventions: frozenset[str] = frozenset()
+    embedded: tuple[str, ...] = ()
+    flow: bool = False
+
+    @property
+    def probes(self) -> bool:
+        """Whether anything is probed."""
+        return bool(self.questions)
+
+
+def by_layer_and_depth(study: Contents) -> dict[str, str]:
+    """Variants of a figure of scores by layer: against the layer, and against the layer's share of the depth."""
+    return {"layer": "by layer", "depth": "by relative depth"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure, in one or more variants.
+
+    Attributes:
+        place: among the figures of the report, from 1.
+        title: in the report; it may hold ``{variant}``.
+        reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
+        draw: draws a variant.
+        exists: whether a study has it.
+        variants: the names of its variants in a study, and how the report calls their x axis.
+        file: the name of a variant's file, from ``{name}`` and ``{variant}``.
+        question: of the tasks that it is about, "global" or "local"; None for all tasks.
+        per_flow: whether there is one for each model and set of questions of information flow, without variants.
+    """
+
+    title: str
+    reads: tuple[str, ...]
+    draw: Callable[[Given, str], Drawing]
+    exists: Callable[[Contents], bool]
+    place: int = 0
+    variants: Callable[[Contents], Mapping[str, str]] = lambda study: {"": "by layer"}
+    file: str = "{name}"
+    question: str | None = None
+    per_flow: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        title: of its page.
+        category, labels: in the report.
+        reads: names of what it is written from, see :class:`layerwise.compare.inputs.Given`.
+        write: gives its sections, and its numbers as CSV; takes the position that is probed, "last" or "image-mean".
+        exists: whether a study has it.
+        per_flow: whether it is about information flow; it reads the tables of all models and questions.
+    """
+
+    title: str
+    category: str
+    labels: Mapping[str, str]
+    reads: tuple[str, ...]
+    write: Callable[[Given, str], tuple[Sequence[Section], str]]
+    exists: Callable[[Contents], bool]
+    per_flow: bool = False

@@ -1,0 +1,30 @@
+"""Figure 2: which objects are there? Test score by layer of the tasks that ask a local question, a line per model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerwise.figures.entry import Figure, by_layer_and_depth
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from layerwise.compare.inputs import Given
+
+
+def draw(given: Given, variant: str) -> Drawing:
+    from layerwise.figures.drawing.layers import draw_layers
+
+    return draw_layers(given, FIGURE.question, axis=variant, facets="prompt", lines="model")
+
+
+FIGURE = Figure(
+    place=2,
+    title="Recognition by model",
+    reads=("headline", "tasks", "models"),
+    draw=draw,
+    exists=lambda study: "local" in study.questions,
+    variants=by_layer_and_depth,
+    file="{name}-by-{variant}",
+    question="local",
+)

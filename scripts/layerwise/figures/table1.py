@@ -1,0 +1,29 @@
+"""Table 1: what was probed. The tasks and their data, the models, the prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerwise.figures.entry import Table
+
+if TYPE_CHECKING:
+    from layerwise.compare.inputs import Given
+    from layerwise.figures.writing.sections import Section
+
+
+def write(given: Given, position: str) -> tuple[list[Section], str]:
+    from layerwise.figures.writing.overview import overview_sections
+    from layerwise.figures.writing.sections import to_csv
+
+    sections = overview_sections(given.comparison("headline"), given.tasks, given.models, given.prompts, position)
+    return sections, to_csv(sections)
+
+
+TABLE = Table(
+    title="Table 1: tasks, models and prompts",
+    category="Tables",
+    labels={"table": "1 What was probed"},
+    reads=("headline", "tasks", "models", "prompts"),
+    write=write,
+    exists=lambda study: study.probes,
+)

@@ -1,0 +1,111 @@
+"""Table 1: what was probed. The tasks and their data, the models, the prompts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from layerwise.compare.inputs import Model, Task
+from layerwise.compare.intervened import in_words
+from layerwise.compare.rows import majority_scores
+from layerwise.figures.names import metric_name
+from layerwise.figures.writing.sections import Section, number
+
+SPLITS = ("train", "val", "test")
+# By the token position whose states are probed.
+PROBED = {
+    "last": "the hidden state of the last token of this text",
+    "image-mean": "the mean of the hidden states at the image's tokens",
+}
+
+
+def overview_sections(
+    scores: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    prompts: Sequence[Mapping[str, str]],
+    position: str,
+) -> list[Section]:
+    """The sections of Table 1; class counts and excluded labels are marked as detail.
+
+    Args:
+        scores: The headline scores, see :mod:`layerwise.compare.headline`.
+        tasks: Task descriptions.
+        models: Model descriptions.
+        prompts: The grid's prompts.
+        position: Which states are probed, "last" or "image-mean".
+
+    Raises:
+        InputError: A task has no majority baseline in the scores.
+    """
+    majority = majority_scores(scores, tasks).groupby("task")["value"].agg(["min", "max"])
+    sections = [_tasks(tasks.values(), majority), _models(models.values()), _prompts(prompts, PROBED[position])]
+    sections.append(_balance(tasks.values()))
+    excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
+    if excluded:
+        frame = pd.DataFrame(excluded, columns=["Task", "Label", "Reason"])
+        sections.append(Section("Excluded labels", frame, texts=(("Reason", 0.6),), detail=True))
+    return sections
+
+
+def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
+    rows = []
+    for task in tasks:
+        row: dict[str, str | int] = {"Task": task.task, "Stimuli": task.stimuli, "Question": task.question}
+        row |= {
+            "Kind": task.kind,
+            "Labels": len(task.labels),
+            "Excluded": len(task.excluded),
+            "Metric": metric_name(task.metric),
+        }
+        for split in SPLITS:
+            sizes = task.sizes.get(split, {})
+            row[split.capitalize()] = f"{sizes['items']} / {sizes['images']}" if sizes else "0 / 0"
+        # One value, unless prompts were scored on different items.
+        ends = dict.fromkeys(number(100 * value, ".1f") for value in majority.loc[task.task])
+        rows.append(row | {"Majority": "–".join(ends)})
+    note = (
+        "Train, val and test give items / images. Majority: test score × 100 of always answering the most frequent "
+        "class of the train split, as in Table 2. Excluded: labels left out for want of examples."
+    )
+    numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
+    return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
+
+
+def _balance(tasks: Iterable[Task]) -> Section:
+    rows = []
+    for task in tasks:
+        for label, splits in task.balance.items():
+            row = {"Task": task.task, "Label": label}
+            for split in SPLITS:
+                row[split.capitalize()] = ", ".join(f"{name}: {n}" for name, n in splits.get(split, {}).items())
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=["Task", "Label", *map(str.capitalize, SPLITS)])
+    return Section("Class balance", frame, "Items of each class.", detail=True, row_names=2)
+
+
+def _models(models: Iterable[Model]) -> Section:
+    rows = [
+        {
+            "Model": model.model,
+            "Weights": model.weights,
+            "Intervention": in_words(model.intervention) if model.intervention else "",
+            "Layers": model.n_layers,
+            "Width": model.width,
+            "Precision": model.dtype or "",
+            "Source": model.source,
+            "Revision": (model.revision or "")[:12],
+        }
+        for model in models
+    ]
+    if not any(row["Intervention"] for row in rows):
+        rows = [{key: value for key, value in row.items() if key != "Intervention"} for row in rows]
+    note = "Layers: decoder blocks. Width: units of the hidden state. Random weights: an untrained twin as baseline."
+    return Section("Models", pd.DataFrame(rows), note, ("Layers", "Width"), (("Model", 0.2), ("Source", 0.3)))
+
+
+def _prompts(prompts: Sequence[Mapping[str, str]], probed: str) -> Section:
+    rows = [{"Stimuli": p["stimuli"], "Prompt": p["prompt"], "Text": p["text"]} for p in prompts]
+    frame = pd.DataFrame(rows, columns=["Stimuli", "Prompt", "Text"])
+    note = f"The probed vector is {probed}."
+    texts = (("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58))
+    return Section("Prompts", frame, note, texts=texts, row_names=2)

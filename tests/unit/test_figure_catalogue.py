@@ -1,0 +1,110 @@
+"""The catalogues of comparisons, figures and tables: what a study has of them, and what they say of themselves."""
+
+import re
+from importlib import import_module
+
+import pytest
+
+from layerwise import code_digest
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.inputs import Given
+from layerwise.errors import InputError
+from layerwise.figures.catalogue import FIGURES, TABLES
+from layerwise.figures.entry import Contents
+from layerwise.figures.planning import flow_figures, pictures, tables
+
+GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
+GIVEN |= {"changes", "tracing", "description", "training"}
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_the_columns_of_a_comparison_are_documented(name):
+    documented = re.findall(r"^- ``(\w+)``:", import_module(COMPARISONS.modules[name]).__doc__, flags=re.MULTILINE)
+    assert documented == list(COMPARISONS[name].columns)
+
+
+def test_entries_read_what_there_is():
+    for comparison in COMPARISONS.values():
+        assert set(comparison.reads) <= GIVEN
+        assert set(comparison.options) <= {"resamples", "permutations", "seed"}
+    for entry in (*FIGURES.values(), *TABLES.values()):
+        assert set(entry.reads) <= GIVEN | set(COMPARISONS)
+        # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
+        assert not set(entry.reads) & {"scores", "curves", "sites", "predictions", "changes", "tracing"}
+
+
+BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]
+
+
+@pytest.mark.parametrize(
+    ("study", "shown", "of_flow", "written"),
+    [
+        (Contents(), [], [], []),
+        (Contents(questions=frozenset({"global"})), ["entailment-by-layer", "entailment-by-depth"], [], ["1", "2"]),
+        (
+            Contents(questions=frozenset({"global", "local"})),
+            [f"{name}-by-{axis}" for name in BY_LAYER for axis in ("layer", "depth")],
+            [],
+            ["1", "2"],
+        ),
+        # Controls are of probes; without any, none is shown.
+        (Contents(random_labels=True, description_length=True), [], [], []),
+        (Contents(flow=True), [], ["knockout", "objects", "tracing"], ["flow"]),
+        (Contents(embedded=("a", "b")), ["training-curve-a", "training-curve-b"], [], []),
+        (Contents(sites=frozenset({"mlp"})), ["sites-by-layer"], [], []),
+        (Contents(sites=frozenset({"heads"})), ["sites-by-layer", "head-map"], [], []),
+        (Contents(interventions=frozenset({"bypass"})), [], [], []),
+    ],
+)
+def test_what_a_study_has(study, shown, of_flow, written):
+    assert list(pictures(study)) == shown
+    assert flow_figures(study) == of_flow
+    assert tables(study) == [name if name == "flow" else f"table{name}" for name in written]
+
+
+def test_what_controls_and_interventions_add():
+    plain = Contents(questions=frozenset({"local"}))
+    added = {
+        "random_labels": {"selectivity-by-layer", "selectivity-by-depth"},
+        "description_length": {"code-length-by-layer", "code-length-by-depth", "learning-curve"},
+    }
+    for control, figures in added.items():
+        study = Contents(questions=plain.questions, **{control: True})
+        assert set(pictures(study)) - set(pictures(plain)) == figures
+    for kind, figure in {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}.items():
+        study = Contents(questions=plain.questions, interventions=frozenset({kind}))
+        assert set(pictures(study)) - set(pictures(plain)) == {figure}
+        assert set(tables(study)) - set(tables(plain)) == {"table3"}
+
+
+def test_the_report_lists_figures_by_place_and_axis():
+    found = pictures(Contents(questions=frozenset({"global"}), embedded=("shapes",)))
+    said = {name: (picture.title, picture.axis) for name, picture in found.items()}
+    assert said == {
+        "entailment-by-layer": ("1 Agreement", "by layer"),
+        "entailment-by-depth": ("1 Agreement", "by relative depth"),
+        "training-curve-shapes": ("9 Training of shapes", "by seconds"),
+    }
+
+
+def test_an_input_that_is_not_given_is_named():
+    with pytest.raises(InputError, match=r"--inputs has no models; add models=PATH"):
+        Given.of(["tasks=a.json", "tasks=b=c.json"]).path("models")
+    assert [str(path) for path in Given.of(["tasks=a.json", "tasks=b=c.json"]).paths("tasks")] == ["a.json", "b=c.json"]
+
+
+def behind(program: str, module: str) -> set[str]:
+    """The files of the library whose code a job depends on."""
+    files = code_digest._closure([code_digest.SCRIPTS / file for file in (program, module)])
+    return {str(file.relative_to(code_digest.SCRIPTS)) for file in files}
+
+
+def test_figures_compute_nothing_and_comparisons_draw_nothing():
+    for name in FIGURES:
+        files = behind("plot_figure.py", FIGURES.file(name))
+        assert not {file for file in files if file.startswith(("layerwise/compare/statistics", "layerwise/probes"))}
+        others = {FIGURES.file(other) for other in FIGURES if other != name}
+        assert not files & others, f"an edit of another figure would redraw {name}"
+    for name in COMPARISONS:
+        files = behind("compare.py", COMPARISONS.file(name))
+        assert not {file for file in files if file.startswith("layerwise/figures")}
