@@ -83,9 +83,9 @@ def greatest_difference_test(differences: list[CrossedDifference], n_draws: int,
 
     Adjusted over the layers by the greatest of their statistics, single step, as in
     :func:`layerwise.compare.statistics.swaps.greatest_swap_test`. The statistics are drawn from a multivariate t
-    distribution (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425). Its covariance is that by image plus that by text
-    less that by both. Negative eigenvalues of this matrix become 0, and no layer's variance is less than that by image.
-    The degrees of freedom are the fewest of all layers'.
+    distribution (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425). Its covariance is that by image plus
+    that by text less that by both. Negative eigenvalues of this matrix become 0, and no layer's variance is less than
+    that by image. The degrees of freedom are the fewest of all layers'.
 
     Args:
         differences: of the reference and each layer, on the same items; the reference's gain is positive.
