@@ -276,7 +276,14 @@ Seed = Annotated[int, whole(0)]
 Share = Annotated[int | float, number(above=0, below=1)]
 Positive = Annotated[int | float, number(above=0)]
 Number = Annotated[int | float, number()]
-Text = Annotated[str, text("(.|\n)+", "text that is not empty")]
+Text = Annotated[
+    str,
+    Checked(
+        lambda value: isinstance(value, str) and value != "",
+        "text that is not empty",
+        {"type": "string", "minLength": 1},
+    ),
+]
 InputFile = Annotated[str, FromStudy("file")]
 InputFolder = Annotated[str, FromStudy("folder")]
 Names = Annotated[list[Name], Each(1)]
