@@ -1,14 +1,17 @@
 """What an edit makes stale: as much as it must, and no GPU hour more."""
 
 import copy
+import json
 import os
 import shutil
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from tests.golden import demos
 from tests.workflow.conftest import TINY, Project, copy_project
 
 FIGURES = {"plot_figure": 11, "show_figure": 11}
@@ -305,3 +308,23 @@ def test_what_turns_out_to_be_the_same_is_not_run_again(small):
     assert "its content exists already" in log
     assert "hooks" not in log
     assert small.planned("probes") == {}
+
+
+def test_code_is_listed_only_where_two_runs_agree(finished, tmp_path, monkeypatch, capsys):
+    """Of a run and its copy every rule is listed; of a copy whose labels differ, all but the one that made them."""
+    copy = Project(tmp_path / "copy", finished.python)
+    shutil.copytree(finished.folder / "results", copy.folder / "results")
+    shutil.copytree(finished.folder / ".snakemake/metadata", copy.folder / ".snakemake/metadata")
+    monkeypatch.setattr(demos, "SAME_CODE", tmp_path / "same.json")
+    monkeypatch.setattr("sys.argv", ["demos", str(finished.folder), str(copy.folder)])
+    demos.SAME_CODE.write_text("{}")
+    demos.main()
+    ran = {"make_world", "train_embedded_model", "register_model", "make_stimuli", "make_task"}
+    assert set(json.loads(demos.SAME_CODE.read_text())) == ran
+    labels = copy.folder / "results/tasks/objects/labels.parquet"
+    table = pd.read_parquet(labels)
+    table.iloc[::-1].reset_index(drop=True).to_parquet(labels)
+    demos.SAME_CODE.write_text("{}")
+    with pytest.raises(SystemExit, match="make_task: results/tasks/objects/labels.parquet differ"):
+        demos.main()
+    assert set(json.loads(demos.SAME_CODE.read_text())) == ran - {"make_task"}
