@@ -3,7 +3,7 @@
     python -m tests.golden.demos OLDER NEWER
 
 In OLDER and NEWER, two clones, the same studies were run with the older and the present code. For each rule below whose
-files are all equal in both, to the last byte or number, ``same_code.json`` then says that the code of NEWER counts as that
+files are all equal in both, to the last byte or number, ``same_code.json`` then says that NEWER's code counts as that
 of OLDER. (``python -m tests.golden`` does this for hidden states and probes on small inputs, in a minute.)
 """
 

@@ -11,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from layerwise.config.reading import validate
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.conversion import convert
@@ -84,7 +85,7 @@ def test_of_two_weights_of_one_name_the_later_file_counts(tmp_path):
         convert("m", json.loads(as_json(in_order(model))), tmp_path / "out")
         weights = load_file(tmp_path / "out/model.safetensors")
         assert (weights["both"].item(), weights["first"].item()) == (counts, 0)
-        folders.add(converted_folder({"models": {"m": model}}, "m"))
+        folders.add(converted_folder(validate({"models": {"m": model}, "prompts": {}}), "m"))
     assert len(folders) == 2
 
 

@@ -81,19 +81,8 @@ def test_the_check_finds_what_it_looks_for(code):
 NUMBERS = {"C", "random_labels", "permutations", "resamples", "seed", "steps_scale", "train", "val", "flickr"}
 NUMBERS |= {"batch_size", "mem_mb"}
 NUMBERS |= {"cards", "shard"}
-WORDS = {"description_length", "engine", "position", "python", "sharing", "axis", "commit", "objective"}
-NAMES = {
-    "cells",
-    "figure",
-    "flow_figure",
-    "intervention_figure",
-    "site_figure",
-    "left_out",
-    "model",
-    "questions",
-    "stimuli",
-    "task",
-}
+WORDS = {"description_length", "engine", "position", "python", "sharing", "commit", "objective"}
+NAMES = {"cells", "comparison", "figure", "left_out", "model", "questions", "stimuli", "task"}
 
 
 def test_what_a_user_writes_is_quoted_in_every_command():

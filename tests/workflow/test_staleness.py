@@ -325,6 +325,6 @@ def test_code_is_listed_only_where_two_runs_agree(finished, tmp_path, monkeypatc
     table = pd.read_parquet(labels)
     table.iloc[::-1].reset_index(drop=True).to_parquet(labels)
     demos.SAME_CODE.write_text("{}")
-    with pytest.raises(SystemExit, match="make_task: results/tasks/objects/labels.parquet differ"):
+    with pytest.raises(SystemExit, match=r"make_task: results/tasks/objects/labels\.parquet differ"):
         demos.main()
     assert set(json.loads(demos.SAME_CODE.read_text())) == ran - {"make_task"}
