@@ -32,9 +32,9 @@ HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "ta
 # Recipes hold the final values of these keys instead, so that writing out a default changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
 NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
-# Keys added after the first release, by section, each with the value that keeps the old behaviour. A key with this value
-# is left out of recipes and job options, so that a new key makes nothing in an older study stale. Code reads such a key
-# with `.get`.
+# Keys added after the first release, by section, each with the value that keeps the old behaviour. A key with this
+# value is left out of recipes and job options, so that a new key makes nothing in an older study stale. Code reads such
+# a key with `.get`.
 CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {}}
 
 
@@ -54,7 +54,7 @@ def only(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def in_order(entry: dict[str, Any]) -> dict[str, Any]:
-    """A model's entry with ``convert`` as a list of pairs, because order counts: later files replace earlier weights."""
+    """A model's entry with ``convert`` as a list of pairs. Order counts: later files replace earlier weights."""
     return entry | {"convert": list(entry["convert"].items())} if "convert" in entry else entry
 
 

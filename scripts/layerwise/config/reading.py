@@ -71,8 +71,8 @@ def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
     if "embedded_model" in config:
         settings = yaml.safe_dump(config["embedded_model"], default_flow_style=True, width=1000).split("\n")[0]
         raise InputError(
-            f"embedded_model: the key has a new form; write `embedded_models: {{shapes: {settings}}}`, and if you define "
-            "several, also `embedded: NAME` in the entries of `models`"
+            f"embedded_model: the key has a new form; write `embedded_models: {{shapes: {settings}}}`. If you define "
+            "several, also write `embedded: NAME` in the entries of `models`"
         )
     try:
         return StudyConfig.model_validate(dict(config), context=context, by_alias=True, by_name=False)

@@ -68,7 +68,7 @@ class StimulusKind(ABC, Generic[EntryT]):
     Attributes:
         entry_class: the class of its config entries.
         allowed, required: placeholders that prompts may have, and must have.
-        classes: the classes of its labels in index order, the "positive" one last; None if they are taken from the data.
+        classes: the classes of its labels in index order, the "positive" one last; None if the data name them.
         formats: the formats of the data sets that it can read; empty for kinds that read none.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
@@ -190,8 +190,8 @@ class StimulusKind(ABC, Generic[EntryT]):
         if not self.has_objects:
             others = ", ".join(name for name, kind in KINDS.items() if kind.has_objects)
             raise InputError(
-                f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; kinds that have "
-                f"them: {others}"
+                f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; kinds with "
+                f"objects: {others}"
             )
         if task.knowledge.about == "asked-attribute" and not self.asks_category:
             others = ", ".join(name for name, kind in KINDS.items() if kind.asks_category)
