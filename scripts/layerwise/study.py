@@ -1,4 +1,4 @@
-"""A study as everything else sees it: its checked config, its cells, and where its files lie.
+"""The one way to see a study: its checked config, its cells, where its files are, and its finished results.
 
 The Snakefile, the programs and notebooks read a study through this one class, so that they agree on it.
 """
@@ -104,7 +104,7 @@ class Study:
         Args:
             files: config files.
             leave_out: models to leave out, besides those that the config leaves out.
-            directory: where Snakemake runs: results and data lie relative to it. Default: the working directory.
+            directory: where Snakemake runs; paths of results and data start there. Default: the working directory.
 
         Raises:
             InputError: naming what is wrong with the config.
