@@ -77,7 +77,7 @@ def own_digest(*files: str) -> str:
 
 
 def _find(file: str) -> Path:
-    """A file of ``scripts/``. Beside an installed library the programs have a folder of their own (setup.py)."""
+    """A file of ``scripts/``. In an installed library, the programs have a folder of their own (setup.py)."""
     path = SCRIPTS / file
     return path if path.exists() else SCRIPTS / PROGRAMS / file
 

@@ -1,4 +1,4 @@
-"""The one way to see a study: its checked config, its cells, where its files are, and its finished results.
+"""A study: its checked config, its cells, where its files are, and readers of its finished results.
 
 The Snakefile, the programs and notebooks read a study through this one class, so that they agree on it.
 """

@@ -46,7 +46,7 @@ class KeptFiles:
         """Put the kept files where the study wants them; False if there are none, or they are damaged.
 
         Args:
-            is_whole: whether the last of the files is finished and of this cell.
+            is_whole: tells whether the last of the files is finished and belongs to this cell.
         """
         if self.checksums is None or not self.are_there() or not is_whole(self.kept[-1]):
             return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-# Which area of the picture each image token shows: the name of a layout in :mod:`layerwise.flow.patches`.
+# How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.flow.patches`.
 Patches = Literal["cropped", "tiled", "native", "stretched"]
 
 NOT_SHOWN = "no test has shown that prompts about one image may share its states"
@@ -36,7 +36,7 @@ class Family:
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
-        patches: which area of the picture each of its image tokens shows; None if unknown.
+        patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
         measured: whether its cost can be estimated from its files, without its weights.
     """
