@@ -166,7 +166,10 @@ class LayerProbes:
         ]
 
     def _resplit_rows(self, states: np.ndarray, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
-        """Values of the task's metric under another split, without intervals. States stay standardised by the first."""
+        """Values of the task's metric under another split, without intervals.
+
+        States stay standardised by the training rows of the first split.
+        """
         fits = self._chosen(states, problems, name)
         for split in HELD_OUT:
             values = [

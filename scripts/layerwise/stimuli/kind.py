@@ -133,7 +133,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         return {}
 
     def files(self, entry: EntryT, data: "Locations") -> list[str]:
-        """The modules that make the stimuli of an entry, from ``scripts/``, for digests of code."""
+        """The modules that make the stimuli of an entry, as paths relative to ``scripts/``, for digests of code."""
         return [KINDS.file(entry.kind)]
 
     def options(self, entry: EntryT, data: "Locations") -> list[str]:
