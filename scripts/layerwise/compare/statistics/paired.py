@@ -71,7 +71,7 @@ def paired_difference(
         n_classes: Number of classes of each label.
         n_resamples: Bootstrap resamples.
         n_permutations: Random swaps.
-        rng: Source of both.
+        rng: Source of the resamples and the swaps.
 
     Raises:
         InputError: The two layers' predictions are of different items.
