@@ -56,7 +56,15 @@ def test_what_a_shell_would_run_goes_through_as_it_is(tmp_path, tiny_llava):
     config["probes"]["controls"] = {"random_labels": 0, "description_length": False}
     config["states"] = {"positions": ["last"]}
     project.configure(config)
-    command = [sys.executable, "-m", "snakemake", "results/tables/table2.md", "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "results/tables/table1.md",
+        "results/tables/table2.md",
+        "--cores",
+        "2",
+    ]
     environment = os.environ | {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN}
     done = subprocess.run(
         [*command, "--configfile", "tiny.yaml"],
