@@ -21,6 +21,7 @@ HOSTILE = "\"'$(touch canary)`touch canary`; touch canary & {text} {{x}} {wildca
 # Braces around a word alone are a placeholder, and an unknown one is refused.
 PROMPT = "Is this so: {text}? \"'$(touch canary)`touch canary`; touch canary & { x } {{}} {a.b} %s \\ \n| é <b>"
 TOKEN = "hf_canaryCanaryCanaryCanaryCanary"
+TABLES = ["results/tables/table1.md", "results/tables/table2.md"]
 
 
 @fault(
