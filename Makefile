@@ -3,7 +3,7 @@ CORES ?= 2
 # Your own study, for `run` and `report`. Default: the demo.
 CONFIG :=
 REPORT = results/$(if $(CONFIG),$(basename $(notdir $(CONFIG)))-)report.html
-# The first Python that works and that the pinned versions support.
+# The first working Python of a version that the pinned packages support.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 		echo $$python; break; fi; done)
@@ -30,7 +30,7 @@ evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and int
 	@echo "Open results-findings/tables/objectives.md to compare the objectives"
 
 # Gathers the scores again, because `make evidence` leaves the scores of fewer models in the same root.
-findings: $(VENV)/run.stamp ## train, probe and block over five seeds; writes docs/findings.csv and docs/findings.md (about an hour on 2 cores)
+findings: $(VENV)/run.stamp ## train, probe and block attention over five seeds; writes docs/findings.csv and docs/findings.md (about an hour on 2 cores)
 	$(BIN)/snakemake probes flow_results --cores $(CORES) --configfile config/findings.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/findings.yaml --csv docs/findings.csv --out docs/findings.md
 
@@ -90,7 +90,7 @@ format: $(VENV)/dev.stamp ## format Python and Snakemake code
 schema: $(VENV)/run.stamp ## write config/schemas/config.schema.yaml from the classes of scripts/layerwise/config
 	PYTHONPATH=scripts $(BIN)/python -m layerwise.config.schema
 
-# With the oldest supported Python, because the newer ones can install the same versions.
+# With the oldest supported Python, because newer ones can install every version that it finds.
 lock: ## resolve envs/*.in to the exact versions of envs/*.txt and envs/*.yaml
 	python3.11 -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools pyyaml

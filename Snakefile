@@ -10,8 +10,8 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
-# First what every study has: the needs of adapters, prompts, and addresses of data sets. Then the study. A config given on
-# the command line replaces the demo's and is never merged into it. layerwise.study reads the same files.
+# First the defaults of every study: needs of adapters, prompts, and addresses of data sets. Then the study itself. A config
+# given on the command line replaces the demo's and is never merged into it. layerwise.study reads the same files.
 configfile: f"{workflow.basedir}/config/adapters.yaml"
 configfile: f"{workflow.basedir}/config/prompts.yaml"
 configfile: f"{workflow.basedir}/config/sources.yaml"

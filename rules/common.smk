@@ -35,15 +35,15 @@ pathvars:
 
 
 # Jobs need to know where the scripts are, and the Python that runs Snakemake, even if its environment is not activated.
-# (Conda, if used, comes before it in PATH.) Jobs end with the process that they name.
+# (Conda, if used, comes before it in PATH.) A job ends when the process WORKFLOW_PID ends.
 os.environ.update(
     WORKFLOW_PID=str(os.getpid()),
     SCRIPTS=f"{workflow.basedir}/scripts",
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 )
 
-# Waiting threads sleep. Beside other busy processes, threads that spin delay the one that they wait for, and a job of two
-# threads takes ten times as long.
+# Waiting threads sleep. On a busy machine, threads that spin delay the one that they wait for, and a job of two threads takes
+# ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
@@ -77,7 +77,7 @@ model_file, stimuli_file = study.model_file, study.stimuli_file
 
 
 def not_compared(value):
-    """A param that changes no result: Snakemake compares no param whose function takes `input`.
+    """A param that changes no result: Snakemake does not compare params whose function takes `input`.
 
     Give a value, or a function of the wildcards.
     """

@@ -46,5 +46,5 @@ def question_images(wildcards):
 
 
 def flow_cell(wildcards):
-    """What decides the measured flow beside the model and the questions; see states_cell."""
+    """What decides the measured flow besides the model and the questions; see states_cell."""
     return as_json(grid.planned_flow(wildcards.model, wildcards.questions))

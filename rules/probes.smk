@@ -7,7 +7,7 @@
 #   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
 #   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
 #
-# <shown> is <results>, or a folder of it for a run that leaves models out.
+# <shown> is <results>, or a folder in it for a run that leaves models out.
 
 
 rule fit_probes:

@@ -20,7 +20,7 @@ rule extract_states:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        # These change no result. As resources they are not compared.
+        # These change no result. They are resources because Snakemake compares params, but not resources.
         batch_size=model_key("batch_size"),
         python=lambda wildcards: python_of(wildcards.model),
         sharing=model_key("sharing"),
@@ -34,7 +34,7 @@ rule extract_states:
         shard=lambda wildcards: (wildcards.shard[1:] or "1-of-1").split("-of-"),
         stimuli=lambda wildcards, input: Path(input.table).parent,
         work=f"{study.results}/work",
-        # Where finished states are found by their content.
+        # The folder in which finished states are found by their content.
         kept=not_compared(KEPT if study.config.states.keep else []),
     message:
         "Run {wildcards.model} over {wildcards.stimuli} with the prompt {wildcards.prompt}{wildcards.shard}"

@@ -15,7 +15,7 @@ def device_map(wildcards):
 
 
 def states_cell(wildcards):
-    """What decides the hidden states of a cell beside its model and stimuli. Probes refuse states of another cell.
+    """What decides the hidden states of a cell besides its model and stimuli. Probes refuse states of another cell.
 
     It must not take `input`: Snakemake compares no param that does.
     """

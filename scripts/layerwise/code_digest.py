@@ -37,7 +37,7 @@ class _LeftOut:
     """The modules that are left out, by their names.
 
     Those whose names end in "checks" are left out too: they refuse a run before it starts. So are those called
-    "catalogue": they list entries and load none. Whoever takes a digest adds the entry that is used.
+    "catalogue": they list entries and load none. Whoever takes a digest adds the module of the entry in use.
     """
 
     def __contains__(self, module: object) -> bool:
@@ -52,8 +52,8 @@ class _LeftOut:
 def code_digest(*files: str) -> str:
     """The digest that ``files`` count as: their own, or that of older code that gives the same numbers.
 
-    ``same_code.json`` lists such code, and tests/golden shows that it does. Cached for the life of the process, because
-    planning calls it over 100,000 times.
+    ``same_code.json`` lists such code, and tests/golden shows that the numbers are the same. Cached for the life of the
+    process, because planning calls this over 100,000 times.
     """
     digest = own_digest(*files)
     for listed in json.loads(SAME_CODE.read_text(encoding="utf-8")).values():
@@ -67,7 +67,7 @@ def own_digest(*files: str) -> str:
 
     Args:
         files: paths relative to ``scripts/``. Modules that a script loads by name - an adapter, an entry of a catalogue
-            (:meth:`layerwise.catalogue.Catalogue.file`) - are given here too, because no import statement shows them.
+            (:meth:`layerwise.catalogue.Catalogue.file`) - must be named here too: no import statement shows them.
     """
     digest = hashlib.sha256()
     counting = {file.relative_to(_home(file)): file for file in _closure([_find(file) for file in files])}
@@ -77,13 +77,13 @@ def own_digest(*files: str) -> str:
 
 
 def _find(file: str) -> Path:
-    """A file of ``scripts/``. Beside an installed library the programs have a folder of their own (setup.py)."""
+    """A file of ``scripts/``. In an installed library, the programs have a folder of their own (setup.py)."""
     path = SCRIPTS / file
     return path if path.exists() else SCRIPTS / PROGRAMS / file
 
 
 def _home(file: Path) -> Path:
-    """The folder that stands for ``scripts/``, so that names of files are the same wherever the library lies."""
+    """The folder that counts as ``scripts/``, so that files have the same names wherever the library is installed."""
     return SCRIPTS / PROGRAMS if SCRIPTS / PROGRAMS in file.parents else SCRIPTS
 
 
@@ -114,9 +114,10 @@ def _parsed(file: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _module_files(module: str) -> set[str]:
-    """The files that importing ``module`` runs: its own and its packages'. Empty for other libraries and for names.
+    """The files that importing ``module`` runs: its own and its packages'.
 
-    Without the library's own ``__init__.py``: it offers names to users, and decides no number.
+    Empty for other libraries, and for names that are no modules. The library's own ``__init__.py`` is left out: it
+    offers names to users and decides no number.
     """
     parts = module.split(".")
     if parts[0] != PACKAGE:

@@ -77,7 +77,7 @@ class Grid:
         return [FlowCell(model, questions) for model in flow.models for questions in flow.questions]
 
     def sites(self, model: str, prompt: str) -> list[str]:
-        """The sites within blocks that are kept of a cell."""
+        """The sites within blocks that are kept for a cell."""
         states = self.config.states
         models, prompts = states.sites_of.models, states.sites_of.prompts
         if model not in (self._base_models if models is None else models):
@@ -87,27 +87,27 @@ class Grid:
         return [site for site in states.sites if site != "block"]
 
     def planned(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
-        """What decides the hidden states of a cell beside its model and stimuli.
+        """What decides the hidden states of a cell, besides its model and stimuli.
 
-        Nothing that an earlier job finds out, such as digests of files: Snakemake computes params when it plans, and
-        records those. A change of model or stimuli shows in their folders' names (:mod:`layerwise.recipes`); the job
-        itself compares digests (:mod:`layerwise.states.cells`).
+        This holds nothing that only a job can find out, such as digests of files, because Snakemake computes and
+        records params when it plans. A change of model or stimuli shows in their folders' names
+        (:mod:`layerwise.recipes`); the job itself compares digests (:mod:`layerwise.states.cells`).
         """
-        # Named only where there are some: cells without stay what they were before there were sites.
+        # A cell without sites has no such key, so that states from before there were sites stay valid.
         sites = self.sites(model, prompt)
         return ({"sites": sites} if sites else {}) | {
             "model": model,
             "stimuli": stimuli,
             "prompt": prompt,
             "prompt_entry": self.prompt(stimuli, prompt).entry(),
-            # Probes read the first of them; states do not depend on the order.
+            # Sorted, because states do not depend on the order. Only probes do: they read the first position.
             "positions": sorted(self.config.states.positions),
             "dtype": self.config.states.dtype,
             "code": code_digest("extract_states.py", *model_files(self.config, model)),
         }
 
     def planned_flow(self, model: str, questions: str) -> dict[str, Any]:
-        """What decides the measured flow of a cell beside its model and questions; see :meth:`planned`."""
+        """What decides the measured flow of a cell, besides its model and questions; see :meth:`planned`."""
         return {
             "model": model,
             "questions": questions,
@@ -118,7 +118,7 @@ class Grid:
         }
 
     def window(self, model: str) -> int:
-        """In how many blocks at a time a model's attention is blocked."""
+        """The number of neighbouring blocks in which a model's attention is blocked at a time."""
         return self.config.flow.models[model].window
 
     def base_models(self) -> list[str]:
@@ -153,7 +153,7 @@ class Grid:
         return self.config.prompts[self.config.datasets[entry.dataset].format][entry.prompt]
 
     def unused(self) -> list[str]:
-        """Keys that change nothing as the study stands, for a warning."""
+        """Keys that have no effect in this study, for a warning."""
         said = []
         for name in self.used_stimuli():
             entry = self.config.stimuli[name]

@@ -1,8 +1,8 @@
-"""Where the relative paths of a study lead: to files and folders beside its config file.
+"""Resolve the relative paths in a study. They start from the folder of its config file.
 
-Studies once named such files from the working directory, which was the clone. A path that leads nowhere from the
-study's folder is still looked up there, with a warning. Results, logs and downloads (``pathvars``) are always relative
-to the working directory.
+They once started from the working directory, which was the clone. So a path that does not exist from the study's folder
+is still looked up from the working directory, with a warning. Results, logs and downloads (``pathvars``) are always
+relative to the working directory.
 """
 
 import os
@@ -20,7 +20,7 @@ class InputPaths:
         directory: where Snakemake runs. Default: the working directory.
 
     Attributes:
-        from_directory: paths that lead nowhere from the study's folder and were found from ``directory``.
+        from_directory: paths that exist from ``directory`` but not from the study's folder.
     """
 
     def __init__(self, root: str | Path, directory: str | Path | None = None):
@@ -32,11 +32,11 @@ class InputPaths:
         """Where a file or folder lies.
 
         Args:
-            path: as the config has it. One that is found from the working directory stays the same text.
-            what: the word for it; None if nothing need be there, because the text may be a name or an address.
+            path: as written in the config. A path that is found from the working directory is returned unchanged.
+            what: what to call it in messages; None if it need not exist, because it may be a name or an address.
 
         Raises:
-            InputError: when it is found from both folders, or from neither though it must be there.
+            InputError: when both folders have it, as two different files, or when it must exist and neither has it.
         """
         beside, here = self.root / path, self.directory / path
         if not path or Path(path).is_absolute() or beside == here == Path(path):
@@ -45,7 +45,7 @@ class InputPaths:
         if found and found_here and not beside.samefile(here):
             raise InputError(
                 f"{path!r} is in the study's folder ({beside.absolute()}) and in the working directory "
-                f"({here.absolute()}); give the absolute path of the one that is meant"
+                f"({here.absolute()}); give the absolute path of the one you mean"
             )
         if found:
             return str(beside)
@@ -60,12 +60,12 @@ class InputPaths:
         return path
 
     def notes(self) -> list[str]:
-        """A warning of the paths that were found from ``directory``."""
+        """A warning about the paths that were found from ``directory``."""
         if not self.from_directory:
             return []
         better = {path: os.path.relpath(self.directory / path, self.root) for path in self.from_directory}
         said = ", ".join(f"{path} (write {from_root})" for path, from_root in better.items())
         return [
-            f"The config names files from the working directory, but paths start from the study's folder, {self.root}: "
-            f"{said}."
+            f"The config has paths relative to the working directory, but they should start from the study's folder, "
+            f"{self.root}: {said}."
         ]

@@ -2,11 +2,12 @@
 
 Snakemake plans a run before any of its jobs has read anything. So whatever can change a stimulus set or a model must
 show when the run is planned; otherwise its hidden states would be remade only in the next run. The folder's name ends
-in a *recipe*: eight hexadecimal digits over the config, the code and the sources. Other content is then another folder,
-and what reads from it is planned too. The reverse does not hold: another recipe may give the same content, and then the
-job that would run the model finds its states kept.
+in a *recipe*: eight hexadecimal digits over the config, the code and the sources. So changed content gets another
+folder, and everything that reads it is planned as well. The reverse does not hold: another recipe may give the same
+content. Then the job that would run the model finds the finished states and reuses them (:mod:`layerwise.jobs.kept`).
 
-Imports no torch, because the Snakefile asks each time it plans."""
+Imports no torch, because the Snakefile imports this module each time it plans.
+"""
 
 from __future__ import annotations
 
@@ -28,37 +29,37 @@ if TYPE_CHECKING:
 
 # Keys that say how a model is run, or what it will cost, but not what it computes.
 HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
-# A trained model and a seed count by their final values, so that writing out a default changes nothing.
+# Recipes hold the final values of these keys instead, so that writing out a default changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
 NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
-# Keys that came after the first release, by section, each with the value that means what was done before. At this value
-# a key is left out of recipes and of the options of jobs, so that a new key makes nothing of an older study stale. Code
-# reads such a key with `.get`.
+# Keys added after the first release, by section, each with the value that keeps the old behaviour. A key with this
+# value is left out of recipes and job options, so that a new key makes nothing in an older study stale. Code reads such
+# a key with `.get`.
 CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {}}
 
 
 def as_json(value: Any) -> str:
-    """A config entry as text, its keys in order, so that a reordered config changes nothing."""
+    """A config entry as text, with sorted keys, so that reordering the config changes nothing."""
     return json.dumps(value, sort_keys=True)
 
 
 def without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """A config entry without some keys."""
+    """A config entry without these keys."""
     return {key: value for key, value in entry.items() if key not in keys}
 
 
 def only(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """A config entry with no more than some keys."""
+    """A config entry with these keys only."""
     return {key: entry[key] for key in keys if key in entry}
 
 
 def in_order(entry: dict[str, Any]) -> dict[str, Any]:
-    """A model's entry whose ``convert`` is a list of pairs: of weights in two files, those named later count."""
+    """A model's entry with ``convert`` as a list of pairs. Order counts: later files replace earlier weights."""
     return entry | {"convert": list(entry["convert"].items())} if "convert" in entry else entry
 
 
 def as_before(section: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """A config entry without later keys that have the value of old."""
+    """A config entry without the keys of ``CAME_LATER`` that have their old value."""
     later = CAME_LATER[section]
     return {key: value for key, value in entry.items() if key not in later or value != later[key]}
 
@@ -94,8 +95,8 @@ def questions_folder(config: StudyConfig, data: Locations, questions: str) -> st
 
 
 def model_folder(config: StudyConfig, model: str) -> str:
-    """The folder of a model's description under the results root. Its files count by their content, not by where they
-    lie."""
+    """The folder of a model's description under the results root. Its recipe depends on the content of the model's
+    files, not on where they are."""
     entry = config.models[model]
     random, embedded = entry.weights == "random", embedded_name(config, model)
     content: Any
@@ -113,12 +114,12 @@ def model_folder(config: StudyConfig, model: str) -> str:
 
 
 def adapter_file(config: StudyConfig, model: str) -> str:
-    """The module that runs a model, from ``scripts/``."""
+    """The adapter module that runs a model: its path relative to ``scripts/``."""
     return f"layerwise/models/adapters/{config.models[model].adapter}.py"
 
 
 def model_files(config: StudyConfig, model: str) -> list[str]:
-    """The modules that run a model and that no import statement shows, from ``scripts/``: see
+    """The modules that run a model but appear in no import statement: their paths relative to ``scripts/``, for
     :func:`layerwise.code_digest.code_digest`."""
     intervention = config.models[model].intervention
     return [adapter_file(config, model), *([] if intervention is None else [INTERVENTIONS.file(intervention.kind)])]

@@ -23,9 +23,9 @@ from layerwise.stimuli.prompts import render_prompts
 from layerwise.tasks.labels import read_task
 
 SPLITS = ("val", "test")
-# The end of a folder that is named after what its content is made from; see layerwise.recipes.
+# The name of a folder of stimuli, questions or models: its recipe. See layerwise.recipes.
 RECIPE = re.compile("[0-9a-f]{8}")
-# Where the gathered tables of probes begin, whatever else they hold.
+# The first columns of the gathered tables of probes.
 CELL_COLUMNS = ["model", "task", "prompt"]
 
 
@@ -44,7 +44,7 @@ class ItemStates:
     layers: list[str]
 
     def of(self, item_ids: Iterable[str]) -> np.ndarray:
-        """The states of some items, in the order given; an item may come twice.
+        """The states of some items, in the order given; an item may occur more than once.
 
         Returns:
             Shape (n, width) for one layer, (layers, n, width) for all.
@@ -60,7 +60,7 @@ class ItemStates:
 
 
 class FlowTables(NamedTuple):
-    """What was measured of one model and one set of questions.
+    """What was measured for one model and one set of questions.
 
     Each table has ``question_id``, ``image_id``, ``type``, ``image``, ``question``, ``answer`` (the true one), then:
 
@@ -87,17 +87,17 @@ def states(
 ) -> ItemStates:
     """The hidden states of a cell, per item.
 
-    One layer is read contiguously. All layers of a large model may not fit into memory: L + 2 layers of n items and
+    One layer is read contiguously. All layers of a large model can be too much for memory: L + 2 layers of n items and
     width d take 4 (L + 2) n d bytes.
 
     Args:
         files: the cell's file, or all of its shards.
         position: token position (``last``, ``image-mean``), or a site such as ``last-attention``.
         layer: its index (0 is the embedding output), its name (``block 3``, ``final norm``), or None for all.
-        cell: what the states must be of; see :func:`layerwise.states.cells.planned_content`.
+        cell: the content that the states must have; see :func:`layerwise.states.cells.planned_content`.
 
     Raises:
-        InputError: when a file is missing, damaged or of another cell, or the position or layer is not in it.
+        InputError: when a file is missing, damaged or of another cell, or lacks the position or layer.
     """
     check_there(files, made_by)
     with open_states(files, dict(cell or {})) as found:
@@ -105,7 +105,7 @@ def states(
         names = found.layers_at(position)
         numbers = range(len(names)) if layer is None else [_layer_number(names, layer, position)]
         row_of_item = found.row_of_item
-        # Where no items share an input, rows are items, and no second copy is needed.
+        # If no two items share an input, rows are items, and no second copy is needed.
         is_own_row = np.array_equal(row_of_item, np.arange(rows))
         values = np.empty((len(numbers), len(row_of_item), width), np.float32)
         room = None if is_own_row else np.empty((rows, width), np.float32)
@@ -133,9 +133,9 @@ def items(
     """The items of a stimulus set: what a model is shown, and where it comes from.
 
     Args:
-        folder: of the stimulus set.
-        root: the folder in which the workflow runs; paths of images are given from there.
-        prompts: prompt entries by name; each adds a column ``prompt:NAME``, the user's turn of each item.
+        folder: the stimulus set's folder.
+        root: the folder in which the workflow runs; relative image paths start there.
+        prompts: prompt entries by name; each adds a column ``prompt:NAME`` with the user's turn of each item.
 
     Returns:
         A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
@@ -148,7 +148,7 @@ def items(
     check_there([folder / "stimuli.json", folder / "items.parquet", folder / "provenance.parquet"], made_by)
     shown, description = read_items(folder)
     provenance = pd.read_parquet(folder / "provenance.parquet")
-    # The category of a pair is in both.
+    # Both tables have the category of a pair.
     provenance = provenance.drop(columns=[name for name in shown if name in provenance and name != "item_id"])
     joined = shown.merge(provenance, on="item_id", how="left", validate="one_to_one")
     labels = [column for column in joined if column.startswith("label:")]
@@ -176,10 +176,10 @@ def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
 
 
 def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.DataFrame:
-    """Tables of probe cells as one: their scores, learning curves or sites. docs/formats.md lists the columns.
+    """The scores, learning curves or sites of several probe cells as one table. docs/formats.md lists the columns.
 
     Args:
-        files: by model, task and prompt.
+        files: the file of each cell, by model, task and prompt.
 
     Raises:
         InputError: when there are no cells, or a cell is missing.
@@ -204,22 +204,22 @@ def predictions(
     *,
     made_by: str,
 ) -> pd.DataFrame:
-    """What the probes of a cell said of each held-out item, beside what the item shows.
+    """The predictions of a cell's probes for each held-out item, beside what the item shows.
 
     Args:
         file: the cell's ``.predictions.parquet``.
-        task_folder: of the cell's task, for the names of its classes.
+        task_folder: the folder of the cell's task, for the names of its classes.
         shown: :func:`items` of the task's stimuli.
         layer: index of one layer; None for all.
         split: ``val`` or ``test``; None for both.
 
     Returns:
         A row per layer, label and item: ``layer``, ``label``, ``split``, ``item_id``, ``group``, ``y`` and ``pred``
-        (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (margins: arrays of one for two
-        classes, of one per class otherwise), then the columns of ``shown``.
+        (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (an array of margins: one margin for
+        two classes, otherwise one per class), then the columns of ``shown``.
 
     Raises:
-        InputError: when the cell is missing, has no such layer or split, or is of other items.
+        InputError: when the cell is missing, has no such layer or split, or has other items.
     """
     check_there([file, task_folder / "task.json"], made_by)
     if split not in (None, *SPLITS):
@@ -247,8 +247,8 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
 
     Args:
         files: the tables by name: ``knockout``, ``tracing`` and ``answers``.
-        questions_folder: of the set of questions.
-        root: the folder in which the workflow runs; paths of images are given from there.
+        questions_folder: the folder of the set of questions.
+        root: the folder in which the workflow runs; relative image paths start there.
 
     Raises:
         InputError: when a table is missing or damaged.
@@ -271,7 +271,7 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
 
 
 def check_there(files: Iterable[Path], made_by: str) -> None:
-    """Name the first file that is missing, how many more are, and the command that makes them."""
+    """Refuse missing files: name the first one, how many more are missing, and the command that makes them."""
     missing = [file for file in files if not file.exists()]
     if not missing:
         return
@@ -279,12 +279,12 @@ def check_there(files: Iterable[Path], made_by: str) -> None:
     folder = missing[0].parent
     made_otherwise = ""
     if RECIPE.fullmatch(folder.name) and not folder.exists() and any(folder.parent.glob("*/")):
-        made_otherwise = f"; what {folder.parent} holds was made by another config or by other code"
+        made_otherwise = f"; the files in {folder.parent} were made by another config or by other code"
     raise InputError(f"{missing[0]}: not there yet{more}{made_otherwise}; run `{made_by}`")
 
 
 def _class_names(y: pd.Series, classes: Sequence[str]) -> np.ndarray:
-    """The name of each class index; labels of several classes and of two alike."""
+    """The name of each class index."""
     return np.asarray(classes, dtype=object)[y.to_numpy()]
 
 

@@ -1,4 +1,4 @@
-"""A study as everything else sees it: its checked config, its cells, and where its files lie.
+"""A study: its checked config, its cells, where its files are, and readers of its finished results.
 
 The Snakefile, the programs and notebooks read a study through this one class, so that they agree on it.
 """
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
     from layerwise.results import FlowTables, ItemStates
 
-# What every study has beneath its own config.
+# Config files that every study's own config is merged over.
 DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
 CLONE = Path(__file__).resolve().parents[2]
-# Where setup.py puts them beside an installed library.
+# Where setup.py puts these files in an installed library.
 INSTALLED = Path(__file__).parent / "shared_config"
 
 Cell = TypeVar("Cell", StatesCell, ProbeCell, FlowCell)
 
 
 class FlowFiles(NamedTuple):
-    """What is measured of a model and a set of questions."""
+    """The files of a flow cell, by what they hold."""
 
     changes: str
     tracing: str
@@ -59,22 +59,22 @@ class Study:
     :mod:`layerwise.recipes`.
 
     Args:
-        config: checked, without models that are left out.
-        left_out: names of models that are left out.
-        files: the config files that make the study.
+        config: the checked config, without the models that are left out.
+        left_out: names of the models that are left out.
+        files: the study's config files.
         directory: where Snakemake runs. Default: the working directory.
 
     Attributes:
         config, left_out, files, directory: as given.
         results: the results root.
-        shown: where figures, tables and gathered scores go: `results`, or a folder of it if models are left out, so
-            that partial figures never take the place of whole ones.
-        data: where data sets lie.
+        shown: where figures, tables and gathered scores go: `results`, or a folder in it if models are left out, so
+            that partial figures never replace complete ones.
+        data: where the data sets are.
         grid: the study's cells.
-        notes: what the user should know of the config, for warnings.
+        notes: warnings about the config, for the user.
 
     Raises:
-        InputError: when the config refers to something that is not there, or asks for what cannot be run.
+        InputError: when the config names something that does not exist, or asks for something that cannot run.
     """
 
     def __init__(
@@ -96,15 +96,15 @@ class Study:
 
     @classmethod
     def load(cls, *files: str | Path, leave_out: Sequence[str] = (), directory: str | Path | None = None) -> Study:
-        """Read a study from its config file; of several, later ones replace what earlier ones say.
+        """Read a study from its config files; later files override earlier ones.
 
-        Relative paths of files that the user has start from the folder of the first one; see
+        Relative paths to the user's own files start from the folder of the first config file; see
         :mod:`layerwise.input_paths`.
 
         Args:
             files: config files.
-            leave_out: models to run without, beside those that the config names.
-            directory: where Snakemake runs: results and data lie relative to it. Default: the working directory.
+            leave_out: models to leave out, besides those that the config leaves out.
+            directory: where Snakemake runs; paths of results and data start there. Default: the working directory.
 
         Raises:
             InputError: naming what is wrong with the config.
@@ -178,8 +178,8 @@ class Study:
         return None if self.config.models[model].convert is None else self.converted_folder(model)
 
     def states_files(self, model: str, stimuli: str, prompt: str) -> list[str]:
-        """The files of a cell's hidden states: as many as its model has shards, or those of a finished cell that had
-        another number of them."""
+        """The files of a cell's hidden states, one per shard. A cell that was finished with another number of shards
+        keeps its files."""
         folder, wanted = f"{self.results}/states/{model}/{stimuli}", self.config.models[model].shards
         found = _names_in(folder)
         for shards in (wanted, *_other_shards(found, prompt)):
@@ -215,7 +215,7 @@ class Study:
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:
-        """What is measured of a model and a set of questions."""
+        """The files of one model and one set of questions."""
         stem = f"{self.results}/flow/{cell.model}/{cell.questions}"
         return FlowFiles(f"{stem}.parquet", f"{stem}.tracing.parquet", f"{stem}.answers.parquet", f"{stem}.json")
 
@@ -240,8 +240,8 @@ class Study:
             ``layers``, their names.
 
         Raises:
-            InputError: when there is no such cell, layer or position, when the states are not there yet, or when they
-                are of another model, prompt or stimulus set than the config names now.
+            InputError: when there is no such cell, layer or position, when the states have not been made yet, or when
+                they were made from another model, prompt or stimulus set than the config names now.
         """
         from layerwise import results
         from layerwise.states.cells import planned_content
@@ -250,7 +250,7 @@ class Study:
         made_by = self.command("states")
         folder, described = Path(self.stimuli_folder(stimuli)), Path(self.model_file(model))
         results.check_there([described, folder / "stimuli.json"], made_by)
-        # Code that has changed since leaves a finished result what it is.
+        # Finished states can be read even if the code has changed since.
         planned = {key: value for key, value in self.grid.planned(model, stimuli, prompt).items() if key != "code"}
         return results.states(
             [Path(file) for file in self.states_files(model, stimuli, prompt)],
@@ -270,11 +270,11 @@ class Study:
         Returns:
             A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (the official
             one), ``image`` (path), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
-            ``second`` of relations), the labels of the data set (``label:...``), and per prompt the user's turn
+            ``second`` of relations), the labels of the data set (``label:...``), and for each prompt the user's turn
             (``prompt:NAME``).
 
         Raises:
-            InputError: when there is no such stimulus set, or it is not there yet.
+            InputError: when there is no such stimulus set, or it has not been made yet.
         """
         from layerwise import results
 
@@ -295,7 +295,7 @@ class Study:
             ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split.
 
         Raises:
-            InputError: when there is no such task, or it is not there yet.
+            InputError: when there is no such task, or it has not been made yet.
         """
         from layerwise import results
 
@@ -314,7 +314,7 @@ class Study:
             ``value``, ``low`` and ``high`` (95 % interval), and the other columns of docs/formats.md.
 
         Raises:
-            InputError: when a cell is not there yet.
+            InputError: when a cell has not been probed yet.
         """
         return self._gathered(self.grid.probe_cells(), self.scores_file)
 
@@ -330,12 +330,12 @@ class Study:
             ``metric``, ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
 
         Raises:
-            InputError: when a cell is not there yet.
+            InputError: when a cell has not been probed yet.
         """
         return self._gathered(self.grid.probe_cells(), self.curve_file)
 
     def sites(self) -> pd.DataFrame:
-        """The scores of probes within blocks: of attention, MLPs and heads.
+        """The scores of probes of attention, MLPs and heads, within blocks.
 
         Example::
 
@@ -347,7 +347,7 @@ class Study:
             docs/formats.md.
 
         Raises:
-            InputError: when the study keeps no sites, or a cell is not there yet.
+            InputError: when the study keeps no sites, or a cell has not been probed yet.
         """
         if not self.grid.site_cells():
             raise InputError("the study keeps nothing within blocks; name attention, mlp or heads in states.sites")
@@ -356,7 +356,7 @@ class Study:
     def predictions(
         self, model: str, task: str, prompt: str, layer: int | None = None, split: str | None = None
     ) -> pd.DataFrame:
-        """What the probes of a cell said of each held-out item, beside what the item shows.
+        """The predictions of a cell's probes for each held-out item, beside what the item shows.
 
         Example::
 
@@ -370,11 +370,11 @@ class Study:
 
         Returns:
             A row per layer, label and item: ``layer``, ``label``, ``split``, ``item_id``, ``group``, ``y`` and ``pred``
-            (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (margins: arrays of one for two
-            classes, of one per class otherwise), ``question`` (the user's turn), and the columns of :meth:`items`.
+            (indices of classes), ``truth`` and ``predicted`` (their names), ``scores`` (an array of margins: one margin
+            for two classes, otherwise one per class), ``question`` (the user's turn), and the columns of :meth:`items`.
 
         Raises:
-            InputError: when there is no such cell, layer or split, or it is not there yet.
+            InputError: when there is no such cell, layer or split, or the cell has not been probed yet.
         """
         from layerwise import results
 
@@ -397,7 +397,7 @@ class Study:
             see :class:`layerwise.results.FlowTables`.
 
         Raises:
-            InputError: when there is no such cell, or it is not there yet.
+            InputError: when there is no such cell, or it has not been run yet.
         """
         from layerwise import results
 
@@ -411,7 +411,7 @@ class Study:
         )
 
     def command(self, target: str) -> str:
-        """The command that makes what a target of the workflow names."""
+        """The command that makes a target of the workflow."""
         files = [os.path.relpath(file, self.directory) for file in self.files]
         study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
         return " ".join(["snakemake", target, "--cores 2", *study])
@@ -425,7 +425,7 @@ class Study:
         return f"{self.results}/probes/{cell.model}/{cell.task}/{cell.prompt}.{what}.parquet"
 
     def _folder(self, what: str, name: str) -> str:
-        """A folder whose name ends in a recipe, worked out once: planning asks for each job."""
+        """A folder whose name ends in a recipe. Computed once, because planning asks for it in every job."""
         if (what, name) not in self._folders:
             if what == "stimuli":
                 folder = recipes.stimuli_folder(self.config, self.data, name)
@@ -449,13 +449,13 @@ def _shard_names(prompt: str, shards: int) -> list[str]:
 
 
 def _other_shards(names: set[str], prompt: str) -> list[int]:
-    """Into how many shards a cell is divided by the files that are there."""
+    """The numbers of shards that a cell may have, judging by the files in its folder."""
     counts = [re.fullmatch(rf"{re.escape(prompt)}(?:\.1-of-(\d+))?\.h5", name) for name in names]
     return sorted(int(found[1] or 1) for found in counts if found)
 
 
 def _defaults(files: Sequence[str | Path]) -> list[Path]:
-    """The files beneath a study: of the clone that this code is in, else of the study's, else those installed."""
+    """The default config files: those of the clone that this code is in, else of the study's clone, else installed."""
     above = [folder for file in files[:1] for folder in Path(file).resolve().parents]
     folders = [*(folder / "config" for folder in (CLONE, *above)), INSTALLED]
     found = next(folder for folder in folders if all((folder / name).is_file() for name in DEFAULTS))
@@ -463,10 +463,10 @@ def _defaults(files: Sequence[str | Path]) -> list[Path]:
 
 
 def _named(cells: Sequence[Cell], **names: str) -> Cell:
-    """The cell of these names.
+    """The cell with these names.
 
     Raises:
-        InputError: naming the first name that no cell has, and those that there are instead.
+        InputError: naming the first name that no cell has, and the names that exist.
     """
     chosen = ""
     for what, name in names.items():

@@ -327,7 +327,7 @@ def test_all_mistakes_are_shown_at_once(study):
         ),
         (
             lambda c: c["tasks"]["entailment"].update(knowledge={"about": "asked-attribute", "attribute": "colour"}),
-            "tasks.entailment.knowledge: asked-attribute is about the category that an item asks for",
+            "tasks.entailment.knowledge: asked-attribute needs items that ask for a category",
         ),
         (
             lambda c: c["stimuli"].update(captions=RELATIONS),

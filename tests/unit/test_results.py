@@ -218,5 +218,5 @@ def test_what_is_not_there_yet_says_what_makes_it(tmp_path):
     with pytest.raises(InputError, match=r"p\.1-of-2\.h5: not there yet \(and 1 more\)"):
         results.states(files, made_by=makes)
     (tmp_path / "objects/01234567").mkdir(parents=True)
-    with pytest.raises(InputError, match="objects holds was made by another config or by other code; run"):
+    with pytest.raises(InputError, match="objects were made by another config or by other code; run"):
         results.items(tmp_path / "objects/76543210", tmp_path, made_by=makes)

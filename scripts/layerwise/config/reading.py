@@ -1,4 +1,4 @@
-"""Read the config of a study, and say in one line each what is wrong with it and how to put it right."""
+"""Read and check the config of a study. Each error is reported in one line that also says how to fix it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from layerwise.config.sections import section_at, step_into
 from layerwise.config.study import StudyConfig
 from layerwise.errors import InputError
 
-# What pydantic's checks of types ask for.
+# What a value must be, by the type of pydantic's error.
 MUST_BE = {
     "string_type": "text; put quotes round it",
     "bool_type": "true or false",
@@ -48,7 +48,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def merge(config: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Put ``more`` over ``config``, key by key at every depth, as Snakemake does it with several config files."""
+    """Merge ``more`` into ``config`` at every depth, as Snakemake merges several config files."""
     for key, value in more.items():
         if isinstance(value, Mapping) and isinstance(config.get(key), dict):
             merge(config[key], value)
@@ -64,15 +64,15 @@ def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
         context: see :class:`layerwise.config.base.FromStudy`.
 
     Raises:
-        InputError: with one line for each thing that is wrong, by the path of its key.
+        InputError: with one line for each error, which begins with the path of its key.
     """
     if unfit := list(_unfit(config, [])):
-        raise InputError("the config has what JSON cannot express:\n" + "\n".join(f"  {line}" for line in unfit))
+        raise InputError("the config has values that JSON does not allow:\n" + "\n".join(f"  {line}" for line in unfit))
     if "embedded_model" in config:
         settings = yaml.safe_dump(config["embedded_model"], default_flow_style=True, width=1000).split("\n")[0]
         raise InputError(
-            f"embedded_model: it is one of a named set now; write `embedded_models: {{shapes: {settings}}}`, and where "
-            "there are several, `embedded: NAME` in the entries of `models`"
+            f"embedded_model: the key has a new form; write `embedded_models: {{shapes: {settings}}}`. If you define "
+            "several, also write `embedded: NAME` in the entries of `models`"
         )
     try:
         return StudyConfig.model_validate(dict(config), context=context, by_alias=True, by_name=False)
@@ -82,7 +82,7 @@ def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
 
 
 def _unfit(value: Any, path: list[str]) -> Iterator[str]:
-    """What YAML allows and no key of a config can be: by its path, with the fix."""
+    """Values that YAML allows but a config cannot hold: for each a line with its path and the fix."""
     where = ".".join(path) or "top level"
     if isinstance(value, dict):
         for key, entry in value.items():
@@ -104,7 +104,7 @@ def _kind_of(value: object) -> str:
 
 
 def _explain(error: ErrorDetails, config: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in a line that a user can act on."""
+    """One of pydantic's errors as a line that a user can act on."""
     kind, place, given = error["type"], list(error["loc"]), error["input"]
     key = str(place.pop()) if kind in ("extra_forbidden", "missing") else ""
     of_key = place[-1:] == ["[key]"]
@@ -136,7 +136,7 @@ def _explain(error: ErrorDetails, config: Mapping[str, Any]) -> str:
 
 
 def _path(place: Sequence[str | int], config: Any) -> tuple[list[str | int], list[str]]:
-    """The keys on the way to an error, and the kinds that entries on the way were read as: pydantic names both."""
+    """Split pydantic's path of an error into keys of the config and the kinds that it read their entries as."""
     path: list[str | int] = []
     tags: list[str] = []
     for step in place:

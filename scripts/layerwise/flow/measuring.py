@@ -1,6 +1,7 @@
-"""Ask a model questions and measure what its right answers need, in parts, so that a killed job can go on.
+"""Ask a model questions and measure which attention its correct answers need.
 
-A part is saved as tensors with one row per question, by the names in ``MEASURED``.
+The work is done in parts, so that a killed job can resume. A part is saved as tensors with one row per question, by the
+names in ``MEASURED``.
 """
 
 import logging
@@ -34,13 +35,13 @@ from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
 
-# At most so many questions are lost when a job is killed.
+# A killed job loses at most this many questions.
 QUESTIONS_PER_PART = 32
-# Longer texts are cut off, in bytes.
+# The longest texts that are saved, in bytes; longer ones are cut off.
 ANSWER_BYTES, REASON_BYTES = 96, 200
-# What is saved of a question: its outcome; the model's answer; the probability of the answer's first token with nothing
-# blocked, by flow and window (NaN where a flow has no source), and by norm, casing and layer; how many tokens the image
-# has, how many of them show the object, and if none does, why.
+# What is saved for each question: its outcome; the model's answer; the probability of the answer's first token, first
+# with nothing blocked, then by flow and window (NaN if a flow has no source), then by norm, casing and layer; the
+# number of the image's tokens, and of those that show the object; and, if none shows it, the reason.
 MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "object_tokens", "unmapped")
 
 
@@ -63,10 +64,11 @@ def measure(
         work: where parts are kept.
 
     Returns:
-        What was measured of each question, by the names in ``MEASURED``.
+        What was measured for each question, by the names in ``MEASURED``.
 
     Raises:
-        InputError: when flow cannot be measured in this model, it does not see its pictures, or it fails on a question.
+        InputError: when flow cannot be measured in this model, the model does not see its pictures, or it fails on a
+            question.
         FloatingPointError: on a probability that is not finite.
     """
     if not isinstance(model, AnsweringModel):
@@ -96,7 +98,7 @@ def measure_parts(
     """Make every part that is missing.
 
     Args:
-        model: one that :func:`layerwise.flow.free.check_served` lets pass.
+        model: one that :func:`layerwise.flow.free.check_served` accepts.
         asked: rows of ``questions.parquet`` in running order, questions about one image together.
         template: the prompt, with ``{text}`` for the question.
         width: of the windows, in blocks.
@@ -108,8 +110,8 @@ def measure_parts(
         The parts as (first row, row after the last).
 
     Raises:
-        InputError: when blocked runs of the first question differ from whole forward passes; naming the question whose
-            picture or wording the model refuses.
+        InputError: when blocked runs of the first question differ from whole forward passes, or when the model refuses
+            a question's picture or wording (the message names the question).
         FloatingPointError: on a probability that is not finite.
     """
     ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
@@ -177,7 +179,7 @@ def _measure(
             sets.append(one)
         runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets])
         for i, one, run in zip(of_image, sets, runs, strict=True):
-            # Where no token shows the object, `other` would be the whole image, which is another flow.
+            # If no token shows the object, `other` would be the whole image, and that is a flow of its own.
             there = [f for f, flow in enumerate(FLOWS) if len(getattr(one, flow.source))]
             there = [f for f in there if not (unmapped[i] and FLOWS[f].source == "other")]
             flows = [FLOWS[f] for f in there]

@@ -30,13 +30,13 @@ _held: list[int] = []
 def take_cards(count: int, wait: bool = True, locks: Path = LOCKS) -> list[str]:
     """Lock free GPUs for this process and hide all others. Call it before CUDA is initialised.
 
-    Does nothing on a machine without GPUs, or where a scheduler assigns them in ``CUDA_VISIBLE_DEVICES``. Where a user
-    sets that variable, only those GPUs are taken, and still locked: two jobs of one user must not share one either.
+    Does nothing on a machine without GPUs, or if a scheduler assigns them in ``CUDA_VISIBLE_DEVICES``. If the user sets
+    that variable, only those GPUs are taken. They are locked too, because two jobs of one user must not share a GPU.
 
     Args:
         count: how many.
-        wait: whether to wait for free GPUs. Otherwise a job that finds too few, or whose scheduler assigned none, sees
-            none.
+        wait: whether to wait for free GPUs. Without waiting, all GPUs are hidden if too few are free, or if a scheduler
+            assigned none.
         locks: folder for the locks.
 
     Returns:

@@ -1,9 +1,9 @@
-"""A second name for finished files, made from their content, so that no job makes again what exists.
+"""A second name for finished files, derived from their content, so that no job repeats finished work.
 
-Snakemake plans from paths, times and params, and deletes a job's files before it runs. Only the job can see that a
-model or a stimulus set which was described again is still the same. So each finished file has a hard link in ``kept/``,
-which takes no room on disk. A job that finds its content there links it back within a second. So does a cell whose
-model, stimuli or prompt has been renamed.
+Snakemake plans from paths, times and params, and deletes a job's files before it runs. If a model or a stimulus set was
+described again, only the job can see that it is still the same. So each finished file has a hard link in ``kept/``,
+which takes no room on disk. A job that finds its content there links it back within a second. The same works after a
+model, stimulus set or prompt was renamed.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ class KeptFiles:
     """The files of one cell, by content.
 
     Args:
-        folder: where all kept files lie; None where none are kept.
-        cell: all that decides what the files hold.
-        files: where the study wants them; the one that is written last comes last.
+        folder: the folder of all kept files; None to keep none.
+        cell: everything that decides what the files hold.
+        files: their paths in the study; the one that is written last comes last.
     """
 
     def __init__(self, folder: Path | None, cell: dict[str, Any], files: Sequence[Path]):
@@ -43,23 +43,23 @@ class KeptFiles:
         return self.checksums is not None and all(file.exists() for file in (*self.kept, self.checksums))
 
     def take(self, is_whole: Callable[[Path], bool]) -> bool:
-        """Put the kept files where they are wanted; False where there are none, or they are damaged.
+        """Put the kept files where the study wants them; False if there are none, or they are damaged.
 
         Args:
-            is_whole: whether the last of the files is finished and of this cell.
+            is_whole: tells whether the last of the files is finished and belongs to this cell.
         """
         if self.checksums is None or not self.are_there() or not is_whole(self.kept[-1]):
             return False
         # A file that a user deleted because it was damaged must not come back.
         if json.loads(self.checksums.read_text()) != list(map(file_sha256, self.kept)):
-            log.warning("%s is damaged, and its content is made again", self.kept[-1])
+            log.warning("%s is damaged; its content will be made again", self.kept[-1])
             self.checksums.unlink()
             return False
         for kept, file in zip(self.kept, self.files, strict=True):
             if kept.stat().st_nlink == 1:
                 _link(kept, file)
                 continue
-            # Another cell uses the file too. Snakemake touches the outputs of a job, which must not touch that cell's.
+            # Copy: another cell uses this file too. Snakemake touches a job's outputs, and must not touch that cell's.
             with finished_file(file) as partial:
                 shutil.copyfile(kept, partial)
             _link(file, kept)
@@ -87,7 +87,7 @@ def _link(old: Path, new: Path) -> None:
     partial.unlink(missing_ok=True)
     os.link(old, partial)
     os.replace(partial, new)
-    # Where both names belong to one file, os.replace does nothing and leaves the first.
+    # If both names already belong to one file, os.replace does nothing, and the first name stays.
     partial.unlink(missing_ok=True)
 
 

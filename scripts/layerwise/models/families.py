@@ -1,11 +1,11 @@
 """The table of model families: what is particular about a model type, one row each. Imports no library.
 
-A type without a row is served as well: it gets :data:`DEFAULT`, which takes no short cut and refuses nothing that the
-checks before each run let pass.
+A type without a row works too: it gets :data:`DEFAULT`, which takes no shortcuts and refuses nothing beyond what the
+checks before each run refuse.
 
-No code digest covers this module, or a new row would make the states of all other families stale. A row that only
-refuses something, or chooses between ways that give the same states, needs no more. A changed row that gives other
-numbers must make the models of its family count as other ones: see :mod:`layerwise.models.family_revisions`.
+No code digest covers this module; otherwise a new row would make the states of all other families stale. If a changed
+row gives other numbers, raise the family's number in :mod:`layerwise.models.family_revisions`, so that its models count
+as changed. A row that only refuses something, or chooses between ways that give the same states, needs no more.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-# How image tokens lie in the picture: the name of a layout in :mod:`layerwise.flow.patches`.
+# How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.flow.patches`.
 Patches = Literal["cropped", "tiled", "native", "stretched"]
 
 NOT_SHOWN = "no test has shown that prompts about one image may share its states"
-# Marks the fields that decide numbers, for the test that guards them.
+# Marks the fields that decide numbers, for the test that watches them.
 NUMBERS: Mapping[str, Any] = MappingProxyType({"decides": "numbers"})
 
 
@@ -26,19 +26,19 @@ class Family:
     """What is particular about a model type.
 
     Attributes:
-        adapter: the module of :mod:`layerwise.models.adapters` that serves it.
-        not_shared: why prompts about one image do not share a prefix; empty where they do. Sharing takes a decoder that
-            is causal over image and prefix, and a test that shows it (tests/unit/test_families.py).
-        needs_image: why it does not read a text without an image as it reads one with an image; empty where it does.
-        runs_alone: whether a picture's tokens depend on the greatest picture of its batch, so that inputs run one by
-            one.
+        adapter: the module of :mod:`layerwise.models.adapters` that it runs on.
+        not_shared: why prompts about one image do not share a prefix; empty if they do. Sharing needs a decoder that is
+            causal over image and prefix, and a test that shows it (tests/unit/test_families.py).
+        needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
+        runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
+            by one.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
-        image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty where
-            it reaches the image and nothing else.
-        cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty where it does not.
-        patches: how its image tokens lie in the picture; None where that is not known.
-        never_writes_image: whether its head excludes image tokens from what it may write.
-        measured: whether its cost can be read off its files, without its weights.
+        image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
+            reaches the image and nothing else.
+        cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
+        patches: how its image tokens map to areas of the picture; None if unknown.
+        never_writes_image: whether its output head never writes image tokens.
+        measured: whether its cost can be estimated from its files, without its weights.
     """
 
     adapter: str = "generic"
@@ -115,5 +115,5 @@ def family_of(model_type: str) -> Family:
 
 
 def is_measured(adapter: str) -> bool:
-    """Whether the cost of models that an adapter serves can be read off their files."""
+    """Whether the cost of models that run on an adapter can be estimated from their files."""
     return any(family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter)

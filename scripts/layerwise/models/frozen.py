@@ -28,7 +28,7 @@ def layer_names(n_layers: int) -> list[str]:
 
 
 class FrozenModel(ABC):
-    """A multimodal LLM that is only read: what an adapter gives to the extraction of states.
+    """A multimodal LLM with frozen weights: the interface through which states are extracted.
 
     Preparing inputs on the host (``prepare``) and running them on the device (``run``) are separate calls, so that a
     long run can do both at the same time.
@@ -36,18 +36,18 @@ class FrozenModel(ABC):
     Attributes:
         model_type: the family's name, for messages.
         decoder: the text decoder.
-        blocks: its blocks.
-        final_norm: the norm behind the last block.
+        blocks: the decoder's blocks.
+        final_norm: the norm after the last block.
         n_layers: number of blocks, L.
         width: size of a hidden state.
         n_heads: attention heads per block.
         dtype: of the weights.
         device: of its inputs.
-        shares_prefix: whether states of several prompts about one image may be computed over one prefix, exactly. That
-            takes a decoder that is causal over image and prefix: what comes first does not depend on what follows.
-        batch_invariant: whether an input's states are the same whatever else is in its batch.
-        across: blocks, counted from 0, that look across at the image, which then needs no tokens of its own.
-        intervention: what is changed in the decoder while it runs; None for a model as it is.
+        shares_prefix: whether several prompts about one image give exactly the same states over one shared prefix. That
+            needs a decoder that is causal over image and prefix: earlier tokens do not depend on later ones.
+        batch_invariant: whether an input's states do not depend on the rest of its batch.
+        across: the blocks, counted from 0, with cross-attention to the image, which then has no tokens of its own.
+        intervention: what is changed in the decoder while it runs; None for an unchanged model.
     """
 
     model_type: str
@@ -74,14 +74,16 @@ class FrozenModel(ABC):
 
     @abstractmethod
     def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
-        """Inputs of a batch of pairs, on the host. May run in another thread than ``run``, but not twice at once.
+        """Prepare the inputs of a batch of (image, prompt) pairs on the host.
+
+        It may run while ``run`` runs in another thread, but not in two threads at once.
 
         Args:
-            images: one a prompt; all None for texts without an image.
+            images: one per prompt; all None for texts without an image.
             prompts: the users' turns.
 
         Raises:
-            InputError: when the model would not see an image, or does not read a text without one.
+            InputError: when the model would not see an image, or cannot read a text without one.
         """
 
     @abstractmethod
@@ -89,17 +91,17 @@ class FrozenModel(ABC):
         """States of a prepared batch; see :meth:`states`."""
 
     def reported(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor] | None:
-        """The same states as the family's own forward pass reports them, to check the hooks by.
+        """The same states as the family's own forward pass reports them, to check the hooks.
 
-        Shape (batch, L + 1, width), on the CPU: embeddings, blocks 1 to L - 1, the final norm's output. (What block L
-        gives is reported nowhere.) None for a family whose forward pass reports nothing.
+        Shape (batch, L + 1, width), on the CPU: embeddings, blocks 1 to L - 1, the final norm's output. (No forward
+        pass reports the output of block L.) None for a family whose forward pass reports nothing.
         """
         return None
 
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
-        """Inputs of several prompts about one image, on the host. The image is processed once.
+        """Prepare the inputs of several prompts about one image on the host. The image is processed once.
 
-        Only called where ``shares_prefix`` is true, as the next two.
+        This and the next two methods are called only if ``shares_prefix`` is true.
         """
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
@@ -108,7 +110,7 @@ class FrozenModel(ABC):
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def spared_flop(self, prepared: Any) -> float:
-        """Operations in one block that each text after the first is spared by sharing the prepared prefix."""
+        """Floating-point operations per block that the shared prefix saves for each text after the first."""
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def states(
@@ -116,9 +118,9 @@ class FrozenModel(ABC):
     ) -> dict[str, Tensor]:
         """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU.
 
-        A position may also be one of :data:`layerwise.models.site_names.AT_SITE`: what that site of each block has
-        at the last token, shape (batch, L, width). For heads the width is all heads side by side, ``n_heads`` of equal
-        width.
+        A position may also be one of :data:`layerwise.models.site_names.AT_SITE`: the states at that site of each block
+        at the last token, shape (batch, L, width). For heads, the width holds all ``n_heads`` heads side by side, each
+        equally wide.
         """
         return self.run(self.prepare(images, prompts), positions)
 
@@ -131,13 +133,13 @@ class FrozenModel(ABC):
 
 
 class AnsweringModel(FrozenModel):
-    """A frozen model of transformers that can also be asked: what an adapter gives to the tracing of flow.
+    """A frozen transformers model that can also answer questions: the interface through which flow is traced.
 
     Attributes:
         model: the whole model, with its output head and ``generate``.
         processor: the family's own, with its ``tokenizer``.
-        goes_on: whether its blocks can be run again from what they were called with, over the keys and values of an
-            earlier run (:mod:`layerwise.flow.free`).
+        goes_on: whether its blocks can be rerun with the inputs of an earlier run, over that run's keys and values
+            (:mod:`layerwise.flow.free`).
     """
 
     model: nn.Module
@@ -166,7 +168,7 @@ Select = Callable[[Tensor], Tensor]
 
 
 def last_token(attention_mask: Tensor) -> Select:
-    """Select the last token that is not padding, on either side; ``attention_mask``: (batch, tokens)."""
+    """Select the last token that is not padding, whichever side is padded; ``attention_mask``: (batch, tokens)."""
     index = attention_mask.shape[1] - 1 - attention_mask.flip(1).to(torch.int64).argmax(1)
     return lambda hidden: hidden[torch.arange(len(hidden), device=hidden.device), index.to(hidden.device)]
 
@@ -188,7 +190,7 @@ def hidden_out(output: Any) -> Tensor:
 
 
 class LayerReadings:
-    """The states that hooks keep of one forward pass: by position, one per layer."""
+    """The states that hooks keep from one forward pass: by position, one per layer."""
 
     def __init__(self, select: dict[str, Select]):
         self.select = select
@@ -205,7 +207,7 @@ class LayerReadings:
         self.kept[position].append(self.select[position](hidden))
 
     def stacked(self) -> dict[str, Tensor]:
-        """By position, shape (batch, L + 2, width), at sites within blocks (batch, L, width), on the CPU."""
+        """States by position, shape (batch, L + 2, width), or (batch, L, width) at sites in blocks; on the CPU."""
         stacked = {}
         for position, layers in self.kept.items():
             # Blocks may be on several devices. Gather on one of them, so that there is a single copy to the CPU.

@@ -19,7 +19,7 @@ class HostSide(AnsweringModel):
     """Renders prompts and prepares inputs; nothing here runs on a device.
 
     Attributes:
-        family: what is particular about its model type.
+        family: its row in the table of model families.
         conversation: how a prompt and the image are put into a text: ``chat`` for the family's chat template, or a text
             with ``{prompt}`` and, unless the processor puts the image first, the image's token.
         image_token: what stands for the image in a text.
@@ -30,8 +30,8 @@ class HostSide(AnsweringModel):
     def __init__(self, model: nn.Module, processor: Any, conversation: str):
         """
         Args:
-            model: of which only the configuration is read here.
-            processor: the family's own.
+            model: only its configuration is read here.
+            processor: the family's own processor.
             conversation: see the model entry's key in the config.
 
         Raises:
@@ -83,7 +83,7 @@ class HostSide(AnsweringModel):
             return self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
         image = self.image_token if with_image and not self.image_is_put_first() else ""
         written = self.conversation.replace("<image>", image)
-        # The prompt last: a prompt that says "<image>" must stay text.
+        # Insert the prompt last, so that "<image>" in a prompt stays text.
         return (written if with_image else written.lstrip()).replace("{prompt}", prompt)
 
     def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
@@ -109,8 +109,8 @@ class HostSide(AnsweringModel):
         inputs.pop("labels", None)
         if (rows := len(inputs["input_ids"])) != len(images):
             raise InputError(
-                f"the processor of a model of type {self.model_type} makes {rows} inputs of {len(images)}, so that no "
-                "state belongs to an item: this family cannot be read"
+                f"the processor of a model of type {self.model_type} makes {rows} inputs from {len(images)}, so that "
+                "states cannot be matched with items; this family is not supported"
             )
         settle_padding(inputs)
         self.check_length(inputs["input_ids"].shape[1])
@@ -120,7 +120,7 @@ class HostSide(AnsweringModel):
         if not seen.all():
             raise InputError(
                 f"the model would not see the image of {texts[int(seen.int().argmin())]!r}: its processor wrote none "
-                f"of the tokens {self.image_token_id} that the model takes for an image's; they are of two models"
+                f"of the tokens {self.image_token_id} that the model reads as an image; the two do not belong together"
             )
         return inputs
 
@@ -159,10 +159,10 @@ class HostSide(AnsweringModel):
         return split_prefix(inputs, self.image_tokens(inputs), token_ids)
 
     def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> list[list[int]] | None:
-        """Token ids of prompts about one image, given those that the processor made of the image and the first prompt.
+        """Token ids of prompts about one image, given those that the processor made for the image and the first prompt.
 
-        Whole texts are tokenized, never parts: tokens must not depend on where texts begin to differ. None if only the
-        processor can tell.
+        Whole texts are tokenized, never parts, because tokens must not depend on where texts begin to differ. None if
+        only the processor can make the ids.
         """
         texts = [self.render(prompt) for prompt in prompts]
         tokenizer = self.processor.tokenizer

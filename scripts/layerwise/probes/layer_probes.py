@@ -50,11 +50,11 @@ class LayerProbes:
         """
         Args:
             problems: the task's labels.
-            engine: what fits.
+            engine: fits the probes.
             C: inverse strengths of the penalty.
-            metric: the task's, which the learning curve shows; controls have it and accuracy.
-            resamples: number of resamples of the bootstrap.
-            seed: of the resamples, the random labels and the order of images.
+            metric: the task's metric. The learning curve shows it; controls are scored by it and by accuracy.
+            resamples: number of bootstrap resamples.
+            seed: for the resamples, the random labels and the order of images.
             repeats: number of controls with random labels per label; their scores are averaged.
             description_length: whether to fit probes to portions of the training images too.
             resplits: the same labels under other splits, by the split's seed.
@@ -104,7 +104,7 @@ class LayerProbes:
         return self._scorer.measure(guesses, metrics=scored_metrics(self.metric))
 
     def _chosen(self, states: np.ndarray, problems: list[Problem], name: str) -> list[Fit]:
-        """Per problem the fit of the C with the least validation loss."""
+        """For each problem, the fit whose C has the lowest validation loss."""
         chosen = []
         for problem, path in zip(problems, self.engine.fit(states, problems, self.C), strict=True):
             fit = choose(path, states, problem.rows["val"], problem.y["val"])
@@ -136,7 +136,7 @@ class LayerProbes:
     def _control_rows(
         self, states: np.ndarray, fits: list[Fit], guesses: list[Guess], measured: Measured, name: str
     ) -> list[dict]:
-        """Scores of the controls, and by how much the task's are better.
+        """Scores of the controls, and by how much the task's scores exceed them.
 
         A control has the C of the task's probe, so that both have the same capacity. Its own validation labels are
         random and would choose the C that learns least.
@@ -144,7 +144,7 @@ class LayerProbes:
         wanted = sorted({fit.C for fit in fits})
         problems, found = [], []
         for control in (problem for repeat in self._controls for problem in repeat):
-            # Without validation rows a path does not end early.
+            # Without validation rows, the engine fits every C and does not stop early.
             rows, y = ({"train": parts["train"]} for parts in (control.rows, control.y))
             problems.append(Problem(control.label, control.n_classes, control.items, control.groups, rows, y))
         for place, path in enumerate(self.engine.fit(states, problems, wanted)):
@@ -166,7 +166,10 @@ class LayerProbes:
         ]
 
     def _resplit_rows(self, states: np.ndarray, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
-        """Values of the task's metric under another split, without intervals. States stay standardised by the first."""
+        """Values of the task's metric under another split, without intervals.
+
+        States stay standardised by the training rows of the first split.
+        """
         fits = self._chosen(states, problems, name)
         for split in HELD_OUT:
             values = [
@@ -193,7 +196,7 @@ class LayerProbes:
         """Description length, and the test score by number of training images, up to all of them."""
         by_size: dict[int, list[Fit | None]] = {}
         for size, problems in self._portions.items():
-            # A portion that lacks a class has no probe; what follows it is coded uniformly.
+            # A portion that lacks a class has no probe; the next portion is then sent in the uniform code.
             whole = [len(np.unique(problem.y["train"])) == problem.n_classes for problem in problems]
             found = iter(self._chosen(states, list(compress(problems, whole)), name))
             by_size[size] = [next(found) if there else None for there in whole]
@@ -212,7 +215,7 @@ class LayerProbes:
         return list(code_rows([problem.label for problem in self.problems], codes)), curve
 
     def _curve_rows(self, states: np.ndarray, size: int, fits: list[Fit | None]) -> list[dict]:
-        """Test scores of the probes fitted to a portion. If a label has none, it has no row, and there is no mean."""
+        """Test scores of the probes fitted to a portion. A label without a probe gets no row, and then no mean."""
         values = []
         for place, (problem, fit) in enumerate(zip(self.problems, fits, strict=True)):
             if fit is None:

@@ -42,7 +42,7 @@ def extract_parts(
 
     Args:
         inputs: ``image``, ``prompt``, ``item_id`` in running order.
-        parts: what :func:`layerwise.states.plan.plan_parts` made of them.
+        parts: the same inputs in parts, from :func:`layerwise.states.plan.plan_parts`.
         positions: token positions to keep.
         work: where parts are kept.
 
@@ -50,7 +50,7 @@ def extract_parts(
         The parts as (first row, row after the last).
 
     Raises:
-        InputError: on an image that cannot be decoded, or a device that does not hold a single input.
+        InputError: when an image cannot be decoded, or not even one input fits on the device.
         FloatingPointError: on a state that is not finite.
     """
     ranges = ranges_of(parts)
@@ -93,7 +93,7 @@ def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
 def ahead(pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequence[Given]) -> Iterator[Made]:
     """What ``make`` returns for each of ``given``, in order, with at most ``AHEAD`` of them made in advance.
 
-    An error in the thread is raised here, in its turn.
+    An error in the thread is raised here when its result is due.
     """
     waiting: deque[Future] = deque()
     for one in given:
@@ -155,7 +155,7 @@ def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Seq
 
     Args:
         states: by position, shape (batch, layers, width).
-        layers: names of the layers of whole states.
+        layers: names of all L + 2 layers.
         item_ids: the batch's items.
 
     Raises:

@@ -47,10 +47,10 @@ def _put_together(job: Job) -> bool:
 
 
 def _run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
-    """Run the model over the job's inputs, then over those of other jobs that would have to load it, too."""
-    # They stay taken until the process ends.
+    """Run the model over the job's inputs, then over those of other jobs that would otherwise load it again."""
+    # The GPUs stay locked until the process ends.
     take_cards(cards)
-    # Only now: a job may wait hours for GPUs, which is no part of the cost of loading.
+    # Timed from here: the job may have waited hours for GPUs, and that is not a cost of loading.
     began = time.monotonic()
     device = start_torch(threads)
     from layerwise.models.opening import open_model
@@ -66,7 +66,7 @@ def _run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
             loaded = time.monotonic()
             log.info("loaded the model")
             run_job(model, job, work, device, options.out)
-            # Write this job's states last: Snakemake deletes the outputs of a killed job, but no parts.
+            # Write this job's states last: Snakemake deletes the outputs of a killed job, but not its parts.
             go_on(model, device, options, planned, began, loaded)
         assemble(job, work)
 

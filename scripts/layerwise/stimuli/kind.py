@@ -1,7 +1,7 @@
-"""What is asked of a kind of stimulus: what prompts and tasks it allows, what it reads, and how its items are made.
+"""The interface of a kind of stimulus: which prompts and tasks it allows, what it reads, and how its items are made.
 
-A kind's module has a class ``Entry``, the keys of its stimulus sets, and ``KIND``, an instance of a subclass of
-:class:`StimulusKind`. All but its :meth:`StimulusKind.build` is asked when a study is planned.
+A kind's module has a class ``Entry``, with the keys of its stimulus sets, and ``KIND``, an instance of a subclass of
+:class:`StimulusKind`. Planning a study uses everything in it except :meth:`StimulusKind.build`.
 """
 
 import re
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EntryT = TypeVar("EntryT", bound=StimuliEntry)
 ImagesEntryT = TypeVar("ImagesEntryT", bound=ImagesEntry)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-# Stands for the same words in every item.
+# This placeholder gives the same words in every item.
 LIST = "categories"
 
 
@@ -35,7 +35,7 @@ def placeholders(prompt: Prompt) -> set[str]:
 
 
 class DataParts(NamedTuple):
-    """What a stimulus set reads of a data set."""
+    """What a stimulus set reads from a data set."""
 
     dataset: str
     parts: list[str]
@@ -48,9 +48,9 @@ class ExpectedItems:
     Attributes:
         images: distinct images.
         texts_per_image: distinct texts about an image, on average.
-        characters: mean length of what is put into a prompt.
-        distinct_texts: over all images.
-        categories: that {categories} lists; 0 for kinds without.
+        characters: mean length of the text that is put into a prompt.
+        distinct_texts: distinct texts over all images.
+        categories: how many categories {categories} lists; 0 for kinds without them.
         category_characters: mean length of a category's name.
     """
 
@@ -66,10 +66,10 @@ class StimulusKind(ABC, Generic[EntryT]):
     """A kind of stimulus.
 
     Attributes:
-        entry_class: of its config entries.
+        entry_class: the class of its config entries.
         allowed, required: placeholders that prompts may have, and must have.
-        classes: of its labels, in index order, the "positive" one last; None where the labels' own words tell.
-        formats: of the data sets that it reads; empty for kinds that read none.
+        classes: the classes of its labels in index order, the "positive" one last; None if the data name them.
+        formats: the formats of the data sets that it can read; empty for kinds that read none.
         has_objects: whether annotated objects come with the items, for tasks about `knowledge`.
         asks_category: whether each item is about one category of objects.
         not_shown: keys of an entry that do not decide what models are shown.
@@ -86,12 +86,12 @@ class StimulusKind(ABC, Generic[EntryT]):
 
     @abstractmethod
     def build(self, entry: EntryT, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
-        """The stimuli of an entry, and the files that they were read from. No image is opened, or need be there.
+        """The stimuli of an entry, and the files that they were read from. Images are not opened and need not exist.
 
         Args:
             entry: of the config.
-            sources: where its data set lies; empty for kinds that read none.
-            seed: of every choice.
+            sources: where its data set is; empty for kinds that read none.
+            seed: for every random choice.
 
         Raises:
             InputError: on bad input, naming file and row or record.
@@ -103,16 +103,16 @@ class StimulusKind(ABC, Generic[EntryT]):
 
         Args:
             entry: of the config.
-            size: of its data set; without images for kinds that read none.
+            size: of its data set; for kinds that read none, a size without images.
         """
 
     @abstractmethod
     def source_files(self, entry: EntryT, data: "Locations") -> list[str]:
-        """The files whose change makes a stimulus set stale, but for its images."""
+        """The files, apart from images, whose change makes a stimulus set stale."""
 
     @abstractmethod
     def mark(self, entry: EntryT, data: "Locations") -> list[Any]:
-        """What decides the content of a stimulus set beside :meth:`shown` and the code, for its recipe."""
+        """What else decides the content of a stimulus set, besides :meth:`shown` and the code, for its recipe."""
 
     @abstractmethod
     def check(self, where: str, entry: EntryT, data: "Locations") -> None:
@@ -133,19 +133,19 @@ class StimulusKind(ABC, Generic[EntryT]):
         return {}
 
     def files(self, entry: EntryT, data: "Locations") -> list[str]:
-        """The modules that make the stimuli of an entry, from ``scripts/``, for digests of code."""
+        """The modules that make the stimuli of an entry, as paths relative to ``scripts/``, for digests of code."""
         return [KINDS.file(entry.kind)]
 
     def options(self, entry: EntryT, data: "Locations") -> list[str]:
-        """What a program that makes stimuli of an entry is told beside it, as options of its command line."""
+        """The command-line options that the program needs to make an entry's stimuli, besides the entry itself."""
         return []
 
     def reads(self, entry: EntryT) -> DataParts | None:
-        """What an entry reads of a data set; None for kinds that read none."""
+        """What an entry reads from a data set; None for kinds that read none."""
         return None
 
     def shown(self, entry: EntryT, data: "Locations") -> dict[str, Any]:
-        """What an entry says of what models are shown, for the recipe."""
+        """The keys of an entry that decide what models are shown, for the recipe."""
         return {key: value for key, value in entry.entry().items() if key not in self.not_shown}
 
     def labels(self, entry: EntryT) -> int:
@@ -153,7 +153,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         return 1
 
     def unused(self, where: str, entry: EntryT, prompts: Sequence[Prompt]) -> list[str]:
-        """What of an entry changes nothing with these prompts, to warn of."""
+        """Keys of an entry that have no effect with these prompts, for a warning."""
         return []
 
     def check_prompt(self, where: str, prompt: Prompt, entry: EntryT) -> None:
@@ -165,7 +165,7 @@ class StimulusKind(ABC, Generic[EntryT]):
         found = placeholders(prompt)
         if unknown := found - self.allowed:
             allowed = ", ".join(f"{{{name}}}" for name in sorted(self.allowed))
-            raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; a {entry.kind} prompt knows {allowed}")
+            raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; {entry.kind} prompts allow {allowed}")
         if missing := self.required - found:
             raise InputError(f"{where}: the prompt needs {{{min(missing)}}}, or every item would read the same")
         if prompt.categories is not None and LIST not in found:
@@ -190,13 +190,14 @@ class StimulusKind(ABC, Generic[EntryT]):
         if not self.has_objects:
             others = ", ".join(name for name, kind in KINDS.items() if kind.has_objects)
             raise InputError(
-                f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; {others} have"
+                f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; kinds with "
+                f"objects: {others}"
             )
         if task.knowledge.about == "asked-attribute" and not self.asks_category:
             others = ", ".join(name for name, kind in KINDS.items() if kind.asks_category)
             raise InputError(
-                f"{where}.knowledge: asked-attribute is about the category that an item asks for, as those of {others} "
-                f"do; stimuli.{stimuli} is {entry.kind}"
+                f"{where}.knowledge: asked-attribute needs items that ask for a category, as those of {others} do; "
+                f"stimuli.{stimuli} is {entry.kind}"
             )
 
 
@@ -230,10 +231,10 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         data.check_parts(where, *self.reads(entry))
 
     def sampled(self, entry: ImagesEntryT, size: DataSize) -> int:
-        """About how many images an entry samples. Parts whose size is unknown have as many as are asked for.
+        """About how many images an entry samples. A part of unknown size counts as large enough.
 
         Raises:
-            InputError: when all of a part are asked for, and its size is unknown.
+            InputError: when an entry takes all images of a part whose size is unknown.
         """
         images = 0
         for part, count in entry.images.items():

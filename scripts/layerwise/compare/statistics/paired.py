@@ -27,12 +27,12 @@ from layerwise.probes.metrics.catalogue import METRICS
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The metric of two layers on the same items and what their difference is worth.
+    """The metric of two layers on the same items, and their difference with its interval and p-value.
 
-    ``first`` and ``second`` are the layers' values, ``difference`` is first - second, ``low`` and ``high`` bound its
-    95 % interval, ``p_value`` is two-sided, and with ``p_is_bound`` p is that value or less. All in the metric's own
-    unit; NaN where the metric is not defined on the items, such as ROC AUC without one of the classes. The p-value is
-    also NaN where there are too few images, or shared texts, for a test.
+    ``first`` and ``second`` are the layers' values, ``difference`` is first - second, and ``low`` and ``high`` bound
+    its 95 % interval, all in the metric's own unit. ``p_value`` is two-sided; with ``p_is_bound``, p is at most that
+    value. Numbers are NaN if the metric is not defined on the items, such as ROC AUC without one of the classes. The
+    p-value is also NaN if there are too few images, or shared texts, for a test.
     """
 
     first: float
@@ -55,26 +55,26 @@ def paired_difference(
 ) -> PairedDifference:
     """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
 
-    A label for which the metric is not defined, such as ROC AUC without one of the classes, is left out, as in the
+    Labels for which the metric is not defined, such as ROC AUC without one of the classes, are left out, as in the
     scores.
 
-    The interval is Student's with the standard error of a bootstrap over groups: each resample draws the groups once,
-    over all labels, and takes both layers' metric on it. Where many groups share few texts, texts are drawn too (see
-    :mod:`layerwise.probes.clusters`). The p-value is that of :func:`layerwise.compare.statistics.swaps.swap_test`;
-    where texts count as units, it is that of :func:`layerwise.compare.statistics.shared_texts.difference_p_value`.
+    The interval is Student's, with the standard error of a bootstrap over groups. Each resample draws groups once for
+    all labels, and both layers' metrics are computed on it. If many groups share few texts, texts are drawn too (see
+    :mod:`layerwise.probes.clusters`). The p-value comes from :func:`layerwise.compare.statistics.swaps.swap_test`, or,
+    if texts count as units, from :func:`layerwise.compare.statistics.shared_texts.difference_p_value`.
 
     Args:
         first: Columns label, item_id, group, y (class index), scores (margins of shape (K,)), and in newer files text
-            (equal where items read the same); sorted by label and item.
-        second: The same items of another layer.
+            (a number, the same for items with the same text); sorted by label and item.
+        second: The same items in another layer.
         metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
         n_classes: Number of classes of each label.
         n_resamples: Bootstrap resamples.
         n_permutations: Random swaps.
-        rng: Source of both.
+        rng: Source of the resamples and the swaps.
 
     Raises:
-        InputError: The two layers were not predicted on the same items.
+        InputError: The two layers' predictions are of different items.
     """
     pair = _Pair.of(first, second, metric, n_classes)
     a, b = pair.values()
@@ -95,25 +95,26 @@ def worse_than(
     n_permutations: int,
     seed: int,
 ) -> list[float]:
-    """For each of several layers the p-value of "it is as good as the reference", against "it is worse".
+    """Test for each of several layers whether it is worse than the reference: one-sided p-values.
 
-    Adjusted over the layers, see :func:`layerwise.compare.statistics.swaps.greatest_swap_test`; where texts count as
-    units, see :func:`layerwise.compare.statistics.shared_texts.greatest_difference_test`. The reference must not have
-    been chosen on these items.
+    They are adjusted over the layers: see :func:`layerwise.compare.statistics.swaps.greatest_swap_test`, or, if texts
+    count as units, :func:`layerwise.compare.statistics.shared_texts.greatest_difference_test`. The reference must not
+    have been chosen on these items.
 
     Args:
         reference: The layer that the others are compared with; see :func:`paired_difference`.
         others: The other layers, read one at a time.
         metric: One of :data:`layerwise.probes.metrics.catalogue.METRICS`.
         n_classes: Number of classes of each label.
-        n_permutations: Random swaps, or draws of the greatest statistic where texts count as units.
-        seed: Of the swaps, which are the same for all layers, or of the draws.
+        n_permutations: Random swaps or, if texts count as units, draws of the largest statistic.
+        seed: For the swaps (the same for all layers) or the draws.
 
     Returns:
-        NaN where the metric is not defined, or there are too few images, or shared texts, for a test.
+        One p-value per layer; NaN if the metric is not defined, or there are too few images, or shared texts, for a
+        test.
 
     Raises:
-        InputError: A layer was not predicted on the same items.
+        InputError: A layer's predictions are of other items.
     """
     gains: list[Gains] = []
     crossed: list[CrossedDifference] = []
@@ -136,7 +137,7 @@ def worse_than(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two layers on the same items, of the labels that the metric is defined for."""
+    """Two layers' predictions on the same items, for the labels on which the metric is defined."""
 
     labels: list[LabelItems]
     texts: list[np.ndarray] | None
@@ -164,7 +165,7 @@ class _Pair:
         return METRICS[self.metric].values(label.y, scores, weights, self.n_classes)
 
     def values(self) -> tuple[float, float]:
-        """Both layers' metric, averaged over labels; NaN without one."""
+        """Both layers' metric, averaged over labels; NaN without any label."""
         if not self.labels:
             return np.nan, np.nan
         found = [
@@ -175,7 +176,7 @@ class _Pair:
         return float(a), float(b)
 
     def resampled(self, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, Units]:
-        """First less second in each resample, and the units drawn; NaN where some label lacks a class."""
+        """First minus second in each resample, NaN if some label lacks a class there; and the units drawn."""
         draws, found = self._clusters.draw(n_resamples, rng), []
         for place, label in enumerate(self.labels):
             weights = self._clusters.weights(draws, place)
@@ -188,18 +189,18 @@ class _Pair:
 
     @property
     def is_crossed(self) -> bool:
-        """Whether groups share texts, so that texts count as units too."""
+        """Whether groups share texts so much that texts count as units too."""
         return isinstance(self._clusters.units(), Crossed)
 
     @property
     def crossed(self) -> CrossedDifference:
-        """The parts of groups, texts and pairs of both in the difference, where texts count as units."""
+        """What groups, texts and pairs of both contribute to the difference, if texts count as units."""
         a, b = self.values()
         return CrossedDifference.of(a - b, self.metric, self.labels, self.n_classes, self._clusters)
 
     @cached_property
     def gains(self) -> Gains:
-        """What each group adds to the difference."""
+        """What each group contributes to the difference."""
         return image_gains(self.metric, self.labels, self.n_groups, self.n_classes)
 
     @property

@@ -1,7 +1,7 @@
 """Probe scores by layer: one facet per task and prompt (or model), one line per model (or prompt).
 
-So are the figures of arXiv 2402.17304: entailment by layer, recognition by layer and model, recognition by layer and
-prompt.
+The figures of arXiv 2402.17304 have this form: entailment by layer, recognition by layer and model, recognition by
+layer and prompt.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,14 +36,15 @@ NORM_GAP, NORM_STEP = 0.12, 0.018
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a figure shows of the headline scores, and the dotted line that it is compared with.
+    """Which of the headline scores a figure shows, and the dotted line that they are compared with.
 
     Attributes:
-        y_label: of the axis; it may hold ``{metric}``.
-        baseline, baseline_name: the name of the dotted line, in the legend and beside the line.
-        baseline_of: the dotted line as rows with ``value``, from all headline scores, the tasks, and the rows shown.
+        y_label: the y axis's label; it may hold ``{metric}``.
+        baseline, baseline_name: names of the dotted line: in the legend, and beside the line.
+        baseline_of: takes all headline scores, the tasks, and the rows shown; returns the dotted line as rows with
+            ``value``.
         probe, split: of the rows shown.
-        metric: of the rows shown; the task's own if None.
+        metric: of the rows shown; None for the task's own.
         less_is_more: whether low values are good, so that the baseline is above them.
     """
 
@@ -96,7 +97,7 @@ def draw_layers(
 
     order = {"model": [m for m in models if m in set(probes["model"])], "prompt": list(probes["prompt"].unique())}
     random = [name for name, model in models.items() if model.is_random]
-    # Over all models, so that a model has the same colour in every figure.
+    # Chosen over all models, so that a model has the same colour in every figure.
     styles = line_styles(list(models) if lines == "model" else order["prompt"], random)
     styles = {name: styles[name] for name in order[lines]}
 
@@ -213,6 +214,6 @@ def share_axes(bands: Sequence, axis: str, n_lines: int, deepest: int, less_is_m
         if axis == "depth":
             axes.set_xticks([0, 0.5, 1, _norm_x(1, axis, (n_lines - 1) / 2)], ["0", "0.5", "1", "norm"])
         else:
-            # No tick beyond the last block of the deepest model: the final norm, which is drawn there, is no layer.
+            # No tick beyond the last block of the deepest model, because the final norm, drawn there, is not a block.
             ticks = MaxNLocator(nbins=6, integer=True).tick_values(0, deepest)
             axes.set_xticks([tick for tick in ticks if 0 <= tick <= deepest])
