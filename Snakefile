@@ -76,7 +76,8 @@ rule all:
 
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
-# models' files, `snakemake states` runs them and stops there. `probes` and `flow_results` make no figure.
+# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes` and
+# `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -86,6 +87,12 @@ rule downloads:
 rule models:
     input:
         [model_file(model) for model in study.config.models],
+    localrule: True
+
+
+rule stimuli:
+    input:
+        [stimuli_file(stimuli, file) for stimuli in grid.used_stimuli() for file in ("items.parquet", "prompts.json")],
     localrule: True
 
 

@@ -16,7 +16,10 @@ LONGEST = [
     ["tests/legacy/test_paper_models.py", "tests/legacy/test_paper_grid.py"],
     ["tests/workflow/test_demo.py"],
     # They share the finished tiny grid.
-    [f"tests/workflow/test_{name}.py" for name in ("whole_run", "staleness", "clock", "shards_and_partial")],
+    [
+        f"tests/workflow/test_{name}.py"
+        for name in ("whole_run", "staleness", "clock", "shards_and_partial", "extending")
+    ],
     ["tests/slurm/test_slurm.py"],
     ["tests/workflow/test_flow.py"],
     ["tests/workflow/test_downloads.py"],

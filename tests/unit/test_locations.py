@@ -199,7 +199,7 @@ def test_the_recipe_of_stimuli_follows_what_is_shown_and_its_sources(downloading
 def test_entries_of_the_catalogues_fit_each_other():
     for name, form in FORMATS.items():
         assert form.entry_class.model_fields["format"].annotation == Literal[name]
-        assert {*form.packings, form.image_packing} <= set(PACKINGS), name
+        assert {*form.packings, form.image_packing} - {""} <= set(PACKINGS), name
     for name, kind in KINDS.items():
         assert kind.entry_class.model_fields["kind"].annotation == Literal[name]
         assert kind.required <= kind.allowed

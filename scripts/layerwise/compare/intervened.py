@@ -14,8 +14,11 @@ def in_words(intervention: Mapping[str, Any]) -> str:
         return f"block {how['from']} × {how['scale']:g} added to {block_in_words(how)}"
     if kind == "ablate-image":
         return f"image tokens {'zero' if how['with'] == 'zero' else 'averaged'} from block {how['from']} on"
-    blocks = how["blocks"]
-    return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
+    if kind == "cut-image":
+        blocks = how["blocks"]
+        return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
+    # Of other kinds, as the config has it.
+    return f"{kind}: {', '.join(f'{key} {value}' for key, value in how.items())}"
 
 
 def block_in_words(how: Mapping[str, Any]) -> str:

@@ -35,6 +35,11 @@ PACKINGS: "Catalogue[Packing]" = Catalogue(
     },
 )
 # Formats with images whose objects and captions are annotated, for the kinds of stimuli that are made of these.
-ANNOTATED: "Catalogue[AnnotatedSource]" = Catalogue("ANNOTATED_SOURCE", {"coco": "layerwise.datasets.coco"})
+ANNOTATED: "Catalogue[AnnotatedSource]" = Catalogue(
+    "ANNOTATED_SOURCE",
+    {
+        "coco": "layerwise.datasets.coco",
+    },
+)
 # Formats with questions about images, for `flow`.
 QUESTIONS: "Catalogue[QuestionSource]" = Catalogue("QUESTION_SOURCE", {"gqa": "layerwise.datasets.gqa_sources"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerwise.figures.entry import Figure
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -12,13 +13,16 @@ if TYPE_CHECKING:
     from layerwise.compare.inputs import Given
 
 
-KINDS = ("ablate-image", "cut-image")
+def is_shown(kind: str) -> bool:
+    """Whether models with this kind of intervention are in the figure."""
+    return INTERVENTIONS[kind].figure == "image-ablation"
 
 
 def draw(given: Given, variant: str) -> Drawing:
     from layerwise.figures.drawing.interventions import draw_ablation
 
-    return draw_ablation(given.comparison("headline"), given.tasks, given.models, given.prompts, KINDS)
+    shown = [kind for kind in INTERVENTIONS if is_shown(kind)]
+    return draw_ablation(given.comparison("headline"), given.tasks, given.models, given.prompts, shown)
 
 
 FIGURE = Figure(
@@ -26,5 +30,5 @@ FIGURE = Figure(
     title="Image hidden",
     reads=("headline", "tasks", "models", "prompts"),
     draw=draw,
-    exists=lambda study: study.probes and not study.interventions.isdisjoint(KINDS),
+    exists=lambda study: study.probes and any(map(is_shown, study.interventions)),
 )

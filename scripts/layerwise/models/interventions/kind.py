@@ -45,7 +45,7 @@ class InterventionKind:
         check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
             for messages; ``n_layers`` is None before the model is known. Raises an InputError.
         apply: carries it out.
-        figure: the figure that compares its models with those without.
+        figure: the figure that compares its models with those without; None where only Table 3 does.
         cut_blocks: for a kind that masks scores between tokens, the blocks in which an entry does so in a decoder of so
             many blocks, counted from 1. These blocks must have such scores. None for other kinds.
         everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
@@ -56,7 +56,7 @@ class InterventionKind:
     touches_image: bool
     check: Callable[[str, How, int | None], None]
     apply: Apply
-    figure: str
+    figure: str | None = None
     cut_blocks: Callable[[How, int], range] | None = None
     everywhere: Callable[[int], How] | None = None
 
