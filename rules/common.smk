@@ -23,8 +23,8 @@ shorten_reasons()
 study_files = [Path(file) for file in workflow.overwrite_configfiles or [f"{workflow.basedir}/config/config.yaml"]]
 study = Study.from_config(config, study_files)
 grid, left_out, shown = study.grid, study.left_out, study.shown
-# The report's text reads settings that the config may leave out.
-config |= study.config.entry()
+# The report's first page reads them from the config, where a study may leave them out.
+config["seed"], config["states"] = study.config.seed, study.config.states.entry()
 # Only once: jobs on other machines read this file again.
 if workflow.is_main_process:
     check_root(Path(study.results), study_files, study.config.extends)

@@ -26,7 +26,7 @@ rule compare:
     params:
         inputs=as_options,
         options=lambda wildcards: options_of(wildcards.comparison),
-        code=lambda wildcards: code_digest("compare.py", COMPARISONS.file(wildcards.comparison)),
+        code=lambda wildcards: comparison_code(wildcards.comparison, METRICS_OF_TASKS),
     message:
         "Compare over all cells: {wildcards.comparison}"
     shell:

@@ -2,6 +2,7 @@
 import re
 
 from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.code import comparison_code
 from layerwise.figures.captions import caption_digest
 from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
@@ -12,6 +13,7 @@ COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet
 FORMATS = ["png", "svg", "pdf", "html"]
 FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
 CAPTIONS = f"{workflow.basedir}/report"
+METRICS_OF_TASKS = {task.metric for task in study.config.tasks.values()}
 # What figures and tables say of models that they are made without.
 left_out_option = ["--left-out", *left_out] if left_out else []
 contents = Contents(

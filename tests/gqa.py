@@ -5,8 +5,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.gqa_tables import ABSENT, PLACES
+from layerwise.gqa_types import TABLES
 
 
 def own_format(tables: Path) -> tuple[dict[str, Any], dict[str, Any]]:

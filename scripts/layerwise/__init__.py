@@ -10,7 +10,8 @@ For analyses of your own::
     x, y = layer.of(labels["item_id"]), labels["y"]
 
 A stage imports from the stages before it, never from those after it:
-``datasets`` -> ``stimuli`` -> ``models`` -> ``states`` -> ``probes`` / ``flow`` -> ``figures``.
+``datasets`` -> ``stimuli`` / ``models`` -> ``tasks`` -> ``states`` -> ``probes`` / ``flow`` -> ``compare`` ->
+``figures``.
 """
 
 from importlib import import_module

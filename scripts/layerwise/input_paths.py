@@ -25,7 +25,9 @@ class InputPaths:
 
     def __init__(self, root: str | Path, directory: str | Path | None = None):
         self.directory = Path() if directory is None else Path(directory)
-        self.root = Path(os.path.relpath(root)) if Path(root).resolve().is_relative_to(Path.cwd()) else Path(root)
+        resolved = Path(root).resolve()
+        # The same text however the study's file was named: paths are params, and another text would rerun jobs.
+        self.root = Path(os.path.relpath(root)) if resolved.is_relative_to(Path.cwd()) else resolved
         self.from_directory: list[str] = []
 
     def locate(self, path: str, what: str | None) -> str:

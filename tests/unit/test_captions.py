@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import jinja2
 import pytest
+import yaml
 from docutils.core import publish_parts
 from PIL import Image
 
@@ -96,6 +97,19 @@ def test_the_report_begins_with_the_question_and_states_the_seed():
     shown = words_in_report("workflow")
     assert shown.startswith("Where in a multimodal LLM does an image's meaning live?")
     assert "the seed 11" in shown
+
+
+def test_snakemake_makes_the_report_of_a_study_that_gives_no_defaults(tmp_path):
+    """The demo's config names neither `states` nor anything else that the report's first page says."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config.pop("seed")
+    assert "states" not in config
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "downloads", "--snakefile", ROOT / "Snakefile"]
+    command += ["--workflow-profile", "none", "--configfile", "study.yaml", "--report", "report.html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "This run used the seed 0" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("caption", ["workflow", "table1"])

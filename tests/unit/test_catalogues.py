@@ -14,6 +14,8 @@ import pytest
 
 from layerwise import code_digest
 from layerwise.catalogue import Catalogue
+from layerwise.compare.catalogue import COMPARISONS
+from layerwise.compare.code import comparison_code
 from layerwise.counted_code import counted, is_catalogue
 from layerwise.probes.code import probe_code, site_probe_code
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
@@ -194,6 +196,22 @@ def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, mo
     assert stale_by(METRICS.file("f1")) == probes | {("sites", "f1")}
     assert stale_by(PROBE_KINDS.file("sklearn")) == set()
     assert stale_by("layerwise/probes/logistic/solver.py") == set(now())
+
+
+def test_comparisons_are_stale_by_the_metrics_that_they_compare_by(copied, edit, digests, monkeypatch):
+    """The scores alone do not tell: what an item adds to a difference is in none of them."""
+    monkeypatch.setattr("layerwise.compare.code.code_digest", code_digest.own_digest)
+
+    def now() -> dict[str, str]:
+        return {comparison: comparison_code(comparison, ["f1", "accuracy"]) for comparison in COMPARISONS}
+
+    of_probes = {name for name, comparison in COMPARISONS.items() if not comparison.per_flow}
+    assert {"best-layers", "interventions", "within-blocks"} < of_probes < set(COMPARISONS)
+    for metric, stale in (("f1", of_probes), ("roc_auc", set())):
+        before, file = now(), METRICS.file(metric)
+        edit(file, (copied / file).read_text() + "\nEDITED = 1\n")
+        after = now()
+        assert {name for name in before if before[name] != after[name]} == stale
 
 
 INFORMEDNESS = '''

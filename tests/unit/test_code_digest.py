@@ -228,6 +228,10 @@ def test_what_makes_the_numbers_is_in_the_digest():
     flow = files[module.SCRIPTS / "trace_flow.py"]
     for name in ("flow/answers", "flow/knockout", "flow/measuring", "flow/results", "states/device", "states/work"):
         assert f"layerwise/{name}.py" in flow
+    # A world has a table of each type of question, in their order. The module that reads questions is given by name.
+    assert "layerwise/gqa_types.py" in files[module.SCRIPTS / "make_world.py"]
+    readers = module._closure([module.SCRIPTS / "layerwise/datasets/gqa_sources.py"])
+    assert module.SCRIPTS / "layerwise/gqa_types.py" in readers
 
 
 def test_checks_are_called_for_what_they_refuse_and_never_for_what_they_return():

@@ -54,6 +54,13 @@ REFUSED = [
         lambda c: c["stimuli"]["captions"].update(mismatc="hard"),
         r"captions: unknown key 'mismatc'; did you mean 'mismatch'\?; known keys of the kind coco-entailment: kind",
     ),
+    (
+        lambda c: c["stimuli"]["captions"].update(kind=None),
+        "stimuli.captions.kind: has no value; give it one, or leave the key out",
+    ),
+    (lambda c: c["stimuli"]["captions"].update(kind=["x"]), r"stimuli.captions.kind: \['x'\] is not one of coco-ent"),
+    (lambda c: c["tasks"]["objects"].update(question=None), "tasks.objects.question: has no value; give it one"),
+    (lambda c: c["models"]["shapes-llava"].update(source=""), "llava.source: must be text that is not empty, not ''"),
     (lambda c: c["stimuli"]["captions"].update(pairs_per_category=3), r"stimuli.captions: .*pairs_per_category"),
     (lambda c: c["tasks"]["objects"].pop("question"), "tasks.objects: the key 'question' is missing"),
     (
@@ -213,6 +220,7 @@ def test_a_table_with_wrong_columns_stops_the_plan(study, tmp_path):
         ({"labels": ["dry"]}, "dry"),
         ({"text_column": "words"}, "words"),
         ({"id_column": "n"}, "n"),
+        ({"split_column": ""}, ""),
     ]:
         study["stimuli"]["own"] = own | change
         with pytest.raises(

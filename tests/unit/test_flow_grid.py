@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.gqa_tables import table_columns
 from layerwise.errors import InputError
+from layerwise.gqa_types import TABLES
 from layerwise.grid import FlowCell
 from layerwise.study import Study
 from tests.conftest import REPOSITORY

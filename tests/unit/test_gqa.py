@@ -10,13 +10,13 @@ from collections import Counter
 import pytest
 from PIL import ExifTags, Image
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets import gqa_sources
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, read_graphs
 from layerwise.datasets.gqa_tables import read_tables
 from layerwise.datasets.questions import AskedObject, checked_object
 from layerwise.errors import InputError
 from layerwise.flow.questions import NO_IMAGE, OTHER_SIZE, TURNED, choose_questions, describe, read_questions, tabulate
+from layerwise.gqa_types import TABLES
 from tests.conftest import REPOSITORY
 from tests.gqa import own_format
 

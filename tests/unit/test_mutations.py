@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets import gqa_sources, snli
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS
 from layerwise.errors import InputError
+from layerwise.gqa_types import TABLES
 from layerwise.recipes import as_json
 from layerwise.stimuli.building import Sources
 from layerwise.stimuli.kinds.table import build_table

@@ -92,6 +92,13 @@ def test_files_are_looked_for_beside_the_study(project):
     assert absolute.stimuli_folder("own") == study.stimuli_folder("own")
 
 
+def test_a_path_is_the_same_text_however_the_study_is_named(project, monkeypatch):
+    (project / "run").mkdir()
+    monkeypatch.chdir("run")
+    named = ["../studies/mine.yaml", project / "studies/mine.yaml", project / "run/../studies/mine.yaml"]
+    assert {Study.load(file).config.stimuli["own"].file for file in named} == {str(project / "studies/own.csv")}
+
+
 def test_files_that_were_named_from_the_working_directory_are_found_with_a_warning(project):
     Path("data").mkdir()
     shutil.copy("studies/own.csv", "data/own.csv")

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 from layerwise.config.base import Count, Each, Name, Section, among
-from layerwise.config.gqa_types import TABLES
 from layerwise.config.probes import Resamples
+from layerwise.gqa_types import TABLES
 
 QuestionType = Annotated[str, among(TABLES)]
 

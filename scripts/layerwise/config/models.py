@@ -143,7 +143,7 @@ class Model(Section):
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"device_map": ["cards"]}})
 
-    source: Annotated[str, FromStudy(None)]
+    source: Annotated[Text, FromStudy(None)]
     """A local folder written by save_pretrained, a Hugging Face id (organisation/name), or the word `embedded` for a
     small LLaVA that the workflow trains."""
     embedded: Maybe[Name] = None

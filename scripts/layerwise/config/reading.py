@@ -120,14 +120,16 @@ def _explain(error: ErrorDetails, config: Mapping[str, Any]) -> str:
         return f"{where}: the key {context['discriminator']} is missing"
     if kind == "union_tag_invalid":
         key = context["discriminator"].strip("'")
-        return f"{where}.{key}: {context['tag']!r} is not one of {context['expected_tags'].replace(chr(39), '')}"
+        where, given = f"{where}.{key}", given[key]
+    if given is None and not of_key:
+        return f"{where}: has no value; give it one, or leave the key out"
+    if kind == "union_tag_invalid":
+        return f"{where}: {_shown(given)} is not one of {context['expected_tags'].replace(chr(39), '')}"
     if kind == "literal_error":
         known = context["expected"].replace("'", "").replace(" or ", ", ")
         return f"{where}: {_shown(given)} is not one of {known}"
     if of_key:
         return f"{where}: the name {_shown(given)} {error['msg']}"
-    if given is None:
-        return f"{where}: has no value; give it one, or leave the key out"
     if kind in MUST_BE:
         return f"{where}: must be {MUST_BE[kind]}; found {_shown(given)}"
     if "must" in context:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, graph_files, read_graphs
 from layerwise.datasets.gqa_tables import read_tables, table_columns, table_files
 from layerwise.datasets.questions import Found
 from layerwise.datasets.table import check_columns
 from layerwise.errors import InputError
+from layerwise.gqa_types import TABLES
 
 
 def question_files(folder: str | Path, kinds: Sequence[str]) -> list[Path]:
@@ -37,7 +37,7 @@ def check_questions(folder: str | Path, kinds: Sequence[str]) -> None:
 
 
 def read_questions(folder: str | Path, kinds: Sequence[str]) -> Found:
-    """Questions of the given types (keys of :data:`layerwise.config.gqa_types.TABLES`) in a folder.
+    """Questions of the given types (keys of :data:`layerwise.gqa_types.TABLES`) in a folder.
 
     Raises:
         InputError: see :func:`layerwise.datasets.gqa_tables.read_tables` and

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.questions import AskedObject, Found, Question, check_ids, checked_object, whole_pixels
 from layerwise.datasets.table import read_table
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
+from layerwise.gqa_types import TABLES
 
 OPTIONS = ("true option", "false option")
 CHOOSING = ("ChooseAttr", "ChooseCat", "ChooseRel")

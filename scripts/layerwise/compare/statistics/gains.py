@@ -6,16 +6,11 @@ swapped images adds cancels (Bandos, Rockette and Gur 2005, doi:10.1002/sim.2149
 such sums to first order, about the pool of both layers, which no swap changes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerwise.probes.metrics.catalogue import METRICS
-
-# What items add to each part of a difference, and their shares of the parts; both of shape (parts, n).
-ItemGains = tuple[np.ndarray, np.ndarray]
-RankGains = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise.config.gqa_types import TABLES
 from layerwise.datasets.world import render
 from layerwise.datasets.world.scenes import COLOURS, GRID, IMAGE_SIZE, SHAPES, Scene, SceneObject
+from layerwise.gqa_types import TABLES
 from layerwise.jobs.command import finished_file
 
 _START = ("question_id", "img_id", "question", "answer")

@@ -98,8 +98,8 @@ class _Table(StimulusKind[Entry]):
 
 def table_columns(entry: Entry) -> list[str]:
     """The columns that an entry reads, each once."""
-    optional = (entry.text_column, entry.id_column, entry.split_column)
-    return list(dict.fromkeys([entry.image_column, *entry.labels, *(column for column in optional if column)]))
+    optional = [column for column in (entry.text_column, entry.id_column, entry.split_column) if column is not None]
+    return list(dict.fromkeys([entry.image_column, *entry.labels, *optional]))
 
 
 def build_table(entry: Entry) -> Stimuli:
