@@ -29,9 +29,9 @@ LONGEST = [
     ["tests/faults/test_random_kills.py"],
     ["tests/workflow/test_bad_input.py"],
     ["tests/workflow/test_older_weights.py"],
-    ["tests/unit/test_flow_measuring.py"],
-    ["tests/unit/test_embedded_model.py"],
-    ["tests/unit/test_hub.py"],
+    ["tests/unit/flow/test_measuring.py"],
+    ["tests/unit/models/test_embedded_model.py"],
+    ["tests/unit/models/test_hub.py"],
 ]
 # Files that are worth dividing among the cores, although each then makes what its tests share.
 DIVIDED = {"tests/faults/test_random_kills.py"}

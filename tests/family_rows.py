@@ -1,7 +1,7 @@
 """Keep a record of what the rows of families say that decides numbers: ``python -m tests.family_rows``.
 
 No code digest covers the rows. So a changed one would leave hidden states as they are, even where a new run would give
-others. tests/unit/test_family_rows.py compares the rows with this record, and fails until someone has decided.
+others. tests/unit/models/test_family_rows.py compares the rows with this record, and fails until someone has decided.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Tiny models with random weights of every tested family, from their real configuration classes.
 
-``FAMILIES`` lists them. tests/unit/test_families.py checks each, and ``make families`` writes the results into
+``FAMILIES`` lists them. tests/unit/models/test_families.py checks each, and ``make families`` writes the results into
 docs/families.md. A new family is one row here and one in layerwise/models/families.py. The two are written separately,
 so that the tests compare two statements.
 """

@@ -1,7 +1,7 @@
 """Families whose own processors need packages that this project does without: torchvision, and for SmolVLM num2words.
 
-They are not in ``FAMILIES``, where a stand-in prepares their inputs; tests/unit/test_optional_processors.py looks at
-them where the packages are.
+They are not in ``FAMILIES``, where a stand-in prepares their inputs.
+tests/unit/models/test_optional_processors.py looks at them where the packages are installed.
 """
 
 import transformers

@@ -14,9 +14,9 @@ NUMBER = re.compile(r"\de[+-]\d\d|(?<=\| )0(?= \|)")
 
 HEAD = """# Model families
 
-Written by `make families` from the checks of `tests/unit/test_families.py`: do not edit. Each family is a tiny model
-with random weights, built from its real configuration class in transformers {transformers} (torch {torch}, float32,
-CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions `last`
+Written by `make families` from the checks of `tests/unit/models/test_families.py`: do not edit. Each family is a tiny
+model with random weights, built from its real configuration class in transformers {transformers} (torch {torch},
+float32, CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions `last`
 and `image-mean`, prompts and images:
 
 - **hidden states**: the states read from the embeddings, every block and the final norm, against
@@ -28,7 +28,7 @@ and `image-mean`, prompts and images:
 - **processor**: `own` means the family's own with a local tokenizer. Its model and processor are also saved,
   registered and loaded from a folder, as in a study. Otherwise the column says why a stand-in prepares the inputs
   (`tests/families/`). To run such a model, install what its processor needs. If those packages are installed,
-  `tests/unit/test_optional_processors.py` checks these processors too.
+  `tests/unit/models/test_optional_processors.py` checks these processors too.
 
 Whatever the family, every extraction repeats these checks on a few of its own inputs before it begins, and stops if one
 fails. It also shows the model two pictures, and refuses a model whose states do not differ between them.

@@ -24,7 +24,7 @@ RUN_WHAT_THEY_READ = {
     ("np", "load"),
     ("pd", "read_pickle"),
 }
-# Checked by checksum first, and of these only tensors are read: tests/unit/test_conversion.py.
+# Checked by checksum first, and of these only tensors are read: tests/unit/models/test_conversion.py.
 ALLOWED = {("scripts/layerwise/models/conversion.py", "torch", "load")}
 
 

@@ -219,7 +219,7 @@ def what_tests_say(project: Project, *arguments: str) -> str:
 
 def test_family(extended):
     """The tests of all families pass for the new one."""
-    said = what_tests_say(extended, "tests/unit/test_families.py", "-k", "aya_vision")
+    said = what_tests_say(extended, "tests/unit/models/test_families.py", "-k", "aya_vision")
     assert "4 passed" in said, said
 
 
@@ -227,8 +227,9 @@ def test_no_list_in_tests_lacks_the_new_names(extended):
     """Tests that go through catalogues pass as they are, when the schema is written anew."""
     schema = [sys.executable, "-m", "layerwise.config.schema"]
     subprocess.run(schema, cwd=extended.folder, env=os.environ | {"PYTHONPATH": "scripts"}, check=True)
-    rooms = ("captions", "catalogues", "config", "figure_catalogue", "interventions", "locations", "staleness_contract")
-    said = what_tests_say(extended, *(f"tests/unit/test_{room}.py" for room in rooms))
+    names = ["config/test_config", "datasets/test_locations", "figures/test_captions", "figures/test_figure_catalogue"]
+    names += ["models/test_interventions", "test_catalogues", "test_staleness_contract"]
+    said = what_tests_say(extended, *(f"tests/unit/{name}.py" for name in names))
     assert re.search(r"^\d{3} passed", said, flags=re.MULTILINE), said
 
 

@@ -28,7 +28,7 @@ class Family:
     Attributes:
         adapter: the module of :mod:`layerwise.models.adapters` that it runs on.
         not_shared: why prompts about one image do not share a prefix; empty if they do. Sharing needs a decoder that is
-            causal over image and prefix, and a test that shows it (tests/unit/test_families.py).
+            causal over image and prefix, and a test that shows it (tests/unit/models/test_families.py).
         needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
         runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
             by one.

@@ -6,7 +6,7 @@ as stale, and nothing else does. It is a module of its own because the registrat
 of models must not: the code digest of registration covers this module, and registering all models anew takes seconds.
 
 A family that is not listed has revision 0, which enters no digest: models that were registered before there were
-revisions stay what they are. tests/unit/test_family_rows.py fails on a changed row until someone has decided.
+revisions stay what they are. tests/unit/models/test_family_rows.py fails on a changed row until someone has decided.
 """
 
 REVISIONS: dict[str, int] = {}

@@ -38,7 +38,7 @@ from layerwise.probes.scoring import Scorer, majority_guess
 from tests.given import as_options, given
 from tests.predictions import predictions, some_right
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODELS = {name: Model(name, "hub", "pretrained", n_layers=3, width=8) for name in ("b", "a")}
 TASKS = {
     "objects": Task(

@@ -18,7 +18,7 @@ from layerwise.figures.captions import INCLUDED, caption_digest
 from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.page import caption_html
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # How the caption of each figure begins.
 BEGINS = {
     "entailment": "Figure 1.",

@@ -22,7 +22,7 @@ from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing import style, training
 from tests.given import as_options, given
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 MODELS = {
     "deep": Model("deep", "hub", "pretrained", n_layers=4, width=8),
     "flat": Model("flat", "hub", "pretrained", n_layers=2, width=8),

@@ -15,7 +15,7 @@ from layerwise.config.schema import schema_text
 from layerwise.errors import InputError
 from layerwise.study import Study
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "config/schemas/config.schema.yaml"
 RELATIONS = {"kind": "coco-relations", "dataset": "shapes-coco", "images": {"val2017": "all"}, "prompts": ["where"]}
 

@@ -20,7 +20,7 @@ from layerwise.models.embedded import batches, evaluation, lessons, training
 from layerwise.models.embedded.architecture import IMAGE_TOKENS, PROMPT, make_model, make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 @pytest.fixture(scope="module", autouse=True)
