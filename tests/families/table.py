@@ -16,8 +16,8 @@ HEAD = """# Model families
 
 Written by `make families` from the checks of `tests/unit/models/test_families.py`: do not edit. Each family is a tiny
 model with random weights, built from its real configuration class in transformers {transformers} (torch {torch},
-float32, CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions `last`
-and `image-mean`, prompts and images:
+float32, CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions
+`last` and `image-mean`, prompts and images:
 
 - **hidden states**: the states read from the embeddings, every block and the final norm, against
   `output_hidden_states` of the whole model. transformers does not report the topmost block; its state is checked by the
