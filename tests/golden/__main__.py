@@ -91,7 +91,7 @@ def golden_of(program: str) -> str:
     digest = hashlib.sha256()
     with np.load(FILE) as golden:
         for name in sorted(golden):
-            if name.startswith(f"{program}/"):
+            if name.partition("/")[0] in NUMBERS[program]:
                 digest.update(name.encode() + np.ascontiguousarray(golden[name]).tobytes())
     return digest.hexdigest()[:16]
 

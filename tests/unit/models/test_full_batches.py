@@ -53,7 +53,7 @@ def test_a_model_that_numbers_the_pictures_of_a_batch_is_stopped(tmp_path, dtype
 
 def test_a_family_that_writes_inputs_of_its_own_is_refused_by_name(tmp_path):
     model, rows = families.frozen(shieldgemma2), table(tmp_path, 2)
-    with pytest.raises(InputError, match=r"item item-00: .*type shieldgemma2 makes 3 inputs of 1, .* cannot be read"):
+    with pytest.raises(InputError, match=r"item item-00: .*type shieldgemma2 makes 3 inputs from 1, .* not supported"):
         check_hooks(model, rows, POSITIONS)
 
 
