@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from layerwise.code_digest import SCRIPTS, _closure
+from layerwise.code_digest import SCRIPTS, _closure, own_digest
 from layerwise.errors import InputError
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.catalogue import INTERVENTIONS
@@ -262,8 +262,10 @@ def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
     configured(a=EMBEDDED | {"intervention": {"bypass": {"from": 1, "scale": 1}}})
 
 
-def test_a_cell_counts_the_code_of_its_own_intervention():
+def test_a_cell_counts_the_code_of_its_own_intervention(monkeypatch):
     """So a new kind of intervention, or a change of one, makes nothing else stale."""
+    # The code as it is, whatever older code it counts as.
+    monkeypatch.setattr("layerwise.grid.code_digest", own_digest)
     changed = {kind: EMBEDDED | {"intervention": how, "prompts": ["agree"]} for kind, how in ONE_OF_EACH.items()}
     grid = configured(**changed).grid
     code = {name: grid.planned(name, "captions", "agree")["code"] for name in ("hub", *changed)}
