@@ -1,7 +1,7 @@
 # Inputs and params of the rules of stimuli and tasks.
 def prompts_entry(wildcards):
     """The prompts of a stimulus set, as JSON."""
-    return as_json({name: prompt.entry() for name, prompt in grid.prompts(wildcards.stimuli).items()})
+    return as_json({name: prompt.shown() for name, prompt in grid.prompts(wildcards.stimuli).items()})
 
 
 def asked_of(file):

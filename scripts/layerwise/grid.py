@@ -4,7 +4,7 @@ Built from the config alone, without importing torch, because the Snakefile buil
 :mod:`layerwise.grid_checks` refuses what cannot be run.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
@@ -12,6 +12,7 @@ from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.recipes import adapter_file, model_files
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.relations import RELATIONS
 
 
 class StatesCell(NamedTuple):
@@ -71,6 +72,21 @@ class Grid:
         """The probe cells whose states are kept at more sites than the block's output."""
         return [cell for cell in self.probe_cells() if self.sites(cell.model, cell.prompt)]
 
+    def answers_cells(self) -> list[StatesCell]:
+        """The states cells in which the probability of the model's answers is read: those of prompts with `answers`.
+
+        Untrained twins have no answers, and adapters that run their authors' code do not show their output head.
+        """
+        return [cell for cell in self.states_cells() if self._answers(cell.model, cell.stimuli, cell.prompt)]
+
+    def said_cells(self) -> list[ProbeCell]:
+        """The probe cells whose classes the model is asked for, so that what it says can be scored."""
+        return [
+            cell
+            for cell in self.probe_cells()
+            if self._says(cell.task, self._answers(cell.model, self.config.tasks[cell.task].stimuli, cell.prompt))
+        ]
+
     def flow_cells(self) -> list[FlowCell]:
         """Every model x questions under ``flow``."""
         flow = self.config.flow
@@ -99,7 +115,7 @@ class Grid:
             "model": model,
             "stimuli": stimuli,
             "prompt": prompt,
-            "prompt_entry": self.prompt(stimuli, prompt).entry(),
+            "prompt_entry": self.prompt(stimuli, prompt).shown(),
             # Sorted, because states do not depend on the order. Only probes do: they read the first position.
             "positions": sorted(self.config.states.positions),
             "dtype": self.config.states.dtype,
@@ -111,7 +127,7 @@ class Grid:
         return {
             "model": model,
             "questions": questions,
-            "prompt_entry": self.questions_prompt(questions).entry(),
+            "prompt_entry": self.questions_prompt(questions).shown(),
             "window": self.window(model),
             "question_tokens": self.config.flow.question_tokens,
             "code": code_digest("trace_flow.py", adapter_file(self.config, model)),
@@ -159,6 +175,30 @@ class Grid:
             entry = self.config.stimuli[name]
             said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(self.prompts(name).values()))
         return said
+
+    def classes_of(self, task: str) -> Sequence[str] | None:
+        """The classes of a task in index order, as far as the config alone tells them; else None."""
+        entry = self.config.tasks[task]
+        if entry.classes is not None:
+            return entry.classes
+        if entry.knowledge is not None:
+            return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
+        return KINDS[self.config.stimuli[entry.stimuli].kind].classes
+
+    def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
+        """The answers that can be read in a cell of states, by class; empty where there are none."""
+        entry = self.config.models[model]
+        adapter = self.config.adapters.get(entry.adapter)
+        if entry.weights == "random" or (adapter is not None and adapter.environment == "legacy"):
+            return {}
+        return self.prompt(stimuli, prompt).answers or {}
+
+    def _says(self, task: str, answers: Mapping[str, Sequence[str]]) -> bool:
+        entry, classes = self.config.tasks[task], self.classes_of(task)
+        if classes is None:
+            # A table's classes are known only when it is read. Measured quantities are no words.
+            return bool(answers) and entry.knowledge is None
+        return set(classes) <= set(answers)
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts

@@ -279,7 +279,7 @@ class Study:
         from layerwise import results
 
         _known("stimuli", stimuli, self.grid.used_stimuli())
-        prompts = {name: entry.entry() for name, entry in self.grid.prompts(stimuli).items()}
+        prompts = {name: entry.shown() for name, entry in self.grid.prompts(stimuli).items()}
         folder = Path(self.stimuli_folder(stimuli))
         return results.items(folder, self.directory, prompts, made_by=self.command("states"))
 

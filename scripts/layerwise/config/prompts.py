@@ -1,8 +1,12 @@
 """The wording that stimuli and questions are wrapped in."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from layerwise.config.base import Maybe, Section, Text, Words
+from layerwise.config.base import Count, Each, Filled, Maybe, Section, Text, Words
+
+Answers = Annotated[dict[str, Annotated[list[Text], Each(1)]], Filled()]
+# What is read of the states, or asked besides: it decides no hidden state.
+NOT_SHOWN = {"answers", "negates", "generate"}
 
 
 class Prompt(Section):
@@ -16,3 +20,16 @@ class Prompt(Section):
     those of the item. Default: shown."""
     categories: Maybe[Words] = None
     """For {categories}: which categories the cue lists, in this order. Default: all of the stimulus set."""
+    answers: Maybe[Answers] = None
+    """The words with which the model would say each class, such as `match: ["yes"]` and `mismatch: ["no"]`. How
+    probable they are is read of the hidden states, in every layer. Put quotes round yes and no."""
+    negates: Maybe[bool] = None
+    """Whether the prompt asks for the opposite: yes says the other class. A probe that reads the answer rather than the
+    content then errs where it is carried to this prompt."""
+    generate: Maybe[Count] = None
+    """Let the model write its answer to every item, at most so many tokens, and look for the words of `answers` in it.
+    This runs the model again."""
+
+    def shown(self) -> dict[str, Any]:
+        """The keys that decide what a model is shown, as JSON has them; cells of hidden states are made of these."""
+        return {key: value for key, value in self.entry().items() if key not in NOT_SHOWN}

@@ -64,7 +64,7 @@ def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
     if (folder / "stimuli.json").exists():
         items, description = read_items(folder)
         items = with_images(items, shown.image or "shown", seed=0)
-        inputs, _ = unique_inputs(items, render_prompts(shown.entry(), items, description["categories"]))
+        inputs, _ = unique_inputs(items, render_prompts(shown.shown(), items, description["categories"]))
         return _counted(inputs)
     return _worked_out(expected_items(study, stimuli), shown)
 

@@ -1,0 +1,114 @@
+"""Kept probes: one file per cell (model x task x prompt), to apply without fitting again.
+
+``{prompt}.probes.h5`` has one weight vector and one bias per layer, label and margin, in units of the raw hidden state:
+the standardisation that a probe was fitted on is folded in. Datasets, with layers, labels, margins (1 for two classes,
+else one per class) and width as axes:
+
+- ``weights``: (layers, labels, margins, width), float32
+- ``bias``: (layers, labels, margins), float64
+- ``C``: (layers, labels), inverse strength of the penalty
+- ``centre``, ``deviation``: (layers, width), mean and standard deviation of the training rows
+
+Attributes: ``layers``, ``labels``, ``classes`` (names), ``cell`` (JSON: what the probes were fitted on).
+
+Margins are computed in float64. Biases are made for the weights as float32 has them, so that a dimension of large mean
+and small spread, which real models have, costs no precision.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from layerwise.errors import InputError
+
+
+@dataclass(frozen=True)
+class LayerProbe:
+    """The probes of one layer.
+
+    Attributes:
+        labels, classes: names.
+        weights: shape (labels, margins, width).
+        bias: shape (labels, margins).
+        C: shape (labels,).
+        centre, deviation: of the training rows, shape (width,).
+    """
+
+    labels: list[str]
+    classes: list[str]
+    weights: np.ndarray
+    bias: np.ndarray
+    C: np.ndarray
+    centre: np.ndarray
+    deviation: np.ndarray
+
+    def margins(self, states: np.ndarray, label: str | None = None, centre: np.ndarray | None = None) -> np.ndarray:
+        """Margins of states, shape (n, 1) for two classes, else (n, K), float64.
+
+        Args:
+            states: shape (n, width), as the states file has them.
+            label: which of the labels. Default - the only one.
+            centre: what takes the place of the centre that the probes were fitted around, shape (width,). Default -
+                nothing does.
+
+        Raises:
+            InputError: when there is no such label, or there are several and none is named.
+        """
+        place = _place(self.labels, label)
+        weights = self.weights[place].astype(np.float64)
+        shift = 0 if centre is None else weights @ (self.centre - centre)
+        return states.astype(np.float64) @ weights.T + self.bias[place] + shift
+
+
+class KeptProbes:
+    """Read the kept probes of a cell, a layer at a time.
+
+    Attributes:
+        layers: names of the layers.
+        labels: of the task.
+        classes: of each label.
+        cell: what the probes were fitted on.
+
+    Raises:
+        InputError: when the file is missing, damaged, or holds no probes.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(path, "r")
+            self.layers, self.labels, self.classes = (
+                [str(name) for name in self._file.attrs[key]] for key in ("layers", "labels", "classes")
+            )
+            self.cell: dict[str, Any] = json.loads(self._file.attrs["cell"])
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read as kept probes ({error}); delete it and run again") from error
+
+    def layer(self, layer: int) -> LayerProbe:
+        """The probes of one layer, by its index."""
+        arrays = (self._file[name][layer] for name in ("weights", "bias", "C", "centre", "deviation"))
+        return LayerProbe(self.labels, self.classes, *arrays)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> "KeptProbes":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _place(labels: Sequence[str], label: str | None) -> int:
+    if label is None and len(labels) == 1:
+        return 0
+    if label not in labels:
+        said = "name one label" if label is None else f"there is no label {label!r}"
+        raise InputError(f"{said}; the probes have {', '.join(labels)}")
+    return list(labels).index(label)
