@@ -2,7 +2,7 @@
 # prompts with `generate`, what it writes.
 #
 # OUTPUTS
-#   <results>/models/{model}/{recipe}/head.safetensors    the model's final norm and the rows of its output head
+#   <results>/models/{model}/{recipe}/head.safetensors    the model's final norm, and where its output head lies
 #   <results>/answers/{model}/{stimuli}/{prompt}.parquet  the probability of its answers, by layer and item
 #   <results>/written/{model}/{stimuli}/{prompt}.parquet    what it writes, by item
 #   <results>/generated/{model}/{stimuli}/{prompt}.parquet  the same, with the class that it says
@@ -10,9 +10,8 @@
 
 rule read_head:
     input:
-        model=ancient("<results>/models/{model}/{recipe}/model.json"),
-        # For the prompts as some items have them.
-        stimuli=ancient(lambda wildcards: [stimuli_file(name, "items.parquet") for name in answered_stimuli(wildcards)]),
+        # Ancient: its folder's name changes with its content.
+        ancient("<results>/models/{model}/{recipe}/model.json"),
     output:
         "<results>/models/{model}/{recipe}/head.safetensors",
     log:
@@ -24,28 +23,20 @@ rule read_head:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        prompts=answers_prompts,
-        stimuli=lambda wildcards, input: as_json(
-            {name: str(Path(file).parent) for name, file in zip(answered_stimuli(wildcards), input.stimuli)}
-        ),
-        code=ANSWERS_CODE,
+        code=lambda wildcards: code_digest("read_head.py", adapter_file(study.config, wildcards.model)),
     message:
         "Find the output head of {wildcards.model}"
     shell:
-        'python "$SCRIPTS"/read_head.py '
-        "--model {input.model:q} "
-        "--prompts {params.prompts:q} "
-        "--stimuli {params.stimuli:q} "
-        "--out {output:q} "
-        "> {log:q} 2>&1"
+        'python "$SCRIPTS"/read_head.py ' "--model {input:q} " "--out {output:q} " "> {log:q} 2>&1"
 
 
 rule read_answers:
     input:
         states=lambda wildcards: states_files(wildcards.model, wildcards.stimuli, wildcards.prompt),
-        # Ancient: the head is read again for another prompt's words. What this cell needs of it is among its params.
-        head=ancient(lambda wildcards: study.head_file(wildcards.model)),
+        head=lambda wildcards: study.head_file(wildcards.model),
         model=ancient(lambda wildcards: model_file(wildcards.model)),
+        # For the prompt as some items have it.
+        table=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "items.parquet")),
         stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),
     output:
         "<results>/answers/{model}/{stimuli}/{prompt}.parquet",
@@ -64,7 +55,6 @@ rule read_answers:
         prompt=answers_entry,
         stimuli=lambda wildcards, input: Path(input.stimuli).parent,
         code=code_digest("read_answers.py"),
-        head_code=ANSWERS_CODE,
     message:
         "Read what {wildcards.model} would answer to {wildcards.prompt} over {wildcards.stimuli}"
     shell:

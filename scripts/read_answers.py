@@ -8,12 +8,14 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from layerwise.answers.head_file import asked_in, read_head
+from layerwise.answers.head_file import read_head
 from layerwise.answers.lens import read_layers
 from layerwise.answers.table import Answers, write_answers
+from layerwise.answers.tokens import tokens_of
 from layerwise.jobs.command import finished_file, run
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import open_states
+from layerwise.stimuli.items import read_items
 
 
 def main() -> None:
@@ -28,13 +30,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
     args = parser.parse_args()
 
-    head = read_head(args.head)
     content = planned_content(args.cell, args.stimuli, args.model)
-    asked = asked_in(head, args.head, args.cell["stimuli"], args.cell["prompt"], args.prompt, content["model_digest"])
+    head = read_head(args.head, content["model_digest"])
+    items, stimuli = read_items(args.stimuli)
+    where = f"stimuli.{args.cell['stimuli']}.prompts: {args.cell['prompt']}"
+    tokens = tokens_of(head, where, args.prompt, items, stimuli["categories"])
     with open_states(args.states, content) as states, threadpool_limits(args.threads):
-        layers = list(tqdm(read_layers(states, head, asked), total=len(states.layers), unit="layer", mininterval=5))
+        layers = list(tqdm(read_layers(states, head, tokens), total=len(states.layers), unit="layer", mininterval=5))
         made_from = {key: states.cell[key] for key in ("model_digest", "stimuli_digest", "prompt_entry")}
-    answers = Answers(list(asked.tokens), asked.tokens, made_from, pd.concat(layers, ignore_index=True))
+    answers = Answers(list(tokens), tokens, made_from, pd.concat(layers, ignore_index=True))
     with finished_file(args.out) as file:
         write_answers(file, answers)
 

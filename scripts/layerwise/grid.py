@@ -81,14 +81,6 @@ class Grid:
         """
         return [cell for cell in self.states_cells() if self._answers(cell.model, cell.stimuli, cell.prompt)]
 
-    def answers_prompts(self, model: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """The entries of the prompts whose answers are read in a model, by stimulus set and prompt."""
-        found: dict[str, dict[str, dict[str, Any]]] = {}
-        for cell in self.answers_cells():
-            if cell.model == model:
-                found.setdefault(cell.stimuli, {})[cell.prompt] = self.answers_entry(cell.stimuli, cell.prompt)
-        return found
-
     def answers_entry(self, stimuli: str, prompt: str) -> dict[str, Any]:
         """What decides the answers of a prompt, besides the states: what is shown, and the words."""
         entry = self.prompt(stimuli, prompt)

@@ -4,7 +4,7 @@ The model is built without memory for its weights, which tells which parameters 
 from the files, under the names that transformers itself would look them up by.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.initialization import meta_device_safe_creation_ops
 
-from layerwise.answers.head_file import Asked, Head, Norm
-from layerwise.answers.tokens import tokens_of
+from layerwise.answers.head_file import Conversation, Head, Norm
 from layerwise.errors import InputError
 from layerwise.models.explained import explained
 from layerwise.models.head import bending_of
@@ -28,31 +27,23 @@ from layerwise.models.stored import StoredWeight, stored_weights
 
 # How far a norm's numbers may be from the norm itself, relative to its largest output. Most norms compute in float32.
 TOLERANCE = 1e-5
+# Prompts that show what a conversation puts around them.
+SHOWN = ("the prompt itself", 'Does "a < b" & {c} fit the image? One word:')
 
 
-def find_head(
-    description: Mapping[str, Any], prompts: Mapping[str, Mapping[str, Any]], stimuli: Mapping[str, Path]
-) -> Head:
-    """The end of a model, and the tokens of its prompts' answers.
+def find_head(description: Mapping[str, Any]) -> Head:
+    """The end of a model.
 
     Args:
         description: ``model.json``.
-        prompts: entries of prompts with answers, by stimulus set and name.
-        stimuli: folders of the stimulus sets, by name.
 
     Raises:
-        InputError: when the files lack the norm or the head, or these are of a form that cannot be read; when two
-            classes share a token, or a class has none.
+        InputError: when the files lack the norm or the head, or these are of a form that cannot be read.
     """
-    model = _served(description)
-    asked = {
-        name: {prompt: tokens_of(model, name, prompt, entry, stimuli[name]) for prompt, entry in of.items()}
-        for name, of in prompts.items()
-    }
-    return read_off(model, description, asked)
+    return read_off(_served(description), description)
 
 
-def read_off(model: HostSide, description: Mapping[str, Any], asked: Mapping[str, Mapping[str, Asked]]) -> Head:
+def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     """The end of a model that was built without its weights; see :func:`find_head`."""
     where = f"models.{description['model']}"
     folder, dtype = description["folder"], description["dtype"]
@@ -60,32 +51,50 @@ def read_off(model: HostSide, description: Mapping[str, Any], asked: Mapping[str
     found = _by_parameter(model.model, weights)
     head = model.model.get_output_embeddings()
     if not isinstance(head, nn.Linear):
-        raise InputError(
-            f"{where}: its output head is a {type(head).__name__}, not a matrix; its answers cannot be read"
-        )
+        raise InputError(f"{where}: its output head is a {type(head).__name__}, no matrix; its answers cannot be read")
     if head.in_features != model.width:
         raise InputError(
             f"{where}: its output head reads states of width {head.in_features}, but its final norm makes "
             f"{model.width}: something stands between them, and its answers cannot be read"
         )
-    stored = _stored(model.model, head.weight, found, where, folder)
-    stored_bias = None if head.bias is None else _stored(model.model, head.bias, found, where, folder)
-    tokens = sorted({token["id"] for of in asked.values() for one in of.values() for token in _all(one.tokens)})
     for name, parameter in list(model.final_norm.named_parameters(recurse=False)):
         values = _stored(model.model, parameter, found, where, folder).rows(rounded_to=dtype)
         setattr(model.final_norm, name, nn.Parameter(torch.from_numpy(values), requires_grad=False))
     return Head(
-        norm=as_numbers(model.final_norm, model.width, where),
-        tokens=tokens,
-        rows=stored.rows(tokens, dtype),
-        bias=np.zeros(len(tokens), np.float32) if stored_bias is None else stored_bias.rows(tokens, dtype),
-        bending=bending_of(model.model, model.model_type),
-        stored=stored,
-        stored_bias=stored_bias,
-        dtype=dtype,
+        model_type=model.model_type,
         model_digest=description["digest"],
-        asked={name: dict(of) for name, of in asked.items()},
+        norm=as_numbers(model.final_norm, model.width, where),
+        stored=_stored(model.model, head.weight, found, where, folder),
+        stored_bias=None if head.bias is None else _stored(model.model, head.bias, found, where, folder),
+        dtype=dtype,
+        bending=bending_of(model.model, model.model_type),
+        conversation=conversation_of(model, where),
     )
+
+
+def conversation_of(model: HostSide, where: str) -> Conversation:
+    """How a model reads prompts.
+
+    Args:
+        model: with or without its weights.
+        where: its key, for messages.
+
+    Raises:
+        InputError: when its tokenizer is not of the library ``tokenizers``, or a conversation depends on its prompt.
+    """
+    tokenizer = model.processor.tokenizer
+    written = getattr(tokenizer, "backend_tokenizer", None)
+    if written is None or not hasattr(written, "to_str"):
+        raise InputError(
+            f"{where}: its {type(tokenizer).__name__} is none of the library tokenizers; its answers cannot be read"
+        )
+    parts = {}
+    for name, with_image in (("with_image", True), ("without_image", False)):
+        before, _, after = model.render(SHOWN[0], with_image=with_image).partition(SHOWN[0])
+        if model.render(SHOWN[1], with_image=with_image) != f"{before}{SHOWN[1]}{after}":
+            raise InputError(f"{where}: its conversation changes the prompts in it; its answers cannot be read")
+        parts[name] = (before, after)
+    return Conversation(**parts, tokenizer=written.to_str(), unknown=tokenizer.unk_token_id)
 
 
 @torch.inference_mode()
@@ -180,7 +189,3 @@ def _stored(
         f"{where}: {folder} holds no {' or '.join(names)} of shape {tuple(parameter.shape)}, which reading its answers "
         "needs"
     )
-
-
-def _all(tokens: Mapping[str, Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
-    return [token for of_class in tokens.values() for token in of_class]

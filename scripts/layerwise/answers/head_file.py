@@ -1,13 +1,12 @@
 """What is needed of a model to read its answers off its states: ``head.safetensors`` beside its ``model.json``.
 
-Tensors, all float32:
+Tensors:
 
-- ``scale``, ``shift``: of the final norm, shape (width,)
-- ``rows``: those rows of the output head that some prompt's answers need, shape (tokens, width)
-- ``bias``: of these rows, shape (tokens,); zeros where the head has none
+- ``scale``, ``shift``: of the final norm, shape (width,), float32
+- ``tokenizer``: the tokenizer as the library ``tokenizers`` writes it, in UTF-8; shape (bytes,), uint8
 
-The metadata ``head`` are JSON: the norm's ``centred`` and ``eps``, what the family does to logits, where the whole head
-lies on disk, which ``tokens`` the rows belong to, and the tokens of every prompt by stimulus set.
+The metadata ``head`` are JSON: the norm's ``centred`` and ``eps``, what the family does to logits, where the output
+head lies on disk, and what stands before and after a prompt.
 """
 
 import json
@@ -49,111 +48,97 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A prompt, and the tokens with which the model would begin to answer it.
+class Conversation:
+    """How a prompt becomes the text that a model reads.
 
     Attributes:
-        entry: of the prompt, as the config has it.
-        tokens: for each class the tokens that count, each with ``id`` and ``text``.
+        with_image: what stands before and after a prompt about an image.
+        without_image: the same for a text alone.
+        tokenizer: as the library ``tokenizers`` writes it, in JSON.
+        unknown: the token of what the tokenizer does not know; None if there is none.
     """
 
-    entry: dict[str, Any]
-    tokens: dict[str, list[dict[str, Any]]]
+    with_image: tuple[str, str]
+    without_image: tuple[str, str]
+    tokenizer: str
+    unknown: int | None
+
+    def render(self, prompt: str, with_image: bool) -> str:
+        """The whole text of a prompt."""
+        before, after = self.with_image if with_image else self.without_image
+        return f"{before}{prompt}{after}"
 
 
 @dataclass(frozen=True)
 class Head:
-    """The end of a model: its final norm and its output head.
+    """The end of a model: its final norm and its output head, and how it reads prompts.
 
     Attributes:
-        norm: the final norm.
-        tokens: ids of the tokens that ``rows`` and ``bias`` belong to.
-        rows: shape (tokens, width), float32.
-        bias: shape (tokens,), float32.
-        bending: what the family does to the products.
-        stored, stored_bias: the whole head on disk; its bias, or None.
-        dtype: the precision in which the model runs.
+        model_type: the family's name, for messages.
         model_digest: of the ``model.json`` that this was read for.
-        asked: by stimulus set and prompt.
+        norm: the final norm.
+        stored, stored_bias: the output head on disk, shape (vocabulary, width); its bias, or None.
+        dtype: the precision in which the model runs.
+        bending: what the family does to the head's products.
+        conversation: how it reads prompts.
     """
 
+    model_type: str
+    model_digest: str
     norm: Norm
-    tokens: list[int]
-    rows: np.ndarray
-    bias: np.ndarray
-    bending: Bending
     stored: StoredWeight
     stored_bias: StoredWeight | None
     dtype: str
-    model_digest: str
-    asked: dict[str, dict[str, Asked]]
+    bending: Bending
+    conversation: Conversation
 
 
 def write_head(path: Path, head: Head) -> None:
     """Write the end of a model."""
-    arrays = {"scale": head.norm.scale, "shift": head.norm.shift, "rows": head.rows, "bias": head.bias}
-    described = {
-        "centred": head.norm.centred,
-        "eps": head.norm.eps,
-        "tokens": head.tokens,
-        "bending": asdict(head.bending),
-        "stored": asdict(head.stored),
-        "stored_bias": None if head.stored_bias is None else asdict(head.stored_bias),
-        "dtype": head.dtype,
-        "model_digest": head.model_digest,
-        "asked": {name: {p: asdict(asked) for p, asked in of.items()} for name, of in head.asked.items()},
+    arrays: dict[str, np.ndarray] = {
+        "scale": np.ascontiguousarray(head.norm.scale, np.float32),
+        "shift": np.ascontiguousarray(head.norm.shift, np.float32),
+        "tokenizer": np.frombuffer(head.conversation.tokenizer.encode(), np.uint8),
     }
-    save_file(
-        {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()},
-        path,
-        {"head": json.dumps(described)},
-    )
+    told: dict[str, Any] = asdict(head)
+    for name in ("scale", "shift"):
+        del told["norm"][name]
+    del told["conversation"]["tokenizer"]
+    save_file(arrays, path, {"head": json.dumps(told)})
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path, model_digest: str | None = None) -> Head:
     """Read the end of a model.
 
+    Args:
+        path: of the file.
+        model_digest: of the ``model.json`` that it must be of.
+
     Raises:
-        InputError: when the file is missing, damaged, or of another kind.
+        InputError: when the file is missing, damaged, or of another model.
     """
     try:
         with safe_open(path, framework="np") as file:
             told = json.loads(file.metadata()["head"])
-            arrays = {name: file.get_tensor(name) for name in ("scale", "shift", "rows", "bias")}
-        bending = told["bending"] | {"never": tuple(told["bending"]["never"])}
-        return Head(
-            norm=Norm(arrays["scale"], arrays["shift"], told["centred"], told["eps"]),
-            tokens=told["tokens"],
-            rows=arrays["rows"],
-            bias=arrays["bias"],
-            bending=Bending(**bending),
+            scale, shift, tokenizer = (file.get_tensor(name) for name in ("scale", "shift", "tokenizer"))
+        spoken = {name: tuple(told["conversation"][name]) for name in ("with_image", "without_image")}
+        head = Head(
+            model_type=told["model_type"],
+            model_digest=told["model_digest"],
+            norm=Norm(scale, shift, **told["norm"]),
             stored=_stored(told["stored"]),
             stored_bias=None if told["stored_bias"] is None else _stored(told["stored_bias"]),
             dtype=told["dtype"],
-            model_digest=told["model_digest"],
-            asked={name: {p: Asked(**asked) for p, asked in of.items()} for name, of in told["asked"].items()},
+            bending=Bending(**told["bending"] | {"never": tuple(told["bending"]["never"])}),
+            conversation=Conversation(
+                **spoken, tokenizer=tokenizer.tobytes().decode(), unknown=told["conversation"]["unknown"]
+            ),
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged, or no head of a model ({error}); delete it and run again") from error
-
-
-def asked_in(head: Head, path: Path, stimuli: str, prompt: str, entry: dict[str, Any], model_digest: str) -> Asked:
-    """What a head's file knows of a prompt.
-
-    Args:
-        head: that was read.
-        path: of its file, for messages.
-        stimuli, prompt: names.
-        entry: of the prompt, as the config has it now.
-        model_digest: of the model's ``model.json``.
-
-    Raises:
-        InputError: when the file was made for another model or another wording.
-    """
-    asked = head.asked.get(stimuli, {}).get(prompt)
-    if head.model_digest != model_digest or asked is None or asked.entry != entry:
-        raise InputError(f"{path}: was made for another model, or another wording of {prompt}; delete it and run again")
-    return asked
+    if model_digest not in (None, head.model_digest):
+        raise InputError(f"{path}: is of another model than model.json; delete it and run again")
+    return head
 
 
 def _stored(told: dict[str, Any]) -> StoredWeight:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from layerwise.answers.head_file import Asked, Head
+from layerwise.answers.head_file import Head
+from layerwise.answers.tokens import ClassTokens
 from layerwise.errors import InputError
 from layerwise.models.head import bend
 from layerwise.states.shards import States
@@ -22,7 +23,9 @@ MASS_ITEMS = 2000
 STATES_AT_ONCE, ROWS_AT_ONCE = 4096, 4096
 
 
-def read_layers(states: States, head: Head, asked: Asked, mass_items: int = MASS_ITEMS) -> Iterator[pd.DataFrame]:
+def read_layers(
+    states: States, head: Head, tokens: ClassTokens, mass_items: int = MASS_ITEMS
+) -> Iterator[pd.DataFrame]:
     """The answers of a cell, a layer at a time: ``layer``, ``item_id``, ``scores``, ``mass``.
 
     Memory holds one layer's states, and some megabytes.
@@ -30,15 +33,16 @@ def read_layers(states: States, head: Head, asked: Asked, mass_items: int = MASS
     Args:
         states: of the cell.
         head: the end of its model.
-        asked: the tokens of its prompt's answers.
+        tokens: those of its prompt's answers.
         mass_items: how many items have a mass below the top.
 
     Raises:
         InputError: when the states have no last position or another width, or the weights cannot be read.
     """
     rows, width = states.shape(POSITION)
-    if width != head.rows.shape[1]:
-        raise InputError(f"{states.path}: its states have a width of {width}, its model's head {head.rows.shape[1]}")
+    if width != head.stored.shape[1]:
+        raise InputError(f"{states.path}: its states have a width of {width}, its model's head {head.stored.shape[1]}")
+    answers = Answering(head, tokens)
     names, row_of_item = states.layers_at(POSITION), np.asarray(states.row_of_item)
     item_ids = pd.Series(states.item_ids, dtype="category")
     sampled = _sampled(len(row_of_item), mass_items)
@@ -46,12 +50,12 @@ def read_layers(states: States, head: Head, asked: Asked, mass_items: int = MASS
     for layer in range(len(names)):
         top = layer == len(names) - 1
         states.layer(POSITION, layer, out=values)
-        of_classes = answer_logits(values, head, asked, normed=top)
+        of_classes = answers.logits(values, normed=top)
         items = np.arange(len(row_of_item)) if top else sampled
         needed, place = np.unique(row_of_item[items], return_inverse=True)
-        answers = _log_sum_exp(of_classes[needed])
+        of_all = _log_sum_exp(of_classes[needed])
         mass = np.full(len(row_of_item), np.nan)
-        mass[items] = np.exp(answers - log_partition(values, needed, head, normed=top))[place]
+        mass[items] = np.exp(of_all - log_partition(values, needed, head, normed=top))[place]
         scores = of_classes - _log_sum_exp(of_classes)[:, None]
         yield pd.DataFrame(
             {
@@ -63,29 +67,40 @@ def read_layers(states: States, head: Head, asked: Asked, mass_items: int = MASS
         )
 
 
-def answer_logits(values: np.ndarray, head: Head, asked: Asked, normed: bool) -> np.ndarray:
-    """For each state and class, the logarithm of the sum of its answers' exponentiated logits.
+class Answering:
+    """Those rows of a model's head that its answers to a prompt need.
 
     Args:
-        values: states of a layer, shape (rows, width), float32.
         head: the end of the model.
-        asked: the tokens of each class.
-        normed: whether the states have passed the final norm.
-
-    Returns:
-        Shape (rows, classes), float64.
+        tokens: those of each class.
     """
-    at = {token: place for place, token in enumerate(head.tokens)}
-    classes = [[at[token["id"]] for token in tokens] for tokens in asked.tokens.values()]
-    used = sorted({place for places in classes for place in places})
-    logits = np.empty((len(values), len(used)))
-    for start in range(0, len(values), STATES_AT_ONCE):
-        part = values[start : start + STATES_AT_ONCE]
-        part = part if normed else head.norm(part)
-        logits[start : start + STATES_AT_ONCE] = part @ head.rows[used].T + head.bias[used]
-    logits = bend(logits, head.bending, np.tanh)
-    logits[:, [place for place, token in enumerate(used) if head.tokens[token] in head.bending.never]] = -np.inf
-    return np.stack([_log_sum_exp(logits[:, np.searchsorted(used, places)]) for places in classes], axis=1)
+
+    def __init__(self, head: Head, tokens: ClassTokens):
+        self.head = head
+        ids = sorted({token["id"] for of_class in tokens.values() for token in of_class})
+        self.rows = head.stored.rows(ids, head.dtype)
+        self.bias = 0 if head.stored_bias is None else head.stored_bias.rows(ids, head.dtype)
+        self.silent = [place for place, token in enumerate(ids) if token in head.bending.never]
+        self.classes = [[ids.index(token["id"]) for token in of_class] for of_class in tokens.values()]
+
+    def logits(self, values: np.ndarray, normed: bool) -> np.ndarray:
+        """For each state and class, the logarithm of the sum of its answers' exponentiated logits.
+
+        Args:
+            values: states of a layer, shape (rows, width), float32.
+            normed: whether the states have passed the final norm.
+
+        Returns:
+            Shape (rows, classes), float64.
+        """
+        products = np.empty((len(values), len(self.rows)))
+        for start in range(0, len(values), STATES_AT_ONCE):
+            part = values[start : start + STATES_AT_ONCE]
+            part = part if normed else self.head.norm(part)
+            products[start : start + STATES_AT_ONCE] = part @ self.rows.T + self.bias
+        logits = bend(products, self.head.bending, np.tanh)
+        logits[:, self.silent] = -np.inf
+        return np.stack([_log_sum_exp(logits[:, places]) for places in self.classes], axis=1)
 
 
 def log_partition(values: np.ndarray, which: Sequence[int] | np.ndarray, head: Head, normed: bool) -> np.ndarray:

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer
 
 from layerwise.answers.finding_head import read_off, without_weights
-from layerwise.answers.head_file import Asked, read_head, write_head
-from layerwise.answers.lens import answer_logits, log_partition, read_layers
+from layerwise.answers.head_file import read_head, write_head
+from layerwise.answers.lens import Answering, log_partition, read_layers
 from layerwise.models.frozen import layer_names
 from layerwise.models.opening import wrap_model
 from layerwise.states.shards import open_states
@@ -20,6 +21,7 @@ from tests.families.projectors import llava
 from tests.families.standin import text, tokenizer
 
 CLASSES = {"yes": [5, 40], "no": [41], "other": [7, 60]}
+TOKENS = {name: [{"id": i, "text": str(i)} for i in ids] for name, ids in CLASSES.items()}
 
 
 def on_cohere():
@@ -41,9 +43,7 @@ def saved(model, folder, **how):
     model.model.save_pretrained(folder, **how)
     empty = without_weights(folder)
     served = wrap_model(model.family.adapter, empty, model.processor, "auto")
-    tokens = {name: [{"id": i, "text": str(i)} for i in ids] for name, ids in CLASSES.items()}
-    described = {"model": "m", "folder": str(folder), "dtype": "float32", "digest": "d"}
-    return read_off(served, described, {"s": {"p": Asked({}, tokens)}})
+    return read_off(served, {"model": "m", "folder": str(folder), "dtype": "float32", "digest": "d"})
 
 
 def states_of(model, folder):
@@ -69,7 +69,7 @@ def test_the_top_says_what_the_model_says_and_the_layers_what_a_lens_with_hooks_
     write_head(tmp_path / "head.safetensors", head)
     head = read_head(tmp_path / "head.safetensors")
     with open_states([tmp_path / "p.h5"]) as states:
-        found = pd.concat(read_layers(states, head, head.asked["s"]["p"]))
+        found = pd.concat(read_layers(states, head, TOKENS))
     scores = np.stack(found["scores"]).reshape(model.n_layers + 2, len(shown) + 1, 3)
     mass = found["mass"].to_numpy().reshape(scores.shape[:2])
     assert np.array_equal(scores[:, 3], scores[:, -1])
@@ -112,9 +112,15 @@ def test_every_family_says_what_it_is_read_to_say(family, tmp_path):
         whole = model.model(**inputs).logits[0, -1].clone()
         whole[list(head.bending.never)] = -torch.inf
     states = model.run(inputs, ["last"])["last"][0].numpy()
-    of_classes = answer_logits(states[-1:], head, head.asked["s"]["p"], normed=True)
+    of_classes = Answering(head, TOKENS).logits(states[-1:], normed=True)
     expected = [whole[torch.tensor(ids)].logsumexp(0) for ids in CLASSES.values()]
     np.testing.assert_allclose(of_classes[0], expected, atol=1e-4)
     assert log_partition(states[-1:], [0], head, normed=True) == pytest.approx(float(whole.logsumexp(0)), abs=1e-4)
     # Of the last block, the final norm makes the same.
     np.testing.assert_allclose(head.norm(states[-2]), states[-1], atol=1e-4)
+    # Prompts and their answers have the tokens that the model's own tokenizer gives them.
+    for prompt in PROMPTS:
+        text = head.conversation.render(prompt, with_image=True)
+        assert text == model.render(prompt)
+        own = model.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert Tokenizer.from_str(head.conversation.tokenizer).encode(text, add_special_tokens=False).ids == own
