@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.probing import probe_flop
@@ -31,8 +32,9 @@ def main() -> None:
     args = parser.parse_args()
 
     study = Study.load(args.configfile, leave_out=args.leave_out)
-    states, flows = (estimate(study, args.device) for estimate in (estimate_states, estimate_flows))
-    cells = pd.concat([part for part in (states, flows) if len(part)])
+    parts = [estimate(study, args.device) for estimate in (estimate_states, estimate_flows, estimate_writing)]
+    states, flows, written = parts
+    cells = pd.concat([part for part in parts if len(part)])
 
     row = "{:<24} {:<16} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
     print(row.format("model", "stimuli", "prompt", "images", "inputs", "Mtokens", "GB", "hours"))
@@ -53,6 +55,14 @@ def main() -> None:
     )
     if study.left_out:
         print(said_of(study.left_out))
+    if study.grid.answers_cells():
+        flop, stored = reading_cost(study, states)
+        print(
+            f"Answers are read in {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
+            "of tables."
+        )
+    if len(written):
+        print("Of answers that are written, each input and its tokens are counted; hours are a lower bound.")
     if len(flows):
         print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():

@@ -18,6 +18,8 @@ from layerwise.study import Study
 CHARACTERS_PER_TOKEN = 4
 # Characters that a chat template writes before and behind a prompt.
 TEMPLATE_CHARACTERS = 40
+# Tokens of a model whose files are not here: as many as most have by now.
+VOCABULARY = 128_000
 
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class ModelSize:
         layers, width: of its decoder.
         parameters: of its decoder, without token embeddings and head.
         vision_parameters: of all before the decoder.
+        vocabulary: rows of the output head.
         per_input: of a cell's inputs: decoder tokens and patches of the vision tower, per input on average.
         alone: of inputs that share nothing: decoder tokens up to the image's end and behind it, and patches, per input
             on average.
@@ -45,6 +48,7 @@ class ModelSize:
     per_input: Callable[[Inputs], tuple[float, float]]
     alone: Callable[[Inputs], tuple[float, float, float]]
     exact: bool
+    vocabulary: int = VOCABULARY
 
     def flop(self, tokens: float, patches: float) -> float:
         """Floating-point operations: two per parameter and token or patch."""
@@ -178,7 +182,8 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
         return before, behind, seen
 
     in_front = _parameters(model) - decoder - vocabulary
-    return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, exact=True)
+    tokens = words.weight.shape[0] if head is None else head.weight.shape[0]
+    return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, True, tokens)
 
 
 def _least_texts(entry: Model, device: str) -> Callable[[float], int]:
