@@ -32,3 +32,12 @@ PROBE_INPUT = {
     "labels": "<results>/tasks/{task}/labels.parquet",
     "task": "<results>/tasks/{task}/task.json",
 }
+
+# The probes themselves, if the study keeps them. Gathering asks for them too: where this output alone is missing, as in a study
+# of an older version, Snakemake would neither make it nor notice that the scores beside it are stale.
+KEPT_PROBES = {"probes": PROBES} if study.config.probes.keep else {}
+
+
+def probes_option(wildcards, output):
+    """Where the probes themselves go, as an option."""
+    return ["--probes", output.probes] if study.config.probes.keep else []

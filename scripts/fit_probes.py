@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.kept import digest_of_labels, probes_file
 from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.options import add_probe_options, start_engine
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--curve", type=Path, required=True, help="test score by number of training images")
+    parser.add_argument("--probes", type=Path, help="the probes themselves; default: they are not kept")
     args = parser.parse_args()
 
     labels, task = read_task(args.task)
@@ -53,11 +55,16 @@ def main() -> None:
             resplits={seed: make_problems(labels, *made_of, split=f"split:{seed}") for seed in seeds},
         )
         scores, curve = [probes.majority().assign(layer=-1, layer_name="majority")], []
-        for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):
-            found = probes.layer(states.layer(args.position, layer, out=buffer), name)
-            keep(found.predictions.assign(layer=layer))
-            scores.append(found.scores.assign(layer=layer, layer_name=name))
-            curve.append(found.curve.assign(layer=layer, layer_name=name))
+        cell = {key: task[key] for key in ("task", "classes", "metric")} | {"labels_digest": digest_of_labels(labels)}
+        cell |= {"engine": args.engine, "seed": args.seed, "position": args.position, "states": states.cell}
+        cell |= {key: states.cell.get(key) for key in ("model_digest", "stimuli_digest")}
+        with probes_file(args.probes, states.layers, task["labels"], task["classes"], cell) as keep_probes:
+            for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):
+                found = probes.layer(states.layer(args.position, layer, out=buffer), name)
+                keep(found.predictions.assign(layer=layer))
+                keep_probes(found.fits, found.standardisation)
+                scores.append(found.scores.assign(layer=layer, layer_name=name))
+                curve.append(found.curve.assign(layer=layer, layer_name=name))
         n_layers = len(states.layers) - 2
     for path, tables in ((args.scores, scores), (args.curve, curve)):
         with finished_file(path) as file:

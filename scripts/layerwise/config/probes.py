@@ -37,5 +37,8 @@ class Probes(Section):
     the best. From 12,000 on a p-value near 0.05 is known to 0.002. More rows need no more: swaps are drawn where they
     count, so that small p-values are known as well as large ones. Where images share texts, the sets of layers take as
     many draws of the greatest statistic."""
+    keep: bool = True
+    """Whether to keep the probes themselves, one file per cell, to apply them to other hidden states without fitting
+    again. A cell takes layers x labels x width x 4 bytes."""
     controls: Controls = Controls()
     """What is fitted beside the task, to say what its scores are worth."""

@@ -15,7 +15,7 @@ from layerwise.probes.kinds.kind import ProbeEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.metrics.scored import scored_metrics
-from layerwise.probes.problems import Problem, standardise
+from layerwise.probes.problems import Problem, Standardisation
 from layerwise.probes.scoring import HELD_OUT, Guess, Measured, Scorer, majority_guess, predictions
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,19 @@ CURVE_COLUMNS = ["label", "train_groups", "train_items", "metric", "value", "low
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Tables of one layer, see docs/formats.md, without the columns that name the layer and the cell."""
+    """Tables of one layer, see docs/formats.md, without the columns that name the layer and the cell; and its probes.
+
+    Attributes:
+        scores, predictions, curve: the tables.
+        standardisation: of the states that the probes were fitted on.
+        fits: the chosen probe of each label.
+    """
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
     curve: pd.DataFrame
+    standardisation: Standardisation
+    fits: list[Fit]
 
 
 class LayerProbes:
@@ -80,7 +88,8 @@ class LayerProbes:
             states: shape (rows, width), float32; overwritten.
             name: of the layer, for warnings.
         """
-        states = standardise(states, self.training_rows)
+        standardisation = Standardisation.of(states, self.training_rows)
+        states = standardisation.apply(states)
         fits = self._chosen(states, self.problems, name)
         guesses = [self._guess(fit, states, problem) for fit, problem in zip(fits, self.problems, strict=True)]
         measured = self._measure(guesses)
@@ -98,7 +107,8 @@ class LayerProbes:
             predictions(problem, guess, {split: predicted(scores) for split, scores in guess.scores.items()})
             for problem, guess in zip(self.problems, guesses, strict=True)
         ]
-        return LayerResult(pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve))
+        tables = pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve)
+        return LayerResult(*tables, standardisation, fits)
 
     def _measure(self, guesses: list[Guess]) -> Measured:
         return self._scorer.measure(guesses, metrics=scored_metrics(self.metric))
