@@ -255,7 +255,7 @@ class TorchEngine:
         return bases
 
     def _loss(self, problems: list[Problem], places: list[np.ndarray], n: int) -> tuple[LogLoss, Tensor]:
-        """The problems' loss over n rows, of which each has those at ``places``, and their numbers of training items."""
+        """The problems' loss over n rows, of which each has those at ``places``, and their numbers of items."""
         n_margins = 1 if problems[0].n_classes == 2 else problems[0].n_classes
         y = np.zeros((len(problems), n_margins, n), dtype=np.float32)
         shares = np.zeros((len(problems), 1, n), dtype=np.float32)
