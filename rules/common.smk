@@ -52,6 +52,7 @@ STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
+PROBES = "<results>/probes/{model}/{task}/{prompt}.probes.h5"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 
 # Priority of jobs that read what the user gave: mistakes show before a model is trained or run.

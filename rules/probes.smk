@@ -4,6 +4,7 @@
 #   <results>/probes/{model}/{task}/{prompt}.scores.parquet        scores with intervals, by layer and label
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
+#   <results>/probes/{model}/{task}/{prompt}.probes.h5             the probes themselves, unless probes.keep is false
 #   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
 #   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
 #
@@ -14,6 +15,7 @@ rule fit_probes:
     input:
         **PROBE_INPUT,
     output:
+        **KEPT_PROBES,
         scores=SCORES,
         predictions=PREDICTIONS,
         curve=CURVE,
@@ -33,6 +35,8 @@ rule fit_probes:
         resamples=study.config.probes.resamples,
         random_labels=lambda wildcards: controls_of(wildcards.model).random_labels,
         description_length=description_length_option,
+        probes=probes_option,
+        training_draws=draws_option,
         position=study.config.states.positions[0],
         seed=study.config.seed,
         cell=states_cell,
@@ -55,6 +59,7 @@ rule fit_probes:
         "--resamples {params.resamples} "
         "--random-labels {params.random_labels} "
         "{params.description_length} "
+        "{params.training_draws} "
         "--seed {params.seed} "
         "--threads {threads} "
         "--memory-mb {resources.mem_mb} "
@@ -62,12 +67,13 @@ rule fit_probes:
         "--scores {output.scores:q} "
         "--predictions {output.predictions:q} "
         "--curve {output.curve:q} "
+        "{params.probes:q} "
         "> {log:q} 2>&1"
 
 
 rule gather_scores:
     input:
-        [file.format(**cell._asdict()) for cell in CELLS for file in (SCORES, CURVE)],
+        [file.format(**cell._asdict()) for cell in CELLS for file in (SCORES, CURVE, *KEPT_PROBES.values())],
     output:
         scores="<shown>/probes/scores.parquet",
         curves="<shown>/probes/curves.parquet",

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.kept import digest_of_labels, probes_file
 from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.options import add_probe_options, start_engine
@@ -25,10 +26,12 @@ def main() -> None:
     parser.add_argument("--position", required=True)
     parser.add_argument("--random-labels", type=int, default=0, help="control tasks per label")
     parser.add_argument("--description-length", action="store_true", help="fit portions of the training images too")
+    parser.add_argument("--training-draws", type=int, default=0, help="draws of the training images to fit again to")
     parser.add_argument("--work", type=Path, required=True, help="folder for what does not fit into memory")
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--curve", type=Path, required=True, help="test score by number of training images")
+    parser.add_argument("--probes", type=Path, help="the probes themselves; default: they are not kept")
     args = parser.parse_args()
 
     labels, task = read_task(args.task)
@@ -50,15 +53,24 @@ def main() -> None:
             *(problems, engine, C, task["metric"], args.resamples, args.seed),
             repeats=args.random_labels,
             description_length=args.description_length,
+            training_draws=args.training_draws,
             resplits={seed: make_problems(labels, *made_of, split=f"split:{seed}") for seed in seeds},
         )
         scores, curve = [probes.majority().assign(layer=-1, layer_name="majority")], []
-        for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):
-            found = probes.layer(states.layer(args.position, layer, out=buffer), name)
-            keep(found.predictions.assign(layer=layer))
-            scores.append(found.scores.assign(layer=layer, layer_name=name))
-            curve.append(found.curve.assign(layer=layer, layer_name=name))
+        cell = {key: task[key] for key in ("task", "classes", "metric")} | {"labels_digest": digest_of_labels(labels)}
+        cell |= {"engine": args.engine, "seed": args.seed, "position": args.position, "states": states.cell}
+        cell |= {key: states.cell.get(key) for key in ("model_digest", "stimuli_digest")}
+        with probes_file(args.probes, states.layers, task["labels"], task["classes"], cell) as keep_probes:
+            for layer, name in enumerate(tqdm(states.layers, unit="layer", mininterval=5)):
+                found = probes.layer(states.layer(args.position, layer, out=buffer), name)
+                keep(found.predictions.assign(layer=layer))
+                keep_probes(found.fits, found.standardisation)
+                scores.append(found.scores.assign(layer=layer, layer_name=name))
+                curve.append(found.curve.assign(layer=layer, layer_name=name))
         n_layers = len(states.layers) - 2
+        above = probes.above_top(n_layers)
+        if len(above):
+            scores.append(above.assign(layer_name=above["layer"].map(dict(enumerate(states.layers)))))
     for path, tables in ((args.scores, scores), (args.curve, curve)):
         with finished_file(path) as file:
             pd.concat(tables, ignore_index=True).assign(n_layers=n_layers).to_parquet(file, index=False)

@@ -7,24 +7,37 @@ else one per class) and width as axes:
 - ``weights``: (layers, labels, margins, width), float32
 - ``bias``: (layers, labels, margins), float64
 - ``C``: (layers, labels), inverse strength of the penalty
-- ``centre``, ``deviation``: (layers, width), mean and standard deviation of the training rows
+- ``centre``, ``deviation``: (layers, width), float32, mean and standard deviation of the training rows
 
-Attributes: ``layers``, ``labels``, ``classes`` (names), ``cell`` (JSON: what the probes were fitted on).
+Attributes: ``layers``, ``labels``, ``classes`` (names), ``cell`` (JSON: what the probes were fitted on). The keys of
+``cell`` are ``task``, ``classes``, ``metric``, ``labels_digest`` (see :func:`digest_of_labels`), ``engine``, ``seed``,
+``position``, ``model_digest``, ``stimuli_digest``, and ``states``, the cell of the states file.
+
+Weights hardly compress (bitshuffle + LZ4 leaves 89 %), so they are stored as they are.
 
 Margins are computed in float64. Biases are made for the weights as float32 has them, so that a dimension of large mean
 and small spread, which real models have, costs no precision.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.jobs.command import finished_file
+from layerwise.probes.fits import Fit
+from layerwise.probes.problems import Standardisation
+
+# The columns of a task's labels that decide what a probe learns, and from which items.
+DECIDE = ["item_id", "group", "label", "y", "split"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,66 @@ class LayerProbe:
         weights = self.weights[place].astype(np.float64)
         shift = 0 if centre is None else weights @ (self.centre - centre)
         return states.astype(np.float64) @ weights.T + self.bias[place] + shift
+
+
+def raw_probe(
+    fits: Sequence[Fit], standardisation: Standardisation, labels: Sequence[str], classes: Sequence[str]
+) -> LayerProbe:
+    """Probes of standardised states as probes of the states themselves.
+
+    Args:
+        fits: of one layer, one per label.
+        standardisation: of the states that they were fitted on.
+        labels, classes: names.
+    """
+    mean, scale = (part.astype(np.float64) for part in (standardisation.mean, standardisation.scale))
+    weights = np.stack([(fit.coefficients * scale).astype(np.float32) for fit in fits])
+    # For the rounded weights: those of a dimension with mean 400 would move the margins by 400 rounding errors.
+    bias = np.stack([fit.intercepts for fit in fits]) - weights.astype(np.float64) @ mean
+    C = np.array([fit.C for fit in fits], dtype=np.float64)
+    return LayerProbe(*(list(labels), list(classes), weights, bias, C), standardisation.mean, standardisation.deviation)
+
+
+@contextmanager
+def probes_file(
+    path: str | Path | None,
+    layers: Sequence[str],
+    labels: Sequence[str],
+    classes: Sequence[str],
+    cell: Mapping[str, Any],
+) -> Iterator[Callable[[Sequence[Fit], Standardisation], None]]:
+    """Gives a function that adds a layer's probes to a file, from the lowest layer up; only one is in memory at a time.
+
+    Args:
+        path: of the file, which is whole or absent. None keeps nothing.
+        layers, labels, classes: names.
+        cell: what the probes were fitted on.
+    """
+    if path is None:
+        yield lambda fits, standardisation: None
+        return
+    with finished_file(path) as partial, h5py.File(partial, "w") as file:
+        names = {"layers": layers, "labels": labels, "classes": classes}
+        file.attrs.update({key: list(map(str, of_key)) for key, of_key in names.items()})
+        file.attrs["cell"] = json.dumps(dict(cell), sort_keys=True)
+        place = 0
+
+        def add(fits: Sequence[Fit], standardisation: Standardisation) -> None:
+            nonlocal place
+            probe = raw_probe(fits, standardisation, labels, classes)
+            for name in ("weights", "bias", "C", "centre", "deviation"):
+                numbers = getattr(probe, name)
+                if place == 0:
+                    file.create_dataset(name, (len(layers), *numbers.shape), numbers.dtype)
+                file[name][place] = numbers
+            place += 1
+
+        yield add
+
+
+def digest_of_labels(labels: pd.DataFrame) -> str:
+    """A digest of what a task's labels teach: their items, classes, groups and split."""
+    return hashlib.sha256(pd.util.hash_pandas_object(labels[DECIDE], index=False).to_numpy().tobytes()).hexdigest()
 
 
 class KeptProbes:
@@ -108,7 +181,7 @@ class KeptProbes:
 def _place(labels: Sequence[str], label: str | None) -> int:
     if label is None and len(labels) == 1:
         return 0
-    if label not in labels:
+    if label is None or label not in labels:
         said = "name one label" if label is None else f"there is no label {label!r}"
         raise InputError(f"{said}; the probes have {', '.join(labels)}")
     return list(labels).index(label)

@@ -1,7 +1,7 @@
 """The labels of a task over the rows of a states file: what is learned from which rows, and scored on which."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ class Problem:
         rows: by split, the items' rows in the states file, shape (n,).
         y: by split, class indices, shape (n,).
         texts: by split, shape (n,), numbers that are equal where items read the same; empty where unknown.
+        counts: how often each training item counts, shape (n,), 0 or more. Default - once.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Problem:
     rows: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
     texts: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: np.ndarray | None = None
 
 
 def make_problems(
@@ -79,31 +81,74 @@ def make_problems(
     return problems
 
 
+def repeated(problem: Problem) -> Problem:
+    """The problem with each training item as often as it counts."""
+    counts = problem.counts
+    if counts is None:
+        return problem
+
+    def spelled_out(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return parts | {"train": np.repeat(parts["train"], counts)}
+
+    return replace(
+        problem,
+        items=spelled_out(problem.items),
+        groups=spelled_out(problem.groups),
+        rows=spelled_out(problem.rows),
+        y=spelled_out(problem.y),
+        texts=spelled_out(problem.texts) if problem.texts else {},
+        counts=None,
+    )
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """The affine map that gives every dimension mean 0 and standard deviation 1 over some rows.
+
+    Attributes:
+        mean: what is subtracted, shape (width,), float32.
+        scale: what is multiplied by then, shape (width,), float32; 0 for constant dimensions.
+        deviation: the standard deviation, shape (width,), float32.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, states: np.ndarray, rows: np.ndarray) -> "Standardisation":
+        """That of some rows of states, shape (rows, width), float32."""
+        total, squares = np.zeros(states.shape[1]), np.zeros(states.shape[1])
+        blocks = list(in_blocks(rows, states.shape[1]))
+        for block in blocks:
+            total += states[block].sum(axis=0, dtype=np.float64)
+        mean = total / len(rows)
+        for block in blocks:
+            squares += np.square(states[block] - mean).sum(axis=0)
+        deviation = np.sqrt(squares / len(rows))
+        # A deviation no greater than float32's rounding of the mean is that of a constant.
+        constant = deviation <= 1e-6 * np.abs(mean)
+        scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=~constant & (deviation > 0))
+        return cls(mean.astype(np.float32), scale.astype(np.float32), deviation.astype(np.float32))
+
+    def apply(self, states: np.ndarray) -> np.ndarray:
+        """Standardise states, shape (rows, width), float32, in place; memory may hold a large layer only once."""
+        states -= self.mean
+        states *= self.scale
+        return states
+
+
 def standardise(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Give every dimension mean 0 and standard deviation 1 over ``rows``, in place; constant dimensions become 0.
 
     Args:
-        states: shape (rows, width), float32; overwritten, because memory may hold a large layer only once.
+        states: shape (rows, width), float32; overwritten.
         rows: rows that give mean and deviation: training rows only, so that nothing of the test is seen.
 
     Returns:
         ``states``.
     """
-    total, squares = np.zeros(states.shape[1]), np.zeros(states.shape[1])
-    blocks = list(in_blocks(rows, states.shape[1]))
-    for block in blocks:
-        total += states[block].sum(axis=0, dtype=np.float64)
-    mean = total / len(rows)
-    for block in blocks:
-        squares += np.square(states[block] - mean).sum(axis=0)
-    deviation = np.sqrt(squares / len(rows))
-    # A deviation no greater than float32's rounding of the mean is that of a constant.
-    constant = deviation <= 1e-6 * np.abs(mean)
-    states -= mean.astype(np.float32)
-    states *= np.divide(1, deviation, out=np.zeros_like(deviation), where=~constant & (deviation > 0)).astype(
-        np.float32
-    )
-    return states
+    return Standardisation.of(states, rows).apply(states)
 
 
 def in_blocks(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
