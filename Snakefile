@@ -59,6 +59,8 @@ include: "rules/states_inputs.smk"
 include: "rules/states.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
+include: "rules/numbers_inputs.smk"
+include: "rules/numbers.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
 include: "rules/figures_inputs.smk"
@@ -104,7 +106,8 @@ rule states:
 
 rule probes:
     input:
-        "<shown>/probes/scores.parquet",
+        ["<shown>/probes/scores.parquet"] if CELLS else [],
+        ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
     localrule: True
 
 
