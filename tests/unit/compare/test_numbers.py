@@ -45,7 +45,7 @@ def test_the_difference_is_that_of_scikit_learn_and_the_sum_of_what_images_add()
     frames: list[list[pd.DataFrame]] = [[], []]
     expected = []
     for label, n in (("a", 600), ("b", 400)):
-        y, group = rng.standard_normal(n) * 40, rng.integers(0, 60, n)
+        y, group = rng.standard_normal(n) * 40, np.arange(n) % 200
         read = [y + scale * rng.standard_normal(n) for scale in (10, 30)]
         for side, estimate in zip(frames, read, strict=True):
             side.append(frame(y, estimate, group, label))
@@ -63,16 +63,18 @@ def test_the_difference_is_that_of_scikit_learn_and_the_sum_of_what_images_add()
 def test_few_images_and_shared_texts():
     rng = np.random.default_rng(2)
     assert np.isnan(null_pair(rng, LEAST_IMAGES - 1).compared(20, 99, rng).p_value)
-    # 80 texts, each read with 80 images, and all of a text's errors alike: Student's t by text, too.
-    text, group = np.divmod(np.arange(6400), 80)
-    y = rng.standard_normal(6400)
-    read = [y + rng.standard_normal(80)[text] for _ in range(2)]
+    # 160 texts, each read with 20 images, and all of a text's errors alike: Student's t by text, too.
+    text = np.arange(3200) // 20
+    group = np.arange(3200) % 20 * 8 + text % 8
+    y = rng.standard_normal(3200)
+    read = [y + rng.standard_normal(160)[text] for _ in range(2)]
     crossed = NumberPair.of(*(frame(y, estimate, group, text=text) for estimate in read))
     alone = NumberPair.of(*(frame(y, estimate, group) for estimate in read))
     assert (crossed.is_crossed, alone.is_crossed) == (True, False)
+    assert crossed.compared(100, 999, rng).p_value > 0.001
     widths = [found.high - found.low for found in (pair.compared(100, 999, rng) for pair in (crossed, alone))]
     assert widths[0] > 3 * widths[1]
-    few = replace(crossed, texts=[text % 50])
+    few = replace(crossed, texts=[text % 140])
     assert few.is_crossed
     assert np.isnan(few.compared(100, 999, rng).p_value)
 
@@ -81,8 +83,8 @@ def test_few_images_and_shared_texts():
 def cell(tmp_path):
     """Three layers and a norm; layer 1 is the best on validation, and layer 0 knows nothing."""
     rng = np.random.default_rng(0)
-    n, rows, estimates = 240, [], []
-    group = np.repeat(np.arange(80), 3)
+    n, rows, estimates = 480, [], []
+    group = np.repeat(np.arange(160), 3)
     for label in AREA.labels:
         for split in ("val", "test"):
             y = rng.standard_normal(n)
@@ -94,7 +96,7 @@ def cell(tmp_path):
     macro = scores.groupby(["split", "layer"], as_index=False)["value"].mean().assign(label="macro")
     scores = pd.concat([scores, macro]).assign(probe="ridge")
     scores = pd.concat([scores, scores[scores["layer"] == 0].assign(probe="mean", layer=-1, value=-0.01)])
-    scores = scores.assign(model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=80)
+    scores = scores.assign(model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=160)
     folder = tmp_path / "probes/m/area"
     folder.mkdir(parents=True)
     pd.concat(estimates).to_parquet(folder / "p.estimates.parquet")
