@@ -61,6 +61,8 @@ include: "rules/answers_inputs.smk"
 include: "rules/answers.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
+include: "rules/numbers_inputs.smk"
+include: "rules/numbers.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
 include: "rules/figures_inputs.smk"
@@ -113,7 +115,8 @@ rule answers:
 
 rule probes:
     input:
-        "<shown>/probes/scores.parquet",
+        ["<shown>/probes/scores.parquet"] if CELLS else [],
+        ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
     localrule: True
 
 

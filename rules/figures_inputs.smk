@@ -13,11 +13,11 @@ COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet
 FORMATS = ["png", "svg", "pdf", "html"]
 FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
 CAPTIONS = f"{workflow.basedir}/report"
-METRICS_OF_TASKS = {task.metric for task in study.config.tasks.values()}
+METRICS_OF_TASKS = {study.config.tasks[task].metric for task in grid.class_tasks()}
 # What figures and tables say of models that they are made without.
 left_out_option = ["--left-out", *left_out] if left_out else []
 contents = Contents(
-    questions=frozenset(task.question for task in study.config.tasks.values()),
+    questions=frozenset(study.config.tasks[task].question for task in grid.class_tasks()),
     random_labels=study.config.probes.controls.random_labels > 0,
     description_length=study.config.probes.controls.description_length,
     sites=frozenset(site for cell in grid.site_cells() for site in grid.sites(cell.model, cell.prompt)),
@@ -26,6 +26,11 @@ contents = Contents(
     ),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
+    numbers=bool(grid.number_cells()),
+    premise=any(
+        "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
+        for cell in grid.probe_cells()
+    ),
 )
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
@@ -46,8 +51,14 @@ def files_of(name, question=None, variant=None):
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
     if name == "tasks":
-        tasks = grid.tasks_about(question) if question else study.config.tasks
+        tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)
+    if name == "number-scores":
+        return "<shown>/probes/numbers.parquet"
+    if name == "estimates":
+        return [ESTIMATES.format(**cell._asdict()) for cell in grid.number_cells()]
+    if name == "number-tasks":
+        return expand("<results>/tasks/{task}/task.json", task=grid.number_tasks())
     if name == "models":
         return [model_file(model) for model in study.config.models]
     if name == "prompts":
@@ -67,10 +78,12 @@ def files_of_flow(name, wildcards):
 
 
 def as_options(wildcards, input):
-    """All inputs of a job as NAME=PATH. Predictions are too many for a command line: their folder stands for them."""
+    """All inputs of a job as NAME=PATH. Predictions are too many for a command line: their folder stands for them, and
+    for estimates."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    if "predictions" in files:
-        files["predictions"] = [Path(files["predictions"][0]).parents[2]]
+    for name in ("predictions", "estimates"):
+        if name in files:
+            files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerwise.config.tasks import R2
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
 from layerwise.probes.metrics.checks import check_suits
@@ -14,6 +15,7 @@ from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
 from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
+from layerwise.tasks.numbers import build_number_task
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +41,20 @@ def main() -> None:
         )
     objects = pd.read_parquet(args.stimuli / "objects.parquet") if "knowledge" in args.entry else None
     try:
-        labels, description = build_task(
-            provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects
-        )
+        if args.entry["metric"] == R2:
+            labels, description = build_number_task(provenance, stimuli["kind"], args.entry, args.seed, objects)
+        else:
+            labels, description = build_task(
+                provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects
+            )
     except InputError as error:
         alike = (
             f" ({joined['joined_groups']} groups were joined because their pictures are alike, see "
             f"{args.stimuli / 'duplicates.csv'}; split.join_similar: false joins equal ones alone)"
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
-    check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
+    if description["classes"]:
+        check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
     with finished_file(args.out / "labels.parquet") as file:
         labels.to_parquet(file, index=False)
     description = {

@@ -61,13 +61,12 @@ class Grid:
         ]
 
     def probe_cells(self) -> list[ProbeCell]:
-        """Every model x task x prompt of the task's stimuli."""
-        return [
-            ProbeCell(model, task, prompt)
-            for model in self.config.models
-            for task in self._tasks_of(model)
-            for prompt in self._prompts_of(model, self.config.tasks[task].stimuli)
-        ]
+        """Every model x task x prompt of the tasks whose labels are classes."""
+        return [cell for cell in self._task_cells() if not self.config.tasks[cell.task].is_number]
+
+    def number_cells(self) -> list[ProbeCell]:
+        """Every model x task x prompt of the tasks whose labels are numbers."""
+        return [cell for cell in self._task_cells() if self.config.tasks[cell.task].is_number]
 
     def site_cells(self) -> list[ProbeCell]:
         """The probe cells whose states are kept at more sites than the block's output."""
@@ -183,9 +182,17 @@ class Grid:
         used = {task.stimuli for task in self.config.tasks.values()}
         return [name for name in self.config.stimuli if name in used]
 
+    def class_tasks(self) -> list[str]:
+        """Names of the tasks whose labels are classes."""
+        return [name for name, task in self.config.tasks.items() if not task.is_number]
+
+    def number_tasks(self) -> list[str]:
+        """Names of the tasks whose labels are numbers."""
+        return [name for name, task in self.config.tasks.items() if task.is_number]
+
     def tasks_about(self, question: str) -> list[str]:
-        """Names of the tasks whose question is ``global`` or ``local``."""
-        return [name for name, task in self.config.tasks.items() if task.question == question]
+        """Names of the tasks about classes whose question is ``global`` or ``local``."""
+        return [name for name in self.class_tasks() if self.config.tasks[name].question == question]
 
     def prompt(self, stimuli: str, prompt: str) -> Prompt:
         """A prompt of a stimulus set."""
@@ -243,6 +250,15 @@ class Grid:
             # A table's classes are known only when it is read. Measured quantities are no words.
             return bool(answers) and entry.knowledge is None
         return set(classes) <= set(answers)
+
+    def _task_cells(self) -> list[ProbeCell]:
+        """Every model x task x prompt of the task's stimuli."""
+        return [
+            ProbeCell(model, task, prompt)
+            for model in self.config.models
+            for task in self._tasks_of(model)
+            for prompt in self._prompts_of(model, self.config.tasks[task].stimuli)
+        ]
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts

@@ -10,6 +10,7 @@ from typing import TypeVar
 from layerwise.config.models import Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
+from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
@@ -17,6 +18,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
 from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.recipes import NOT_COMPUTED, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -143,6 +145,22 @@ def _check_task(config: StudyConfig, name: str) -> None:
     KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
     if task.split.by == "random" and task.split.val + task.split.test >= 1:
         raise InputError(f"{where}.split: val and test together leave nothing to train on")
+    _check_numbers(task, where)
+
+
+def _check_numbers(task: Task, where: str) -> None:
+    if not task.is_number:
+        if task.metric == R2:
+            raise InputError(
+                f"{where}.metric: {R2} is for numbers, and this task has classes; take {', '.join(METRICS)}"
+            )
+        return
+    if task.metric != R2:
+        raise InputError(f"{where}.metric: the labels are numbers; write `metric: {R2}`")
+    if task.classes is not None:
+        raise InputError(f"{where}.classes: the labels are numbers and have no classes; leave it out")
+    if task.split.seeds is not None:
+        raise InputError(f"{where}.split.seeds: numbers are read under one split; leave it out")
 
 
 def _check_embedded(config: StudyConfig) -> None:

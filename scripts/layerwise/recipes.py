@@ -35,7 +35,7 @@ NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
 # Keys added after the first release, by section, each with the value that keeps the old behaviour. A key with this
 # value is left out of recipes and job options, so that a new key makes nothing in an older study stale. Code reads such
 # a key with `.get`.
-CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {}}
+CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {"premise": False}}
 
 
 def as_json(value: Any) -> str:

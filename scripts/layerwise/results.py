@@ -196,7 +196,9 @@ def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
     """
     check_there([folder / "labels.parquet", folder / "task.json"], made_by)
     found, task = read_task(folder)
-    found.insert(found.columns.get_loc("y") + 1, "truth", _class_names(found["y"], task["classes"]))
+    # Numbers have no classes.
+    if task["classes"]:
+        found.insert(found.columns.get_loc("y") + 1, "truth", _class_names(found["y"], task["classes"]))
     return found
 
 

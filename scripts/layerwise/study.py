@@ -222,12 +222,16 @@ class Study:
         """Test scores by number of training images."""
         return self._probe_file(cell, "curve")
 
+    def regression_file(self, cell: ProbeCell) -> str:
+        """Scores of ridge regression by layer and label; only for :meth:`layerwise.grid.Grid.number_cells`."""
+        return self._probe_file(cell, "regression")
+
     def sites_file(self, cell: ProbeCell) -> str:
         """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
 
     def gathered_file(self, table: str) -> str:
-        """A table of all cells: ``scores``, ``curves`` or ``sites``."""
+        """A table of all cells: ``scores``, ``curves``, ``sites`` or ``numbers``."""
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:
@@ -354,7 +358,8 @@ class Study:
 
         Returns:
             A row per item and label: ``item_id``, ``image_id``, ``group``, ``label``, ``y`` (index of the class),
-            ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split.
+            ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split. Of
+            a task about numbers ``y`` is the number, and there is no ``truth``.
 
         Raises:
             InputError: when there is no such task, or it has not been made yet.
@@ -414,6 +419,25 @@ class Study:
         if not self.grid.site_cells():
             raise InputError("the study keeps nothing within blocks; name attention, mlp or heads in states.sites")
         return self._gathered(self.grid.site_cells(), self.sites_file)
+
+    def numbers(self) -> pd.DataFrame:
+        """The scores of ridge regression, of all tasks about numbers.
+
+        Example::
+
+            study.numbers().query("task == 'area' and probe == 'ridge' and metric == 'r2' and split == 'test'")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``probe``, ``layer``, ``label``, ``split`` and ``metric`` (r2,
+            mae, spearman), with ``value``, ``low`` and ``high`` (95 % interval), and the other columns of
+            docs/formats.md.
+
+        Raises:
+            InputError: when no task is about numbers, or a cell has not been probed yet.
+        """
+        if not self.grid.number_cells():
+            raise InputError("no task is about numbers; ask for one with `knowledge: {about: count, as: number}`")
+        return self._gathered(self.grid.number_cells(), self.regression_file)
 
     def predictions(
         self, model: str, task: str, prompt: str, layer: int | None = None, split: str | None = None

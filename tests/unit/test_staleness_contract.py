@@ -138,6 +138,7 @@ MODELS = {
 STIMULI = {
     "images": ("captions", {"val2017": "all"}), "captions_per_image": ("captions", 2), "mismatch": ("captions", "hard"),
     "pairs_per_label": ("hypotheses", 2), "pairs_per_category": ("objects", 4), "categories": ("objects", ["circle"]),
+    "premise": ("hypotheses", True),
     "images_per_pair": ("relations", 4), "margin": ("relations", 0.2), "image_column": ("own", "text"),
     "text_column": ("own", "warm"), "id_column": ("own", "image"), "labels": ("own", ["warm", "split"]),
     "prompts": ("own", ["plain", "describe"]),

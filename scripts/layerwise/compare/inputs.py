@@ -27,6 +27,7 @@ SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
 # Older files lack it.
 TEXT_COLUMN = "text"
+ESTIMATE_COLUMNS = ["label", "item_id", "group", "text", "y", "estimate"]
 QUESTIONS = ("global", "local")
 
 
@@ -205,6 +206,23 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
     return frame
 
 
+def read_estimates(path: str | Path, layer: int, split: str) -> pd.DataFrame:
+    """Read the numbers that are read in one layer on one split of a cell, sorted by label and item.
+
+    Columns label, item_id, group, text (a number that is equal where items read the same), y, estimate.
+
+    Raises:
+        InputError: The file is missing, or has no such layer.
+    """
+    try:
+        table = pq.read_table(path, columns=ESTIMATE_COLUMNS, filters=[("layer", "=", layer), ("split", "=", split)])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read as estimates ({error})") from error
+    if not table.num_rows:
+        raise InputError(f"{path}: has no estimates of layer {layer} on the {split} split; run the probes again")
+    return table.to_pandas().sort_values(["label", "item_id"], kind="stable", ignore_index=True)
+
+
 def _read_parquet(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
@@ -238,7 +256,8 @@ class Given:
 
     The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
     ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
+    ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of tasks
+    about numbers), and those of the tables of comparisons.
 
     Args:
         files: by name, one or more.
@@ -295,6 +314,14 @@ class Given:
     @cached_property
     def tasks(self) -> dict[str, Task]:
         return read_tasks(self.paths("tasks"))
+
+    @cached_property
+    def number_scores(self) -> pd.DataFrame:
+        return read_scores(self.path("number-scores"))
+
+    @cached_property
+    def number_tasks(self) -> dict[str, Task]:
+        return read_tasks(self.paths("number-tasks"))
 
     @cached_property
     def models(self) -> dict[str, Model]:

@@ -24,14 +24,14 @@ class Controls(Section):
 
     random_labels: FromZero = 1
     """Probes per label and layer on labels permuted at random; scores are means over them. Selectivity is the task's
-    score less theirs (arXiv 1909.03368). 0: none."""
+    score less theirs (arXiv 1909.03368). Numbers are permuted over images. 0: none."""
     description_length: bool = True
     """Whether to fit probes to 1/32, 1/16, ... 1/2 of the training images too, for the labels' description length
     (online code, arXiv 2003.12298) and the learning curve. About as many fits again as the task's own."""
 
 
 class Probes(Section):
-    """The classifiers, and how sure we are of their scores."""
+    """The probes, and how sure we are of their scores."""
 
     engine: Annotated[str, among(PROBE_KINDS)] = "torch"
     """Which solver fits the probes; both minimise the same objective. torch: all labels of a layer together, on a GPU
@@ -39,6 +39,9 @@ class Probes(Section):
     C: Annotated[list[Positive], Each(1)] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
     """Inverse strengths of the L2 penalty on standardised states; the best by validation loss is taken. Regularisation
     is unknown in the paper; our choice."""
+    penalties: Annotated[list[Positive], Each(1)] = [1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
+    """For tasks about numbers: strengths of ridge regression's penalty, per training item, on standardised states; the
+    best by validation error is taken. All of them cost as much as one."""
     resamples: Resamples = 1000
     """Bootstrap resamples over images for 95 % intervals."""
     permutations: Permutations = 20000

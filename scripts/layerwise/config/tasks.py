@@ -2,12 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, among, number, whole
 from layerwise.config.stimuli import Margin
 from layerwise.probes.metrics.catalogue import METRICS
 
+# The metric of tasks about numbers.
+R2 = "r2"
 MinPerClass = Annotated[int, whole(1)]
 NonNegative = Annotated[int | float, number(least=0)]
 Limits = Annotated[list[NonNegative], Each(2)]
@@ -26,16 +29,47 @@ class Knowledge(Section):
     about: str
     """What is asked of the objects."""
 
+    @property
+    def is_number(self) -> bool:
+        """Whether labels are numbers rather than classes."""
+        return False
 
-class BinnedKnowledge(Knowledge):
-    """A measured quantity, in classes."""
+
+class MeasuredKnowledge(Knowledge):
+    """A measured quantity, in classes or as a number."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["bins"]}, {"required": ["as"]}]})
 
     about: Literal["count", "largest-size"]
     """count: how many objects there are; images with a crowd region have no label. largest-size: area of the largest
     object, as a share of the image."""
-    bins: Bins
+    bins: Maybe[Bins] = None
     """Lower limits of the classes, the last of which is open; images below the first have no label. Or how many classes
     to make, each with about the same share of the training images."""
+    as_: Maybe[Literal["number"]] = Field(None, alias="as")
+    """In place of `bins`: take the quantity as it is, and read it by ridge regression."""
+
+    @property
+    def is_number(self) -> bool:
+        return self.as_ is not None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "MeasuredKnowledge":
+        if (self.bins is None) == (self.as_ is None):
+            raise PydanticCustomError("unfit", "must have either `bins` or `as: number`")
+        return self
+
+
+class PlaceKnowledge(Knowledge):
+    """A place in the image, as numbers."""
+
+    about: Literal["asked-centre"]
+    """asked-centre: the centre of the box of the object that coco-objects ask for, if it is the only one of its
+    category. The labels x (from the left) and y (from the top) are shares of the image's width and height."""
+
+    @property
+    def is_number(self) -> bool:
+        return True
 
 
 class AttributeKnowledge(Knowledge):
@@ -59,7 +93,9 @@ class RelationKnowledge(Knowledge):
     or above the other. Pairs that are nearer have no label. Our choice."""
 
 
-AnyKnowledge = Annotated[BinnedKnowledge | AttributeKnowledge | RelationKnowledge, Field(discriminator="about")]
+AnyKnowledge = Annotated[
+    MeasuredKnowledge | PlaceKnowledge | AttributeKnowledge | RelationKnowledge, Field(discriminator="about")
+]
 
 
 class Split(Section):
@@ -98,8 +134,15 @@ class Task(Section):
     labels: Maybe[Words] = None
     """Of several labels (categories, label columns) keep only these. Default: all."""
     min_per_class: MinPerClass = 5
-    """A label with fewer items of any class in any split is left out, and listed in task.json."""
-    metric: Annotated[str, among(METRICS)] = "accuracy"
-    """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice."""
+    """A label with fewer items of any class in any split is left out, and listed in task.json. For numbers: with fewer
+    items in any split."""
+    metric: Annotated[str, among([*METRICS, R2])] = "accuracy"
+    """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice. Tasks
+    about numbers have r2, the share of the variance that is explained."""
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the labels are numbers, which are read by ridge regression, rather than classes."""
+        return self.knowledge is not None and self.knowledge.is_number

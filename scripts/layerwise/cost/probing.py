@@ -11,10 +11,16 @@ from layerwise.study import Study
 
 # Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
 PAIRS_PER_FIT = 12
+# An eigendecomposition of a symmetric matrix takes about so many times the cube of its size (Golub and Van Loan 2013,
+# Matrix Computations, section 8.3).
+PER_EIGENVECTORS = 9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
-    """Floating-point operations of all probes with the torch engine: two products per pair, for each label and C.
+    """Floating-point operations of all probes: of the torch engine two products per pair, for each label and C.
+
+    Ridge regression takes the products of all pairs of dimensions and one eigendecomposition per layer, for all labels,
+    penalties and controls together.
 
     Args:
         study: tasks that are made already are read from its results.
@@ -22,13 +28,21 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     """
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    rows = {task: _rows(study, task) for task in study.config.tasks}
+    rows = {task: _rows(study, task) for task in study.grid.class_tasks()}
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
         total += 4 * PAIRS_PER_FIT * len(study.config.probes.C) * rows[task] * cell["width"] * layers
+    items = {task: count_items(study, study.config.tasks[task].stimuli) for task in study.grid.number_tasks()}
+    for model, task, prompt in study.grid.number_cells():
+        cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
+        # Of items that share a row, each row counts once.
+        rows_read, width = min(items[task], cell["inputs"]), cell["width"]
+        smaller = min(rows_read, width)
+        of_layer = 2 * rows_read * width * smaller + PER_EIGENVECTORS * smaller**3
+        total += of_layer * (cell["layers"] + 2)
     return total
 
 

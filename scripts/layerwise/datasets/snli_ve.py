@@ -11,6 +11,8 @@ from layerwise.errors import InputError
 LABELS = ["contradiction", "neutral", "entailment"]
 # Columns of a file of corrected labels.
 CORRECTED = ["pairID", "gold_label"]
+# SNLI's premise: a caption of the picture, which the hypothesis was written about.
+PREMISE = "sentence1"
 _FIELDS = {"Flickr30K_ID": "image_id", "sentence2": "hypothesis", "gold_label": "gold_label", "pairID": "pair_id"}
 
 
@@ -20,7 +22,11 @@ def annotation_file(annotations: str | Path, part: str) -> Path:
 
 
 def read_part(
-    annotations: str | Path, images: str | Path, part: str, corrected_labels: str | Path | None = None
+    annotations: str | Path,
+    images: str | Path,
+    part: str,
+    corrected_labels: str | Path | None = None,
+    premises: bool = False,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the pairs of ``part`` that have a gold label.
 
@@ -29,6 +35,7 @@ def read_part(
         images: folder of Flickr30k's pictures, which need not be there yet.
         part: train, dev or test.
         corrected_labels: see :func:`correct`; None to take the labels as they are.
+        premises: whether to read the premises too, into a column ``premise``.
 
     Returns:
         The pairs - ``pair_id``, ``image_id``, ``image`` (path), ``hypothesis``, ``gold_label`` - and what was left out:
@@ -40,6 +47,7 @@ def read_part(
             label, a repeated pairID.
     """
     file = annotation_file(annotations, part)
+    fields = _FIELDS | ({PREMISE: "premise"} if premises else {})
     rows, undecided, wordless = [], 0, 0
     for number, record in read_records(file, tuple(_FIELDS), "a part of SNLI-VE, snli_ve_train|dev|test.jsonl"):
         if record["gold_label"] == "-":
@@ -59,8 +67,14 @@ def read_part(
                     f"{file}, line {number}: {field} is {shown(record[field])}, which is no text; correct the line or "
                     "take it out"
                 )
-        rows.append([str(record[field]) for field in _FIELDS])
-    pairs = pd.DataFrame(rows, columns=list(_FIELDS.values()))
+        if premises and not is_text(record.get(PREMISE)):
+            found = shown(record[PREMISE]) if PREMISE in record else "missing"
+            raise InputError(
+                f"{file}, line {number}: {PREMISE}, the premise, is {found}, and prompts with {{premise}} need its "
+                "text; correct the line, or leave out these prompts and `premise: true`"
+            )
+        rows.append([str(record[field]) for field in fields])
+    pairs = pd.DataFrame(rows, columns=list(fields.values()))
     if (repeated := pairs.loc[pairs["pair_id"].duplicated(), "pair_id"]).size:
         raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
     pairs.insert(2, "image", [str(Path(images) / f"{image_id}.jpg") for image_id in pairs["image_id"]])

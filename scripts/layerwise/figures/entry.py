@@ -28,6 +28,8 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        numbers: whether some task is about numbers.
+        premise: whether some prompt shows the premise as text.
     """
 
     questions: frozenset[str] = frozenset()
@@ -37,6 +39,8 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    numbers: bool = False
+    premise: bool = False
 
     @property
     def probes(self) -> bool:

@@ -2,10 +2,13 @@
 
 from layerwise.probes.metrics.catalogue import METRICS
 
+# Metrics of numbers, which are no entries of the catalogue.
+OF_NUMBERS = {"r2": "R²"}
+
 
 def metric_name(metric: str) -> str:
     """A metric as axis titles and tables write it."""
-    return METRICS[metric].label
+    return OF_NUMBERS.get(metric) or METRICS[metric].label
 
 
 def arrow(flow: str) -> str:

@@ -60,7 +60,7 @@ def about(config: StudyConfig, model: str) -> tuple[str, str, int]:
 
 def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
     scores = read_scores(study.gathered_file("scores"))
-    tasks = read_tasks(f"{study.task_folder(task)}/task.json" for task in study.config.tasks)
+    tasks = read_tasks(f"{study.task_folder(task)}/task.json" for task in study.grid.class_tasks())
     rows = []
     for name, task in tasks.items():
         mine = scores[(scores["task"] == name) & (scores["metric"] == task.metric)]

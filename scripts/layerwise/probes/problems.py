@@ -18,11 +18,11 @@ class Problem:
 
     Attributes:
         label: its name.
-        n_classes: K.
+        n_classes: K; 0 where labels are numbers.
         items: by split, the items' ids, shape (n,).
         groups: by split, the items' groups (images), shape (n,).
         rows: by split, the items' rows in the states file, shape (n,).
-        y: by split, class indices, shape (n,).
+        y: by split, class indices or numbers, shape (n,).
         texts: by split, shape (n,), numbers that are equal where items read the same; empty where unknown.
         counts: how often each training item counts, shape (n,), 0 or more. Default - once.
     """

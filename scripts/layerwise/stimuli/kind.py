@@ -27,6 +27,8 @@ ImagesEntryT = TypeVar("ImagesEntryT", bound=ImagesEntry)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # This placeholder gives the same words in every item.
 LIST = "categories"
+# Knowledge about the object that an item asks for.
+ASKED = ("asked-attribute", "asked-centre")
 
 
 def placeholders(prompt: Prompt) -> set[str]:
@@ -193,11 +195,11 @@ class StimulusKind(ABC, Generic[EntryT]):
                 f"{where}.knowledge: stimuli.{stimuli} is {entry.kind}, which has no annotated objects; kinds with "
                 f"objects: {others}"
             )
-        if task.knowledge.about == "asked-attribute" and not self.asks_category:
+        if task.knowledge.about in ASKED and not self.asks_category:
             others = ", ".join(name for name, kind in KINDS.items() if kind.asks_category)
             raise InputError(
-                f"{where}.knowledge: asked-attribute needs items that ask for a category, as those of {others} do; "
-                f"stimuli.{stimuli} is {entry.kind}"
+                f"{where}.knowledge: {task.knowledge.about} needs items that ask for a category, as those of {others} "
+                f"do; stimuli.{stimuli} is {entry.kind}"
             )
 
 

@@ -56,22 +56,34 @@ def label_items(
     return items.merge(table, on=keys)[["item_id", "image_id", "group", "label", "class"]], classes
 
 
+def counted(objects: pd.DataFrame, images: pd.Index) -> pd.Series:
+    """By image, how many objects it has. Images with a crowd region have no number, as its objects are not counted."""
+    crowded = objects.loc[objects["crowd"], "image_id"].unique()
+    return objects.groupby("image_id").size().reindex(images, fill_value=0).drop(crowded, errors="ignore")
+
+
+def largest_sizes(objects: pd.DataFrame, images: pd.Index) -> pd.Series:
+    """By image, the annotated area of the largest object, as a share of the image. Crowd regions are no objects."""
+    single = objects[~objects["crowd"] & objects["image_id"].isin(images)]
+    check_measured(single, "area")
+    return single.groupby("image_id")["area"].max()
+
+
+def only_ones(objects: pd.DataFrame) -> pd.Series:
+    """Whether an object is the only one of its category in its image, and no crowd region."""
+    return ~objects.duplicated(["image_id", "category"], keep=False) & ~objects["crowd"]
+
+
 def _count(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The number of objects in the image. Images with a crowd region have no label, as its objects are not counted."""
-    crowded = objects.loc[objects["crowd"], "image_id"].unique()
-    number = objects.groupby("image_id").size().reindex(images, fill_value=0).drop(crowded, errors="ignore")
-    return _binned(number, knowledge, training, whole=True)
+    return _binned(counted(objects, images), knowledge, training, whole=True)
 
 
 def _largest_size(
     objects: pd.DataFrame, knowledge: dict[str, Any], images: pd.Index, training: pd.Index
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The annotated area of the largest object, as a share of the image. Crowd regions do not count as objects."""
-    single = objects[~objects["crowd"] & objects["image_id"].isin(images)]
-    check_measured(single, "area")
-    return _binned(single.groupby("image_id")["area"].max(), knowledge, training, whole=False)
+    return _binned(largest_sizes(objects, images), knowledge, training, whole=False)
 
 
 def _attributes(
@@ -90,7 +102,7 @@ def _asked_attribute(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The attribute of the object that an item asks about, if it is the only one of its category."""
     values = _values(objects, knowledge["attribute"])
-    alone = ~objects.duplicated(["image_id", "category"], keep=False) & ~objects["crowd"] & values.notna()
+    alone = only_ones(objects) & values.notna()
     table = objects.loc[alone, ["image_id", "category"]].assign(label=knowledge["attribute"], **{"class": values})
     return table, sorted(set(table["class"]))
 

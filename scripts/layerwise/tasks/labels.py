@@ -3,7 +3,7 @@
 ``labels.parquet`` has one row per item and label: ``item_id``, ``image_id``, ``group``, ``label`` (its name), ``y``
 (index into the classes) and ``split``; for each further seed of the split a column ``split:SEED``. A task of several
 labels (categories) is one two-class problem per label, each over its own items. ``task.json`` describes it: see
-:func:`build_task`.
+:func:`build_task`. Tasks about numbers are made by :mod:`layerwise.tasks.numbers`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def build_task(
         InputError: when classes, labels or splits leave nothing to learn.
     """
     official = official_parts(kind)
-    of_group = _splits(provenance, entry["split"], official, seed)
+    of_group = splits_of(provenance, entry["split"], official, seed)
     if "knowledge" in entry:
         # Thresholds that depend on the annotations come from the first split's training images.
         in_training = provenance["group"].map(of_group["split"]) == "train"
@@ -63,7 +63,7 @@ def build_task(
     if not isinstance(entry.get("knowledge", {}).get("bins"), int):
         # Balanced over all classes, even those not asked for, so that tasks over the same stimuli share their splits.
         contents = long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
-        of_group = _splits(provenance, entry["split"], official, seed, contents)
+        of_group = splits_of(provenance, entry["split"], official, seed, contents)
     unlabelled = len(provenance) - long["item_id"].nunique()
     wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
     if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
@@ -96,7 +96,7 @@ def build_task(
         "kind": "multilabel" if len(left) > 1 else "binary" if len(classes) == 2 else "multiclass",
         "labels": left,
         "classes": classes,
-        "sizes": {name: _sizes(labels[labels["split"] == name]) for name in SPLITS},
+        "sizes": {name: sizes_of(labels[labels["split"] == name]) for name in SPLITS},
         "balance": {label: balance[label] for label in left},
         "excluded": excluded,
         "dropped_items": dropped,
@@ -131,12 +131,13 @@ def _check_resplit(labels: pd.DataFrame, names: list[str], n_classes: int, colum
         )
 
 
-def _sizes(labels: pd.DataFrame) -> dict[str, int]:
+def sizes_of(labels: pd.DataFrame) -> dict[str, int]:
+    """How many items, images and groups labels are of."""
     columns = {"items": "item_id", "images": "image_id", "groups": "group"}
     return {name: int(labels[column].nunique()) for name, column in columns.items()}
 
 
-def _splits(
+def splits_of(
     provenance: pd.DataFrame,
     entry: dict[str, Any],
     official: Mapping[str, str],

@@ -104,7 +104,11 @@ REFUSED = [
     ),
     (
         lambda c: c["tasks"]["objects"].update(knowledge={"about": "count"}),
-        "objects.knowledge: the key 'bins' is missing",
+        "objects.knowledge: must have either `bins` or `as: number`",
+    ),
+    (
+        lambda c: c["tasks"]["objects"].update(knowledge={"about": "count", "bins": 2, "as": "number"}),
+        "objects.knowledge: must have either `bins` or `as: number`",
     ),
     (
         lambda c: c["tasks"]["objects"].update(knowledge={"about": "left-right", "bins": 2}),
@@ -363,6 +367,34 @@ def asked(config: dict) -> dict:
             "tasks.snli-ve.knowledge: stimuli.hypotheses is snli-ve, which has no annotated objects",
         ),
         (
+            lambda c: c["tasks"]["objects"].update(metric="r2"),
+            "tasks.objects.metric: r2 is for numbers, and this task has classes; take accuracy, ",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(knowledge={"about": "count", "as": "number"}),
+            "tasks.objects.metric: the labels are numbers; write `metric: r2`",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(
+                knowledge={"about": "asked-centre"}, metric="r2", split={"seeds": [1]}
+            ),
+            "tasks.objects.split.seeds: numbers are read under one split",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(
+                knowledge={"about": "asked-centre"}, metric="r2", classes=["absent", "present"]
+            ),
+            "tasks.objects.classes: the labels are numbers",
+        ),
+        (
+            lambda c: c["tasks"]["entailment"].update(knowledge={"about": "asked-centre"}, metric="r2"),
+            "tasks.entailment.knowledge: asked-centre needs items that ask for a category",
+        ),
+        (
+            lambda c: c["stimuli"]["hypotheses"].update(prompts=["premise"]),
+            r"prompts.snli-ve.premise: the prompt has \{premise\}; add `premise: true` to its stimulus set",
+        ),
+        (
             lambda c: c["tasks"]["entailment"].update(knowledge={"about": "asked-attribute", "attribute": "colour"}),
             "tasks.entailment.knowledge: asked-attribute needs items that ask for a category",
         ),
@@ -423,3 +455,18 @@ def test_cells(study):
     assert len(grid.probe_cells()) == (3 + 3 + 3 + 3) + (1 + 1 + 1 + 3)
     study["tasks"] = {"objects": study["tasks"]["objects"]}
     assert {cell.stimuli for cell in Study.from_config(study).grid.states_cells()} == {"objects"}
+
+
+def test_tasks_about_numbers_have_cells_of_their_own(study):
+    before = Study.from_config(study).grid
+    study["tasks"]["area"] = {"stimuli": "objects", "question": "local", "metric": "r2"}
+    study["tasks"]["area"]["knowledge"] = {"about": "largest-size", "as": "number"}
+    grid = Study.from_config(study).grid
+    assert (grid.probe_cells(), grid.site_cells()) == (before.probe_cells(), before.site_cells())
+    assert (grid.said_cells(), grid.tasks_about("local")) == (before.said_cells(), before.tasks_about("local"))
+    assert [cell.task for cell in grid.number_cells()] == ["area"] * 6
+    assert (before.number_cells(), grid.number_tasks(), "area" in grid.class_tasks()) == ([], ["area"], False)
+    # Alone, it still needs hidden states.
+    study["tasks"] = {"area": study["tasks"]["area"]}
+    alone = Study.from_config(study).grid
+    assert (alone.probe_cells(), len(alone.states_cells())) == ([], 6)

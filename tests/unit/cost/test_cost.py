@@ -182,6 +182,18 @@ def test_every_label_and_class_of_a_task_counts(study, tmp_path):
     assert of_layer(study, tmp_path, hypotheses | {"classes": ["contradiction", "entailment"]}) == 820 * 6
 
 
+def test_a_regression_costs_one_decomposition_a_layer(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["stimuli"]["objects"]["prompts"] = ["no-cue"]
+    number = {"about": "largest-size", "as": "number"}
+    study["tasks"] = {"area": {"stimuli": "objects", "question": "local", "knowledge": number, "metric": "r2"}}
+    cells = estimate_states(planned(study, tmp_path), "cuda")
+    # 1600 images, fewer than dimensions: the kernel of all pairs of images, and its eigenvectors.
+    of_layer = 2 * 1600**2 * 4096 + 9 * 1600**3
+    assert probe_flop(planned(study, tmp_path), cells) == pytest.approx(34 * of_layer)
+
+
 def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):
     entry = {"kind": "coco-objects", "dataset": "shapes", "images": {"train2017": "all", "val2017": "all"}}
     sources = Sources("coco", str(world / "coco/annotations"), str(world / "coco"))

@@ -274,6 +274,25 @@ def test_snli_ve(tmp_path):
     assert list(pairs["image"]) == ["images/12.jpg"] * 2
 
 
+def test_the_premises_of_snli_ve_are_read_where_they_are_asked_for(tmp_path):
+    """Lines as the published files have them; without `premises` a line may lack its own."""
+    line = {"annotator_labels": ["neutral"], "captionID": "12.jpg#0", "sentence1": 'A dog, "Rex", runs.'}
+    (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join([snli_line(**line), snli_line(pairID="b")]))
+    pairs, _ = snli_ve.read_part(tmp_path, "images", "dev")
+    assert "premise" not in pairs
+    with pytest.raises(
+        InputError, match=r"snli_ve_dev\.jsonl, line 2: sentence1, the premise, is missing, and prompts"
+    ):
+        snli_ve.read_part(tmp_path, "images", "dev", premises=True)
+    (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join([snli_line(**line), snli_line(pairID="b", sentence1=" ")]))
+    with pytest.raises(InputError, match="line 2: sentence1, the premise, is ' ', and prompts"):
+        snli_ve.read_part(tmp_path, "images", "dev", premises=True)
+    undecided = snli_line(pairID="b", gold_label="-")
+    (tmp_path / "snli_ve_dev.jsonl").write_text("\n".join([snli_line(**line), undecided]))
+    with_premises, counts = snli_ve.read_part(tmp_path, "images", "dev", premises=True)
+    assert (list(with_premises["premise"]), counts) == (['A dog, "Rex", runs.'], {"pairs_without_gold_label": 1})
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

@@ -15,6 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training"}
+GIVEN |= {"number-scores", "number-tasks", "estimates"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -79,6 +80,16 @@ def test_what_controls_and_interventions_add():
         study = Contents(questions=plain.questions, interventions=frozenset({kind}))
         assert set(pictures(study)) - set(pictures(plain)) == {figure}
         assert set(tables(study)) - set(tables(plain)) == {"table3"}
+
+
+def test_numbers_and_premises_have_figures_of_their_own():
+    plain = Contents(questions=frozenset({"global"}))
+    for what, figure in (("numbers", "numbers"), ("premise", "premise")):
+        study = Contents(questions=plain.questions, **{what: True})
+        assert set(pictures(study)) - set(pictures(plain)) == {f"{figure}-by-layer", f"{figure}-by-depth"}
+    # Tasks about numbers have none of the figures and tables of classes.
+    alone = Contents(numbers=True)
+    assert (list(pictures(alone)), tables(alone)) == (["numbers-by-layer", "numbers-by-depth"], [])
 
 
 def test_the_report_lists_figures_by_place_and_axis():

@@ -504,3 +504,39 @@ def test_learning_curves_without_a_column_or_a_model_are_refused(scores, curves,
         read_curves(tmp_path / "curves.parquet")
     with pytest.raises(InputError, match=r"no model\.json describes deep"):
         draw(scores, "learning-curve", models={name: MODELS[name] for name in ("flat", "twin")}, curves=curves)
+
+
+def test_numbers_are_drawn_by_layer_above_the_training_mean(scores):
+    """Scores are those of the other figures, under the names that ridge regression has."""
+    numbers = {"agree": replace(TASKS["agree"], kind="regression", classes=[], metric="r2")}
+    renamed = scores[scores["task"] == "agree"].replace({"metric": {"accuracy": "r2"}})
+    renamed = renamed.replace({"probe": {"logistic": "ridge", "majority": "mean"}})
+    renamed.loc[renamed["probe"] == "mean", "value"] = -0.004
+    with tempfile.TemporaryDirectory() as folder, style.figure_style():
+        described = Path(folder, "agree.json")
+        described.write_text(json.dumps(vars(numbers["agree"])))
+        inputs = {"number-scores": renamed, "number-tasks": described, "models": MODELS}
+        drawn = facets(FIGURES["numbers"].draw(given(folder, ["number-headline"], **inputs), "layer"))
+    assert list(drawn) == ["plain", "asked"]
+    expected = [value("flat", "agree", "asked", k, "agrees") for k in range(3)]
+    np.testing.assert_allclose(line(drawn["asked"], "flat").get_ydata(), expected)
+    assert "training mean 0.00" in [text.get_text() for text in drawn["asked"].texts]
+    assert drawn["plain"].get_ylabel() == "test R²"
+
+
+def test_the_premise_is_drawn_beside_the_picture(scores):
+    """Of tasks whose stimuli have such a prompt; not those with a picture that is not the item's."""
+    scores = scores[scores["task"] == "agree"]
+    both = pd.concat([scores, scores[scores["prompt"] == "plain"].assign(prompt="blank")])
+    prompts = [
+        {"stimuli": "pairs", "prompt": "blank", "image": "blank", "text": "{text}"},
+        {"stimuli": "pairs", "prompt": "plain", "image": "none", "text": "{premise} {text}"},
+        {"stimuli": "pairs", "prompt": "asked", "image": "shown", "text": "{text}"},
+        {"stimuli": "images", "prompt": "free", "image": "shown", "text": "Hm?"},
+    ]
+    drawn = facets(draw(both, "premise", tasks={"agree": TASKS["agree"]}, prompts=prompts))
+    assert list(drawn) == ["deep", "flat", "twin\n(random weights)"]
+    shown = [each.get_label() for each in drawn["deep"].get_lines() if not each.get_label().startswith("_")]
+    assert shown == ["asked: picture", "plain: caption"]
+    expected = [value("deep", "agree", "plain", k, "agrees") for k in range(5)]
+    np.testing.assert_allclose(line(drawn["deep"], "plain: caption").get_ydata(), expected)

@@ -1,21 +1,28 @@
 """Items: balance, pairing, sampling, digests, images."""
 
+import copy
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
-from layerwise.stimuli.building import Stimuli
+from layerwise.recipes import as_before
+from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds.coco_entailment import build_entailment, pair_off
 from layerwise.stimuli.kinds.coco_objects import build_objects
 from layerwise.stimuli.kinds.snli_ve import build_hypotheses
 from layerwise.stimuli.kinds.table import build_table
-from layerwise.stimuli.making import read_entry
+from layerwise.stimuli.making import build_stimuli, read_entry
 from layerwise.stimuli.prompts import check_cue, render_prompts, unique_inputs
 from layerwise.stimuli.sampling import sample_ids
+from layerwise.study import Study
+from tests.conftest import REPOSITORY
 from tests.faults.reliability import fault
 from tests.items import finished
 
@@ -249,3 +256,36 @@ def test_own_table(table, tmp_path):
 def test_own_table_complaints(table, rows, entry, complaint):
     with pytest.raises(InputError, match=complaint):
         table(rows, **entry)
+
+
+def test_premises_are_shown_where_they_are_asked_for_and_change_nothing_else(world):
+    entry = {"kind": "snli-ve", "dataset": "shapes", "images": {"train": 5, "test": "all"}}
+    sources = Sources("snli-ve", str(world / "snli_ve"), str(world / "snli_ve/flickr30k_images"))
+    plain, with_premises = (build_stimuli(read_entry(entry | more), sources, 1)[0] for more in ({}, {"premise": True}))
+    assert list(plain.shown) == ["item_id", "image", "text"]
+    pd.testing.assert_frame_equal(with_premises.shown[list(plain.shown)], plain.shown)
+    pd.testing.assert_frame_equal(with_premises.provenance, plain.provenance)
+    said = {}
+    for part in ("train", "test"):
+        for line in (world / f"snli_ve/snli_ve_{part}.jsonl").read_text().splitlines():
+            record = json.loads(line)
+            said[record["pairID"]] = f"{record['sentence1']} So: {record['sentence2']}"
+    items = finished(with_premises)
+    prompts = render_prompts({"text": "{premise} So: {text}"}, items, [])
+    assert prompts == [said[item] for item in items["item_id"]]
+
+
+def test_a_set_without_premises_keeps_its_recipe(tmp_path):
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    config |= yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
+    folders, notes = [], []
+    for more in ({}, {"premise": False}, {"premise": True}):
+        changed = copy.deepcopy(config)
+        changed["stimuli"]["hypotheses"] |= more
+        study = Study.from_config(changed, directory=tmp_path)
+        folders.append(study.stimuli_folder("hypotheses"))
+        notes.append([note for note in study.notes if "premise" in note])
+        # What recipes and jobs are given, as before there was this key.
+        assert ("premise" in as_before("stimuli", study.config.stimuli["hypotheses"].entry())) is bool(study.notes)
+    assert folders[0] == folders[1] != folders[2]
+    assert notes == [[], [], ["The config: stimuli.hypotheses.premise: none of its prompts shows {premise}."]]

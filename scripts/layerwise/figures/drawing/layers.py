@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from layerwise.compare.inputs import Given, Task, as_they_are
+from layerwise.compare.inputs import Given, Model, Task, as_they_are
 from layerwise.compare.rows import headline_scores, majority_scores
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import (
@@ -69,26 +69,47 @@ SCORE = Quantity(
 def draw_layers(
     given: Given, question: str | None, axis: str, facets: str, lines: str, quantity: Quantity = SCORE
 ) -> Figure:
-    """Draw the headline metric on the test split, or another quantity, against the layer.
+    """Draw the headline metric of the study's tasks on the test split, or another quantity, against the layer.
+
+    Arguments and errors are those of :func:`draw_scores`.
+
+    Args:
+        given: the headline scores, tasks and models.
+        question: of the tasks that are shown; None for all.
+    """
+    tasks = {name: task for name, task in given.tasks.items() if question in (None, task.question)}
+    if not tasks:
+        raise InputError(f"the figure shows tasks with a {question} question; none was given")
+    return draw_scores(given.comparison("headline"), tasks, given.models, axis, facets, lines, quantity)
+
+
+def draw_scores(
+    headline: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    axis: str,
+    facets: str,
+    lines: str,
+    quantity: Quantity = SCORE,
+) -> Figure:
+    """Draw headline scores against the layer: a band of facets for each task.
 
     A band is the 95 % interval of the scores; the dotted line is the baseline; the output of the final norm is an open
     marker to the right of the last block. The facets of a task share the y axis; all facets share the x axis.
     Interventions have figures of their own.
 
     Args:
-        given: the headline scores, tasks, and models in the order in which they get colours.
-        question: of the tasks that are shown; None for all.
+        headline: headline scores, see :mod:`layerwise.compare.headline`.
+        tasks: descriptions of the tasks that are shown.
+        models: descriptions, in the order in which they get colours.
         axis: "layer" (index of the layer) or "depth" (layer / number of blocks, 0 to 1).
         facets, lines: the columns of the scores that make facets and lines, "prompt" and "model" or vice versa.
         quantity: what is shown.
 
     Raises:
-        InputError: No task asks the question, a model in the scores has no description, or a task has no rows.
+        InputError: A model in the scores has no description, or a task has no rows.
     """
-    tasks = {name: task for name, task in given.tasks.items() if question in (None, task.question)}
-    if not tasks:
-        raise InputError(f"the figure shows tasks with a {question} question; none was given")
-    headline, models = as_they_are(given.comparison("headline"), given.models)
+    headline, models = as_they_are(headline, models)
     probes = headline_scores(headline, tasks, quantity.split, quantity.probe, quantity.metric)
     baseline = quantity.baseline_of(headline, tasks, probes)
     unknown = sorted(set(probes["model"]) - set(models))

@@ -1,7 +1,7 @@
 """SNLI-VE's image-hypothesis pairs, its official parts kept."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 
 from layerwise.config.base import Count, Maybe
+from layerwise.config.prompts import Prompt
 from layerwise.config.stimuli import ImagesEntry
 from layerwise.datasets import snli_ve
 from layerwise.datasets.format import DataSize
+from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.kind import ExpectedItems, ImagesKind
+from layerwise.stimuli.kind import ExpectedItems, ImagesKind, placeholders
 from layerwise.stimuli.sampling import sample_ids
+
+# What models are shown, by column of the items; the premise only where it was read.
+SHOWN = {"item_id": "pair_id", "image": "image", "text": "hypothesis", "premise": "premise"}
 
 
 class Entry(ImagesEntry):
@@ -25,24 +30,39 @@ class Entry(ImagesEntry):
     pairs_per_label: Maybe[Count] = None
     """Take the same number of pairs of each label from every image, at most so many; images without a pair of some
     label are left out. Default: all pairs of the sampled images."""
+    premise: bool = False
+    """Whether prompts may hold {premise}: SNLI's premise, the caption of the picture that the hypothesis was written
+    about. It becomes a text of every item, so the hidden states of all prompts of the set are made again. To keep
+    finished ones, make a second set."""
 
 
 class _Hypotheses(ImagesKind[Entry]):
     entry_class = Entry
     formats = ("snli-ve",)
-    allowed = required = frozenset({"text"})
+    allowed = frozenset({"text", "premise"})
+    required = frozenset({"text"})
     classes = tuple(snli_ve.LABELS)
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
         corrected = sources.options.get("corrected-labels", {})
         corrected = {part: corrected[part] for part in entry.images if part in corrected}
         pairs = {
-            part: snli_ve.read_part(sources.annotations, sources.images, part, corrected.get(part))
+            part: snli_ve.read_part(sources.annotations, sources.images, part, corrected.get(part), entry.premise)
             for part in entry.images
         }
         files = [snli_ve.annotation_file(sources.annotations, part) for part in pairs]
         built = build_hypotheses(pairs, entry.images, seed, entry.pairs_per_label)
         return built, files + [Path(file) for file in corrected.values()]
+
+    def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
+        super().check_prompt(where, prompt, entry)
+        if "premise" in placeholders(prompt) and not entry.premise:
+            raise InputError(f"{where}: the prompt has {{premise}}; add `premise: true` to its stimulus set")
+
+    def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
+        if not entry.premise or any("premise" in placeholders(prompt) for prompt in prompts):
+            return []
+        return [f"{where}.premise: none of its prompts shows {{premise}}"]
 
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
         images, texts = self.sampled(entry, size), size.texts_per_image
@@ -84,7 +104,7 @@ def build_hypotheses(
         tables.append(pairs.assign(part=part))
     pairs = pd.concat(tables, ignore_index=True).sort_values(["part", "image_id"], kind="stable", ignore_index=True)
     return Stimuli(
-        shown=pd.DataFrame({"item_id": pairs["pair_id"], "image": pairs["image"], "text": pairs["hypothesis"]}),
+        shown=pd.DataFrame({column: pairs[name] for column, name in SHOWN.items() if name in pairs}),
         provenance=pd.DataFrame(
             {
                 "item_id": pairs["pair_id"],
