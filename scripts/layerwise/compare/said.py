@@ -11,9 +11,10 @@ Columns:
 - ``split``: val or test
 - ``answer``: "as said", the most probable class; "threshold", the same with the offsets that are best on validation;
   "written", the class found in the text that the model wrote, in the last layer alone
-- ``metric``: accuracy, the task's own, and roc_auc (of test items); brier; calibration_error (without interval); mass, the probability
-  of all answers among all tokens; says:CLASS, the share of items of which a class is said; offset:CLASS, what is added
-  to its log odds at the threshold; unmatched, the share of written texts without an answer, which count as wrong
+- ``metric``: accuracy, the task's own, and roc_auc (of test items); brier; calibration_error (without interval); mass,
+  the probability of all answers among all tokens; says:CLASS, the share of items of which a class is said;
+  offset:CLASS, what is added to its log odds at the threshold; unmatched, the share of written texts without an answer,
+  which count as wrong
 - ``value``: the score
 - ``low``: lower end of its 95 % interval
 - ``high``: upper end

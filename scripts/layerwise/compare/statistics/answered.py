@@ -26,8 +26,6 @@ from layerwise.probes.scoring import HELD_OUT, Guess, Scorer
 
 log = logging.getLogger(__name__)
 
-# How an answer is read: the most probable class; the same with offsets that validation chose; the text that was written.
-SAID, THRESHOLD, WRITTEN = "as said", "threshold", "written"
 ITEM_COLUMNS = ["label", "split", "item_id", "group", "y"]
 
 
@@ -95,7 +93,7 @@ def answered_cells(
 
 
 def given_cells(given: Given, options: Mapping[str, Any]) -> "Iterator[Answered]":
-    """The same from the inputs and options of a comparison: cells are named by ``said``, written ones by ``generated``."""
+    """The same from the inputs and options of a comparison, see :class:`layerwise.compare.entry.Comparison`."""
     written = (given.path("generated"), options["generated"]) if options.get("generated") else None
     return answered_cells(options["said"], given.tasks, given.path("predictions"), given.path("answers"), written)
 
@@ -119,8 +117,8 @@ class Answered:
         without = [name for name in cell.task.classes if name not in self._answers.classes]
         if without:
             raise InputError(
-                f"{cell.answers}: has no answers for {', '.join(without)} of task {cell.task.task!r}; name the words for "
-                f"all of its classes in `answers` of prompt {cell.prompt!r}"
+                f"{cell.answers}: has no answers for {', '.join(without)} of task {cell.task.task!r}; name the words "
+                f"for all of its classes in `answers` of prompt {cell.prompt!r}"
             )
 
     @property

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from layerwise.compare.inputs import CELL, Model, Task, read_predictions
+from layerwise.compare.readings import SAID, SHARES, THRESHOLD
 from layerwise.compare.rows import headline_scores, majority_scores
-from layerwise.compare.statistics.answered import SAID, THRESHOLD, Answered, ItemScorer
+from layerwise.compare.statistics.answered import Answered, ItemScorer
 from layerwise.compare.statistics.choice import choose_layer
 from layerwise.compare.statistics.layers import BOUNDED, check_same_run
 from layerwise.compare.statistics.paired import paired_difference
@@ -19,12 +20,9 @@ from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.scoring import Guess
 
-# The four kinds of items, by whether the probe and the model are right.
-SHARES = ("known and said", "known, not said", "said, not known", "neither")
-
 
 def known_and_said(cells: Iterable[Answered], models: Mapping[str, Model], n_resamples: int, seed: int) -> pd.DataFrame:
-    """The shares of test items that are known and said, by layer; :mod:`layerwise.compare.known_said` lists the columns.
+    """Shares of test items by what is known and said; :mod:`layerwise.compare.known_said` lists the columns.
 
     Args:
         cells: read one at a time.

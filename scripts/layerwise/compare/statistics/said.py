@@ -7,7 +7,8 @@ import pandas as pd
 
 from layerwise.answers.calibration import brier_scores, calibration_error, class_probabilities
 from layerwise.compare.inputs import Model
-from layerwise.compare.statistics.answered import SAID, THRESHOLD, WRITTEN, Answered, ItemScorer
+from layerwise.compare.readings import SAID, THRESHOLD, WRITTEN
+from layerwise.compare.statistics.answered import Answered, ItemScorer
 from layerwise.errors import InputError
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import predicted
