@@ -57,6 +57,8 @@ include: "rules/stimuli_inputs.smk"
 include: "rules/stimuli.smk"
 include: "rules/states_inputs.smk"
 include: "rules/states.smk"
+include: "rules/answers_inputs.smk"
+include: "rules/answers.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
 include: "rules/flow_inputs.smk"
@@ -99,6 +101,12 @@ rule stimuli:
 rule states:
     input:
         [file for cell in grid.states_cells() for file in states_files(*cell)],
+    localrule: True
+
+
+rule answers:
+    input:
+        [study.answers_file(cell) for cell in grid.answers_cells()],
     localrule: True
 
 

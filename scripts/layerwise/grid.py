@@ -12,6 +12,7 @@ from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.recipes import adapter_file, model_files
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.kind import PLACEHOLDER
 from layerwise.stimuli.relations import RELATIONS
 
 
@@ -75,9 +76,31 @@ class Grid:
     def answers_cells(self) -> list[StatesCell]:
         """The states cells in which the probability of the model's answers is read: those of prompts with `answers`.
 
-        Untrained twins have no answers, and adapters that run their authors' code do not show their output head.
+        Untrained twins have no answers, and adapters that run their authors' code do not show their output head. There
+        are none where the last token is not kept, words hold placeholders, or a class has no words.
         """
         return [cell for cell in self.states_cells() if self._answers(cell.model, cell.stimuli, cell.prompt)]
+
+    def answers_prompts(self, model: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """The entries of the prompts whose answers are read in a model, by stimulus set and prompt."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for cell in self.answers_cells():
+            if cell.model == model:
+                found.setdefault(cell.stimuli, {})[cell.prompt] = self.answers_entry(cell.stimuli, cell.prompt)
+        return found
+
+    def answers_entry(self, stimuli: str, prompt: str) -> dict[str, Any]:
+        """What decides the answers of a prompt, besides the states: what is shown, and the words."""
+        entry = self.prompt(stimuli, prompt)
+        return entry.shown() | {"answers": entry.entry()["answers"]}
+
+    def generated_cells(self) -> list[StatesCell]:
+        """The cells in which the model writes its answers: those of prompts with `generate`."""
+        return [
+            cell
+            for cell in self.states_cells()
+            if self.prompt(cell.stimuli, cell.prompt).generate is not None and self._can_answer(cell.model)
+        ]
 
     def said_cells(self) -> list[ProbeCell]:
         """The probe cells whose classes the model is asked for, so that what it says can be scored."""
@@ -120,6 +143,18 @@ class Grid:
             "positions": sorted(self.config.states.positions),
             "dtype": self.config.states.dtype,
             "code": code_digest("extract_states.py", *model_files(self.config, model)),
+        }
+
+    def planned_writing(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
+        """What decides what a model writes in a cell, besides the model and its stimuli; see :meth:`planned`."""
+        entry = self.prompt(stimuli, prompt)
+        return {
+            "model": model,
+            "stimuli": stimuli,
+            "prompt": prompt,
+            "prompt_entry": entry.shown(),
+            "most_tokens": entry.generate,
+            "code": code_digest("generate_answers.py", *model_files(self.config, model)),
         }
 
     def planned_flow(self, model: str, questions: str) -> dict[str, Any]:
@@ -174,6 +209,12 @@ class Grid:
         for name in self.used_stimuli():
             entry = self.config.stimuli[name]
             said += KINDS[entry.kind].unused(f"stimuli.{name}", entry, list(self.prompts(name).values()))
+            asked = [prompt for prompt, wording in self.prompts(name).items() if wording.answers]
+            if asked and "last" not in self.config.states.positions:
+                said.append(
+                    f"stimuli.{name}.prompts: how probable the answers to {', '.join(asked)} are is read at the last "
+                    "token, which is not kept; add last to states.positions to read them"
+                )
         return said
 
     def classes_of(self, task: str) -> Sequence[str] | None:
@@ -187,11 +228,17 @@ class Grid:
 
     def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
         """The answers that can be read in a cell of states, by class; empty where there are none."""
+        answers = self.prompt(stimuli, prompt).answers or {}
+        # They are read at the last token. What differs between items, or is any other word, has no first token.
+        kept = "last" in self.config.states.positions
+        plain = all(words and not any(map(PLACEHOLDER.search, words)) for words in answers.values())
+        return answers if kept and plain and self._can_answer(model) else {}
+
+    def _can_answer(self, model: str) -> bool:
+        """Whether a model's answers mean something, and its adapter shows its output head."""
         entry = self.config.models[model]
         adapter = self.config.adapters.get(entry.adapter)
-        if entry.weights == "random" or (adapter is not None and adapter.environment == "legacy"):
-            return {}
-        return self.prompt(stimuli, prompt).answers or {}
+        return entry.weights != "random" and (adapter is None or adapter.environment != "legacy")
 
     def _says(self, task: str, answers: Mapping[str, Sequence[str]]) -> bool:
         entry, classes = self.config.tasks[task], self.classes_of(task)

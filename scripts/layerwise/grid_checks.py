@@ -4,10 +4,11 @@ What a single entry may say is checked when it is read (:mod:`layerwise.config`)
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from layerwise.config.models import Model
+from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
@@ -18,7 +19,7 @@ from layerwise.grid import Grid, StatesCell
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.recipes import NOT_COMPUTED, without
 from layerwise.stimuli.catalogue import KINDS
-from layerwise.stimuli.kind import PLACEHOLDER
+from layerwise.stimuli.kind import LIST, PLACEHOLDER
 
 Found = TypeVar("Found")
 
@@ -80,8 +81,60 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
         wording = find(prompts, prompt, f"{where}.prompts", f"prompts.{entry.kind}")
         of_prompt = f"prompts.{entry.kind}.{prompt}"
         kind.check_prompt(of_prompt, wording, entry)
+        _check_answers(config, name, of_prompt, wording)
         if wording.image == "none" and "image-mean" in config.states.positions:
             raise InputError(f"{of_prompt}: without an image (`image: none`) there is no position image-mean to keep")
+
+
+def _check_answers(config: StudyConfig, stimuli: str, where: str, wording: Prompt) -> None:
+    """The answers to a prompt name classes that can be told apart."""
+    answers = wording.answers
+    if answers is None:
+        if wording.generate is not None:
+            raise InputError(
+                f"{where}.generate: there are no `answers` to look for in what the model writes; give them, or leave "
+                "it out"
+            )
+        return
+    where = f"{where}.answers"
+    if len(answers) < 2:
+        raise InputError(f'{where}: give words for two classes or more, such as {{match: ["yes"], mismatch: ["no"]}}')
+    known = _classes_asked(config, stimuli)
+    if known and (unknown := [name for name in answers if name not in known]):
+        raise InputError(f"{where}: there is no class {unknown[0]!r}; stimuli.{stimuli} has {', '.join(known)}")
+    said: dict[str, str] = {}
+    for name, word in ((name, word.strip().lower()) for name, words in answers.items() for word in words):
+        if not word:
+            raise InputError(f"{where}.{name}: an answer of blanks says nothing; leave it out")
+        if said.setdefault(word, name) != name:
+            raise InputError(f"{where}: {word!r} says both {said[word]} and {name}; leave it out of one")
+    _check_looked_for(KINDS[config.stimuli[stimuli].kind].allowed - {LIST}, where, wording.generate, answers)
+
+
+def _check_looked_for(
+    allowed: frozenset[str], where: str, generate: int | None, answers: Mapping[str, Sequence[str]]
+) -> None:
+    """Answers with placeholders, and classes that are any other answer, are only found in what a model writes."""
+    rest = [name for name, words in answers.items() if not words]
+    if len(rest) > 1:
+        raise InputError(f"{where}: {rest[0]} and {rest[1]} have no words; only one class can be any other answer")
+    held = {found for words in answers.values() for word in words for found in PLACEHOLDER.findall(word)}
+    if unknown := held - allowed:
+        names = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "no placeholders"
+        raise InputError(f"{where}: unknown placeholder {{{min(unknown)}}}; answers may hold {names}")
+    if (rest or held) and generate is None:
+        raise InputError(
+            f"{where}: {'a class without words' if rest else 'words with placeholders'} can only be found in what the "
+            "model writes; add `generate`, the number of tokens that it may write"
+        )
+
+
+def _classes_asked(config: StudyConfig, stimuli: str) -> list[str]:
+    """The classes that a stimulus set and the tasks over it have; empty where the config alone does not tell."""
+    grid = Grid(config)
+    asked = [grid.classes_of(name) for name, task in config.tasks.items() if task.stimuli == stimuli]
+    of_all = [KINDS[config.stimuli[stimuli].kind].classes, *asked]
+    return [] if None in of_all else list(dict.fromkeys(name for some in of_all for name in some or ()))
 
 
 def _check_task(config: StudyConfig, name: str) -> None:

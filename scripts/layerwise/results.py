@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
@@ -125,6 +126,20 @@ def _layer_number(names: Sequence[str], layer: int | str, position: str) -> int:
         known = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
         raise InputError(f"there is no layer {layer!r} at the position {position}; give one of {known}")
     return int(layer)
+
+
+def answers(file: Path, *, made_by: str) -> pd.DataFrame:
+    """How probable a model's answers are in every layer; see :meth:`layerwise.Study.answers`.
+
+    Raises:
+        InputError: when the table is missing or damaged.
+    """
+    check_there([file], made_by)
+    found = read_said(file)
+    p = np.exp(np.stack(found.table["scores"].to_numpy()))
+    said = np.asarray(found.classes, dtype=object)[p.argmax(1)]
+    of_classes = {f"p:{name}": p[:, place] for place, name in enumerate(found.classes)}
+    return found.table[["layer", "item_id"]].assign(**of_classes, said=said, mass=found.table["mass"])
 
 
 def items(

@@ -190,6 +190,14 @@ class Study:
             names = _shard_names(prompt, wanted)
         return [f"{folder}/{name}" for name in names]
 
+    def head_file(self, model: str) -> str:
+        """The end of a model, which its answers are read with; see :mod:`layerwise.answers.head_file`."""
+        return f"{self.model_folder(model)}/head.safetensors"
+
+    def answers_file(self, cell: StatesCell) -> str:
+        """How probable the model's answers are, by layer; only for :meth:`layerwise.grid.Grid.answers_cells`."""
+        return f"{self.results}/answers/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
+
     def task_folder(self, task: str) -> str:
         """The folder of a task: ``task.json`` and ``labels.parquet``."""
         return f"{self.results}/tasks/{task}"
@@ -259,6 +267,31 @@ class Study:
             cell=planned_content(planned, folder, described),
             made_by=made_by,
         )
+
+    def answers(self, model: str, stimuli: str, prompt: str) -> pd.DataFrame:
+        """How probable a model's answers are in every layer, read off the hidden states at the last token.
+
+        Example::
+
+            answers = study.answers("llava", "objects", "category")
+            answers.groupby("layer")["p:present"].mean()
+
+        Args:
+            model, stimuli, prompt: names that the config gives; the prompt has `answers`.
+
+        Returns:
+            A row per layer and item: ``layer`` (0 is the embedding output; the last is what the model says),
+            ``item_id``, ``p:CLASS`` for each class (the probability of its answers among the answers of all classes),
+            ``said`` (the class whose answers are most probable), and ``mass`` (the probability of all answers among all
+            tokens; NaN where it was not computed).
+
+        Raises:
+            InputError: when there is no such cell, or its answers have not been read yet.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.answers_cells(), model=model, stimuli=stimuli, prompt=prompt)
+        return results.answers(Path(self.answers_file(cell)), made_by=self.command("answers"))
 
     def items(self, stimuli: str) -> pd.DataFrame:
         """What a stimulus set shows, and where it comes from.

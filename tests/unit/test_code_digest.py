@@ -226,7 +226,7 @@ def test_what_makes_the_numbers_is_in_the_digest():
     for name in ("device", "extract", "job", "plan", "program", "running", "sharing", "work", "writing"):
         assert f"layerwise/states/{name}.py" in states
     flow = files[module.SCRIPTS / "trace_flow.py"]
-    for name in ("flow/answers", "flow/knockout", "flow/measuring", "flow/results", "states/device", "states/work"):
+    for name in ("flow/knockout", "flow/measuring", "flow/results", "models/greedy", "states/device", "states/work"):
         assert f"layerwise/{name}.py" in flow
     # A world has a table of each type of question, in their order. The module that reads questions is given by name.
     assert "layerwise/gqa_types.py" in files[module.SCRIPTS / "make_world.py"]

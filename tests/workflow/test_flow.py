@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from layerwise.flow.answers import greedy_answers
 from layerwise.gqa_types import TABLES
 from layerwise.models.adapters import generic
+from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from tests.gqa import own_format

@@ -33,7 +33,7 @@ def check_knockout(
 ) -> None:
     """Compare a question's free and blocked runs with whole forward passes, in the first, middle and last window.
 
-    This also shows that the family does nothing after its output head that :mod:`layerwise.flow.head` does not know.
+    This also shows that the family does nothing after its output head that :mod:`layerwise.models.head` does not know.
 
     Args:
         model, prepared, sets, flows, windows, answer_id: see :func:`layerwise.flow.knockout.knockout`.

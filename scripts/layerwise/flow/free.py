@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
-from layerwise.flow.head import next_token_probabilities
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
 from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
+from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.decoder import DecoderPositions

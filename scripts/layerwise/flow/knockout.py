@@ -20,10 +20,10 @@ from transformers import BatchFeature
 
 from layerwise.flow.flows import Flow
 from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token
-from layerwise.flow.head import next_token_probabilities
 from layerwise.flow.positions import PositionSets
 from layerwise.models.attention_mask import attention_cut, without_pairs
 from layerwise.models.frozen import AnsweringModel, hidden_out
+from layerwise.models.head import next_token_probabilities
 from layerwise.models.prefix.cache import set_length
 
 

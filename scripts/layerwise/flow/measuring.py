@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from layerwise.errors import InputError
-from layerwise.flow.answers import Answer, greedy_answers
 from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import FLOWS, windows
 from layerwise.flow.free import check_served, free_runs
@@ -25,8 +24,10 @@ from layerwise.flow.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, QuestionTokens, position_sets
 from layerwise.flow.questions import objects_of
 from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
-from layerwise.flow.tracing import answer_tokens, trace
+from layerwise.flow.tracing import trace
+from layerwise.models.answer_tokens import answer_tokens
 from layerwise.models.frozen import AnsweringModel, FrozenModel
+from layerwise.models.greedy import Answer, greedy_answers
 from layerwise.states.image_checks import check_sight
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from layerwise.errors import InputError
 from layerwise.flow.free import FreeRun
-from layerwise.flow.head import next_token_probabilities
-from layerwise.models.frozen import AnsweringModel
+from layerwise.models.head import next_token_probabilities
 
 
 @torch.inference_mode()
@@ -21,7 +19,8 @@ def trace(run: FreeRun, tokens: Mapping[str, Sequence[int]], final_norm: bool = 
 
     Args:
         run: a question's free run.
-        tokens: by name, the token ids whose probabilities are summed; see :func:`answer_tokens`.
+        tokens: by name, the token ids whose probabilities are summed; see
+            :func:`layerwise.models.answer_tokens.answer_tokens`.
         final_norm: whether states pass the model's final norm before its head, as in the model itself. The paper's
             authors leave it out.
 
@@ -31,37 +30,3 @@ def trace(run: FreeRun, tokens: Mapping[str, Sequence[int]], final_norm: bool = 
     states = run.last_states
     probabilities = next_token_probabilities(run.model, run.model.final_norm(states) if final_norm else states)
     return {name: probabilities[:, list(ids)].sum(1) for name, ids in tokens.items()}
-
-
-def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]]:
-    """Tokens with which the model can begin an answer, in lower case and capitalised.
-
-    A tokenizer may write a word and the space before it as one token (``_red``), and whether the model begins with it
-    depends on how the prompt ends. So both continuations of the prompt count, with a space and without. Prompt and
-    answer are tokenized together, because an answer alone would be tokenized as the first word of a text.
-
-    Returns:
-        ``lower`` and ``capitalised``, each one or two token ids. They are the same where letters have no case.
-
-    Raises:
-        InputError: when the tokenizer joins prompt and answer in one token.
-    """
-    text = model.render(prompt)
-    before = _ids(model, text)
-    tokens = {}
-    for name, form in (("lower", answer.lower()), ("capitalised", answer[:1].upper() + answer[1:].lower())):
-        found = []
-        for written in (form, f" {form}"):
-            ids = _ids(model, text + written)
-            begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
-            # A space alone says nothing about the answer.
-            if begun == before and model.processor.tokenizer.decode(first).strip():
-                found += first
-        if not found:
-            raise InputError(f"the tokenizer joins the answer {form!r} with the prompt before it: {text[-40:]!r}")
-        tokens[name] = sorted(set(found))
-    return tokens
-
-
-def _ids(model: AnsweringModel, text: str) -> list[int]:
-    return model.processor.tokenizer(text, add_special_tokens=False)["input_ids"]

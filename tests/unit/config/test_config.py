@@ -251,6 +251,11 @@ def test_all_mistakes_are_shown_at_once(study):
     assert "question" in str(error.value)
 
 
+def asked(config: dict) -> dict:
+    """A prompt with answers."""
+    return config["prompts"]["coco-objects"]["category"]
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -276,6 +281,30 @@ def test_all_mistakes_are_shown_at_once(study):
             "two different cues",
         ),
         (lambda c: c["prompts"]["coco-objects"]["category"].update(categories=["star"]), r"has no \{categories\}"),
+        (lambda c: asked(c).update(answers={"present": ["yes"]}), "category.answers: give words for two classes"),
+        (
+            lambda c: asked(c).update(answers={"present": ["yes"], "gone": ["no"]}),
+            "there is no class 'gone'; stimuli.objects has absent, present",
+        ),
+        (
+            lambda c: asked(c).update(answers={"present": ["yes", "No"], "absent": ["no"]}),
+            "'no' says both present and absent",
+        ),
+        (lambda c: asked(c).update(answers={"present": [" "], "absent": ["no"]}), "an answer of blanks says nothing"),
+        (
+            lambda c: asked(c).update(answers={"present": ["a {category}"], "absent": ["no"]}),
+            "words with placeholders can only be found in what the model writes; add `generate`",
+        ),
+        (lambda c: asked(c).update(answers={"present": ["yes"], "absent": []}), "a class without words can only"),
+        (
+            lambda c: asked(c).update(answers={"present": [], "absent": []}, generate=5),
+            "present and absent have no words; only one class",
+        ),
+        (
+            lambda c: asked(c).update(answers={"present": ["{text}"], "absent": []}, generate=5),
+            r"unknown placeholder \{text\}; answers may hold \{category\}",
+        ),
+        (lambda c: asked(c).update(generate=5) or asked(c).pop("answers"), "category.generate: there are no `answers`"),
         (lambda c: c["models"].update(m={"source": "not a model"}), "neither an existing folder"),
         (
             lambda c: c.update(
@@ -369,6 +398,22 @@ def test_missing_annotation_file_is_named(study, world):
     study["stimuli"]["captions"] |= {"dataset": "mine", "images": {"test2017": "all"}}
     with pytest.raises(InputError, match=r"instances_test2017\.json"):
         Study.from_config(study)
+
+
+def test_answers_are_read_where_the_last_token_is_kept_and_words_are_plain(study):
+    cells = Study.from_config(study).grid.answers_cells()
+    assert ("shapes-llava", "objects", "category") in cells
+    assert {cell.model for cell in cells} == {"shapes-llava"}
+    asked(study).update(answers={"present": ["{category}"], "absent": []}, generate=5)
+    grid = Study.from_config(study).grid
+    assert [*grid.answers_cells(), ("shapes-llava", "objects", "category")] == cells
+    assert grid.generated_cells() == [("shapes-llava", "objects", "category")]
+    study["states"] = {"positions": ["image-mean"]}
+    study["stimuli"]["captions"]["prompts"] = ["agree"]
+    study["stimuli"]["hypotheses"]["prompts"] = ["statement"]
+    without = Study.from_config(study)
+    assert without.grid.answers_cells() == []
+    assert "add last to states.positions" in "".join(without.notes)
 
 
 def test_cells(study):

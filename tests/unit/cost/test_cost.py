@@ -20,9 +20,9 @@ from layerwise.cost.sizes import sizes_of
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
-from layerwise.flow.answers import greedy_answers
 from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
+from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
 from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image

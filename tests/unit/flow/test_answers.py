@@ -7,10 +7,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from layerwise.errors import InputError
-from layerwise.flow.answers import Answer, greedy_answers
 from layerwise.flow.free import free_runs
 from layerwise.flow.positions import position_sets
-from layerwise.flow.tracing import answer_tokens, trace
+from layerwise.flow.tracing import trace
+from layerwise.models.answer_tokens import answer_tokens
+from layerwise.models.greedy import Answer, greedy_answers
 from tests import families
 from tests.families import FAMILIES
 from tests.families.measure import pictures

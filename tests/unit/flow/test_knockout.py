@@ -14,10 +14,10 @@ from layerwise.flow import knockout as module
 from layerwise.flow.checks import TOLERANCE, check_knockout
 from layerwise.flow.flows import FLOWS, Flow, windows
 from layerwise.flow.free import check_served, free_runs
-from layerwise.flow.head import next_token_probabilities
 from layerwise.flow.knockout import blocked_runs, first_target, knockout, naive_knockout
 from layerwise.flow.positions import position_sets
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.head import next_token_probabilities
 from tests import families
 from tests.families import FAMILIES, of_each_way
 from tests.families.measure import pictures

@@ -13,15 +13,15 @@ import torch
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
-from layerwise.flow.answers import greedy_answers
 from layerwise.flow.flows import FLOWS, windows
 from layerwise.flow.knockout import naive_knockout
 from layerwise.flow.patches import object_tokens
 from layerwise.flow.positions import position_sets
 from layerwise.flow.questions import choose_questions, describe, objects_of, questions_digest, tabulate
 from layerwise.flow.results import read_answers, read_changes, read_flow_description, read_tracing
-from layerwise.flow.tracing import answer_tokens
 from layerwise.models.adapters import generic
+from layerwise.models.answer_tokens import answer_tokens
+from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.work import WorkFolder

@@ -4,8 +4,8 @@ import pytest
 from tokenizers.processors import Sequence, TemplateProcessing
 
 from layerwise.errors import InputError
-from layerwise.flow.answers import greedy_answers
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.greedy import greedy_answers
 from tests import families
 from tests.families.measure import pictures
 from tests.families.standin import tokenizer

@@ -1,0 +1,77 @@
+# Answers: how probable the words with which a model would answer are in every layer. No model is run.
+#
+# OUTPUTS
+#   <results>/models/{model}/{recipe}/head.safetensors    the model's final norm and the rows of its output head
+#   <results>/answers/{model}/{stimuli}/{prompt}.parquet  the probability of its answers, by layer and item
+
+
+rule read_head:
+    input:
+        model=ancient("<results>/models/{model}/{recipe}/model.json"),
+        # For the prompts as some items have them.
+        stimuli=ancient(lambda wildcards: [stimuli_file(name, "items.parquet") for name in answered_stimuli(wildcards)]),
+    output:
+        "<results>/models/{model}/{recipe}/head.safetensors",
+    log:
+        "<logs>/answers/{model}.{recipe}.head.log",
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        prompts=answers_prompts,
+        stimuli=lambda wildcards, input: as_json(
+            {name: str(Path(file).parent) for name, file in zip(answered_stimuli(wildcards), input.stimuli)}
+        ),
+        code=ANSWERS_CODE,
+    message:
+        "Find the output head of {wildcards.model}"
+    shell:
+        'python "$SCRIPTS"/read_head.py '
+        "--model {input.model:q} "
+        "--prompts {params.prompts:q} "
+        "--stimuli {params.stimuli:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule read_answers:
+    input:
+        states=lambda wildcards: states_files(wildcards.model, wildcards.stimuli, wildcards.prompt),
+        # Ancient: the head is read again for another prompt's words. What this cell needs of it is among its params.
+        head=ancient(lambda wildcards: study.head_file(wildcards.model)),
+        model=ancient(lambda wildcards: model_file(wildcards.model)),
+        stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),
+    output:
+        "<results>/answers/{model}/{stimuli}/{prompt}.parquet",
+    log:
+        "<logs>/answers/{model}/{stimuli}/{prompt}.log",
+    benchmark:
+        "<benchmarks>/answers/{model}/{stimuli}/{prompt}.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        cell=states_cell,
+        prompt=answers_entry,
+        stimuli=lambda wildcards, input: Path(input.stimuli).parent,
+        code=code_digest("read_answers.py"),
+        head_code=ANSWERS_CODE,
+    message:
+        "Read what {wildcards.model} would answer to {wildcards.prompt} over {wildcards.stimuli}"
+    shell:
+        'python "$SCRIPTS"/read_answers.py '
+        "--states {input.states:q} "
+        "--cell {params.cell:q} "
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--head {input.head:q} "
+        "--prompt {params.prompt:q} "
+        "--threads {threads} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"

@@ -1,0 +1,186 @@
+"""Find a model's final norm and output head among its files, without loading the model.
+
+The model is built without memory for its weights, which tells which parameters the two have. Their values are then read
+from the files, under the names that transformers itself would look them up by.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+from transformers.initialization import meta_device_safe_creation_ops
+
+from layerwise.answers.head_file import Asked, Head, Norm
+from layerwise.answers.tokens import tokens_of
+from layerwise.errors import InputError
+from layerwise.models.explained import explained
+from layerwise.models.head import bending_of
+from layerwise.models.host import HostSide
+from layerwise.models.image_processor import registered_processor
+from layerwise.models.opening import wrap_model
+from layerwise.models.stored import StoredWeight, stored_weights
+
+# How far a norm's numbers may be from the norm itself, relative to its largest output. Most norms compute in float32.
+TOLERANCE = 1e-5
+
+
+def find_head(
+    description: Mapping[str, Any], prompts: Mapping[str, Mapping[str, Any]], stimuli: Mapping[str, Path]
+) -> Head:
+    """The end of a model, and the tokens of its prompts' answers.
+
+    Args:
+        description: ``model.json``.
+        prompts: entries of prompts with answers, by stimulus set and name.
+        stimuli: folders of the stimulus sets, by name.
+
+    Raises:
+        InputError: when the files lack the norm or the head, or these are of a form that cannot be read; when two
+            classes share a token, or a class has none.
+    """
+    model = _served(description)
+    asked = {
+        name: {prompt: tokens_of(model, name, prompt, entry, stimuli[name]) for prompt, entry in of.items()}
+        for name, of in prompts.items()
+    }
+    return read_off(model, description, asked)
+
+
+def read_off(model: HostSide, description: Mapping[str, Any], asked: Mapping[str, Mapping[str, Asked]]) -> Head:
+    """The end of a model that was built without its weights; see :func:`find_head`."""
+    where = f"models.{description['model']}"
+    folder, dtype = description["folder"], description["dtype"]
+    weights = stored_weights(folder, getattr(model.model.config, "transformers_weights", None))
+    found = _by_parameter(model.model, weights)
+    head = model.model.get_output_embeddings()
+    if not isinstance(head, nn.Linear):
+        raise InputError(
+            f"{where}: its output head is a {type(head).__name__}, not a matrix; its answers cannot be read"
+        )
+    if head.in_features != model.width:
+        raise InputError(
+            f"{where}: its output head reads states of width {head.in_features}, but its final norm makes "
+            f"{model.width}: something stands between them, and its answers cannot be read"
+        )
+    stored = _stored(model.model, head.weight, found, where, folder)
+    stored_bias = None if head.bias is None else _stored(model.model, head.bias, found, where, folder)
+    tokens = sorted({token["id"] for of in asked.values() for one in of.values() for token in _all(one.tokens)})
+    for name, parameter in list(model.final_norm.named_parameters(recurse=False)):
+        values = _stored(model.model, parameter, found, where, folder).rows(rounded_to=dtype)
+        setattr(model.final_norm, name, nn.Parameter(torch.from_numpy(values), requires_grad=False))
+    return Head(
+        norm=as_numbers(model.final_norm, model.width, where),
+        tokens=tokens,
+        rows=stored.rows(tokens, dtype),
+        bias=np.zeros(len(tokens), np.float32) if stored_bias is None else stored_bias.rows(tokens, dtype),
+        bending=bending_of(model.model, model.model_type),
+        stored=stored,
+        stored_bias=stored_bias,
+        dtype=dtype,
+        model_digest=description["digest"],
+        asked={name: dict(of) for name, of in asked.items()},
+    )
+
+
+@torch.inference_mode()
+def as_numbers(norm: nn.Module, width: int, where: str) -> Norm:
+    """A final norm as numbers, read off what it does.
+
+    Families write the same two norms in many ways, such as with a scale that is stored less one. What they compute
+    tells them apart with certainty.
+
+    Args:
+        norm: with its weights, on the CPU.
+        width: of its states.
+        where: the model's key, for messages.
+
+    Raises:
+        InputError: when it is neither a LayerNorm nor an RMSNorm.
+    """
+    norm = norm.double()
+    draw = torch.Generator().manual_seed(0)
+    # Without a mean, so that both kinds of norm do the same to it.
+    probe = torch.rand(1, width, generator=draw, dtype=torch.float64) + 0.5
+    probe[:, ::2] *= -1
+    probe -= probe.mean()
+    probe /= probe.square().mean().sqrt()
+    # Of large states eps takes nothing away, of small ones nearly all.
+    shift = norm(torch.zeros_like(probe))[0]
+    scale = ((norm(1e6 * probe)[0] - shift) / probe[0]).numpy()
+    large = np.abs(scale) > np.abs(scale).max() / 2
+    small = 1e-3 * probe
+    shrunk = ((norm(small)[0] - shift) / small[0]).numpy()[large] / scale[large]
+    eps = max(0.0, float(np.median(1 / shrunk**2)) - 1e-6)
+    tried = torch.randn(8, width, generator=draw, dtype=torch.float64) + 0.5
+    tried = torch.cat([tried, 1e-3 * tried, 100 * tried])
+    expected = norm(tried).numpy()
+    for centred in (False, True):
+        numbers = Norm(scale.astype(np.float32), shift.numpy().astype(np.float32), centred, eps)
+        if np.abs(numbers(tried.numpy()) - expected).max() <= TOLERANCE * np.abs(expected).max():
+            return numbers
+    raise InputError(
+        f"{where}: its final norm, a {type(norm).__name__}, is neither a LayerNorm nor an RMSNorm; its answers cannot "
+        "be read"
+    )
+
+
+def without_weights(folder: str | Path, trust: bool = False) -> nn.Module:
+    """The model of a folder, built without memory for its weights."""
+    # On this device tensors have a shape but no content.
+    with torch.device("meta"), meta_device_safe_creation_ops():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        return AutoModelForImageTextToText.from_config(config, trust_remote_code=trust).eval()
+
+
+def _served(description: Mapping[str, Any]) -> HostSide:
+    """The model behind its adapter, without weights, with the processor that writes its prompts."""
+    name, folder = description["model"], description["folder"]
+    processor = registered_processor(dict(description))
+    with explained(f"models.{name}: transformers cannot make a model of {folder}/config.json"):
+        model = without_weights(folder, bool(description.get("trust_remote_code")))
+    served = wrap_model(description["adapter"], model, processor, description["conversation"])
+    if not isinstance(served, HostSide):
+        raise InputError(f"models.{name}: its adapter {description['adapter']} writes no prompts of transformers")
+    return served
+
+
+def _by_parameter(model: nn.Module, weights: Mapping[str, StoredWeight]) -> dict[str, StoredWeight]:
+    """Stored weights by the names that a model's class gives its parameters, but for those that are made of several."""
+    transforms: Sequence[Any] = get_model_conversion_mapping(model)
+    renamings = [one for one in transforms if isinstance(one, WeightRenaming)]
+    converters = [one for one in transforms if isinstance(one, WeightConverter)]
+    known, prefix = model.state_dict(), model.base_model_prefix
+    found = {}
+    # As transformers does when it loads a model.
+    for key, weight in weights.items():
+        name, made_by = rename_source_key(key, renamings, converters, prefix, known)
+        if name not in known and key in known:
+            name, made_by = rename_source_key(key, [], [], prefix, known)
+        if name in known and made_by is None:
+            found[name] = weight
+    return found
+
+
+def _stored(
+    model: nn.Module, parameter: nn.Parameter, found: Mapping[str, StoredWeight], where: str, folder: str
+) -> StoredWeight:
+    """Where a parameter is stored. A head that is tied to the embeddings may be stored under either name."""
+    names = [name for name, one in model.named_parameters(remove_duplicate=False) if one is parameter]
+    # The head's own name comes last.
+    for name in reversed(names):
+        if name in found and found[name].shape == tuple(parameter.shape):
+            return found[name]
+    raise InputError(
+        f"{where}: {folder} holds no {' or '.join(names)} of shape {tuple(parameter.shape)}, which reading its answers "
+        "needs"
+    )
+
+
+def _all(tokens: Mapping[str, Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [token for of_class in tokens.values() for token in of_class]

@@ -1,0 +1,47 @@
+"""The tokens with which a model can begin an answer."""
+
+from layerwise.errors import InputError
+from layerwise.models.frozen import AnsweringModel
+
+
+def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]]:
+    """Tokens with which the model can begin an answer to a prompt about an image; see :func:`first_tokens`."""
+    return first_tokens(model, model.render(prompt), answer)
+
+
+def first_tokens(model: AnsweringModel, text: str, answer: str) -> dict[str, list[int]]:
+    """Tokens with which the model can begin an answer, in lower case and capitalised.
+
+    A tokenizer may write a word and the space before it as one token (``_red``), and whether the model begins with it
+    depends on how the prompt ends. So both continuations of the prompt count, with a space and without. Prompt and
+    answer are tokenized together, because an answer alone would be tokenized as the first word of a text.
+
+    Args:
+        model: with or without its weights.
+        text: all that stands before the answer, as :meth:`layerwise.models.frozen.FrozenModel.render` writes it.
+        answer: a word, or several.
+
+    Returns:
+        ``lower`` and ``capitalised``, each one or two token ids. They are the same where letters have no case.
+
+    Raises:
+        InputError: when the tokenizer joins prompt and answer in one token.
+    """
+    before = _ids(model, text)
+    tokens = {}
+    for name, form in (("lower", answer.lower()), ("capitalised", answer[:1].upper() + answer[1:].lower())):
+        found = []
+        for written in (form, f" {form}"):
+            ids = _ids(model, text + written)
+            begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
+            # A space alone says nothing about the answer.
+            if begun == before and model.processor.tokenizer.decode(first).strip():
+                found += first
+        if not found:
+            raise InputError(f"the tokenizer joins the answer {form!r} with the prompt before it: {text[-40:]!r}")
+        tokens[name] = sorted(set(found))
+    return tokens
+
+
+def _ids(model: AnsweringModel, text: str) -> list[int]:
+    return model.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
