@@ -107,6 +107,7 @@ rule states:
 rule answers:
     input:
         [study.answers_file(cell) for cell in grid.answers_cells()],
+        [study.generated_file(cell) for cell in grid.generated_cells()],
     localrule: True
 
 

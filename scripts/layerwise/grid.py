@@ -95,11 +95,16 @@ class Grid:
         return entry.shown() | {"answers": entry.entry()["answers"]}
 
     def generated_cells(self) -> list[StatesCell]:
-        """The cells in which the model writes its answers: those of prompts with `generate`."""
+        """The cells in which the model writes its answers: those of prompts with `generate`.
+
+        Interventions change a forward pass over a whole input, not one that goes on token by token.
+        """
         return [
             cell
             for cell in self.states_cells()
-            if self.prompt(cell.stimuli, cell.prompt).generate is not None and self._can_answer(cell.model)
+            if self.prompt(cell.stimuli, cell.prompt).generate is not None
+            and self._can_answer(cell.model)
+            and cell.model in self._base_models
         ]
 
     def said_cells(self) -> list[ProbeCell]:

@@ -142,6 +142,16 @@ def answers(file: Path, *, made_by: str) -> pd.DataFrame:
     return found.table[["layer", "item_id"]].assign(**of_classes, said=said, mass=found.table["mass"])
 
 
+def generated(file: Path, *, made_by: str) -> pd.DataFrame:
+    """What a model wrote, and which class it says; see :meth:`layerwise.Study.generated`.
+
+    Raises:
+        InputError: when the table is missing.
+    """
+    check_there([file], made_by)
+    return pd.read_parquet(file)
+
+
 def items(
     folder: Path, root: Path, prompts: Mapping[str, Mapping[str, Any]] | None = None, *, made_by: str
 ) -> pd.DataFrame:

@@ -198,6 +198,14 @@ class Study:
         """How probable the model's answers are, by layer; only for :meth:`layerwise.grid.Grid.answers_cells`."""
         return f"{self.results}/answers/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
 
+    def written_file(self, cell: StatesCell) -> str:
+        """What the model wrote; only for :meth:`layerwise.grid.Grid.generated_cells`."""
+        return f"{self.results}/written/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
+
+    def generated_file(self, cell: StatesCell) -> str:
+        """What the model wrote, and the class that it says; see :meth:`written_file`."""
+        return f"{self.results}/generated/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
+
     def task_folder(self, task: str) -> str:
         """The folder of a task: ``task.json`` and ``labels.parquet``."""
         return f"{self.results}/tasks/{task}"
@@ -292,6 +300,27 @@ class Study:
 
         cell = _named(self.grid.answers_cells(), model=model, stimuli=stimuli, prompt=prompt)
         return results.answers(Path(self.answers_file(cell)), made_by=self.command("answers"))
+
+    def generated(self, model: str, stimuli: str, prompt: str) -> pd.DataFrame:
+        """What a model wrote in answer to every item, and which class it says.
+
+        Example::
+
+            study.generated("llava", "objects", "no-cue-objects")["class"].value_counts()
+
+        Args:
+            model, stimuli, prompt: names that the config gives; the prompt has `generate`.
+
+        Returns:
+            A row per item: ``item_id``, ``text``, and ``class``, which is empty where the text says none.
+
+        Raises:
+            InputError: when there is no such cell, or the model has not written yet.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.generated_cells(), model=model, stimuli=stimuli, prompt=prompt)
+        return results.generated(Path(self.generated_file(cell)), made_by=self.command("answers"))
 
     def said(self) -> pd.DataFrame:
         """How good the models' answers are in every layer, and what they lean to.

@@ -36,7 +36,7 @@ class Answer:
 
 @torch.inference_mode()
 def greedy_answers(
-    model: AnsweringModel, images: Sequence[Image.Image], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
+    model: AnsweringModel, images: Sequence[Image.Image | None], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
 ) -> list[Answer]:
     """Answers to a batch of prompts about images, by the model's own ``generate``.
 
