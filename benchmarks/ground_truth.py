@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from benchmarks.interval_coverage import print_shared_texts, print_windows
+from benchmarks.known_said import print_known_said
 from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
 
@@ -424,7 +425,7 @@ def found_layers(shape: Shape, studies: int) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="the default; about four minutes")
+    size.add_argument("--quick", action="store_true", help="the default; about five minutes")
     size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour")
     full = parser.parse_args().full
     # With 2,400 replications, half a percent is noise. With 600, the worst of 28 rows is two percent low by chance.
@@ -472,6 +473,7 @@ def main() -> None:
 
     print_swap_sizes(500 * scale)
     print_crossed_sizes(500 * scale)
+    print_known_said(*((200, 2000) if full else (15, 150)))
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

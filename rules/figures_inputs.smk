@@ -10,6 +10,13 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
 COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"
+ANSWERS = "<results>/answers/{model}/{stimuli}/{prompt}.parquet"
+GENERATED = "<results>/generated/{model}/{stimuli}/{prompt}.parquet"
+SAID_CELLS = grid.said_cells()
+# Cells whose answers the model also writes.
+WRITTEN_CELLS = [
+    cell for cell in SAID_CELLS if grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).generate
+]
 FORMATS = ["png", "svg", "pdf", "html"]
 FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
 CAPTIONS = f"{workflow.basedir}/report"
@@ -31,6 +38,7 @@ contents = Contents(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
         for cell in grid.probe_cells()
     ),
+    says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
 )
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
@@ -50,6 +58,10 @@ def files_of(name, question=None, variant=None):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
+    if name in ("answers", "generated"):
+        file, cells = {"answers": (ANSWERS, SAID_CELLS), "generated": (GENERATED, WRITTEN_CELLS)}[name]
+        # Several tasks ask for one cell's answers.
+        return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell), **cell._asdict()) for cell in cells))
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)
@@ -77,12 +89,16 @@ def files_of_flow(name, wildcards):
     return file.format(comparison=name, model=wildcards.model, questions=wildcards.questions)
 
 
+def stimuli_of(cell):
+    """The stimulus set of a probe cell."""
+    return study.config.tasks[cell.task].stimuli
+
+
 def as_options(wildcards, input):
-    """All inputs of a job as NAME=PATH. Predictions are too many for a command line: their folder stands for them, and
-    for estimates."""
+    """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    for name in ("predictions", "estimates"):
-        if name in files:
+    for name in ("predictions", "estimates", "answers", "generated"):
+        if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
 
@@ -96,6 +112,7 @@ def options_of(comparison):
     """What else decides the numbers of a comparison, as JSON."""
     known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
     known["permutations"] = study.config.probes.permutations
+    known |= {"said": list(map("/".join, SAID_CELLS)), "generated": list(map("/".join, WRITTEN_CELLS))}
     return as_json({name: known[name] for name in COMPARISONS[comparison].options})
 
 

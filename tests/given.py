@@ -11,7 +11,7 @@ from layerwise.compare.inputs import Given
 OPTIONS = {"resamples": 200, "permutations": 999, "seed": 0}
 
 
-def given(folder, comparisons=("headline",), **inputs) -> Given:
+def given(folder, comparisons=("headline",), options=OPTIONS, **inputs) -> Given:
     """Write tables (frames), tasks and models (by name), prompts and descriptions, and compute comparisons of them."""
     files: dict[str, list[Path]] = {}
     for name, content in inputs.items():
@@ -29,7 +29,7 @@ def given(folder, comparisons=("headline",), **inputs) -> Given:
             files[name][0].write_text(json.dumps(content))
     for name in comparisons:
         comparison = COMPARISONS[name]
-        table = comparison.compute(Given(files), OPTIONS)[list(comparison.columns)]
+        table = comparison.compute(Given(files), options)[list(comparison.columns)]
         files[name] = [Path(folder, f"compared-{name}.parquet")]
         table.to_parquet(files[name][0], index=False)
     return Given(files)

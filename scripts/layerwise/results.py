@@ -222,6 +222,16 @@ def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.
     return table[CELL_COLUMNS + [column for column in table if column not in CELL_COLUMNS]]
 
 
+def compared(file: Path, *, made_by: str) -> pd.DataFrame:
+    """A table of comparisons over all cells, see docs/formats.md.
+
+    Raises:
+        InputError: when it is missing.
+    """
+    check_there([file], made_by)
+    return pd.read_parquet(file)
+
+
 def predictions(
     file: Path,
     task_folder: Path,

@@ -326,6 +326,42 @@ class Study:
         cell = _named(self.grid.generated_cells(), model=model, stimuli=stimuli, prompt=prompt)
         return results.generated(Path(self.generated_file(cell)), made_by=self.command("answers"))
 
+    def said(self) -> pd.DataFrame:
+        """How good the models' answers are in every layer, and what they lean to.
+
+        Example::
+
+            said = study.said().query("task == 'objects' and label == 'macro' and split == 'test'")
+            said.query("metric == 'accuracy' and answer == 'threshold'").plot("layer", "value")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``layer`` (the last, n_layers + 1, is what the model says),
+            ``label``, ``split``, ``answer`` (as said, threshold, written) and ``metric``, with ``value``, ``low`` and
+            ``high`` (95 % interval): see docs/formats.md.
+
+        Raises:
+            InputError: when no prompt has answers for the classes of a task, or they have not been scored yet.
+        """
+        return self._compared("said")
+
+    def known_said(self) -> pd.DataFrame:
+        """Which test items the probe of a layer has right and the model's own answer has not, and the other way round.
+
+        Example::
+
+            silent = study.known_said().query("share == 'known, not said' and answer == 'threshold'")
+            silent.pivot_table("value", "layer", ["task", "prompt"])
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``layer``, ``label``, ``answer`` (as said, threshold) and
+            ``share``, with ``value``, ``low`` and ``high`` (95 % interval), and ``independent``, the share if the two
+            had nothing to do with each other: see docs/formats.md.
+
+        Raises:
+            InputError: when no prompt has answers for the classes of a task, or they have not been scored yet.
+        """
+        return self._compared("known-said")
+
     def items(self, stimuli: str) -> pd.DataFrame:
         """What a stimulus set shows, and where it comes from.
 
@@ -506,6 +542,16 @@ class Study:
         from layerwise import results
 
         return results.gathered({cell: Path(file(cell)) for cell in cells}, made_by=self.command("probes"))
+
+    def _compared(self, name: str) -> pd.DataFrame:
+        """A table of comparisons of what models say."""
+        from layerwise import results
+
+        if not self.grid.said_cells():
+            raise InputError("no prompt of the study has `answers` for the classes of a task that is asked with it")
+        return results.compared(
+            Path(self.shown, "compare", f"{name}.parquet"), made_by=self.command(f"{self.shown}/compare/{name}.parquet")
+        )
 
     def _probe_file(self, cell: ProbeCell, what: str) -> str:
         return f"{self.results}/probes/{cell.model}/{cell.task}/{cell.prompt}.{what}.parquet"

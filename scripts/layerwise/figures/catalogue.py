@@ -25,6 +25,8 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",
         "tracing": "layerwise.figures.tracing",
+        "known-and-said": "layerwise.figures.known_and_said",
+        "known-not-said": "layerwise.figures.known_not_said",
     },
 )
 TABLES: Catalogue[Table] = Catalogue(
@@ -34,5 +36,6 @@ TABLES: Catalogue[Table] = Catalogue(
         "table2": "layerwise.figures.table2",
         "table3": "layerwise.figures.table3",
         "flow": "layerwise.figures.flow_table",
+        "table-known-said": "layerwise.figures.table_known_said",
     },
 )

@@ -30,6 +30,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
+        says: names of the models, without interventions, whose answers are scored.
     """
 
     questions: frozenset[str] = frozenset()
@@ -41,6 +42,7 @@ class Contents:
     flow: bool = False
     numbers: bool = False
     premise: bool = False
+    says: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

@@ -14,7 +14,7 @@ from layerwise.figures.entry import Contents
 from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
-GIVEN |= {"changes", "tracing", "description", "training"}
+GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 
 
@@ -27,11 +27,11 @@ def test_the_columns_of_a_comparison_are_documented(name):
 def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
-        assert set(comparison.options) <= {"resamples", "permutations", "seed"}
+        assert set(comparison.options) <= {"resamples", "permutations", "seed", "said", "generated"}
     for entry in (*FIGURES.values(), *TABLES.values()):
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
-        assert not set(entry.reads) & {"scores", "curves", "sites", "predictions", "changes", "tracing"}
+        assert not set(entry.reads) & {"scores", "curves", "sites", "predictions", "changes", "tracing", "answers"}
 
 
 BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]
