@@ -19,6 +19,8 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "head-map": "layerwise.figures.head_map",
         "image-ablation": "layerwise.figures.image_ablation",
         "bypass": "layerwise.figures.bypass",
+        "carried-matrix": "layerwise.figures.carried_matrix",
+        "carried-by-layer": "layerwise.figures.carried_by_layer",
         "training-curve": "layerwise.figures.training_curve",
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",

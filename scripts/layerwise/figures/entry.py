@@ -28,6 +28,7 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        carried: the models without intervention whose kept probes are carried, or whose states are read by others.
     """
 
     questions: frozenset[str] = frozenset()
@@ -37,6 +38,7 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    carried: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
