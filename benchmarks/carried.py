@@ -18,11 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
@@ -31,6 +34,9 @@ from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.statistics.transfer import TransferLoss
 from layerwise.probes.kept import LayerProbe
+from layerwise.probes.logistic.torch_engine import TorchEngine
+from layerwise.probes.problems import Problem, in_blocks, standardise
+from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +46,7 @@ BLOCKS = 2
 LAYERS = ["embeddings", *(f"block {k + 1}" for k in range(BLOCKS)), "final norm"]
 SPLITS = {"train": 400, "val": 100, "test": 600}
 ACCURACY = 0.9
+FITTED_C = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
 
 
 def centres(prompt: str, sign: np.ndarray) -> np.ndarray:
@@ -51,13 +58,19 @@ def centres(prompt: str, sign: np.ndarray) -> np.ndarray:
     return found
 
 
-def plant(folder: Path, seed: int, items_per_image: int = 2) -> None:
-    """Write the states of all prompts, and the task: every layer but the embeddings holds the label."""
+def plant(folder: Path, seed: int, labels: Sequence[str] = ("agrees",), items_per_image: int = 2) -> None:
+    """Write the states of all prompts, and the task: every layer but the embeddings holds the label.
+
+    Several labels have one direction, and each has items of its own, which are shifted along it.
+    """
     rng = np.random.default_rng(seed)
-    split = np.repeat(list(SPLITS), list(SPLITS.values()))
-    index = np.arange(len(split))
-    table = pd.DataFrame({"item_id": [f"item{k:05d}" for k in index], "split": split, "label": "agrees", "y": index % 2})
-    table["group"] = table["image_id"] = [f"{name}-{k // items_per_image}" for name, k in zip(split, index, strict=True)]
+    split = np.tile(np.repeat(list(SPLITS), list(SPLITS.values())), len(labels))
+    index, place = np.arange(len(split)), np.repeat(np.arange(len(labels)), sum(SPLITS.values()))
+    table = pd.DataFrame({"item_id": [f"item{k:05d}" for k in index], "split": split, "y": index % 2})
+    table["label"] = np.array(labels)[place]
+    table["group"] = table["image_id"] = [
+        f"{name}-{k // items_per_image}" for name, k in zip(split, index, strict=True)
+    ]
     cell = write_stimuli(folder / "stimuli", table["item_id"], table["item_id"])
     for prompt in PROMPTS:
         (folder / "states").mkdir(exist_ok=True)
@@ -74,11 +87,13 @@ def plant(folder: Path, seed: int, items_per_image: int = 2) -> None:
         ) as datasets:
             states = rng.standard_normal((len(table), len(LAYERS), WIDTH)).astype(np.float32)
             states[:, 1:] += centres(prompt, 2 * table["y"].to_numpy() - 1)[:, None]
+            states[:, 1:, 0] += SHIFT * place[:, None]
             write_rows(datasets["last"], 0, states)
     (folder / "task").mkdir()
     table.to_parquet(folder / "task/labels.parquet")
-    task = {"task": "planted", "stimuli": "planted", "question": "global", "labels": ["agrees"], "classes": ["no", "yes"]}
-    (folder / "task/task.json").write_text(json.dumps(task | {"kind": "binary", "metric": "accuracy"}))
+    task = {"task": "planted", "stimuli": "planted", "question": "global", "labels": list(labels)}
+    task |= {"kind": "multilabel" if len(labels) > 1 else "binary", "metric": "accuracy", "classes": ["no", "yes"]}
+    (folder / "task/task.json").write_text(json.dumps(task))
     (folder / "model.json").write_text(json.dumps({"digest": "planted"}))
 
 
@@ -93,19 +108,29 @@ def fit_command(folder: Path, prompt: str, engine: str = "torch") -> list[str]:
     return list(map(str, command))
 
 
-def carry_command(folder: Path) -> list[str]:
-    """The program that carries the probes of each prompt to the others; the one called negated negates."""
+def carry_command(folder: Path, prompts: Sequence[str] = PROMPTS, labels: bool = False) -> list[str]:
+    """The program that carries the probes of each prompt to the others; the one called negated negates.
+
+    With ``labels``, those of each label to the others of the same prompt.
+    """
     swapped = {"no": "yes", "yes": "no"}
-    carried = [
-        {"kind": "prompts", "prompt": prompt, "source": ["planted", "planted"], "source_prompts": [other]}
-        | ({"flipped": swapped} if "negated" in (prompt, other) else {})
-        for prompt in PROMPTS
-        for other in PROMPTS
-        if other != prompt
-    ]
+    carried = (
+        [
+            {"kind": "labels", "prompt": prompt, "source": ["planted", "planted"], "source_prompts": [prompt]}
+            for prompt in prompts
+        ]
+        if labels
+        else [
+            {"kind": "prompts", "prompt": prompt, "source": ["planted", "planted"], "source_prompts": [other]}
+            | ({"flipped": swapped} if "negated" in (prompt, other) else {})
+            for prompt in prompts
+            for other in prompts
+            if other != prompt
+        ]
+    )
     options = {
-        "states": {prompt: [str(folder / f"states/{prompt}.h5")] for prompt in PROMPTS},
-        "planned": dict.fromkeys(PROMPTS, {}),
+        "states": {prompt: [str(folder / f"states/{prompt}.h5")] for prompt in prompts},
+        "planned": {prompt: {} for prompt in prompts},
         "tasks": {"planted": [str(folder / "task"), str(folder / "stimuli")]},
         "carried": carried,
     }
@@ -163,7 +188,9 @@ def rates(n_images: int, items: int, accuracy: float, layers: int, studies: int,
     found: dict[str, list[float]] = {"wrong": [], "some": [], "accuracy": [], "roc_auc": []}
     for _ in range(studies):
         text = rng.permutation(np.arange(len(image)) % texts) if texts else None
-        losses = {m: TransferLoss(m, 2, [y], [image], None if text is None else [text]) for m in ("accuracy", "roc_auc")}
+        losses = {
+            m: TransferLoss(m, 2, [y], [image], None if text is None else [text]) for m in ("accuracy", "roc_auc")
+        }
         shared = rng.standard_normal((n_images, WIDTH))[image]
         of_text = rng.standard_normal((texts, WIDTH))[text] if text is not None else None
         as_good = []
@@ -204,7 +231,9 @@ def print_carried(studies: int, planted: int) -> None:
     table = pd.concat(tables)
     print("\n**Carried probes.** A probe of the prompt `plain` on the states of others: mean over "
           f"{planted} studies of {SPLITS['test']} test items, topmost block, in percent.\n")  # fmt: skip
-    print("| states | own | as fitted | re-centred | ROC AUC as fitted | flipped, as fitted |\n|---|---:|---:|---:|---:|---:|")
+    print(
+        "| states | own | as fitted | re-centred | ROC AUC as fitted | flipped, as fitted |\n|---|---:|---:|---:|---:|---:|"
+    )
     of_plain = table[table["source_prompt"] == "plain"]
     means = of_plain.groupby(["prompt", "metric", "centre", "flipped"])[["value", "own"]].mean()
     for prompt in PROMPTS[1:]:
@@ -225,3 +254,78 @@ def print_carried(studies: int, planted: int) -> None:
         named = f"{n_images * items} items of {n_images} images" + (f", {texts} texts" if texts else "")
         numbers = " | ".join(f"{100 * shown[name]:.1f}" for name in ("wrong", "some", "accuracy", "roc_auc"))
         print(f"| {named} | {accuracy} | {layers} | {numbers} |", flush=True)
+
+
+def layer_seconds(n: int, width: int, sources: int, folder: Path) -> dict[str, float]:
+    """CPU seconds of one layer: to read it, to fit one label (all C), and to carry probes from some sources to it."""
+    rng = np.random.default_rng(0)
+    items = [f"item{k:06d}" for k in range(n)]
+    layers = ["embeddings", "block 1", "final norm"]
+    shape = {"positions": ["last"], "layers": layers, "rows": n, "width": width, "dtype": "float32"}
+    cell = {"model": "planted", "prompt": "plain"}
+    y = np.arange(n) % 2
+    with new_states(folder / "states.h5", **shape, item_ids=items, row_of_item=range(n), cell=cell) as datasets:
+        # 16 bits, as models that run in half precision have.
+        for start in range(0, n, 512):
+            part = rng.standard_normal((min(512, n - start), len(layers), width), dtype=np.float32)
+            part[:, :, 0] += 2 * y[start : start + 512, None] - 1
+            write_rows(datasets["last"], start, part.astype(np.float16).astype(np.float32))
+    split = {"train": np.arange(n) < 0.6 * n, "val": (np.arange(n) >= 0.6 * n) & (np.arange(n) < 0.75 * n)}
+    split["test"] = np.arange(n) >= 0.75 * n
+    rows = {name: np.flatnonzero(of_split) for name, of_split in split.items()}
+    problem = Problem("agrees", 2, rows, rows, rows, {name: y[of_split] for name, of_split in rows.items()})
+    found, buffer = {}, np.empty((n, width), np.float32)
+    with StatesFile(folder / "states.h5") as states:
+        start = time.process_time()
+        states.layer("last", 1, out=buffer)
+        found["read"] = time.process_time() - start
+    weights, ones = rng.standard_normal((1, 1, width)).astype(np.float32), np.ones(width, np.float32)
+    probe = LayerProbe(["agrees"], ["no", "yes"], weights, np.zeros((1, 1)), np.ones(1), 0 * ones, ones)
+    start = time.process_time()
+    losses = [
+        TransferLoss(metric, 2, [y[rows["test"]]], [rows["test"]]) for metric in ("accuracy", "roc_auc")
+        for _ in range(2 * sources)
+    ]  # fmt: skip
+    for _ in range(sources):
+        margins = np.concatenate([probe.margins(buffer[block]) for block in in_blocks(rows["test"], width)])
+    for loss in losses:
+        loss.layer([margins], [-margins], test=loss.metric == "accuracy")
+    found["carry"] = time.process_time() - start
+    start = time.process_time()
+    for loss in losses:
+        # Of one layer; so many layers take as many times as long.
+        if loss.metric == "accuracy":
+            loss.p_values(20_000, 0)
+    found["test"] = time.process_time() - start
+    start = time.process_time()
+    TorchEngine(1).fit(standardise(buffer, rows["train"]), [problem], FITTED_C)
+    found["fit"] = time.process_time() - start
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="10,000 items; a minute (default)")
+    size.add_argument("--full", action="store_true", help="50,000 items; 3 GB of disk")
+    args = parser.parse_args()
+    n, width, sources, layers = 50_000 if args.full else 10_000, 4096, 3, 33
+    torch.set_num_threads(1)
+    with threadpool_limits(1), tempfile.TemporaryDirectory(prefix="carried-") as name:
+        found = layer_seconds(n, width, sources, Path(name))
+    fitted, carried = found["read"] + found["fit"], found["read"] + found["carry"] + found["test"]
+    print(f"One thread, {n} items, {width} dimensions, {layers} layers, a quarter of the items held out for the test. "
+          f"The probes of {sources} other prompts read one prompt's states. Measured on one layer.\n")  # fmt: skip
+    print("| | CPU s, all layers |\n|---|---:|")
+    for title, seconds in (
+        *(("read the states", found["read"]), ("fit the own probe, one label, no controls", found["fit"])),
+        *((f"margins, losses and intervals of {sources} sources", found["carry"]), ("tests", found["test"])),
+    ):
+        print(f"| {title} | {layers * seconds:.1f} |")
+    rate = 4 * n * width / carried / 1e9
+    print(f"\nCarrying takes {carried / fitted:.2f} times as long as fitting, reading included; it reads {rate:.2f} GB "
+          "of states per second.")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Let kept probes of other prompts, tasks and versions of a model read the states of one task, without fitting again."""
+"""Let kept probes of other prompts, tasks and versions of a model read the states of one task, without new fits."""
 
 import argparse
 import json
@@ -22,9 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", nargs=2, required=True, metavar=("MODEL", "TASK"), help="whose states are read")
     parser.add_argument("--states", type=json.loads, required=True, help="JSON: by prompt, the states' files")
-    parser.add_argument("--planned", type=json.loads, required=True, help="JSON: by prompt, what they must be made from")
+    parser.add_argument("--planned", type=json.loads, required=True, help="JSON: by prompt, what made them")
     parser.add_argument("--model", type=Path, required=True, help="model.json")
-    parser.add_argument("--tasks", type=json.loads, required=True, help="JSON: by task the folders of it and its stimuli")
+    parser.add_argument("--tasks", type=json.loads, required=True, help="JSON: by task, its folder and its stimuli's")
     parser.add_argument("--carried", type=json.loads, required=True, help="JSON list: which probes read which prompt")
     parser.add_argument("--probes", type=Path, required=True, help="folder of kept probes and predictions")
     parser.add_argument("--position", required=True)

@@ -53,6 +53,7 @@ class CarriedFrom(NamedTuple):
     classes: Mapping[str, str] | None = None
     flipped: Mapping[str, str] | None = None
 
+
 class FlowCell(NamedTuple):
     """One model that is asked one set of questions."""
 
@@ -314,8 +315,8 @@ class Grid:
 
 
 def in_short(carried: Sequence[CarriedFrom]) -> list[dict[str, Any]]:
-    """Carried probes as JSON has them: those that differ in nothing but the source's prompt as one, so that all of a task
-    fit on a command line."""
+    """Carried probes as JSON has them: those that differ only in the source's prompt are one entry, so that all of a
+    task fit on a command line."""
     found: dict[str, dict[str, Any]] = {}
     for each in carried:
         entry = {key: value for key, value in each._asdict().items() if value is not None}

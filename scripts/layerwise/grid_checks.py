@@ -203,8 +203,8 @@ def _check_carry(grid: Grid) -> None:
         if pair.classes is None:
             if here is not None and there is not None and len(set(here) & set(there)) < 2:
                 raise InputError(
-                    f"{where}: {pair.from_} has the classes {', '.join(here)}, and {pair.to} has {', '.join(there)}; say "
-                    f"which mean the same, as in `classes: {{{here[0]}: {there[0]}, {here[1]}: {there[1]}}}`"
+                    f"{where}: {pair.from_} has the classes {', '.join(here)}, and {pair.to} has {', '.join(there)}; "
+                    f"say which mean the same, as in `classes: {{{here[0]}: {there[0]}, {here[1]}: {there[1]}}}`"
                 )
             continue
         if len(pair.classes) < 2:

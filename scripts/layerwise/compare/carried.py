@@ -13,8 +13,8 @@ Columns:
 - ``n_layers``: blocks of the model
 - ``label``: the task's only label, or "macro" for the mean over labels (of kind labels: over pairs of labels)
 - ``metric``: the task's own, and roc_auc, which no shift of the threshold changes
-- ``centre``: source (the probe as it was fitted) or own (with the mean of the target's training rows in place of that of
-  the source's)
+- ``centre``: source (the probe as it was fitted) or own (with the mean of the target's training rows in place of the
+  mean that the probe was fitted around)
 - ``flipped``: whether the score is against flipped classes; both are there where one of the two prompts negates
 - ``value``: test score of the carried probe
 - ``own``: of the target's own probe on the same items
@@ -25,8 +25,8 @@ Columns:
 - ``p_value``: one-sided, of "the own probe is not better", adjusted over the layers up to the topmost block; of the
   task's own metric and classes that are not flipped, else NaN; NaN where there are too few images, and in layers whose
   states are the same for all items
-- ``p_holm``: at the target's best layer, p_value corrected over all carried probes with the same centre by Holm's method;
-  NaN at other layers
+- ``p_holm``: at the target's best layer, p_value corrected over all carried probes with the same centre by Holm's
+  method; NaN at other layers
 - ``best_layer``: the target's layer with the highest validation score of its own probe
 - ``chance``: the value of always saying the most frequent class of these items
 - ``n``: items scored

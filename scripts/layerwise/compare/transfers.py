@@ -25,7 +25,19 @@ from layerwise.probes.problems import in_blocks
 FEWEST_PER_CLASS = 5
 CENTRES = ("source", "own")
 AREA = "roc_auc"
-COLUMNS = ["model", "task", "prompt", "kind", "source_model", "source_task", "source_prompt", "layer", "n_layers", "label", "metric"]
+COLUMNS = [
+    "model",
+    "task",
+    "prompt",
+    "kind",
+    "source_model",
+    "source_task",
+    "source_prompt",
+    "layer",
+    "n_layers",
+    "label",
+    "metric",
+]
 COLUMNS += ["centre", "flipped", "value", "own", "home", "loss", "loss_low", "loss_high", "p_value", "chance"]
 COLUMNS += ["n", "n_groups", "n_labels", "left_out", "why_not"]
 
@@ -162,8 +174,8 @@ class TransfersInto:
         test = self._homes.predictions(self.cell, layer)
         if not test["item_id"].equals(self._test["item_id"]):
             raise InputError(
-                f"{self._homes.file(self.cell, 'predictions.parquet')}: layer {layer} has other items than layer 0; run "
-                "the probes of this cell again"
+                f"{self._homes.file(self.cell, 'predictions.parquet')}: layer {layer} has other items than layer 0; "
+                "run the probes of this cell again"
             )
         own = np.stack(test["scores"].to_numpy())
         readings = [reading for reading in self._readings if reading.scores_something]
@@ -269,9 +281,7 @@ class _Reading:
         """Whether some label has enough items."""
         return bool(self._pairs)
 
-    def layer(
-        self, layer: int, states: np.ndarray, probe: LayerProbe, centre: np.ndarray, own: np.ndarray
-    ) -> None:
+    def layer(self, layer: int, states: np.ndarray, probe: LayerProbe, centre: np.ndarray, own: np.ndarray) -> None:
         """Score one layer.
 
         Args:
@@ -333,7 +343,7 @@ class _Reading:
             p_values = dict(zip((each["layer"] for each in tested), found, strict=True))
             counts = [np.bincount(pair.y, minlength=len(self._same.target)) for pair in self._pairs]
             of_all = {"metric": metric, "centre": centre, "flipped": flipped, "n_groups": loss.n_groups}
-            of_all |= {"chance": float(np.mean([METRICS[metric].chance(of_pair) for of_pair in counts]))}
+            of_all |= {"chance": float(np.mean([METRICS[metric].chance(of_pair.tolist()) for of_pair in counts]))}
             # Of kind labels an item is read by several probes.
             of_all |= {"n": len(np.unique(np.concatenate([pair.items for pair in self._pairs])))}
             for each in rows:

@@ -28,8 +28,8 @@ class Carry(Section):
     `probes.keep`."""
 
     prompts: bool = True
-    """Whether the probes of each prompt read the other prompts of the same task. Models with an intervention are read by
-    the probes of the model as it is alone."""
+    """Whether the probes of each prompt read the other prompts of the same task. Models with an intervention are read
+    only by the probes of the model as it is."""
     versions: bool = True
     """Whether the probes of a model read its versions: other entries of the same source, such as a quantised model, one
     with an intervention, or the untrained twin. The model is the first entry that is pretrained, not quantised and

@@ -11,6 +11,8 @@ from layerwise.study import Study
 
 # Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
 PAIRS_PER_FIT = 12
+# Bytes of states per second of a core that carries three probes (docs/benchmarks.md).
+CARRIED_PER_SECOND = 0.25e9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
@@ -30,6 +32,19 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
         total += 4 * PAIRS_PER_FIT * len(study.config.probes.C) * rows[task] * cell["width"] * layers
     return total
+
+
+def carried_bytes(study: Study, cells: pd.DataFrame) -> float:
+    """Bytes of hidden states that are read once more, so that kept probes of other cells can read them.
+
+    What is computed takes less time than reading. Arguments are those of :func:`probe_flop`.
+    """
+    of_cell = cells.set_index(["model", "stimuli", "prompt"])["bytes"]
+    return sum(
+        float(of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)])
+        for model, task in study.grid.carried_cells()
+        for prompt in {each.prompt for each in study.grid.carried(model, task)}
+    )
 
 
 def _rows(study: Study, task: str) -> float:

@@ -111,8 +111,8 @@ def same_labels(kind: str, source: Sequence[str], target: Sequence[str]) -> list
         return [(target[0], source[0])]
     if not (common := [label for label in target if label in source]):
         raise InputError(
-            f"no probe can be carried from the labels {', '.join(source)} to the labels {', '.join(target)}: none is in "
-            "both tasks; take this pair out of carry.tasks"
+            f"no probe can be carried from the labels {', '.join(source)} to the labels {', '.join(target)}: none is "
+            "in both tasks; take this pair out of carry.tasks"
         )
     return [(label, label) for label in common]
 

@@ -35,8 +35,8 @@ Target = tuple[str, str, str]
 class _Map:
     """What is shown together: the targets are columns, and rows are named by what the probes were fitted on.
 
-    ``columns`` are model, task and prompt by name, ``rows`` the names of sources. The own probe of a target is in the row
-    of the column's name, or in the row OWN.
+    ``columns`` are model, task and prompt by name, ``rows`` the names of sources. The own probe of a target is in the
+    row of the column's name, or in the row OWN.
     """
 
     title: str
@@ -51,10 +51,10 @@ def draw_matrix(
     models: Mapping[str, Model],
     model: str,
 ) -> Figure:
-    """Draw maps of test scores: sources by targets, at the target's best layer and its topmost block, with both centres.
+    """Draw maps of test scores: sources by targets, at the target's best layer and its topmost block, and both centres.
 
-    The own probe of a target is framed. Numbers are scores times 100; the colour is the place between chance (white) and
-    all right (blue), or all wrong (red).
+    The own probe of a target is framed. Numbers are scores times 100; the colour is the place between chance (white)
+    and all right (blue), or all wrong (red).
 
     Args:
         carried: see :mod:`layerwise.compare.carried`.
@@ -99,9 +99,7 @@ def draw_matrix(
     return drawing
 
 
-def draw_losses(
-    carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model], model: str
-) -> Figure:
+def draw_losses(carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model], model: str) -> Figure:
     """Draw what carried probes lose against the own probe, by layer: a facet for each target, a line for each source.
 
     Bands are 95 % intervals of re-centred probes; the thin line of the same colour is the probe as it was fitted.
@@ -143,9 +141,7 @@ def draw_losses(
     return drawing
 
 
-def _draw_loss(
-    axes: Axes, rows: pd.DataFrame, target: Target, styles: Mapping, task: Task, model: str
-) -> None:
+def _draw_loss(axes: Axes, rows: pd.DataFrame, target: Target, styles: Mapping, task: Task, model: str) -> None:
     name, of_task, prompt = target
     here = rows[(rows["model"] == name) & (rows["task"] == of_task) & (rows["prompt"] == prompt)]
     version = "" if name == model else f", {name}"
@@ -160,7 +156,13 @@ def _draw_loss(
                 continue
             axes.plot(line["layer"], line["loss"], color=style.colour, linestyle=style.dash, zorder=3)
             axes.fill_between(
-                line["layer"], line["loss_low"], line["loss_high"], color=style.colour, alpha=0.15, linewidth=0, zorder=2
+                line["layer"],
+                line["loss_low"],
+                line["loss_high"],
+                color=style.colour,
+                alpha=0.15,
+                linewidth=0,
+                zorder=2,
             )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.annotate(
@@ -192,9 +194,7 @@ def _row_names(rows: pd.DataFrame) -> pd.Series:
     return names.where(rows["kind"] != "labels", OTHER_LABELS)
 
 
-def _maps(
-    carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model], model: str
-) -> list[_Map]:
+def _maps(carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model], model: str) -> list[_Map]:
     """A map for each set of tasks that exchange probes, and one of the model's versions."""
     found: list[_Map] = []
     of_model = carried[carried["model"] == model]
@@ -298,7 +298,11 @@ def _draw_cell(
     number = f"{100 * value:.0f}" + ("" if flipped is None else f" ({100 * flipped:.0f})")
     light = np.mean(colour[:3]) > 0.5
     axes.annotate(
-        *(number, (x, y)), ha="center", va="center", fontsize=6 if flipped is None else 5, zorder=5,
+        *(number, (x, y)),
+        ha="center",
+        va="center",
+        fontsize=6 if flipped is None else 5,
+        zorder=5,
         color="#222222" if light else "white",
     )
 
@@ -308,5 +312,3 @@ def _draw_bar(band: SubFigure, scale: Normalize) -> None:
     bar.set_ticks([-1, 0, 1], labels=["all wrong", "chance", "all right"])
     bar.ax.tick_params(labelsize=6.5)
     bar.outline.set_visible(False)
-
-
