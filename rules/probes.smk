@@ -36,6 +36,7 @@ rule fit_probes:
         random_labels=lambda wildcards: controls_of(wildcards.model).random_labels,
         description_length=description_length_option,
         probes=probes_option,
+        training_draws=draws_option,
         position=study.config.states.positions[0],
         seed=study.config.seed,
         cell=states_cell,
@@ -58,6 +59,7 @@ rule fit_probes:
         "--resamples {params.resamples} "
         "--random-labels {params.random_labels} "
         "{params.description_length} "
+        "{params.training_draws} "
         "--seed {params.seed} "
         "--threads {threads} "
         "--memory-mb {resources.mem_mb} "

@@ -23,6 +23,12 @@ def description_length_option(wildcards):
     return "--description-length" if controls_of(wildcards.model).description_length else ""
 
 
+def draws_option(wildcards):
+    """How often probes are fitted again to draws of the training images, as an option. Changed models have no draws."""
+    draws = 0 if study.config.models[wildcards.model].intervention is not None else study.config.probes.training_draws
+    return f"--training-draws {draws}" if draws else ""
+
+
 # What a probe reads. Models and stimuli are read for their digests alone, which those of the states must equal.
 PROBE_INPUT = {
     "states": probed,

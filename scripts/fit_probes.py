@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--position", required=True)
     parser.add_argument("--random-labels", type=int, default=0, help="control tasks per label")
     parser.add_argument("--description-length", action="store_true", help="fit portions of the training images too")
+    parser.add_argument("--training-draws", type=int, default=0, help="draws of the training images to fit again to")
     parser.add_argument("--work", type=Path, required=True, help="folder for what does not fit into memory")
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
@@ -52,6 +53,7 @@ def main() -> None:
             *(problems, engine, C, task["metric"], args.resamples, args.seed),
             repeats=args.random_labels,
             description_length=args.description_length,
+            training_draws=args.training_draws,
             resplits={seed: make_problems(labels, *made_of, split=f"split:{seed}") for seed in seeds},
         )
         scores, curve = [probes.majority().assign(layer=-1, layer_name="majority")], []
@@ -66,6 +68,9 @@ def main() -> None:
                 scores.append(found.scores.assign(layer=layer, layer_name=name))
                 curve.append(found.curve.assign(layer=layer, layer_name=name))
         n_layers = len(states.layers) - 2
+        above = probes.above_top(n_layers)
+        if len(above):
+            scores.append(above.assign(layer_name=above["layer"].map(dict(enumerate(states.layers)))))
     for path, tables in ((args.scores, scores), (args.curve, curve)):
         with finished_file(path) as file:
             pd.concat(tables, ignore_index=True).assign(n_layers=n_layers).to_parquet(file, index=False)

@@ -14,15 +14,21 @@ Columns:
 - ``best``: test score of the best layer; with best_low and best_high
 - ``best_low``: lower end of its 95 % interval
 - ``best_high``: upper end
+- ``best_redrawn_low``: lower end of the 95 % interval that includes the choice of training images; NaN without draws
+- ``best_redrawn_high``: upper end
 - ``top``: test score of the topmost block; with top_low and top_high
 - ``top_low``: lower end of its 95 % interval
 - ``top_high``: upper end
+- ``top_redrawn_low``: lower end of the 95 % interval that includes the choice of training images; NaN without draws
+- ``top_redrawn_high``: upper end
 - ``norm``: test score of the final norm's output; NaN without; with norm_low and norm_high
 - ``norm_low``: lower end of its 95 % interval
 - ``norm_high``: upper end
 - ``difference``: best - top; with difference_low and difference_high
 - ``difference_low``: lower end of its 95 % interval
 - ``difference_high``: upper end
+- ``difference_redrawn_low``: lower end of the 95 % interval that includes the choice of training images; NaN without
+- ``difference_redrawn_high``: upper end
 - ``n``: test items
 - ``n_groups``: groups of test items
 - ``p_value``: of the difference, two-sided; NaN where the best layer is the topmost, or too few images for a test
@@ -80,15 +86,21 @@ COMPARISON = Comparison(
         "best",
         "best_low",
         "best_high",
+        "best_redrawn_low",
+        "best_redrawn_high",
         "top",
         "top_low",
         "top_high",
+        "top_redrawn_low",
+        "top_redrawn_high",
         "norm",
         "norm_low",
         "norm_high",
         "difference",
         "difference_low",
         "difference_high",
+        "difference_redrawn_low",
+        "difference_redrawn_high",
         "n",
         "n_groups",
         "p_value",

@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from layerwise.config.base import Each, Positive, Section, among, whole
+from layerwise.config.base import Checked, Each, Positive, Section, among, whole
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 
 Resamples = Annotated[int, whole(100)]
 Permutations = Annotated[int, whole(12000)]
+# With fewer draws than 10 their variance is hardly known.
+Draws = Annotated[
+    int,
+    Checked(
+        lambda value: type(value) is int and (value == 0 or value >= 10),
+        "0 or a whole number of at least 10",
+        {"anyOf": [{"const": 0}, {"type": "integer", "minimum": 10}]},
+    ),
+]
 FromZero = Annotated[int, whole(0)]
 
 
@@ -37,6 +46,10 @@ class Probes(Section):
     the best. From 12,000 on a p-value near 0.05 is known to 0.002. More rows need no more: swaps are drawn where they
     count, so that small p-values are known as well as large ones. Where images share texts, the sets of layers take as
     many draws of the greatest statistic."""
+    training_draws: Draws = 0
+    """How often each layer's probes are fitted again to a bootstrap draw of the training images, for intervals that
+    include the choice of these images; 20 suffice. Models with an intervention have none. 0: none, and intervals take
+    the fitted probes as given."""
     keep: bool = True
     """Whether to keep the probes themselves, one file per cell, to apply them to other hidden states without fitting
     again. A cell takes layers x labels x width x 4 bytes."""

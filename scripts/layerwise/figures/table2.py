@@ -16,7 +16,9 @@ def write(given: Given, position: str) -> tuple[list[Section], str]:
     from layerwise.figures.writing.sections import numbers_csv
 
     table = given.comparison("best-layers")
-    return comparison_sections(table), numbers_csv(table)
+    sections = comparison_sections(table)
+    without = [name for name in table if "_redrawn_" in name and table[name].isna().all()]
+    return sections, numbers_csv(table.drop(columns=without))
 
 
 TABLE = Table(

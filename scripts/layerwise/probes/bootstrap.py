@@ -34,8 +34,51 @@ class Crossed:
 
 # Units that a score's items fall into: a number of groups, or groups and texts that cross.
 Units = int | Crossed
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What a score varies with whose probe could have been fitted to other training groups, too.
+
+    Attributes:
+        test: units of the score's own items.
+        over_draws: variance of the score over probes that were fitted to draws of the training groups.
+        by_items: the part of this variance that comes from the test items being few. It is in the variance over test
+            groups already.
+        draws: number of draws.
+    """
+
+    test: Units
+    over_draws: float
+    by_items: float
+    draws: int
+
+    def added_to(self, error: float, freedom: float) -> tuple[float, float]:
+        """Standard error and degrees of freedom with both sources, from those of the test items alone.
+
+        By the law of total variance, a score varies by the variance over test items for a given probe, plus that of the
+        probe's true score over training sets::
+
+            error^2 + max(0, over_draws - by_items)
+
+        The latter is a component of variance (Searle, Casella and McCulloch 1992, Variance Components).
+        Scores of draws also differ because each probe errs on other test items, of which there are few; error^2 has
+        this already, and intervals that count it twice cover 97 to 99 %. Degrees of freedom are Satterthwaite's (1946,
+        doi:10.2307/3002019)::
+
+            variance^2 / (error^4 / freedom + over_draws^2 / (draws - 1))
+        """
+        if not np.isfinite([error, self.over_draws]).all():
+            return float("nan"), float("nan")
+        variance = error**2 + max(0.0, self.over_draws - self.by_items)
+        noise = error**4 / freedom + self.over_draws**2 / (self.draws - 1)
+        return float(np.sqrt(variance)), max(1.0, variance**2 / noise) if noise > 0 else freedom
+
+
+# What a score varies with: its items' units, and perhaps the training groups.
+Sources = Units | Redrawn
 # From a value, its resamples and their units to the interval's ends.
-Interval = Callable[[float, np.ndarray, Units], tuple[float, float]]
+Interval = Callable[[float, np.ndarray, Sources], tuple[float, float]]
 
 
 def distinct_texts(units: Units) -> int:
@@ -94,13 +137,15 @@ def two_way_error(errors: Sequence[float], units: Crossed) -> tuple[float, float
     return float(np.sqrt(variance)), max(1.0, float(freedom))
 
 
-def error_and_freedom(resampled: np.ndarray, units: Units) -> tuple[float, float]:
+def error_and_freedom(resampled: np.ndarray, units: Sources) -> tuple[float, float]:
     """Standard error of a value from its resamples, and the error's degrees of freedom.
 
     Args:
         resampled: shape (R,); of crossed units (3 R,): resamples of groups, of texts, of pairs of both.
         units: what was resampled.
     """
+    if isinstance(units, Redrawn):
+        return units.added_to(*error_and_freedom(resampled, units.test))
     if not isinstance(units, Crossed):
         return standard_error(resampled, units), units - 1
     counts = units.groups, units.texts, units.pairs
@@ -108,7 +153,7 @@ def error_and_freedom(resampled: np.ndarray, units: Units) -> tuple[float, float
     return two_way_error(errors, units) if np.isfinite(errors).all() else (float("nan"), float("nan"))
 
 
-def score_interval(value: float, resampled: np.ndarray, units: Units, level: float = 0.95) -> tuple[float, float]:
+def score_interval(value: float, resampled: np.ndarray, units: Sources, level: float = 0.95) -> tuple[float, float]:
     """Interval of a share of items. It also holds near 0 and 1, where a percentile interval is too short.
 
     Wilson's interval (1927, doi:10.1080/01621459.1927.10502953) of a share of as many independent items as would give
@@ -129,8 +174,9 @@ def score_interval(value: float, resampled: np.ndarray, units: Units, level: flo
         return float("nan"), float("nan")
     spread = value * (1 - value)
     # First a value of 0 or 1 but for rounding, then one that no resample changes.
+    items = units.test if isinstance(units, Redrawn) else units
     if spread < ROUNDING:
-        n = float(min(units.groups, units.texts) if isinstance(units, Crossed) else units)
+        n = float(min(items.groups, items.texts) if isinstance(items, Crossed) else items)
     elif error < ROUNDING:
         return value, value
     else:
@@ -138,10 +184,13 @@ def score_interval(value: float, resampled: np.ndarray, units: Units, level: flo
     t = float(stdtrit(freedom, (1 + level) / 2))
     centre, half = value + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
     low, high = (centre - half) / (1 + t**2 / n), (centre + half) / (1 + t**2 / n)
+    if spread < ROUNDING and isinstance(units, Redrawn):
+        # Wilson's interval knows nothing of the training groups here.
+        low, high = min(low, value - t * error), max(high, value + t * error)
     return float(np.clip(low, 0, value)), float(np.clip(high, value, 1))
 
 
-def ranking_interval(value: float, resampled: np.ndarray, units: Units, level: float = 0.95) -> tuple[float, float]:
+def ranking_interval(value: float, resampled: np.ndarray, units: Sources, level: float = 0.95) -> tuple[float, float]:
     """Interval of ROC AUC or average precision: Student's, of the logit, with the bootstrap's standard error.
 
     Near 1 a pair of items in the wrong order weighs much less than a wrong item, and Wilson's interval is too short;
@@ -156,7 +205,7 @@ def ranking_interval(value: float, resampled: np.ndarray, units: Units, level: f
 
 
 def difference_interval(
-    difference: float, resampled: np.ndarray, units: Units, bound: float = 1.0, level: float = 0.95
+    difference: float, resampled: np.ndarray, units: Sources, bound: float = 1.0, level: float = 0.95
 ) -> tuple[float, float]:
     """Interval of a difference of two scores on the same items: Student's, with the bootstrap's standard error.
 

@@ -33,7 +33,8 @@ class Fit:
 def check_classes(problems: list[Problem]) -> None:
     """Raise InputError on a problem whose training rows lack a class: the log loss then has no minimum."""
     for problem in problems:
-        missing = np.setdiff1d(np.arange(problem.n_classes), problem.y["train"])
+        y = problem.y["train"]
+        missing = np.setdiff1d(np.arange(problem.n_classes), y if problem.counts is None else y[problem.counts > 0])
         if len(missing):
             raise InputError(
                 f"label {problem.label!r} has no training item of class {missing[0]} (of {problem.n_classes}): "

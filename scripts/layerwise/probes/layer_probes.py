@@ -17,6 +17,7 @@ from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.metrics.scored import scored_metrics
 from layerwise.probes.problems import Problem, Standardisation
 from layerwise.probes.scoring import HELD_OUT, Guess, Measured, Scorer, majority_guess, predictions
+from layerwise.probes.training_draws import SCORE, TrainingDraws
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class LayerResult:
 
 
 class LayerProbes:
-    """Fits and scores the probes of a task, layer by layer. It keeps no states between layers."""
+    """Fits and scores the probes of a task, layer by layer, from the lowest up. It keeps no states between layers."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class LayerProbes:
         repeats: int = 0,
         description_length: bool = False,
         resplits: Mapping[str, list[Problem]] | None = None,
+        training_draws: int = 0,
     ):
         """
         Args:
@@ -66,6 +68,7 @@ class LayerProbes:
             repeats: number of controls with random labels per label; their scores are averaged.
             description_length: whether to fit probes to portions of the training images too.
             resplits: the same labels under other splits, by the split's seed.
+            training_draws: number of draws of the training groups that the probes are fitted to again.
         """
         self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
         self.training_rows = np.unique(np.concatenate([problem.rows["train"] for problem in problems]))
@@ -74,6 +77,9 @@ class LayerProbes:
         self._controls = [[random_labels(problem, k, seed) for problem in problems] for k in range(repeats)]
         self._order = image_order(problems, seed)
         sizes = sorted({round(share * len(self._order)) for share in PORTIONS} - {0}) if description_length else []
+        self._draws = (
+            TrainingDraws(problems, engine, self._scorer, metric, training_draws, seed) if training_draws else None
+        )
         self._portions = {size: [portion(problem, self._order[:size]) for problem in problems] for size in sizes}
 
     def majority(self) -> pd.DataFrame:
@@ -103,12 +109,23 @@ class LayerProbes:
         parts += _as("logistic", codes)
         for seed, problems in self._resplits.items():
             parts += self._resplit_rows(states, seed, problems, name)
+        if self._draws is not None:
+            of_draws = self._draws.layer(states, fits, guesses, measured["test", self.metric], name)
+            parts += _as(SCORE, of_draws)
         kept = [
             predictions(problem, guess, {split: predicted(scores) for split, scores in guess.scores.items()})
             for problem, guess in zip(self.problems, guesses, strict=True)
         ]
         tables = pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve)
         return LayerResult(*tables, standardisation, fits)
+
+    def above_top(self, top: int) -> pd.DataFrame:
+        """Score rows of how far each layer is above the topmost block, if training images are drawn; else none.
+
+        Args:
+            top: index of the topmost block, among the layers so far.
+        """
+        return pd.DataFrame() if self._draws is None else self._draws.above_top(top)
 
     def _measure(self, guesses: list[Guess]) -> Measured:
         return self._scorer.measure(guesses, metrics=scored_metrics(self.metric))

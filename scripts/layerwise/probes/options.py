@@ -38,4 +38,4 @@ def start_engine(args: argparse.Namespace, budget_bytes: int) -> tuple[ProbeEngi
     if kind.uses_card:
         # Use a GPU only if one is free: fits on the CPU are fast.
         take_cards(1, wait=False)
-    return kind.engine(args.threads, budget_bytes), kind.tried(args.C)
+    return kind.start(args.threads, budget_bytes), kind.tried(args.C)

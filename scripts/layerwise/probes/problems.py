@@ -1,7 +1,7 @@
 """The labels of a task over the rows of a states file: what is learned from which rows, and scored on which."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ class Problem:
         rows: by split, the items' rows in the states file, shape (n,).
         y: by split, class indices, shape (n,).
         texts: by split, shape (n,), numbers that are equal where items read the same; empty where unknown.
+        counts: how often each training item counts, shape (n,), 0 or more. Default - once.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Problem:
     rows: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
     texts: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: np.ndarray | None = None
 
 
 def make_problems(
@@ -77,6 +79,26 @@ def make_problems(
         items, groups, rows, y = map(column, ("item_id", "group", "row", "y"))
         problems.append(Problem(name, n_classes, items, groups, rows, y, {} if texts is None else column("text")))
     return problems
+
+
+def repeated(problem: Problem) -> Problem:
+    """The problem with each training item as often as it counts."""
+    counts = problem.counts
+    if counts is None:
+        return problem
+
+    def spelled_out(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return parts | {"train": np.repeat(parts["train"], counts)}
+
+    return replace(
+        problem,
+        items=spelled_out(problem.items),
+        groups=spelled_out(problem.groups),
+        rows=spelled_out(problem.rows),
+        y=spelled_out(problem.y),
+        texts=spelled_out(problem.texts) if problem.texts else {},
+        counts=None,
+    )
 
 
 @dataclass(frozen=True)

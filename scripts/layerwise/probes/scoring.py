@@ -11,7 +11,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.probes.bootstrap import Interval, Units, difference_interval, distinct_texts
+from layerwise.probes.bootstrap import (
+    Interval,
+    Redrawn,
+    Units,
+    difference_interval,
+    distinct_texts,
+    error_and_freedom,
+    standard_error,
+)
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import constant_margins
@@ -60,8 +68,11 @@ class Scorer:
 
     def evidence(self, split: str, label: str, values: np.ndarray) -> tuple[np.ndarray, Units]:
         """The resamples among the values of a label, or of their mean ``macro``, shape (1 + R,), and their units."""
+        return self._clusters[split].evidence(values[1:], self._place(label))
+
+    def _place(self, label: str) -> int | None:
         names = [problem.label for problem in self.problems]
-        return self._clusters[split].evidence(values[1:], names.index(label) if label in names else None)
+        return names.index(label) if label in names else None
 
     def nothing(self, split: str) -> np.ndarray:
         """What stands for the values of a label without a probe."""
@@ -101,6 +112,24 @@ class Scorer:
         low, high = made(float(values[0]), resampled, units)
         row = {"label": label, "split": split, "metric": metric, "value": float(values[0]), "low": low, "high": high}
         return row | {"n": len(groups), "n_groups": len(np.unique(groups)), "n_texts": distinct_texts(units)}
+
+    def redrawn(self, split: str, label: str, draws: np.ndarray, n_training_groups: int) -> Redrawn:
+        """What the score of a label, or the mean ``macro``, varies with when training groups are random too.
+
+        Args:
+            split: of the items.
+            label: or ``macro``.
+            draws: values of the probes of all draws, shape (N, 1 + R); NaN where a draw has none.
+            n_training_groups: how many are drawn from.
+        """
+        draws = draws[~np.isnan(draws[:, 0])]
+        units, n = self._clusters[split].units(self._place(label)), len(draws)
+        if n < 2:
+            return Redrawn(units, np.nan, np.nan, n)
+        apart = draws - draws.mean(axis=0)
+        errors = [error_and_freedom(*self.evidence(split, label, values))[0] for values in apart]
+        over_draws = standard_error(draws[:, 0], n_training_groups) ** 2
+        return Redrawn(units, over_draws, float(np.square(errors).sum() / (n - 1)), n)
 
     def rows(self, measured: Measured, guesses: list[Guess] | None = None, differences: bool = False) -> Iterator[dict]:
         """Score rows of one layer: for each split, metric and label, and for several labels their mean, ``macro``.

@@ -20,6 +20,8 @@ from layerwise.errors import InputError
 
 # Columns of the scores, and what they add to a name in the table.
 BOUNDED = (("value", ""), ("low", "_low"), ("high", "_high"))
+# Rows of scores that not every study has.
+SELECTIVITY, REDRAWN, REDRAWN_ABOVE_TOP = "selectivity", "redrawn", "redrawn_above_top"
 
 
 def compare_layers(
@@ -56,9 +58,8 @@ def compare_layers(
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
     of_validation = dict(list(validation.groupby(CELL)))
     resplits = scores[scores["probe"] == "resplit"]
-    selectivity = None
-    if "selectivity" in set(scores["probe"]):
-        selectivity = headline_scores(scores, tasks, "test", probe="selectivity").set_index([*CELL, "layer"])
+    there = {SELECTIVITY, REDRAWN, REDRAWN_ABOVE_TOP} & set(scores["probe"])
+    more = {probe: headline_scores(scores, tasks, "test", probe).set_index([*CELL, "layer"]) for probe in there}
     rows = []
     for cell, of_cell in test.groupby(CELL, sort=False):
         model, task, prompt = cell
@@ -80,8 +81,11 @@ def compare_layers(
         described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
         described |= _row(by_layer, best, top, paired) | {"not_worse": " ".join(map(str, not_worse))}
         for column, suffix in BOUNDED:
-            above = np.nan if selectivity is None else selectivity.loc[(*cell, best), column]
-            described[f"selectivity{suffix}"] = above
+            described[f"selectivity{suffix}"] = _found(more, SELECTIVITY, (*cell, best), column)
+        redrawn = (("best", REDRAWN, best), ("top", REDRAWN, top), ("difference", REDRAWN_ABOVE_TOP, best))
+        for name, probe, layer in redrawn:
+            for column, suffix in BOUNDED[1:]:
+                described[f"{name}_redrawn{suffix}"] = _found(more, probe, (*cell, layer), column)
         in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
         described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
         rows.append(described | {"chance": chance[cell]})
@@ -90,6 +94,11 @@ def compare_layers(
     return table.sort_values(
         ["task", "model"], key=lambda column: column.map(place[column.name].index), kind="stable", ignore_index=True
     )
+
+
+def _found(tables: Mapping[str, pd.DataFrame], probe: str, row: tuple, column: str) -> float:
+    """A number of a table that not every study has; NaN without it."""
+    return float(tables[probe].loc[row, column]) if probe in tables else np.nan
 
 
 def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) -> dict[str, float]:

@@ -5,7 +5,7 @@ from itertools import groupby
 import pandas as pd
 
 from layerwise.figures.names import metric_name
-from layerwise.figures.writing.sections import Section, number, with_interval
+from layerwise.figures.writing.sections import Section, interval, number, with_interval
 from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
 
 
@@ -23,6 +23,12 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
+    redrawn = table["best_redrawn_low"].notna().any()
+    if redrawn:
+        note += (
+            " Training redrawn: 95 % intervals that include the choice of training images; the others take the fitted "
+            "probes as given."
+        )
     sections = []
     for task, rows in table.groupby("task", sort=False):
         shown = pd.DataFrame(
@@ -42,6 +48,10 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Majority": [number(100 * value, ".1f") for value in rows["chance"]],
             }
         )
+        if redrawn:
+            for name, after in (("best", "Best"), ("difference", "Best − top")):
+                bounds = interval(rows, f"{name}_redrawn")
+                shown.insert(shown.columns.get_loc(after) + 1, f"{after}, training redrawn", bounds)
         if rows["n_splits"].max() > 1:
             shown["Best − top, over splits"] = [
                 "–"

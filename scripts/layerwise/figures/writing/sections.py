@@ -234,12 +234,14 @@ def escape_markdown(text: str) -> str:
 
 def with_interval(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
     """A column of shares with those of its bounds (``_low``, ``_high``), times 100, for reading."""
-    bounds = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-    shown = (
-        (number(100 * value, f"{sign}.1f"), number(100 * low, ".1f"), number(100 * high, ".1f"))
-        for value, low, high in bounds
-    )
-    return [f"{value} [{low}, {high}]" for value, low, high in shown]
+    values = (number(100 * value, f"{sign}.1f") for value in table[name])
+    return [f"{value} {bounds}" for value, bounds in zip(values, interval(table, name), strict=True)]
+
+
+def interval(table: pd.DataFrame, name: str) -> list[str]:
+    """The bounds (``_low``, ``_high``) of a column of shares, times 100, for reading."""
+    bounds = zip(table[f"{name}_low"], table[f"{name}_high"], strict=True)
+    return [f"[{number(100 * low, '.1f')}, {number(100 * high, '.1f')}]" for low, high in bounds]
 
 
 def number(value: float, form: str) -> str:

@@ -17,13 +17,15 @@ class SklearnEngine:
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
         """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
         check_classes(problems)
-        return [self._path(states[problem.rows["train"]], problem.y["train"], C) for problem in problems]
+        return [
+            self._path(states[problem.rows["train"]], problem.y["train"], problem.counts, C) for problem in problems
+        ]
 
-    def _path(self, states: np.ndarray, y: np.ndarray, C: list[float]) -> list[Fit]:
+    def _path(self, states: np.ndarray, y: np.ndarray, counts: np.ndarray | None, C: list[float]) -> list[Fit]:
         model = LogisticRegression(warm_start=True, max_iter=self.max_iterations, tol=self.tolerance)
         fits = []
         for strength in C:
-            model.set_params(C=strength).fit(states, y)
+            model.set_params(C=strength).fit(states, y, counts)
             converged = bool((model.n_iter_ < self.max_iterations).all())
             fits.append(Fit(model.coef_.copy(), model.intercept_.copy(), strength, converged))
         return fits
@@ -34,4 +36,4 @@ def _engine(threads: int, budget_bytes: int) -> ProbeEngine:
     return SklearnEngine()
 
 
-KIND = ProbeKind("sklearn", _engine)
+KIND = ProbeKind("sklearn", _engine, takes_counts=True)

@@ -10,4 +10,4 @@ def _engine(threads: int, budget_bytes: int) -> ProbeEngine:
     return TorchEngine(threads, host_budget_bytes=budget_bytes)
 
 
-KIND = ProbeKind("torch", _engine, uses_card=True)
+KIND = ProbeKind("torch", _engine, uses_card=True, takes_counts=True)

@@ -255,17 +255,19 @@ class TorchEngine:
         return bases
 
     def _loss(self, problems: list[Problem], places: list[np.ndarray], n: int) -> tuple[LogLoss, Tensor]:
-        """The problems' loss over n rows, of which each has those at ``places``, and their numbers of rows."""
+        """The problems' loss over n rows, of which each has those at ``places``, and their numbers of items."""
         n_margins = 1 if problems[0].n_classes == 2 else problems[0].n_classes
         y = np.zeros((len(problems), n_margins, n), dtype=np.float32)
         shares = np.zeros((len(problems), 1, n), dtype=np.float32)
+        counted = [0] * len(problems)
         for fit, (problem, at) in enumerate(zip(problems, places, strict=True)):
             if n_margins == 1:
                 y[fit, 0, at] = problem.y["train"]
             else:
                 y[fit, problem.y["train"], at] = 1
-            shares[fit, 0, at] = 1 / len(at)
-        sizes = torch.tensor([len(at) for at in places], dtype=torch.float32, device=self.device)
+            counted[fit] = len(at) if problem.counts is None else problem.counts.sum()
+            shares[fit, 0, at] = (1 if problem.counts is None else problem.counts) / counted[fit]
+        sizes = torch.tensor(counted, dtype=torch.float32, device=self.device)
         return LogLoss(torch.from_numpy(y).to(self.device), torch.from_numpy(shares).to(self.device)), sizes
 
 
