@@ -231,9 +231,8 @@ def print_carried(studies: int, planted: int) -> None:
     table = pd.concat(tables)
     print("\n**Carried probes.** A probe of the prompt `plain` on the states of others: mean over "
           f"{planted} studies of {SPLITS['test']} test items, topmost block, in percent.\n")  # fmt: skip
-    print(
-        "| states | own | as fitted | re-centred | ROC AUC as fitted | flipped, as fitted |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print("| states | own | as fitted | re-centred | ROC AUC as fitted | flipped, as fitted |")
+    print("|---|---:|---:|---:|---:|---:|")
     of_plain = table[table["source_prompt"] == "plain"]
     means = of_plain.groupby(["prompt", "metric", "centre", "flipped"])[["value", "own"]].mean()
     for prompt in PROMPTS[1:]:
