@@ -31,6 +31,7 @@ from scipy.stats import norm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from benchmarks.carried import print_carried
 from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.known_said import print_known_said
 from benchmarks.shared_text_sizes import print_crossed_sizes
@@ -474,6 +475,7 @@ def main() -> None:
     print_swap_sizes(500 * scale)
     print_crossed_sizes(500 * scale)
     print_known_said(*((200, 2000) if full else (15, 150)))
+    print_carried(250 * scale, 2 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

@@ -15,6 +15,7 @@ SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
     "flow.py": "Attention knockout that reuses the unblocked run",
     "probes.py": "Probes: all labels and all C of one layer",
+    "carried.py": "Probes: carrying kept ones beside fitting",
     "storage.py": "Storage of hidden states",
     "answers.py": "Answers read off hidden states",
     "memory.py": "Peak memory as items double",

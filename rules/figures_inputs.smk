@@ -39,6 +39,7 @@ contents = Contents(
         for cell in grid.probe_cells()
     ),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
+    carried=tuple(grid.carried_models()),
 )
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
@@ -62,6 +63,8 @@ def files_of(name, question=None, variant=None):
         file, cells = {"answers": (ANSWERS, SAID_CELLS), "generated": (GENERATED, WRITTEN_CELLS)}[name]
         # Several tasks ask for one cell's answers.
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell), **cell._asdict()) for cell in cells))
+    if name == "transfers":
+        return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)

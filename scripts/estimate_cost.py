@@ -14,7 +14,7 @@ import pandas as pd
 from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
-from layerwise.cost.probing import probe_flop
+from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, probe_flop
 from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 from layerwise.study import Study
@@ -53,6 +53,11 @@ def main() -> None:
         f"{_hours(probe_flop(study, states), args.core_gigaflops / 1e3):.3g} core hours of probes "
         f"at {args.core_gigaflops:g} GFLOP/s."
     )
+    if again := carried_bytes(study, states):
+        print(
+            f"Carrying kept probes reads {again / 1e9:.1f} GB of states again: "
+            f"{again / CARRIED_PER_SECOND / 3600:.3g} core hours."
+        )
     if study.left_out:
         print(said_of(study.left_out))
     if study.grid.answers_cells():

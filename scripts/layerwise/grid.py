@@ -5,12 +5,14 @@ Built from the config alone, without importing torch, because the Snakefile buil
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
-from layerwise.recipes import adapter_file, model_files
+from layerwise.embedded_models import embedded_name
+from layerwise.recipes import adapter_file, as_json, model_files
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import PLACEHOLDER
 from layerwise.stimuli.relations import RELATIONS
@@ -30,6 +32,27 @@ class ProbeCell(NamedTuple):
     model: str
     task: str
     prompt: str
+
+
+class CarriedCell(NamedTuple):
+    """The states of one model and one task, which kept probes of other cells read."""
+
+    model: str
+    task: str
+
+
+class CarriedFrom(NamedTuple):
+    """Kept probes of one cell that read the states of a prompt of another.
+
+    ``kind`` is prompts, versions, tasks or labels. ``classes`` says which class of the source is which of the target;
+    None stands for classes of the same names. ``flipped`` says the same where one of the two prompts negates.
+    """
+
+    kind: str
+    prompt: str
+    source: ProbeCell
+    classes: Mapping[str, str] | None = None
+    flipped: Mapping[str, str] | None = None
 
 
 class FlowCell(NamedTuple):
@@ -105,6 +128,41 @@ class Grid:
             for cell in self.probe_cells()
             if self._says(cell.task, self._answers(cell.model, self.config.tasks[cell.task].stimuli, cell.prompt))
         ]
+
+    def carried_cells(self) -> list[CarriedCell]:
+        """Every model x task whose states some kept probes of other cells read."""
+        cells = dict.fromkeys(CarriedCell(cell.model, cell.task) for cell in self.probe_cells())
+        return [cell for cell in cells if self.carried(*cell)]
+
+    def carried(self, model: str, task: str) -> list[CarriedFrom]:
+        """The kept probes that read the states of a task in a model; see :class:`layerwise.config.carry.Carry`."""
+        carry = self.config.carry
+        if not self.config.probes.keep:
+            return []
+        there = self._carrying
+        prompts = there.get((model, task), [])
+        origin = self._version_of(model) if carry.versions else None
+        found = [
+            CarriedFrom("versions", prompt, ProbeCell(origin, task, prompt))
+            for prompt in prompts
+            if origin is not None and prompt in there.get((origin, task), [])
+        ]
+        # An intervention is compared with the model as it is, and with nothing else.
+        for prompt in prompts if model in self._base_models else ():
+            if carry.prompts:
+                sources = [ProbeCell(model, task, other) for other in prompts if other != prompt]
+                found += [self._from("prompts", task, prompt, source) for source in sources]
+            for other, classes in self._same_tasks(task):
+                sources = [ProbeCell(model, other, asked) for asked in there.get((model, other), [])]
+                found += [self._from("tasks", task, prompt, source, classes) for source in sources]
+            if task in carry.labels:
+                found.append(CarriedFrom("labels", prompt, ProbeCell(model, task, prompt)))
+        return found
+
+    def carried_models(self) -> list[str]:
+        """The models without intervention whose probes are carried, or whose states are read."""
+        found = {name for cell in self.carried_cells() for name in (cell.model, self._version_of(cell.model))}
+        return [name for name in self._base_models if name in found]
 
     def flow_cells(self) -> list[FlowCell]:
         """Every model x questions under ``flow``."""
@@ -219,6 +277,8 @@ class Grid:
                     f"stimuli.{name}.prompts: how probable the answers to {', '.join(asked)} are is read at the last "
                     "token, which is not kept; add last to states.positions to read them"
                 )
+        if (self.config.carry.tasks or self.config.carry.labels) and not self.config.probes.keep:
+            said.append("carry has no effect, because `probes.keep` is false")
         return said
 
     def classes_of(self, task: str) -> Sequence[str] | None:
@@ -229,6 +289,51 @@ class Grid:
         if entry.knowledge is not None:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         return KINDS[self.config.stimuli[entry.stimuli].kind].classes
+
+    @cached_property
+    def _carrying(self) -> dict[tuple[str, str], list[str]]:
+        """The prompts of each model and task that is probed."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for cell in self.probe_cells():
+            found.setdefault((cell.model, cell.task), []).append(cell.prompt)
+        return found
+
+    def _version_of(self, model: str) -> str | None:
+        """The model that another is a version of: the first of the same source that is as it was trained."""
+        models = self.config.models
+
+        def source(name: str) -> tuple[str, str | None]:
+            return models[name].source, embedded_name(self.config, name)
+
+        for name in self._base_models:
+            entry = models[name]
+            if source(name) == source(model) and entry.weights != "random" and entry.quantization == "none":
+                return None if name == model else name
+        return None
+
+    def _same_tasks(self, task: str) -> list[tuple[str, Mapping[str, str] | None]]:
+        """The tasks whose probes are carried to a task, and which of their classes is which of its own."""
+        found: list[tuple[str, Mapping[str, str] | None]] = []
+        for pair in self.config.carry.tasks:
+            if pair.to == task:
+                found.append((pair.from_, pair.classes))
+            if pair.from_ == task and pair.back:
+                back = None if pair.classes is None else {there: here for here, there in pair.classes.items()}
+                found.append((pair.to, back))
+        return found
+
+    def _from(
+        self, kind: str, task: str, prompt: str, source: ProbeCell, classes: Mapping[str, str] | None = None
+    ) -> CarriedFrom:
+        """Probes of another prompt, with flipped classes where one of the two prompts negates."""
+        stimuli = self.config.tasks[task].stimuli, self.config.tasks[source.task].stimuli
+        here, there = self.prompt(stimuli[0], prompt), self.prompt(stimuli[1], source.prompt)
+        flipped = None
+        if bool(here.negates) != bool(there.negates):
+            own, others = self.classes_of(task) or (), self.classes_of(source.task) or ()
+            named = classes or {name: name for name in others if name in own}
+            flipped = _flipped(named, here.answers or {}, there.answers or {})
+        return CarriedFrom(kind, prompt, source, classes, flipped)
 
     def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
         """The answers that can be read in a cell of states, by class; empty where there are none."""
@@ -267,3 +372,40 @@ class Grid:
     def _tasks_of(self, model: str) -> list[str]:
         only = self.config.models[model].tasks
         return [task for task in self.config.tasks if only is None or task in only]
+
+
+def in_short(carried: Sequence[CarriedFrom]) -> list[dict[str, Any]]:
+    """Carried probes as JSON has them: those that differ only in the source's prompt are one entry, so that all of a
+    task fit on a command line."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in carried:
+        entry = {key: value for key, value in each._asdict().items() if value is not None}
+        entry |= {"source": [each.source.model, each.source.task]}
+        found.setdefault(as_json(entry), entry | {"source_prompts": []})["source_prompts"].append(each.source.prompt)
+    return list(found.values())
+
+
+def _flipped(
+    classes: Mapping[str, str], here: Mapping[str, Sequence[str]], there: Mapping[str, Sequence[str]]
+) -> Mapping[str, str] | None:
+    """Classes that are answered alike by two prompts, of which one negates.
+
+    Args:
+        classes: which class of the source means which of the target.
+        here, there: the answers of the target's and the source's prompt, by class.
+
+    Returns:
+        By class of the source; None where there are more than two classes, and the answers do not tell.
+    """
+    by_words = {
+        name: other
+        for name in classes
+        for other in classes.values()
+        if name in there and other in here and set(there[name]) & set(here[other])
+    }
+    if len(by_words) == len(classes) == len(set(by_words.values())):
+        return by_words
+    if len(classes) == 2:
+        (first, other), (second, another) = classes.items()
+        return {first: another, second: other}
+    return None

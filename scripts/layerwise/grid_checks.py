@@ -54,6 +54,7 @@ def check_study(grid: Grid, data: Locations) -> None:
     _check_sites(grid)
     for cell in grid.states_cells():
         _check_cell(grid, cell)
+    _check_carry(grid)
     _check_flow(config, data)
 
 
@@ -259,6 +260,39 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
             f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {model.adapter} of "
             f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
         )
+
+
+def _check_carry(grid: Grid) -> None:
+    config = grid.config
+    for place, pair in enumerate(config.carry.tasks):
+        where = f"carry.tasks.{place}"
+        for key, task in (("from", pair.from_), ("to", pair.to)):
+            find(config.tasks, task, f"{where}.{key}", "`tasks`")
+        if pair.from_ == pair.to:
+            raise InputError(f"{where}: `from` and `to` are both {pair.to}; name two tasks")
+        here, there = grid.classes_of(pair.from_), grid.classes_of(pair.to)
+        if pair.classes is None:
+            if here is not None and there is not None and len(set(here) & set(there)) < 2:
+                raise InputError(
+                    f"{where}: {pair.from_} has the classes {', '.join(here)}, and {pair.to} has {', '.join(there)}; "
+                    f"say which mean the same, as in `classes: {{{here[0]}: {there[0]}, {here[1]}: {there[1]}}}`"
+                )
+            continue
+        if len(pair.classes) < 2:
+            raise InputError(f"{where}.classes: a probe needs two classes; name another one")
+        if len(set(pair.classes.values())) < len(pair.classes):
+            raise InputError(f"{where}.classes: two classes of {pair.from_} are one of {pair.to}; name each once")
+        for task, known, names in ((pair.from_, here, pair.classes.keys()), (pair.to, there, pair.classes.values())):
+            if known is not None and (missing := [name for name in names if name not in known]):
+                raise InputError(
+                    f"{where}.classes: the task {task} has no class {missing[0]!r}; it has {', '.join(known)}"
+                )
+    for task in config.carry.labels:
+        entry = find(config.tasks, task, "carry.labels", "`tasks`")
+        stimuli = config.stimuli[entry.stimuli]
+        kind = KINDS[stimuli.kind]
+        if entry.knowledge is None and not kind.asks_category and kind.labels(stimuli) == 1:
+            raise InputError(f"carry.labels: the task {task} has only one label; leave it out")
 
 
 def _check_flow(config: StudyConfig, data: Locations) -> None:

@@ -506,6 +506,31 @@ class Study:
         file, folder = Path(self.predictions_file(cell)), Path(self.task_folder(task))
         return results.predictions(file, folder, shown, layer, split, made_by=self.command("probes"))
 
+    def carried(self) -> pd.DataFrame:
+        """Kept probes that read the states of other prompts, tasks and versions of a model, without being fitted again.
+
+        Example::
+
+            carried = study.carried().query("centre == 'own' and metric == 'accuracy' and layer == best_layer")
+            carried.pivot_table("value", ["source_task", "source_prompt"], ["model", "task", "prompt"])
+
+        Returns:
+            A row per target, source, layer, metric, centre and way of flipping, with ``value``, ``own``, ``home``,
+            ``loss`` and its interval; :mod:`layerwise.compare.carried` lists the columns.
+
+        Raises:
+            InputError: when the study carries no probes, or they have not been carried yet.
+        """
+        import pandas
+
+        from layerwise import results
+
+        if not self.grid.carried_cells():
+            raise InputError("the study carries no probes: set `carry`, and `probes: {keep: true}`")
+        file = Path(f"{self.shown}/compare/carried.parquet")
+        results.check_there([file], made_by=self.command("figures"))
+        return pandas.read_parquet(file)
+
     def flow(self, model: str, questions: str) -> FlowTables:
         """Information flow of a model over a set of questions.
 

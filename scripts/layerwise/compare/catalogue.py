@@ -10,6 +10,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "best-layers": "layerwise.compare.best_layers",
         "interventions": "layerwise.compare.interventions",
         "learning": "layerwise.compare.learning",
+        "carried": "layerwise.compare.carried",
         "within-blocks": "layerwise.compare.within_blocks",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",

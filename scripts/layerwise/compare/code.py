@@ -22,3 +22,12 @@ def comparison_code(comparison: str, metrics: Iterable[str]) -> str:
     """
     used = [] if COMPARISONS[comparison].per_flow else sorted(set(metrics))
     return code_digest("compare.py", COMPARISONS.file(comparison), *map(METRICS.file, used))
+
+
+def carry_code(metric: str) -> str:
+    """The code that lets kept probes read the states of a task.
+
+    Args:
+        metric: of the task, one of :data:`METRICS`.
+    """
+    return code_digest("carry_probes.py", *map(METRICS.file, dict.fromkeys((metric, "roc_auc"))))

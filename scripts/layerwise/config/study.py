@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from layerwise.config.base import Each, Filled, Name, OneOf, Section, Seed, among
+from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.flow import Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
@@ -66,3 +67,6 @@ class StudyConfig(Section):
     model is asked all questions."""
     probes: Probes = Probes()
     """The classifiers, and how sure we are of their scores."""
+    carry: Carry = Carry()
+    """Where kept probes are applied to other hidden states without being fitted again: is it the same knowledge? Needs
+    `probes.keep`."""

@@ -14,6 +14,8 @@ PAIRS_PER_FIT = 12
 # An eigendecomposition of a symmetric matrix takes about so many times the cube of its size (Golub and Van Loan 2013,
 # Matrix Computations, section 8.3).
 PER_EIGENVECTORS = 9
+# Bytes of states per second of a core that carries three probes (docs/benchmarks.md).
+CARRIED_PER_SECOND = 0.25e9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
@@ -44,6 +46,19 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         of_layer = 2 * rows_read * width * smaller + PER_EIGENVECTORS * smaller**3
         total += of_layer * (cell["layers"] + 2)
     return total
+
+
+def carried_bytes(study: Study, cells: pd.DataFrame) -> float:
+    """Bytes of hidden states that are read once more, so that kept probes of other cells can read them.
+
+    What is computed takes less time than reading. Arguments are those of :func:`probe_flop`.
+    """
+    of_cell = cells.set_index(["model", "stimuli", "prompt"])["bytes"]
+    return sum(
+        float(of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)])
+        for model, task in study.grid.carried_cells()
+        for prompt in {each.prompt for each in study.grid.carried(model, task)}
+    )
 
 
 def _rows(study: Study, task: str) -> float:

@@ -21,6 +21,8 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "bypass": "layerwise.figures.bypass",
         "numbers": "layerwise.figures.numbers",
         "premise": "layerwise.figures.premise",
+        "carried-matrix": "layerwise.figures.carried_matrix",
+        "carried-by-layer": "layerwise.figures.carried_by_layer",
         "training-curve": "layerwise.figures.training_curve",
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",

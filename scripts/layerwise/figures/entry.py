@@ -31,6 +31,7 @@ class Contents:
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
         says: names of the models, without interventions, whose answers are scored.
+        carried: the models without intervention whose kept probes are carried, or whose states are read by others.
     """
 
     questions: frozenset[str] = frozenset()
@@ -43,6 +44,7 @@ class Contents:
     numbers: bool = False
     premise: bool = False
     says: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

@@ -1,0 +1,29 @@
+"""Kept probes on the states of other prompts, tasks and versions of a model: which read which, at two layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerwise.figures.entry import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from layerwise.compare.inputs import Given
+
+
+def draw(given: Given, variant: str) -> Drawing:
+    from layerwise.figures.drawing.carried import draw_matrix
+
+    return draw_matrix(given.comparison("carried"), given.comparison("headline"), given.tasks, given.models, variant)
+
+
+FIGURE = Figure(
+    place=11,
+    title="Probes carried elsewhere: {variant}",
+    reads=("carried", "headline", "tasks", "models"),
+    draw=draw,
+    exists=lambda study: bool(study.carried),
+    variants=lambda study: dict.fromkeys(study.carried, "by target"),
+    file="{name}-{variant}",
+)
