@@ -115,6 +115,17 @@ class Grid:
             if self._says(cell.task, self._answers(cell.model, self.config.tasks[cell.task].stimuli, cell.prompt))
         ]
 
+    def written_cells(self) -> list[ProbeCell]:
+        """The probe cells whose classes are looked for in what the model writes."""
+        writing = set(self.generated_cells())
+        found = []
+        for cell in self.probe_cells():
+            stimuli = self.config.tasks[cell.task].stimuli
+            answers = self.prompt(stimuli, cell.prompt).answers or {}
+            if StatesCell(cell.model, stimuli, cell.prompt) in writing and self._says(cell.task, answers):
+                found.append(cell)
+        return found
+
     def flow_cells(self) -> list[FlowCell]:
         """Every model x questions under ``flow``."""
         flow = self.config.flow
