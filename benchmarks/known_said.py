@@ -180,9 +180,9 @@ def print_known_said(studies: int, replications: int) -> None:
         replications: per row of the other tables.
     """
     size = f"{SIZES['test'] * ITEMS_PER_IMAGE} test items of {SIZES['test']} images"
-    print(f"\n**Known and said.** {studies} studies of each planted world, {size}. *More* and *less*: in how many percent "
-          "of them the best layer's probe is called better, or worse, than the model's answer, at the level of 5 %. A "
-          "probe that was trained on few items is truly a little worse than a head that reads the very direction of the "
+    print(f"\n**Known and said.** {studies} studies of each planted world, {size}. *More* and *less*: how often, in "
+          "percent, the best layer's probe is called better, or worse, than the model's answer at the level of 5 %. A "
+          "probe that learned from few items is truly a little worse than a head that reads the very direction of the "
           "label. *Not said*: mean share of test items that a layer knows and the model does not say at the threshold."
           "\n")  # fmt: skip
     print("| world | known | said | said at threshold | more | less | more, at threshold | less, at threshold | "

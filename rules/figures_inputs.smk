@@ -12,11 +12,7 @@ COMPARED = "<shown>/compare/{comparison}.parquet"
 COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"
 ANSWERS = "<results>/answers/{model}/{stimuli}/{prompt}.parquet"
 GENERATED = "<results>/generated/{model}/{stimuli}/{prompt}.parquet"
-SAID_CELLS = grid.said_cells()
-# Cells whose answers the model also writes.
-WRITTEN_CELLS = [
-    cell for cell in SAID_CELLS if grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).generate
-]
+SAID_CELLS, WRITTEN_CELLS = grid.said_cells(), grid.written_cells()
 FORMATS = ["png", "svg", "pdf", "html"]
 FLOW_FIGURE = "<results>/figures/flow/{model}/{questions}/{flow_figure}"
 CAPTIONS = f"{workflow.basedir}/report"

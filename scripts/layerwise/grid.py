@@ -164,6 +164,17 @@ class Grid:
         found = {name for cell in self.carried_cells() for name in (cell.model, self._version_of(cell.model))}
         return [name for name in self._base_models if name in found]
 
+    def written_cells(self) -> list[ProbeCell]:
+        """The probe cells whose classes are looked for in what the model writes."""
+        writing = set(self.generated_cells())
+        found = []
+        for cell in self.probe_cells():
+            stimuli = self.config.tasks[cell.task].stimuli
+            answers = self.prompt(stimuli, cell.prompt).answers or {}
+            if StatesCell(cell.model, stimuli, cell.prompt) in writing and self._says(cell.task, answers):
+                found.append(cell)
+        return found
+
     def flow_cells(self) -> list[FlowCell]:
         """Every model x questions under ``flow``."""
         flow = self.config.flow

@@ -572,7 +572,7 @@ class Study:
         """A table of comparisons of what models say."""
         from layerwise import results
 
-        if not self.grid.said_cells():
+        if not (self.grid.said_cells() or self.grid.written_cells()):
             raise InputError("no prompt of the study has `answers` for the classes of a task that is asked with it")
         return results.compared(
             Path(self.shown, "compare", f"{name}.parquet"), made_by=self.command(f"{self.shown}/compare/{name}.parquet")

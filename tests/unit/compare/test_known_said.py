@@ -207,9 +207,13 @@ def test_written_answers_without_a_match_are_wrong(tmp_path):
     test = (table["split"] == "test").to_numpy()
     truth = np.array(["no", "yes"])[table["y"]]
     values = {"accuracy": np.mean((said == truth)[test]), "unmatched": 0.25, "says:yes": 0.25, "says:no": 0.25}
+    # A prompt whose answers cannot be read off the states has those that are written alone.
+    alone = computed("said", tmp_path, BINARY, {"said": [], "generated": ["m/agree/plain"]})
+    assert set(alone["answer"]) == {"written"}
     for metric, value in values.items():
-        row = one(found, split="test", metric=metric, answer="written")
-        assert (row["layer"], row["value"]) == (1, pytest.approx(value))
+        for table in (found, alone):
+            row = one(table, split="test", metric=metric, answer="written")
+            assert (row["layer"], row["value"]) == (2, pytest.approx(value))
 
 
 def test_a_class_or_an_item_without_an_answer_is_named(tmp_path):

@@ -4,7 +4,7 @@ So what is computed of probes is computed of answers by the same code, and on th
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,16 +35,16 @@ class Cell:
 
     Attributes:
         model, task, prompt: its names.
-        answers: table of answers of the cell's states.
         predictions: of the cell's probes.
+        answers: table of answers of the cell's states; None where they are not read off states.
         written: table of generated answers; None without.
     """
 
     model: str
     task: Task
     prompt: str
-    answers: Path
     predictions: Path
+    answers: Path | None
     written: Path | None = None
 
     def __str__(self) -> str:
@@ -52,11 +52,11 @@ class Cell:
 
 
 def answered_cells(
-    names: Iterable[str],
+    names: Sequence[str],
     tasks: Mapping[str, Task],
     predictions: Path,
-    answers: Path,
-    written: tuple[Path, Iterable[str]] | None = None,
+    answers: Path | None,
+    written: tuple[Path, Sequence[str]] | None = None,
 ) -> "Iterator[Answered]":
     """The answers of some cells, one cell after the other.
 
@@ -66,24 +66,26 @@ def answered_cells(
         names: of the cells, as MODEL/TASK/PROMPT.
         tasks: task descriptions; cells of other tasks are left out.
         predictions: folder with {model}/{task}/{prompt}.predictions.parquet.
-        answers: folder with {model}/{stimuli}/{prompt}.parquet.
-        written: folder with {model}/{stimuli}/{prompt}.parquet, and the names of the cells that have one.
+        answers: folder with {model}/{stimuli}/{prompt}.parquet; None if all answers are written.
+        written: folder with {model}/{stimuli}/{prompt}.parquet, and the names of the cells that have one, also of those
+            without a table of answers.
 
     Raises:
         InputError: see :class:`Answered`; or no cell is left.
     """
     folder, those = written or (None, ())
-    those, found = set(those), 0
-    for name in names:
+    read, found = set(names), 0
+    for name in dict.fromkeys([*names, *those]):
         model, task, prompt = name.split("/")
         if task not in tasks:
             continue
         file = f"{model}/{tasks[task].stimuli}/{prompt}.parquet"
         probed = predictions / model / task / f"{prompt}.predictions.parquet"
         text = folder / file if folder is not None and name in those else None
-        cell = Cell(model, tasks[task], prompt, answers / file, probed, text)
-        said = read_answers(cell.answers)
-        if set(tasks[task].classes) & set(said.classes):
+        table = answers / file if answers is not None and name in read else None
+        cell = Cell(model, tasks[task], prompt, probed, table, text)
+        said = None if table is None else read_answers(table)
+        if said is None or set(tasks[task].classes) & set(said.classes):
             found += 1
             yield Answered(cell, said)
         else:
@@ -95,7 +97,8 @@ def answered_cells(
 def given_cells(given: Given, options: Mapping[str, Any]) -> "Iterator[Answered]":
     """The same from the inputs and options of a comparison, see :class:`layerwise.compare.entry.Comparison`."""
     written = (given.path("generated"), options["generated"]) if options.get("generated") else None
-    return answered_cells(options["said"], given.tasks, given.path("predictions"), given.path("answers"), written)
+    answers = given.path("answers") if options["said"] else None
+    return answered_cells(options["said"], given.tasks, given.path("predictions"), answers, written)
 
 
 class Answered:
@@ -103,18 +106,21 @@ class Answered:
 
     Args:
         cell: whose.
-        answers: its table.
+        answers: its table; None if it has only written answers, and so no layers.
 
     Raises:
         InputError: the predictions are missing or damaged, a class of the task has no answers, or an item has none.
     """
 
-    def __init__(self, cell: Cell, answers: Answers):
+    def __init__(self, cell: Cell, answers: Answers | None):
         self.cell = cell
         self.problems = _problems(cell.predictions, cell.task)
+        self._by_layer: dict[int, pd.DataFrame] = {}
+        if answers is None:
+            return
         self._answers = answers
-        self._by_layer = dict(list(self._answers.table.groupby("layer")))
-        without = [name for name in cell.task.classes if name not in self._answers.classes]
+        self._by_layer = dict(list(answers.table.groupby("layer")))
+        without = [name for name in cell.task.classes if name not in answers.classes]
         if without:
             raise InputError(
                 f"{cell.answers}: has no answers for {', '.join(without)} of task {cell.task.task!r}; name the words "

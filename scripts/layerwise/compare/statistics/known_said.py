@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -148,15 +149,12 @@ def compare_known_said(
             except InputError as error:
                 raise InputError(f"{cell.predictions} and {cell.answers}: {error}") from error
             check_same_run(Path(cell.predictions), best, task.metric, found.first, known["value"])
-            row = {"model": cell.model, "task": task.task, "prompt": cell.prompt, "metric": task.metric}
+            row: dict[str, Any] = {"model": cell.model, "task": task.task, "prompt": cell.prompt, "metric": task.metric}
             row |= {"label": task.headline_label, "answer": answer}
             row |= {"n_layers": models[cell.model].n_layers, "best_layer": best}
             row |= {f"known{suffix}": known[column] for column, suffix in BOUNDED}
-            said = {
-                row["label"]: row
-                for row in scorer.rows(scorer.measure(of_answer, metrics=[task.metric]))
-                if row["split"] == "test"
-            }[task.headline_label]
+            own = scorer.rows(scorer.measure(of_answer, metrics=[task.metric]))
+            said = next(one for one in own if (one["split"], one["label"]) == ("test", task.headline_label))
             row |= {f"said{suffix}": said[column] for column, suffix in BOUNDED}
             row |= {"difference": found.difference, "difference_low": found.low, "difference_high": found.high}
             row |= {"p_value": found.p_value, "p_is_bound": found.p_is_bound}

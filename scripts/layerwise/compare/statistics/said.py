@@ -35,7 +35,8 @@ def score_answers(cells: Iterable[Answered], models: Mapping[str, Model], n_resa
         scorer = ItemScorer(answered.problems, n_resamples, seed)
         rows = [row | {"layer": layer} for layer in answered.layers for row in _layer_rows(answered, scorer, layer)]
         if cell.written is not None:
-            rows += [row | {"layer": answered.top} for row in _written_rows(answered, scorer)]
+            last = models[cell.model].n_layers + 1
+            rows += [row | {"layer": last} for row in _written_rows(answered, scorer)]
         names = {"model": cell.model, "task": cell.task.task, "prompt": cell.prompt}
         parts.append(pd.DataFrame(rows).assign(**names, n_layers=models[cell.model].n_layers))
     return pd.concat(parts, ignore_index=True)
@@ -59,8 +60,8 @@ def _layer_rows(answered: Answered, scorer: ItemScorer, layer: int) -> Iterator[
             scorer.measure_label(place, guess.scores["test"], "test", "roc_auc") for place, guess in enumerate(guesses)
         ]
         measured.append((SAID, {("test", "roc_auc"): np.stack(areas)}))
-    for answer, of_answer in measured:
-        for row in scorer.rows(of_answer):
+    for answer, values in measured:
+        for row in scorer.rows(values):
             yield {key: value for key, value in row.items() if key not in ("C", "at_boundary")} | {"answer": answer}
     mass = answered.mass(layer)
     for split in HELD_OUT:
