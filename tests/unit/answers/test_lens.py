@@ -1,17 +1,22 @@
 """Answers read off states and files, compared with whole forward passes of the model itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from layerwise.answers.finding_head import read_off, without_weights
+from layerwise.answers.finding_head import as_numbers, read_off, without_weights
 from layerwise.answers.head_file import read_head, write_head
 from layerwise.answers.lens import Answering, log_partition, read_layers
+from layerwise.errors import InputError
 from layerwise.models.frozen import layer_names
 from layerwise.models.opening import wrap_model
+from layerwise.models.stored import stored_weights
 from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows
 from tests import families
@@ -99,6 +104,62 @@ def test_the_top_says_what_the_model_says_and_the_layers_what_a_lens_with_hooks_
                 of = torch.stack([p[torch.tensor(ids)].sum() for ids in CLASSES.values()])
                 np.testing.assert_allclose(scores[layer, place], (of / of.sum()).log(), atol=1e-5)
                 assert mass[layer, place] == pytest.approx(float(of.sum()), rel=1e-4, abs=1e-9)
+
+
+def test_below_the_top_the_same_few_items_have_a_mass(tmp_path):
+    """Whether the states lie in one file or in shards."""
+    model = families.frozen(llava)
+    head = saved(model, tmp_path)
+    states_of(model, tmp_path)
+    with open_states([tmp_path / "p.h5"]) as states:
+        whole = pd.concat(read_layers(states, head, TOKENS))
+        some = pd.concat(read_layers(states, head, TOKENS, mass_items=2))
+        values, cell = [states.layer("last", layer) for layer in range(model.n_layers + 2)], {"model_digest": "d"}
+    known = some[some["mass"].notna()]
+    assert known.groupby("layer").size().tolist() == [2] * (model.n_layers + 1) + [5]
+    assert len(set(known[known["layer"] <= model.n_layers]["item_id"])) == 2
+    both = known.merge(whole, on=["layer", "item_id"])
+    np.testing.assert_allclose(both["mass_x"], both["mass_y"], rtol=1e-5)
+    for number, rows in ((1, [0, 2]), (2, [1, 3])):
+        with new_states(
+            tmp_path / f"p.{number}-of-2.h5", positions=["last"], layers=layer_names(model.n_layers), rows=2,
+            width=model.width, dtype="float32", item_ids=[f"i{row}" for row in rows], row_of_item=[0, 1],
+            cell=cell | {"shard": [number, 2]}, places=rows,
+        ) as datasets:  # fmt: skip
+            write_rows(datasets["last"], 0, np.stack([layer[rows] for layer in values], axis=1))
+    with open_states([tmp_path / f"p.{number}-of-2.h5" for number in (1, 2)]) as states:
+        sharded = pd.concat(read_layers(states, head, TOKENS))
+    expected = whole[whole["item_id"] != "again"]
+    assert list(sharded["item_id"]) == list(expected["item_id"])
+    np.testing.assert_allclose(np.stack(sharded["scores"]), np.stack(expected["scores"]), atol=1e-6)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    model = families.frozen(llava)
+    head = saved(model, tmp_path)
+    write_head(tmp_path / "head.safetensors", head)
+    with pytest.raises(InputError, match=r"head\.safetensors: is of another model than model\.json"):
+        read_head(tmp_path / "head.safetensors", "another")
+    (tmp_path / "model.safetensors").rename(tmp_path / "gone.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors: its weights cannot be read .*; run `snakemake models`"):
+        Answering(head, TOKENS)
+    with pytest.raises(InputError, match=r"has neither model\.safetensors nor a whole"):
+        stored_weights(tmp_path)
+    with pytest.raises(InputError, match="is stored as U8, as quantized weights are"):
+        replace(head.stored, dtype="U8").rows()
+    with pytest.raises(InputError, match=r"models\.m: its final norm, a Tanh, is neither a LayerNorm nor an RMSNorm"):
+        as_numbers(torch.nn.Tanh(), 64, "models.m")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_weights_are_rounded_to_the_precision_in_which_the_model_runs(precision, tmp_path):
+    kept = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    rounded = kept.to(getattr(torch, precision))
+    save_file({"a": torch.zeros(3), "kept": kept, "rounded": rounded}, tmp_path / "model.safetensors")
+    weights = stored_weights(tmp_path)
+    for name in ("kept", "rounded"):
+        assert np.array_equal(weights[name].rows([4, 1], precision), rounded[[4, 1]].float().numpy())
+    assert np.array_equal(weights["kept"].rows(slice(1, 3)), kept[1:3].numpy())
 
 
 @pytest.mark.whole

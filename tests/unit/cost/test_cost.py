@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
@@ -358,3 +359,19 @@ def test_relations_are_asked_in_both_orders_for_both_relations(study, tmp_path):
     # Three pairs of categories of 50 images; of the text alone, six ordered pairs.
     assert cells.loc[("captions", "where"), "inputs"] == 3 * 50 * 2 * 2
     assert cells.loc[("captions", "where-text-only"), "inputs"] == 6
+
+
+def test_answers_that_are_written_and_read_are_counted(own, tmp_path):
+    config, items = own
+    answers = {"0": ["no"], "1": ["yes"]}
+    config["prompts"]["table"]["plain"] |= {"answers": answers, "generate": 7}
+    study = planned(config, tmp_path / "results")
+    model = generic.load(describe_model("tiny", study.config.models["tiny"].entry(), None, 0), "cpu")
+    (cell,) = estimate_writing(study, "cpu").itertuples()
+    read = [model.prepare([Image.open(row.image)], [row.text])["input_ids"].shape[1] for row in items.itertuples()]
+    assert (cell.inputs, cell.tokens, cell.bytes) == (10, sum(read) + 7 * 10, 0)
+    flop, stored = reading_cost(study, estimate_states(study, "cpu"))
+    # Two per weight of the head, state and layer, where so few items all have a mass.
+    layers = model.n_layers + 2
+    assert flop == 2 * 10 * layers * model.model.get_output_embeddings().weight.numel()
+    assert stored == 16 * 10 * layers
