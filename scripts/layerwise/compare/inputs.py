@@ -238,7 +238,8 @@ class Given:
 
     The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
     ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
+    ``training`` (of a model that the workflow trains), ``transfers`` (of carried probes), and those of the tables of
+    comparisons.
 
     Args:
         files: by name, one or more.
