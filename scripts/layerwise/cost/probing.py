@@ -12,7 +12,7 @@ from layerwise.study import Study
 # Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
 PAIRS_PER_FIT = 12
 # Bytes of states per second of a core that carries three probes (docs/benchmarks.md).
-CARRIED_PER_SECOND = 0.25e9
+CARRIED_PER_SECOND = 0.17e9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
