@@ -11,8 +11,11 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from layerwise.compare.inputs import Model, Task
+from layerwise.compare.statistics.carrying import compare_carried
 from layerwise.compare.transfers import Homes, ProbedTask, TransfersInto
 from layerwise.errors import InputError
+from layerwise.figures.drawing.carried import draw_losses, draw_matrix
 from layerwise.probes.carrying import Carried
 from layerwise.states.store import StatesFile
 from tests.cells import run_here
@@ -169,3 +172,64 @@ def test_probes_of_another_shape_are_refused(study):
         TransfersInto(cell, carried, tasks, homes, planted.LAYERS[1:], rows).layer(0, np.zeros((len(labels), 16)))
     with pytest.raises(InputError, match="probes of width 16 cannot read states of width 8"):
         TransfersInto(cell, carried, tasks, homes, planted.LAYERS, rows).layer(0, np.zeros((len(labels), 8)))
+
+
+@pytest.fixture(scope="module")
+def compared(study, table):
+    """The comparison of the planted study, with its headline scores and tasks."""
+    scores = [
+        pd.read_parquet(study / f"probes/planted/planted/{prompt}.scores.parquet").assign(prompt=prompt)
+        for prompt in PROMPTS
+    ]
+    scores = pd.concat(scores).assign(model="planted", task="planted")
+    tasks = {"planted": Task("planted", "planted", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")}
+    return compare_carried(table, scores, tasks), scores, tasks
+
+
+def test_p_values_at_the_best_layers_are_corrected_over_all_carried_probes(compared):
+    found, scores, _ = compared
+    validation = scores.query("split == 'val' and metric == 'accuracy' and probe == 'logistic' and layer <= n_layers")
+    for prompt, of_prompt in validation.groupby("prompt"):
+        best = of_prompt.sort_values(["value", "layer"], ascending=[False, True])["layer"].iloc[0]
+        assert set(found.loc[found["prompt"] == prompt, "best_layer"]) == {best}
+    for _, family in found[found["p_holm"].notna()].groupby("centre"):
+        assert (family["layer"] == family["best_layer"]).all()
+        assert len(family) == len(PROMPTS) * (len(PROMPTS) - 1)
+        rising = np.sort(family["p_value"])
+        wanted = np.maximum.accumulate(rising * np.arange(len(rising), 0, -1)).clip(max=1)
+        assert np.sort(family["p_holm"]) == pytest.approx(wanted)
+
+
+def test_the_map_shows_the_scores_of_sources_by_targets(compared):
+    found, scores, tasks = compared
+    models = {"planted": Model("planted", "drawn", "pretrained", planted.BLOCKS, planted.WIDTH)}
+    (band,) = draw_matrix(found, scores, tasks, models, "planted").subfigs
+    panel = band.axes[3]
+    assert panel.get_title() == "topmost block, re-centred"
+    shown = {tuple(map(int, text.xy)): text.get_text() for text in panel.texts}
+    names = [text.get_text() for text in band.axes[0].get_yticklabels()]
+    assert [text.get_text() for text in panel.get_xticklabels()] == [f"{name} ({planted.BLOCKS})" for name in names]
+    for x, prompt in enumerate(names):
+        for y, source in enumerate(names):
+            if x == y:
+                own = scores.query(
+                    "probe == 'logistic' and split == 'test' and metric == 'accuracy' and prompt == @prompt"
+                )
+                assert shown[x, y] == f"{100 * own.query('layer == n_layers')['value'].iloc[0]:.0f}"
+                continue
+            wanted = f"{100 * row(found, source, prompt, centre='own').value:.0f}"
+            if "negated" in (source, prompt):
+                wanted += f" ({100 * row(found, source, prompt, centre='own', flipped=True).value:.0f})"
+            assert shown[x, y] == wanted
+
+
+def test_lines_show_the_loss_of_each_source(compared):
+    found, _, tasks = compared
+    models = {"planted": Model("planted", "drawn", "pretrained", planted.BLOCKS, planted.WIDTH)}
+    (band,) = draw_losses(found, tasks, models, "planted").subfigs
+    (facet,) = (axes for axes in band.axes if axes.get_title() == "planted: shifted")
+    lines = [line.get_ydata() for line in facet.get_lines()]
+    for centre in ("source", "own"):
+        for source in ("plain", "turned", "negated"):
+            wanted = [row(found, source, "shifted", centre=centre, layer=k).loss for k in range(planted.BLOCKS + 1)]
+            assert any(len(line) == len(wanted) and np.allclose(line, wanted) for line in lines)

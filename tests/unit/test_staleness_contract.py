@@ -56,7 +56,7 @@ def known_keys() -> set[str]:
         f"{name}.NAME.{key}" for name, classes in entries.items() for entry in classes for key in entry.model_fields
     }
     keys |= {f"prompts.KIND.NAME.{key}" for key in Prompt.model_fields}
-    for name in ("pathvars", "states", "probes"):
+    for name in ("pathvars", "states", "probes", "carry"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
     return keys | {"seed", "extends", "leave_out"}

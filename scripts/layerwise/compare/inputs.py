@@ -257,7 +257,8 @@ class Given:
     The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
     ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
     ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of tasks
-    about numbers), ``answers`` and ``generated`` (their folders), and those of the tables of comparisons.
+    about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), and those of the
+    tables of comparisons.
 
     Args:
         files: by name, one or more.

@@ -15,7 +15,7 @@ PAIRS_PER_FIT = 12
 # Matrix Computations, section 8.3).
 PER_EIGENVECTORS = 9
 # Bytes of states per second of a core that carries three probes (docs/benchmarks.md).
-CARRIED_PER_SECOND = 0.25e9
+CARRIED_PER_SECOND = 0.17e9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
