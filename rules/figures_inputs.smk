@@ -6,6 +6,7 @@ from layerwise.compare.code import comparison_code
 from layerwise.figures.captions import caption_digest
 from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
+from layerwise.figures.first_page import quoted
 from layerwise.figures.planning import flow_figures, pictures, tables
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
@@ -27,6 +28,8 @@ contents = Contents(
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
 )
+# The report's first page quotes the finished table.
+config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
 
@@ -83,7 +86,9 @@ def options_of(comparison):
     """What else decides the numbers of a comparison, as JSON."""
     known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
     known["permutations"] = study.config.probes.permutations
-    return as_json({name: known[name] for name in COMPARISONS[comparison].options})
+    known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
+    # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
+    return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})
 
 
 def picture_files(wildcards):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from layerwise import recipes
+from layerwise.compare.catalogue import COMPARISONS
 from layerwise.config.reading import merge, read_config, validate
 from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
@@ -383,6 +384,35 @@ class Study:
         shown = shown[[column for column in shown if not column.startswith("prompt:")]]
         file, folder = Path(self.predictions_file(cell)), Path(self.task_folder(task))
         return results.predictions(file, folder, shown, layer, split, made_by=self.command("probes"))
+
+    def comparison(self, name: str) -> pd.DataFrame:
+        """A table of comparisons: tests and intervals over cells, as figures and tables show them.
+
+        Example::
+
+            study.comparison("which-layer")[["model", "task", "prompt", "first_above_all", "best_layer"]]
+
+        Args:
+            name: a key of :data:`layerwise.compare.catalogue.COMPARISONS`; the module of each says what its columns
+                hold.
+
+        Returns:
+            The table; of information flow those of all models and questions, with the columns ``model`` and
+            ``questions``.
+
+        Raises:
+            InputError: when there is no such table, or it has not been made yet.
+        """
+        from layerwise import results
+
+        _known("comparison", name, COMPARISONS)
+        if not COMPARISONS[name].per_flow:
+            file = f"{self.shown}/compare/{name}.parquet"
+            return results.comparison(Path(file), made_by=self.command(file))
+        folder = Path(self.results, "compare", "flow")
+        cells = map(tuple, self.grid.flow_cells())
+        files = {(model, questions): folder / model / f"{questions}.{name}.parquet" for model, questions in cells}
+        return results.flow_comparison(files, made_by=self.command("flow"))
 
     def flow(self, model: str, questions: str) -> FlowTables:
         """Information flow of a model over a set of questions.
