@@ -165,7 +165,7 @@ def _firsts(rows: pd.DataFrame, reference: str) -> list[str]:
             shown.append("–")
         else:
             first = row[f"first_above_{reference}"]
-            shown.append("never" if pd.isna(first) else str(first))
+            shown.append("never" if pd.isna(first) else str(int(first)))
     return shown
 
 
