@@ -31,6 +31,7 @@ from scipy.stats import norm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from benchmarks.first_layers import print_first_layers
 from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.stimuli import write_stimuli
@@ -472,6 +473,7 @@ def main() -> None:
 
     print_swap_sizes(500 * scale)
     print_crossed_sizes(500 * scale)
+    print_first_layers(200 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)
