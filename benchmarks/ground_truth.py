@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from benchmarks.carried import print_carried
+from benchmarks.first_layers import print_first_layers
 from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.known_said import print_known_said
 from benchmarks.shared_text_sizes import print_crossed_sizes
@@ -476,6 +477,7 @@ def main() -> None:
     print_crossed_sizes(500 * scale)
     print_known_said(*((200, 2000) if full else (15, 150)))
     print_carried(250 * scale, 2 * scale)
+    print_first_layers(200 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

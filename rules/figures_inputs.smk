@@ -6,6 +6,7 @@ from layerwise.compare.code import comparison_code
 from layerwise.figures.captions import caption_digest
 from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
+from layerwise.figures.first_page import quoted
 from layerwise.figures.planning import flow_figures, pictures, tables
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
@@ -37,6 +38,8 @@ contents = Contents(
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     carried=tuple(grid.carried_models()),
 )
+# The report's first page quotes the finished table.
+config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
 
@@ -112,7 +115,9 @@ def options_of(comparison):
     known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
     known["permutations"] = study.config.probes.permutations
     known |= {"said": list(map("/".join, SAID_CELLS)), "generated": list(map("/".join, WRITTEN_CELLS))}
-    return as_json({name: known[name] for name in COMPARISONS[comparison].options})
+    known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
+    # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
+    return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})
 
 
 def picture_files(wildcards):

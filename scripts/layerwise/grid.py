@@ -186,6 +186,8 @@ class Grid:
         models, prompts = states.sites_of.models, states.sites_of.prompts
         if model not in (self._base_models if models is None else models):
             return []
+        if self.config.models[model].draw_of is not None:
+            return []
         if prompts is not None and prompt not in prompts:
             return []
         return [site for site in states.sites if site != "block"]
@@ -240,6 +242,26 @@ class Grid:
     def base_models(self) -> list[str]:
         """Names of the models that run as they are, without an intervention."""
         return list(self._base_models)
+
+    def draws(self) -> dict[str, str]:
+        """By model that is one of several draws the name of their entry."""
+        entries = self.config.models.items()
+        return {name: entry.draw_of for name, entry in entries if entry.draw_of is not None}
+
+    def twins(self) -> dict[str, list[str]]:
+        """By model without intervention the names of its untrained twins, several if there are several draws.
+
+        A twin has the same architecture and reads the same inputs. All models that the workflow trains have one
+        architecture. Models without a twin are left out.
+        """
+        of_kind: dict[tuple, dict[str, list[str]]] = {}
+        for name in self._base_models:
+            entry = self.config.models[name]
+            same = (entry.source, entry.revision, entry.adapter, entry.conversation)
+            of_kind.setdefault(same, {"pretrained": [], "random": []})[entry.weights].append(name)
+        pairs = [(model, kind["random"]) for kind in of_kind.values() for model in kind["pretrained"] if kind["random"]]
+        order = self._base_models.index
+        return dict(sorted(pairs, key=lambda pair: order(pair[0])))
 
     def intervened(self, kinds: Collection[str]) -> list[str]:
         """Names of the models with an intervention of one of these kinds."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
     """The config without the models that ``leave_out`` names, wherever it speaks of them.
 
-    A model's versions with an intervention go with it, as they are shown beside it.
+    A model's versions with an intervention go with it, as they are shown beside it. The name of an entry with ``seeds``
+    stands for all its draws.
 
     Returns:
         The config, and the names that were taken out, sorted.
@@ -22,7 +23,11 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
     Raises:
         InputError: when a model is not there, or none is left.
     """
-    named, models = set(config.leave_out), config.models
+    models = config.models
+    draws: dict[str, set[str]] = {}
+    for name, entry in models.items():
+        draws.setdefault(entry.draw_of or name, set()).add(name)
+    named = set[str]().union(*(draws.get(name, {name}) for name in config.leave_out))
     if unknown := sorted(named - set(models)):
         raise InputError(f"leave_out: there is no model {unknown[0]!r}; models has {', '.join(models)}")
     if not named:

@@ -222,14 +222,34 @@ def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.
     return table[CELL_COLUMNS + [column for column in table if column not in CELL_COLUMNS]]
 
 
-def compared(file: Path, *, made_by: str) -> pd.DataFrame:
-    """A table of comparisons over all cells, see docs/formats.md.
+def comparison(file: Path, *, made_by: str) -> pd.DataFrame:
+    """A table of comparisons; the module of each in layerwise.compare says what its columns hold.
 
     Raises:
-        InputError: when it is missing.
+        InputError: when it is not there yet.
     """
     check_there([file], made_by)
     return pd.read_parquet(file)
+
+
+def flow_comparison(files: Mapping[tuple[str, str], Path], *, made_by: str) -> pd.DataFrame:
+    """The same of information flow, of all models and questions as one table.
+
+    Args:
+        files: by model and questions.
+
+    Raises:
+        InputError: when there are no cells, or a cell is missing.
+    """
+    if not files:
+        raise InputError("there are no cells to read: the study names no models under `flow`")
+    check_there(files.values(), made_by)
+    tables = [
+        pd.read_parquet(file).assign(model=model, questions=questions) for (model, questions), file in files.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    first = ["model", "questions"]
+    return table[first + [column for column in table if column not in first]]
 
 
 def predictions(

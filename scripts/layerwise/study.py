@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from layerwise import recipes
+from layerwise.compare.catalogue import COMPARISONS
 from layerwise.config.reading import merge, read_config, validate
 from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
@@ -326,42 +327,6 @@ class Study:
         cell = _named(self.grid.generated_cells(), model=model, stimuli=stimuli, prompt=prompt)
         return results.generated(Path(self.generated_file(cell)), made_by=self.command("answers"))
 
-    def said(self) -> pd.DataFrame:
-        """How good the models' answers are in every layer, and what they lean to.
-
-        Example::
-
-            said = study.said().query("task == 'objects' and label == 'macro' and split == 'test'")
-            said.query("metric == 'accuracy' and answer == 'threshold'").plot("layer", "value")
-
-        Returns:
-            A row per ``model``, ``task``, ``prompt``, ``layer`` (the last, n_layers + 1, is what the model says),
-            ``label``, ``split``, ``answer`` (as said, threshold, written) and ``metric``, with ``value``, ``low`` and
-            ``high`` (95 % interval): see docs/formats.md.
-
-        Raises:
-            InputError: when no prompt has answers for the classes of a task, or they have not been scored yet.
-        """
-        return self._compared("said")
-
-    def known_said(self) -> pd.DataFrame:
-        """Which test items the probe of a layer has right and the model's own answer has not, and the other way round.
-
-        Example::
-
-            silent = study.known_said().query("share == 'known, not said' and answer == 'threshold'")
-            silent.pivot_table("value", "layer", ["task", "prompt"])
-
-        Returns:
-            A row per ``model``, ``task``, ``prompt``, ``layer``, ``label``, ``answer`` (as said, threshold) and
-            ``share``, with ``value``, ``low`` and ``high`` (95 % interval), and ``independent``, the share if the two
-            had nothing to do with each other: see docs/formats.md.
-
-        Raises:
-            InputError: when no prompt has answers for the classes of a task, or they have not been scored yet.
-        """
-        return self._compared("known-said")
-
     def items(self, stimuli: str) -> pd.DataFrame:
         """What a stimulus set shows, and where it comes from.
 
@@ -506,30 +471,34 @@ class Study:
         file, folder = Path(self.predictions_file(cell)), Path(self.task_folder(task))
         return results.predictions(file, folder, shown, layer, split, made_by=self.command("probes"))
 
-    def carried(self) -> pd.DataFrame:
-        """Kept probes that read the states of other prompts, tasks and versions of a model, without being fitted again.
+    def comparison(self, name: str) -> pd.DataFrame:
+        """A table of comparisons: tests and intervals over cells, as figures and tables show them.
 
         Example::
 
-            carried = study.carried().query("centre == 'own' and metric == 'accuracy' and layer == best_layer")
-            carried.pivot_table("value", ["source_task", "source_prompt"], ["model", "task", "prompt"])
+            study.comparison("which-layer")[["model", "task", "prompt", "first_above_all", "best_layer"]]
+
+        Args:
+            name: a key of :data:`layerwise.compare.catalogue.COMPARISONS`; the module of each says what its columns
+                hold.
 
         Returns:
-            A row per target, source, layer, metric, centre and way of flipping, with ``value``, ``own``, ``home``,
-            ``loss`` and its interval; :mod:`layerwise.compare.carried` lists the columns.
+            The table; of information flow those of all models and questions, with the columns ``model`` and
+            ``questions``.
 
         Raises:
-            InputError: when the study carries no probes, or they have not been carried yet.
+            InputError: when there is no such table, or it has not been made yet.
         """
-        import pandas
-
         from layerwise import results
 
-        if not self.grid.carried_cells():
-            raise InputError("the study carries no probes: set `carry`, and `probes: {keep: true}`")
-        file = Path(f"{self.shown}/compare/carried.parquet")
-        results.check_there([file], made_by=self.command("figures"))
-        return pandas.read_parquet(file)
+        _known("comparison", name, COMPARISONS)
+        if not COMPARISONS[name].per_flow:
+            file = f"{self.shown}/compare/{name}.parquet"
+            return results.comparison(Path(file), made_by=self.command(file))
+        folder = Path(self.results, "compare", "flow")
+        cells = map(tuple, self.grid.flow_cells())
+        files = {(model, questions): folder / model / f"{questions}.{name}.parquet" for model, questions in cells}
+        return results.flow_comparison(files, made_by=self.command("flow"))
 
     def flow(self, model: str, questions: str) -> FlowTables:
         """Information flow of a model over a set of questions.
@@ -567,16 +536,6 @@ class Study:
         from layerwise import results
 
         return results.gathered({cell: Path(file(cell)) for cell in cells}, made_by=self.command("probes"))
-
-    def _compared(self, name: str) -> pd.DataFrame:
-        """A table of comparisons of what models say."""
-        from layerwise import results
-
-        if not (self.grid.said_cells() or self.grid.written_cells()):
-            raise InputError("no prompt of the study has `answers` for the classes of a task that is asked with it")
-        return results.compared(
-            Path(self.shown, "compare", f"{name}.parquet"), made_by=self.command(f"{self.shown}/compare/{name}.parquet")
-        )
 
     def _probe_file(self, cell: ProbeCell, what: str) -> str:
         return f"{self.results}/probes/{cell.model}/{cell.task}/{cell.prompt}.{what}.parquet"

@@ -151,6 +151,24 @@ def test_cells_are_gathered_under_their_names(tmp_path):
         results.gathered({}, made_by="")
 
 
+def test_comparisons_of_flow_are_one_table_under_their_names(tmp_path):
+    files = {(model, "asked"): tmp_path / f"{model}.parquet" for model in ("a", "b")}
+    for place, file in enumerate(files.values()):
+        pd.DataFrame({"window": [place], "mean": [0.5]}).to_parquet(file)
+    table = results.flow_comparison(files, made_by="")
+    assert table.to_dict("list") == {
+        "model": ["a", "b"],
+        "questions": ["asked", "asked"],
+        "window": [0, 1],
+        "mean": [0.5, 0.5],
+    }
+    assert results.comparison(files["a", "asked"], made_by="")["window"].tolist() == [0]
+    with pytest.raises(InputError, match=r"which-layer\.parquet: not there yet; run `snakemake it`"):
+        results.comparison(tmp_path / "which-layer.parquet", made_by="snakemake it")
+    with pytest.raises(InputError, match="names no models under `flow`"):
+        results.flow_comparison({}, made_by="")
+
+
 def test_predictions_stand_beside_what_was_shown(stimuli, task, tmp_path):
     file = tmp_path / "p.predictions.parquet"
     table = {"label": ["cat", "dog", "cat"], "split": ["test", "test", "val"], "item_id": SHOWN["item_id"]}

@@ -4,7 +4,6 @@ import copy
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -151,18 +150,3 @@ def test_programs_and_the_snakefile_read_the_shipped_studies_alike():
         study = Study.load(REPOSITORY / f"config/{file}.yaml")
         assert study.notes == []
         assert study.grid.states_cells() or study.grid.flow_cells()
-
-
-def test_what_models_say_is_read_where_a_task_asks_for_it(project):
-    with pytest.raises(InputError, match="no prompt of the study has `answers` for the classes of a task"):
-        Study.load("studies/mine.yaml").said()
-    config = copy.deepcopy(OWN)
-    config["prompts"] = {"table": {"describe": {"text": "Is it wet?", "answers": {"0": ["no"], "1": ["yes"]}}}}
-    write("studies/mine.yaml", config)
-    study = Study.load("studies/mine.yaml")
-    with pytest.raises(InputError, match=r"said\.parquet: not there yet; run `snakemake results/compare/said\.parquet"):
-        study.said()
-    Path("results/compare").mkdir(parents=True)
-    for name in ("said", "known-said"):
-        pd.DataFrame({"model": [name]}).to_parquet(f"results/compare/{name}.parquet")
-    assert (study.said()["model"][0], study.known_said()["model"][0]) == ("said", "known-said")

@@ -4,6 +4,7 @@ Columns:
 
 - ``model``: name of a model without intervention
 - ``weights``: pretrained or random
+- ``draw_of``: of a draw of several with random weights the name of their entry; else empty
 - ``task``: name of the task
 - ``prompt``: name of the prompt
 - ``metric``: the task's own
@@ -36,6 +37,14 @@ Columns:
 - ``p_holm``: p_value corrected over all rows by Holm's method
 - ``p_holm_is_bound``: whether p_holm is that value or less
 - ``not_worse``: layers that are not worse than the best at 5 %, separated by spaces; empty where no test is made
+- ``margin``: a difference that does not matter, in the metric's unit (``probes.margin``)
+- ``difference_upper``: the difference is shown to be less than this: upper end of its 90 % interval, that is of the
+  one-sided 95 % interval; NaN where the best layer is the topmost, or too few images for a test
+- ``difference_lower``: and more than this
+- ``equivalent``: whether both are within ± margin, so that the two layers are shown to be equally good up to it (two
+  one-sided tests at 5 %: Schuirmann 1987, doi:10.1007/BF01068419); false where undecided or not tested
+- ``within_margin``: layers that are shown to be less than the margin worse than the best, corrected over layers at 5 %,
+  separated by spaces; empty where no test is made
 - ``selectivity``: of the best layer; NaN without controls; with selectivity_low and selectivity_high
 - ``selectivity_low``: lower end of its 95 % interval
 - ``selectivity_high``: upper end
@@ -67,15 +76,17 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
 
     scores, models = as_they_are(given.scores, given.models)
     how = options["resamples"], options["permutations"], options["seed"]
-    return compare_layers(scores, given.tasks, models, given.path("predictions"), *how)
+    more = {name: options[name] for name in ("margin", "draws") if name in options}
+    return compare_layers(scores, given.tasks, models, given.path("predictions"), *how, **more)
 
 
 COMPARISON = Comparison(
     reads=("scores", "predictions", "tasks", "models"),
-    options=("resamples", "permutations", "seed"),
+    options=("resamples", "permutations", "seed", "margin", "draws"),
     columns=(
         "model",
         "weights",
+        "draw_of",
         "task",
         "prompt",
         "metric",
@@ -108,6 +119,11 @@ COMPARISON = Comparison(
         "p_holm",
         "p_holm_is_bound",
         "not_worse",
+        "margin",
+        "difference_upper",
+        "difference_lower",
+        "equivalent",
+        "within_margin",
         "selectivity",
         "selectivity_low",
         "selectivity_high",

@@ -8,6 +8,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
     {
         "headline": "layerwise.compare.headline",
         "best-layers": "layerwise.compare.best_layers",
+        "which-layer": "layerwise.compare.which_layer",
         "interventions": "layerwise.compare.interventions",
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",

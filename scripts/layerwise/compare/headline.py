@@ -16,6 +16,8 @@ Columns:
 - ``high``: upper end
 - ``n``: items
 - ``n_groups``: groups of items that a split keeps together
+- ``draws``: of a model with several draws of random weights their names, separated by spaces; the row is the mean of
+  them, and its interval allows for their spread (:func:`layerwise.compare.statistics.draws.merge_draws`); else empty
 """
 
 from __future__ import annotations
@@ -33,12 +35,14 @@ if TYPE_CHECKING:
 
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     from layerwise.compare.rows import headline_table
+    from layerwise.compare.statistics.draws import merge_draws
 
-    return headline_table(given.scores, given.tasks)
+    return merge_draws(headline_table(given.scores, given.tasks), options.get("draws", {}))
 
 
 COMPARISON = Comparison(
     reads=("scores", "tasks"),
+    options=("draws",),
     columns=(
         "model",
         "task",
@@ -54,6 +58,7 @@ COMPARISON = Comparison(
         "high",
         "n",
         "n_groups",
+        "draws",
     ),
     compute=compute,
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +63,7 @@ class Model:
 
     ``n_layers`` counts blocks, ``width`` is the number of hidden units, ``weights`` is "pretrained" or "random".
     ``base`` is the digest of the same model without the ``intervention``, if there is one.
+    ``draws`` is more than 1 only for a model that stands for several draws, see :func:`with_draws`.
     """
 
     model: str
@@ -75,11 +76,17 @@ class Model:
     digest: str = ""
     intervention: dict[str, Any] | None = None
     base: str | None = None
+    draws: int = 1
 
     @property
     def is_random(self) -> bool:
         """Whether this is an untrained twin, whose probes show what random features give."""
         return self.weights == "random"
+
+    @property
+    def in_words(self) -> str:
+        """What legends say of its weights."""
+        return f"{self.weights} weights" + (f", mean of {self.draws} draws" if self.draws > 1 else "")
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
@@ -132,6 +139,24 @@ def as_they_are(scores: pd.DataFrame, models: Mapping[str, Model]) -> tuple[pd.D
     """Scores and models without interventions, which have figures and a table of their own."""
     kept = {name: model for name, model in models.items() if model.intervention is None}
     return scores[scores["model"].isin(kept) | ~scores["model"].isin(models)], kept
+
+
+def with_draws(models: Mapping[str, Model], headline: pd.DataFrame) -> dict[str, Model]:
+    """The models as figures and tables show them: one model in place of several draws of random weights.
+
+    Args:
+        models: Model descriptions.
+        headline: Headline scores, which say of which draws a row is the mean; see
+            :mod:`layerwise.compare.headline`.
+    """
+    rows = headline.loc[headline["draws"] != "", ["model", "draws"]].drop_duplicates()
+    drawn = {draw: row.model for row in rows.itertuples() for draw in row.draws.split()}
+    shown: dict[str, Model] = {}
+    for name, model in models.items():
+        of = drawn.get(name, name)
+        if of not in shown:
+            shown[of] = replace(model, model=of, draws=list(drawn.values()).count(of)) if name in drawn else model
+    return shown
 
 
 def read_tasks(paths: Iterable[str | Path]) -> dict[str, Task]:

@@ -3,11 +3,12 @@
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, create_model, model_validator
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, create_model, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from layerwise.config.base import (
     Count,
+    Each,
     Either,
     Filled,
     FromStudy,
@@ -155,6 +156,10 @@ class Model(Section):
     """random: same architecture, untrained weights by seed. A baseline for what a probe finds in random features."""
     seed: Maybe[Seed] = None
     """Draws the weights of an entry with `weights` random. Default: the study's seed."""
+    seeds: Maybe[Annotated[list[Seed], Each(3)]] = None
+    """In place of `seed`: several draws of random weights, at least three. The entry NAME becomes the models NAME-0,
+    NAME-1, ... by their seeds. Figures and tables show them as one model NAME, the mean of the draws, and tests count
+    the draws' spread. They keep no sites within blocks."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
     """Precision of the forward pass. auto: that of the weights."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
@@ -207,6 +212,14 @@ class Model(Section):
     as the weights take, at least 16 GB."""
     expected: Maybe[Expected] = None
     """What is known of the model before its files are here, for scripts/estimate_cost.py alone. Changes no result."""
+
+    # The entry with `seeds` that this one is a draw of; see layerwise.config.draws.
+    _draw_of: str | None = PrivateAttr(None)
+
+    @property
+    def draw_of(self) -> str | None:
+        """The name of the entry with `seeds` that this model is a draw of; None for a model of its own."""
+        return self._draw_of
 
     @model_validator(mode="after")
     def _says_how_many_cards(self) -> "Model":

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from layerwise.config.base import Checked, Each, Positive, Section, among, whole
+from layerwise.config.base import Checked, Each, Positive, Section, Share, among, whole
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 
 Resamples = Annotated[int, whole(100)]
@@ -49,6 +49,10 @@ class Probes(Section):
     the best. From 12,000 on a p-value near 0.05 is known to 0.002. More rows need no more: swaps are drawn where they
     count, so that small p-values are known as well as large ones. Where images share texts, the sets of layers take as
     many draws of the greatest statistic."""
+    margin: Share = 0.01
+    """A difference of scores that does not matter, in the metric's unit: 0.01 is one point. Table 2 says whether the
+    best layer and the topmost block are shown to be equal within it, and which layers are as good as the best within
+    it."""
     training_draws: Draws = 0
     """How often each layer's probes are fitted again to a bootstrap draw of the training images, for intervals that
     include the choice of these images; 20 suffice. Models with an intervention have none. 0: none, and intervals take

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from layerwise.config.base import Section
+from layerwise.config.draws import expand_draws
 from layerwise.config.sections import section_at, step_into
 from layerwise.config.study import StudyConfig
 from layerwise.errors import InputError
@@ -57,7 +58,7 @@ def merge(config: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 
 def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
-    """Check a config and fill in its defaults.
+    """Check a config and fill in its defaults; entries with ``seeds`` become several models.
 
     Args:
         config: what the YAML files of a study say together.
@@ -75,10 +76,11 @@ def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
             "several, also write `embedded: NAME` in the entries of `models`"
         )
     try:
-        return StudyConfig.model_validate(dict(config), context=context, by_alias=True, by_name=False)
+        checked = StudyConfig.model_validate(dict(config), context=context, by_alias=True, by_name=False)
     except ValidationError as error:
         lines = sorted({_explain(detail, config) for detail in error.errors(include_url=False)})
         raise InputError("the config cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from None
+    return expand_draws(checked)
 
 
 def _unfit(value: Any, path: list[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from layerwise.figures.entry import Figure, Table
 FIGURES: Catalogue[Figure] = Catalogue(
     "FIGURE",
     {
+        "which-layer": "layerwise.figures.which_layer",
         "entailment": "layerwise.figures.entailment",
         "recognition-by-model": "layerwise.figures.recognition_by_model",
         "recognition-by-prompt": "layerwise.figures.recognition_by_prompt",
@@ -34,6 +35,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
 TABLES: Catalogue[Table] = Catalogue(
     "TABLE",
     {
+        "table-which-layer": "layerwise.figures.which_layer_table",
         "table1": "layerwise.figures.table1",
         "table2": "layerwise.figures.table2",
         "table3": "layerwise.figures.table3",

@@ -62,7 +62,7 @@ class Figure:
     """One figure, in one or more variants.
 
     Attributes:
-        place: among the figures of the report, from 1.
+        place: among the figures of the report, from 0.
         title: in the report; it may hold ``{variant}``.
         reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
         draw: draws a variant.

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 def draw(given: Given, variant: str) -> Drawing:
-    from layerwise.compare.inputs import as_they_are
+    from layerwise.compare.inputs import as_they_are, with_draws
     from layerwise.figures.drawing.learning import draw_learning
 
-    headline, models = as_they_are(given.comparison("headline"), given.models)
+    headline = given.comparison("headline")
+    headline, models = as_they_are(headline, with_draws(given.models, headline))
     return draw_learning(given.comparison("learning"), headline, given.tasks, models)
 
 

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 def write(given: Given, position: str) -> tuple[list[Section], str]:
+    from layerwise.compare.inputs import with_draws
     from layerwise.figures.writing.overview import overview_sections
     from layerwise.figures.writing.sections import to_csv
 
-    sections = overview_sections(given.comparison("headline"), given.tasks, given.models, given.prompts, position)
+    headline = given.comparison("headline")
+    models = with_draws(given.models, headline)
+    sections = overview_sections(headline, given.tasks, models, given.prompts, position)
     return sections, to_csv(sections)
 
 

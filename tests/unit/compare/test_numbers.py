@@ -96,7 +96,9 @@ def cell(tmp_path):
     macro = scores.groupby(["split", "layer"], as_index=False)["value"].mean().assign(label="macro")
     scores = pd.concat([scores, macro]).assign(probe="ridge")
     scores = pd.concat([scores, scores[scores["layer"] == 0].assign(probe="mean", layer=-1, value=-0.01)])
-    scores = scores.assign(model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=160)
+    scores = scores.assign(
+        model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=160
+    )
     folder = tmp_path / "probes/m/area"
     folder.mkdir(parents=True)
     pd.concat(estimates).to_parquet(folder / "p.estimates.parquet")

@@ -28,7 +28,8 @@ def test_the_columns_of_a_comparison_are_documented(name):
 def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
-        assert set(comparison.options) <= {"resamples", "permutations", "seed", "said", "generated"}
+        known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "said", "generated"}
+        assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.

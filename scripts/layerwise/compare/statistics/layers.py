@@ -5,8 +5,9 @@ block, and with every other layer, on the test split, so that the choice does no
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from layerwise.compare.inputs import CELL, Model, Task, read_predictions
 from layerwise.compare.rows import headline_scores, majority_scores
 from layerwise.compare.statistics.choice import choose_layer
-from layerwise.compare.statistics.paired import PairedDifference, paired_difference, worse_than
+from layerwise.compare.statistics.paired import PairedDifference, less_worse_than, paired_difference, worse_than
 from layerwise.compare.statistics.significance import LEVEL, with_holm
 from layerwise.errors import InputError
 
@@ -32,6 +33,8 @@ def compare_layers(
     n_resamples: int,
     n_permutations: int,
     seed: int,
+    margin: float = 0.01,
+    draws: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Compare, in every cell, the layer chosen on validation with the topmost block on the test split.
 
@@ -43,6 +46,8 @@ def compare_layers(
         n_resamples: Bootstrap resamples for the interval of the difference.
         n_permutations: Swaps drawn for each p-value, and for each set of layers.
         seed: Seed; each cell draws from its own stream, so that a new cell leaves the others as they were.
+        margin: A difference that does not matter, in the metric's unit.
+        draws: By the name of a draw of several with random weights that of their entry.
 
     Returns:
         One row per cell, by task and model in the order given; :mod:`layerwise.compare.best_layers` lists the columns.
@@ -76,10 +81,14 @@ def compare_layers(
         rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
         layers = [layer for layer in by_layer.index if layer <= top]
         paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
-        not_worse = _not_worse(path, tasks[task], best, layers, n_permutations, rng)
-        described = {"model": model, "weights": models[model].weights, "task": task, "prompt": prompt}
+        not_worse, within = _as_good(path, tasks[task], best, layers, margin, n_permutations, rng)
+        described = {"model": model, "weights": models[model].weights, "draw_of": draws.get(model, "")}
+        described |= {"task": task, "prompt": prompt}
         described |= {"metric": tasks[task].metric, "label": tasks[task].headline_label}
         described |= _row(by_layer, best, top, paired) | {"not_worse": " ".join(map(str, not_worse))}
+        described |= {"margin": margin, "difference_upper": paired.high_90, "difference_lower": paired.low_90}
+        described["equivalent"] = -margin < paired.low_90 and paired.high_90 < margin
+        described["within_margin"] = " ".join(map(str, within))
         for column, suffix in BOUNDED:
             described[f"selectivity{suffix}"] = _found(more, SELECTIVITY, (*cell, best), column)
         redrawn = (("best", REDRAWN, best), ("top", REDRAWN, top), ("difference", REDRAWN_ABOVE_TOP, best))
@@ -143,21 +152,38 @@ def check_same_run(path: Path, layer: int, metric: str, found: float, stated: fl
         )
 
 
-def _not_worse(
-    path: Path, task: Task, best: int, layers: list[int], n_permutations: int, rng: np.random.Generator
-) -> list[int]:
-    """The layers that are not shown to be worse than the best; none where no test can be made."""
+def _as_good(
+    path: Path,
+    task: Task,
+    best: int,
+    layers: list[int],
+    margin: float,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> tuple[list[int], list[int]]:
+    """The layers that are not shown to be worse than the best, and those shown to be less than the margin worse.
+
+    Both are empty where no test can be made.
+    """
     others = [layer for layer in layers if layer != best]
-    frames = (read_predictions(path, layer, "test") for layer in others)
+
+    def predictions() -> Iterator[pd.DataFrame]:
+        return (read_predictions(path, layer, "test") for layer in others)
+
+    how = task.metric, task.n_classes
     seed = int(rng.integers(2**32))
     try:
         reference = read_predictions(path, best, "test")
-        p_values = worse_than(reference, frames, task.metric, task.n_classes, n_permutations, seed)
+        worse = worse_than(reference, predictions(), *how, n_permutations, seed)
+        nearly = less_worse_than(reference, predictions(), *how, margin, n_permutations, seed)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    if np.isnan(p_values).any():
-        return []
-    return sorted([best, *(layer for layer, p in zip(others, p_values, strict=True) if p > LEVEL)])
+    if np.isnan(worse).any():
+        return [], []
+    return (
+        sorted([best, *(layer for layer, p in zip(others, worse, strict=True) if p > LEVEL)]),
+        sorted([best, *(layer for layer, p in zip(others, nearly, strict=True) if p <= LEVEL)]),
+    )
 
 
 def _over_splits(validation: pd.DataFrame, test: pd.DataFrame, resplits: pd.DataFrame) -> dict[str, object]:

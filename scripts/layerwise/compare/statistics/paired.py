@@ -4,20 +4,22 @@ Both the interval and the test treat a group (an image, or a pair of images) as 
 image are not independent. Where many groups share few texts, texts are units too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
-from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains
+from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains, item_residuals
 from layerwise.compare.statistics.shared_texts import (
     CrossedDifference,
     difference_p_value,
     enough_texts,
     greatest_difference_test,
 )
+from layerwise.compare.statistics.student import Difference, greater_than
 from layerwise.compare.statistics.swaps import PValue, enough_images, greatest_swap_test, swap_test
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import Crossed, Units, difference_interval
@@ -32,7 +34,8 @@ class PairedDifference:
     ``first`` and ``second`` are the layers' values, ``difference`` is first - second, and ``low`` and ``high`` bound
     its 95 % interval, all in the metric's own unit. ``p_value`` is two-sided; with ``p_is_bound``, p is at most that
     value. Numbers are NaN if the metric is not defined on the items, such as ROC AUC without one of the classes. The
-    p-value is also NaN if there are too few images, or shared texts, for a test.
+    p-value is also NaN if there are too few images, or shared texts, for a test. ``low_90`` and ``high_90`` bound the
+    90 % interval, for tests against a margin, and are NaN with the p-value: see :func:`least_error`.
     """
 
     first: float
@@ -42,6 +45,8 @@ class PairedDifference:
     high: float
     p_value: float
     p_is_bound: bool = False
+    low_90: float = np.nan
+    high_90: float = np.nan
 
 
 def paired_difference(
@@ -80,11 +85,15 @@ def paired_difference(
     a, b = pair.values()
     if not pair.labels:
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
-    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+    resampled = pair.resampled(n_resamples, rng)
+    low, high = difference_interval(a - b, *resampled)
     if not pair.can_be_tested:
         return PairedDifference(a, b, a - b, low, high, np.nan)
     p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
-    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound)
+    least = least_error(pair.gains) * -ndtri(0.05)
+    low_90, high_90 = difference_interval(a - b, *resampled, level=0.9)
+    low_90, high_90 = min(low_90, a - b - least), max(high_90, a - b + least)
+    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound, low_90, high_90)
 
 
 def worse_than(
@@ -133,6 +142,98 @@ def worse_than(
     if crossed:
         return greatest_difference_test(crossed, n_permutations, seed)
     return greatest_swap_test(gains, n_permutations, seed)
+
+
+def better_than(
+    pairs: Iterable[tuple[pd.DataFrame, Sequence[pd.DataFrame]]],
+    metric: str,
+    n_classes: int,
+    n_permutations: int,
+    seed: int,
+) -> list[float]:
+    """Test for each of several layers whether it is better than its own reference: one-sided p-values.
+
+    The counterpart of :func:`worse_than`, with a reference for each layer: the same layer of an untrained twin, of
+    another prompt, or a constant answer. P-values are adjusted over all pairs, by
+    :func:`layerwise.compare.statistics.swaps.greatest_swap_test`. If texts count as units, or a reference has several
+    draws, it is :func:`layerwise.compare.statistics.student.greater_than`, which gives each pair its own degrees of
+    freedom: pairs differ in them more than layers against one reference do. With several draws, a layer is compared
+    with their mean.
+
+    Args:
+        pairs: A layer's predictions, and its reference's: one table, or one per draw. Read one at a time.
+        metric, n_classes, n_permutations, seed: See :func:`worse_than`.
+
+    Returns:
+        One p-value per pair; NaN if the metric is not defined, or there are too few images, or shared texts, for a
+        test.
+
+    Raises:
+        InputError: Predictions are of other items.
+    """
+    gains: list[Gains] = []
+    differences: list[Difference] = []
+    by_student, untested = False, 0
+    for layer, draws in pairs:
+        each = [_Pair.of(layer, draw, metric, n_classes) for draw in draws]
+        # All pairs have the same items, so either all can be tested or none.
+        if not each[0].can_be_tested:
+            untested += 1
+            continue
+        gains.append(each[0].gains)
+        differences.append(Difference.from_draws([pair.difference for pair in each]))
+        by_student |= len(each) > 1 or each[0].is_crossed
+    if untested:
+        return [np.nan] * (len(differences) + untested)
+    if by_student:
+        return greater_than(differences, 0.0, n_permutations, seed)
+    return greatest_swap_test(gains, n_permutations, seed)
+
+
+def less_worse_than(
+    reference: pd.DataFrame,
+    others: Iterable[pd.DataFrame],
+    metric: str,
+    n_classes: int,
+    margin: float,
+    n_permutations: int,
+    seed: int,
+) -> list[float]:
+    """Test for each of several layers whether it is worse than the reference by less than a margin: one-sided p-values.
+
+    They are small where a layer is shown to be nearly as good, as in a test of non-inferiority. Corrected over the
+    layers by :func:`layerwise.compare.statistics.student.greater_than`.
+
+    Args:
+        margin: In the metric's unit.
+        reference, others, metric, n_classes, n_permutations, seed: See :func:`worse_than`.
+
+    Returns:
+        One p-value per layer; NaN as in :func:`worse_than`.
+
+    Raises:
+        InputError: A layer's predictions are of other items.
+    """
+    differences, least = [], 0.0
+    for other in others:
+        pair = _Pair.of(other, reference, metric, n_classes)
+        differences.append(pair.difference if pair.can_be_tested else None)
+        least = least_error(pair.gains) if pair.labels else np.nan
+    tested = [difference for difference in differences if difference is not None]
+    if len(tested) < len(differences):
+        return [np.nan] * len(differences)
+    return greater_than(tested, -margin, n_permutations, seed, least_error=least)
+
+
+def least_error(gains: Gains) -> float:
+    """The standard error below which no difference counts as known, in tests against a margin.
+
+    Where no image differs, the estimated error is 0, though up to 3 / n of all images may differ that are not in the
+    sample (the rule of three: Hanley and Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031). It is the error
+    with which the upper bound of the one-sided 95 % interval is at least that: 1 - 0.05^(1 / n), n being the effective
+    number of images.
+    """
+    return float((1 - 0.05 ** (1 / gains.effective_images)) / -ndtri(0.05))
 
 
 @dataclass(frozen=True)
@@ -197,6 +298,13 @@ class _Pair:
         """What groups, texts and pairs of both contribute to the difference, if texts count as units."""
         a, b = self.values()
         return CrossedDifference.of(a - b, self.metric, self.labels, self.n_classes, self._clusters)
+
+    @property
+    def difference(self) -> Difference:
+        """What units contribute to the difference, whether texts count or not."""
+        a, b = self.values()
+        parts = [item_residuals(self.metric, label, self.n_classes) / len(self.labels) for label in self.labels]
+        return Difference(a - b, tuple(self._clusters.sums(parts)), self._clusters.units())
 
     @cached_property
     def gains(self) -> Gains:

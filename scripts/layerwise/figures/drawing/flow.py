@@ -93,7 +93,7 @@ def _draw(rows: pd.DataFrame, lines: _Lines, description: Mapping[str, Any], win
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(max(4.6, columns * FACET_INCHES[0] + 0.6))
     legend = {lines.names[key]: style for key, style in lines.styles.items()}
-    legend_rows = draw_legend(drawing, legend, (), lines.baseline, norm=False)
+    legend_rows = draw_legend(drawing, legend, {}, lines.baseline, norm=False)
     drawing.set_figheight(n_rows * FACET_INCHES[1] + 0.6 + 0.18 * legend_rows)
     band = only_band(drawing)
     cell = description["cell"]

@@ -189,7 +189,7 @@ def _draw(
         raise InputError("no task was asked of a model with an intervention and of the same model without it")
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(grid_width(len(facets)))
-    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), dotted, norm=False))
+    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, {}, dotted, norm=False))
     for axes, (task, facet) in zip(grid, facets, strict=True):
         axes.set_title(wrap_name(f"{task.task}: {facet.title}", NAME_WIDTH))
         axes.set_ylabel(f"test {metric_name(task.metric)}", fontsize=7)

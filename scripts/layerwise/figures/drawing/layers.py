@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from layerwise.compare.inputs import Given, Model, Task, as_they_are
+from layerwise.compare.inputs import Given, Model, Task, as_they_are, with_draws
 from layerwise.compare.rows import headline_scores, majority_scores
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import (
@@ -109,7 +109,7 @@ def draw_scores(
     Raises:
         InputError: A model in the scores has no description, or a task has no rows.
     """
-    headline, models = as_they_are(headline, models)
+    headline, models = as_they_are(headline, with_draws(models, headline))
     probes = headline_scores(headline, tasks, quantity.split, quantity.probe, quantity.metric)
     baseline = quantity.baseline_of(headline, tasks, probes)
     unknown = sorted(set(probes["model"]) - set(models))
@@ -117,7 +117,7 @@ def draw_scores(
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
 
     order = {"model": [m for m in models if m in set(probes["model"])], "prompt": list(probes["prompt"].unique())}
-    random = [name for name, model in models.items() if model.is_random]
+    random = {name: model.in_words for name, model in models.items() if model.is_random}
     # Chosen over all models, so that a model has the same colour in every figure.
     styles = line_styles(list(models) if lines == "model" else order["prompt"], random)
     styles = {name: styles[name] for name in order[lines]}
@@ -131,7 +131,7 @@ def draw_scores(
     for name, _, grid in bands:
         of_task = blocks[name]
         for axes, facet in zip(grid.flat, of_task, strict=False):
-            axes.set_title(wrap_name(facet, NAME_WIDTH) + ("\n(random weights)" if facet in random else ""))
+            axes.set_title(wrap_name(facet, NAME_WIDTH) + (f"\n({random[facet]})" if facet in random else ""))
             if facet in random:
                 axes.set_facecolor("#F3F3F3")
             of_facet = _cell(probes, facets, name, facet)

@@ -47,7 +47,7 @@ def draw_learning(
     if unknown := sorted(set(curves["model"]) - set(models)):
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
 
-    random = [name for name, model in models.items() if model.is_random]
+    random = {name: model.in_words for name, model in models.items() if model.is_random}
     styles = {name: style for name, style in line_styles(list(models), random).items() if name in set(curves["model"])}
     blocks = {name: list(baseline.loc[baseline["task"] == name, "prompt"].unique()) for name in tasks}
     width = drawing_width(blocks)

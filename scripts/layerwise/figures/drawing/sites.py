@@ -75,7 +75,7 @@ def draw_sites(
     styles = line_styles([LINES[site] for site in present])
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(grid_width(len(facets)))
-    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, (), "majority baseline", norm=False))
+    band, grid = lay_out_grid(drawing, len(facets), draw_legend(drawing, styles, {}, "majority baseline", norm=False))
     for axes, (title, cell) in zip(grid, facets.items(), strict=True):
         axes.set_title(wrap_name(title, NAME_WIDTH))
         axes.set_ylabel(f"test {metric_name(tasks[cell[1]].metric)}", fontsize=7)

@@ -1,9 +1,13 @@
 """Table 2 for reading: the best layer of each cell beside the topmost block."""
 
+from collections.abc import Mapping
 from itertools import groupby
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from layerwise.compare.statistics.significance import LEVEL
 from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, interval, number, with_interval
 from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
@@ -15,58 +19,119 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     Args:
         table: see :mod:`layerwise.compare.best_layers`.
     """
+    points = in_points(table["margin"].iloc[0])
     note = (
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
         f"split (embeddings = 0; the lowest of equals). {HOW_TESTED} A dash: the best layer is the topmost, or there "
-        f"are {TOO_FEW}. As good: layers that are not worse than the best one at the level of 5 %, corrected over the "
-        "row's layers. Selectivity: the best layer's score less that of random labels."
+        f"are {TOO_FEW}. Better? says what is shown at the level of 5 %: that the best layer is better than the "
+        f"topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best is not "
+        f"better by {points}; else it is undecided. As good: layers that are not worse than the best one at the level "
+        f"of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be less than {points} "
+        "worse, corrected likewise. Selectivity: the best layer's score less that of random labels."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
-    redrawn = table["best_redrawn_low"].notna().any()
+    redrawn = bool(table["best_redrawn_low"].notna().any())
     if redrawn:
         note += (
             " Training redrawn: 95 % intervals that include the choice of training images; the others take the fitted "
             "probes as given."
         )
+    if (table["draw_of"] != "").any():
+        note += " Of several draws of random weights: means over the draws, with their range instead of an interval."
     sections = []
     for task, rows in table.groupby("task", sort=False):
-        shown = pd.DataFrame(
-            {
-                "Model": rows["model"],
-                "Prompt": rows["prompt"],
-                "Best layer": [
-                    f"{best} / {top}" for best, top in zip(rows["best_layer"], rows["top_layer"], strict=True)
-                ],
-                "Best": with_interval(rows, "best"),
-                "Top block": with_interval(rows, "top"),
-                "Best − top": with_interval(rows, "difference", sign="+"),
-                "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
-                "As good": [_ranges(layers) or "–" for layers in rows["not_worse"]],
-                "Selectivity": [number(100 * value, ".1f") for value in rows["selectivity"]],
-                "Final norm": [number(100 * value, ".1f") for value in rows["norm"]],
-                "Majority": [number(100 * value, ".1f") for value in rows["chance"]],
-            }
-        )
-        if redrawn:
-            for name, after in (("best", "Best"), ("difference", "Best − top")):
-                bounds = interval(rows, f"{name}_redrawn")
-                shown.insert(shown.columns.get_loc(after) + 1, f"{after}, training redrawn", bounds)
-        if rows["n_splits"].max() > 1:
-            shown["Best − top, over splits"] = [
-                "–"
-                if row.n_splits == 1
-                else f"{number(100 * row.split_difference, '+.1f')} ± "
-                f"{number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
-                for row in rows.itertuples()
-            ]
+        lines = []
+        # The draws of one model are one line.
+        for (model, prompt), of_line in rows.assign(model=_shown_models(rows)).groupby(["model", "prompt"], sort=False):
+            lines.append(
+                {"Model": model, "Prompt": prompt} | _line(of_line, points, redrawn, rows["n_splits"].max() > 1)
+            )
+        shown = pd.DataFrame(lines)
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
     return sections
 
 
-def _ranges(layers: str) -> str:
+def _shown_models(rows: pd.DataFrame) -> pd.Series:
+    return rows["model"].where(rows["draw_of"] == "", rows["draw_of"])
+
+
+def _line(rows: pd.DataFrame, points: str, redrawn: bool, splits: bool) -> dict[str, str]:
+    """The cells of one model and prompt, of one row or of several draws."""
+    if len(rows) > 1:
+        return _line_of_draws(rows, points, redrawn, splits)
+    (row,) = rows.itertuples()
+    line = {
+        "Best layer": f"{row.best_layer} / {row.top_layer}",
+        "Best": with_interval(rows, "best")[0],
+        "Top block": with_interval(rows, "top")[0],
+        "Best − top": with_interval(rows, "difference", sign="+")[0],
+        "p (Holm)": p_in_words(row.p_holm, row.p_holm_is_bound),
+        "Better?": is_better(row._asdict()),
+        "As good": ranges(row.not_worse) or "–",
+        f"Within {points}": ranges(row.within_margin) or "–",
+        "Selectivity": number(100 * row.selectivity, ".1f"),
+        "Final norm": number(100 * row.norm, ".1f"),
+        "Majority": number(100 * row.chance, ".1f"),
+    }
+    if redrawn:
+        line["Best, training redrawn"] = interval(rows, "best_redrawn")[0]
+        line["Best − top, training redrawn"] = interval(rows, "difference_redrawn")[0]
+    if splits:
+        line["Best − top, over splits"] = (
+            "–"
+            if row.n_splits == 1
+            else f"{number(100 * row.split_difference, '+.1f')} ± "
+            f"{number(100 * row.split_difference_sd, '.1f')} ({row.n_splits})"
+        )
+    return line
+
+
+def _line_of_draws(rows: pd.DataFrame, points: str, redrawn: bool, splits: bool) -> dict[str, str]:
+    """Means over draws; what is tested of each draw alone has a dash."""
+
+    def mean(column: str, form: str = ".1f") -> str:
+        low, high = (number(100 * value, ".1f") for value in (rows[column].min(), rows[column].max()))
+        return f"{number(100 * rows[column].mean(), form)} ({low} to {high})"
+
+    layers = ", ".join(map(str, sorted(rows["best_layer"].unique())))
+    line = {"Best layer": f"{layers} / {rows['top_layer'].iloc[0]} ({len(rows)} draws)", "Best": mean("best")}
+    line |= {"Top block": mean("top"), "Best − top": mean("difference", "+.1f"), "p (Holm)": "–", "Better?": "–"}
+    line |= {"As good": "–", f"Within {points}": "–"}
+    for name, column in (("Selectivity", "selectivity"), ("Final norm", "norm"), ("Majority", "chance")):
+        line[name] = number(100 * rows[column].mean(), ".1f")
+    if redrawn:
+        line |= {"Best, training redrawn": "–", "Best − top, training redrawn": "–"}
+    return line | ({"Best − top, over splits": "–"} if splits else {})
+
+
+def is_better(row: Mapping[str, Any]) -> str:
+    """What is shown of the best layer against the topmost block.
+
+    Args:
+        row: of the table.
+    """
+    if np.isnan(row["difference_upper"]):
+        return "–"
+    points, difference = in_points(row["margin"]), row["difference"]
+    little = row["difference_upper"] < row["margin"]
+    if row["p_holm"] <= LEVEL and difference > 0:
+        return f"better by {number(100 * difference, '.1f')}" + (f", less than {points}" if little else "")
+    if row["p_holm"] <= LEVEL:
+        return f"worse by {number(-100 * difference, '.1f')}"
+    if row["equivalent"]:
+        return f"equal within {points}"
+    return f"not better by {points}" if little else "undecided"
+
+
+def in_points(margin: float) -> str:
+    """A margin for reading: 0.01 as "1 point"."""
+    return f"{100 * margin:g} point" + ("" if round(100 * margin, 9) == 1 else "s")
+
+
+def ranges(layers: str) -> str:
     """Layers for reading: "0 2 3 4" as "0, 2–4"."""
     numbers = [int(layer) for layer in layers.split()]
     # Consecutive numbers have the same distance from their place.

@@ -87,7 +87,7 @@ def _models(models: Iterable[Model]) -> Section:
     rows = [
         {
             "Model": model.model,
-            "Weights": model.weights,
+            "Weights": model.weights + (f", {model.draws} draws" if model.draws > 1 else ""),
             "Intervention": in_words(model.intervention) if model.intervention else "",
             "Layers": model.n_layers,
             "Width": model.width,
