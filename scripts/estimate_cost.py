@@ -13,7 +13,7 @@ import pandas as pd
 
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
-from layerwise.cost.probing import probe_flop
+from layerwise.cost.probing import kept_probes_bytes, probe_flop
 from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 from layerwise.study import Study
@@ -51,6 +51,8 @@ def main() -> None:
         f"{_hours(probe_flop(study, states), args.core_gigaflops / 1e3):.3g} core hours of probes "
         f"at {args.core_gigaflops:g} GFLOP/s."
     )
+    if kept := kept_probes_bytes(study, states):
+        print(f"The probes themselves take {kept / 1e9:.3g} GB (none with probes.keep: false).")
     if study.left_out:
         print(said_of(study.left_out))
     if len(flows):
