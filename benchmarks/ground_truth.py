@@ -253,6 +253,44 @@ def coverage(shape: Shape, resamples: int, seed: int) -> Iterator[dict]:
             }
 
 
+def redrawn_coverage(shape: Shape, resamples: int, draws: int, seed: int) -> Iterator[dict]:
+    """How often two intervals cover what probes of new training images score on average, as rows of a table.
+
+    Each label of the study has training and test images of its own. So labels are replications of a study that is drawn
+    anew, and the mean of their probes' true scores is the score of a probe of so many images.
+    """
+    with tempfile.TemporaryDirectory(prefix="planted-") as name:
+        folder = Path(name)
+        plant(folder, shape, seed)
+        scores = fit(folder, resamples, "--training-draws", str(draws))
+        scores = scores.query("split == 'test' and metric == 'accuracy' and label != 'macro'")
+        for title, layer in READABLE.items():
+            if layer == 5:
+                # As strong as block 3.
+                continue
+            truth = [found["accuracy"] for found in truths(folder, layer).values()]
+            row = {"title": title, "true": np.mean(truth), "deviation": np.std(truth)}
+            for probe in ("logistic", "redrawn"):
+                rows = scores[(scores["layer"] == layer) & (scores["probe"] == probe)]
+                row[probe] = ((rows["low"] <= row["true"]) & (row["true"] <= rows["high"])).mean()
+                row[f"{probe} length"] = (rows["high"] - rows["low"]).mean()
+            yield row
+
+
+def print_redrawn(labels: int) -> None:
+    """A table of :func:`redrawn_coverage`."""
+    print("\n**Training images.** How often 95 % intervals cover the accuracy that probes of new training images have "
+          "on average, in percent. Training and test images are drawn anew for each replication. The plain interval "
+          "takes the fitted probe as given; the other one has 20 draws of the training images.\n")  # fmt: skip
+    print("| training images | test images | layer | true accuracy, ± over training sets | plain interval: length | "
+          "covers | training redrawn: length | covers |\n|---:|---:|---|---:|---:|---:|---:|---:|")  # fmt: skip
+    for seed, (train, test) in enumerate(((20, 400), (40, 400), (80, 400), (240, 400))):
+        for row in redrawn_coverage(Shape(2 * train, train, 2 * test, 2, 0.3, labels), 400, 20, seed):
+            numbers = [f"{row[f'{p} length']:.3f} | {100 * row[p]:.1f}" for p in ("logistic", "redrawn")]
+            print(f"| {train} | {test} | {row['title']} | {row['true']:.3f} ± {row['deviation']:.3f} | "
+                  f"{' | '.join(numbers)} |", flush=True)  # fmt: skip
+
+
 def macro_coverage(n_images: int, n_labels: int, rate: float, replications: int, seed: int) -> float:
     """The same for a mean over labels whose items share images, so that errors are correlated."""
     rng, covered = np.random.default_rng(seed), 0
@@ -449,6 +487,7 @@ def main() -> None:
             numbers = [f"{100 * row[metric]:.1f}" for metric in ALWAYS]
             print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
                   f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
+    print_redrawn(100 * intervals)
     print("\nCoverage of means over labels that share images, 97 % and 70 % right, in percent:", end=" ")
     found = [macro_coverage(n, k, rate, 500 * scale, 0) for n, k in ((60, 4), (200, 8)) for rate in (0.97, 0.7)]
     print(", ".join(f"{100 * value:.1f}" for value in found), "(60 images, 4 labels; 200 images, 8 labels).\n")

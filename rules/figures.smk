@@ -142,6 +142,7 @@ for table in tables(contents):
             position=study.config.states.positions[0],
             # For the caption.
             resamples=resamples(TABLES[table].per_flow),
+            training_draws=study.config.probes.training_draws,
             left_out=left_out_option,
             out=lambda wildcards, output: Path(output.html).parent,
             code=code_digest("make_table.py", TABLES.file(table)),

@@ -134,7 +134,9 @@ def table_files(table):
 
 def caption_params(axis="", window=None):
     """What captions may name, as JSON."""
-    return as_json({"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))})
+    named = {"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))}
+    draws = study.config.probes.training_draws
+    return as_json(named | ({"training_draws": draws} if draws else {}))
 
 
 def what_to_open():

@@ -14,7 +14,7 @@ import pandas as pd
 from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
-from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, probe_flop
+from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
 from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 from layerwise.study import Study
@@ -58,6 +58,8 @@ def main() -> None:
             f"Carrying kept probes reads {again / 1e9:.1f} GB of states again: "
             f"{again / CARRIED_PER_SECOND / 3600:.3g} core hours."
         )
+    if kept := kept_probes_bytes(study, states):
+        print(f"The probes themselves take {kept / 1e9:.3g} GB (none with probes.keep: false).")
     if study.left_out:
         print(said_of(study.left_out))
     if study.grid.answers_cells():

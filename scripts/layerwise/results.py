@@ -18,6 +18,7 @@ from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
+from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
@@ -297,6 +298,46 @@ def predictions(
         item = joined.loc[unknown, "item_id"].iloc[0]
         raise InputError(f"{file}: item {item!r} is not among the stimuli of its task; run again: {made_by}")
     return joined
+
+
+def probe(
+    file: Path,
+    task_folder: Path,
+    layer: int | str,
+    label: str | None = None,
+    *,
+    cell: Mapping[str, Any] | None = None,
+    position: str | None = None,
+    made_by: str,
+) -> LayerProbe:
+    """The kept probes of one layer of a cell.
+
+    Args:
+        file: the cell's ``.probes.h5``.
+        task_folder: the folder of the cell's task.
+        layer: its index (0 is the embedding output), or its name (``block 3``, ``final norm``).
+        label: of the task; None for all.
+        cell: the content of the states that the probes must be fitted on, see
+            :func:`layerwise.states.cells.planned_content`.
+        position: of these states.
+
+    Raises:
+        InputError: when the file is missing, damaged or of another cell or task, or has no such layer or label.
+    """
+    check_there([file, task_folder / "labels.parquet", task_folder / "task.json"], made_by)
+    found, task = read_task(task_folder)
+    with KeptProbes(file) as kept:
+        changed = [key for key, value in (cell or {}).items() if kept.cell.get("states", {}).get(key) != value]
+        wanted = {"labels_digest": digest_of_labels(found), "classes": task["classes"]}
+        wanted |= {} if position is None else {"position": position}
+        changed += [key for key, value in wanted.items() if kept.cell.get(key) != value]
+        if changed:
+            raise InputError(
+                f"{file}: these probes were fitted on another cell or task ({', '.join(changed)} changed since); run "
+                f"`{made_by}`"
+            )
+        of_layer = kept.layer(_layer_number(kept.layers, layer, kept.cell["position"]))
+    return of_layer if label is None else of_layer.of(label)
 
 
 def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_by: str) -> FlowTables:

@@ -27,6 +27,7 @@ from layerwise.stimuli.catalogue import KINDS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from layerwise.probes.kept import LayerProbe
     from layerwise.results import FlowTables, ItemStates
 
 # Config files that every study's own config is merged over.
@@ -227,6 +228,10 @@ class Study:
         """Scores of ridge regression by layer and label; only for :meth:`layerwise.grid.Grid.number_cells`."""
         return self._probe_file(cell, "regression")
 
+    def probes_file(self, cell: ProbeCell) -> str:
+        """The probes themselves, unless ``probes.keep`` is false; see :mod:`layerwise.probes.kept`."""
+        return f"{self.results}/probes/{cell.model}/{cell.task}/{cell.prompt}.probes.h5"
+
     def sites_file(self, cell: ProbeCell) -> str:
         """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
@@ -265,19 +270,14 @@ class Study:
                 they were made from another model, prompt or stimulus set than the config names now.
         """
         from layerwise import results
-        from layerwise.states.cells import planned_content
 
-        _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
+        cell = _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
         made_by = self.command("states")
-        folder, described = Path(self.stimuli_folder(stimuli)), Path(self.model_file(model))
-        results.check_there([described, folder / "stimuli.json"], made_by)
-        # Finished states can be read even if the code has changed since.
-        planned = {key: value for key, value in self.grid.planned(model, stimuli, prompt).items() if key != "code"}
         return results.states(
             [Path(file) for file in self.states_files(model, stimuli, prompt)],
             position,
             layer,
-            cell=planned_content(planned, folder, described),
+            cell=self._content(cell, made_by),
             made_by=made_by,
         )
 
@@ -500,6 +500,46 @@ class Study:
         files = {(model, questions): folder / model / f"{questions}.{name}.parquet" for model, questions in cells}
         return results.flow_comparison(files, made_by=self.command("flow"))
 
+    def probe(self, model: str, task: str, prompt: str, layer: int | str, label: str | None = None) -> LayerProbe:
+        """The probes of one layer of a cell, to apply to hidden states as they are.
+
+        Example::
+
+            states = study.states("llava", "objects", "category", layer="block 12")
+            probe = study.probe("llava", "objects", "category", "block 12", label="dog")
+            margins = probe.margins(states.values)  # (items, 1): above 0 where the probe says that there is a dog
+
+        Args:
+            model, task, prompt: names that the config gives.
+            layer: its index (0 is the embedding output), or its name (``block 12``, ``final norm``).
+            label: of the task; None for all.
+
+        Returns:
+            ``weights``, shape (labels, margins, width), and ``bias``, shape (labels, margins), in units of the hidden
+            state; one margin for two classes, otherwise one per class. ``labels`` and ``classes`` are their names.
+
+        Raises:
+            InputError: when there is no such cell, layer or label, when the study does not keep probes or the cell has
+                not been probed yet, or when the probes were fitted on another model, prompt, stimulus set or task than
+                the config names now.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.probe_cells(), model=model, task=task, prompt=prompt)
+        if not self.config.probes.keep:
+            raise InputError("the study does not keep its probes; set probes.keep to true and fit them again")
+        made_by = self.command("probes")
+        states = StatesCell(model, self.config.tasks[task].stimuli, prompt)
+        return results.probe(
+            Path(self.probes_file(cell)),
+            Path(self.task_folder(task)),
+            layer,
+            label,
+            cell=self._content(states, made_by),
+            position=self.config.states.positions[0],
+            made_by=made_by,
+        )
+
     def flow(self, model: str, questions: str) -> FlowTables:
         """Information flow of a model over a set of questions.
 
@@ -531,6 +571,16 @@ class Study:
         files = [os.path.relpath(file, self.directory) for file in self.files]
         study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
         return " ".join(["snakemake", target, "--cores 2", *study])
+
+    def _content(self, cell: StatesCell, made_by: str) -> dict[str, Any]:
+        """The content that the states of a cell must have. Finished ones can be read even if the code has changed."""
+        from layerwise import results
+        from layerwise.states.cells import planned_content
+
+        folder, described = Path(self.stimuli_folder(cell.stimuli)), Path(self.model_file(cell.model))
+        results.check_there([described, folder / "stimuli.json"], made_by)
+        planned = {key: value for key, value in self.grid.planned(*cell).items() if key != "code"}
+        return planned_content(planned, folder, described)
 
     def _gathered(self, cells: Sequence[ProbeCell], file: Callable[[ProbeCell], str]) -> pd.DataFrame:
         from layerwise import results

@@ -10,6 +10,9 @@ import pytest
 from layerwise import results
 from layerwise.errors import InputError
 from layerwise.flow.questions import COLUMNS, questions_digest
+from layerwise.probes.fits import Fit
+from layerwise.probes.kept import digest_of_labels, probes_file
+from layerwise.probes.problems import Standardisation
 from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
 
@@ -190,6 +193,45 @@ def test_predictions_stand_beside_what_was_shown(stimuli, task, tmp_path):
         results.predictions(file, task, shown, split="train", made_by="")
     with pytest.raises(InputError, match=r"item 'v/2/cat' is not among the stimuli .*`?snakemake"):
         results.predictions(file, task, shown[:2], made_by="snakemake probes")
+
+
+def test_kept_probes_are_read_by_layer_and_label(task, tmp_path):
+    file, states = tmp_path / "p.probes.h5", {"model_digest": "m", "prompt_entry": {"text": "q"}}
+    labels = pd.read_parquet(task / "labels.parquet")
+    cell = {
+        "labels_digest": digest_of_labels(labels),
+        "classes": ["absent", "present"],
+        "position": "last",
+        "states": states,
+    }
+    rng = np.random.default_rng(0)
+    fits = [[Fit(rng.normal(size=(1, 3)), rng.normal(size=1), 0.1, True) for _ in range(2)] for _ in range(2)]
+    as_it_is = Standardisation(*(np.full(3, value, np.float32) for value in (0, 1, 1)))
+    with probes_file(file, ["embeddings", "block 1"], ["cat", "dog"], ["absent", "present"], cell) as keep:
+        for of_layer in fits:
+            keep(of_layer, as_it_is)
+
+    x = rng.normal(size=(5, 3))
+    found = results.probe(file, task, "block 1", "dog", cell=states, position="last", made_by="")
+    assert (found.labels, found.weights.shape, found.C.tolist()) == (["dog"], (1, 1, 3), [0.1])
+    assert found.margins(x) == pytest.approx(fits[1][1].scores(x), abs=1e-6)
+    both = results.probe(file, task, 0, made_by="")
+    assert both.margins(x, "cat") == pytest.approx(fits[0][0].scores(x), abs=1e-6)
+
+    with pytest.raises(InputError, match=r"no layer 2 .*give one of 0 \(embeddings\), 1 \(block 1\)"):
+        results.probe(file, task, 2, made_by="")
+    with pytest.raises(InputError, match="there is no label 'cow'; the probes have cat, dog"):
+        results.probe(file, task, 0, "cow", made_by="")
+    with pytest.raises(InputError, match=r"not there yet; run `snakemake probes`"):
+        results.probe(tmp_path / "other.h5", task, 0, made_by="snakemake probes")
+    others = {"model_digest": {"cell": states | {"model_digest": "n"}}, "position": {"position": "x"}}
+    for changed, wrong in others.items():
+        with pytest.raises(InputError, match=rf"another cell or task \({changed} changed since\); run `snakemake"):
+            results.probe(file, task, 0, **wrong, made_by="snakemake probes")
+    # Another split of the same items.
+    labels.assign(split="train").to_parquet(task / "labels.parquet")
+    with pytest.raises(InputError, match="labels_digest changed since"):
+        results.probe(file, task, 0, made_by="snakemake probes")
 
 
 def test_flows_name_the_question_and_its_picture(tmp_path):

@@ -60,6 +60,7 @@ def test_paths_lie_below_the_results_root_of_the_folder_where_snakemake_runs(pro
     cell = ProbeCell("hub", "wet", "describe")
     assert study.scores_file(cell) == "results/probes/hub/wet/describe.scores.parquet"
     assert study.predictions_file(cell) == "results/probes/hub/wet/describe.predictions.parquet"
+    assert study.probes_file(cell) == "results/probes/hub/wet/describe.probes.h5"
     assert study.gathered_file("scores") == "results/probes/scores.parquet"
     assert study.task_folder("wet") == "results/tasks/wet"
     assert study.flow_files(FlowCell("hub", "asked")).tracing == "results/flow/hub/asked.tracing.parquet"
@@ -68,6 +69,17 @@ def test_paths_lie_below_the_results_root_of_the_folder_where_snakemake_runs(pro
     elsewhere = Study.load("studies/mine.yaml", directory=project / "run")
     assert elsewhere.task_folder("wet") == str(project / "run/results/tasks/wet")
     assert elsewhere.data.root == str(project / "run/data")
+
+
+def test_probes_that_are_not_kept_are_not_looked_for(project):
+    study = Study.load("studies/mine.yaml")
+    with pytest.raises(InputError, match="no-prompt"):
+        study.probe("hub", "wet", "no-prompt", 0)
+    with pytest.raises(InputError, match=r"not there yet.*run `snakemake probes"):
+        study.probe("hub", "wet", "describe", 0)
+    write("studies/mine.yaml", OWN | {"probes": {"keep": False}})
+    with pytest.raises(InputError, match=r"set probes\.keep to true"):
+        Study.load("studies/mine.yaml").probe("hub", "wet", "describe", 0)
 
 
 def test_states_are_the_shards_that_are_there(project):

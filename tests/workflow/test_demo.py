@@ -92,3 +92,4 @@ def test_the_notebook_runs_from_start_to_end(demo, monkeypatch):
     scores = scores.query("label == 'circle' and split == 'test' and layer == 1")
     accuracy = scores.query("probe == 'logistic' and metric == 'accuracy'")["value"].item()
     assert misread == round(n * (1 - accuracy)) > 0
+    assert float(re.search(r"the workflow's own probe .*: ([\d.]+)", printed)[1]) == pytest.approx(accuracy, abs=6e-4)

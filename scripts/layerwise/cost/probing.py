@@ -1,10 +1,10 @@
-"""What fitting the probes costs."""
+"""What fitting the probes costs, and keeping them."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from layerwise.cost.inputs import count_items, size_of_data
+from layerwise.cost.inputs import count_items, expected_items, size_of_data
 from layerwise.descriptions import read_description
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
@@ -61,17 +61,54 @@ def carried_bytes(study: Study, cells: pd.DataFrame) -> float:
     )
 
 
+def kept_probes_bytes(study: Study, cells: pd.DataFrame) -> float:
+    """Bytes of all probes that are kept: a float32 weight for each layer, label, margin and dimension.
+
+    Arguments are those of :func:`probe_flop`.
+    """
+    if not study.config.probes.keep:
+        return 0.0
+    of_cell = cells.set_index(["model", "stimuli", "prompt"])
+    margins = {task: _labels(study, task) * _labels_and_outputs(study, task)[1] for task in study.config.tasks}
+    total = 0.0
+    for model, task, prompt in study.grid.probe_cells():
+        cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
+        total += 4 * (cell["layers"] + 2) * margins[task] * cell["width"]
+    return total
+
+
 def _rows(study: Study, task: str) -> float:
     """Rows that a task's probes learn from, over all labels; of more than two classes a label counts once for each.
 
-    Those of a made task are counted. Otherwise all items count, and one label each where only annotations tell how many
-    there are: values of an attribute, or pairs of categories that an image has both of.
+    Those of a made task are counted. Otherwise all items count for each label.
+    """
+    made = Path(study.task_folder(task)) / "task.json"
+    labels, outputs = _labels_and_outputs(study, task)
+    if made.exists():
+        balance = read_description(made)["balance"]
+        return outputs * sum(sum(of_label["train"].values()) for of_label in balance.values())
+    return count_items(study, study.config.tasks[task].stimuli) * labels * outputs
+
+
+def _labels(study: Study, task: str) -> int:
+    """Labels of a task. Where each category is one, an item has only the label of its own."""
+    entry = study.config.tasks[task]
+    labels, _ = _labels_and_outputs(study, task)
+    if (Path(study.task_folder(task)) / "task.json").exists() or entry.knowledge is not None:
+        return labels
+    return len(entry.labels) if entry.labels else max(labels, expected_items(study, entry.stimuli).categories)
+
+
+def _labels_and_outputs(study: Study, task: str) -> tuple[int, int]:
+    """Labels of a task's item, and rows of the weights of each.
+
+    All labels of a made task are counted. Otherwise there is one label each where only annotations tell how many there
+    are: values of an attribute, or pairs of categories that an image has both of.
     """
     made = Path(study.task_folder(task)) / "task.json"
     if made.exists():
         description = read_description(made)
-        rows = sum(sum(of_label["train"].values()) for of_label in description["balance"].values())
-        return rows * _outputs(len(description["classes"]))
+        return len(description["balance"]), _outputs(len(description["classes"]))
     entry = study.config.tasks[task]
     stimuli = study.config.stimuli[entry.stimuli]
     kind = KINDS[stimuli.kind]
@@ -84,7 +121,7 @@ def _rows(study: Study, task: str) -> float:
         classes = bins if isinstance(bins, int) else len(bins)
         if entry.knowledge.about == "attributes":
             labels = size_of_data(study, entry.stimuli).attribute_values
-    return count_items(study, entry.stimuli) * labels * _outputs(classes)
+    return labels, _outputs(classes)
 
 
 def _outputs(classes: int) -> int:
@@ -93,7 +130,7 @@ def _outputs(classes: int) -> int:
 
 
 def _fits_per_label(study: Study, model: str, task: str) -> float:
-    """Paths of C that a label takes: its own, those of other splits, of portions of the images, and its controls'."""
+    """Paths of C that a label takes: its own, those of other splits, portions and draws of images, its controls'."""
     own = 1 + len(study.config.tasks[task].split.seeds or ())
     if study.config.models[model].intervention is not None:
         # Compared with the model as it is, which has the controls.
@@ -101,4 +138,6 @@ def _fits_per_label(study: Study, model: str, task: str) -> float:
     controls = study.config.probes.controls
     # Portions are 1/2, 1/4, ... of the images: together about as many as all. Controls need few of the C.
     portions = 1 if controls.description_length else 0
-    return own + portions + controls.random_labels / 2
+    # Each draw takes the one C that was chosen.
+    draws = study.config.probes.training_draws / len(study.config.probes.C)
+    return own + portions + draws + controls.random_labels / 2

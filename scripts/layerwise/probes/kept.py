@@ -23,7 +23,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,15 @@ class LayerProbe:
         weights = self.weights[place].astype(np.float64)
         shift = 0 if centre is None else weights @ (self.centre - centre)
         return states.astype(np.float64) @ weights.T + self.bias[place] + shift
+
+    def of(self, label: str) -> "LayerProbe":
+        """The probe of one label.
+
+        Raises:
+            InputError: when there is no such label.
+        """
+        place = [_place(self.labels, label)]
+        return replace(self, labels=[label], weights=self.weights[place], bias=self.bias[place], C=self.C[place])
 
 
 def raw_probe(

@@ -16,7 +16,7 @@ from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
-from layerwise.cost.probing import PAIRS_PER_FIT, probe_flop
+from layerwise.cost.probing import PAIRS_PER_FIT, kept_probes_bytes, probe_flop
 from layerwise.cost.sizes import sizes_of
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
@@ -154,6 +154,26 @@ def test_what_is_not_there_is_worked_out_from_the_config(study, tmp_path):
     for task in study["tasks"].values():
         task["split"] = task.get("split", {}) | {"seeds": [1, 2]}
     assert probe_flop(planned(study, tmp_path), cells.reset_index()) == pytest.approx(4.5 * without)
+    # 20 draws with one of the four C each.
+    plain["probes"] |= {"training_draws": 20, "C": [0.1, 1.0, 10.0, 100.0]}
+    with_draws = probe_flop(planned(plain, tmp_path), cells.reset_index())
+    plain["probes"]["training_draws"] = 0
+    assert with_draws == pytest.approx((1 + 20 / 4) * probe_flop(planned(plain, tmp_path), cells.reset_index()))
+
+
+def test_kept_probes_take_four_bytes_a_weight(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    cells = estimate_states(planned(study, tmp_path), "cuda")
+    # By task: prompts, labels and rows of the weights.
+    weights = {"entailment": 3 * 1, "snli-ve": 3 * 3, "snli-ve-binary": 3 * 1, "objects": 3 * 8}
+    assert set(weights) == set(study["tasks"])
+    assert kept_probes_bytes(planned(study, tmp_path), cells) == 4 * 34 * 4096 * sum(weights.values())
+    study["tasks"]["objects"]["labels"] = ["circle", "star"]
+    weights["objects"] = 3 * 2
+    assert kept_probes_bytes(planned(study, tmp_path), cells) == 4 * 34 * 4096 * sum(weights.values())
+    study["probes"] = {"keep": False}
+    assert kept_probes_bytes(planned(study, tmp_path), cells) == 0
 
 
 def of_layer(study, results, task):

@@ -126,7 +126,7 @@ def draw_losses(carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mappin
     styles = {name: replace(style, marker="none") for name, style in styles.items()}
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(grid_width(len(targets)))
-    band, grid = lay_out_grid(drawing, len(targets), draw_legend(drawing, styles, (), None, norm=False) + 1)
+    band, grid = lay_out_grid(drawing, len(targets), draw_legend(drawing, styles, {}, None, norm=False) + 1)
     for axes, target in zip(grid, targets, strict=True):
         _draw_loss(axes, of_model, target, styles, tasks[target[1]], model)
     low = min(axes.get_ylim()[0] for axes in grid)

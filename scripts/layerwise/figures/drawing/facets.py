@@ -162,7 +162,12 @@ def label_edges(grid: np.ndarray, n_facets: int, y_label: str) -> None:
 
 
 def draw_legend(
-    drawing: Figure, styles: Mapping[str, LineStyle], random: Mapping[str, str], baseline: str | None, norm: bool = True
+    drawing: Figure,
+    styles: Mapping[str, LineStyle],
+    random: Mapping[str, str],
+    baseline: str | None,
+    norm: bool = True,
+    wider: bool = False,
 ) -> int:
     """Put the legend below the facets, as wide as the figure allows. Returns its number of lines of text.
 
@@ -178,6 +183,9 @@ def draw_legend(
     band = (Patch(facecolor="#888888", alpha=0.25), Line2D([], [], color="#888888"))
     handles.append(band)
     labels.append("95 % interval")
+    if wider:
+        handles.append(Patch(facecolor="#888888", alpha=0.13))
+        labels.append("with training redrawn")
     if norm:
         handles.append(Line2D([], [], color="#888888", marker="o", markerfacecolor="white", linestyle="none"))
         labels.append("final norm")

@@ -71,7 +71,7 @@ def draw_known_and_said(given: Given, model: str) -> Figure:
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
     styles = {LEGEND.get(answer, answer): STYLES[answer] for answer in shown}
-    legend_rows = draw_legend(drawing, styles, [], "majority baseline", norm=False)
+    legend_rows = draw_legend(drawing, styles, {}, "majority baseline", norm=False)
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, X_LABEL)
     for name, _, grid in bands:
         for axes, prompt in zip(grid.flat, blocks[name], strict=False):

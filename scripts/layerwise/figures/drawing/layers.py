@@ -31,6 +31,7 @@ from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
 from layerwise.figures.names import metric_name
 
 AXES = {"layer": "decoder layer (0 = embeddings)", "depth": "relative depth (layer / number of layers)"}
+WIDER_ALPHA = 0.09
 NORM_GAP, NORM_STEP = 0.12, 0.018
 
 
@@ -46,6 +47,8 @@ class Quantity:
         probe, split: of the rows shown.
         metric: of the rows shown; None for the task's own.
         less_is_more: whether low values are good, so that the baseline is above them.
+        wider: the probe whose rows have wider intervals of the same values, drawn where there are some; None if none
+            has.
     """
 
     y_label: str
@@ -56,6 +59,7 @@ class Quantity:
     split: str = "test"
     metric: str | None = None
     less_is_more: bool = False
+    wider: str | None = None
 
 
 SCORE = Quantity(
@@ -63,6 +67,7 @@ SCORE = Quantity(
     baseline="majority baseline",
     baseline_name="majority",
     baseline_of=lambda headline, tasks, rows: majority_scores(headline, tasks),
+    wider="redrawn",
 )
 
 
@@ -94,9 +99,9 @@ def draw_scores(
 ) -> Figure:
     """Draw headline scores against the layer: a band of facets for each task.
 
-    A band is the 95 % interval of the scores; the dotted line is the baseline; the output of the final norm is an open
-    marker to the right of the last block. The facets of a task share the y axis; all facets share the x axis.
-    Interventions have figures of their own.
+    A band is the 95 % interval of the scores, and a lighter one that with redrawn training images; the dotted line is
+    the baseline; the output of the final norm is an open marker to the right of the last block. The facets of a task
+    share the y axis; all facets share the x axis. Interventions have figures of their own.
 
     Args:
         headline: headline scores, see :mod:`layerwise.compare.headline`.
@@ -111,6 +116,9 @@ def draw_scores(
     """
     headline, models = as_they_are(headline, with_draws(models, headline))
     probes = headline_scores(headline, tasks, quantity.split, quantity.probe, quantity.metric)
+    wider = None
+    if quantity.wider in set(headline["probe"]):
+        wider = headline_scores(headline, tasks, quantity.split, str(quantity.wider), quantity.metric)
     baseline = quantity.baseline_of(headline, tasks, probes)
     unknown = sorted(set(probes["model"]) - set(models))
     if unknown:
@@ -126,7 +134,7 @@ def draw_scores(
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
-    legend_rows = draw_legend(drawing, styles, random, quantity.baseline)
+    legend_rows = draw_legend(drawing, styles, random, quantity.baseline, wider=wider is not None)
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
     for name, _, grid in bands:
         of_task = blocks[name]
@@ -136,6 +144,9 @@ def draw_scores(
                 axes.set_facecolor("#F3F3F3")
             of_facet = _cell(probes, facets, name, facet)
             for line, style in styles.items():
+                if wider is not None:
+                    of_line = _cell(wider, facets, name, facet)
+                    draw_wider(axes, of_line[of_line[lines] == line], style, axis, list(styles).index(line))
                 draw_line(axes, of_facet[of_facet[lines] == line], style, axis, list(styles).index(line), line)
             values = _cell(baseline, facets, name, facet)["value"]
             draw_baseline(axes, values, quantity.baseline_name, above=quantity.less_is_more)
@@ -196,6 +207,22 @@ def draw_line(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place
             label="_norm " + name,
             zorder=4,
         )
+
+
+def draw_wider(axes: Axes, rows: pd.DataFrame, style: LineStyle, axis: str, place: int) -> None:
+    """Draw the wider intervals of a line: a lighter band, and longer, thinner bars at the final norm.
+
+    Arguments are those of :func:`draw_line`.
+    """
+    if rows.empty:
+        return
+    rows = rows.sort_values("layer")
+    last = int(rows["n_layers"].iloc[0])
+    blocks, norm = rows[rows["layer"] <= last], rows[rows["layer"] > last]
+    x = blocks["layer"] / (last if axis == "depth" else 1)
+    axes.fill_between(x, blocks["low"], blocks["high"], color=style.colour, alpha=WIDER_ALPHA, linewidth=0, zorder=1.9)
+    at = [_norm_x(last, axis, place)] * len(norm)
+    axes.vlines(at, norm["low"], norm["high"], color=style.colour, linewidth=0.4, zorder=3.9)
 
 
 def _norm_x(last: int, axis: str, place: float) -> float:

@@ -41,7 +41,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         note += " Of several draws of random weights: means over the draws, with their range instead of an interval."
     sections = []
     for task, rows in table.groupby("task", sort=False):
-        lines = []
+        lines, splits = [], rows["n_splits"].max() > 1
         # The draws of one model are one line.
         for (model, prompt), of_line in rows.assign(model=_shown_models(rows)).groupby(["model", "prompt"], sort=False):
             lines.append(
