@@ -69,7 +69,7 @@ def kept_probes_bytes(study: Study, cells: pd.DataFrame) -> float:
     if not study.config.probes.keep:
         return 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    margins = {task: _labels(study, task) * _labels_and_outputs(study, task)[1] for task in study.config.tasks}
+    margins = {task: _labels(study, task) * _labels_and_outputs(study, task)[1] for task in study.grid.class_tasks()}
     total = 0.0
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]

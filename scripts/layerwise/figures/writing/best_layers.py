@@ -44,9 +44,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         lines, splits = [], rows["n_splits"].max() > 1
         # The draws of one model are one line.
         for (model, prompt), of_line in rows.assign(model=_shown_models(rows)).groupby(["model", "prompt"], sort=False):
-            lines.append(
-                {"Model": model, "Prompt": prompt} | _line(of_line, points, redrawn, rows["n_splits"].max() > 1)
-            )
+            lines.append({"Model": model, "Prompt": prompt} | _line(of_line, points, redrawn, splits))
         shown = pd.DataFrame(lines)
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
