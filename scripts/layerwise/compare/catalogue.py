@@ -11,6 +11,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "interventions": "layerwise.compare.interventions",
         "learning": "layerwise.compare.learning",
         "within-blocks": "layerwise.compare.within_blocks",
+        "complexity": "layerwise.compare.complexity",
+        "layer-weights": "layerwise.compare.layer_weights",
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",

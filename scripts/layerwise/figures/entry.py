@@ -28,6 +28,8 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        kinds: of probes, beside logistic regression.
+        probed: names of the models without intervention that are probed.
     """
 
     questions: frozenset[str] = frozenset()
@@ -37,6 +39,8 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    kinds: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
