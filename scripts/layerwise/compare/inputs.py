@@ -247,8 +247,8 @@ class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
     The names are ``scores``, ``curves``, ``kinds`` and ``sites`` (of all cells), ``predictions`` (their folder),
-    ``tasks``, ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
+    ``tasks``, ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information
+    flow), ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
 
     Args:
         files: by name, one or more.

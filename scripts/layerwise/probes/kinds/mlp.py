@@ -11,7 +11,7 @@ HIDDEN = 64
 # Inverse strengths of the L2 penalty that it tries; early stopping does most of the work.
 STRENGTHS = (0.01, 0.1, 1.0)
 # Passes over a label's training rows, about, until the validation loss stops falling.
-PASSES = 25
+PASSES = 30
 
 
 def _start(threads: int, budget_bytes: int, seed: int) -> ProbeEngine:

@@ -13,11 +13,12 @@ from layerwise.probes.fits import check_classes
 from layerwise.probes.problems import Problem
 
 # The validation loss is looked at after so many steps, and after each pass over more rows than fit into these.
-STEPS = 32
+STEPS = 8
 BATCH = (32, 1024)
-LEARNING_RATE = 1e-3
-# Looks at the validation loss: at most, and without a new minimum.
-MOST_LOOKS, PATIENCE = 40, 6
+# Adam's, for wide states divided by the root of their width: a step moves each weight by about as much.
+LEARNING_RATE, WIDE_LEARNING_RATE = 3e-3, 6e-2
+# Looks at the validation loss: at most, and without a fall. A smaller fall, in nats, does not count.
+MOST_LOOKS, PATIENCE, LEAST_FALL = 40, 5, 1e-3
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class _Group:
         self.states, self.problems, self.C, self.device = states, problems, C, engine.device
         self.n_margins = 1 if problems[0].n_classes == 2 else problems[0].n_classes
         width, hidden = states.shape[1], engine.hidden
+        self.rate = min(LEARNING_RATE, WIDE_LEARNING_RATE / np.sqrt(width))
         rng = np.random.default_rng([engine.seed, width, hidden])
         # He et al. 2015, arXiv 1502.01852.
         start = [
@@ -130,7 +132,7 @@ class _Group:
         held_out = all("val" in problem.rows and len(problem.rows["val"]) for problem in self.problems)
         for part in self.weights:
             part.requires_grad_()
-        adam = torch.optim.Adam(self.weights, lr=LEARNING_RATE, fused=True)
+        adam = torch.optim.Adam(self.weights, lr=self.rate, fused=True)
         best = [part.detach().clone() for part in self.weights]
         lowest = torch.full((len(self.problems), len(self.C)), torch.inf)
         since = torch.zeros_like(lowest)
@@ -142,7 +144,7 @@ class _Group:
             if not held_out:
                 continue
             losses = self._validation_losses()
-            better = losses < lowest
+            better = losses < lowest - LEAST_FALL
             lowest = torch.where(better, losses, lowest)
             since = torch.where(better, 0, since + 1)
             for kept, part in zip(best, self.weights, strict=True):
@@ -190,7 +192,7 @@ class _Group:
             yield self._states(rows), *(torch.from_numpy(part).to(self.device) for part in (y, shares))
 
     def _states(self, rows: np.ndarray) -> Tensor:
-        index = torch.from_numpy(rows).to(self.states.device)
+        index = torch.tensor(rows, device=self.states.device)
         return self.states[index].to(self.device)
 
     @torch.no_grad()
@@ -199,7 +201,7 @@ class _Group:
         hidden, hidden_bias, out, out_bias = self.weights
         found = []
         for place, problem in enumerate(self.problems):
-            rows, y = problem.rows["val"], torch.from_numpy(problem.y["val"]).to(self.device)
+            rows, y = problem.rows["val"], torch.tensor(problem.y["val"], device=self.device)
             total = torch.zeros(len(self.C), device=self.device)
             for start in range(0, len(rows), BATCH[1]):
                 first = self._first(self._states(rows[None, start : start + BATCH[1]]), hidden[place : place + 1])[0]
