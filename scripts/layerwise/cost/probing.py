@@ -6,15 +6,16 @@ import pandas as pd
 
 from layerwise.cost.inputs import count_items, size_of_data
 from layerwise.descriptions import read_description
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 
-# Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
-PAIRS_PER_FIT = 12
-
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
-    """Floating-point operations of all probes with the torch engine: two products per pair, for each label and C.
+    """Floating-point operations of all probes: two products per pair, for each label and C.
+
+    Logistic regression is counted with the torch engine; further kinds say themselves what they take.
 
     Args:
         study: tasks that are made already are read from its results.
@@ -23,12 +24,18 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
     rows = {task: _rows(study, task) for task in study.config.tasks}
+    C = study.config.probes.C
+    kinds = [PROBE_KINDS[name] for name in study.config.probes.kinds if name != "logistic"]
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
-        total += 4 * PAIRS_PER_FIT * len(study.config.probes.C) * rows[task] * cell["width"] * layers
+        pairs = PAIRS_PER_FIT * len(C) * layers
+        # Further kinds have no other splits.
+        fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())
+        pairs += fits * sum(kind.products(int(cell["layers"]) + 2, len(kind.tried(C))) for kind in kinds)
+        total += 4 * pairs * rows[task] * cell["width"]
     return total
 
 

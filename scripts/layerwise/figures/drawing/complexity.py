@@ -26,10 +26,13 @@ from layerwise.figures.drawing.layers import AXES
 from layerwise.figures.drawing.style import CHANCE_COLOUR, LineStyle, line_styles, wrap_name
 from layerwise.figures.names import metric_name
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.metrics.catalogue import METRICS
 
 # Inches: a facet's width, the heights of its parts, and what a row of facets has above and below them.
 WIDTH, HEIGHTS, AROUND = 2.35, {"layers": 1.5, "weights": 0.42, "bits": 1.5}, 0.95
 ALL_LAYERS = -1
+# Least ranges of the axes of bits and scores, so that small differences look small.
+LEAST_BITS, LEAST_SCORES = 0.2, 0.1
 
 
 def draw_complexity(table: pd.DataFrame, weights: pd.DataFrame, tasks: Mapping[str, Task], model: str) -> Figure:
@@ -91,10 +94,11 @@ def draw_complexity(table: pd.DataFrame, weights: pd.DataFrame, tasks: Mapping[s
                 lowest = drawn["weights"]
             lowest.set_xlabel(AXES["layer"])
             if "bits" in drawn:
-                _draw_bits(drawn["bits"], of_cell, styles, limits)
+                _draw_bits(drawn["bits"], of_cell, styles)
             for part in ("layers", "bits"):
                 if part in drawn:
-                    drawn[part].tick_params(labelleft=column == 0)
+                    # Facets of bits have axes of their own.
+                    drawn[part].tick_params(labelleft=column == 0 or part == "bits")
                     drawn[part].set_ylabel(f"test {metric_name(task.metric)}" if column == 0 else "")
     return drawing
 
@@ -147,7 +151,7 @@ def _draw_weights(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle
         axes.set_ylabel("weight\nin mix")
 
 
-def _draw_bits(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle], limits: tuple[float, float]) -> None:
+def _draw_bits(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
     uniform = rows["uniform_bits"].iloc[0]
     for kind, style in styles.items():
         of_kind = rows[rows["kind"] == kind]
@@ -172,12 +176,27 @@ def _draw_bits(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle], 
                 zorder=4 if filled else 3,
                 label=f"_{kind} {'best' if filled else 'top'}",
             )
-    draw_baseline(axes, rows["chance"], "majority")
-    axes.axvline(uniform, color=CHANCE_COLOUR, linestyle=":", linewidth=1, zorder=1)
-    axes.set_ylim(limits)
-    highest = rows.loc[rows["is_best"] | rows["is_top"], "bits_high"].max()
-    axes.set_xlim(0, 1.06 * max(uniform, highest))
+    shown = rows[rows["is_best"] | rows["is_top"]]
+    left, right = _around(shown["bits_low"].min(), shown["bits_high"].max(), LEAST_BITS)
+    bottom, top = _around(shown["score_low"].min(), shown["score_high"].max(), LEAST_SCORES)
+    # No room above the greatest score but for the marks.
+    beyond = max(0.0, top - METRICS[rows["metric"].iloc[0]].limits[1] - 0.1 * (top - bottom))
+    bottom, top = bottom - beyond, top - beyond
+    axes.set_xlim(max(left, 0), right)
+    axes.set_ylim(bottom, top)
+    # Where the marks are far from what needs no states, the facet shows their differences instead.
+    if bottom <= rows["chance"].iloc[0]:
+        draw_baseline(axes, rows["chance"], "majority")
+    if uniform <= right:
+        axes.axvline(uniform, color=CHANCE_COLOUR, linestyle=":", linewidth=1, zorder=1)
     axes.set_xlabel("bits per label (less is better)")
+
+
+def _around(low: float, high: float, least: float) -> tuple[float, float]:
+    """Ends of an axis that holds these values and is at least so long."""
+    missing = max(0.0, least - (high - low)) / 2
+    room = 0.08 * (high - low + 2 * missing)
+    return low - missing - room, high + missing + room
 
 
 def _error(row: pd.Series, name: str) -> np.ndarray:

@@ -18,7 +18,9 @@ BATCH = (32, 1024)
 # Adam's, for wide states divided by the root of their width: a step moves each weight by about as much.
 LEARNING_RATE, WIDE_LEARNING_RATE = 3e-3, 6e-2
 # Looks at the validation loss: at most, and without a fall. A smaller fall, in nats, does not count.
-MOST_LOOKS, PATIENCE, LEAST_FALL = 40, 5, 1e-3
+MOST_LOOKS, PATIENCE, LEAST_FALL = 80, 5, 1e-3
+# What takes the place of looks where there are no validation rows.
+BLIND_LOOKS = 40
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class PerceptronEngine:
 
     The objective is that of logistic regression, the mean log loss plus |W|^2 / (2 C n) of all weights. All start from
     the same random weights, and a label's batches depend on its number of rows alone, so that labels do not depend on
-    each other. Results are the same for the same number of threads. Without validation rows a problem trains to the
-    end.
+    each other. Results are the same for the same number of threads. Without validation rows a problem trains for a
+    fixed number of steps.
     """
 
     def __init__(self, hidden: int, threads: int, budget_bytes: int, seed: int, device: str | None = None):
@@ -136,7 +138,7 @@ class _Group:
         best = [part.detach().clone() for part in self.weights]
         lowest = torch.full((len(self.problems), len(self.C)), torch.inf)
         since = torch.zeros_like(lowest)
-        for _ in range(MOST_LOOKS):
+        for _ in range(MOST_LOOKS if held_out else BLIND_LOOKS):
             for rows, y, shares in self._batches():
                 adam.zero_grad()
                 self._objective(rows, y, shares).backward()
