@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
     from layerwise.probes.logistic.torch_engine import TorchEngine
 
-# Rounds of weights and readout: at most, and the relative fall of the loss below which the last one ended it.
+# Rounds of weights and readout: at most, and the fall of the loss below which they end, relative and in nats.
 ROUNDS = 30
-LEAST_FALL = 1e-3
+LEAST_FALL, LEAST_NATS = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,12 @@ class Mix:
     end.
     """
 
-    def __init__(self, readout: "TorchEngine | SklearnEngine", rounds: int = ROUNDS, least_fall: float = LEAST_FALL):
+    def __init__(self, readout: "TorchEngine | SklearnEngine"):
         """
         Args:
             readout: fits logistic regression, and each C of a path.
-            rounds, least_fall: when to stop.
         """
-        self.readout, self.rounds, self.least_fall = readout, rounds, least_fall
+        self.readout = readout
 
     def fit(self, states: AllLayers, problems: list[Problem], C: list[float]) -> list[list[MixedProbe]]:
         """See :meth:`layerwise.probes.engine.ProbeEngine.fit`. With validation rows, gives the fit of the best C."""
@@ -82,12 +81,12 @@ class Mix:
         mixed = states.mixed(softmax(logits), buffer)
         fits = self._readout(mixed, problems, C)
         loss, converged = objective(mixed, problems, fits), False
-        for _ in range(self.rounds):
+        for _ in range(ROUNDS):
             logits = _weigh(_layer_margins(states, problems, fits), problems, fits, logits)
             mixed = states.mixed(softmax(logits), buffer)
             fits = self._readout(mixed, problems, [fits[0].C])
             before, loss = loss, objective(mixed, problems, fits)
-            if converged := loss > (1 - self.least_fall) * before:
+            if converged := before - loss < max(LEAST_FALL * before, LEAST_NATS):
                 break
         if len(C) > 1:
             fits = self._readout(mixed, problems, C)
@@ -202,8 +201,8 @@ def _start(threads: int, budget_bytes: int, seed: int) -> ProbeEngine:
 KIND = ProbeKind(
     "mix",
     _start,
-    # A path at the start and one at the end, and about six rounds of a fit and of the margins of all layers.
-    products=lambda layers, tried: 12 * (2 * tried + 6) + 6 * layers / 2,
+    # A path at the start and one at the end, and about eight rounds of a fit and of the margins of all layers.
+    products=lambda layers, tried: 12 * (2 * tried + 8) + 8 * layers / 2,
     reads_all_layers=True,
     uses_card=True,
 )
