@@ -82,8 +82,8 @@ rule all:
 
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
-# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes` and
-# `flow_results` make no figure.
+# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`
+# and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -119,6 +119,12 @@ rule probes:
     input:
         ["<shown>/probes/scores.parquet"] if CELLS else [],
         ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
+    localrule: True
+
+
+rule kinds:
+    input:
+        ["<shown>/probes/kinds.parquet"] if KIND_CELLS else [],
     localrule: True
 
 

@@ -37,6 +37,8 @@ contents = Contents(
     ),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     carried=tuple(grid.carried_models()),
+    kinds=tuple(dict.fromkeys(cell.kind for cell in KIND_CELLS)),
+    probed=tuple(model for model in grid.base_models() if any(cell.model == model for cell in CELLS)),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -54,7 +56,7 @@ def files_of(name, question=None, variant=None):
         return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
-    if name in ("scores", "curves", "sites"):
+    if name in ("scores", "curves", "sites", "kinds"):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]

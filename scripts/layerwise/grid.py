@@ -55,6 +55,15 @@ class CarriedFrom(NamedTuple):
     flipped: Mapping[str, str] | None = None
 
 
+class KindCell(NamedTuple):
+    """One file of scores of a further kind of probe."""
+
+    model: str
+    task: str
+    prompt: str
+    kind: str
+
+
 class FlowCell(NamedTuple):
     """One model that is asked one set of questions."""
 
@@ -90,6 +99,11 @@ class Grid:
     def number_cells(self) -> list[ProbeCell]:
         """Every model x task x prompt of the tasks whose labels are numbers."""
         return [cell for cell in self._task_cells() if self.config.tasks[cell.task].is_number]
+
+    def kind_cells(self) -> list[KindCell]:
+        """Every probe cell with each kind of probe beside logistic regression, whose scores every cell has."""
+        kinds = [kind for kind in self.config.probes.kinds if kind != "logistic"]
+        return [KindCell(*cell, kind) for cell in self.probe_cells() for kind in kinds]
 
     def site_cells(self) -> list[ProbeCell]:
         """The probe cells whose states are kept at more sites than the block's output."""

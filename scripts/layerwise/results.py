@@ -18,6 +18,7 @@ from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
+from layerwise.grid import KindCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
@@ -250,6 +251,22 @@ def flow_comparison(files: Mapping[tuple[str, str], Path], *, made_by: str) -> p
     ]
     table = pd.concat(tables, ignore_index=True)
     first = ["model", "questions"]
+    return table[first + [column for column in table if column not in first]]
+
+
+def gathered_kinds(files: Mapping[KindCell, Path], *, made_by: str) -> pd.DataFrame:
+    """The scores of further kinds of probes as one table; see :func:`gathered`.
+
+    Args:
+        files: the file of each cell, by model, task, prompt and kind.
+
+    Raises:
+        InputError: when a cell is missing.
+    """
+    check_there(files.values(), made_by)
+    tables = [pd.read_parquet(file).assign(**cell._asdict()) for cell, file in files.items()]
+    table = pd.concat(tables, ignore_index=True)
+    first = [*CELL_COLUMNS, "kind"]
     return table[first + [column for column in table if column not in first]]
 
 

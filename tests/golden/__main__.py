@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from layerwise.code_digest import SAME_CODE, own_digest
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import ALWAYS
 from tests.conftest import make_tiny_llava
@@ -31,7 +31,7 @@ STATES = ("extract_states.py", "layerwise/models/adapters/generic.py")
 PROGRAMS = {
     "states": [STATES, *((*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS)],
     # Whichever of the metrics that are always scored a task has, it is the same code.
-    "probes": [("fit_probes.py", PROBE_KINDS.file("torch"), *map(METRICS.file, ALWAYS))],
+    "probes": [("fit_probes.py", ENGINES.file("torch"), *map(METRICS.file, ALWAYS))],
 }
 # By program, the golden numbers that it must give.
 NUMBERS = {"states": ("states", "interventions"), "probes": ("probes",)}

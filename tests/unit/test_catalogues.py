@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from layerwise.catalogue import Catalogue
 from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.code import comparison_code
 from layerwise.counted_code import counted, is_catalogue
-from layerwise.probes.code import probe_code, site_probe_code
+from layerwise.probes.code import kind_code, probe_code, site_probe_code
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.metric import TASK_KINDS
 from layerwise.probes.metrics.scored import ALWAYS
@@ -149,7 +151,7 @@ def test_an_edited_entry_changes_the_digests_that_name_it(copied, edit, digests,
 
 def test_programs_reach_metrics_and_kinds_of_probes_by_their_catalogues_alone(copied, digests):
     """Else an edit of one would make stale what another one scored or fitted."""
-    entries = {copied / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS) for name in catalogue}
+    entries = {copied / catalogue.file(name) for catalogue in (METRICS, PROBE_KINDS, ENGINES) for name in catalogue}
     for program in PROGRAMS:
         assert not entries & code_digest._closure([copied / program]), program
 
@@ -173,7 +175,7 @@ def test_nothing_but_catalogues_is_read_of_a_catalogue_s_module(copied, digests)
     """A function there would decide something that no digest covers."""
     files = set().union(*(code_digest._closure([copied / program]) for program in PROGRAMS))
     read = {(file.name, name): value for file in files for name, value in imports_of_catalogues(file).items()}
-    assert ("options.py", "PROBE_KINDS") in read
+    assert ("options.py", "ENGINES") in read
     others = [place for place, value in read.items() if not isinstance(value, Catalogue) and value is not Catalogue]
     assert others == []
 
@@ -182,8 +184,9 @@ def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, mo
     monkeypatch.setattr("layerwise.probes.code.code_digest", code_digest.own_digest)
 
     def now() -> dict[tuple[str, str], str]:
-        makers = {"probes": probe_code, "sites": site_probe_code}
-        return {(which, metric): make("torch", metric) for which, make in makers.items() for metric in METRICS}
+        makers = {"probes": partial(probe_code, "torch"), "sites": partial(site_probe_code, "torch")}
+        makers |= {kind: partial(kind_code, kind) for kind in ("mlp", "mean-difference")}
+        return {(which, metric): make(metric) for which, make in makers.items() for metric in METRICS}
 
     def stale_by(file: str) -> set[tuple[str, str]]:
         before = now()
@@ -193,9 +196,13 @@ def test_probes_are_stale_by_what_scores_and_fits_them(copied, edit, digests, mo
 
     # Layers are scored by more metrics than the task's, sites by that alone.
     probes = {("probes", metric) for metric in METRICS}
-    assert stale_by(METRICS.file("f1")) == probes | {("sites", "f1")}
-    assert stale_by(PROBE_KINDS.file("sklearn")) == set()
-    assert stale_by("layerwise/probes/logistic/solver.py") == set(now())
+    assert stale_by(METRICS.file("f1")) == probes | {(which, "f1") for which in ("sites", "mlp", "mean-difference")}
+    assert stale_by(ENGINES.file("sklearn")) == set()
+    logistic = {cell for cell in now() if cell[0] in ("probes", "sites")}
+    assert stale_by("layerwise/probes/logistic/solver.py") == logistic
+    # A kind of probe counts its own module alone, and what this imports where it starts.
+    for file in ("kinds/mlp.py", "perceptron/engine.py"):
+        assert stale_by(f"layerwise/probes/{file}") == {("mlp", metric) for metric in METRICS}
 
 
 def test_comparisons_are_stale_by_the_metrics_that_they_compare_by(copied, edit, digests, monkeypatch):
@@ -265,7 +272,11 @@ class MassMean:
         return Fit(direction[None], np.array([-direction @ (means[0] + means[1]) / 2]), strength, True)
 
 
-KIND = ProbeKind("mass-mean", lambda threads, budget_bytes: MassMean(), has_penalty=False)
+def _start(threads, budget_bytes, seed):
+    return MassMean()
+
+
+KIND = ProbeKind("mass-mean", _start, products=lambda layers, tried: layers, has_penalty=False)
 '''
 
 
@@ -292,17 +303,27 @@ def test_a_new_metric_and_a_new_kind_of_probe_are_a_module_and_a_line_each(copie
     added_to(copied, edit, "layerwise.probes.metrics.catalogue", "METRICS", "informedness", INFORMEDNESS)
     added_to(copied, edit, "layerwise.probes.kinds.catalogue", "PROBE_KINDS", "mass-mean", MASS_MEAN)
     options = drawn_cell(tmp_path, 2, np.random.default_rng(0), metric="informedness")
-    command = [sys.executable, str(copied / "fit_probes.py"), *options, "--engine", "mass-mean"]
+    command = [sys.executable, str(copied / "fit_probes.py"), *options, "--engine", "torch"]
     subprocess.run(command, check=True, capture_output=True)
+    options = options[: options.index("--scores")]
+    command = [sys.executable, str(copied / "fit_probe_kind.py"), *options, "--kind", "mass-mean"]
+    subprocess.run([*command, "--out", tmp_path / "of-2/kind.parquet"], check=True, capture_output=True)
+
+    kind = pd.read_parquet(tmp_path / "of-2/kind.parquet")
+    assert set(kind["metric"]) == {"accuracy", "informedness", "code_bits", "compression"}
+    assert set(kind["probe"]) == {"task", "control", "selectivity"}
+    # The label grows from layer to layer; there is no C.
+    found = kind.query("probe == 'task' and split == 'test' and metric == 'informedness'").set_index("layer")["value"]
+    assert found[0] < 0.3 < found[3]
+    assert kind["C"].isna().all()
+    assert not kind["at_boundary"].any()
 
     scores = pd.read_parquet(tmp_path / "of-2/scores.parquet")
     assert set(scores["metric"]) == {*ALWAYS, "informedness", "code_bits", "compression"}
-    # The label grows from layer to layer; there is no C to be at the end of.
     test = scores.query("probe == 'logistic' and split == 'test'").pivot(index="layer", columns="metric")
     found = test["value"]["informedness"]
     assert found.to_numpy() == pytest.approx(2 * test["value"]["balanced_accuracy"].to_numpy() - 1)
     assert found[0] < 0.3 < found[3]
-    assert not scores["at_boundary"].any()
     assert (test["low"]["informedness"][0] < 0) & (test["high"]["informedness"][3] <= 1)
     # Selectivity is a difference of two values from -1 to 1.
     selectivity = scores.query("probe == 'selectivity' and metric == 'informedness' and layer == 3")
@@ -328,7 +349,7 @@ def test_chance_is_what_the_majority_baseline_scores(name, n_classes):
 
 
 def test_entries_are_called_what_their_catalogue_calls_them():
-    for catalogue in (METRICS, PROBE_KINDS):
+    for catalogue in (METRICS, PROBE_KINDS, ENGINES):
         assert [catalogue[name].name for name in catalogue] == list(catalogue)
     assert set(ALWAYS) <= set(METRICS)
     assert all(set(METRICS[name].task_kinds) <= set(TASK_KINDS) for name in METRICS)

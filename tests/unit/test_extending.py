@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import yaml
 from sklearn.metrics import recall_score
-from sklearn.neighbors import NearestCentroid
 
 from layerwise.compare.intervened import in_words
 from layerwise.probes.problems import Problem
@@ -110,17 +109,20 @@ def test_the_metric_is_scikit_learn_s_and_its_gains_add_up(tmp_path):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_probe_is_that_of_scikit_learn(tmp_path, n_classes):
-    kind = module("scripts/layerwise/probes/kinds/nearest_mean.py", tmp_path).KIND
+def test_the_probe_asks_the_nearest(tmp_path, n_classes):
+    kind = module("scripts/layerwise/probes/kinds/nearest_neighbours.py", tmp_path).KIND
     rng = np.random.default_rng(n_classes)
     y = rng.choice(n_classes, 80, p=[0.7, 0.3] if n_classes == 2 else [0.6, 0.3, 0.1])
     states, train = rng.normal(size=(80, 5)) + y[:, None], np.arange(40)
     rows = {"train": train}
     problem = Problem("label", n_classes, items=rows, groups=rows, rows=rows, y={"train": y[:40]})
-    ((fit,),) = kind.engine(1, 2**20).fit(states, [problem], kind.tried([0.1, 1.0]))
+    ((fit,),) = kind.start(1, 2**20, 0).fit(states, [problem], kind.tried([0.1, 1.0]))
     scores = fit.scores(states)
-    guesses = (scores[:, 0] > 0).astype(int) if n_classes == 2 else scores.argmax(axis=1)
-    assert (guesses == NearestCentroid().fit(states[train], y[train]).predict(states)).all()
+    scores = np.hstack([np.zeros_like(scores), scores]) if n_classes == 2 else scores
+    for of_item, state in zip(scores, states, strict=True):
+        nearest = y[:40][np.square(states[:40] - state).sum(axis=1).argsort()[:10]]
+        counts = np.bincount(nearest, minlength=n_classes) + 1
+        assert np.exp(of_item) / np.exp(of_item).sum() == pytest.approx(counts / counts.sum())
 
 
 def test_a_new_intervention_has_words():

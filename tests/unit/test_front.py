@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 import layerwise
 from layerwise.code_digest import own_digest
@@ -137,6 +139,26 @@ def test_before_a_run_each_reader_says_what_to_run(reader, names, target, tmp_pa
         wrong = [*names[:place], "nothing", *names[place + 1 :]]
         with pytest.raises(InputError, match=r"the study has no \w+ 'nothing'.*; it has .*"):
             getattr(study, reader)(*wrong)
+
+
+def test_kinds_of_probes_are_read_where_the_study_has_them(tmp_path):
+    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
+    with pytest.raises(InputError, match=r"name mean-difference, mlp or mix in probes\.kinds"):
+        study.kinds()
+    own = {"extends": [], "probes": {"kinds": ["mix", "logistic", "mlp"]}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", tmp_path / "own.yaml", directory=tmp_path)
+    with pytest.raises(InputError, match=r"kind-mix\.parquet: not there yet \(and \d+ more\); run `snakemake kinds"):
+        study.kinds()
+    cells = study.grid.kind_cells()
+    assert len(cells) == 2 * len(study.grid.probe_cells())
+    for number, cell in enumerate(cells):
+        file = Path(study.kind_file(cell))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"value": [number]}).to_parquet(file)
+    found = study.kinds()
+    assert [tuple(row) for row in found[["model", "task", "prompt", "kind"]].to_numpy()] == cells
+    assert found["value"].tolist() == list(range(len(cells)))
 
 
 def test_a_study_without_sites_has_none_to_read(tmp_path):

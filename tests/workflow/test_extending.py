@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image, ImageColor
 from sklearn.metrics import recall_score
 from sklearn.preprocessing import StandardScaler
@@ -35,6 +34,9 @@ NEW = {
     "extract_states": 2 * 2 + 2 + 2 + 2,
     # Four of each new model; two models' of the new prompt, of two tasks with three prompts, and of two more.
     "fit_probes": 2 * 4 + 2 * (1 + 2 * 3 + 2),
+    # Of the new kind in all cells, the twelve old ones too.
+    "fit_probe_kind": 12 + 2 * 4 + 2 * (1 + 2 * 3 + 2),
+    "gather_kinds": 1,
 }
 
 
@@ -44,11 +46,6 @@ def extended(finished, tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("extended") / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     extending_page.add_code(folder)
-    # The copy of the study, which has another name here.
-    second = folder / "nearest-mean.yaml"
-    changed = yaml.safe_load(second.read_text().replace(extending_page.STUDY, "tiny.yaml"))
-    changed["probes"] |= TINY["probes"]
-    second.write_text(yaml.safe_dump(TINY | changed))
     for part, numbers in (("train", range(60)), ("test", range(60, 80))):
         with open(folder / f"own/{part}.csv", "w", newline="") as file:
             rows = csv.writer(file)
@@ -84,8 +81,8 @@ def results(extended, planned) -> Path:
             for cell in ("twin-2/captions/agree", "llava/captions/fits", f"{SKIPS}/captions/agree")
         ),
         "results/probes/llava/matches-found/agree.scores.parquet",
+        "results/probes/llava/matches-found/agree.kind-nearest-neighbours.parquet",
     )
-    extended.snakemake("results/probes/llava/entailment-by-mean/agree.scores.parquet", configfile="nearest-mean.yaml")
     return extended.folder / "results"
 
 
@@ -95,9 +92,10 @@ def test_new_code_makes_nothing_stale(planned):
 
 
 def test_only_what_the_study_names_is_planned(planned):
-    figures = {rule: number + 1 for rule, number in FIGURES.items()}
-    # A study with an intervention has Table 3 and what it shows.
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": 4, "make_table3": 1} | NEW
+    # The figure, and one of kinds of probes for each of three models.
+    figures = {rule: number + 1 + 3 for rule, number in FIGURES.items()}
+    # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them.
+    assert planned["study"] == AFTER_PROBES | figures | {"compare": 4 + 2, "make_table3": 1} | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:
@@ -155,23 +153,26 @@ def test_metric_is_scikit_learn_s(results):
     assert len(set(found.values())) > 1
 
 
-def test_probe_is_the_nearest_mean(results):
-    cell = results / "probes/llava/entailment-by-mean/agree.predictions.parquet"
-    predictions = pd.read_parquet(cell)
-    labels = pd.read_parquet(results / "tasks/entailment-by-mean/labels.parquet").set_index("item_id")
-    train = labels.index[labels["split"] == "train"]
-    for layer, rows in predictions.groupby("layer"):
+def test_probe_asks_the_nearest(results):
+    cell = results / "probes/llava/matches-found/agree.kind-nearest-neighbours.parquet"
+    scores = pd.read_parquet(cell).query("probe == 'task' and metric == 'accuracy' and split == 'test'")
+    labels = pd.read_parquet(results / "tasks/matches-found/labels.parquet").set_index("item_id")
+    train, test = (labels.index[labels["split"] == split] for split in ("train", "test"))
+    compared = 0
+    for layer, accuracy in scores.set_index("layer")["value"].items():
         states = states_of(results, "llava/captions/agree", layer).astype(float)
         # As the workflow does it, dimensions that do not vary count for nothing.
         states = states.loc[:, states.loc[train].std() > 1e-6 * states.loc[train].mean().abs()]
         if states.empty:
             continue
         scaled = pd.DataFrame(StandardScaler().fit(states.loc[train]).transform(states), states.index)
-        means = [scaled.loc[train[labels.loc[train, "y"] == k]].mean() for k in (0, 1)]
-        away = [np.square(scaled.loc[rows["item_id"]] - mean).sum(axis=1).to_numpy() for mean in means]
-        margins = np.stack(rows["scores"])[:, 0]
-        assert margins == pytest.approx((away[0] - away[1]) / 2, rel=1e-3, abs=1e-3)
-    assert predictions["layer"].nunique() > 3
+        away = np.square(scaled.loc[test].to_numpy()[:, None] - scaled.loc[train].to_numpy()).sum(axis=2)
+        nearest = labels.loc[train, "y"].to_numpy()[np.argsort(away, axis=1)[:, :10]]
+        guesses = nearest.mean(axis=1) > 0.5
+        # Rounding may swap two neighbours that are as near.
+        assert accuracy == pytest.approx((guesses == labels.loc[test, "y"]).mean(), abs=0.02)
+        compared += 1
+    assert compared > 3
 
 
 def test_stimuli_ask_for_right_and_wrong_numbers(results):

@@ -15,6 +15,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "within-blocks": "layerwise.compare.within_blocks",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
+        "complexity": "layerwise.compare.complexity",
+        "layer-weights": "layerwise.compare.layer_weights",
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",

@@ -6,11 +6,11 @@ import pandas as pd
 
 from layerwise.cost.inputs import count_items, expected_items, size_of_data
 from layerwise.descriptions import read_description
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 
-# Pairs of matrix products that the torch engine needs per label and C, on average (docs/benchmarks.md).
-PAIRS_PER_FIT = 12
 # An eigendecomposition of a symmetric matrix takes about so many times the cube of its size (Golub and Van Loan 2013,
 # Matrix Computations, section 8.3).
 PER_EIGENVECTORS = 9
@@ -19,10 +19,11 @@ CARRIED_PER_SECOND = 0.17e9
 
 
 def probe_flop(study: Study, cells: pd.DataFrame) -> float:
-    """Floating-point operations of all probes: of the torch engine two products per pair, for each label and C.
+    """Floating-point operations of all probes: two products per pair, for each label and C.
 
-    Ridge regression takes the products of all pairs of dimensions and one eigendecomposition per layer, for all labels,
-    penalties and controls together.
+    Logistic regression is counted with the torch engine; further kinds say themselves what they take. Ridge regression
+    takes the products of all pairs of dimensions and one eigendecomposition per layer, for all labels, penalties and
+    controls together.
 
     Args:
         study: tasks that are made already are read from its results.
@@ -31,12 +32,18 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
     rows = {task: _rows(study, task) for task in study.grid.class_tasks()}
+    C = study.config.probes.C
+    kinds = [PROBE_KINDS[name] for name in study.config.probes.kinds if name != "logistic"]
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
-        total += 4 * PAIRS_PER_FIT * len(study.config.probes.C) * rows[task] * cell["width"] * layers
+        pairs = PAIRS_PER_FIT * len(C) * layers
+        # Further kinds have no other splits.
+        fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())
+        pairs += fits * sum(kind.products(int(cell["layers"]) + 2, len(kind.tried(C))) for kind in kinds)
+        total += 4 * pairs * rows[task] * cell["width"]
     items = {task: count_items(study, study.config.tasks[task].stimuli) for task in study.grid.number_tasks()}
     for model, task, prompt in study.grid.number_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]

@@ -32,6 +32,8 @@ class Contents:
         premise: whether some prompt shows the premise as text.
         says: names of the models, without interventions, whose answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
+        kinds: of probes, beside logistic regression.
+        probed: names of the models without intervention that are probed.
     """
 
     questions: frozenset[str] = frozenset()
@@ -45,6 +47,8 @@ class Contents:
     premise: bool = False
     says: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

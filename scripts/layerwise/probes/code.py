@@ -5,6 +5,7 @@ Imports neither NumPy nor torch, because the Snakefile asks each time it plans.
 
 from layerwise.code_digest import code_digest
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import scored_metrics
 
@@ -13,10 +14,10 @@ def probe_code(engine: str, metric: str) -> str:
     """The code that fits and scores the probes of a task.
 
     Args:
-        engine: of the study, one of :data:`PROBE_KINDS`.
+        engine: of the study, one of :data:`ENGINES`.
         metric: of the task, one of :data:`METRICS`.
     """
-    return code_digest("fit_probes.py", PROBE_KINDS.file(engine), *map(METRICS.file, scored_metrics(metric)))
+    return code_digest("fit_probes.py", ENGINES.file(engine), *map(METRICS.file, scored_metrics(metric)))
 
 
 def site_probe_code(engine: str, metric: str) -> str:
@@ -24,4 +25,15 @@ def site_probe_code(engine: str, metric: str) -> str:
 
     Arguments are those of :func:`probe_code`.
     """
-    return code_digest("fit_site_probes.py", PROBE_KINDS.file(engine), METRICS.file(metric))
+    return code_digest("fit_site_probes.py", ENGINES.file(engine), METRICS.file(metric))
+
+
+def kind_code(kind: str, metric: str) -> str:
+    """The code that fits and scores a further kind of probe. It holds that of no other kind.
+
+    Args:
+        kind: of the study, one of :data:`PROBE_KINDS`.
+        metric: of the task, one of :data:`METRICS`.
+    """
+    scored = dict.fromkeys(("accuracy", metric))
+    return code_digest("fit_probe_kind.py", PROBE_KINDS.file(kind), *map(METRICS.file, scored))

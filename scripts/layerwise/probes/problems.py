@@ -1,7 +1,7 @@
 """The labels of a task over the rows of a states file: what is learned from which rows, and scored on which."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -79,26 +79,6 @@ def make_problems(
         items, groups, rows, y = map(column, ("item_id", "group", "row", "y"))
         problems.append(Problem(name, n_classes, items, groups, rows, y, {} if texts is None else column("text")))
     return problems
-
-
-def repeated(problem: Problem) -> Problem:
-    """The problem with each training item as often as it counts."""
-    counts = problem.counts
-    if counts is None:
-        return problem
-
-    def spelled_out(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return parts | {"train": np.repeat(parts["train"], counts)}
-
-    return replace(
-        problem,
-        items=spelled_out(problem.items),
-        groups=spelled_out(problem.groups),
-        rows=spelled_out(problem.rows),
-        y=spelled_out(problem.y),
-        texts=spelled_out(problem.texts) if problem.texts else {},
-        counts=None,
-    )
 
 
 @dataclass(frozen=True)

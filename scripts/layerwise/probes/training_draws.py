@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from layerwise.probes.all_layers import States
 from layerwise.probes.bootstrap import difference_interval, resample_weights
-from layerwise.probes.fits import Fit, margins
-from layerwise.probes.kinds.kind import ProbeEngine
+from layerwise.probes.engine import ProbeEngine
+from layerwise.probes.fits import Probe, margins
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import Problem
 from layerwise.probes.scoring import Guess, Scorer
@@ -72,7 +73,7 @@ class TrainingDraws:
         self._headlines: list[_Headline] = []
 
     def layer(
-        self, states: np.ndarray, fits: list[Fit], guesses: list[Guess], values: np.ndarray, name: str
+        self, states: States, fits: list[Probe], guesses: list[Guess], values: np.ndarray, name: str
     ) -> list[dict]:
         """Score rows of a layer with intervals that include the training groups.
 
@@ -112,9 +113,9 @@ class TrainingDraws:
             rows.append(headline.row | {"layer": layer, "value": float(values[0]), "low": low, "high": high})
         return pd.DataFrame(rows).assign(probe=ABOVE_TOP)
 
-    def _fits(self, states: np.ndarray, fits: list[Fit], name: str) -> Iterator[list[Fit | None]]:
+    def _fits(self, states: States, fits: list[Probe], name: str) -> Iterator[list[Probe | None]]:
         """By label, the probes of all draws; None where a draw lacks a class."""
-        found: dict[tuple[int, int], Fit] = {}
+        found: dict[tuple[int, int], Probe] = {}
         # Labels of one C are solved together, and all draws of a label share its rows.
         for C in sorted({fit.C for fit in fits}):
             places = [place for place, fit in enumerate(fits) if fit.C == C]
@@ -141,7 +142,7 @@ class TrainingDraws:
         rows, y = ({"train": parts["train"]} for parts in (problem.rows, problem.y))
         return replace(problem, rows=rows, y=y, counts=self._counts[place][draw])
 
-    def _values(self, place: int, fits: list[Fit | None], states: np.ndarray) -> np.ndarray:
+    def _values(self, place: int, fits: list[Probe | None], states: States) -> np.ndarray:
         """Test scores of a label's probes and their resamples, shape (N, 1 + R); NaN without a probe."""
         values = np.tile(self._scorer.nothing("test"), (len(fits), 1))
         if not any(fits):

@@ -246,6 +246,21 @@ def test_a_changed_model_has_no_controls(study, tmp_path):
     assert both == pytest.approx(probe_flop(planned(study, tmp_path), cells) * (1 + 1 / 2.5))
 
 
+def test_further_kinds_of_probes_are_counted(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"plain": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    cells = estimate_states(planned(study, tmp_path), "cuda")
+    costs = {}
+    for kinds in ([], ["mean-difference"], ["mlp"], ["mix"], ["mlp", "mix"]):
+        study["probes"] = {"kinds": ["logistic", *kinds]}
+        costs[tuple(kinds)] = probe_flop(planned(study, tmp_path), cells)
+    alone = {kinds: cost - costs[()] for kinds, cost in costs.items()}
+    assert alone["mlp", "mix"] == pytest.approx(alone[("mlp",)] + alone[("mix",)])
+    # One product per layer against twelve for each C; a mix takes a few fits instead of one per layer.
+    assert 0 < alone[("mean-difference",)] < costs[()] / 12
+    assert alone[("mean-difference",)] < alone[("mix",)] < costs[()] < alone[("mlp",)]
+
+
 @pytest.fixture
 def asked(tmp_path, world, tiny_llava) -> tuple[Study, pd.DataFrame, generic.GenericModel]:
     """A study of flows alone: questions as the workflow makes them, which the model answers as they want it."""

@@ -13,7 +13,7 @@ from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
 from layerwise.figures.planning import flow_figures, pictures, tables
 
-GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
+GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers"}
@@ -33,7 +33,16 @@ def test_entries_read_what_there_is():
     for entry in (*FIGURES.values(), *TABLES.values()):
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
-        assert not set(entry.reads) & {"scores", "curves", "sites", "predictions", "changes", "tracing", "answers"}
+        assert not set(entry.reads) & {
+            "scores",
+            "curves",
+            "kinds",
+            "sites",
+            "predictions",
+            "changes",
+            "tracing",
+            "answers",
+        }
 
 
 BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]

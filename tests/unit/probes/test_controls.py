@@ -9,8 +9,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from layerwise.probes.controls import image_order, portion, random_labels
 from layerwise.probes.description_length import CodeLength, bits_per_item, code_length, code_rows, item_bits
 from layerwise.probes.fits import Fit
-from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.layer_probes import LayerProbes
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.problems import Problem
 
 SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -84,7 +84,7 @@ def test_a_text_that_recurs_held_out_keeps_its_random_label():
     assert 0 < known.mean() < 1
     assert [label[row] for row in control.rows["test"][known]] == control.y["test"][known].tolist()
     assert 0 < control.y["test"][~known].mean() < 1
-    probes = LayerProbes([task], PROBE_KINDS["sklearn"].engine(1, 2**30), [1.0], "accuracy", 50, 0, repeats=1)
+    probes = LayerProbes([task], ENGINES["sklearn"].start(1, 2**30), [1.0], "accuracy", 50, 0, repeats=1)
     scores = probes.layer(states, "block 1").scores.query("probe == 'control' and split == 'test'")
     assert scores["value"].iloc[0] > 0.65
 
@@ -151,13 +151,13 @@ def test_bits_per_item_and_their_interval():
     assert np.isnan(single[1:]).all()
 
 
-@pytest.fixture(scope="module", params=list(PROBE_KINDS))
+@pytest.fixture(scope="module", params=list(ENGINES))
 def found(request):
     """One layer with a label that can be read and one that cannot."""
     states, task = problem(n=800, signal=3.0, width=60)
     _, noise = problem(n=800, label="noise", seed=5)
     probes = LayerProbes(
-        *([task, noise], PROBE_KINDS[request.param].engine(1, 2**30), [0.001, 0.1, 1.0], "accuracy", 200, 0),
+        *([task, noise], ENGINES[request.param].start(1, 2**30), [0.001, 0.1, 1.0], "accuracy", 200, 0),
         repeats=2,
         description_length=True,
     )
@@ -186,9 +186,7 @@ def test_a_control_has_the_c_of_its_task():
     """Each label its own C; what the control memorises is what scikit-learn does with it."""
     states, task = problem(n=400, signal=3.0, width=60)
     _, noise = problem(n=400, label="noise", seed=5)
-    probes = LayerProbes(
-        [task, noise], PROBE_KINDS["sklearn"].engine(1, 2**30), [1e-4, 10.0], "accuracy", 50, 0, repeats=1
-    )
+    probes = LayerProbes([task, noise], ENGINES["sklearn"].start(1, 2**30), [1e-4, 10.0], "accuracy", 50, 0, repeats=1)
     found = probes.layer(states, "block 1").scores
     memorised = found.query("probe == 'control' and split == 'train'").set_index("label")["value"]
     chosen = found.query("probe == 'logistic' and split == 'test' and metric == 'accuracy'").set_index("label")["C"]
@@ -210,7 +208,7 @@ def test_other_splits_are_fitted_and_scored_on_their_own():
         y = np.concatenate([label.y[split] for split in SPLITS])
         ids = {split: np.array([f"i{row}" for row in rows]) for split, rows in parts.items()}
         resplit.append(Problem(label.label, 2, ids, ids, parts, {split: y[rows] for split, rows in parts.items()}))
-    engine = PROBE_KINDS["sklearn"].engine(1, 2**30)
+    engine = ENGINES["sklearn"].start(1, 2**30)
     found = LayerProbes([task, second], engine, [0.1], "roc_auc", 50, 0, resplits={"7": resplit}).layer(states, "b")
     rows = found.scores[found.scores["probe"] == "resplit"].set_index(["label", "split"])
     assert set(rows["split_seed"]) == {"7"}
@@ -250,7 +248,7 @@ def test_a_portion_without_a_class_has_no_probe():
     # The second class comes with the 21st of 120 images.
     late = np.isin(task.groups["train"], image_order([task], seed=0)[20:23]).astype(int)
     task = Problem("late", 2, task.items, task.groups, task.rows, task.y | {"train": late})
-    engine = PROBE_KINDS["sklearn"].engine(1, 2**30)
+    engine = ENGINES["sklearn"].start(1, 2**30)
     found = LayerProbes([task], engine, [0.1], "accuracy", 50, 0, description_length=True).layer(states, "block 1")
     assert found.curve["train_groups"].tolist() == [30, 60, 120]
     # 30 images at one bit each, and the rest almost for nothing.
@@ -259,9 +257,7 @@ def test_a_portion_without_a_class_has_no_probe():
 
 def test_without_controls_there_are_none():
     states, task = problem(n=200)
-    found = LayerProbes([task], PROBE_KINDS["sklearn"].engine(1, 2**30), [0.1], "roc_auc", 50, 0).layer(
-        states, "block 1"
-    )
+    found = LayerProbes([task], ENGINES["sklearn"].start(1, 2**30), [0.1], "roc_auc", 50, 0).layer(states, "block 1")
     assert set(found.scores["probe"]) == {"logistic"}
     assert "code_bits" not in set(found.scores["metric"])
     assert found.curve["train_groups"].tolist() == [60]

@@ -15,8 +15,8 @@ import fit_probes
 from layerwise.errors import InputError
 from layerwise.probes.fits import Fit
 from layerwise.probes.kept import KeptProbes, probes_file, raw_probe
-from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
 from layerwise.probes.layer_probes import LayerProbes
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import Problem, Standardisation
 from layerwise.states.shards import open_states

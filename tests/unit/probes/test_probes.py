@@ -20,7 +20,7 @@ from layerwise.probes.bootstrap import (
     standard_error,
 )
 from layerwise.probes.fits import Fit, choose, log_loss
-from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import class_margins, predicted
 from layerwise.probes.metrics.scored import ALWAYS

@@ -11,8 +11,8 @@ from benchmarks.stimuli import write_stimuli
 from scipy.stats import binomtest
 
 from layerwise.probes.bootstrap import Crossed
-from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
 from layerwise.probes.layer_probes import LayerProbes
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import make_problems
 from layerwise.probes.scoring import HELD_OUT

@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from layerwise.errors import InputError
 from layerwise.probes.fits import Fit, choose, log_loss, margins
-from layerwise.probes.kinds.catalogue import PROBE_KINDS
-from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
 from layerwise.probes.layer_buffer import layer_buffer
+from layerwise.probes.logistic.engines.catalogue import ENGINES
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.problems import Problem, standardise
@@ -144,14 +144,14 @@ def test_two_rows():
         assert np.allclose(fit.coefficients, best.coefficients, atol=1e-3)
 
 
-@pytest.mark.parametrize("engine", PROBE_KINDS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_class_without_training_items_is_refused(engine, n_classes):
     states = states_like(60, 5)
     y = np.arange(60) % n_classes
     task = replace(problem(y, np.flatnonzero(y > 0)[:20], np.arange(30, 60)), label="zebra")
     with pytest.raises(InputError, match="label 'zebra' has no training item of class 0"):
-        PROBE_KINDS[engine].engine(1, 2**30).fit(states, [task], [1.0])
+        ENGINES[engine].start(1, 2**30).fit(states, [task], [1.0])
 
 
 def test_subsets_of_common_rows():
@@ -342,7 +342,7 @@ def test_engines_choose_alike():
 
 
 def test_scikit_learns_engine_imports_no_torch():
-    code = "from layerwise.probes.kinds.catalogue import PROBE_KINDS; PROBE_KINDS['sklearn'].engine(1, 2**30); "
+    code = "from layerwise.probes.logistic.engines.catalogue import ENGINES; ENGINES['sklearn'].start(1, 2**30); "
     code += "import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "scripts"}, check=False).returncode == 0
 
