@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.numbers import LEAST_IMAGES, NumberPair
 from layerwise.errors import InputError
+from layerwise.figures.catalogue import TABLES
 from tests.given import given
 
 AREA = Task("area", "images", "local", "regression", ["a", "b"], [], "r2")
@@ -96,7 +97,9 @@ def cell(tmp_path):
     macro = scores.groupby(["split", "layer"], as_index=False)["value"].mean().assign(label="macro")
     scores = pd.concat([scores, macro]).assign(probe="ridge")
     scores = pd.concat([scores, scores[scores["layer"] == 0].assign(probe="mean", layer=-1, value=-0.01)])
-    scores = scores.assign(model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=160)
+    scores = scores.assign(
+        model="m", task="area", prompt="p", metric="r2", n_layers=2, layer_name="", n=n, n_groups=160
+    )
     folder = tmp_path / "probes/m/area"
     folder.mkdir(parents=True)
     pd.concat(estimates).to_parquet(folder / "p.estimates.parquet")
@@ -117,6 +120,10 @@ def test_the_best_layer_is_chosen_on_validation_and_compared_on_test(tmp_path, c
     assert row.difference == pytest.approx(of_test[1] - of_test[2], abs=1e-6)
     assert row.p_holm < 0.01
     assert row.training_mean == -0.01
+    (section,), as_csv = TABLES["number-layers"].write(made, "last")
+    assert section.title == "area: R², mean over labels"
+    assert section.frame.loc[0, ["Best layer", "As good", "Training mean"]].tolist() == ["1 / 2", "1", "−1.0"]
+    assert as_csv.startswith("model,")
     headline = made.comparison("number-headline")
     assert (set(headline["label"]), set(headline["probe"])) == ({"macro"}, {"ridge", "mean"})
 

@@ -30,8 +30,8 @@ from layerwise.probes.clusters import Clusters
 from layerwise.probes.number_metrics import number_values
 
 # Effective numbers of images, and of texts where these are shared, below which there is no p-value. Squared errors have
-# no upper limit, so that a few images may decide. If one layer errs by single items and the other by whole images, whose
-# errors differ in scale by a factor of two (standard deviation of the logarithm 0.6), equally good layers are called
+# no upper limit, so that a few images may decide. Let one layer err by single items and the other by whole images whose
+# errors differ in scale by a factor of two (standard deviation of the logarithm 0.6): equally good layers are called
 # different in 9 % of cases at the level of 5 % with 80 images, and in 5 % with 150.
 LEAST_IMAGES = LEAST_TEXTS = 150
 

@@ -36,7 +36,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
                 "Top block": with_interval(rows, "top"),
                 "Best − top": with_interval(rows, "difference", sign="+"),
                 "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
-                "As good": [_ranges(layers) or "–" for layers in rows["not_worse"]],
+                "As good": [ranges(layers) or "–" for layers in rows["not_worse"]],
                 "Selectivity": [number(100 * value, ".1f") for value in rows["selectivity"]],
                 "Final norm": [number(100 * value, ".1f") for value in rows["norm"]],
                 "Majority": [number(100 * value, ".1f") for value in rows["chance"]],
@@ -56,7 +56,7 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     return sections
 
 
-def _ranges(layers: str) -> str:
+def ranges(layers: str) -> str:
     """Layers for reading: "0 2 3 4" as "0, 2–4"."""
     numbers = [int(layer) for layer in layers.split()]
     # Consecutive numbers have the same distance from their place.
