@@ -40,6 +40,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table1": "layerwise.figures.table1",
         "table2": "layerwise.figures.table2",
         "table3": "layerwise.figures.table3",
+        "number-layers": "layerwise.figures.number_layers",
         "flow": "layerwise.figures.flow_table",
         "table-known-said": "layerwise.figures.table_known_said",
     },

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.numbers import LEAST_IMAGES, NumberPair
 from layerwise.errors import InputError
+from layerwise.figures.catalogue import TABLES
 from tests.given import given
 
 AREA = Task("area", "images", "local", "regression", ["a", "b"], [], "r2")
@@ -119,6 +120,10 @@ def test_the_best_layer_is_chosen_on_validation_and_compared_on_test(tmp_path, c
     assert row.difference == pytest.approx(of_test[1] - of_test[2], abs=1e-6)
     assert row.p_holm < 0.01
     assert row.training_mean == -0.01
+    (section,), as_csv = TABLES["number-layers"].write(made, "last")
+    assert section.title == "area: R², mean over labels"
+    assert section.frame.loc[0, ["Best layer", "As good", "Training mean"]].tolist() == ["1 / 2", "1", "−1.0"]
+    assert as_csv.startswith("model,")
     headline = made.comparison("number-headline")
     assert (set(headline["label"]), set(headline["probe"])) == ({"macro"}, {"ridge", "mean"})
 

@@ -95,12 +95,12 @@ def test_what_controls_and_interventions_add():
 
 def test_numbers_and_premises_have_figures_of_their_own():
     plain = Contents(questions=frozenset({"global"}))
-    for what, figure in (("numbers", "numbers"), ("premise", "premise")):
+    for what in ("numbers", "premise"):
         study = Contents(questions=plain.questions, **{what: True})
-        assert set(pictures(study)) - set(pictures(plain)) == {f"{figure}-by-layer", f"{figure}-by-depth"}
+        assert set(pictures(study)) - set(pictures(plain)) == {f"{what}-by-layer", f"{what}-by-depth"}
     # Tasks about numbers have none of the figures and tables of classes.
     alone = Contents(numbers=True)
-    assert (list(pictures(alone)), tables(alone)) == (["numbers-by-layer", "numbers-by-depth"], [])
+    assert (list(pictures(alone)), tables(alone)) == (["numbers-by-layer", "numbers-by-depth"], ["number-layers"])
 
 
 def test_the_report_lists_figures_by_place_and_axis():

@@ -37,6 +37,7 @@ _LATEX = {
     "–": "--",
     "−": r"\ensuremath{-}",
     "×": r"\ensuremath{\times}",
+    "²": r"\ensuremath{^2}",
     "≤": r"\ensuremath{\leq}",
 }
 _MARKDOWN = {character: f"\\{character}" for character in "\\`*_<>|#$~"} | {"\n": r" \\n "}
