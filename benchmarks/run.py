@@ -15,6 +15,7 @@ SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
     "flow.py": "Attention knockout that reuses the unblocked run",
     "probes.py": "Probes: all labels and all C of one layer",
+    "kept_probes.py": "Keeping probes",
     "storage.py": "Storage of hidden states",
     "memory.py": "Peak memory as items double",
     "planning.py": "Planning large studies",
