@@ -16,6 +16,7 @@ SECTIONS = {
     "flow.py": "Attention knockout that reuses the unblocked run",
     "probes.py": "Probes: all labels and all C of one layer",
     "carried.py": "Probes: carrying kept ones beside fitting",
+    "kept_probes.py": "Keeping probes",
     "storage.py": "Storage of hidden states",
     "answers.py": "Answers read off hidden states",
     "memory.py": "Peak memory as items double",

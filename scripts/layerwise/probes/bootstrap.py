@@ -59,20 +59,21 @@ class Redrawn:
         By the law of total variance, a score varies by the variance over test items for a given probe, plus that of the
         probe's true score over training sets::
 
-            error^2 + max(0, over_draws - by_items)
+            error^2 + of_training, with of_training = max(0, over_draws - by_items)
 
         The latter is a component of variance (Searle, Casella and McCulloch 1992, Variance Components).
         Scores of draws also differ because each probe errs on other test items, of which there are few; error^2 has
         this already, and intervals that count it twice cover 97 to 99 %. Degrees of freedom are Satterthwaite's (1946,
         doi:10.2307/3002019)::
 
-            variance^2 / (error^4 / freedom + over_draws^2 / (draws - 1))
+            variance^2 / (error^4 / freedom + of_training^2 / (draws - 1))
         """
         if not np.isfinite([error, self.over_draws]).all():
             return float("nan"), float("nan")
-        variance = error**2 + max(0.0, self.over_draws - self.by_items)
-        noise = error**4 / freedom + self.over_draws**2 / (self.draws - 1)
-        return float(np.sqrt(variance)), max(1.0, variance**2 / noise) if noise > 0 else freedom
+        of_training = max(0.0, self.over_draws - self.by_items)
+        variance = error**2 + of_training
+        noise = error**4 / freedom + of_training**2 / (self.draws - 1)
+        return float(np.sqrt(variance)), variance**2 / noise if noise > 0 else freedom
 
 
 # What a score varies with: its items' units, and perhaps the training groups.

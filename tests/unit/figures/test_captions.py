@@ -83,6 +83,13 @@ def test_captions_of_scores_by_layer_say_what_the_axis_is(axis):
         assert ("(777 resamples)" in shown) is (figure != "code-length")
 
 
+@pytest.mark.parametrize("caption", ["entailment", "recognition-by-model", "recognition-by-prompt"])
+def test_captions_speak_of_redrawn_training_images_only_where_there_are_draws(caption):
+    named = {"axis": "layer", "window": None, "resamples": 777, "training_draws": 23}
+    assert "lighter band" not in words(caption, "layer")
+    assert "fitted again to 23 bootstrap draws" in text_of(caption_html(ROOT / f"report/{caption}.rst", named))
+
+
 def test_a_window_of_one_block_is_no_plural():
     assert "of a window of 1 block, centred" in words("knockout", window=1)
     assert "of a window of 3 blocks, centred" in words("knockout", window=3)

@@ -137,6 +137,37 @@ def test_selectivity_is_that_of_the_best_layer(grid):
     assert (row["selectivity"], row["selectivity_low"], row["selectivity_high"]) == (0.1, 0.0, 0.9)
 
 
+def test_intervals_with_training_redrawn_stand_beside_the_plain_ones(grid):
+    scores, root = grid
+    plain = comparison_sections(compare(grid))[1]
+    assert not [column for column in plain.frame if "redrawn" in column]
+    assert "redrawn" not in plain.note
+    ordinary = scores.query("probe == 'logistic' and split == 'test'")
+    wider = ordinary.assign(probe="redrawn", low=ordinary["value"] - 0.1 * (ordinary["layer"] + 1))
+    above = ordinary.assign(probe="redrawn_above_top", low=-0.07, high=0.3 + 0.01 * ordinary["layer"])
+    table = compare((pd.concat([scores, wider, above]), root))
+    row = table.set_index(["model", "task"]).loc[("b", "agree")]
+    # Of layer 1, and of layer 3, the topmost.
+    assert row["best_redrawn_low"] == pytest.approx(0.85 - 0.2)
+    assert row["top_redrawn_low"] == pytest.approx(0.6 - 0.4)
+    assert (row["difference_redrawn_low"], row["difference_redrawn_high"]) == pytest.approx((-0.07, 0.31))
+    shown = comparison_sections(table)[1]
+    assert shown.frame["Best, training redrawn"].iloc[0] == "[65.0, 90.0]"
+    assert shown.frame["Best − top, training redrawn"].iloc[0] == "[−7.0, 31.0]"
+    assert "Best − top, training redrawn" in shown.numbers
+    assert "include the choice of training images" in shown.note
+    drawings = {}
+    for name, rows in (("plain", scores), ("redrawn", pd.concat([scores, wider]))):
+        (root / name).mkdir()
+        made = given(root / name, scores=rows, tasks=TASKS, models=MODELS)
+        drawings[name] = FIGURES["entailment"].draw(made, "layer")
+    bands = {name: len(drawing.axes[0].collections) for name, drawing in drawings.items()}
+    # For each of two models a second band, and a bar at the final norm.
+    assert bands["redrawn"] == bands["plain"] + 4
+    legends = {name: [text.get_text() for text in each.legends[0].get_texts()] for name, each in drawings.items()}
+    assert set(legends["redrawn"]) - set(legends["plain"]) == {"with training redrawn"}
+
+
 def test_spread_over_splits(grid):
     """Two further splits: one whose best layer is the top, one whose validation takes layer 2."""
     scores, root = grid
@@ -426,4 +457,5 @@ def test_programs_write_both_tables_in_four_formats_the_same_each_time(grid, tmp
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     compared = pd.read_parquet(tmp_path / "one/best-layers.parquet")
     assert len(pd.read_csv(tmp_path / "one/table2.csv")) == len(compared) == 4
-    assert list(pd.read_csv(tmp_path / "one/table2.csv")) == list(compared)
+    # Without draws of training images, no column speaks of them.
+    assert list(pd.read_csv(tmp_path / "one/table2.csv")) == [name for name in compared if "redrawn" not in name]

@@ -185,7 +185,7 @@ def draw_legend(
     handles.append(band)
     labels.append("95 % interval")
     if wider:
-        handles.append(Patch(facecolor="#888888", alpha=0.13))
+        handles.append(Patch(facecolor="#888888", alpha=0.18))
         labels.append("with training redrawn")
     if norm:
         handles.append(Line2D([], [], color="#888888", marker="o", markerfacecolor="white", linestyle="none"))

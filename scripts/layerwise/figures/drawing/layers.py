@@ -31,7 +31,7 @@ from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
 from layerwise.figures.names import metric_name
 
 AXES = {"layer": "decoder layer (0 = embeddings)", "depth": "relative depth (layer / number of layers)"}
-WIDER_ALPHA = 0.09
+WIDER_ALPHA = 0.12
 NORM_GAP, NORM_STEP = 0.12, 0.018
 
 
