@@ -107,14 +107,14 @@ def test_p_values_are_corrected_for_the_smallest_of_correlated_ones():
 def test_a_margin_is_tested_with_the_90_percent_interval_and_shown_only_by_enough_images():
     rng = np.random.default_rng(0)
     y, group = np.arange(4000) % 2, np.arange(4000) // 2
-    best = layer(0.9, y, group)
-    other = best.copy()
-    # Ten items of ten images each way: nearly equal layers.
-    other["scores"] = [-np.array(s) if i % 200 == 0 else s for i, s in enumerate(best["scores"])]
+    # Nearly equally good, and right on different items.
+    best, other = layer(0.9, y, group), layer(0.899, y, group)
     pair = paired_difference(best, other, "accuracy", 2, 400, 999, rng)
     assert pair.low < pair.low_90 < pair.difference < pair.high_90 < pair.high
-    assert less_worse_than(best, [other], "accuracy", 2, 0.01, 9999, 0)[0] <= 0.05
-    assert less_worse_than(best, [other], "accuracy", 2, 0.0005, 9999, 0)[0] > 0.05
+    gains = np.bincount(group, some_right(0.9, 4000).astype(float) - some_right(0.899, 4000)) / 2
+    for margin in (0.02, 0.01):
+        (p,) = less_worse_than(best, [other], "accuracy", 2, margin, 20_000, 0)
+        assert p == pytest.approx(stats.ttest_1samp(gains, margin, alternative="less").pvalue, abs=0.006)
     # No image of 200 differs: up to 3 of 200 may still do so elsewhere.
     few = layer(0.9, y[:400], group[:400])
     equal = paired_difference(few, few, "accuracy", 2, 400, 999, rng)

@@ -80,7 +80,7 @@ def compare_layers(
         path = Path(predictions_root) / model / task / f"{prompt}.predictions.parquet"
         rng = np.random.default_rng([seed, *hashlib.sha256("\0".join(cell).encode()).digest()])
         layers = [layer for layer in by_layer.index if layer <= top]
-        paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng)
+        paired = _compare(path, tasks[task], best, top, by_layer["value"], n_resamples, n_permutations, rng, margin)
         not_worse, within = _as_good(path, tasks[task], best, layers, margin, n_permutations, rng)
         described = {"model": model, "weights": models[model].weights, "draw_of": draws.get(model, "")}
         described |= {"task": task, "prompt": prompt}
@@ -129,13 +129,14 @@ def _compare(
     n_resamples: int,
     n_permutations: int,
     rng: np.random.Generator,
+    margin: float,
 ) -> PairedDifference:
     if best == top:
         # Validation leaves nothing to test, so the row is not in the family.
         return PairedDifference(scores[best], scores[top], 0.0, 0.0, 0.0, np.nan)
     first, second = read_predictions(path, best, "test"), read_predictions(path, top, "test")
     try:
-        paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
+        paired = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng, margin)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for layer, value in ((best, paired.first), (top, paired.second)):

@@ -57,6 +57,7 @@ def paired_difference(
     n_resamples: int,
     n_permutations: int,
     rng: np.random.Generator,
+    margin: float = 0.01,
 ) -> PairedDifference:
     """Compare two layers' predictions on the same items; with several labels, by the mean of the metric over labels.
 
@@ -77,6 +78,7 @@ def paired_difference(
         n_resamples: Bootstrap resamples.
         n_permutations: Random swaps.
         rng: Source of the resamples and the swaps.
+        margin: A difference that does not matter, which the 90 % interval is to be compared with.
 
     Raises:
         InputError: The two layers' predictions are of different items.
@@ -90,7 +92,7 @@ def paired_difference(
     if not pair.can_be_tested:
         return PairedDifference(a, b, a - b, low, high, np.nan)
     p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
-    least = least_error(pair.gains) * -ndtri(0.05)
+    least = least_error(pair.gains, margin) * -ndtri(0.05)
     low_90, high_90 = difference_interval(a - b, *resampled, level=0.9)
     low_90, high_90 = min(low_90, a - b - least), max(high_90, a - b + least)
     return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound, low_90, high_90)
@@ -218,22 +220,25 @@ def less_worse_than(
     for other in others:
         pair = _Pair.of(other, reference, metric, n_classes)
         differences.append(pair.difference if pair.can_be_tested else None)
-        least = least_error(pair.gains) if pair.labels else np.nan
+        least = least_error(pair.gains, margin) if pair.labels else np.nan
     tested = [difference for difference in differences if difference is not None]
     if len(tested) < len(differences):
         return [np.nan] * len(differences)
     return greater_than(tested, -margin, n_permutations, seed, least_error=least)
 
 
-def least_error(gains: Gains) -> float:
+def least_error(gains: Gains, margin: float) -> float:
     """The standard error below which no difference counts as known, in tests against a margin.
 
-    Where no image differs, the estimated error is 0, though up to 3 / n of all images may differ that are not in the
-    sample (the rule of three: Hanley and Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031). It is the error
-    with which the upper bound of the one-sided 95 % interval is at least that: 1 - 0.05^(1 / n), n being the effective
-    number of images.
+    Where few images differ in a sample, the estimated error is too small, and 0 where none does. If the true
+    difference is the margin, though, at least that share of images differs, and the error is at least
+    sqrt(margin (1 - margin) / n), n being the effective number of images. Score tests of paired shares take the error
+    under this hypothesis too (Tango 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B). And
+    where no image differs, up to 3 / n of all images may do so: the upper bound of the one-sided 95 % interval is at
+    least 1 - 0.05^(1 / n) (the rule of three: Hanley and Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031).
     """
-    return float((1 - 0.05 ** (1 / gains.effective_images)) / -ndtri(0.05))
+    n = gains.effective_images
+    return float(max(np.sqrt(margin * (1 - margin) / n), (1 - 0.05 ** (1 / n)) / -ndtri(0.05)))
 
 
 @dataclass(frozen=True)
