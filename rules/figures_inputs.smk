@@ -26,6 +26,7 @@ contents = Contents(
     ),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
+    specifications=tuple(SPECIFICATION_CELLS),
 )
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
@@ -45,6 +46,10 @@ def files_of(name, question=None, variant=None):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
+    if name == "specification-effects":
+        return [SPECIFICATION_EFFECTS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
+    if name == "specification-images":
+        return [SPECIFICATION_IMAGES.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else study.config.tasks
         return expand("<results>/tasks/{task}/task.json", task=tasks)

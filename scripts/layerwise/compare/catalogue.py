@@ -11,6 +11,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "interventions": "layerwise.compare.interventions",
         "learning": "layerwise.compare.learning",
         "within-blocks": "layerwise.compare.within_blocks",
+        "specifications": "layerwise.compare.specifications",
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",

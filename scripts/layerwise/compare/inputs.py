@@ -27,6 +27,10 @@ SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
 # Older files lack it.
 TEXT_COLUMN = "text"
+SPECIFICATION_COLUMNS = ["model", "task", "specification", "metric", "C", "states", "split", "prompt", "probe"]
+SPECIFICATION_COLUMNS += ["train_share", "own", "best_layer", "top_layer", "best", "top", "effect", "low", "high"]
+SPECIFICATION_COLUMNS += ["n", "n_groups", "testable", "possible"]
+SPECIFICATION_IMAGE_COLUMNS = ["specification", "part", "group", "gain", "weight", "share"]
 QUESTIONS = ("global", "local")
 
 
@@ -109,6 +113,27 @@ def read_sites(path: str | Path) -> pd.DataFrame:
         InputError: The file cannot be read as Parquet, or lacks a column.
     """
     return _read_parquet(path, SITE_COLUMNS)
+
+
+def read_specification_effects(path: str | Path) -> pd.DataFrame:
+    """Read the effects of one model and task under all specifications.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, is empty, or lacks a column.
+    """
+    effects = _read_parquet(path, SPECIFICATION_COLUMNS)
+    if effects.empty:
+        raise InputError(f"{path}: holds no specifications; delete it and run again")
+    return effects
+
+
+def read_specification_images(path: str | Path) -> pd.DataFrame:
+    """Read what images add to the effects of one model and task.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, SPECIFICATION_IMAGE_COLUMNS)
 
 
 def read_comparison(name: str, paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -238,7 +263,8 @@ class Given:
 
     The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
     ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), and those of the tables of comparisons.
+    ``training`` (of a model that the workflow trains), ``specification-effects`` and ``specification-images``, and those
+    of the tables of comparisons.
 
     Args:
         files: by name, one or more.

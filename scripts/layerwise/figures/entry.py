@@ -28,6 +28,7 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        specifications: the models and tasks that have a specification curve.
     """
 
     questions: frozenset[str] = frozenset()
@@ -37,6 +38,7 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    specifications: tuple[tuple[str, str], ...] = ()
 
     @property
     def probes(self) -> bool:

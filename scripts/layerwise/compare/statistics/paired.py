@@ -211,3 +211,36 @@ class _Pair:
         if self.texts is None or not self.is_crossed:
             return True
         return enough_texts(self.metric, self.labels, self.texts, self.n_classes)
+
+
+@dataclass(frozen=True)
+class PairedEffect:
+    """A difference without a p-value of its own, for tests of many differences together.
+
+    Attributes:
+        first, second, low, high: see :class:`PairedDifference`; the difference is first - second.
+        gains: what each group adds to the difference; None where the metric is not defined.
+        groups: the groups' names, shape (n,), in the order of the gains.
+        testable: whether there are enough groups for a swap test of the metric, and texts are no units.
+    """
+
+    first: float
+    second: float
+    low: float
+    high: float
+    gains: Gains | None
+    groups: np.ndarray
+    testable: bool
+
+
+def paired_effect(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int, n_resamples: int, rng: np.random.Generator
+) -> PairedEffect:
+    """Two layers on the same items, with what each group adds to their difference; see :func:`paired_difference`."""
+    pair = _Pair.of(first, second, metric, n_classes)
+    a, b = pair.values()
+    groups = np.unique(first["group"].to_numpy().astype(str))
+    if not pair.labels:
+        return PairedEffect(a, b, np.nan, np.nan, None, groups, False)
+    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+    return PairedEffect(a, b, low, high, pair.gains, groups, pair.can_be_tested and not pair.is_crossed)

@@ -1,0 +1,57 @@
+"""By how much the best layer below the top beats the topmost block, under each of many specifications."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from layerwise.compare.statistics.paired import paired_effect
+from layerwise.probes.problems import Problem
+from layerwise.probes.specifications import SpecificationProbes, is_own
+
+
+def effects_of(
+    probes: SpecificationProbes, metric: str, n_resamples: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The effects of a prompt's specifications on their test items, and what each image adds to them.
+
+    The best layer was chosen on the validation items of the same split, so the choice does not favour it.
+
+    Args:
+        probes: fitted to all layers.
+        metric: the task's own.
+        n_resamples: bootstrap resamples for each interval.
+        seed: of the resamples; each specification has its own stream.
+
+    Returns:
+        Two tables, which docs/formats.md describes: a row per specification, and a row per specification, part of the
+        metric, and test group.
+    """
+    rows, images = [], []
+    for specification, found in zip(probes.specifications, probes.found, strict=True):
+        problems = probes.problems[specification.split, specification.train_share]
+        name = " ".join(map(str, specification))
+        rng = np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()])
+        best, top = (_predictions(problems, scores) for scores in (found.best, found.top))
+        effect = paired_effect(best, top, specification.metric, problems[0].n_classes, n_resamples, rng)
+        row = {"specification": name, **specification._asdict(), "own": is_own(specification, metric)}
+        row |= {"best_layer": found.best_layer, "top_layer": probes.top, "best": effect.first, "top": effect.second}
+        row |= {"effect": effect.first - effect.second, "low": effect.low, "high": effect.high}
+        rows.append(row | {"n": len(best), "n_groups": len(effect.groups), "testable": effect.testable})
+        if effect.gains is None:
+            continue
+        share = effect.gains.shares.mean(axis=0)
+        for part, (gains, weights) in enumerate(zip(effect.gains.by_part, effect.gains.weights, strict=True)):
+            columns = {"group": effect.groups, "gain": gains, "weight": weights, "share": share}
+            images.append(pd.DataFrame({"specification": name, "part": part, **columns}))
+    return pd.DataFrame(rows), pd.concat(images, ignore_index=True)
+
+
+def _predictions(problems: list[Problem], scores: list[np.ndarray]) -> pd.DataFrame:
+    """Margins of one layer on the test items, as :func:`layerwise.compare.statistics.paired.paired_effect` takes them."""
+    tables = []
+    for problem, of_label in zip(problems, scores, strict=True):
+        columns = {"label": problem.label, "item_id": problem.items["test"], "group": problem.groups["test"]}
+        columns |= {"text": problem.texts["test"], "y": problem.y["test"]}
+        tables.append(pd.DataFrame(columns).assign(scores=list(of_label.astype(np.float64))))
+    return pd.concat(tables, ignore_index=True).sort_values(["label", "item_id"], kind="stable", ignore_index=True)
