@@ -54,7 +54,7 @@ PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 SPECIFICATION_EFFECTS = "<results>/specifications/{model}/{task}.parquet"
-SPECIFICATION_IMAGES = "<results>/specifications/{model}/{task}.images.parquet"
+SPECIFICATION_UNITS = "<results>/specifications/{model}/{task}.units.parquet"
 
 # Priority of jobs that read what the user gave: mistakes show before a model is trained or run.
 CHECK_FIRST = 100

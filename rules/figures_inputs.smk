@@ -48,8 +48,8 @@ def files_of(name, question=None, variant=None):
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
     if name == "specification-effects":
         return [SPECIFICATION_EFFECTS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
-    if name == "specification-images":
-        return [SPECIFICATION_IMAGES.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
+    if name == "specification-units":
+        return [SPECIFICATION_UNITS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else study.config.tasks
         return expand("<results>/tasks/{task}/task.json", task=tasks)

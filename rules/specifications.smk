@@ -2,7 +2,7 @@
 #
 # OUTPUTS
 #   <results>/specifications/{model}/{task}.parquet           effects, a row per specification
-#   <results>/specifications/{model}/{task}.images.parquet    what images add to them, for tests of the whole curve
+#   <results>/specifications/{model}/{task}.units.parquet    what images (and texts) add to them, for tests of the whole curve
 
 
 rule fit_specifications:
@@ -11,7 +11,7 @@ rule fit_specifications:
         states=specified_states,
     output:
         effects=SPECIFICATION_EFFECTS,
-        images=SPECIFICATION_IMAGES,
+        units=SPECIFICATION_UNITS,
     log:
         "<logs>/specifications/{model}/{task}.log",
     benchmark:
@@ -58,5 +58,5 @@ rule fit_specifications:
         "--memory-mb {resources.mem_mb} "
         "--work {params.work:q} "
         "--effects {output.effects:q} "
-        "--images {output.images:q} "
+        "--units {output.units:q} "
         "> {log:q} 2>&1"

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--position", required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for what does not fit into memory")
     parser.add_argument("--effects", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True, help="what images add to the effects")
+    parser.add_argument("--units", type=Path, required=True, help="what images and texts add to the effects")
     args = parser.parse_args()
 
     labels, task = read_task(args.task)
@@ -77,9 +77,9 @@ def main() -> None:
                     progress.update()
                 probes.warn()
             tables.append(effects_of(probes, task["metric"], args.resamples, args.seed))
-    effects, images = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+    effects, units = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
     described = {"model": args.model_name, "task": task["task"], "possible": len(every)}
-    for path, table in ((args.effects, effects), (args.images, images)):
+    for path, table in ((args.effects, effects), (args.units, units)):
         with finished_file(path) as file:
             table.assign(**described).to_parquet(file, index=False)
 

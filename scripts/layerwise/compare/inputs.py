@@ -29,8 +29,8 @@ PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "score
 TEXT_COLUMN = "text"
 SPECIFICATION_COLUMNS = ["model", "task", "specification", "metric", "C", "states", "split", "prompt", "probe"]
 SPECIFICATION_COLUMNS += ["train_share", "own", "best_layer", "top_layer", "best", "top", "effect", "low", "high"]
-SPECIFICATION_COLUMNS += ["n", "n_groups", "testable", "possible"]
-SPECIFICATION_IMAGE_COLUMNS = ["specification", "part", "group", "gain", "weight", "share"]
+SPECIFICATION_COLUMNS += ["n", "n_groups", "testable", "error", "freedom", "possible"]
+SPECIFICATION_UNIT_COLUMNS = ["specification", "unit", "part", "name", "gain", "weight", "share"]
 QUESTIONS = ("global", "local")
 
 
@@ -127,13 +127,13 @@ def read_specification_effects(path: str | Path) -> pd.DataFrame:
     return effects
 
 
-def read_specification_images(path: str | Path) -> pd.DataFrame:
-    """Read what images add to the effects of one model and task.
+def read_specification_units(path: str | Path) -> pd.DataFrame:
+    """Read what images (and texts) add to the effects of one model and task.
 
     Raises:
         InputError: The file cannot be read as Parquet, or lacks a column.
     """
-    return _read_parquet(path, SPECIFICATION_IMAGE_COLUMNS)
+    return _read_parquet(path, SPECIFICATION_UNIT_COLUMNS)
 
 
 def read_comparison(name: str, paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -263,7 +263,7 @@ class Given:
 
     The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
     ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), ``specification-effects`` and ``specification-images``, and those
+    ``training`` (of a model that the workflow trains), ``specification-effects`` and ``specification-units``, and those
     of the tables of comparisons.
 
     Args:

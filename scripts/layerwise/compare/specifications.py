@@ -62,24 +62,24 @@ if TYPE_CHECKING:
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     import pandas as pd
 
-    from layerwise.compare.inputs import read_specification_effects, read_specification_images
+    from layerwise.compare.inputs import read_specification_effects, read_specification_units
     from layerwise.compare.statistics.specification_curve import curve_table
 
-    pairs = zip(given.paths("specification-effects"), given.paths("specification-images"), strict=True)
+    pairs = zip(given.paths("specification-effects"), given.paths("specification-units"), strict=True)
     tables = [
         curve_table(
             read_specification_effects(effects),
-            read_specification_images(images),
+            read_specification_units(units),
             options["permutations"],
             options["seed"],
         )
-        for effects, images in pairs
+        for effects, units in pairs
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 COMPARISON = Comparison(
-    reads=("specification-effects", "specification-images"),
+    reads=("specification-effects", "specification-units"),
     options=("permutations", "seed"),
     columns=(
         "model",

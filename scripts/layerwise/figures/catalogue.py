@@ -20,6 +20,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "image-ablation": "layerwise.figures.image_ablation",
         "bypass": "layerwise.figures.bypass",
         "training-curve": "layerwise.figures.training_curve",
+        "specification-curve": "layerwise.figures.specification_curve",
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",
         "tracing": "layerwise.figures.tracing",
@@ -31,6 +32,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table1": "layerwise.figures.table1",
         "table2": "layerwise.figures.table2",
         "table3": "layerwise.figures.table3",
+        "specifications": "layerwise.figures.specifications_table",
         "flow": "layerwise.figures.flow_table",
     },
 )

@@ -197,7 +197,8 @@ class SpecificationProbes:
             if (part, key) not in held_out:
                 problems = self.problems[key[0], key[1]]
                 held_out[part, key] = [
-                    margins([fit], states, problem.rows[part])[0] for fit, problem in zip(fits[key], problems, strict=True)
+                    margins([fit], states, problem.rows[part])[0]
+                    for fit, problem in zip(fits[key], problems, strict=True)
                 ]
             return held_out[part, key]
 

@@ -20,11 +20,11 @@ def resplit(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series
     if entry["by"] == "official":
         moved = labels["split"] != "test"
         groups = labels.loc[moved, ["group", "split"]].drop_duplicates("group")
-        found = random_split(list(groups["group"]), (groups["split"] == "val").mean(), 0, seed, _contents(labels[moved]))
-    else:
         found = random_split(
-            list(labels["group"].unique()), entry["val"], entry["test"], seed, _contents(labels)
+            list(groups["group"]), (groups["split"] == "val").mean(), 0, seed, _contents(labels[moved])
         )
+    else:
+        found = random_split(list(labels["group"].unique()), entry["val"], entry["test"], seed, _contents(labels))
     return labels["group"].map(found).fillna("test")
 
 

@@ -15,7 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training"}
-GIVEN |= {"specification-effects", "specification-images"}
+GIVEN |= {"specification-effects", "specification-units"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

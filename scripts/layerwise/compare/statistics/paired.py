@@ -219,28 +219,36 @@ class PairedEffect:
 
     Attributes:
         first, second, low, high: see :class:`PairedDifference`; the difference is first - second.
-        gains: what each group adds to the difference; None where the metric is not defined.
-        groups: the groups' names, shape (n,), in the order of the gains.
-        testable: whether there are enough groups for a swap test of the metric, and texts are no units.
+        testable: whether the metric is defined and there are enough groups (and texts, where they count) for a test.
+        gains: what each group adds to the difference; None where texts count as units, or the metric is not defined.
+        crossed: what groups, texts, and pairs of both add, if texts count as units.
+        units: names of the groups, and for ``crossed`` of the texts and the pairs, in the order of what they add.
     """
 
     first: float
     second: float
     low: float
     high: float
-    gains: Gains | None
-    groups: np.ndarray
     testable: bool
+    gains: Gains | None
+    crossed: CrossedDifference | None
+    units: tuple[np.ndarray, ...]
 
 
 def paired_effect(
     first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int, n_resamples: int, rng: np.random.Generator
 ) -> PairedEffect:
-    """Two layers on the same items, with what each group adds to their difference; see :func:`paired_difference`."""
+    """Two layers on the same items, with what each unit adds to their difference; see :func:`paired_difference`."""
     pair = _Pair.of(first, second, metric, n_classes)
     a, b = pair.values()
     groups = np.unique(first["group"].to_numpy().astype(str))
     if not pair.labels:
-        return PairedEffect(a, b, np.nan, np.nan, None, groups, False)
+        return PairedEffect(a, b, np.nan, np.nan, False, None, None, (groups,))
     low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
-    return PairedEffect(a, b, low, high, pair.gains, groups, pair.can_be_tested and not pair.is_crossed)
+    if not pair.is_crossed or pair.texts is None:
+        return PairedEffect(a, b, low, high, pair.can_be_tested, pair.gains, None, (groups,))
+    images, texts = (np.concatenate(parts) for parts in ([label.images for label in pair.labels], pair.texts))
+    pairs = np.unique(np.stack([texts, images]), axis=1)
+    names = [f"{text} {groups[image]}" for text, image in pairs.T]
+    units = groups[np.unique(images)], np.unique(texts).astype(str), np.array(names)
+    return PairedEffect(a, b, low, high, pair.can_be_tested, None, pair.crossed, units)

@@ -1,19 +1,23 @@
 """By how much the best layer below the top beats the topmost block, under each of many specifications."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.statistics.paired import paired_effect
+from layerwise.compare.statistics.paired import PairedEffect, paired_effect
 from layerwise.probes.problems import Problem
 from layerwise.probes.specifications import SpecificationProbes, is_own
+
+UNITS = ("image", "text", "pair")
 
 
 def effects_of(
     probes: SpecificationProbes, metric: str, n_resamples: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The effects of a prompt's specifications on their test items, and what each image adds to them.
+    """The effects of a prompt's specifications on their test items, and what each image adds to them (and each text, if texts
+    count as units).
 
     The best layer was chosen on the validation items of the same split, so the choice does not favour it.
 
@@ -24,10 +28,10 @@ def effects_of(
         seed: of the resamples; each specification has its own stream.
 
     Returns:
-        Two tables, which docs/formats.md describes: a row per specification, and a row per specification, part of the
-        metric, and test group.
+        Two tables, which docs/formats.md describes: a row per specification, and a row per specification and unit.
     """
-    rows, images = [], []
+    rows: list[dict[str, object]] = []
+    units: list[pd.DataFrame] = []
     for specification, found in zip(probes.specifications, probes.found, strict=True):
         problems = probes.problems[specification.split, specification.train_share]
         name = " ".join(map(str, specification))
@@ -37,14 +41,27 @@ def effects_of(
         row = {"specification": name, **specification._asdict(), "own": is_own(specification, metric)}
         row |= {"best_layer": found.best_layer, "top_layer": probes.top, "best": effect.first, "top": effect.second}
         row |= {"effect": effect.first - effect.second, "low": effect.low, "high": effect.high}
-        rows.append(row | {"n": len(best), "n_groups": len(effect.groups), "testable": effect.testable})
-        if effect.gains is None:
-            continue
+        row |= {"n": len(best), "n_groups": best["group"].nunique(), "testable": effect.testable}
+        row |= dict.fromkeys(("error", "freedom"), np.nan)
+        if effect.crossed is not None:
+            row["error"], row["freedom"] = effect.crossed.error_and_freedom()
+        rows.append(row)
+        units += [table.assign(specification=name) for table in _units(effect)]
+    return pd.DataFrame(rows), pd.concat(units, ignore_index=True)
+
+
+def _units(effect: PairedEffect) -> Iterator[pd.DataFrame]:
+    """What units add to an effect: images by part of the metric or, if texts count, images, texts and pairs of both."""
+    if effect.crossed is not None:
+        for unit, names, sums in zip(UNITS, effect.units, effect.crossed.sums, strict=True):
+            yield pd.DataFrame(
+                {"unit": unit, "part": 0, "name": names, "gain": sums, "weight": np.nan, "share": np.nan}
+            )
+    elif effect.gains is not None:
         share = effect.gains.shares.mean(axis=0)
         for part, (gains, weights) in enumerate(zip(effect.gains.by_part, effect.gains.weights, strict=True)):
-            columns = {"group": effect.groups, "gain": gains, "weight": weights, "share": share}
-            images.append(pd.DataFrame({"specification": name, "part": part, **columns}))
-    return pd.DataFrame(rows), pd.concat(images, ignore_index=True)
+            columns = {"name": effect.units[0], "gain": gains, "weight": weights, "share": share}
+            yield pd.DataFrame({"unit": UNITS[0], "part": part, **columns})
 
 
 def _predictions(problems: list[Problem], scores: list[np.ndarray]) -> pd.DataFrame:
