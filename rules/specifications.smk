@@ -35,7 +35,8 @@ rule fit_specifications:
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=lambda wildcards: specification_code(
-            study.config.probes.engine, [study.config.tasks[wildcards.task].metric, *study.config.specifications.metrics]
+            study.config.probes.engine,
+            [study.config.tasks[wildcards.task].metric, *study.config.specifications.metrics],
         ),
     message:
         "Compare layers of {wildcards.model} for {wildcards.task} under many specifications"

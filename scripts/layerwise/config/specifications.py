@@ -12,8 +12,8 @@ class Specifications(Section):
     the study itself does. Absent: no curve is made. Costs no forward pass."""
 
     budget: Annotated[int, whole(2)] = 100
-    """Combinations per model and task. If there are more, as many are drawn at random; what the study itself does, under
-    each prompt, is always among them."""
+    """Combinations per model and task. If there are more, as many are drawn at random; what the study itself does,
+    under each prompt, is always among them."""
     metrics: Annotated[list[Annotated[str, among(METRICS)]], Each()] = ["f1", "roc_auc"]
     """Metrics beside the task's own."""
     C: Annotated[list[Positive], Each()] = [0.01, 1]

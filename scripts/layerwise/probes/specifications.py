@@ -1,8 +1,8 @@
 """Specifications: combinations of choices under which the best layer below the top is compared with the topmost block.
 
 Simonsohn, Simmons and Nelson (2020, doi:10.1038/s41562-020-0912-z) show an effect under all reasonable combinations of
-choices instead of under one. Here a choice is a metric, a penalty, the scale of the states, a split, a prompt, a kind of
-probe, or how many images probes learn from.
+choices instead of under one. Here a choice is a metric, a penalty, the scale of the states, a split, a prompt, a kind
+of probe, or how many images probes learn from.
 """
 
 import hashlib
@@ -276,7 +276,7 @@ def check_shares(problems: Mapping[tuple[str, float], list[Problem]]) -> None:
                     named = "the task's own split" if split == OWN_SPLIT else f"the seed {split}"
                     raise InputError(
                         f"specifications: with {named} and {share:g} of the training images, the label "
-                        f"{problem.label!r} lacks a class in {part}; leave that seed or share out, or sample more images"
+                        f"{problem.label!r} lacks a class in {part}; leave it out, or sample more images"
                     )
 
 

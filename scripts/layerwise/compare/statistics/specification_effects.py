@@ -1,7 +1,6 @@
 """By how much the best layer below the top beats the topmost block, under each of many specifications."""
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,7 @@ UNITS = ("image", "text", "pair")
 def effects_of(
     probes: SpecificationProbes, metric: str, n_resamples: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The effects of a prompt's specifications on their test items, and what each image adds to them (and each text, if texts
-    count as units).
+    """The effects of a prompt's specifications on their test items, and what each image (and text) adds to them.
 
     The best layer was chosen on the validation items of the same split, so the choice does not favour it.
 
@@ -38,34 +36,38 @@ def effects_of(
         rng = np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()])
         best, top = (_predictions(problems, scores) for scores in (found.best, found.top))
         effect = paired_effect(best, top, specification.metric, problems[0].n_classes, n_resamples, rng)
-        row = {"specification": name, **specification._asdict(), "own": is_own(specification, metric)}
-        row |= {"best_layer": found.best_layer, "top_layer": probes.top, "best": effect.first, "top": effect.second}
-        row |= {"effect": effect.first - effect.second, "low": effect.low, "high": effect.high}
-        row |= {"n": len(best), "n_groups": best["group"].nunique(), "testable": effect.testable}
-        row |= dict.fromkeys(("error", "freedom"), np.nan)
-        if effect.crossed is not None:
-            row["error"], row["freedom"] = effect.crossed.error_and_freedom()
-        rows.append(row)
-        units += [table.assign(specification=name) for table in _units(effect)]
+        row = {**specification._asdict(), "own": is_own(specification, metric)}
+        row |= {"best_layer": found.best_layer, "top_layer": probes.top, "n": len(best)}
+        rows.append({"specification": name} | row | effect_row(effect))
+        units.append(unit_rows(effect).assign(specification=name))
     return pd.DataFrame(rows), pd.concat(units, ignore_index=True)
 
 
-def _units(effect: PairedEffect) -> Iterator[pd.DataFrame]:
+def effect_row(effect: PairedEffect) -> dict[str, object]:
+    """The numbers of an effect, as a row has them; ``error`` and ``freedom`` only where texts count as units."""
+    row: dict[str, object] = {"best": effect.first, "top": effect.second, "effect": effect.first - effect.second}
+    row |= {"low": effect.low, "high": effect.high, "n_groups": len(effect.units[0]), "testable": effect.testable}
+    error, freedom = (np.nan, np.nan) if effect.crossed is None else effect.crossed.error_and_freedom()
+    return row | {"error": error, "freedom": freedom}
+
+
+def unit_rows(effect: PairedEffect) -> pd.DataFrame:
     """What units add to an effect: images by part of the metric or, if texts count, images, texts and pairs of both."""
+    tables = [pd.DataFrame(columns=["unit", "part", "name", "gain", "weight", "share"])]
     if effect.crossed is not None:
         for unit, names, sums in zip(UNITS, effect.units, effect.crossed.sums, strict=True):
-            yield pd.DataFrame(
-                {"unit": unit, "part": 0, "name": names, "gain": sums, "weight": np.nan, "share": np.nan}
-            )
+            columns = {"name": names, "gain": sums, "weight": np.nan, "share": np.nan}
+            tables.append(pd.DataFrame({"unit": unit, "part": 0, **columns}))
     elif effect.gains is not None:
         share = effect.gains.shares.mean(axis=0)
         for part, (gains, weights) in enumerate(zip(effect.gains.by_part, effect.gains.weights, strict=True)):
             columns = {"name": effect.units[0], "gain": gains, "weight": weights, "share": share}
-            yield pd.DataFrame({"unit": UNITS[0], "part": part, **columns})
+            tables.append(pd.DataFrame({"unit": UNITS[0], "part": part, **columns}))
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def _predictions(problems: list[Problem], scores: list[np.ndarray]) -> pd.DataFrame:
-    """Margins of one layer on the test items, as :func:`layerwise.compare.statistics.paired.paired_effect` takes them."""
+    """Margins of one layer on the test items, for :func:`layerwise.compare.statistics.paired.paired_effect`."""
     tables = []
     for problem, of_label in zip(problems, scores, strict=True):
         columns = {"label": problem.label, "item_id": problem.items["test"], "group": problem.groups["test"]}

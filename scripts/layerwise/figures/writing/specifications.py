@@ -17,10 +17,11 @@ def curve_sections(table: pd.DataFrame) -> list[Section]:
         table: see :mod:`layerwise.compare.specifications`.
     """
     note = (
-        "Effect: test score × 100 of the best layer below the top, chosen on validation, less that of the topmost block. "
-        "Own: of what the study itself does, prompt by prompt. p of the median and of the share significantly better: "
-        "from swaps of the two layers that are the same in all specifications, or drawn curves where images share texts; "
-        f"a dash if there are {TOO_FEW}. Moved most by: the choice that alone explains most of the effects' variance."
+        "Effect: test score × 100 of the best layer below the top, chosen on validation, less that of the topmost "
+        "block. Own: of what the study itself does, prompt by prompt. p of the median and of the share significantly "
+        "better: from swaps of the two layers that are the same in all specifications, or drawn curves where images "
+        f"share texts; a dash if there are {TOO_FEW}. Moved most by: the choice that alone explains most of the "
+        "variance of the effects."
     )
     rows = []
     for (model, task), curve in table.groupby(["model", "task"], sort=False):
