@@ -5,11 +5,14 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.checks import check_suits
+from layerwise.probes.power import TestSize, planned_difference, warning_of
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
 from layerwise.stimuli.parts import official_parts
@@ -49,6 +52,10 @@ def main() -> None:
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
     check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
+    size = TestSize.of(labels.loc[labels["split"] == "test", "group"].to_numpy())
+    smallest = planned_difference(size)
+    if warning := warning_of(args.name, size, smallest, METRICS[args.entry["metric"]].least_images):
+        log.warning("%s", warning)
     with finished_file(args.out / "labels.parquet") as file:
         labels.to_parquet(file, index=False)
     description = {
@@ -59,6 +66,8 @@ def main() -> None:
         **description,
         "split": {"seed": args.seed, **args.entry["split"]},
         **joined,
+        "smallest_difference": None if np.isnan(smallest) else round(smallest, 4),
+        **({"warning": warning} if warning else {}),
         "sources": stimuli["sources"],
     }
     with finished_file(args.out / "task.json") as file:

@@ -20,7 +20,7 @@ from layerwise.compare.statistics.shared_texts import (
 )
 from layerwise.compare.statistics.swaps import PValue, enough_images, greatest_swap_test, swap_test
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import Crossed, Units, difference_interval
+from layerwise.probes.bootstrap import Crossed, Units, difference_interval, error_and_freedom
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
 
@@ -32,7 +32,8 @@ class PairedDifference:
     ``first`` and ``second`` are the layers' values, ``difference`` is first - second, and ``low`` and ``high`` bound
     its 95 % interval, all in the metric's own unit. ``p_value`` is two-sided; with ``p_is_bound``, p is at most that
     value. Numbers are NaN if the metric is not defined on the items, such as ROC AUC without one of the classes. The
-    p-value is also NaN if there are too few images, or shared texts, for a test.
+    p-value is also NaN if there are too few images, or shared texts, for a test. ``error`` is the standard error of the
+    difference, and ``freedom`` its degrees of freedom.
     """
 
     first: float
@@ -42,6 +43,8 @@ class PairedDifference:
     high: float
     p_value: float
     p_is_bound: bool = False
+    error: float = float("nan")
+    freedom: float = float("nan")
 
 
 def paired_difference(
@@ -80,11 +83,13 @@ def paired_difference(
     a, b = pair.values()
     if not pair.labels:
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
-    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+    resampled = pair.resampled(n_resamples, rng)
+    low, high = difference_interval(a - b, *resampled)
+    error, freedom = error_and_freedom(*resampled)
     if not pair.can_be_tested:
-        return PairedDifference(a, b, a - b, low, high, np.nan)
+        return PairedDifference(a, b, a - b, low, high, np.nan, error=error, freedom=freedom)
     p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
-    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound)
+    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound, error, freedom)
 
 
 def worse_than(
@@ -218,7 +223,7 @@ class PairedEffect:
     """A difference without a p-value of its own, for tests of many differences together.
 
     Attributes:
-        first, second, low, high: see :class:`PairedDifference`; the difference is first - second.
+        first, second, low, high, error, freedom: see :class:`PairedDifference`; the difference is first - second.
         testable: whether the metric is defined and there are enough groups (and texts, where they count) for a test.
         gains: what each group adds to the difference; None where texts count as units, or the metric is not defined.
         crossed: what groups, texts, and pairs of both add, if texts count as units.
@@ -229,6 +234,8 @@ class PairedEffect:
     second: float
     low: float
     high: float
+    error: float
+    freedom: float
     testable: bool
     gains: Gains | None
     crossed: CrossedDifference | None
@@ -243,12 +250,13 @@ def paired_effect(
     a, b = pair.values()
     groups = np.unique(first["group"].to_numpy().astype(str))
     if not pair.labels:
-        return PairedEffect(a, b, np.nan, np.nan, False, None, None, (groups,))
-    low, high = difference_interval(a - b, *pair.resampled(n_resamples, rng))
+        return PairedEffect(a, b, np.nan, np.nan, np.nan, np.nan, False, None, None, (groups,))
+    resampled = pair.resampled(n_resamples, rng)
+    numbers = a, b, *difference_interval(a - b, *resampled), *error_and_freedom(*resampled), pair.can_be_tested
     if not pair.is_crossed or pair.texts is None:
-        return PairedEffect(a, b, low, high, pair.can_be_tested, pair.gains, None, (groups,))
+        return PairedEffect(*numbers, pair.gains, None, (groups,))
     images, texts = (np.concatenate(parts) for parts in ([label.images for label in pair.labels], pair.texts))
     pairs = np.unique(np.stack([texts, images]), axis=1)
     names = [f"{text} {groups[image]}" for text, image in pairs.T]
     units = groups[np.unique(images)], np.unique(texts).astype(str), np.array(names)
-    return PairedEffect(a, b, low, high, pair.can_be_tested, None, pair.crossed, units)
+    return PairedEffect(*numbers, None, pair.crossed, units)
