@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.compare.statistics.paired import paired_effect
 from layerwise.compare.statistics.swaps import swap_test
-from layerwise.probes.power import DISAGREE, IMAGE_ALIKE, TestSize, planned_difference, smallest_difference
+from layerwise.probes.power import DISAGREE, IMAGE_ALIKE, HeldOutSize, planned_difference, smallest_difference
 
 # Images, and items of each.
 SIZES = [(40, 1), (100, 1), (400, 1), (60, 4), (200, 4)]
@@ -37,7 +37,7 @@ def study(rng: np.random.Generator, n_images: int, items: int, difference: float
 
 def power(n_images: int, items: int, studies: int, seed: int) -> dict[str, float]:
     """The planned difference, how often the swap test finds it, and what the studies themselves call the smallest."""
-    rng, size = np.random.default_rng(seed), TestSize.of(np.repeat(np.arange(n_images), items))
+    rng, size = np.random.default_rng(seed), HeldOutSize.of(np.repeat(np.arange(n_images), items))
     planned, found, observed = planned_difference(size), 0, []
     for _ in range(studies):
         label = study(rng, n_images, items, planned)

@@ -12,7 +12,7 @@ from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.checks import check_suits
-from layerwise.probes.power import TestSize, planned_difference, warning_of
+from layerwise.probes.power import HeldOutSize, planned_difference, warning_of
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
 from layerwise.stimuli.parts import official_parts
@@ -52,7 +52,7 @@ def main() -> None:
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
     check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
-    size = TestSize.of(labels.loc[labels["split"] == "test", "group"].to_numpy())
+    size = HeldOutSize.of(labels.loc[labels["split"] == "test", "group"].to_numpy())
     smallest = planned_difference(size)
     if warning := warning_of(args.name, size, smallest, METRICS[args.entry["metric"]].least_images):
         log.warning("%s", warning)

@@ -22,7 +22,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     """
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    rows = {task: _rows(study, task) for task in study.config.tasks}
+    rows = {task: training_rows(study, task) for task in study.config.tasks}
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
@@ -32,7 +32,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     return total
 
 
-def _rows(study: Study, task: str) -> float:
+def training_rows(study: Study, task: str) -> float:
     """Rows that a task's probes learn from, over all labels; of more than two classes a label counts once for each.
 
     Those of a made task are counted. Otherwise all items count, and one label each where only annotations tell how many

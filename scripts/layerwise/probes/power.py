@@ -23,7 +23,7 @@ IMAGE_ALIKE = 0.3
 
 
 @dataclass(frozen=True)
-class TestSize:
+class HeldOutSize:
     """Test items and the images (groups) that they belong to.
 
     Attributes:
@@ -32,15 +32,12 @@ class TestSize:
         per_group: items that an item shares its group with, itself included, on average over items.
     """
 
-    # Not a test of pytest's.
-    __test__ = False
-
     items: float
     groups: float
     per_group: float
 
     @classmethod
-    def of(cls, groups: np.ndarray) -> "TestSize":
+    def of(cls, groups: np.ndarray) -> "HeldOutSize":
         """Of the items' groups, shape (n,)."""
         counts = np.unique(groups, return_counts=True)[1]
         return cls(len(groups), len(counts), float(np.square(counts).sum() / counts.sum()))
@@ -71,7 +68,7 @@ def smallest_difference(error: float, freedom: float, tests: int = 1) -> float:
     return error * quantiles(freedom, tests) if error > 0 and freedom > 0 else float("nan")
 
 
-def planned_difference(size: TestSize, tests: int = 1) -> float:
+def planned_difference(size: HeldOutSize, tests: int = 1) -> float:
     """The same before anything is measured: of two layers' accuracy, under the assumptions of this module.
 
     The layers differ on 15 % of the items, or on as many as the difference needs. A swap test of accuracy is then a
@@ -97,7 +94,7 @@ def planned_difference(size: TestSize, tests: int = 1) -> float:
     return float(brentq(lacking, 0, 1, xtol=1e-4)) if lacking(1.0) < 0 else float("nan")
 
 
-def warning_of(task: str, size: TestSize, smallest: float, least_images: int) -> str:
+def warning_of(task: str, size: HeldOutSize, smallest: float, least_images: int) -> str:
     """One line about a test split that is too small to decide anything; empty where it is not.
 
     Args:
