@@ -46,20 +46,20 @@ def _even(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
     """A balanced split. If groups of very different size leave a split with far too many or too few items, the largest
     groups choose first, if that is better."""
     found = _balanced(contents, sizes)
-    if _unevenness(found, contents, sizes) <= MOST_UNEVEN:
+    wanted = pd.Series({name: size for name, size in sizes.items() if size}, dtype=float) / sum(sizes.values())
+
+    def shares(split: dict[str, str]) -> pd.Series:
+        items = contents.sum(axis=1)
+        return items.groupby(split).sum().reindex(wanted.index, fill_value=0) / items.sum()
+
+    ratio = shares(found) / wanted
+    if ratio.min() >= 1 / MOST_UNEVEN and ratio.max() <= MOST_UNEVEN:
         return found
     order = contents.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    other = _balanced(contents.loc[order], sizes)
-    better = _unevenness(other, contents, sizes) < _unevenness(found, contents, sizes)
-    return other if better else found
-
-
-def _unevenness(split: dict[str, str], contents: pd.DataFrame, sizes: dict[str, int]) -> float:
-    """The greatest factor between the items that a split has and its share of them."""
-    items = contents.sum(axis=1).groupby(split).sum()
-    wanted = pd.Series({name: size for name, size in sizes.items() if size}, dtype=float)
-    ratio = items.reindex(wanted.index, fill_value=0) / items.sum() / (wanted / wanted.sum())
-    return float(np.maximum(ratio, 1 / ratio.clip(lower=1e-9)).max())
+    # Compared by the share of the items that would have to move.
+    return min(
+        (found, _balanced(contents.loc[order], sizes)), key=lambda split: (shares(split) - wanted).abs().sum().round(9)
+    )
 
 
 def _balanced(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
