@@ -80,8 +80,8 @@ rule all:
 
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
-# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes` and
-# `flow_results` make no figure.
+# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`
+# and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -109,6 +109,12 @@ rule states:
 rule probes:
     input:
         "<shown>/probes/scores.parquet",
+    localrule: True
+
+
+rule kinds:
+    input:
+        ["<shown>/probes/kinds.parquet"] if KIND_CELLS else [],
     localrule: True
 
 

@@ -51,6 +51,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 STATES = "<results>/states/{model}/{stimuli}/{prompt}{shard}.h5"
 SCORES = "<results>/probes/{model}/{task}/{prompt}.scores.parquet"
 PREDICTIONS = "<results>/probes/{model}/{task}/{prompt}.predictions.parquet"
+KIND_SCORES = "<results>/probes/{model}/{task}/{prompt}.kind-{kind}.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
 SPECIFICATION_EFFECTS = "<results>/specifications/{model}/{task}.parquet"

@@ -27,6 +27,8 @@ contents = Contents(
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
     specifications=tuple(SPECIFICATION_CELLS),
+    kinds=tuple(dict.fromkeys(cell.kind for cell in KIND_CELLS)),
+    probed=tuple(model for model in grid.base_models() if any(cell.model == model for cell in CELLS)),
 )
 PICTURES = pictures(contents)
 FLOW_FIGURES = flow_figures(contents)
@@ -42,7 +44,7 @@ def files_of(name, question=None, variant=None):
         return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
-    if name in ("scores", "curves", "sites"):
+    if name in ("scores", "curves", "sites", "kinds"):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]

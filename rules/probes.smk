@@ -5,9 +5,14 @@
 #   <results>/probes/{model}/{task}/{prompt}.predictions.parquet   held-out predictions
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
 #   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
-#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet   those of all cells
+#   <results>/probes/{model}/{task}/{prompt}.kind-{kind}.parquet   scores of a further kind of probe
+#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet, kinds.parquet     those of all cells
 #
 # <shown> is <results>, or a folder in it for a run that leaves models out.
+
+
+wildcard_constraints:
+    kind="|".join(PROBE_KINDS),
 
 
 rule fit_probes:
@@ -87,6 +92,81 @@ rule gather_scores:
         "--root {params.root:q} "
         "--cells {params.cells} "
         "--tables scores={output.scores:q} curve={output.curves:q} "
+        "> {log:q} 2>&1"
+
+
+# One job for each kind, so that a further kind makes nothing stale.
+rule fit_probe_kind:
+    input:
+        **PROBE_INPUT,
+    output:
+        KIND_SCORES,
+    log:
+        "<logs>/probes/{model}/{task}/{prompt}.kind-{kind}.log",
+    benchmark:
+        "<benchmarks>/probes/{model}/{task}/{prompt}.kind-{kind}.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 480 * attempt,
+    params:
+        C=study.config.probes.C,
+        resamples=study.config.probes.resamples,
+        random_labels=lambda wildcards: controls_of(wildcards.model).random_labels,
+        description_length=description_length_option,
+        position=study.config.states.positions[0],
+        seed=study.config.seed,
+        cell=states_cell,
+        work=f"{study.results}/work",
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
+        task=lambda wildcards, input: Path(input.task).parent,
+        code=lambda wildcards: kind_code(wildcards.kind, study.config.tasks[wildcards.task].metric),
+    message:
+        "Probe {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}, by {wildcards.kind}"
+    shell:
+        'python "$SCRIPTS"/fit_probe_kind.py '
+        "--kind {wildcards.kind} "
+        "--states {input.states:q} "
+        "--cell {params.cell:q} "
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--task {params.task:q} "
+        "--position {params.position} "
+        "--C {params.C} "
+        "--resamples {params.resamples} "
+        "--random-labels {params.random_labels} "
+        "{params.description_length} "
+        "--seed {params.seed} "
+        "--threads {threads} "
+        "--memory-mb {resources.mem_mb} "
+        "--work {params.work:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule gather_kinds:
+    input:
+        [KIND_SCORES.format(**cell._asdict()) for cell in KIND_CELLS],
+    output:
+        "<shown>/probes/kinds.parquet",
+    log:
+        "<logs>/probes/gather_kinds.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        root=lambda wildcards, input: Path(input[0]).parents[2],
+        cells=["/".join(cell) for cell in KIND_CELLS],
+        code=code_digest("gather_kinds.py"),
+    message:
+        "Gather the scores of further kinds of probes"
+    shell:
+        'python "$SCRIPTS"/gather_kinds.py '
+        "--root {params.root:q} "
+        "--cells {params.cells} "
+        "--out {output:q} "
         "> {log:q} 2>&1"
 
 

@@ -36,6 +36,7 @@ rule fit_specifications:
         task=lambda wildcards, input: Path(input.task).parent,
         code=lambda wildcards: specification_code(
             study.config.probes.engine,
+            study.config.specifications.probes,
             [study.config.tasks[wildcards.task].metric, *study.config.specifications.metrics],
         ),
     message:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from layerwise.jobs.command import finished_file, run
 from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.probes.layer_probes import LayerProbes
-from layerwise.probes.options import add_probe_options, start_engine
+from layerwise.probes.options import add_engine_option, add_probe_options, start_engine
 from layerwise.probes.problems import make_problems
 from layerwise.probes.scoring import predictions_file
 from layerwise.probes.texts import texts_read
@@ -22,6 +22,7 @@ from layerwise.tasks.labels import read_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_probe_options(parser)
+    add_engine_option(parser)
     parser.add_argument("--position", required=True)
     parser.add_argument("--random-labels", type=int, default=0, help="control tasks per label")
     parser.add_argument("--description-length", action="store_true", help="fit portions of the training images too")

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from layerwise.jobs.command import finished_file, run
-from layerwise.probes.options import add_probe_options, start_engine
+from layerwise.probes.options import add_engine_option, add_probe_options, start_engine
 from layerwise.probes.problems import make_problems
 from layerwise.probes.site_probes import SiteProbes
 from layerwise.probes.texts import texts_read
@@ -22,6 +22,7 @@ from layerwise.tasks.labels import read_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_probe_options(parser)
+    add_engine_option(parser)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from layerwise.compare.statistics.specification_effects import effects_of
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.layer_buffer import layer_buffer
-from layerwise.probes.options import add_probe_options, start_engine
+from layerwise.probes.options import add_engine_option, add_probe_options, start_engine, start_kind
 from layerwise.probes.problems import make_problems
 from layerwise.probes.specifications import (
     OWN_SPLIT,
@@ -34,6 +35,7 @@ from layerwise.tasks.resplits import resplit, share_of_training
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_probe_options(parser)
+    add_engine_option(parser)
     parser.add_argument("--prompts", nargs="+", required=True, help="the prompts of the states")
     parser.add_argument("--choices", type=json.loads, required=True, help="the section `specifications`, as JSON")
     parser.add_argument("--model-name", required=True)
@@ -47,11 +49,12 @@ def main() -> None:
     choices = args.choices
     every = every_specification(
         *([task["metric"], *choices["metrics"]], choices["C"], choices["raw_states"], choices["split_seeds"]),
-        *(args.prompts, choices["probes"], choices["train_shares"]),
+        *(args.prompts, {name: PROBE_KINDS[name].has_penalty for name in choices["probes"]}, choices["train_shares"]),
     )
     chosen = within_budget(every, task["metric"], choices["budget"], seed_of_task(args.seed, task["task"]))
     budget = args.memory_mb * 2**20 // 4
     engine, C = start_engine(args, budget)
+    kinds = {name: start_kind(PROBE_KINDS[name], args, budget) for name in choices["probes"]}
     tables = []
     with threadpool_limits(args.threads), tqdm(unit="layer", mininterval=5) as progress:
         for prompt, cell in zip(args.prompts, args.cell, strict=True):
@@ -70,7 +73,7 @@ def main() -> None:
                 }
                 check_shares(problems)
                 top = len(states.layers) - 2
-                probes = SpecificationProbes(of_prompt, problems, engine, C, top)
+                probes = SpecificationProbes(of_prompt, problems, engine, C, top, kinds)
                 # The final norm's output is no candidate.
                 for layer in range(top + 1):
                     probes.layer(states.layer(args.position, layer, out=buffer), layer)

@@ -38,6 +38,15 @@ class SpecificationCell(NamedTuple):
     task: str
 
 
+class KindCell(NamedTuple):
+    """One file of scores of a further kind of probe."""
+
+    model: str
+    task: str
+    prompt: str
+    kind: str
+
+
 class FlowCell(NamedTuple):
     """One model that is asked one set of questions."""
 
@@ -74,6 +83,11 @@ class Grid:
             for task in self._tasks_of(model)
             for prompt in self._prompts_of(model, self.config.tasks[task].stimuli)
         ]
+
+    def kind_cells(self) -> list[KindCell]:
+        """Every probe cell with each kind of probe beside logistic regression, whose scores every cell has."""
+        kinds = [kind for kind in self.config.probes.kinds if kind != "logistic"]
+        return [KindCell(*cell, kind) for cell in self.probe_cells() for kind in kinds]
 
     def site_cells(self) -> list[ProbeCell]:
         """The probe cells whose states are kept at more sites than the block's output."""

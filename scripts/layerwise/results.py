@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
+from layerwise.grid import KindCell
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
@@ -193,6 +194,22 @@ def gathered(files: Mapping[tuple[str, str, str], Path], *, made_by: str) -> pd.
     ]
     table = pd.concat(tables, ignore_index=True)
     return table[CELL_COLUMNS + [column for column in table if column not in CELL_COLUMNS]]
+
+
+def gathered_kinds(files: Mapping[KindCell, Path], *, made_by: str) -> pd.DataFrame:
+    """The scores of further kinds of probes as one table; see :func:`gathered`.
+
+    Args:
+        files: the file of each cell, by model, task, prompt and kind.
+
+    Raises:
+        InputError: when a cell is missing.
+    """
+    check_there(files.values(), made_by)
+    tables = [pd.read_parquet(file).assign(**cell._asdict()) for cell, file in files.items()]
+    table = pd.concat(tables, ignore_index=True)
+    first = [*CELL_COLUMNS, "kind"]
+    return table[first + [column for column in table if column not in first]]
 
 
 def predictions(

@@ -17,7 +17,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.grid import FlowCell, Grid, ProbeCell, StatesCell
+from layerwise.grid import FlowCell, Grid, KindCell, ProbeCell, StatesCell
 from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
@@ -206,12 +206,16 @@ class Study:
         """Test scores by number of training images."""
         return self._probe_file(cell, "curve")
 
+    def kind_file(self, cell: KindCell) -> str:
+        """Scores of a further kind of probe by layer and label."""
+        return self._probe_file(ProbeCell(*cell[:3]), f"kind-{cell.kind}")
+
     def sites_file(self, cell: ProbeCell) -> str:
         """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
 
     def gathered_file(self, table: str) -> str:
-        """A table of all cells: ``scores``, ``curves`` or ``sites``."""
+        """A table of all cells: ``scores``, ``curves``, ``kinds`` or ``sites``."""
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:
@@ -333,6 +337,32 @@ class Study:
             InputError: when a cell has not been probed yet.
         """
         return self._gathered(self.grid.probe_cells(), self.curve_file)
+
+    def kinds(self) -> pd.DataFrame:
+        """The scores of the kinds of probes that this study fits beside logistic regression.
+
+        Example::
+
+            kinds = study.kinds()
+            kinds.query("kind == 'mlp' and probe == 'task' and split == 'test' and metric == 'accuracy'")
+            kinds.query("metric == 'layer_weight'")  # of the mix
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``kind``, ``probe`` (task, control or selectivity), ``layer`` (-1
+            for a probe of all layers), ``label``, ``split`` and ``metric``, with ``value``, ``low`` and ``high``, and
+            the other columns of docs/formats.md.
+
+        Raises:
+            InputError: when the study names no further kind, or a cell has not been probed yet.
+        """
+        from layerwise import results
+
+        if not self.grid.kind_cells():
+            raise InputError(
+                "the study fits no further kind of probe; name mean-difference, mlp or mix in probes.kinds"
+            )
+        files = {cell: Path(self.kind_file(cell)) for cell in self.grid.kind_cells()}
+        return results.gathered_kinds(files, made_by=self.command("kinds"))
 
     def sites(self) -> pd.DataFrame:
         """The scores of probes of attention, MLPs and heads, within blocks.

@@ -12,6 +12,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "learning": "layerwise.compare.learning",
         "within-blocks": "layerwise.compare.within_blocks",
         "specifications": "layerwise.compare.specifications",
+        "complexity": "layerwise.compare.complexity",
+        "layer-weights": "layerwise.compare.layer_weights",
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",

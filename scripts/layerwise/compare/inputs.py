@@ -21,6 +21,7 @@ T = TypeVar("T", "Task", "Model")
 CELL = ["model", "task", "prompt"]
 SCORE_COLUMNS = [*CELL, "probe", "layer", "n_layers", "label", "split", "metric"]
 SCORE_COLUMNS += ["layer_name", "value", "low", "high", "n", "n_groups"]
+KIND_COLUMNS = [*CELL, "kind", "probe", "layer", "n_layers", "label", "split", "metric", "value", "low", "high"]
 CURVE_COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
 SITE_COLUMNS = [*CELL, "site", "layer", "n_layers", "head", "label", "split", "metric"]
 SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
@@ -104,6 +105,15 @@ def read_curves(path: str | Path) -> pd.DataFrame:
         InputError: The file cannot be read as Parquet, or lacks a column.
     """
     return _read_parquet(path, CURVE_COLUMNS)
+
+
+def read_kinds(path: str | Path) -> pd.DataFrame:
+    """Read the scores of further kinds of probes, of all cells.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, KIND_COLUMNS)
 
 
 def read_sites(path: str | Path) -> pd.DataFrame:
@@ -261,10 +271,10 @@ def _from_json(path: str | Path, kind: type[T]) -> T:
 class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
-    The names are ``scores``, ``curves`` and ``sites`` (of all cells), ``predictions`` (their folder), ``tasks``,
-    ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information flow),
-    ``training`` (of a model that the workflow trains), ``specification-effects`` and ``specification-units``, and those
-    of the tables of comparisons.
+    The names are ``scores``, ``curves``, ``kinds`` and ``sites`` (of all cells), ``predictions`` (their folder),
+    ``tasks``, ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information
+    flow), ``training`` (of a model that the workflow trains), ``specification-effects`` and ``specification-units``,
+    and those of the tables of comparisons.
 
     Args:
         files: by name, one or more.
@@ -313,6 +323,10 @@ class Given:
     @cached_property
     def curves(self) -> pd.DataFrame:
         return read_curves(self.path("curves"))
+
+    @cached_property
+    def kinds(self) -> pd.DataFrame:
+        return read_kinds(self.path("kinds"))
 
     @cached_property
     def sites(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from layerwise.config.base import Each, Positive, Section, among, whole
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 
 Resamples = Annotated[int, whole(100)]
 Permutations = Annotated[int, whole(12000)]
@@ -24,9 +25,14 @@ class Controls(Section):
 class Probes(Section):
     """The classifiers, and how sure we are of their scores."""
 
-    engine: Annotated[str, among(PROBE_KINDS)] = "torch"
-    """Which solver fits the probes; both minimise the same objective. torch: all labels of a layer together, on a GPU
-    where there is one, and no C beyond two rises of the validation loss. sklearn: the reference, one fit at a time."""
+    engine: Annotated[str, among(ENGINES)] = "torch"
+    """Which solver fits logistic regression; both minimise the same objective. torch: all labels of a layer together,
+    on a GPU where there is one, and no C beyond two rises of the validation loss. sklearn: the reference, one fit at a
+    time."""
+    kinds: Annotated[list[Annotated[str, among(PROBE_KINDS)]], Each(1, holding="logistic")] = ["logistic"]
+    """Kinds of probes to fit, for the figure of complexity. All other results are of logistic, which is always fitted.
+    mean-difference: the direction between class means, without penalty. mlp: one hidden layer. mix: one weighting of
+    all layers, read by logistic regression."""
     C: Annotated[list[Positive], Each(1)] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
     """Inverse strengths of the L2 penalty on standardised states; the best by validation loss is taken. Regularisation
     is unknown in the paper; our choice."""

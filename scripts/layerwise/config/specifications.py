@@ -25,8 +25,8 @@ class Specifications(Section):
     again, and the test images stay."""
     train_shares: Annotated[list[Share], Each()] = [0.5]
     """Shares of the training images to learn from, beside all of them."""
-    probes: Annotated[list[Literal["mean-difference"]], Each()] = ["mean-difference"]
-    """Kinds of probes beside the study's own. mean-difference: the nearest class mean; it has no penalty."""
+    probes: Annotated[list[Literal["mean-difference", "mlp"]], Each()] = ["mean-difference"]
+    """Kinds of probes beside logistic regression, as in `probes.kinds`; of those that read one layer."""
     models: Maybe[Names] = None
     """For which models. Default: all that are neither random nor changed by an intervention."""
     tasks: Maybe[Names] = None

@@ -15,6 +15,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "selectivity": "layerwise.figures.selectivity",
         "code-length": "layerwise.figures.code_length",
         "learning-curve": "layerwise.figures.learning_curve",
+        "complexity": "layerwise.figures.complexity",
         "sites-by-layer": "layerwise.figures.sites_by_layer",
         "head-map": "layerwise.figures.head_map",
         "image-ablation": "layerwise.figures.image_ablation",

@@ -29,6 +29,8 @@ class Contents:
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
         specifications: the models and tasks that have a specification curve.
+        kinds: of probes, beside logistic regression.
+        probed: names of the models without intervention that are probed.
     """
 
     questions: frozenset[str] = frozenset()
@@ -39,6 +41,8 @@ class Contents:
     embedded: tuple[str, ...] = ()
     flow: bool = False
     specifications: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from layerwise.code_digest import code_digest
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import scored_metrics
 
@@ -15,10 +16,10 @@ def probe_code(engine: str, metric: str) -> str:
     """The code that fits and scores the probes of a task.
 
     Args:
-        engine: of the study, one of :data:`PROBE_KINDS`.
+        engine: of the study, one of :data:`ENGINES`.
         metric: of the task, one of :data:`METRICS`.
     """
-    return code_digest("fit_probes.py", PROBE_KINDS.file(engine), *map(METRICS.file, scored_metrics(metric)))
+    return code_digest("fit_probes.py", ENGINES.file(engine), *map(METRICS.file, scored_metrics(metric)))
 
 
 def site_probe_code(engine: str, metric: str) -> str:
@@ -26,14 +27,27 @@ def site_probe_code(engine: str, metric: str) -> str:
 
     Arguments are those of :func:`probe_code`.
     """
-    return code_digest("fit_site_probes.py", PROBE_KINDS.file(engine), METRICS.file(metric))
+    return code_digest("fit_site_probes.py", ENGINES.file(engine), METRICS.file(metric))
 
 
-def specification_code(engine: str, metrics: Iterable[str]) -> str:
+def kind_code(kind: str, metric: str) -> str:
+    """The code that fits and scores a further kind of probe. It holds that of no other kind.
+
+    Args:
+        kind: of the study, one of :data:`PROBE_KINDS`.
+        metric: of the task, one of :data:`METRICS`.
+    """
+    scored = dict.fromkeys(("accuracy", metric))
+    return code_digest("fit_probe_kind.py", PROBE_KINDS.file(kind), *map(METRICS.file, scored))
+
+
+def specification_code(engine: str, kinds: Iterable[str], metrics: Iterable[str]) -> str:
     """The code that compares layers under many specifications.
 
     Args:
-        engine: of the study, one of :data:`PROBE_KINDS`.
+        engine: of the study, one of :data:`ENGINES`.
+        kinds: of probes, beside logistic regression.
         metrics: of the task, and those beside it.
     """
-    return code_digest("fit_specifications.py", PROBE_KINDS.file(engine), *map(METRICS.file, sorted(set(metrics))))
+    used = [ENGINES.file(engine), *map(PROBE_KINDS.file, sorted(kinds)), *map(METRICS.file, sorted(set(metrics)))]
+    return code_digest("fit_specifications.py", *used)

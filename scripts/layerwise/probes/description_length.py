@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from layerwise.probes.all_layers import States
 from layerwise.probes.bootstrap import distinct_texts
 from layerwise.probes.clusters import Clusters
-from layerwise.probes.fits import Fit, margins
+from layerwise.probes.fits import Probe, margins
 from layerwise.probes.problems import Problem
 
 
@@ -34,7 +35,7 @@ class CodeLength:
     texts: np.ndarray | None = None
 
 
-def item_bits(fit: Fit | None, states: np.ndarray, rows: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
+def item_bits(fit: Probe | None, states: States, rows: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
     """Bits of each label, shape (n,), in the code of a probe; without one in the uniform code."""
     if fit is None:
         return np.full(len(y), np.log2(n_classes))
@@ -44,7 +45,7 @@ def item_bits(fit: Fit | None, states: np.ndarray, rows: np.ndarray, y: np.ndarr
 
 
 def code_length(
-    problem: Problem, fits: list[Fit | None], order: np.ndarray, sizes: list[int], states: np.ndarray
+    problem: Problem, fits: list[Probe | None], order: np.ndarray, sizes: list[int], states: States
 ) -> CodeLength:
     """The online code of one label.
 
@@ -54,7 +55,7 @@ def code_length(
             uniform code.
         order: all training groups, in the order in which they are sent.
         sizes: numbers of groups, ascending, of the portions that probes were fitted to.
-        states: shape (rows, width), standardised.
+        states: shape (rows, width), standardised; or all layers.
     """
     place = dict(zip(order, range(len(order)), strict=True))
     # Which probe codes an item: 0 (none) in the first portion, then that of the last portion before it.

@@ -8,10 +8,11 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
+from layerwise.probes.all_layers import AllLayers, States
 from layerwise.probes.controls import PORTIONS, image_order, portion, random_labels
 from layerwise.probes.description_length import code_length, code_rows
-from layerwise.probes.fits import Fit, choose, margins
-from layerwise.probes.kinds.kind import ProbeEngine
+from layerwise.probes.engine import ProbeEngine
+from layerwise.probes.fits import Probe, choose, margins
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.metrics.scored import scored_metrics
@@ -25,11 +26,17 @@ CURVE_COLUMNS = ["label", "train_groups", "train_items", "metric", "value", "low
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Tables of one layer, see docs/formats.md, without the columns that name the layer and the cell."""
+    """Tables of one layer, see docs/formats.md, without the columns that name the layer and the cell; and its probes.
+
+    Attributes:
+        scores, predictions, curve: the tables.
+        fits: the chosen probe of each label.
+    """
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
     curve: pd.DataFrame
+    fits: list[Probe]
 
 
 class LayerProbes:
@@ -46,6 +53,8 @@ class LayerProbes:
         repeats: int = 0,
         description_length: bool = False,
         resplits: Mapping[str, list[Problem]] | None = None,
+        own: str = "logistic",
+        metrics: Sequence[str] | None = None,
     ):
         """
         Args:
@@ -58,9 +67,12 @@ class LayerProbes:
             repeats: number of controls with random labels per label; their scores are averaged.
             description_length: whether to fit probes to portions of the training images too.
             resplits: the same labels under other splits, by the split's seed.
+            own: what the score rows call the task's own probes.
+            metrics: that the task's own probes are scored by. Default - those of every task, and the task's own.
         """
         self.problems, self.engine, self.C, self.metric = problems, engine, sorted(C), metric
         self.training_rows = np.unique(np.concatenate([problem.rows["train"] for problem in problems]))
+        self._own, self._metrics = own, metrics or scored_metrics(metric)
         self._resplits = dict(resplits or {})
         self._scorer = Scorer(problems, resamples, seed)
         self._controls = [[random_labels(problem, k, seed) for problem in problems] for k in range(repeats)]
@@ -73,37 +85,37 @@ class LayerProbes:
         guesses = list(map(majority_guess, self.problems))
         return pd.DataFrame(self._scorer.rows(self._measure(guesses), guesses)).assign(probe="majority")
 
-    def layer(self, states: np.ndarray, name: str) -> LayerResult:
-        """Fit and score on one layer.
+    def layer(self, states: States, name: str) -> LayerResult:
+        """Fit and score on one layer, or on all of them at once.
 
         Args:
-            states: shape (rows, width), float32; overwritten.
+            states: shape (rows, width), float32; overwritten. All layers are standardised already.
             name: of the layer, for warnings.
         """
-        states = standardise(states, self.training_rows)
+        states = states if isinstance(states, AllLayers) else standardise(states, self.training_rows)
         fits = self._chosen(states, self.problems, name)
         guesses = [self._guess(fit, states, problem) for fit, problem in zip(fits, self.problems, strict=True)]
         measured = self._measure(guesses)
         parts = [
-            *_as("logistic", self._scorer.rows(measured, guesses)),
-            *_as("logistic", self._training_accuracy(fits, self.problems, states)),
+            *_as(self._own, self._scorer.rows(measured, guesses)),
+            *_as(self._own, self._training_accuracy(fits, self.problems, states)),
         ]
         if self._controls:
             parts += self._control_rows(states, fits, guesses, measured, name)
         codes, curve = self._portion_rows(states, measured, name)
-        parts += _as("logistic", codes)
+        parts += _as(self._own, codes)
         for seed, problems in self._resplits.items():
             parts += self._resplit_rows(states, seed, problems, name)
         kept = [
             predictions(problem, guess, {split: predicted(scores) for split, scores in guess.scores.items()})
             for problem, guess in zip(self.problems, guesses, strict=True)
         ]
-        return LayerResult(pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve))
+        return LayerResult(pd.DataFrame(parts), pd.concat(kept, ignore_index=True), pd.DataFrame(curve), fits)
 
     def _measure(self, guesses: list[Guess]) -> Measured:
-        return self._scorer.measure(guesses, metrics=scored_metrics(self.metric))
+        return self._scorer.measure(guesses, metrics=self._metrics)
 
-    def _chosen(self, states: np.ndarray, problems: list[Problem], name: str) -> list[Fit]:
+    def _chosen(self, states: States, problems: list[Problem], name: str) -> list[Probe]:
         """For each problem, the fit whose C has the lowest validation loss."""
         chosen = []
         for problem, path in zip(problems, self.engine.fit(states, problems, self.C), strict=True):
@@ -113,12 +125,12 @@ class LayerProbes:
             chosen.append(fit)
         return chosen
 
-    def _guess(self, fit: Fit, states: np.ndarray, problem: Problem) -> Guess:
+    def _guess(self, fit: Probe, states: States, problem: Problem) -> Guess:
         scores = {split: margins([fit], states, problem.rows[split])[0] for split in HELD_OUT}
         return Guess(scores, fit.C, len(self.C) > 1 and fit.C in (self.C[0], self.C[-1]))
 
     def _training_accuracy(
-        self, fits: list[Fit], problems: list[Problem], states: np.ndarray, repeats: int = 1
+        self, fits: list[Probe], problems: list[Problem], states: States, repeats: int = 1
     ) -> Iterator[dict]:
         """Accuracy on the training rows, without interval; there are ``repeats`` fits per label."""
         hits = [
@@ -134,7 +146,7 @@ class LayerProbes:
             yield _training_row("macro", "accuracy", (values.mean(), np.nan, np.nan), groups)
 
     def _control_rows(
-        self, states: np.ndarray, fits: list[Fit], guesses: list[Guess], measured: Measured, name: str
+        self, states: States, fits: list[Probe], guesses: list[Guess], measured: Measured, name: str
     ) -> list[dict]:
         """Scores of the controls, and by how much the task's scores exceed them.
 
@@ -165,7 +177,7 @@ class LayerProbes:
             *_as("selectivity", self._scorer.rows(above, guesses, differences=True)),
         ]
 
-    def _resplit_rows(self, states: np.ndarray, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
+    def _resplit_rows(self, states: States, seed: str, problems: list[Problem], name: str) -> Iterator[dict]:
         """Values of the task's metric under another split, without intervals.
 
         States stay standardised by the training rows of the first split.
@@ -192,9 +204,9 @@ class LayerProbes:
                 counts = {"n": len(groups), "n_groups": len(np.unique(groups))}
                 yield row | counts | {"label": "macro", "value": float(np.nanmean(values)), "C": np.nan}
 
-    def _portion_rows(self, states: np.ndarray, measured: Measured, name: str) -> tuple[list[dict], list[dict]]:
+    def _portion_rows(self, states: States, measured: Measured, name: str) -> tuple[list[dict], list[dict]]:
         """Description length, and the test score by number of training images, up to all of them."""
-        by_size: dict[int, list[Fit | None]] = {}
+        by_size: dict[int, list[Probe | None]] = {}
         for size, problems in self._portions.items():
             # A portion that lacks a class has no probe; the next portion is then sent in the uniform code.
             whole = [len(np.unique(problem.y["train"])) == problem.n_classes for problem in problems]
@@ -214,7 +226,7 @@ class LayerProbes:
         ]
         return list(code_rows([problem.label for problem in self.problems], codes)), curve
 
-    def _curve_rows(self, states: np.ndarray, size: int, fits: list[Fit | None]) -> list[dict]:
+    def _curve_rows(self, states: States, size: int, fits: list[Probe | None]) -> list[dict]:
         """Test scores of the probes fitted to a portion. A label without a probe gets no row, and then no mean."""
         values = []
         for place, (problem, fit) in enumerate(zip(self.problems, fits, strict=True)):

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.special import stdtr
 
 from layerwise.probes.bootstrap import Crossed, Units, error_and_freedom
+from layerwise.probes.engine import ProbeEngine
 from layerwise.probes.fits import choose, margins
-from layerwise.probes.kinds.kind import ProbeEngine
 from layerwise.probes.problems import Problem, standardise
 from layerwise.probes.scoring import HELD_OUT, Guess, Scorer, majority_guess
 

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from layerwise.errors import InputError
-from layerwise.probes.fits import Fit, choose, margins
-from layerwise.probes.kinds.kind import ProbeEngine
-from layerwise.probes.mean_difference import fit_means
+from layerwise.probes.engine import ProbeEngine
+from layerwise.probes.fits import Probe, choose, margins
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import Problem, standardise
 
@@ -36,7 +35,7 @@ class Specification(NamedTuple):
         states: "standardised" or "raw".
         split: "own" for the task's first split, else the seed of another.
         prompt: name of the prompt.
-        probe: "logistic" or "mean-difference".
+        probe: "logistic", or another kind of probe.
         train_share: share of the training images that probes learn from.
     """
 
@@ -58,7 +57,7 @@ def every_specification(
     raw_states: bool,
     split_seeds: Sequence[int],
     prompts: Sequence[str],
-    probes: Sequence[str],
+    probes: Mapping[str, bool],
     train_shares: Sequence[float],
 ) -> list[Specification]:
     """All combinations of what the study does (the first of each list) and its alternatives.
@@ -69,11 +68,11 @@ def every_specification(
         raw_states: whether states are used as they are, too.
         split_seeds: beside the task's own split.
         prompts: all of them the study's own.
-        probes: beside the logistic one; they have no penalty.
+        probes: kinds beside the logistic one, and whether they have a penalty, which is then chosen by validation loss.
         train_shares: beside all images.
     """
     penalties = [(LOGISTIC, BY_VALIDATION), *((LOGISTIC, f"{strength:g}") for strength in C)]
-    penalties += [(probe, NO_PENALTY) for probe in probes]
+    penalties += [(probe, BY_VALIDATION if has_penalty else NO_PENALTY) for probe, has_penalty in probes.items()]
     found = product(
         dict.fromkeys(metrics),
         penalties,
@@ -136,7 +135,7 @@ class Found:
 
 
 # Probes of all labels that one split, share of the images, kind and penalty give.
-_Fits = dict[tuple[str, float, str, str], list[Fit]]
+_Fits = dict[tuple[str, float, str, str], list[Probe]]
 
 
 class SpecificationProbes:
@@ -153,6 +152,7 @@ class SpecificationProbes:
         engine: ProbeEngine,
         C: Sequence[float],
         top: int,
+        kinds: Mapping[str, tuple[ProbeEngine, list[float]]] | None = None,
     ):
         """
         Args:
@@ -161,9 +161,10 @@ class SpecificationProbes:
             engine: fits logistic probes.
             C: of the study, for the choice by validation loss.
             top: index of the topmost block.
+            kinds: what fits the other kinds of probes, and the C that each tries.
         """
         self.specifications, self.problems, self.engine = list(specifications), problems, engine
-        self.C, self.top = sorted(C), top
+        self.C, self.top, self._kinds = sorted(C), top, dict(kinds or {})
         self.found = [Found() for _ in self.specifications]
         self._unconverged = 0
 
@@ -229,20 +230,18 @@ class SpecificationProbes:
     def _fit(self, states: np.ndarray, specifications: Iterable[Specification]) -> _Fits:
         wanted = sorted({_key(specification) for specification in specifications})
         fits: _Fits = {}
-        for key in wanted:
-            if key[2] != LOGISTIC:
-                fits[key] = fit_means(states, self.problems[key[0], key[1]])
-        by_validation = [key for key in wanted if key[3] == BY_VALIDATION]
-        for key, paths in self._paths(states, by_validation, self.C, validated=True):
-            rows = self.problems[key[0], key[1]]
-            fits[key] = [
-                choose(path, states, problem.rows["val"], problem.y["val"])
-                for path, problem in zip(paths, rows, strict=True)
-            ]
+        for kind, (engine, tried) in {LOGISTIC: (self.engine, self.C), **self._kinds}.items():
+            chosen = [key for key in wanted if key[2] == kind and key[3] in (BY_VALIDATION, NO_PENALTY)]
+            for key, paths in self._paths(engine, states, chosen, tried, validated=True):
+                fits[key] = [
+                    choose(path, states, problem.rows["val"], problem.y["val"])
+                    for path, problem in zip(paths, self.problems[key[0], key[1]], strict=True)
+                ]
         fixed = [key for key in wanted if key[2] == LOGISTIC and key[3] != BY_VALIDATION]
         strengths = sorted({float(key[3]) for key in fixed})
         # A path visits all of these C, so that keys of one split and share have one path.
-        for (split, share, *_), paths in self._paths(states, list({key[:2]: key for key in fixed}.values()), strengths):
+        one_each = list({key[:2]: key for key in fixed}.values())
+        for (split, share, *_), paths in self._paths(self.engine, states, one_each, strengths):
             for key in fixed:
                 if key[:2] == (split, share):
                     fits[key] = [path[strengths.index(float(key[3]))] for path in paths]
@@ -251,18 +250,19 @@ class SpecificationProbes:
 
     def _paths(
         self,
+        engine: ProbeEngine,
         states: np.ndarray,
         keys: Sequence[tuple[str, float, str, str]],
         C: list[float],
         validated: bool = False,
-    ) -> Iterable[tuple[tuple[str, float, str, str], list[list[Fit]]]]:
+    ) -> Iterable[tuple[tuple[str, float, str, str], list[list[Probe]]]]:
         """All problems of all keys, fitted together."""
         problems = [
             problem if validated else _without_validation(problem)
             for key in keys
             for problem in self.problems[key[0], key[1]]
         ]
-        paths = iter(self.engine.fit(states, problems, C) if problems else [])
+        paths = iter([list(path) for path in engine.fit(states, problems, C)] if problems else [])
         for key in keys:
             yield key, [next(paths) for _ in self.problems[key[0], key[1]]]
 

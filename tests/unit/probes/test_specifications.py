@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
 from layerwise.errors import InputError
-from layerwise.probes.kinds.sklearn_logistic import SklearnEngine
-from layerwise.probes.mean_difference import fit_means
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.problems import Problem
 from layerwise.probes.specifications import (
     SpecificationProbes,
@@ -21,7 +20,7 @@ from layerwise.probes.specifications import (
     within_budget,
 )
 
-CHOICES = (["accuracy", "roc_auc"], [0.01], True, [1], ["a", "b"], ["mean-difference"], [0.5])
+CHOICES = (["accuracy", "roc_auc"], [0.01], True, [1], ["a", "b"], {"mean-difference": False}, [0.5])
 
 
 def test_the_own_specifications_are_always_made():
@@ -37,21 +36,6 @@ def test_the_own_specifications_are_always_made():
         ]
     assert within_budget(every, "accuracy", 10, [0]) != within_budget(every, "accuracy", 10, [1])
     assert within_budget(every, "accuracy", 1000, [0]) == every
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_mean_difference_answers_the_nearest_class_mean(n_classes):
-    rng = np.random.default_rng(n_classes)
-    y = rng.integers(0, n_classes, 300)
-    # A mean far from 0, as real states have it.
-    states = (rng.normal(size=(300, 5)) + 50 + np.eye(5)[y] * 2).astype(np.float32)
-    rows = {"train": np.arange(200), "test": np.arange(200, 300)}
-    problem = Problem("l", n_classes, rows, rows, rows, {part: y[index] for part, index in rows.items()})
-    (fit,) = fit_means(states, [problem])
-    scores = fit.scores(states[200:])
-    found = (scores[:, 0] > 0).astype(int) if n_classes == 2 else scores.argmax(axis=1)
-    assert (found == NearestCentroid().fit(states[:200], y[:200]).predict(states[200:])).all()
-    assert 0.4 < (found == y[200:]).mean() < 1
 
 
 def layers_and_problems():
@@ -95,8 +79,11 @@ def naive(specification, layers, y, problems):
 
 def test_specifications_find_what_a_naive_loop_finds():
     layers, y, problems = layers_and_problems()
-    every = every_specification(["accuracy", "roc_auc"], [0.01], True, [1], ["p"], ["mean-difference"], [0.5])[::5]
-    probes = SpecificationProbes(every, problems, SklearnEngine(), [0.1, 0.001], top=3)
+    every = every_specification(["accuracy", "roc_auc"], [0.01], True, [1], ["p"], {"mean-difference": False}, [0.5])[
+        ::5
+    ]
+    kinds = {"mean-difference": (PROBE_KINDS["mean-difference"].start(1, 2**30, 0), [1.0])}
+    probes = SpecificationProbes(every, problems, SklearnEngine(), [0.1, 0.001], top=3, kinds=kinds)
     for layer, states in enumerate(layers):
         probes.layer(states.copy(), layer)
     assert len({found.best_layer for found in probes.found}) > 1
@@ -106,8 +93,8 @@ def test_specifications_find_what_a_naive_loop_finds():
         for mine, expected in ((found.best, best), (found.top, top)):
             margin = mine[0][:, 0]
             if specification.probe == "mean-difference":
-                # Half the difference of squared distances.
-                margin = 2 * margin
+                # The scale of its margins is one of probabilities.
+                margin *= np.linalg.norm(expected) / np.linalg.norm(margin)
             assert np.allclose(margin, expected, atol=2e-2 * np.abs(expected).max()), specification
 
 

@@ -56,7 +56,7 @@ def lay_out(
     places = drawing.subfigures(len(heights), beside, height_ratios=[n + 0.22 for n in heights], squeeze=False).flat
     found = []
     for i, (band, name) in enumerate(zip(places, blocks, strict=False)):
-        title = wrap_name(_task_title(tasks[name]), int(width * 10 / beside))
+        title = wrap_name(task_title(tasks[name]), int(width * 10 / beside))
         band.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
         found.append((name, band, band.subplots(heights[i // beside], columns, squeeze=False)))
     # On the lowest bands: on the figure it would overlap the legend.
@@ -125,7 +125,8 @@ def grid_columns(n_facets: int) -> int:
     return ceil(n_facets / ceil(n_facets / MAX_COLUMNS))
 
 
-def _task_title(task: Task) -> str:
+def task_title(task: Task) -> str:
+    """A task with its question and, if it has several labels, their number."""
     labels = f", mean over {len(task.labels)} labels" if task.headline_label == "macro" else ""
     return f"{task.task} ({task.question} question{labels})"
 

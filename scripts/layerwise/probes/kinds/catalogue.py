@@ -1,4 +1,4 @@
-"""The kinds of probes that ``probes.engine`` of a study may name."""
+"""The kinds of probes that ``probes.kinds`` of a study may name: readers of hidden states, from simple to complex."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 PROBE_KINDS: "Catalogue[ProbeKind]" = Catalogue(
     "KIND",
     {
-        "torch": "layerwise.probes.kinds.torch_logistic",
-        "sklearn": "layerwise.probes.kinds.sklearn_logistic",
+        "mean-difference": "layerwise.probes.kinds.mean_difference",
+        "logistic": "layerwise.probes.kinds.logistic",
+        "mlp": "layerwise.probes.kinds.mlp",
+        "mix": "layerwise.probes.kinds.mix",
     },
 )

@@ -1,54 +1,39 @@
-"""What a kind of probe is: a linear map from states to margins, and the engine that fits it."""
+"""What a kind of probe says of itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-
-from layerwise.probes.fits import Fit
-from layerwise.probes.problems import Problem
-
-
-class ProbeEngine(Protocol):
-    """Fits all problems of one layer, for all C."""
-
-    def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """For each problem its fits in the order of ``C``, at least up to the one that has the least validation loss.
-
-        A problem without validation rows gets a fit for each C.
-
-        Args:
-            states: shape (rows, width), standardised.
-            problems: what to learn from which rows.
-            C: inverse strengths of the penalty, ascending.
-
-        Raises:
-            InputError: on a problem whose training rows lack one of its classes.
-        """
-        ...
+from layerwise.probes.engine import ProbeEngine
 
 
 @dataclass(frozen=True)
 class ProbeKind:
-    """An entry of :data:`layerwise.probes.kinds.catalogue.PROBE_KINDS`.
+    """An entry of :data:`layerwise.probes.kinds.catalogue.PROBE_KINDS`: a kind of reader of hidden states.
 
     Attributes:
         name: as studies say it.
-        engine: starts the engine that fits, from a number of threads and the bytes of memory that it may take.
+        start: starts what fits, from a number of threads, the bytes of memory that it may take, and the study's seed.
+        products: pairs of matrix products (one with the weights, one with the errors) of a label's training rows that
+            fitting it takes, from the number of layers and the number of C that are tried; for the estimate of cost.
+        C: inverse strengths of the penalty that it tries. Default - the study's.
+        has_penalty: whether there is a penalty. Otherwise its rows have no C.
+        reads_all_layers: whether one probe reads all layers at once.
         uses_card: whether it is faster on a GPU.
-        has_penalty: whether C changes the fit. Otherwise one C is tried.
     """
 
     name: str
-    engine: Callable[[int, int], ProbeEngine]
-    uses_card: bool = False
+    start: Callable[[int, int, int], ProbeEngine]
+    products: Callable[[int, int], float]
+    C: tuple[float, ...] | None = None
     has_penalty: bool = True
+    reads_all_layers: bool = False
+    uses_card: bool = False
 
     def tried(self, C: Sequence[float]) -> list[float]:
-        """The C to fit for, ascending.
+        """The C to fit for, ascending. A kind without penalty is fitted once.
 
         Args:
             C: of the study.
         """
-        return sorted(C) if self.has_penalty else [min(C)]
+        tried = sorted(C if self.C is None else self.C)
+        return tried if self.has_penalty else tried[:1]

@@ -120,7 +120,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
+        """See :meth:`layerwise.probes.engine.ProbeEngine.fit`."""
         check_classes(problems)
         paths: list[list[Fit]] = [[] for _ in problems]
         for batch in self._batches(states, problems):

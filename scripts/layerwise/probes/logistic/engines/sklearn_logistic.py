@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from layerwise.probes.engine import ProbeEngine
 from layerwise.probes.fits import Fit, check_classes
-from layerwise.probes.kinds.kind import ProbeEngine, ProbeKind
+from layerwise.probes.logistic.engines.engine import Engine
 from layerwise.probes.problems import Problem
 
 
@@ -15,7 +16,7 @@ class SklearnEngine:
     tolerance = 1e-4
 
     def fit(self, states: np.ndarray, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
-        """See :meth:`layerwise.probes.kinds.kind.ProbeEngine.fit`."""
+        """See :meth:`layerwise.probes.engine.ProbeEngine.fit`."""
         check_classes(problems)
         return [self._path(states[problem.rows["train"]], problem.y["train"], C) for problem in problems]
 
@@ -29,9 +30,9 @@ class SklearnEngine:
         return fits
 
 
-def _engine(threads: int, budget_bytes: int) -> ProbeEngine:
+def _start(threads: int, budget_bytes: int) -> ProbeEngine:
     # Its threads are those of the BLAS, which the caller limits. It takes all training rows of a problem at once.
     return SklearnEngine()
 
 
-KIND = ProbeKind("sklearn", _engine)
+ENGINE = Engine("sklearn", _start)

@@ -1,0 +1,29 @@
+"""How complex a reader must be: scores of all kinds of probes by layer, and against the bits that a label takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerwise.figures.entry import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from layerwise.compare.inputs import Given
+
+
+def draw(given: Given, variant: str) -> Drawing:
+    from layerwise.figures.drawing.complexity import draw_complexity
+
+    return draw_complexity(given.comparison("complexity"), given.comparison("layer-weights"), given.tasks, variant)
+
+
+FIGURE = Figure(
+    place=6,
+    title="How complex a reader must be: {variant}",
+    reads=("complexity", "layer-weights", "tasks"),
+    draw=draw,
+    exists=lambda study: study.probes and bool(study.kinds),
+    variants=lambda study: dict.fromkeys(study.probed, "by layer, and by bits"),
+    file="{name}-{variant}",
+)

@@ -1,0 +1,1 @@
+"""Solvers of logistic regression: the catalogue, and one module for each."""

@@ -1,0 +1,1 @@
+"""Perceptrons with one hidden layer, of many labels at once, in torch."""
