@@ -76,7 +76,7 @@ def _effects(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot(own["rank"], 100 * own["effect"], "D", color="black", fillstyle="none", markersize=6)
     axes.axhline(100 * first["median"], color="black", linestyle="--", linewidth=0.8)
     axes.annotate(
-        f"median {100 * first['median']:+.1f}",
+        f"median {100 * first['median']:+.2f}",
         (1, 100 * first["median"]),
         xycoords=("axes fraction", "data"),
         xytext=(3, 0),
@@ -103,7 +103,7 @@ def _in_words(rows: pd.DataFrame) -> str:
     said += (
         f", {100 * first['share_better']:.0f} % significantly (p {_equals(first['p_share'])}); "
         f"{100 * first['share_worse']:.0f} % say the opposite significantly\n"
-        f"median effect {100 * first['median']:+.1f} (p {_equals(first['p_median'])})"
+        f"median effect {100 * first['median']:+.2f} (p {_equals(first['p_median'])})"
     )
     return said
 
