@@ -29,6 +29,7 @@ report: "report/workflow.rst"
 onstart:
     check_writable(study.results, "pathvars.results")
     claim_root(Path(study.results), study_files, study.config.extends)
+    warn_of_small_tests()
     write_planned(Path(study.results) / "work", os.getpid(), planned_extractions())
     forget_when_stopped(Path(study.results) / "work")
     # The plugin is loaded by now. It forgets its jobs when Slurm does not answer.
@@ -40,6 +41,7 @@ onsuccess:
     # Forget kept states that no cell of this study uses any more.
     drop_unused(Path(study.results) / "kept")
     forget_planned(Path(study.results) / "work")
+    warn_of_small_tests()
     if pages := what_to_open():
         logger.info(pages)
 
@@ -65,6 +67,8 @@ include: "rules/numbers_inputs.smk"
 include: "rules/numbers.smk"
 include: "rules/carry_inputs.smk"
 include: "rules/carry.smk"
+include: "rules/specifications_inputs.smk"
+include: "rules/specifications.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
 include: "rules/figures_inputs.smk"

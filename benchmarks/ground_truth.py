@@ -35,7 +35,9 @@ from benchmarks.carried import print_carried
 from benchmarks.first_layers import print_first_layers
 from benchmarks.interval_coverage import print_shared_texts, print_windows
 from benchmarks.known_said import print_known_said
+from benchmarks.power import print_power
 from benchmarks.shared_text_sizes import print_crossed_sizes
+from benchmarks.specification_sizes import print_curves
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.inputs import Model, Task
@@ -465,8 +467,8 @@ def found_layers(shape: Shape, studies: int) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="the default; about five minutes")
-    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour")
+    size.add_argument("--quick", action="store_true", help="the default; about eight minutes")
+    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour and a half")
     full = parser.parse_args().full
     # With 2,400 replications, half a percent is noise. With 600, the worst of 28 rows is two percent low by chance.
     scale, intervals = (4, 16) if full else (1, 1)
@@ -517,6 +519,8 @@ def main() -> None:
     print_known_said(*((200, 2000) if full else (15, 150)))
     print_carried(250 * scale, 2 * scale)
     print_first_layers(200 * scale)
+    print_power(400 * scale)
+    print_curves(200 * scale)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

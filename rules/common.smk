@@ -55,6 +55,8 @@ KIND_SCORES = "<results>/probes/{model}/{task}/{prompt}.kind-{kind}.parquet"
 SITES = "<results>/probes/{model}/{task}/{prompt}.sites.parquet"
 PROBES = "<results>/probes/{model}/{task}/{prompt}.probes.h5"
 CURVE = "<results>/probes/{model}/{task}/{prompt}.curve.parquet"
+SPECIFICATION_EFFECTS = "<results>/specifications/{model}/{task}.parquet"
+SPECIFICATION_UNITS = "<results>/specifications/{model}/{task}.units.parquet"
 
 # Priority of jobs that read what the user gave: mistakes show before a model is trained or run.
 CHECK_FIRST = 100

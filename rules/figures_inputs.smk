@@ -37,6 +37,7 @@ contents = Contents(
     ),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     carried=tuple(grid.carried_models()),
+    specifications=tuple(SPECIFICATION_CELLS),
     kinds=tuple(dict.fromkeys(cell.kind for cell in KIND_CELLS)),
     probed=tuple(model for model in grid.base_models() if any(cell.model == model for cell in CELLS)),
 )
@@ -66,6 +67,10 @@ def files_of(name, question=None, variant=None):
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell), **cell._asdict()) for cell in cells))
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
+    if name == "specification-effects":
+        return [SPECIFICATION_EFFECTS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
+    if name == "specification-units":
+        return [SPECIFICATION_UNITS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)

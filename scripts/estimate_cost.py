@@ -14,9 +14,12 @@ import pandas as pd
 from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
+from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
+from layerwise.cost.specifications import specification_flop
 from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
+from layerwise.probes.power import ACCURACY, DISAGREE, IMAGE_ALIKE
 from layerwise.study import Study
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -60,6 +63,8 @@ def main() -> None:
         )
     if kept := kept_probes_bytes(study, states):
         print(f"The probes themselves take {kept / 1e9:.3g} GB (none with probes.keep: false).")
+    if flop := specification_flop(study, states):
+        print(f"Specification curves: {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours more.")
     if study.left_out:
         print(said_of(study.left_out))
     if study.grid.answers_cells():
@@ -74,6 +79,27 @@ def main() -> None:
         print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():
         print("~: worked out from the config; exact once the stimuli are made and the model's files are here.")
+    if study.config.tasks:
+        print_power(study)
+
+
+def print_power(study: Study) -> None:
+    """Which differences between layers each task's test split can show."""
+    row = "{:<24} {:>9} {:>9} {:>12} {:>12}"
+    print(
+        f"\nThe smallest difference of two layers' accuracy that a test finds in 80 % of studies, in points. Assumed: "
+        f"accuracies of {100 * ACCURACY:.0f} %, layers that differ on {100 * DISAGREE:.0f} % of the items or as many "
+        f"as the difference needs, and a correlation of {IMAGE_ALIKE:g} between items of one image."
+    )
+    print(row.format("task", "images", "items", "difference", "after Holm"))
+    for test in held_out_tests(study):
+        if test.size is None:
+            print(row.format(test.task, *("?",) * 4))
+            continue
+        mark = "" if test.exact else "~"
+        points = [f"{100 * each:.1f}" for each in (test.smallest, test.smallest_corrected)]
+        print(row.format(test.task, f"{mark}{test.size.groups:,}", f"{mark}{test.size.items:,.0f}", *points))
+    print("A ? is known when the data have been read. Images that share texts tell less.")
 
 
 def _hours(flop: float, teraflops: float) -> float:

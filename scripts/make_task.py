@@ -4,13 +4,17 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from layerwise.config.tasks import R2
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.checks import check_suits
+from layerwise.probes.power import HeldOutSize, planned_difference, warning_of
 from layerwise.stimuli.duplicates import keep_apart
 from layerwise.stimuli.items import described_stimuli
 from layerwise.stimuli.parts import official_parts
@@ -53,8 +57,15 @@ def main() -> None:
             f"{args.stimuli / 'duplicates.csv'}; split.join_similar: false joins equal ones alone)"
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
+    told: dict[str, Any] = {}
     if description["classes"]:
         check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")
+        size = HeldOutSize.of(labels.loc[labels["split"] == "test", "group"].to_numpy())
+        smallest = planned_difference(size)
+        told["smallest_difference"] = None if np.isnan(smallest) else round(smallest, 4)
+        if warning := warning_of(args.name, size, smallest, METRICS[args.entry["metric"]].least_images):
+            log.warning("%s", warning)
+            told["warning"] = warning
     with finished_file(args.out / "labels.parquet") as file:
         labels.to_parquet(file, index=False)
     description = {
@@ -65,6 +76,7 @@ def main() -> None:
         **description,
         "split": {"seed": args.seed, **args.entry["split"]},
         **joined,
+        **told,
         "sources": stimuli["sources"],
     }
     with finished_file(args.out / "task.json") as file:

@@ -34,6 +34,13 @@ class ProbeCell(NamedTuple):
     prompt: str
 
 
+class SpecificationCell(NamedTuple):
+    """One specification curve."""
+
+    model: str
+    task: str
+
+
 class CarriedCell(NamedTuple):
     """The states of one model and one task, which kept probes of other cells read."""
 
@@ -188,6 +195,32 @@ class Grid:
             if StatesCell(cell.model, stimuli, cell.prompt) in writing and self._says(cell.task, answers):
                 found.append(cell)
         return found
+
+    def specification_cells(self) -> list[SpecificationCell]:
+        """Every model x task that has a specification curve."""
+        asked = self.config.specifications
+        if asked is None:
+            return []
+        models = [name for name in self._base_models if self.config.models[name].weights != "random"]
+        if asked.models is not None:
+            models = [name for name in self._base_models if name in asked.models]
+        tasks = self.tasks_about("global") if asked.tasks is None else asked.tasks
+        return [
+            SpecificationCell(model, task)
+            for model in models
+            for task in self._tasks_of(model)
+            if task in tasks and task in self.class_tasks() and self.specification_prompts(model, task)
+        ]
+
+    def specification_prompts(self, model: str, task: str) -> list[str]:
+        """The prompts of a specification curve: those that are named, or all that show the item's own image."""
+        stimuli, asked = self.config.tasks[task].stimuli, self.config.specifications
+        named = None if asked is None else asked.prompts
+        return [
+            prompt
+            for prompt in self._prompts_of(model, stimuli)
+            if (self.prompt(stimuli, prompt).image in (None, "shown") if named is None else prompt in named)
+        ]
 
     def flow_cells(self) -> list[FlowCell]:
         """Every model x questions under ``flow``."""

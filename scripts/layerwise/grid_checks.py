@@ -52,6 +52,7 @@ def check_study(grid: Grid, data: Locations) -> None:
         if model.intervention is not None:
             _check_intervention(grid, name)
     _check_sites(grid)
+    _check_specifications(grid)
     for cell in grid.states_cells():
         _check_cell(grid, cell)
     _check_carry(grid)
@@ -205,6 +206,30 @@ def _check_model(name: str, model: Model) -> None:
             f"{where}.trust_remote_code: code from the hub runs only from a commit that you chose; give its 40 "
             "digits as `revision`"
         )
+
+
+def _check_specifications(grid: Grid) -> None:
+    """What a specification curve names is there, and its budget holds what the study itself does."""
+    config, asked = grid.config, grid.config.specifications
+    if asked is None:
+        return
+    for model in asked.models or []:
+        find(dict.fromkeys(grid.base_models()), model, "specifications.models", "`models`, without interventions,")
+    for task in asked.tasks or []:
+        find(config.tasks, task, "specifications.tasks", "`tasks`")
+    _check_prompt_names(config, "specifications.prompts", asked.prompts or [])
+    if not grid.specification_cells():
+        raise InputError(
+            "specifications: no model has a task and a prompt to make a curve of; name some (`models`, `tasks`, "
+            "`prompts`), or leave the section out"
+        )
+    for model, task in grid.specification_cells():
+        prompts = grid.specification_prompts(model, task)
+        if len(prompts) > asked.budget:
+            raise InputError(
+                f"specifications.budget: {asked.budget} is less than the {len(prompts)} prompts of the task {task!r}, "
+                "whose own specifications are always made; raise it, or name fewer `prompts`"
+            )
 
 
 def _check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:

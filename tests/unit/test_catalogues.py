@@ -339,13 +339,18 @@ def test_a_new_metric_and_a_new_kind_of_probe_are_a_module_and_a_line_each(copie
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_chance_is_what_the_majority_baseline_scores(name, n_classes):
-    y = np.repeat(np.arange(n_classes), [30, 50, 20][:n_classes])
-    parts = {split: np.arange(len(y)) for split in ("train", "val", "test")}
-    problem = Problem("l", n_classes, parts, parts, parts, dict.fromkeys(parts, y))
+    """Always the most frequent class of the training split, also where another one is most frequent in the test."""
+    train, test = [30, 50, 20][:n_classes], [45, 10, 45][:n_classes]
+    y = {split: np.repeat(np.arange(n_classes), counts) for split, counts in (("train", train), ("test", test))}
+    y["val"] = y["train"]
+    parts = {split: np.arange(len(of_split)) for split, of_split in y.items()}
+    problem = Problem("l", n_classes, parts, parts, parts, y)
     measured = Scorer([problem], 2, 0).measure([majority_guess(problem)], metrics=[name])
-    assert METRICS[name].chance(np.bincount(y)) == pytest.approx(measured["test", name][0, 0])
+    assert METRICS[name].chance(train, test) == pytest.approx(measured["test", name][0, 0])
+    if name == "accuracy":
+        assert METRICS[name].chance(train, test) == pytest.approx(10 / sum(test))
     low, high = METRICS[name].limits
-    assert low <= METRICS[name].chance([1] * n_classes) <= high
+    assert low <= METRICS[name].chance([1] * n_classes, [1] * n_classes) <= high
 
 
 def test_entries_are_called_what_their_catalogue_calls_them():

@@ -20,6 +20,7 @@ from layerwise.config.data import World
 from layerwise.config.flow import Flow, FlowModel, Questions
 from layerwise.config.models import EmbeddedModel, Model
 from layerwise.config.prompts import Prompt
+from layerwise.config.specifications import Specifications
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
 from layerwise.datasets.table import read_table
@@ -58,6 +59,7 @@ def known_keys() -> set[str]:
     keys |= {f"prompts.KIND.NAME.{key}" for key in Prompt.model_fields}
     for name in ("pathvars", "states", "probes", "carry"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
+    keys |= {f"specifications.{key}" for key in Specifications.model_fields}
     keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
     return keys | {"seed", "extends", "leave_out"}
 

@@ -55,6 +55,9 @@ Columns:
 - ``split_difference``: mean over splits of best - top
 - ``split_difference_sd``: its standard deviation; NaN for one split
 - ``chance``: test score of the majority baseline
+- ``smallest``: the smallest true difference that the test would find in 80 % of such studies, from the standard error
+  of this difference; NaN where the layers do not differ on any item, or the best layer is the topmost
+- ``smallest_holm``: the same after Holm's correction, as if this p-value were the smallest of all rows
 """
 
 from __future__ import annotations
@@ -134,6 +137,8 @@ COMPARISON = Comparison(
         "split_difference",
         "split_difference_sd",
         "chance",
+        "smallest",
+        "smallest_holm",
     ),
     compute=compute,
 )

@@ -15,6 +15,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "within-blocks": "layerwise.compare.within_blocks",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
+        "specifications": "layerwise.compare.specifications",
         "complexity": "layerwise.compare.complexity",
         "layer-weights": "layerwise.compare.layer_weights",
         "flow-changes": "layerwise.compare.flow_changes",

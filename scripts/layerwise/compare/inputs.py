@@ -29,6 +29,10 @@ PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "score
 # Older files lack it.
 TEXT_COLUMN = "text"
 ESTIMATE_COLUMNS = ["label", "item_id", "group", "text", "y", "estimate"]
+SPECIFICATION_COLUMNS = ["model", "task", "specification", "metric", "C", "states", "split", "prompt", "probe"]
+SPECIFICATION_COLUMNS += ["train_share", "own", "best_layer", "top_layer", "best", "top", "effect", "low", "high"]
+SPECIFICATION_COLUMNS += ["n", "n_groups", "testable", "error", "freedom", "possible"]
+SPECIFICATION_UNIT_COLUMNS = ["specification", "unit", "part", "name", "gain", "weight", "share"]
 QUESTIONS = ("global", "local")
 
 
@@ -127,6 +131,27 @@ def read_sites(path: str | Path) -> pd.DataFrame:
         InputError: The file cannot be read as Parquet, or lacks a column.
     """
     return _read_parquet(path, SITE_COLUMNS)
+
+
+def read_specification_effects(path: str | Path) -> pd.DataFrame:
+    """Read the effects of one model and task under all specifications.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, is empty, or lacks a column.
+    """
+    effects = _read_parquet(path, SPECIFICATION_COLUMNS)
+    if effects.empty:
+        raise InputError(f"{path}: holds no specifications; delete it and run again")
+    return effects
+
+
+def read_specification_units(path: str | Path) -> pd.DataFrame:
+    """Read what images (and texts) add to the effects of one model and task.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, SPECIFICATION_UNIT_COLUMNS)
 
 
 def read_comparison(name: str, paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -292,8 +317,8 @@ class Given:
     The names are ``scores``, ``curves``, ``kinds`` and ``sites`` (of all cells), ``predictions`` (their folder),
     ``tasks``, ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates``
-    (of tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), and
-    those of the tables of comparisons.
+    (of tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes),
+    ``specification-effects`` and ``specification-units``, and those of the tables of comparisons.
 
     Args:
         files: by name, one or more.

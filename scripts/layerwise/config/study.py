@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from layerwise.config.base import Each, Filled, Name, OneOf, Section, Seed, among
+from layerwise.config.base import Each, Filled, Maybe, Name, OneOf, Section, Seed, among
 from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.flow import Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
 from layerwise.config.prompts import Prompt
+from layerwise.config.specifications import Specifications
 from layerwise.config.states import States
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
@@ -70,3 +71,6 @@ class StudyConfig(Section):
     carry: Carry = Carry()
     """Where kept probes are applied to other hidden states without being fitted again: is it the same knowledge? Needs
     `probes.keep`."""
+    specifications: Maybe[Specifications] = None
+    """The specification curve: the claim that a layer below the top beats the topmost block, under many combinations of
+    choices. Absent: none is made."""

@@ -31,7 +31,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     """
     total = 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    rows = {task: _rows(study, task) for task in study.grid.class_tasks()}
+    rows = {task: training_rows(study, task) for task in study.grid.class_tasks()}
     C = study.config.probes.C
     kinds = [PROBE_KINDS[name] for name in study.config.probes.kinds if name != "logistic"]
     for model, task, prompt in study.grid.probe_cells():
@@ -84,7 +84,7 @@ def kept_probes_bytes(study: Study, cells: pd.DataFrame) -> float:
     return total
 
 
-def _rows(study: Study, task: str) -> float:
+def training_rows(study: Study, task: str) -> float:
     """Rows that a task's probes learn from, over all labels; of more than two classes a label counts once for each.
 
     Those of a made task are counted. Otherwise all items count for each label.

@@ -32,6 +32,7 @@ class Contents:
         premise: whether some prompt shows the premise as text.
         says: names of the models, without interventions, whose answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
+        specifications: the models and tasks that have a specification curve.
         kinds: of probes, beside logistic regression.
         probed: names of the models without intervention that are probed.
     """
@@ -47,6 +48,7 @@ class Contents:
     premise: bool = False
     says: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
     probed: tuple[str, ...] = ()
 

@@ -3,6 +3,8 @@
 Imports neither NumPy nor torch, because the Snakefile asks each time it plans.
 """
 
+from collections.abc import Iterable
+
 from layerwise.code_digest import code_digest
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.logistic.engines.catalogue import ENGINES
@@ -37,3 +39,15 @@ def kind_code(kind: str, metric: str) -> str:
     """
     scored = dict.fromkeys(("accuracy", metric))
     return code_digest("fit_probe_kind.py", PROBE_KINDS.file(kind), *map(METRICS.file, scored))
+
+
+def specification_code(engine: str, kinds: Iterable[str], metrics: Iterable[str]) -> str:
+    """The code that compares layers under many specifications.
+
+    Args:
+        engine: of the study, one of :data:`ENGINES`.
+        kinds: of probes, beside logistic regression.
+        metrics: of the task, and those beside it.
+    """
+    used = [ENGINES.file(engine), *map(PROBE_KINDS.file, sorted(kinds)), *map(METRICS.file, sorted(set(metrics)))]
+    return code_digest("fit_specifications.py", *used)

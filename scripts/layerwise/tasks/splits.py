@@ -7,6 +7,10 @@ import pandas as pd
 
 from layerwise.errors import InputError
 
+# A split may have so many times its share of the items, or its share so many times the items of it. More happens only
+# where groups are of very different size.
+MOST_UNEVEN = 2
+
 
 def random_split(
     groups: Sequence[str], val: float, test: float, seed: int, contents: pd.DataFrame | None = None
@@ -15,7 +19,7 @@ def random_split(
 
     Args:
         groups: names.
-        val: share of the groups for validation; sizes are rounded.
+        val: share of the groups for validation; sizes are rounded, but each share has a group if there are enough.
         test: share of the groups for the test.
         seed: of the choice.
         contents: items of each group (index), by class (columns); classes of several labels stand side by side. If all
@@ -23,13 +27,39 @@ def random_split(
     """
     ordered = sorted(groups)
     order = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
-    n_test, n_val = round(test * len(order)), round(val * len(order))
+    n_test, n_val = _rounded(test, len(order)), _rounded(val, len(order))
     sizes = {"test": n_test, "val": n_val, "train": len(order) - n_test - n_val}
     if contents is not None:
         contents = contents.reindex(order, fill_value=0)
         if (contents != contents.iloc[0]).any(axis=None):
-            return _balanced(contents, sizes)
+            return _even(contents, sizes)
     return dict(zip(order, np.repeat(list(sizes), list(sizes.values())).tolist(), strict=True))
+
+
+def _rounded(share: float, n_groups: int) -> int:
+    """A share of the groups, and at least one if there are three."""
+    rounded = round(share * n_groups)
+    return 1 if rounded == 0 and share > 0 and n_groups >= 3 else rounded
+
+
+def _even(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:
+    """A balanced split. If groups of very different size leave a split with far too many or too few items, the largest
+    groups choose first, if that is better."""
+    found = _balanced(contents, sizes)
+    wanted = pd.Series({name: size for name, size in sizes.items() if size}, dtype=float) / sum(sizes.values())
+
+    def shares(split: dict[str, str]) -> pd.Series:
+        items = contents.sum(axis=1)
+        return items.groupby(split).sum().reindex(wanted.index, fill_value=0) / items.sum()
+
+    ratio = shares(found) / wanted
+    if ratio.min() >= 1 / MOST_UNEVEN and ratio.max() <= MOST_UNEVEN:
+        return found
+    order = contents.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    # Compared by the share of the items that would have to move.
+    return min(
+        (found, _balanced(contents.loc[order], sizes)), key=lambda split: (shares(split) - wanted).abs().sum().round(9)
+    )
 
 
 def _balanced(contents: pd.DataFrame, sizes: dict[str, int]) -> dict[str, str]:

@@ -17,6 +17,7 @@ GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models",
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers"}
+GIVEN |= {"specification-effects", "specification-units"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

@@ -18,6 +18,7 @@ from layerwise.compare.statistics.choice import choose_layer
 from layerwise.compare.statistics.paired import PairedDifference, less_worse_than, paired_difference, worse_than
 from layerwise.compare.statistics.significance import LEVEL, with_holm
 from layerwise.errors import InputError
+from layerwise.probes.power import smallest_difference
 
 # Columns of the scores, and what they add to a name in the table.
 BOUNDED = (("value", ""), ("low", "_low"), ("high", "_high"))
@@ -98,7 +99,7 @@ def compare_layers(
         in_cell = (resplits[CELL] == list(cell)).all(axis=1) & (resplits["label"] == tasks[task].headline_label)
         described |= _over_splits(of_validation[cell], of_cell, resplits[in_cell])
         rows.append(described | {"chance": chance[cell]})
-    table = with_holm(pd.DataFrame(rows))
+    table = with_smallest(with_holm(pd.DataFrame(rows)))
     place = {"task": list(tasks), "model": list(models)}
     return table.sort_values(
         ["task", "model"], key=lambda column: column.map(place[column.name].index), kind="stable", ignore_index=True
@@ -117,7 +118,23 @@ def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) 
             row[name + suffix] = by_layer[column].get(layer, np.nan)
     row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
     row |= {"n": int(by_layer.loc[best, "n"]), "n_groups": int(by_layer.loc[best, "n_groups"])}
+    row |= {"error": paired.error, "freedom": paired.freedom}
     return row | {"p_value": paired.p_value, "p_is_bound": paired.p_is_bound}
+
+
+def with_smallest(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``smallest`` and ``smallest_holm``, from ``error`` and ``freedom``.
+
+    After Holm's correction a difference is found for sure if its p-value, times the number of tests, is within the
+    level; it may be found with less, after others have been.
+    """
+    tests = max(1, int(table["p_value"].notna().sum()))
+    for name, family in (("smallest", 1), ("smallest_holm", tests)):
+        table[name] = [
+            smallest_difference(error, freedom, family)
+            for error, freedom in zip(table["error"], table["freedom"], strict=True)
+        ]
+    return table
 
 
 def _compare(

@@ -22,7 +22,7 @@ from layerwise.compare.statistics.shared_texts import (
 from layerwise.compare.statistics.student import Difference, greater_than
 from layerwise.compare.statistics.swaps import PValue, enough_images, greatest_swap_test, swap_test
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import Crossed, Units, difference_interval
+from layerwise.probes.bootstrap import Crossed, Units, difference_interval, error_and_freedom
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
 
@@ -36,6 +36,7 @@ class PairedDifference:
     value. Numbers are NaN if the metric is not defined on the items, such as ROC AUC without one of the classes. The
     p-value is also NaN if there are too few images, or shared texts, for a test. ``low_90`` and ``high_90`` bound the
     90 % interval, for tests against a margin, and are NaN with the p-value: see :func:`least_error`.
+    ``error`` is the standard error of the difference, and ``freedom`` its degrees of freedom.
     """
 
     first: float
@@ -47,6 +48,8 @@ class PairedDifference:
     p_is_bound: bool = False
     low_90: float = np.nan
     high_90: float = np.nan
+    error: float = float("nan")
+    freedom: float = float("nan")
 
 
 def paired_difference(
@@ -89,13 +92,14 @@ def paired_difference(
         return PairedDifference(a, b, np.nan, np.nan, np.nan, np.nan)
     resampled = pair.resampled(n_resamples, rng)
     low, high = difference_interval(a - b, *resampled)
+    error, freedom = error_and_freedom(*resampled)
     if not pair.can_be_tested:
-        return PairedDifference(a, b, a - b, low, high, np.nan)
+        return PairedDifference(a, b, a - b, low, high, np.nan, error=error, freedom=freedom)
     p = PValue(difference_p_value(pair.crossed)) if pair.is_crossed else swap_test(pair.gains, n_permutations, rng)
     least = least_error(pair.gains, margin) * -ndtri(0.05)
     low_90, high_90 = difference_interval(a - b, *resampled, level=0.9)
     low_90, high_90 = min(low_90, a - b - least), max(high_90, a - b + least)
-    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound, low_90, high_90)
+    return PairedDifference(a, b, a - b, low, high, p.value, p.is_bound, low_90, high_90, error, freedom)
 
 
 def worse_than(
@@ -324,3 +328,47 @@ class _Pair:
         if self.texts is None or not self.is_crossed:
             return True
         return enough_texts(self.metric, self.labels, self.texts, self.n_classes)
+
+
+@dataclass(frozen=True)
+class PairedEffect:
+    """A difference without a p-value of its own, for tests of many differences together.
+
+    Attributes:
+        first, second, low, high, error, freedom: see :class:`PairedDifference`; the difference is first - second.
+        testable: whether the metric is defined and there are enough groups (and texts, where they count) for a test.
+        gains: what each group adds to the difference; None where texts count as units, or the metric is not defined.
+        crossed: what groups, texts, and pairs of both add, if texts count as units.
+        units: names of the groups, and for ``crossed`` of the texts and the pairs, in the order of what they add.
+    """
+
+    first: float
+    second: float
+    low: float
+    high: float
+    error: float
+    freedom: float
+    testable: bool
+    gains: Gains | None
+    crossed: CrossedDifference | None
+    units: tuple[np.ndarray, ...]
+
+
+def paired_effect(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, n_classes: int, n_resamples: int, rng: np.random.Generator
+) -> PairedEffect:
+    """Two layers on the same items, with what each unit adds to their difference; see :func:`paired_difference`."""
+    pair = _Pair.of(first, second, metric, n_classes)
+    a, b = pair.values()
+    groups = np.unique(first["group"].to_numpy().astype(str))
+    if not pair.labels:
+        return PairedEffect(a, b, np.nan, np.nan, np.nan, np.nan, False, None, None, (groups,))
+    resampled = pair.resampled(n_resamples, rng)
+    numbers = a, b, *difference_interval(a - b, *resampled), *error_and_freedom(*resampled), pair.can_be_tested
+    if not pair.is_crossed or pair.texts is None:
+        return PairedEffect(*numbers, pair.gains, None, (groups,))
+    images, texts = (np.concatenate(parts) for parts in ([label.images for label in pair.labels], pair.texts))
+    pairs = np.unique(np.stack([texts, images]), axis=1)
+    names = [f"{text} {groups[image]}" for text, image in pairs.T]
+    units = groups[np.unique(images)], np.unique(texts).astype(str), np.array(names)
+    return PairedEffect(*numbers, None, pair.crossed, units)

@@ -11,6 +11,7 @@ from layerwise.compare.statistics.significance import LEVEL
 from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, interval, number, with_interval
 from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
+from layerwise.probes.power import TOO_COARSE
 
 
 def comparison_sections(table: pd.DataFrame) -> list[Section]:
@@ -27,7 +28,9 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         f"topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best is not "
         f"better by {points}; else it is undecided. As good: layers that are not worse than the best one at the level "
         f"of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be less than {points} "
-        "worse, corrected likewise. Selectivity: the best layer's score less that of random labels."
+        "worse, corrected likewise. Selectivity: the best layer's score less that of random labels. Smallest: the "
+        "smallest true difference between such layers that this test finds in 80 % of studies (in brackets: after the "
+        "correction)."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
@@ -48,8 +51,28 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         shown = pd.DataFrame(lines)
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
-        sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
+        few = _too_few(rows)
+        sections.append(Section(title, shown, note + few, tuple(shown.columns[2:]), names, row_names=2))
     return sections
+
+
+def _too_few(rows: pd.DataFrame) -> str:
+    """A warning where the test items of a task are too few to decide anything."""
+    smallest = rows["smallest"].min()
+    if rows["p_value"].isna().all() and rows["smallest"].notna().any():
+        return f" Too few test items for a test: {rows['n_groups'].min()} images."
+    if smallest > TOO_COARSE:
+        return (
+            f" With {rows['n_groups'].min()} test images, two layers must differ by {100 * smallest:.0f} points to be "
+            "told apart in 80 % of studies."
+        )
+    return ""
+
+
+def _smallest(difference: float, after_holm: float) -> str:
+    if np.isnan(difference):
+        return "–"
+    return f"{number(100 * difference, '.1f')} ({number(100 * after_holm, '.1f')})"
 
 
 def _shown_models(rows: pd.DataFrame) -> pd.Series:
@@ -73,6 +96,7 @@ def _line(rows: pd.DataFrame, points: str, redrawn: bool, splits: bool) -> dict[
         "Selectivity": number(100 * row.selectivity, ".1f"),
         "Final norm": number(100 * row.norm, ".1f"),
         "Majority": number(100 * row.chance, ".1f"),
+        "Smallest": _smallest(row.smallest, row.smallest_holm),
     }
     if redrawn:
         line["Best, training redrawn"] = interval(rows, "best_redrawn")[0]
@@ -100,6 +124,7 @@ def _line_of_draws(rows: pd.DataFrame, points: str, redrawn: bool, splits: bool)
     line |= {"As good": "–", f"Within {points}": "–"}
     for name, column in (("Selectivity", "selectivity"), ("Final norm", "norm"), ("Majority", "chance")):
         line[name] = number(100 * rows[column].mean(), ".1f")
+    line["Smallest"] = "–"
     if redrawn:
         line |= {"Best, training redrawn": "–", "Best − top, training redrawn": "–"}
     return line | ({"Best − top, over splits": "–"} if splits else {})

@@ -62,14 +62,16 @@ class Metric:
         parts = (weights[start : start + at_once] for start in range(0, len(weights), at_once))
         return np.concatenate([self.compute(y, scores, np.asarray(part, np.float64), n_classes) for part in parts])
 
-    def chance(self, balance: Sequence[float]) -> float:
-        """The value of always answering the most frequent class.
+    def chance(self, train: Sequence[float], shown: Sequence[float]) -> float:
+        """The majority baseline: the value of always answering the training split's most frequent class.
 
         Args:
-            balance: items of each class, or their shares.
+            train: items of each class in the training split, or their shares. The first of equally frequent classes
+                counts as the most frequent.
+            shown: the same in the split on which the answers are scored.
         """
-        counts, n_classes = np.asarray(balance, np.float64), len(balance)
-        always = np.tile(constant_margins(counts), (n_classes, 1))
+        counts, n_classes = np.asarray(shown, np.float64), len(shown)
+        always = np.tile(constant_margins(np.asarray(train)), (n_classes, 1))
         return float(self.values(np.arange(n_classes), always, counts[None], n_classes)[0])
 
     def is_defined(self, y: np.ndarray, n_classes: int) -> bool:
