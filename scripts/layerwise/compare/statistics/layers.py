@@ -118,7 +118,7 @@ def _row(by_layer: pd.DataFrame, best: int, top: int, paired: PairedDifference) 
             row[name + suffix] = by_layer[column].get(layer, np.nan)
     row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
     row |= {"n": int(by_layer.loc[best, "n"]), "n_groups": int(by_layer.loc[best, "n_groups"])}
-    row |= {"error": paired.error, "freedom": paired.freedom}
+    row |= {"error": paired.error, "freedom": float(paired.freedom)}
     return row | {"p_value": paired.p_value, "p_is_bound": paired.p_is_bound}
 
 
