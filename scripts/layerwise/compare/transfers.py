@@ -341,13 +341,22 @@ class _Reading:
             tested = [each for each in rows if each["tested"]]
             found = loss.p_values(permutations, seed) if tested else []
             p_values = dict(zip((each["layer"] for each in tested), found, strict=True))
-            counts = [np.bincount(pair.y, minlength=len(self._same.target)) for pair in self._pairs]
+            chances = [METRICS[metric].chance(*self._counts(pair)) for pair in self._pairs]
             of_all = {"metric": metric, "centre": centre, "flipped": flipped, "n_groups": loss.n_groups}
-            of_all |= {"chance": float(np.mean([METRICS[metric].chance(of_pair.tolist()) for of_pair in counts]))}
+            of_all |= {"chance": float(np.mean(chances))}
             # Of kind labels an item is read by several probes.
             of_all |= {"n": len(np.unique(np.concatenate([pair.items for pair in self._pairs])))}
             for each in rows:
                 yield row | of_all | each | {"p_value": p_values.get(each["layer"], np.nan)}
+
+    def _counts(self, pair: _Pair) -> tuple[list[int], list[int]]:
+        """Items of each class that corresponds: in the target's training split, and among those that are scored."""
+        labels = self._into.task.labels
+        training = labels[(labels["split"] == "train") & (labels["label"] == pair.label)]
+        y = _renumbered(training["y"].to_numpy(), self._into.task.classes, self._same.target)
+        counted = (np.bincount(each, minlength=len(self._same.target)).tolist() for each in (y[y >= 0], pair.y))
+        train, shown = counted
+        return train, shown
 
 
 def _renumbered(y: np.ndarray, classes: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
