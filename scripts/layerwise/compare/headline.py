@@ -5,7 +5,7 @@ Columns:
 - ``model``: name of the model
 - ``task``: name of the task; tasks are in the order of the config
 - ``prompt``: name of the prompt
-- ``probe``: logistic, majority (the baseline), selectivity, control or resplit
+- ``probe``: logistic, majority (the baseline), selectivity, control, resplit, redrawn or redrawn_above_top
 - ``label``: the task's only label, or "macro" for the mean over its labels
 - ``split``: train, val or test
 - ``metric``: the task's own, or code_bits for the description length in bits per label
