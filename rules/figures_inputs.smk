@@ -97,7 +97,8 @@ def options_of(comparison):
     """What else decides the numbers of a comparison, as JSON."""
     known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
     known["permutations"] = study.config.probes.permutations
-    known |= {"said": list(map("/".join, SAID_CELLS)), "generated": list(map("/".join, WRITTEN_CELLS))}
+    known["said"] = ["/".join(cell) for cell in SAID_CELLS]
+    known["generated"] = ["/".join(cell) for cell in WRITTEN_CELLS]
     return as_json({name: known[name] for name in COMPARISONS[comparison].options})
 
 
