@@ -103,8 +103,8 @@ def test_the_table_shows_what_is_known_and_said(study):
     sections, csv = TABLES["table-known-said"].write(study, "last")
     assert [section.title for section in sections] == [
         "agree: accuracy",
-        "agree: answers",
         "objects: accuracy",
+        "agree: answers",
         "objects: answers",
     ]
     first = sections[0].frame
@@ -115,7 +115,7 @@ def test_the_table_shows_what_is_known_and_said(study):
     share = rows(study, "known-said", BINARY, answer="as said", share="known, not said", layer=top["best_layer"])
     assert first["Known, not said"][0].startswith(f"{100 * share['value'].iloc[0]:.1f} [")
     assert first["Known, not said"][0].endswith(f"({100 * share['independent'].iloc[0]:.1f})")
-    own = sections[1].frame
+    own = sections[2].frame
     says = rows(study, "said", BINARY, answer="as said", split="test", metric="says:yes", layer=2)["value"].iloc[0]
     assert own["Says"][0] == f"no {100 * (1 - says):.0f}, yes {100 * says:.0f}"
     assert (own["No answer written"][0], "Written" in sections[3].frame) == ("0.0", False)

@@ -62,12 +62,13 @@ def _joined(table: pd.DataFrame, rows: pd.DataFrame, name: str, keys: tuple[str,
 
 
 def known_said_sections(table: pd.DataFrame) -> list[Section]:
-    """Two sections per task: known against said, and what the model's own answers are like.
+    """A section per task of known against said, then one per task of what the model's own answers are like.
 
     Args:
         table: of :func:`known_said_table`.
     """
-    sections = []
+    # In this order, because a note is written once for sections that follow each other.
+    compared, answers = [], []
     for task, rows in table.groupby("task", sort=False):
         shown = pd.DataFrame(
             {
@@ -92,7 +93,7 @@ def known_said_sections(table: pd.DataFrame) -> list[Section]:
         )
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {metric_name(rows['metric'].iloc[0])}"
-        sections.append(Section(title, shown, COMPARED, tuple(shown.columns[3:]), names, row_names=3))
+        compared.append(Section(title, shown, COMPARED, tuple(shown.columns[3:]), names, row_names=3))
         as_said = rows[rows["answer"] == SAID]
         own = pd.DataFrame(
             {
@@ -106,10 +107,14 @@ def known_said_sections(table: pd.DataFrame) -> list[Section]:
             }
         )
         if as_said["written"].notna().any():
-            own["Written"] = with_interval(as_said, "written")
+            written = as_said["written"].notna()
+            own["Written"] = [
+                shares if there else "–"
+                for shares, there in zip(with_interval(as_said, "written"), written, strict=True)
+            ]
             own["No answer written"] = [number(100 * value, ".1f") for value in as_said["unmatched"]]
-        sections.append(Section(f"{task}: answers", own, ANSWERS, tuple(own.columns[3:]), names, row_names=2))
-    return sections
+        answers.append(Section(f"{task}: answers", own, ANSWERS, tuple(own.columns[3:]), names, row_names=2))
+    return compared + answers
 
 
 def _says(rows: pd.DataFrame) -> list[str]:
