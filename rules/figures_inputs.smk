@@ -64,7 +64,7 @@ def files_of(name, question=None, variant=None):
     if name in ("answers", "generated"):
         file, cells = {"answers": (ANSWERS, SAID_CELLS), "generated": (GENERATED, WRITTEN_CELLS)}[name]
         # Several tasks ask for one cell's answers.
-        return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell), **cell._asdict()) for cell in cells))
+        return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell.task), **cell._asdict()) for cell in cells))
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "specification-effects":
@@ -96,11 +96,6 @@ def files_of_flow(name, wildcards):
     ends = {"changes": "parquet", "tracing": "tracing.parquet", "description": "json"}
     file = COMPARED_FLOW if name in COMPARISONS else f"{FLOW}.{ends[name]}"
     return file.format(comparison=name, model=wildcards.model, questions=wildcards.questions)
-
-
-def stimuli_of(cell):
-    """The stimulus set of a probe cell."""
-    return study.config.tasks[cell.task].stimuli
 
 
 def as_options(wildcards, input):
