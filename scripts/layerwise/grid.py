@@ -108,9 +108,18 @@ class Grid:
         return [cell for cell in self._task_cells() if self.config.tasks[cell.task].is_number]
 
     def kind_cells(self) -> list[KindCell]:
-        """Every probe cell with each kind of probe beside logistic regression, whose scores every cell has."""
+        """Probe cells with each kind of probe beside logistic regression, whose scores every cell has."""
         kinds = [kind for kind in self.config.probes.kinds if kind != "logistic"]
-        return [KindCell(*cell, kind) for cell in self.probe_cells() for kind in kinds]
+        only = self.config.probes.kinds_of
+        models = self._base_models if only.models is None else only.models
+        return [
+            KindCell(*cell, kind)
+            for cell in self.probe_cells()
+            if cell.model in models
+            and (only.tasks is None or cell.task in only.tasks)
+            and (only.prompts is None or cell.prompt in only.prompts)
+            for kind in kinds
+        ]
 
     def site_cells(self) -> list[ProbeCell]:
         """The probe cells whose states are kept at more sites than the block's output."""

@@ -52,6 +52,7 @@ def check_study(grid: Grid, data: Locations) -> None:
         if model.intervention is not None:
             _check_intervention(grid, name)
     _check_sites(grid)
+    _check_kinds(grid)
     _check_specifications(grid)
     for cell in grid.states_cells():
         _check_cell(grid, cell)
@@ -260,6 +261,15 @@ def _check_sites(grid: Grid) -> None:
     _check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
     for model in {cell.model for cell in grid.site_cells()}:
         _check_reach(grid.config, model, "states.sites")
+
+
+def _check_kinds(grid: Grid) -> None:
+    only = grid.config.probes.kinds_of
+    for name in only.models or []:
+        find(grid.config.models, name, "probes.kinds_of.models", "`models`")
+    for name in only.tasks or []:
+        find(grid.config.tasks, name, "probes.kinds_of.tasks", "`tasks`")
+    _check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
 
 
 def _check_reach(config: StudyConfig, model: str, where: str) -> None:

@@ -86,7 +86,9 @@ def study(tmp_path, monkeypatch, tiny_llava):
     config = yaml.safe_load((REPOSITORY / "config/evidence.yaml").read_text())
     # One model that is trained and one prompt each: planning is asked often here.
     config["models"] = {"shapes-llava": {"source": "embedded"}}
-    del config["states"]
+    # Sections that name models, tasks and prompts.
+    for section in ("states", "probes", "carry", "specifications"):
+        del config[section]
     for stimuli in config["stimuli"].values():
         stimuli["prompts"] = stimuli["prompts"][:1]
     for file in ("adapters", "prompts", "sources"):

@@ -16,6 +16,7 @@ Columns:
 - ``high``: upper end
 - ``n``: items
 - ``n_groups``: groups of items that a split keeps together
+- ``draws``: the draws of random weights that the row is the mean of, separated by spaces; empty for a model of its own
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
 
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     from layerwise.compare.rows import headline_table
+    from layerwise.compare.statistics.draws import merge_draws
 
-    return headline_table(given.number_scores, given.number_tasks)
+    return merge_draws(headline_table(given.number_scores, given.number_tasks), options.get("draws", {}))
 
 
 COMPARISON = Comparison(
     reads=("number-scores", "number-tasks"),
+    options=("draws",),
     columns=(
         "model",
         "task",
@@ -54,6 +57,7 @@ COMPARISON = Comparison(
         "high",
         "n",
         "n_groups",
+        "draws",
     ),
     compute=compute,
 )

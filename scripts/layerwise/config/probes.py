@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from layerwise.config.base import Checked, Each, Positive, Section, Share, among, whole
+from layerwise.config.base import Checked, Each, Maybe, Name, Positive, Section, Share, among, whole
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.logistic.engines.catalogue import ENGINES
 
@@ -18,6 +18,7 @@ Draws = Annotated[
     ),
 ]
 FromZero = Annotated[int, whole(0)]
+UniqueNames = Annotated[list[Name], Each()]
 
 
 class Controls(Section):
@@ -31,6 +32,17 @@ class Controls(Section):
     (online code, arXiv 2003.12298) and the learning curve. About as many fits again as the task's own."""
 
 
+class KindsOf(Section):
+    """Which cells further kinds of probes are fitted to. Default: all."""
+
+    models: Maybe[UniqueNames] = None
+    """Only to these models' states. Default: all models without an intervention."""
+    tasks: Maybe[UniqueNames] = None
+    """Only for these tasks."""
+    prompts: Maybe[UniqueNames] = None
+    """Only to these prompts' states."""
+
+
 class Probes(Section):
     """The probes, and how sure we are of their scores."""
 
@@ -42,6 +54,8 @@ class Probes(Section):
     """Kinds of probes to fit, for the figure of complexity. All other results are of logistic, which is always fitted.
     mean-difference: the direction between class means, without penalty. mlp: one hidden layer. mix: one weighting of
     all layers, read by logistic regression."""
+    kinds_of: KindsOf = KindsOf()
+    """Which cells further kinds of probes are fitted to. A perceptron takes several times as long as all else."""
     C: Annotated[list[Positive], Each(1)] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
     """Inverse strengths of the L2 penalty on standardised states; the best by validation loss is taken. Regularisation
     is unknown in the paper; our choice."""

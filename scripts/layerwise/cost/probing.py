@@ -7,6 +7,7 @@ import pandas as pd
 from layerwise.cost.inputs import count_items, expected_items, size_of_data
 from layerwise.descriptions import read_description
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
+from layerwise.probes.kinds.kind import ProbeKind
 from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
@@ -33,7 +34,9 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
     rows = {task: training_rows(study, task) for task in study.grid.class_tasks()}
     C = study.config.probes.C
-    kinds = [PROBE_KINDS[name] for name in study.config.probes.kinds if name != "logistic"]
+    kinds: dict[tuple[str, str, str], list[ProbeKind]] = {}
+    for further in study.grid.kind_cells():
+        kinds.setdefault(further[:3], []).append(PROBE_KINDS[further.kind])
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
@@ -42,7 +45,9 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         pairs = PAIRS_PER_FIT * len(C) * layers
         # Further kinds have no other splits.
         fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())
-        pairs += fits * sum(kind.products(int(cell["layers"]) + 2, len(kind.tried(C))) for kind in kinds)
+        pairs += fits * sum(
+            kind.products(int(cell["layers"]) + 2, len(kind.tried(C))) for kind in kinds.get((model, task, prompt), [])
+        )
         total += 4 * pairs * rows[task] * cell["width"]
     items = {task: count_items(study, study.config.tasks[task].stimuli) for task in study.grid.number_tasks()}
     for model, task, prompt in study.grid.number_cells():
