@@ -142,16 +142,21 @@ def test_before_a_run_each_reader_says_what_to_run(reader, names, target, tmp_pa
 
 
 def test_kinds_of_probes_are_read_where_the_study_has_them(tmp_path):
-    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
+    def study_with(kinds: list[str]) -> layerwise.Study:
+        own = {
+            "extends": [],
+            "probes": {"kinds": kinds, "kinds_of": {"models": ["shapes-llava"], "tasks": ["objects"]}},
+        }
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+        return layerwise.Study.load(REPOSITORY / "config/config.yaml", tmp_path / "own.yaml", directory=tmp_path)
+
     with pytest.raises(InputError, match=r"name mean-difference, mlp or mix in probes\.kinds"):
-        study.kinds()
-    own = {"extends": [], "probes": {"kinds": ["mix", "logistic", "mlp"]}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
-    study = layerwise.Study.load(REPOSITORY / "config/config.yaml", tmp_path / "own.yaml", directory=tmp_path)
-    with pytest.raises(InputError, match=r"kind-mix\.parquet: not there yet \(and \d+ more\); run `snakemake kinds"):
+        study_with(["logistic"]).kinds()
+    study = study_with(["mix", "logistic", "mlp"])
+    with pytest.raises(InputError, match=r"kind-mix\.parquet: not there yet \(and 1 more\); run `snakemake kinds"):
         study.kinds()
     cells = study.grid.kind_cells()
-    assert len(cells) == 2 * len(study.grid.probe_cells())
+    assert {tuple(cell) for cell in cells} == {("shapes-llava", "objects", "no-cue", kind) for kind in ("mix", "mlp")}
     for number, cell in enumerate(cells):
         file = Path(study.kind_file(cell))
         file.parent.mkdir(parents=True, exist_ok=True)

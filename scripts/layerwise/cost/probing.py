@@ -8,7 +8,6 @@ from layerwise.cost.inputs import count_items, expected_items, size_of_data
 from layerwise.descriptions import read_description
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.kinds.kind import ProbeKind
-from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 
@@ -42,7 +41,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
-        pairs = PAIRS_PER_FIT * len(C) * layers
+        pairs = PROBE_KINDS["logistic"].products(layers, len(C))
         # Further kinds have no other splits.
         fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())
         pairs += fits * sum(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
-from scipy.stats import binom
 
 POWER, LEVEL = 0.8, 0.05
 # What is assumed of two layers before they are measured. Two layers of 75 % accuracy whose errors correlate by 0.6
@@ -81,6 +80,9 @@ def planned_difference(size: HeldOutSize, tests: int = 1) -> float:
     Returns:
         Between 0 and 1; NaN where even a difference of 1 would not be found.
     """
+    # Not at the top: it takes half a second, which programs that ask for a quantile need not wait.
+    from scipy.stats import binom
+
     n = int(size.independent)
     differing = np.arange(n + 1)
     # The fewest items for the better layer, of those that differ, with a p-value within the level.

@@ -16,7 +16,7 @@ from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
-from layerwise.cost.probing import PAIRS_PER_FIT, kept_probes_bytes, probe_flop
+from layerwise.cost.probing import kept_probes_bytes, probe_flop
 from layerwise.cost.sizes import sizes_of
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
@@ -25,6 +25,7 @@ from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
 from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
+from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
 from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image
 from layerwise.states.plan import plan_parts, running_order

@@ -162,6 +162,9 @@ def test_table_2_says_whether_the_best_layer_is_better(changed, says):
 def test_draws_are_one_row_of_table_2_and_one_model_of_the_figures():
     draws = [f"twin-{k}" for k in range(3)]
     numbers = {"n_splits": 1, "selectivity": 0.1, "norm": 0.5, "within_margin": "", "split_difference": 0.0}
+    numbers |= {"smallest": 0.02, "smallest_holm": 0.03, "p_value": 0.01, "n_groups": 200}
+    bounds = [f"{name}_redrawn_{end}" for name in ("best", "difference") for end in ("low", "high")]
+    numbers |= dict.fromkeys(bounds, float("nan"))
     rows = [ROW | BETTER | numbers | {"equivalent": False, "draw_of": "", "p_is_bound": False}]
     rows += [rows[0] | {"model": draw, "draw_of": "twin", "best": 0.5 + k / 100} for k, draw in enumerate(draws)]
     (section,) = comparison_sections(pd.DataFrame(rows).assign(split_difference_sd=0.0))
