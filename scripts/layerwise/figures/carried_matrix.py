@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=11,
+    place=6,
     title="Probes carried elsewhere: {variant}",
     reads=("carried", "headline", "tasks", "models"),
     draw=draw,

@@ -25,7 +25,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=10,
+    place=5,
     title="Known, not said: {variant}",
     reads=("known-said", "tasks"),
     draw=draw,

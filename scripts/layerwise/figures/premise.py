@@ -52,7 +52,7 @@ def _said(prompt: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 FIGURE = Figure(
-    place=12,
+    place=10,
     title="Picture or caption",
     reads=("headline", "tasks", "models", "prompts"),
     draw=draw,
