@@ -25,12 +25,12 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
         f"split (embeddings = 0; the lowest of equals). {HOW_TESTED} A dash: the best layer is the topmost, or there "
         f"are {TOO_FEW}. Better? says what is shown at the level of 5 %: that the best layer is better or worse than "
-        f"the topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best layer "
-        f"is not better by {points}; otherwise it is undecided. As good: layers that are not worse than the best one at "
-        f"the level of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be worse by less "
-        f"than {points}, corrected in the same way. Selectivity: the best layer's score less that of random labels. "
-        "Smallest: the smallest true difference between two such layers that this test finds in 80 % of studies; in "
-        "brackets, after the correction."
+        f"the topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best "
+        f"layer is not better by {points}; otherwise it is undecided. As good: layers that are not worse than the best "
+        f"one at the level of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be worse "
+        f"by less than {points}, corrected in the same way. Selectivity: the best layer's score less that of random "
+        "labels. Smallest: the smallest true difference between two such layers that this test finds in 80 % of "
+        "studies; in brackets, after the correction."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
