@@ -1,4 +1,4 @@
-"""Known and not said: of which items the probe, the model, both or neither are right, by layer."""
+"""Known, not said: for how many items the probe, the model, both or neither are right, by layer."""
 
 from __future__ import annotations
 

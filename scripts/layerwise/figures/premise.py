@@ -1,4 +1,4 @@
-"""The same statements asked with the picture, with its caption as text, with both and with neither."""
+"""The same statements with the picture, with its caption as text, with both, and with neither."""
 
 from __future__ import annotations
 
