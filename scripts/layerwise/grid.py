@@ -6,6 +6,7 @@ Built from the config alone, without importing torch, because the Snakefile buil
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
@@ -482,6 +483,20 @@ def in_short(carried: Sequence[CarriedFrom]) -> list[dict[str, Any]]:
         entry |= {"source": [each.source.model, each.source.task]}
         found.setdefault(as_json(entry), entry | {"source_prompts": []})["source_prompts"].append(each.source.prompt)
     return list(found.values())
+
+
+def as_patterns(cells: Sequence[ProbeCell]) -> list[str]:
+    """Cells as a few MODELS/TASK/PROMPTS with commas between names, because those of a large study do not fit into one
+    argument of a command line (128 KiB). :func:`layerwise.compare.statistics.answered.named_cells` reads them."""
+    by_model: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        by_model.setdefault(cell.model, {}).setdefault(cell.task, []).append(cell.prompt)
+    return [
+        f"{names}/{task}/{','.join(prompts)}"
+        for tasks, models in groupby(by_model, key=by_model.__getitem__)
+        for names in [",".join(models)]
+        for task, prompts in tasks.items()
+    ]
 
 
 def _flipped(
