@@ -30,7 +30,8 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
-        says: names of the models, without interventions, whose answers are scored.
+        says: names of the models, without interventions, whose answers are read off the states and scored.
+        writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
@@ -46,6 +47,7 @@ class Contents:
     numbers: bool = False
     premise: bool = False
     says: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()

@@ -134,3 +134,8 @@ def test_a_study_without_answers_has_none_of_them():
         "known-not-said-b-as-said-as-said",
         "known-not-said-b-as-said-at-threshold",
     ]
+
+
+def test_a_model_that_only_writes_has_a_figure():
+    found = pictures(Contents(questions=frozenset({"local"}), writes=("m",)))
+    assert [name for name in found if name.startswith("known")] == ["known-and-said-m"]

@@ -63,7 +63,7 @@ def answered_cells(
     A table's classes stand in no config, so that a task of quite other classes may be among the names. It is left out.
 
     Args:
-        names: of the cells, as MODEL/TASK/PROMPT.
+        names: of the cells, see :func:`named_cells`.
         tasks: task descriptions; cells of other tasks are left out.
         predictions: folder with {model}/{task}/{prompt}.predictions.parquet.
         answers: folder with {model}/{stimuli}/{prompt}.parquet; None if all answers are written.
@@ -73,10 +73,10 @@ def answered_cells(
     Raises:
         InputError: see :class:`Answered`; or no cell is left.
     """
-    folder, those = written or (None, ())
-    read, found = set(names), 0
-    for name in dict.fromkeys([*names, *those]):
-        model, task, prompt = name.split("/")
+    folder, those = (written[0], set(named_cells(written[1]))) if written else (None, set())
+    read, found = set(named_cells(names)), 0
+    for name in named_cells([*names, *(written[1] if written else ())]):
+        model, task, prompt = name
         if task not in tasks:
             continue
         file = f"{model}/{tasks[task].stimuli}/{prompt}.parquet"
@@ -92,6 +92,23 @@ def answered_cells(
             log.warning("%s: the prompt has no answers for the task's classes; the cell is left out", cell)
     if not found:
         raise InputError("no prompt has answers for the classes of its tasks; name them in `answers`, class by class")
+
+
+def named_cells(patterns: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Model, task and prompt of each cell, each once, model by model.
+
+    Args:
+        patterns: MODELS/TASK/PROMPTS with commas between names, as ``llava,kosmos/objects/category,no-cue``.
+    """
+    split = [pattern.split("/") for pattern in patterns]
+    cells = [
+        (model, task, prompt)
+        for models, task, prompts in split
+        for model in models.split(",")
+        for prompt in prompts.split(",")
+    ]
+    place = {model: number for number, model in enumerate(dict.fromkeys(model for model, _, _ in cells))}
+    return sorted(dict.fromkeys(cells), key=lambda cell: place[cell[0]])
 
 
 def given_cells(given: Given, options: Mapping[str, Any]) -> "Iterator[Answered]":
