@@ -1,4 +1,4 @@
-"""How complex a reader must be: scores of all kinds of probes by layer, and against the bits that a label takes."""
+"""How complex a probe must be: scores of all kinds of probes by layer, and against the bits that a label takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 FIGURE = Figure(
     place=8,
-    title="How complex a reader must be: {variant}",
+    title="How complex a probe must be: {variant}",
     reads=("complexity", "layer-weights", "tasks"),
     draw=draw,
     exists=lambda study: bool(study.kinds),

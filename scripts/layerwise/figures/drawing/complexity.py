@@ -1,4 +1,4 @@
-"""How complex a reader must be: per task and prompt, scores of kinds of probes by layer and by description length."""
+"""How complex a probe must be: per task and prompt, scores of kinds of probes by layer and by description length."""
 
 from collections.abc import Mapping
 from math import ceil
