@@ -172,17 +172,8 @@ class KeptProbes:
             raise InputError(f"{path}: cannot be read as kept probes ({error}); delete it and run again") from error
 
     def layer(self, layer: int) -> LayerProbe:
-        """The probes of one layer, by its index.
-
-        Raises:
-            InputError: when the file is damaged.
-        """
-        try:
-            arrays = [self._file[name][layer] for name in ("weights", "bias", "C", "centre", "deviation")]
-        except (OSError, KeyError) as error:
-            raise InputError(
-                f"{self.path}: cannot be read as kept probes ({error}); delete it and run again"
-            ) from error
+        """The probes of one layer, by its index."""
+        arrays = (self._file[name][layer] for name in ("weights", "bias", "C", "centre", "deviation"))
         return LayerProbe(self.labels, self.classes, *arrays)
 
     def close(self) -> None:
