@@ -189,7 +189,7 @@ class TransfersInto:
         readings = [reading for reading in self._readings if reading.scores_something]
         with ExitStack() as opened:
             cells = [self.cell, *(reading.carried.source for reading in readings)] if readings else []
-            kept = {cell: self._opened(opened, cell).layer(layer) for cell in dict.fromkeys(cells)}
+            kept = {cell: self._layer_of(self._opened(opened, cell), layer) for cell in dict.fromkeys(cells)}
             for reading in readings:
                 probe, centre = kept[reading.carried.source], kept[self.cell].centre.astype(np.float64)
                 if probe.weights.shape[-1] != states.shape[1]:
@@ -234,6 +234,12 @@ class TransfersInto:
         """By label, the rows of the states that its training items have."""
         training = self.task.labels[self.task.labels["split"] == "train"]
         return {str(label): self.rows_of(items) for label, items in training.groupby("label")["item_id"]}
+
+    def _layer_of(self, probes: KeptProbes, layer: int) -> LayerProbe:
+        try:
+            return probes.layer(layer)
+        except (OSError, KeyError) as error:
+            raise InputError(f"{probes.path}: is damaged ({error}); delete it and run again") from error
 
     def _opened(self, opened: ExitStack, cell: tuple[str, str, str]) -> KeptProbes:
         probes = opened.enter_context(KeptProbes(self._homes.file(cell, "probes.h5")))
