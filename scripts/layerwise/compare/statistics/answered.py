@@ -219,7 +219,9 @@ class Answered:
         try:
             table = pd.read_parquet(self.cell.written, columns=["item_id", "class"])
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.cell.written}: cannot be read as generated answers ({error})") from error
+            raise InputError(
+                f"{self.cell.written}: cannot be read as generated answers ({error}); delete it and run again"
+            ) from error
         classes = {name: k for k, name in enumerate(self.cell.task.classes)}
         said = table["class"].fillna("").map(lambda name: classes.get(name, -1) if name else -2).to_numpy()
         return [{split: said[at] for split, at in places.items()} for places in self._places(table, self.cell.written)]
@@ -283,7 +285,7 @@ def _problems(path: Path, task: Task) -> list[Problem]:
         columns = [*ITEM_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
         items = pq.read_table(path, columns=columns, filters=[("layer", "=", lowest)]).to_pandas()
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as predictions ({error})") from error
+        raise InputError(f"{path}: cannot be read as predictions ({error}); delete it and run again") from error
     found = []
     for label, rows in items.groupby("label", sort=False):
         splits = dict(list(rows.groupby("split", sort=False)))
