@@ -54,7 +54,7 @@ rule read_answers:
         cell=states_cell,
         prompt=answers_entry,
         stimuli=lambda wildcards, input: Path(input.stimuli).parent,
-        code=code_digest("read_answers.py"),
+        code=lambda wildcards: code_digest("read_answers.py"),
     message:
         "Read what {wildcards.model} would answer to {wildcards.prompt} over {wildcards.stimuli}"
     shell:
@@ -131,7 +131,7 @@ rule match_answers:
     params:
         answers=answers_looked_for,
         stimuli=lambda wildcards, input: Path(input.table).parent,
-        code=code_digest("match_answers.py"),
+        code=lambda wildcards: code_digest("match_answers.py"),
     message:
         "Find the answers in what {wildcards.model} wrote to {wildcards.prompt} over {wildcards.stimuli}"
     shell:

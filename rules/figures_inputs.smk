@@ -8,6 +8,7 @@ from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
 from layerwise.figures.first_page import quoted
 from layerwise.figures.planning import flow_figures, pictures, tables
+from layerwise.grid import as_patterns
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
 COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"
@@ -36,10 +37,10 @@ contents = Contents(
         for cell in grid.probe_cells()
     ),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
+    writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
     specifications=tuple(SPECIFICATION_CELLS),
-    kinds=tuple(dict.fromkeys(cell.kind for cell in KIND_CELLS)),
-    probed=tuple(model for model in grid.base_models() if any(cell.model == model for cell in CELLS)),
+    kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -116,7 +117,7 @@ def options_of(comparison):
     """What else decides the numbers of a comparison, as JSON."""
     known = {"resamples": resamples(COMPARISONS[comparison].per_flow), "seed": study.config.seed}
     known["permutations"] = study.config.probes.permutations
-    known |= {"said": list(map("/".join, SAID_CELLS)), "generated": list(map("/".join, WRITTEN_CELLS))}
+    known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
     return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})

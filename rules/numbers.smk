@@ -30,7 +30,7 @@ rule fit_regressions:
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_regressions.py"),
+        code=lambda wildcards: code_digest("fit_regressions.py"),
     message:
         "Read {wildcards.task} from {wildcards.model} with the prompt {wildcards.prompt}"
     shell:

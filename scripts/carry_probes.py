@@ -47,7 +47,8 @@ def main() -> None:
             layer_buffer(states.shape(args.position), args.memory_mb * 2**20 // 4, args.work) as buffer,
         ):
             row_of_item = pd.Series(states.row_of_item, index=states.item_ids)
-            into = TransfersInto((model, task, prompt), carried, tasks, homes, states.layers, row_of_item)
+            made_from = {"model_digest": states.cell["model_digest"], "position": args.position}
+            into = TransfersInto((model, task, prompt), carried, tasks, homes, states.layers, row_of_item, made_from)
             for layer in range(len(states.layers)):
                 into.layer(layer, states.layer(args.position, layer, out=buffer))
         tables.append(into.table(args.permutations, args.seed))

@@ -6,6 +6,7 @@ Built from the config alone, without importing torch, because the Snakefile buil
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
@@ -63,7 +64,7 @@ class CarriedFrom(NamedTuple):
 
 
 class KindCell(NamedTuple):
-    """One file of scores of a further kind of probe."""
+    """The scores of a further kind of probe in one cell."""
 
     model: str
     task: str
@@ -161,33 +162,11 @@ class Grid:
 
     def carried_cells(self) -> list[CarriedCell]:
         """Every model x task whose states some kept probes of other cells read."""
-        cells = dict.fromkeys(CarriedCell(cell.model, cell.task) for cell in self.probe_cells())
-        return [cell for cell in cells if self.carried(*cell)]
+        return list(self._carried)
 
     def carried(self, model: str, task: str) -> list[CarriedFrom]:
         """The kept probes that read the states of a task in a model; see :class:`layerwise.config.carry.Carry`."""
-        carry = self.config.carry
-        if not self.config.probes.keep:
-            return []
-        there = self._carrying
-        prompts = there.get((model, task), [])
-        origin = self._version_of(model) if carry.versions else None
-        found = [
-            CarriedFrom("versions", prompt, ProbeCell(origin, task, prompt))
-            for prompt in prompts
-            if origin is not None and prompt in there.get((origin, task), [])
-        ]
-        # An intervention is compared with the model as it is, and with nothing else.
-        for prompt in prompts if model in self._base_models else ():
-            if carry.prompts:
-                sources = [ProbeCell(model, task, other) for other in prompts if other != prompt]
-                found += [self._from("prompts", task, prompt, source) for source in sources]
-            for other, classes in self._same_tasks(task):
-                sources = [ProbeCell(model, other, asked) for asked in there.get((model, other), [])]
-                found += [self._from("tasks", task, prompt, source, classes) for source in sources]
-            if task in carry.labels:
-                found.append(CarriedFrom("labels", prompt, ProbeCell(model, task, prompt)))
-        return found
+        return list(self._carried.get(CarriedCell(model, task), ()))
 
     def carried_models(self) -> list[str]:
         """The models without intervention whose probes are carried, or whose states are read."""
@@ -379,6 +358,38 @@ class Grid:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         return KINDS[self.config.stimuli[entry.stimuli].kind].classes
 
+    # Cached, because planning asks for each job several times.
+    @cached_property
+    def _carried(self) -> dict[CarriedCell, list[CarriedFrom]]:
+        """All kept probes that read other states, by the cell of these states."""
+        if not self.config.probes.keep:
+            return {}
+        cells = dict.fromkeys(CarriedCell(cell.model, cell.task) for cell in self.probe_cells())
+        found = {cell: self._carried_into(*cell) for cell in cells}
+        return {cell: carried for cell, carried in found.items() if carried}
+
+    def _carried_into(self, model: str, task: str) -> list[CarriedFrom]:
+        carry = self.config.carry
+        there = self._carrying
+        prompts = there.get((model, task), [])
+        origin = self._version_of(model) if carry.versions else None
+        found = [
+            CarriedFrom("versions", prompt, ProbeCell(origin, task, prompt))
+            for prompt in prompts
+            if origin is not None and prompt in there.get((origin, task), [])
+        ]
+        # An intervention is compared with the model as it is, and with nothing else.
+        for prompt in prompts if model in self._base_models else ():
+            if carry.prompts:
+                sources = [ProbeCell(model, task, other) for other in prompts if other != prompt]
+                found += [self._from("prompts", task, prompt, source) for source in sources]
+            for other, classes in self._same_tasks(task):
+                sources = [ProbeCell(model, other, asked) for asked in there.get((model, other), [])]
+                found += [self._from("tasks", task, prompt, source, classes) for source in sources]
+            if task in carry.labels:
+                found.append(CarriedFrom("labels", prompt, ProbeCell(model, task, prompt)))
+        return found
+
     @cached_property
     def _carrying(self) -> dict[tuple[str, str], list[str]]:
         """The prompts of each model and task that is probed."""
@@ -472,6 +483,20 @@ def in_short(carried: Sequence[CarriedFrom]) -> list[dict[str, Any]]:
         entry |= {"source": [each.source.model, each.source.task]}
         found.setdefault(as_json(entry), entry | {"source_prompts": []})["source_prompts"].append(each.source.prompt)
     return list(found.values())
+
+
+def as_patterns(cells: Sequence[ProbeCell]) -> list[str]:
+    """Cells as a few MODELS/TASK/PROMPTS with commas between names, because those of a large study do not fit into one
+    argument of a command line (128 KiB). :func:`layerwise.compare.statistics.answered.named_cells` reads them."""
+    by_model: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        by_model.setdefault(cell.model, {}).setdefault(cell.task, []).append(cell.prompt)
+    return [
+        f"{names}/{task}/{','.join(prompts)}"
+        for tasks, models in groupby(by_model, key=by_model.__getitem__)
+        for names in [",".join(models)]
+        for task, prompts in tasks.items()
+    ]
 
 
 def _flipped(

@@ -219,7 +219,8 @@ def _check_specifications(grid: Grid) -> None:
     for task in asked.tasks or []:
         find(config.tasks, task, "specifications.tasks", "`tasks`")
     _check_prompt_names(config, "specifications.prompts", asked.prompts or [])
-    if not grid.specification_cells():
+    # A run without the models that have a curve has none.
+    if not grid.specification_cells() and not config.leave_out:
         raise InputError(
             "specifications: no model has a task and a prompt to make a curve of; name some (`models`, `tasks`, "
             "`prompts`), or leave the section out"
@@ -302,7 +303,8 @@ def _check_carry(grid: Grid) -> None:
     for place, pair in enumerate(config.carry.tasks):
         where = f"carry.tasks.{place}"
         for key, task in (("from", pair.from_), ("to", pair.to)):
-            find(config.tasks, task, f"{where}.{key}", "`tasks`")
+            if find(config.tasks, task, f"{where}.{key}", "`tasks`").is_number:
+                raise InputError(f"{where}.{key}: {task} is about numbers, and only probes of classes are carried")
         if pair.from_ == pair.to:
             raise InputError(f"{where}: `from` and `to` are both {pair.to}; name two tasks")
         here, there = grid.classes_of(pair.from_), grid.classes_of(pair.to)
@@ -324,9 +326,12 @@ def _check_carry(grid: Grid) -> None:
                 )
     for task in config.carry.labels:
         entry = find(config.tasks, task, "carry.labels", "`tasks`")
+        if entry.is_number:
+            raise InputError(f"carry.labels: {task} is about numbers, and only probes of classes are carried")
         stimuli = config.stimuli[entry.stimuli]
         kind = KINDS[stimuli.kind]
-        if entry.knowledge is None and not kind.asks_category and kind.labels(stimuli) == 1:
+        labels = kind.labels(stimuli) if entry.labels is None else len(entry.labels)
+        if entry.knowledge is None and not kind.asks_category and labels == 1:
             raise InputError(f"carry.labels: the task {task} has only one label; leave it out")
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
+    from layerwise.config.probes import KindsOf
+    from layerwise.config.specifications import Specifications
+    from layerwise.config.states import SitesOf
     from layerwise.config.study import StudyConfig
+
+# Sections that may name the models that they are about.
+Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Specifications")
 
 
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
@@ -44,14 +50,13 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
     asked = {name: entry for name, entry in config.flow.models.items() if name not in named}
     # Questions that nobody is left to answer.
     questions = {} if config.flow.models and not asked else config.flow.questions
-    sites = config.states.sites_of
-    if sites.models is not None:
-        sites = sites.model_copy(update={"models": [name for name in sites.models if name not in named]})
     changed = {
         "models": left,
         "embedded_models": trained,
         "flow": config.flow.model_copy(update={"models": asked, "questions": questions}),
-        "states": config.states.model_copy(update={"sites_of": sites}),
+        "states": config.states.model_copy(update={"sites_of": _without(config.states.sites_of, named)}),
+        "probes": config.probes.model_copy(update={"kinds_of": _without(config.probes.kinds_of, named)}),
+        "specifications": None if config.specifications is None else _without(config.specifications, named),
     }
     return config.model_copy(update=changed), sorted(named)
 
@@ -59,6 +64,13 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
 def said_of(left_out: list[str]) -> str:
     """The note on a figure or table that models are missing from; empty if none is."""
     return f"Partial: without {', '.join(left_out)}." if left_out else ""
+
+
+def _without(section: Naming, names: set[str]) -> Naming:
+    """A section of the config without some models, if it names its models."""
+    if section.models is None:
+        return section
+    return section.model_copy(update={"models": [name for name in section.models if name not in names]})
 
 
 def _what_runs(config: StudyConfig, name: str) -> tuple[str | int | None, ...]:

@@ -174,6 +174,28 @@ def test_probes_of_another_shape_are_refused(study):
         TransfersInto(cell, carried, tasks, homes, planted.LAYERS, rows).layer(0, np.zeros((len(labels), 8)))
 
 
+def test_kept_probes_of_another_model_or_of_other_labels_are_refused(study):
+    carried, homes = [Carried("prompts", "plain", ("planted", "planted", "turned"))], Homes(study / "probes")
+    description, labels = (study / "task/task.json").read_text(), pd.read_parquet(study / "task/labels.parquet")
+    with StatesFile(study / "states/plain.h5") as file:
+        digest, layers, states = file.cell["model_digest"], file.layers, file.layer("last", 0)
+        rows = pd.Series(file.row_of_item, index=file.item_ids)
+    turned = labels.assign(y=1 - labels["y"])
+    for key, of_labels, of_model in (
+        ("", labels, digest),
+        ("model_digest", labels, "another"),
+        ("labels_digest", turned, digest),
+    ):
+        tasks = {"planted": ProbedTask(json.loads(description), of_labels, pd.Series(dtype=object))}
+        made_from = {"model_digest": of_model, "position": "last"}
+        into = TransfersInto(("planted", "planted", "plain"), carried, tasks, homes, layers, rows, made_from)
+        if not key:
+            into.layer(0, states)
+            continue
+        with pytest.raises(InputError, match=rf"plain.probes.h5: these probes .* \({key} differ\); delete it"):
+            into.layer(0, states)
+
+
 @pytest.fixture(scope="module")
 def compared(study, table):
     """The comparison of the planted study, with its headline scores and tasks."""

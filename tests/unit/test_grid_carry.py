@@ -1,9 +1,12 @@
 """Which kept probes read which states, and what is refused when a study is planned."""
 
+import json
+
 import pytest
 
+from layerwise.compare.statistics.answered import named_cells
 from layerwise.errors import InputError
-from layerwise.grid import CarriedFrom, ProbeCell, in_short
+from layerwise.grid import CarriedFrom, ProbeCell, as_patterns, in_short
 from layerwise.probes.carrying import Carried
 from layerwise.study import Study
 
@@ -90,6 +93,30 @@ def test_options_of_a_job_are_short_and_say_all(study):
     assert [tuple(vars(each).values()) for entry in entries for each in Carried.of(entry)] == [
         (each.kind, each.prompt, tuple(each.source), each.classes, each.flipped) for each in found
     ]
+
+
+def test_cells_of_a_large_study_fit_into_one_argument():
+    """Linux allows 128 KiB."""
+    cells = [
+        ProbeCell(f"a-model-{m}", f"some-task-{t}", f"some-prompt-{p}")
+        for m in range(50)
+        for t in range(10)
+        for p in range(10 if m % 25 else 20)
+    ]
+    patterns = as_patterns(cells)
+    assert [ProbeCell(*cell) for cell in named_cells(patterns)] == cells
+    assert len(json.dumps(patterns)) < 2**17 / 8
+
+
+def test_numbers_are_not_carried(study):
+    study["tasks"]["centre"] = {"stimuli": "objects", "question": "local", "knowledge": {"about": "asked-centre"}}
+    study["tasks"]["centre"]["metric"] = "r2"
+    for carry, key in (
+        ({"labels": ["centre"]}, "labels"),
+        ({"tasks": [{"from": "entailment", "to": "centre"}]}, "tasks.0.to"),
+    ):
+        with pytest.raises(InputError, match=f"carry.{key}: centre is about numbers"):
+            Study.from_config(study | {"carry": carry})
 
 
 @pytest.mark.parametrize(

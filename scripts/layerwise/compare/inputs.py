@@ -250,7 +250,7 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
         wanted = [*PREDICTION_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
         table = pq.read_table(path, columns=wanted, filters=[("layer", "=", layer), ("split", "=", split)])
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as predictions ({error})") from error
+        raise InputError(f"{path}: cannot be read as predictions ({error}); delete it and run again") from error
     missing = [column for column in PREDICTION_COLUMNS if column not in table.column_names]
     if missing:
         raise InputError(f"{path}: lacks the columns {', '.join(missing)}")
@@ -277,7 +277,7 @@ def read_estimates(path: str | Path, layer: int, split: str) -> pd.DataFrame:
     try:
         table = pq.read_table(path, columns=ESTIMATE_COLUMNS, filters=[("layer", "=", layer), ("split", "=", split)])
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as estimates ({error})") from error
+        raise InputError(f"{path}: cannot be read as estimates ({error}); delete it and run again") from error
     if not table.num_rows:
         raise InputError(f"{path}: has no estimates of layer {layer} on the {split} split; run the probes again")
     return table.to_pandas().sort_values(["label", "item_id"], kind="stable", ignore_index=True)
@@ -287,7 +287,7 @@ def _read_parquet(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+        raise InputError(f"{path}: cannot be read as a table ({error}); delete it and run again") from error
     if missing := [column for column in columns if column not in table]:
         raise InputError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(table.columns)}")
     return table
@@ -297,7 +297,7 @@ def _json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+        raise InputError(f"{path}: cannot be read as JSON ({error}); delete it and run again") from error
 
 
 def _from_json(path: str | Path, kind: type[T]) -> T:

@@ -17,7 +17,7 @@ from layerwise.compare.inputs import TEXT_COLUMN, read_predictions
 from layerwise.compare.statistics.transfer import TransferLoss
 from layerwise.errors import InputError
 from layerwise.probes.carrying import Carried, SameClasses, groups_seen, margins_of, same_labels
-from layerwise.probes.kept import KeptProbes, LayerProbe
+from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import in_blocks
 
@@ -65,6 +65,11 @@ class ProbedTask:
     def classes(self) -> list[str]:
         """Of each label."""
         return list(self.description["classes"])
+
+    @cached_property
+    def labels_digest(self) -> str:
+        """That of kept probes, see :func:`layerwise.probes.kept.digest_of_labels`."""
+        return digest_of_labels(self.labels)
 
 
 class Homes:
@@ -147,6 +152,7 @@ class TransfersInto:
         homes: Homes,
         layers: Sequence[str],
         row_of_item: pd.Series,
+        made_from: Mapping[str, Any] | None = None,
     ):
         """
         Args:
@@ -156,13 +162,15 @@ class TransfersInto:
             homes: finished cells.
             layers: names of the layers of the states.
             row_of_item: the row of the states of each item, by item id.
+            made_from: ``model_digest`` and ``position`` of the states, which kept probes must be fitted on. Default -
+                this is not checked.
 
         Raises:
             InputError: when labels or classes do not correspond.
         """
         self.cell, self.task, self._layers, self._homes = cell, tasks[cell[1]], list(layers), homes
         self._test = homes.predictions(cell, 0)
-        self._row_of_item = row_of_item
+        self._row_of_item, self._tasks, self._made_from = row_of_item, tasks, made_from
         self._readings = [_Reading(self, each, tasks[each.source[1]]) for each in carried]
 
     def layer(self, layer: int, states: np.ndarray) -> None:
@@ -181,7 +189,7 @@ class TransfersInto:
         readings = [reading for reading in self._readings if reading.scores_something]
         with ExitStack() as opened:
             cells = [self.cell, *(reading.carried.source for reading in readings)] if readings else []
-            kept = {cell: self._opened(opened, cell).layer(layer) for cell in dict.fromkeys(cells)}
+            kept = {cell: self._layer_of(self._opened(opened, cell), layer) for cell in dict.fromkeys(cells)}
             for reading in readings:
                 probe, centre = kept[reading.carried.source], kept[self.cell].centre.astype(np.float64)
                 if probe.weights.shape[-1] != states.shape[1]:
@@ -227,6 +235,12 @@ class TransfersInto:
         training = self.task.labels[self.task.labels["split"] == "train"]
         return {str(label): self.rows_of(items) for label, items in training.groupby("label")["item_id"]}
 
+    def _layer_of(self, probes: KeptProbes, layer: int) -> LayerProbe:
+        try:
+            return probes.layer(layer)
+        except (OSError, KeyError) as error:
+            raise InputError(f"{probes.path}: is damaged ({error}); delete it and run again") from error
+
     def _opened(self, opened: ExitStack, cell: tuple[str, str, str]) -> KeptProbes:
         probes = opened.enter_context(KeptProbes(self._homes.file(cell, "probes.h5")))
         if probes.layers != self._layers:
@@ -234,6 +248,16 @@ class TransfersInto:
                 f"{probes.path}: has probes of {len(probes.layers)} layers, and the states have {len(self._layers)}; "
                 "the two models are not versions of one: set carry.versions to false"
             )
+        if self._made_from is not None:
+            # Of another model's digest only its own job knows.
+            same_model = cell[0] == self.cell[0]
+            wanted = {key: self._made_from[key] for key in ("position", *(["model_digest"] if same_model else []))}
+            wanted |= {"classes": self._tasks[cell[1]].classes, "labels_digest": self._tasks[cell[1]].labels_digest}
+            if other := [key for key, value in wanted.items() if probes.cell.get(key) != value]:
+                raise InputError(
+                    f"{probes.path}: these probes were fitted on another cell or task ({', '.join(other)} differ); "
+                    "delete it and run again"
+                )
         return probes
 
 

@@ -135,7 +135,8 @@ def _explain(error: ErrorDetails, config: Mapping[str, Any]) -> str:
     if kind in MUST_BE:
         return f"{where}: must be {MUST_BE[kind]}; found {_shown(given)}"
     if "must" in context:
-        return f"{where}: {error['msg']}, not {_shown(given)}"
+        quotes = context["must"].startswith("text") and isinstance(given, bool | int | float)
+        return f"{where}: {error['msg']}, not {_shown(given)}{'; put quotes round it' if quotes else ''}"
     return f"{where}: {error['msg']}"
 
 

@@ -30,11 +30,11 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
-        says: names of the models, without interventions, whose answers are scored.
+        says: names of the models, without interventions, whose answers are read off the states and scored.
+        writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
         specifications: the models and tasks that have a specification curve.
-        kinds: of probes, beside logistic regression.
-        probed: names of the models without intervention that are probed.
+        kinds: names of the models without intervention whose states further kinds of probes read.
     """
 
     questions: frozenset[str] = frozenset()
@@ -47,10 +47,10 @@ class Contents:
     numbers: bool = False
     premise: bool = False
     says: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
-    probed: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
@@ -68,7 +68,7 @@ class Figure:
     """One figure, in one or more variants.
 
     Attributes:
-        place: among the figures of the report, from 0.
+        place: among the figures of the report, from 0; no two figures of the whole study share one.
         title: in the report; it may hold ``{variant}``.
         reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
         draw: draws a variant.

@@ -19,11 +19,11 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=10,
+    place=4,
     title="Known and said: {variant}",
     reads=("headline", "said", "tasks"),
     draw=draw,
-    exists=lambda study: bool(study.says),
-    variants=lambda study: dict.fromkeys(study.says, "by layer"),
+    exists=lambda study: bool(study.says or study.writes),
+    variants=lambda study: dict.fromkeys((*study.says, *study.writes), "by layer"),
     file="{name}-{variant}",
 )

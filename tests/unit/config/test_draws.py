@@ -55,6 +55,8 @@ def test_draws_keep_no_sites():
         ({"twin": TWIN | {"seeds": [0, 1]}}, {}, "models.twin.seeds: must have at least 3 values"),
         ({"twin": TWIN | {"seeds": [0, 1, 1]}}, {}, "models.twin.seeds: 1 is there twice"),
         ({}, {"states": {"sites_of": {"models": ["twin"]}}}, "states.sites_of.models: twin has `seeds`"),
+        ({}, {"probes": {"kinds_of": {"models": ["twin"]}}}, "probes.kinds_of.models: twin has `seeds`"),
+        ({}, {"specifications": {"models": ["twin"]}}, "specifications.models: twin has `seeds`"),
     ],
 )
 def test_mistakes_are_named(models, sections, message):

@@ -1,6 +1,6 @@
 """The answers of a cell for the items of a task, in the form of probes' predictions: margins by layer and label.
 
-So what is computed of probes is computed of answers by the same code, and on the same resamples.
+So the same code scores answers and probes, on the same resamples.
 """
 
 import logging
@@ -63,7 +63,7 @@ def answered_cells(
     A table's classes stand in no config, so that a task of quite other classes may be among the names. It is left out.
 
     Args:
-        names: of the cells, as MODEL/TASK/PROMPT.
+        names: of the cells, see :func:`named_cells`.
         tasks: task descriptions; cells of other tasks are left out.
         predictions: folder with {model}/{task}/{prompt}.predictions.parquet.
         answers: folder with {model}/{stimuli}/{prompt}.parquet; None if all answers are written.
@@ -73,10 +73,10 @@ def answered_cells(
     Raises:
         InputError: see :class:`Answered`; or no cell is left.
     """
-    folder, those = written or (None, ())
-    read, found = set(names), 0
-    for name in dict.fromkeys([*names, *those]):
-        model, task, prompt = name.split("/")
+    folder, those = (written[0], set(named_cells(written[1]))) if written else (None, set())
+    read, found = set(named_cells(names)), 0
+    for name in named_cells([*names, *(written[1] if written else ())]):
+        model, task, prompt = name
         if task not in tasks:
             continue
         file = f"{model}/{tasks[task].stimuli}/{prompt}.parquet"
@@ -92,6 +92,23 @@ def answered_cells(
             log.warning("%s: the prompt has no answers for the task's classes; the cell is left out", cell)
     if not found:
         raise InputError("no prompt has answers for the classes of its tasks; name them in `answers`, class by class")
+
+
+def named_cells(patterns: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Model, task and prompt of each cell, each once, model by model.
+
+    Args:
+        patterns: MODELS/TASK/PROMPTS with commas between names, as ``llava,kosmos/objects/category,no-cue``.
+    """
+    split = [pattern.split("/") for pattern in patterns]
+    cells = [
+        (model, task, prompt)
+        for models, task, prompts in split
+        for model in models.split(",")
+        for prompt in prompts.split(",")
+    ]
+    place = {model: number for number, model in enumerate(dict.fromkeys(model for model, _, _ in cells))}
+    return sorted(dict.fromkeys(cells), key=lambda cell: place[cell[0]])
 
 
 def given_cells(given: Given, options: Mapping[str, Any]) -> "Iterator[Answered]":
@@ -202,7 +219,9 @@ class Answered:
         try:
             table = pd.read_parquet(self.cell.written, columns=["item_id", "class"])
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.cell.written}: cannot be read as generated answers ({error})") from error
+            raise InputError(
+                f"{self.cell.written}: cannot be read as generated answers ({error}); delete it and run again"
+            ) from error
         classes = {name: k for k, name in enumerate(self.cell.task.classes)}
         said = table["class"].fillna("").map(lambda name: classes.get(name, -1) if name else -2).to_numpy()
         return [{split: said[at] for split, at in places.items()} for places in self._places(table, self.cell.written)]
@@ -266,7 +285,7 @@ def _problems(path: Path, task: Task) -> list[Problem]:
         columns = [*ITEM_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
         items = pq.read_table(path, columns=columns, filters=[("layer", "=", lowest)]).to_pandas()
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as predictions ({error})") from error
+        raise InputError(f"{path}: cannot be read as predictions ({error}); delete it and run again") from error
     found = []
     for label, rows in items.groupby("label", sort=False):
         splits = dict(list(rows.groupby("split", sort=False)))
