@@ -34,9 +34,15 @@ NEW = {
     "extract_states": 2 * 2 + 2 + 2 + 2,
     # Four of each new model; two models' of the new prompt, of two tasks with three prompts, and of two more.
     "fit_probes": 2 * 4 + 2 * (1 + 2 * 3 + 2),
-    # Of the new kind in all cells, the twelve old ones too.
-    "fit_probe_kind": 12 + 2 * 4 + 2 * (1 + 2 * 3 + 2),
+    # Of the new kind in the twelve old cells too, but none of the intervention.
+    "fit_probe_kind": 12 + 4 + 2 * (1 + 2 * 3 + 2),
     "gather_kinds": 1,
+    # Three tasks of the trained model, whose prompts read each other; five of its twin and four of each new model, which
+    # its probes read.
+    "carry_probes": 3 + 5 + 2 * 4,
+    # The intervention's own answers to two prompts, and the trained model's about the new stimuli.
+    "read_head": 1,
+    "read_answers": 2 + 1,
 }
 
 
@@ -92,10 +98,10 @@ def test_new_code_makes_nothing_stale(planned):
 
 
 def test_only_what_the_study_names_is_planned(planned):
-    # The figure, and one of kinds of probes for each of three models.
-    figures = {rule: number + 1 + 3 for rule, number in FIGURES.items()}
+    # The figure, one of kinds of probes for each of three models, and two of probes carried to the new twin.
+    figures = {rule: number + 1 + 3 + 2 for rule, number in FIGURES.items()}
     # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them.
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": 4 + 2, "make_table3": 1} | NEW
+    assert planned["study"] == AFTER_PROBES | figures | {"compare": 8 + 1 + 2, "make_table3": 1} | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:
