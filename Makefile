@@ -23,7 +23,7 @@ demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn 
 
 evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (after the demo, an estimated hour on 2 cores)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
-	$(BIN)/snakemake probes --cores $(CORES) --configfile config/objectives.yaml
+	$(BIN)/snakemake probes said --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
 		--template report/findings/objectives-alone.md.j2 \
 		--csv results-findings/tables/objectives.csv --out results-findings/tables/objectives.md
@@ -31,7 +31,7 @@ evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and int
 
 # Gathers the scores again, because `make evidence` leaves the scores of fewer models in the same root.
 findings: $(VENV)/run.stamp ## train, probe and block attention over five seeds; writes docs/findings.csv and docs/findings.md (about an hour on 2 cores)
-	$(BIN)/snakemake probes flow_results --cores $(CORES) --configfile config/findings.yaml
+	$(BIN)/snakemake probes said flow_results --cores $(CORES) --configfile config/findings.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/findings.yaml --csv docs/findings.csv --out docs/findings.md
 
 run: $(VENV)/run.stamp ## run your own study: make run CONFIG=my-study.yaml

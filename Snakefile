@@ -86,8 +86,8 @@ rule all:
 
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
-# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`
-# and `flow_results` make no figure.
+# models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`,
+# `said` and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -123,6 +123,12 @@ rule probes:
     input:
         ["<shown>/probes/scores.parquet"] if CELLS else [],
         ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
+    localrule: True
+
+
+rule said:
+    input:
+        expand("<shown>/compare/{comparison}.parquet", comparison=["said", "known-said"]) if SAID_CELLS else [],
     localrule: True
 
 

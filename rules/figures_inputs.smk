@@ -40,8 +40,7 @@ contents = Contents(
     writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
     specifications=tuple(SPECIFICATION_CELLS),
-    kinds=tuple(dict.fromkeys(cell.kind for cell in KIND_CELLS)),
-    probed=tuple(model for model in grid.base_models() if any(cell.model == model for cell in CELLS)),
+    kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")

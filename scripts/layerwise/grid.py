@@ -64,7 +64,7 @@ class CarriedFrom(NamedTuple):
 
 
 class KindCell(NamedTuple):
-    """One file of scores of a further kind of probe."""
+    """The scores of a further kind of probe in one cell."""
 
     model: str
     task: str

@@ -51,7 +51,9 @@ def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     found = _by_parameter(model.model, weights)
     head = model.model.get_output_embeddings()
     if not isinstance(head, nn.Linear):
-        raise InputError(f"{where}: its output head is a {type(head).__name__}, no matrix; its answers cannot be read")
+        raise InputError(
+            f"{where}: its output head is a {type(head).__name__}, not a matrix; its answers cannot be read"
+        )
     if head.in_features != model.width:
         raise InputError(
             f"{where}: its output head reads states of width {head.in_features}, but its final norm makes "
@@ -86,7 +88,7 @@ def conversation_of(model: HostSide, where: str) -> Conversation:
     written = getattr(tokenizer, "backend_tokenizer", None)
     if written is None or not hasattr(written, "to_str"):
         raise InputError(
-            f"{where}: its {type(tokenizer).__name__} is none of the library tokenizers; its answers cannot be read"
+            f"{where}: its {type(tokenizer).__name__} is not of the library tokenizers; its answers cannot be read"
         )
     parts = {}
     for name, with_image in (("with_image", True), ("without_image", False)):

@@ -13,8 +13,8 @@ Columns:
 - ``n_layers``: blocks of the model
 - ``label``: the task's only label, or "macro" for the mean over labels (of kind labels: over pairs of labels)
 - ``metric``: the task's own, and roc_auc, which no shift of the threshold changes
-- ``centre``: source (the probe as it was fitted) or own (with the mean of the target's training rows in place of the
-  mean that the probe was fitted around)
+- ``centre``: source (the probe as fitted) or own (re-centred: with the mean of the target's training rows in place of
+  the mean that the probe was fitted around)
 - ``flipped``: whether the score is against flipped classes; both are there where one of the two prompts negates
 - ``value``: test score of the carried probe
 - ``own``: of the target's own probe on the same items
@@ -22,8 +22,8 @@ Columns:
 - ``loss``: own - value; with loss_low and loss_high
 - ``loss_low``: lower end of its 95 % interval
 - ``loss_high``: upper end
-- ``p_value``: one-sided, of "the own probe is not better", adjusted over the layers up to the topmost block; of the
-  task's own metric and classes that are not flipped, else NaN; NaN where there are too few images, and in layers whose
+- ``p_value``: one-sided, of "the own probe is not better", adjusted over the layers up to the topmost block. Only for
+  the task's own metric, and classes that are not flipped; also NaN where there are too few images, and in layers whose
   states are the same for all items
 - ``p_holm``: at the target's best layer, p_value corrected over all carried probes with the same centre by Holm's
   method; NaN at other layers

@@ -1,4 +1,4 @@
-"""How complex a reader must be to find what a layer knows: scores of all kinds of probes, and bits per label.
+"""How complex a probe must be to find what a layer knows: scores of all kinds of probes, and bits per label.
 
 Columns:
 

@@ -1,4 +1,4 @@
-"""What the best layer's probe knows against what the model says, on the same test items.
+"""What the best layer's probe knows, compared with what the model says, on the same test items.
 
 Columns:
 

@@ -157,9 +157,9 @@ class Model(Section):
     seed: Maybe[Seed] = None
     """Draws the weights of an entry with `weights` random. Default: the study's seed."""
     seeds: Maybe[Annotated[list[Seed], Each(3)]] = None
-    """In place of `seed`: several draws of random weights, at least three. The entry NAME becomes the models NAME-0,
-    NAME-1, ... by their seeds. Figures and tables show them as one model NAME, the mean of the draws, and tests count
-    the draws' spread. They keep no sites within blocks."""
+    """In place of `seed`: several draws of random weights, at least three. The entry NAME becomes a model for each
+    seed: NAME-0, NAME-1, ... Figures and tables show them as one model NAME, by their mean, and tests count how much
+    they differ. They keep no sites within blocks."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
     """Precision of the forward pass. auto: that of the weights."""
     quantization: Literal["none", "8bit", "4bit"] = "none"

@@ -51,11 +51,11 @@ class Probes(Section):
     on a GPU where there is one, and no C beyond two rises of the validation loss. sklearn: the reference, one fit at a
     time."""
     kinds: Annotated[list[Annotated[str, among(PROBE_KINDS)]], Each(1, holding="logistic")] = ["logistic"]
-    """Kinds of probes to fit, for the figure of complexity. All other results are of logistic, which is always fitted.
-    mean-difference: the direction between class means, without penalty. mlp: one hidden layer. mix: one weighting of
-    all layers, read by logistic regression."""
+    """Kinds of probes to fit, for the figure `complexity`. All other results are of logistic, which is always fitted.
+    mean-difference: the direction between class means, without a penalty. mlp: a perceptron with one hidden layer.
+    mix: logistic regression on a weighted sum of all layers."""
     kinds_of: KindsOf = KindsOf()
-    """Which cells further kinds of probes are fitted to. A perceptron takes several times as long as all else."""
+    """Which cells further kinds of probes are fitted to. mlp takes several times as long as all else."""
     C: Annotated[list[Positive], Each(1)] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
     """Inverse strengths of the L2 penalty on standardised states; the best by validation loss is taken. Regularisation
     is unknown in the paper; our choice."""
@@ -71,14 +71,14 @@ class Probes(Section):
     many draws of the greatest statistic."""
     margin: Share = 0.01
     """A difference of scores that does not matter, in the metric's unit: 0.01 is one point. Table 2 says whether the
-    best layer and the topmost block are shown to be equal within it, and which layers are as good as the best within
-    it."""
+    best layer and the topmost block are shown to be equal within it, and which layers are shown to be worse than the
+    best by less."""
     training_draws: Draws = 0
     """How often each layer's probes are fitted again to a bootstrap draw of the training images, for intervals that
     include the choice of these images; 20 suffice. Models with an intervention have none. 0: none, and intervals take
     the fitted probes as given."""
     keep: bool = True
-    """Whether to keep the probes themselves, one file per cell, to apply them to other hidden states without fitting
-    again. A cell takes layers x labels x width x 4 bytes."""
+    """Whether to keep the probes themselves, one file per cell, so that they can read other hidden states without being
+    fitted again. A cell takes layers x labels x width x 4 bytes."""
     controls: Controls = Controls()
     """What is fitted beside the task, to say what its scores are worth."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from layerwise.config.base import Count, Each, Filled, Maybe, Section, Text, Words
 
 Answers = Annotated[dict[str, Annotated[list[Text], Each()]], Filled()]
-# What is read of the states, or asked besides: it decides no hidden state.
+# What is read off the states, or asked besides: it decides no hidden state.
 NOT_SHOWN = {"answers", "negates", "generate"}
 
 
@@ -22,9 +22,9 @@ class Prompt(Section):
     """For {categories}: which categories the cue lists, in this order. Default: all of the stimulus set."""
     answers: Maybe[Answers] = None
     """The words with which the model would say each class, such as `match: ["yes"]` and `mismatch: ["no"]`. How
-    probable they are is read of the hidden states, in every layer. Put quotes round yes and no. With `generate`, words
-    may hold an item's placeholders ("{category}"), and one class may have none: it is what any other answer says. Such
-    answers are looked for in what the model writes, and not in the states."""
+    probable they are is read off the hidden states, in every layer. Put quotes round yes and no. With `generate`, words
+    may hold an item's placeholders ("{category}"), and one class may have no words: any other answer says it. Such
+    answers are looked for only in what the model writes, not in the states."""
     negates: Maybe[bool] = None
     """Whether the prompt asks for the opposite: yes says the other class. A probe that reads the answer rather than the
     content then errs where it is carried to this prompt."""

@@ -1,4 +1,4 @@
-"""The specification curve: does the main claim depend on choices that one could as well have made otherwise?"""
+"""The specification curve: does the main claim depend on choices that could have been made otherwise?"""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ class Specifications(Section):
     the study itself does. Absent: no curve is made. Costs no forward pass."""
 
     budget: Annotated[int, whole(2)] = 100
-    """Combinations per model and task. If there are more, as many are drawn at random; what the study itself does,
+    """Combinations per model and task. If there are more, this many are drawn at random. What the study itself does,
     under each prompt, is always among them."""
     metrics: Annotated[list[Annotated[str, among(METRICS)]], Each()] = ["f1", "roc_auc"]
     """Metrics beside the task's own."""

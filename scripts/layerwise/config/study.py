@@ -69,7 +69,7 @@ class StudyConfig(Section):
     probes: Probes = Probes()
     """The classifiers, and how sure we are of their scores."""
     carry: Carry = Carry()
-    """Where kept probes are applied to other hidden states without being fitted again: is it the same knowledge? Needs
+    """Which other hidden states kept probes read, without being fitted again: is it the same knowledge? Needs
     `probes.keep`."""
     specifications: Maybe[Specifications] = None
     """The specification curve: the claim that a layer below the top beats the topmost block, under many combinations of

@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=12,
+    place=7,
     title="Loss of carried probes: {variant}",
     reads=("carried", "tasks", "models"),
     draw=draw,

@@ -1,4 +1,4 @@
-"""Kept probes on the states of other prompts, tasks and versions of a model: which read which, at two layers."""
+"""How well kept probes read other prompts, tasks and versions of a model: maps of two layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=11,
+    place=6,
     title="Probes carried elsewhere: {variant}",
     reads=("carried", "headline", "tasks", "models"),
     draw=draw,

@@ -29,7 +29,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=5,
+    place=12,
     title="Description length",
     reads=("headline", "tasks", "models"),
     draw=draw,

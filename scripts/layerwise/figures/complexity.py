@@ -1,4 +1,4 @@
-"""How complex a reader must be: scores of all kinds of probes by layer, and against the bits that a label takes."""
+"""How complex a probe must be: scores of all kinds of probes by layer, and against the bits that a label takes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=6,
-    title="How complex a reader must be: {variant}",
+    place=8,
+    title="How complex a probe must be: {variant}",
     reads=("complexity", "layer-weights", "tasks"),
     draw=draw,
-    exists=lambda study: study.probes and bool(study.kinds),
-    variants=lambda study: dict.fromkeys(study.probed, "by layer, and by bits"),
+    exists=lambda study: bool(study.kinds),
+    variants=lambda study: dict.fromkeys(study.kinds, "by layer, and by bits"),
     file="{name}-{variant}",
 )

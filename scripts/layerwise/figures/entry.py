@@ -34,8 +34,7 @@ class Contents:
         writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
         specifications: the models and tasks that have a specification curve.
-        kinds: of probes, beside logistic regression.
-        probed: names of the models without intervention that are probed.
+        kinds: names of the models without intervention whose states further kinds of probes read.
     """
 
     questions: frozenset[str] = frozenset()
@@ -52,7 +51,6 @@ class Contents:
     carried: tuple[str, ...] = ()
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
-    probed: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
@@ -70,7 +68,7 @@ class Figure:
     """One figure, in one or more variants.
 
     Attributes:
-        place: among the figures of the report, from 0.
+        place: among the figures of the report, from 0; no two figures of the whole study share one.
         title: in the report; it may hold ``{variant}``.
         reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
         draw: draws a variant.

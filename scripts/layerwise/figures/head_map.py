@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=7,
+    place=16,
     title="Single heads",
     reads=("within-blocks", "tasks", "models"),
     draw=draw,

@@ -26,7 +26,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=8,
+    place=17,
     title="Image hidden",
     reads=("headline", "tasks", "models", "prompts"),
     draw=draw,

@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=10,
+    place=4,
     title="Known and said: {variant}",
     reads=("headline", "said", "tasks"),
     draw=draw,

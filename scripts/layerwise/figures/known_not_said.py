@@ -1,4 +1,4 @@
-"""Known and not said: of which items the probe, the model, both or neither are right, by layer."""
+"""Known, not said: for how many items the probe, the model, both or neither are right, by layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=10,
+    place=5,
     title="Known, not said: {variant}",
     reads=("known-said", "tasks"),
     draw=draw,

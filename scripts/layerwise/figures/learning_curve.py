@@ -22,7 +22,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=6,
+    place=13,
     title="Learning curves",
     reads=("learning", "headline", "tasks", "models"),
     draw=draw,

@@ -31,7 +31,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=11,
+    place=9,
     title="Numbers",
     reads=("number-headline", "number-tasks", "models"),
     draw=draw,

@@ -20,7 +20,7 @@ def pictures(study: Contents) -> dict[str, Picture]:
     """The figures of the whole study, by the name of their file without its suffix."""
     return {
         figure.file.format(name=name, variant=variant): Picture(
-            name, variant, f"{figure.place} {figure.title.format(variant=variant)}", axis
+            name, variant, f"{figure.place:02d} {figure.title.format(variant=variant)}", axis
         )
         for name, figure in FIGURES.items()
         if not figure.per_flow and figure.exists(study)

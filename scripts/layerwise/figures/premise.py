@@ -1,4 +1,4 @@
-"""The same statements asked with the picture, with its caption as text, with both and with neither."""
+"""The same statements with the picture, with its caption as text, with both, and with neither."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _said(prompt: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 FIGURE = Figure(
-    place=12,
+    place=10,
     title="Picture or caption",
     reads=("headline", "tasks", "models", "prompts"),
     draw=draw,

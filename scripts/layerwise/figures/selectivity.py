@@ -26,7 +26,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=4,
+    place=11,
     title="Selectivity",
     reads=("headline", "tasks", "models"),
     draw=draw,

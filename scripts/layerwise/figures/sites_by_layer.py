@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=7,
+    place=15,
     title="Attention, MLP, heads",
     reads=("within-blocks", "headline", "tasks", "models"),
     draw=draw,

@@ -24,7 +24,7 @@ def _variants(study: Contents) -> dict[str, str]:
 
 
 FIGURE = Figure(
-    place=11,
+    place=14,
     title="Specifications",
     reads=("specifications",),
     draw=draw,

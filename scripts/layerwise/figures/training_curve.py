@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=9,
+    place=19,
     title="Training of {variant}",
     reads=("training",),
     draw=draw,

@@ -141,12 +141,24 @@ class Findings:
         """The majority baseline's test score, in percent."""
         return float(self._rows({"what": "chance", "task": task})["value"].iloc[0])
 
-    def best(self, task: str, prompt: str, objective: str = "both") -> Sample:
-        """Test score of each seed's best layer, which is chosen on validation and so not favoured by the choice."""
+    def best(self, task: str, prompt: str, objective: str = "both", what: str = "test") -> Sample:
+        """Test score, or another quantity, of each seed's best layer.
+
+        The layer is chosen on validation, so that the choice does not favour it.
+        """
         cell = {"task": task, "prompt": prompt, "objective": objective, "model": "trained"}
         chosen = self._by_layer(cell | {"what": "validation"}).idxmax(axis=1)
-        tested = self._by_layer(cell | {"what": "test"})
+        tested = self._by_layer(cell | {"what": what})
         return Sample(pd.Series({seed: tested.loc[seed, layer] for seed, layer in chosen.items()}))
+
+    def said(self, task: str, prompt: str, objective: str = "both", how: str = "said") -> Sample:
+        """Test score of the model's own answer, in percent.
+
+        Args:
+            task, prompt, objective: the cell.
+            how: "said", the most probable class, or "said at threshold".
+        """
+        return self.sample(how, "trained", objective, task=task, prompt=prompt, layer=self.top + 1)
 
     def rises_at(self, task: str, prompt: str, objective: str = "both") -> Sample:
         """The first layer, by seed, that is nine tenths as far above chance as the highest layer of the seed."""

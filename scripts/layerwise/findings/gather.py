@@ -4,6 +4,10 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
 ``objective``, ``seed`` (of the training, or of random weights), ``task``, ``prompt``, ``layer`` and ``value``.
 
 - ``test``, ``validation``: score of the probe in percent, by task, prompt and layer; ``chance``: the majority baseline.
+- ``said``, ``said at threshold``: score of the trained model's answer, read off each layer. The last layer, one above
+  the topmost block, is what the model says.
+- ``known, not said``: share of test items that a layer's probe has right and the model's answer has wrong; ``known, not
+  said by chance``: the share if the two were independent.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
 - ``steps``: the length of its training, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
@@ -36,7 +40,7 @@ def gather(study: Study) -> pd.DataFrame:
         InputError: a file is missing or damaged.
     """
     models = {model: about(study.config, model) for model in study.config.models}
-    rows = [*_scores(study, models), *_held_out(study), *_flows(study, models)]
+    rows = [*_scores(study, models), *_said(study, models), *_held_out(study), *_flows(study, models)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = table["value"].round(2) + 0.0
     return table.sort_values(KEYS, ignore_index=True)
@@ -74,6 +78,32 @@ def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple
                 rows.append(("validation", group, objective, seed, name, row.prompt, row.layer, 100 * row.value))
         chance = mine[(mine["probe"] == "majority") & (mine["split"] == "test")]["value"]
         rows.append(("chance", "", "", 0, name, "", 0, 100 * chance.iloc[0]))
+    return rows
+
+
+def _said(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    if not study.grid.said_cells():
+        return []
+    trained = [model for model, (group, _, _) in models.items() if group == "trained"]
+    tasks = read_tasks(f"{study.task_folder(task)}/task.json" for task in study.config.tasks)
+
+    def of_tasks(name: str) -> pd.DataFrame:
+        table = study.comparison(name)
+        headline = table["task"].map({task: each.headline_label for task, each in tasks.items()})
+        return table[(table["label"] == headline) & table["model"].isin(trained)]
+
+    rows = []
+    said, shares = of_tasks("said"), of_tasks("known-said")
+    metric = said["task"].map({name: task.metric for name, task in tasks.items()})
+    names = {"as said": "said", "threshold": "said at threshold"}
+    said = said[(said["split"] == "test") & (said["metric"] == metric) & said["answer"].isin(names)]
+    for row in said.itertuples():
+        rows.append((names[row.answer], *models[row.model], row.task, row.prompt, row.layer, 100 * row.value))
+    unsaid = shares[(shares["answer"] == "as said") & (shares["share"] == "known, not said")]
+    for row in unsaid[unsaid["layer"] <= unsaid["n_layers"]].itertuples():
+        key = *models[row.model], row.task, row.prompt, row.layer
+        rows.append(("known, not said", *key, 100 * row.value))
+        rows.append(("known, not said by chance", *key, 100 * row.independent))
     return rows
 
 

@@ -65,7 +65,7 @@ def every_specification(
     Args:
         metrics: the task's own first.
         C: fixed penalties, beside the choice by validation loss.
-        raw_states: whether states are used as they are, too.
+        raw_states: whether states are also used as they are, not standardised.
         split_seeds: beside the task's own split.
         prompts: all of them the study's own.
         probes: kinds beside the logistic one, and whether they have a penalty, which is then chosen by validation loss.

@@ -69,7 +69,7 @@ class StatesFile:
             self.layers = [name.decode() if isinstance(name, bytes) else name for name in self._file.attrs["layers"]]
             self.n_heads = int(self._file.attrs.get("heads", 0))
             self.cell = json.loads(self._file.attrs["cell"])
-            self.item_ids = list(self._file["item_id"].asstr())
+            self.item_ids = self._file["item_id"].asstr()[:].tolist()
             self.row_of_item = self._file["row"][:]
             self.shard = tuple(self.cell.get("shard", (1, 1)))
             self.places = self._file["place"][:] if "shard" in self.cell else np.arange(len(self.item_ids))

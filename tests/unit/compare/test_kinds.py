@@ -1,5 +1,7 @@
 """Kinds of probes side by side: what is compared, and what the figure shows of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,8 +112,22 @@ def test_the_figure_shows_what_is_compared(compared, scores, kinds):
             "_mix best, score": 0.89,
         }
     )
-    with pytest.raises(InputError, match="no rows of the model other"):
+    with pytest.raises(InputError, match="no further kind of probe of the model other"):
         draw_complexity(table, weights, TASKS, "other")
+
+
+def test_the_figure_leaves_out_what_only_logistic_regression_read(compared, scores, kinds):
+    both, alone = ([each.assign(prompt=prompt) for prompt in ("p", "q")] for each in (scores, kinds))
+    tasks = {name: replace(TASKS["agree"], task=name) for name in ("agree", "plain")}
+    of_plain = scores.assign(task="plain")
+    table = compared("complexity", scores=pd.concat([*both, of_plain]), kinds=alone[1], tasks=tasks)
+    assert set(zip(table["task"], table["prompt"], strict=True)) == {("agree", "p"), ("agree", "q"), ("plain", "p")}
+    drawing = draw_complexity(table, compared("layer-weights", kinds=alone[1]), tasks, "m")
+    titles = [axes.get_title() for band in drawing.subfigs for axes in band.axes]
+    assert [title for title in titles if title] == ["q"]
+    assert [band.get_suptitle() for band in drawing.subfigs] == ["agree (global question)"]
+    with pytest.raises(InputError, match="no further kind of probe of the model m"):
+        draw_complexity(table[table["prompt"] == "p"], table.iloc[:0].assign(weight=[]), tasks, "m")
 
 
 def test_a_task_without_scores_is_refused(compared, scores, kinds):

@@ -110,11 +110,21 @@ def test_the_report_lists_figures_by_place_and_axis():
     assert (
         said.items()
         >= {
-            "entailment-by-layer": ("1 Agreement", "by layer"),
-            "entailment-by-depth": ("1 Agreement", "by relative depth"),
-            "training-curve-shapes": ("9 Training of shapes", "by seconds"),
+            "entailment-by-layer": ("01 Agreement", "by layer"),
+            "entailment-by-depth": ("01 Agreement", "by relative depth"),
+            "training-curve-shapes": ("19 Training of shapes", "by seconds"),
         }.items()
     )
+    # The report sorts titles as texts: no two figures may have one place, and all numbers have two digits.
+    places = sorted(figure.place for figure in FIGURES.values() if not figure.per_flow)
+    assert places == list(range(len(places)))
+    assert FIGURES["which-layer"].place == 0
+
+
+def test_only_models_with_further_kinds_of_probes_have_a_figure_of_them():
+    plain = Contents(questions=frozenset({"global"}))
+    study = Contents(questions=plain.questions, kinds=("a", "b"))
+    assert set(pictures(study)) - set(pictures(plain)) == {"complexity-a", "complexity-b"}
 
 
 def test_an_input_that_is_not_given_is_named():

@@ -109,7 +109,7 @@ def test_the_table_shows_what_is_known_and_said(study):
     ]
     first = sections[0].frame
     top = rows(study, "known-said-top", BINARY, answer="as said").iloc[0]
-    assert list(first["Answer"]) == ["as said", "threshold"]
+    assert list(first["Answer"]) == ["as said", "at threshold"]
     assert first["Known"][0].startswith(f"{100 * top['known']:.1f} [")
     assert first["Said"][0].startswith(f"{100 * top['said']:.1f} [")
     share = rows(study, "known-said", BINARY, answer="as said", share="known, not said", layer=top["best_layer"])

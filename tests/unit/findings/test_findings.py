@@ -25,6 +25,7 @@ CELLS = [
     ("snli-ve", "statement-text-only"), ("objects", "no-cue"), ("objects", "category"), ("count", "no-cue"),
     ("asked-colour", "no-cue"), ("asked-colour", "category"),
 ]  # fmt: skip
+SAID = [("entailment", "agree"), ("snli-ve", "statement"), ("objects", "category")]
 FLOWS = ["image->last", "image->question", "object->question", "other->question", "question->last"]
 
 
@@ -49,6 +50,15 @@ def planted(change=None) -> pd.DataFrame:
                     add("test", group, objective, seed, task, prompt, layer, value)
                     if group == "trained":
                         add("validation", group, objective, seed, task, prompt, layer, value)
+                if group == "trained" and (task, prompt) in SAID:
+                    for layer in range(8):
+                        # The model leans to one answer: it says less than it knows, but for the threshold.
+                        add("said", group, objective, seed, task, prompt, layer, CHANCE[task] + 20.0 + seed / 10)
+                        value = CHANCE[task] + 40.2 + (seed % 2 - 0.5) / 10
+                        add("said at threshold", group, objective, seed, task, prompt, layer, value)
+                    for layer in range(7):
+                        add("known, not said", group, objective, seed, task, prompt, layer, 20.0 + seed)
+                        add("known, not said by chance", group, objective, seed, task, prompt, layer, 15.0 + seed)
     for objective in ("both", "captions", "questions"):
         for seed in SEEDS:
             add("steps", "trained", objective, seed, "", "", 0, 100.0)
@@ -75,6 +85,15 @@ def text() -> str:
 
 def test_the_committed_document_is_what_the_committed_table_renders_to():
     assert (REPOSITORY / "docs/findings.md").read_text() == document(read_findings(TABLE))
+
+
+def test_it_says_what_is_known_and_not_said(text):
+    row = "| captions agree? (global) | captions | 90.2 ± 0.0 | 70.2 ± 0.2 | 90.2 ± 0.1 | 22.0 ± 1.6 | 17.0 ± 1.6 |"
+    assert row in text
+    begins = "- *captions agree? (global), trained for captions only.* "
+    (line,) = (line for line in text.splitlines() if line.startswith(begins))
+    assert "The best layer knows more than the model says (+20.0" in line
+    assert "At the threshold the two are not distinguishable" in line
 
 
 def test_the_table_is_small_sorted_and_tidy():

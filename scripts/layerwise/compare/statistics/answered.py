@@ -1,6 +1,6 @@
 """The answers of a cell for the items of a task, in the form of probes' predictions: margins by layer and label.
 
-So what is computed of probes is computed of answers by the same code, and on the same resamples.
+So the same code scores answers and probes, on the same resamples.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """What a carried probe loses against the own probe of the states that it reads, on the same items, layer by layer.
 
-Own less carried, so that a positive difference is a loss. Items of one image count as one unit, and where images share
-texts, texts are units too (:mod:`layerwise.probes.clusters`). Errors come of what each item adds to the difference, not
-of resamples: a study has thousands of such differences.
+Differences are own less carried, so a positive one is a loss. Items of one image count as one unit, and where images
+share texts, texts are units too (:mod:`layerwise.probes.clusters`). Standard errors are computed from what each item
+adds to the difference, not from resamples, because a study has thousands of such differences.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How complex a reader must be: per task and prompt, scores of kinds of probes by layer and by description length."""
+"""How complex a probe must be: per task and prompt, scores of kinds of probes by layer and by description length."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -36,7 +36,7 @@ LEAST_BITS, LEAST_SCORES = 0.2, 0.1
 
 
 def draw_complexity(table: pd.DataFrame, weights: pd.DataFrame, tasks: Mapping[str, Task], model: str) -> Figure:
-    """Draw one model: a band per task, a column per prompt.
+    """Draw one model: a band per task, a column per prompt. Cells without a further kind of probe are left out.
 
     A column has the scores by layer, a line per kind of probe; the weights of the layers in a probe of all layers; and
     the score against the bits per label, from the topmost block to the best layer of each kind.
@@ -48,11 +48,15 @@ def draw_complexity(table: pd.DataFrame, weights: pd.DataFrame, tasks: Mapping[s
         model: its name.
 
     Raises:
-        InputError: the table has no rows of the model.
+        InputError: no kind of probe beside logistic regression was fitted to the model's states.
     """
     table, weights = table[table["model"] == model], weights[weights["model"] == model]
+    # Every cell has logistic regression. Alone it has nothing to be compared with.
+    table = table[table["kind"].ne("logistic").groupby([table["task"], table["prompt"]]).transform("any")]
     if table.empty:
-        raise InputError(f"the comparison `complexity` has no rows of the model {model}")
+        raise InputError(
+            f"the comparison `complexity` has no further kind of probe of the model {model}; see `probes.kinds_of`"
+        )
     tasks = {name: task for name, task in tasks.items() if name in set(table["task"])}
     kinds = [kind for kind in PROBE_KINDS if kind in set(table["kind"])]
     # Chosen over all kinds, so that a kind looks the same in every study.

@@ -24,21 +24,21 @@ def comparison_sections(table: pd.DataFrame) -> list[Section]:
     note = (
         f"Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} The best layer is chosen on the validation "
         f"split (embeddings = 0; the lowest of equals). {HOW_TESTED} A dash: the best layer is the topmost, or there "
-        f"are {TOO_FEW}. Better? says what is shown at the level of 5 %: that the best layer is better than the "
-        f"topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best is not "
-        f"better by {points}; else it is undecided. As good: layers that are not worse than the best one at the level "
-        f"of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be less than {points} "
-        "worse, corrected likewise. Selectivity: the best layer's score less that of random labels. Smallest: the "
-        "smallest true difference between such layers that this test finds in 80 % of studies (in brackets: after the "
-        "correction)."
+        f"are {TOO_FEW}. Better? says what is shown at the level of 5 %: that the best layer is better or worse than "
+        f"the topmost block (p), that both are equal within {points} (two one-sided tests), or only that the best "
+        f"layer is not better by {points}; otherwise it is undecided. As good: layers that are not worse than the best "
+        f"one at the level of 5 %, corrected over the row's layers. Within {points}: layers that are shown to be worse "
+        f"by less than {points}, corrected in the same way. Selectivity: the best layer's score less that of random "
+        "labels. Smallest: the smallest true difference between two such layers that this test finds in 80 % of "
+        "studies; in brackets, after the correction."
     )
     if table["n_splits"].max() > 1:
         note += " Over splits: mean ± standard deviation over random splits (how many), each with its own best layer."
     redrawn = bool(table["best_redrawn_low"].notna().any())
     if redrawn:
         note += (
-            " Training redrawn: 95 % intervals that include the choice of training images; the others take the fitted "
-            "probes as given."
+            " Training redrawn: 95 % intervals that also include the choice of training images; the others take the "
+            "fitted probes as given."
         )
     if (table["draw_of"] != "").any():
         note += " Of several draws of random weights: means over the draws, with their range instead of an interval."

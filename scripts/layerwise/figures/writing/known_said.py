@@ -3,7 +3,7 @@
 import pandas as pd
 
 from layerwise.compare.inputs import CELL
-from layerwise.compare.readings import SAID, SHARES, WRITTEN
+from layerwise.compare.readings import SAID, SHARES, THRESHOLD, WRITTEN
 from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, number, with_interval
 from layerwise.figures.writing.words import HOLDS_FOR, HOW_TESTED, TOO_FEW, p_in_words
@@ -12,18 +12,20 @@ KNOWN_NOT_SAID = SHARES[1]
 COMPARED = (
     "Test scores × 100 with 95 % intervals over images. "
     f"{HOLDS_FOR} Known: the probe of the layer with the best validation score. Said: the model's own answer, as said "
-    "(the most probable class) and at the threshold (the same after offsets of the classes that are best on "
-    "validation). Known, not said: share of test items that the probe has right and the model has wrong; in round "
-    f"brackets the share if the two were independent. {HOW_TESTED} A dash: there are {TOO_FEW}; or the metric ranks "
-    "items and needs no threshold."
+    "(the most probable class) or at threshold (the same after an offset per class that is best on validation). Known, "
+    "not said: the share of test items that the probe has right and the model has wrong; in round brackets, what it "
+    f"would be if the two were independent. {HOW_TESTED} A dash: there are {TOO_FEW}; or the metric ranks items and "
+    "needs no threshold."
 )
 ANSWERS = (
-    "The model's own answer on the test split. Says: of how many items in a hundred each class is the most probable "
-    "one. Brier score: mean squared error of the probabilities, 0 to 1; 0.25 for always saying 1/2 of two classes. "
-    "Calibration error: how far the probability of what is said is from the share that is right, on average over ten "
-    "bins of equally many items. Mass: probability of all answers together, among all tokens."
+    "The model's own answers, as said, on the test split. Says: for how many items in a hundred each class is the most "
+    "probable one. Brier score: mean squared error of the probabilities, from 0 to 1; 0.25 if both of two classes "
+    "always have 1/2. Calibration error: how far the probability of the said class is from the share that is right, on "
+    "average over ten bins of equally many items. Mass: the probability of all answers together, among all tokens."
 )
 BOUNDS = ("", "_low", "_high")
+# As figures and captions call it.
+NAMES = {THRESHOLD: "at threshold"}
 
 
 def known_said_table(top: pd.DataFrame, shares: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +76,7 @@ def known_said_sections(table: pd.DataFrame) -> list[Section]:
             {
                 "Model": rows["model"],
                 "Prompt": rows["prompt"],
-                "Answer": rows["answer"],
+                "Answer": rows["answer"].replace(NAMES),
                 "Best layer": [
                     f"{best} / {top}" for best, top in zip(rows["best_layer"], rows["n_layers"], strict=True)
                 ],

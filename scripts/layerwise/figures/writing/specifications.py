@@ -18,10 +18,10 @@ def curve_sections(table: pd.DataFrame) -> list[Section]:
     """
     note = (
         "Effect: test score × 100 of the best layer below the top, chosen on validation, less that of the topmost "
-        "block. Own: of what the study itself does, prompt by prompt. p of the median and of the share significantly "
-        "better: from swaps of the two layers that are the same in all specifications, or drawn curves where images "
-        f"share texts; a dash if there are {TOO_FEW}. Moved most by: the choice that alone explains most of the "
-        "variance of the effects."
+        "block. Own: the effects of what the study itself does, one per prompt. Above 0, significantly better or "
+        "worse: shares of the specifications. p of the median and of the share significantly better: from swaps of the "
+        "two layers, the same in all specifications, or from drawn curves where images share texts; a dash if there "
+        f"are {TOO_FEW}. Moved most by: the choice that explains most of the variance of the effects on its own."
     )
     rows = []
     for (model, task), curve in table.groupby(["model", "task"], sort=False):

@@ -118,13 +118,13 @@ def which_layer_sections(table: pd.DataFrame) -> list[Section]:
         table: see :func:`with_sentences`.
     """
     note = (
-        "Layers: 0 for the embeddings, then the blocks. Above chance, twin, text from: the first layer that is above "
-        "the majority baseline, above the same layer of the untrained twin, and above the same words without the "
-        "image; from it to the best layer, all layers are. Above all from: the same for all comparisons that the row "
-        "has. All tests of a row are one-sided, at the level of 5 %, and corrected over its layers and comparisons. A "
-        f"dash: not compared, or there are {TOO_FEW}. The best layer is chosen on the validation split; as good: "
-        f"layers that are not worse. Test scores × 100 with 95 % intervals over images. {HOLDS_FOR} p: of best − top, "
-        "corrected over the rows of Table 2."
+        "Layers: 0 for the embeddings, then the blocks. Above chance from: the first layer above the majority "
+        "baseline. Above twin from: above the same layer of the untrained twin. Above text from: above the same layer "
+        "when it reads the same words without the image. Above all from: above all of these that the row has. From the "
+        "first layer to the best one, every layer is above. All tests of a row are one-sided, at the level of 5 %, and "
+        f"corrected over its layers and comparisons. A dash: not compared, or there are {TOO_FEW}. The best layer is "
+        "chosen on the validation split. As good: layers that are not worse. Test scores × 100 with 95 % intervals "
+        f"over images. {HOLDS_FOR} p: of best − top, corrected over the rows of Table 2."
     )
     quoted = table[table["first_page"]]
     words = pd.DataFrame({"One prompt per task and model": quoted["sentence"]})
