@@ -11,10 +11,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.carrying import compare_carried
 from layerwise.compare.transfers import Homes, ProbedTask, TransfersInto
 from layerwise.errors import InputError
+from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing.carried import draw_losses, draw_matrix
 from layerwise.probes.carrying import Carried
 from layerwise.states.store import StatesFile
@@ -211,6 +213,13 @@ def compared(study, table):
     scores = pd.concat(scores).assign(model="planted", task="planted")
     tasks = {"planted": Task("planted", "planted", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")}
     return compare_carried(table, scores, tasks), scores, tasks
+
+
+def test_draws_of_random_weights_are_carried_one_by_one():
+    """In the headline scores they are one model, so that a draw would have no best layer and no own probe."""
+    for entry in (COMPARISONS["carried"], FIGURES["carried-matrix"]):
+        assert "scores" in entry.reads
+        assert "headline" not in entry.reads
 
 
 def test_p_values_at_the_best_layers_are_corrected_over_all_carried_probes(compared):
