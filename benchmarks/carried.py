@@ -14,11 +14,12 @@ Cells are prompts of one task. Their states hold the label along a direction, wi
 
 import argparse
 import json
-import subprocess
+import runpy
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,11 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from benchmarks.standard_errors import rate_errors
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.statistics.transfer import TransferLoss
-from layerwise.probes.kept import LayerProbe
+from layerwise.probes.kept import KeptProbes, LayerProbe
 from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import Problem, in_blocks, standardise
 from layerwise.states.store import StatesFile
@@ -142,15 +144,30 @@ def carry_command(folder: Path, prompts: Sequence[str] = PROMPTS, labels: bool =
     return list(map(str, [*command, "--out", folder / "carried.parquet"]))
 
 
+def run_program(command: Sequence[str]) -> None:
+    """A program's ``main`` in this process, which has imported its libraries already."""
+    before, (_, *sys.argv) = sys.argv, command
+    try:
+        with redirect_stdout(sys.stderr):
+            runpy.run_path(command[1])["main"]()
+    finally:
+        sys.argv = before
+
+
 def carried_scores(folder: Path, seed: int) -> pd.DataFrame:
-    """Plant, fit and carry with the real programs; the test scores in the topmost block, with own probes on the
-    diagonal's place in ``own``."""
+    """Plant, fit and carry with the real programs; the test scores in the topmost block.
+
+    Returns:
+        The rows of the program that carries, with ``own`` scores, and ``degrees`` between the planted direction and the
+        one that the probe of `plain` learned.
+    """
     plant(folder, seed)
     for command in [*(fit_command(folder, prompt) for prompt in PROMPTS), carry_command(folder)]:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"{' '.join(command[:2])} failed:\n{done.stderr}")
-    return pd.read_parquet(folder / "carried.parquet").query("layer == n_layers")
+        run_program(command)
+    with KeptProbes(folder / "probes/planted/planted/plain.probes.h5") as kept:
+        (weights,) = kept.layer(BLOCKS).weights[0]
+    degrees = float(np.degrees(np.arccos(weights[0] / np.linalg.norm(weights))))
+    return pd.read_parquet(folder / "carried.parquet").query("layer == n_layers").assign(degrees=degrees)
 
 
 def drawn_probe(rng: np.random.Generator, n: int, strength: float, noise: float) -> LayerProbe:
@@ -222,29 +239,51 @@ def true_scores(probe: LayerProbe, strength: float) -> dict[str, float]:
     return {"accuracy": right / 2, "roc_auc": norm.cdf((positive - negative) / (np.sqrt(2) * length))}
 
 
-def print_carried(studies: int, planted: int) -> None:
-    """The tables for docs/benchmarks.md."""
+def print_planted(studies: int) -> None:
+    """A table of :func:`carried_scores`: means of several studies, and their standard errors."""
     tables = []
-    for seed in range(planted):
+    for seed in range(studies):
         with tempfile.TemporaryDirectory(prefix="carried-") as name:
             tables.append(carried_scores(Path(name), seed))
-    table = pd.concat(tables)
-    print("\n**Carried probes.** A probe of the prompt `plain` on the states of others: mean over "
-          f"{planted} studies of {SPLITS['test']} test items, topmost block, in percent.\n")  # fmt: skip
-    print("| states | own | as fitted | re-centred | ROC AUC as fitted | flipped, as fitted |")
+    of_plain = pd.concat(tables).query("source_prompt == 'plain'")
+    by = of_plain.groupby(["prompt", "metric", "centre", "flipped"])[["value", "own"]]
+    means, spreads = 100 * by.mean(), 100 * by.std()
+    apart = spreads.loc[("turned", "accuracy", "source", False), "value"]
+    print(f"\n**Carried probes.** A probe of the prompt `plain` on the states of others: accuracy in percent, mean and "
+          f"standard error over {studies} studies of {SPLITS['test']} test items, topmost block. States hold the same "
+          "direction as those of `plain` (*same*), an orthogonal one (*turned*), the same with a constant added "
+          "(*shifted*), or the opposite one (*negated*). A probe learns its direction from "
+          f"{SPLITS['train']} items, which here leaves it {of_plain['degrees'].mean():.0f} degrees off on average. So "
+          f"in a single study it reads the orthogonal direction up to some {2 * apart:.0f} points better or worse than "
+          "chance; only the mean of many studies is 50.\n")  # fmt: skip
+    print("| states | own probe | as fitted | re-centred | ROC AUC, as fitted | flipped, as fitted |")
     print("|---|---:|---:|---:|---:|---:|")
-    of_plain = table[table["source_prompt"] == "plain"]
-    means = of_plain.groupby(["prompt", "metric", "centre", "flipped"])[["value", "own"]].mean()
+
+    def shown(key: tuple, column: str = "value") -> str:
+        if key not in means.index:
+            return "–"
+        return f"{means.loc[key, column]:.1f} ± {spreads.loc[key, column] / np.sqrt(studies):.1f}"
+
     for prompt in PROMPTS[1:]:
-        own = means.loc[(prompt, "accuracy", "source", False), "own"]
-        shown = [means["value"].get((prompt, *key), np.nan) for key in (
-            ("accuracy", "source", False), ("accuracy", "own", False), ("roc_auc", "source", False),
-            ("accuracy", "source", True),
-        )]  # fmt: skip
-        numbers = ["-" if np.isnan(value) else f"{100 * value:.1f}" for value in shown]
-        print(f"| {prompt} | {100 * own:.1f} | {' | '.join(numbers)} |", flush=True)
-    print(f"\nWrongly found losses at the level of 5 %, and coverage of 95 % intervals, in percent ({studies} studies "
-          "each; probes fitted to as many items of the same distribution):\n")  # fmt: skip
+        fitted, centred, flipped = (
+            (prompt, "accuracy", *how) for how in (("source", False), ("own", False), ("source", True))
+        )
+        numbers = [shown(fitted, "own"), shown(fitted), shown(centred), shown((prompt, "roc_auc", "source", False))]
+        print(f"| {prompt} | {' | '.join([*numbers, shown(flipped)])} |", flush=True)
+
+
+def print_carried(studies: int, planted: int) -> None:
+    """The tables for docs/benchmarks.md.
+
+    Args:
+        studies: per row of the table of losses.
+        planted: studies that are fitted and carried by the programs.
+    """
+    print_planted(planted)
+    print(f"\n**Losses of carried probes**, in percent, in {studies:,} studies each ({rate_errors(studies)}). Both "
+          "probes were fitted to as many items of the same distribution, so that only chance makes one of them truly "
+          "better. *Called worse, but as good*: at the level of 5 %, some layer's carried probe is called worse though "
+          "it truly is not. *Called worse*: any layer's. *Covers*: 95 % intervals of single layers.\n")  # fmt: skip
     print("| test set | accuracy | layers | called worse, but as good | called worse | covers, accuracy | "
           "covers, ROC AUC |\n|---|---:|---:|---:|---:|---:|---:|")  # fmt: skip
     for n_images, items, accuracy, layers, texts in ((400, 1, 0.8, 12, 0), (100, 4, 0.8, 12, 0), (120, 1, 0.95, 12, 0),
@@ -305,7 +344,7 @@ def layer_seconds(n: int, width: int, sources: int, folder: Path) -> dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="10,000 items; a minute (default)")
+    size.add_argument("--quick", action="store_true", help="the default; 10,000 items")
     size.add_argument("--full", action="store_true", help="50,000 items; 3 GB of disk")
     args = parser.parse_args()
     n, width, sources, layers = 50_000 if args.full else 10_000, 4096, 3, 33
@@ -315,12 +354,12 @@ def main() -> None:
     fitted, carried = found["read"] + found["fit"], found["read"] + found["carry"] + found["test"]
     print(f"One thread, {n} items, {width} dimensions, {layers} layers, a quarter of the items held out for the test. "
           f"The probes of {sources} other prompts read one prompt's states. Measured on one layer.\n")  # fmt: skip
-    print("| | CPU s, all layers |\n|---|---:|")
+    print("| | CPU s, all layers | of reading and fitting |\n|---|---:|---:|")
     for title, seconds in (
         *(("read the states", found["read"]), ("fit the own probe, one label, no controls", found["fit"])),
         *((f"margins, losses and intervals of {sources} sources", found["carry"]), ("tests", found["test"])),
     ):
-        print(f"| {title} | {layers * seconds:.1f} |")
+        print(f"| {title} | {layers * seconds:.1f} | {100 * seconds / fitted:.0f} % |")
     rate = 4 * n * width / carried / 1e9
     print(f"\nCarrying takes {carried / fitted:.2f} times as long as fitting, reading included; it reads {rate:.2f} GB "
           "of states per second.")  # fmt: skip

@@ -6,6 +6,7 @@ that is worse by just the margin is called nearly as good as the best.
 
 import numpy as np
 import pandas as pd
+from benchmarks.standard_errors import rate_errors
 from scipy.stats import norm
 
 from layerwise.compare.statistics.firsts import first_of
@@ -93,9 +94,10 @@ def false_equivalence(margin: float, rate: float, n_images: int, layers: int, st
 
 def print_first_layers(studies: int) -> None:
     """Tables of all of these, in percent."""
-    print(f"\n**Which layer knows it?** Of {LAYERS} layers those below *start* are at chance, as are the twin and the "
-          "text alone; the others are right at the given rate. How often the first layer above all three is found, in "
-          "percent. *Some layer too early* counts any layer below start that is called above anything.\n")  # fmt: skip
+    print(f"\n**Which layer knows it?** Of {LAYERS} layers those below *start* are at chance, as are the twins and the "
+          "text alone; the others are right at the given rate, on two items of each image. Where the first layer above "
+          f"all three is found, in percent of {studies} studies ({rate_errors(studies)}). *Some layer too early* "
+          "counts any layer below start that is called above anything.\n")  # fmt: skip
     names = ["too early", "right", "one late", "later", "none", "some layer too early"]
     print(f"| start | rate | images | twins | {' | '.join(names)} |\n|---:|---:|---:|---:|{'---:|' * len(names)}")
     for start, rate, draws, n_images in ((6, 0.6, 1, 200), (6, 0.7, 1, 200), (6, 0.7, 3, 200), (6, 0.6, 3, 400),
@@ -104,14 +106,14 @@ def print_first_layers(studies: int) -> None:
         numbers = " | ".join(f"{100 * row[name]:.1f}" for name in names)
         print(f"| {start} | {rate} | {n_images} | {draws} | {numbers} |", flush=True)
     print("\n**Draws of a twin**: how often some layer is called above its twins though it is as good as draws are on "
-          "average, in percent, by the standard deviation of a draw's true accuracy.\n")  # fmt: skip
+          "average, in percent of as many studies, by the standard deviation of a draw's true accuracy.\n")  # fmt: skip
     deviations = (0, 0.01, 0.03, 0.1)
     print(f"| draws | {' | '.join(map(str, deviations))} |\n|---:|{'---:|' * len(deviations)}")
     for draws in (3, 5):
         rates = [false_above_twins(draws, deviation, 200, studies, 0) for deviation in deviations]
         print(f"| {draws} | {' | '.join(f'{100 * rate:.1f}' for rate in rates)} |", flush=True)
     print("\n**Margins**: how often some layer is called less than the margin worse than the best, though it is worse "
-          "by the margin, in percent.\n")  # fmt: skip
+          "by the margin, in percent of as many studies.\n")  # fmt: skip
     print("| margin | accuracy | images | layers | rate |\n|---:|---:|---:|---:|---:|")
     for margin, rate, n_images, layers in ((0.02, 0.8, 1000, 1), (0.02, 0.8, 1000, 12), (0.02, 0.97, 400, 12),
                                            (0.01, 0.99, 400, 12)):  # fmt: skip

@@ -38,6 +38,7 @@ from benchmarks.known_said import print_known_said
 from benchmarks.power import print_power
 from benchmarks.shared_text_sizes import print_crossed_sizes
 from benchmarks.specification_sizes import print_curves
+from benchmarks.standard_errors import rate_errors
 from benchmarks.stimuli import write_stimuli
 
 from layerwise.compare.inputs import Model, Task
@@ -282,8 +283,9 @@ def redrawn_coverage(shape: Shape, resamples: int, draws: int, seed: int) -> Ite
 def print_redrawn(labels: int) -> None:
     """A table of :func:`redrawn_coverage`."""
     print("\n**Training images.** How often 95 % intervals cover the accuracy that probes of new training images have "
-          "on average, in percent. Training and test images are drawn anew for each replication. The plain interval "
-          "takes the fitted probe as given; the other one has 20 draws of the training images.\n")  # fmt: skip
+          f"on average, in percent of {labels} replications ({rate_errors(labels)}). Each has training and test images "
+          "of its own, with two items an image. The plain interval takes the fitted probe as given; the other one has "
+          "20 draws of the training images.\n")  # fmt: skip
     print("| training images | test images | layer | true accuracy, ± over training sets | plain interval: length | "
           "covers | training redrawn: length | covers |\n|---:|---:|---|---:|---:|---:|---:|---:|")  # fmt: skip
     for seed, (train, test) in enumerate(((20, 400), (40, 400), (80, 400), (240, 400))):
@@ -489,7 +491,7 @@ def main() -> None:
             numbers = [f"{100 * row[metric]:.1f}" for metric in ALWAYS]
             print(f"| {row['test set']}, {shape.labels} replications | {row['layer']} | {row['true accuracy']:.3f} | "
                   f"{row['found']:.3f} | {' | '.join(numbers)} |", flush=True)  # fmt: skip
-    print_redrawn(100 * intervals)
+    print_redrawn(200 if full else 40)
     print("\nCoverage of means over labels that share images, 97 % and 70 % right, in percent:", end=" ")
     found = [macro_coverage(n, k, rate, 500 * scale, 0) for n, k in ((60, 4), (200, 8)) for rate in (0.97, 0.7)]
     print(", ".join(f"{100 * value:.1f}" for value in found), "(60 images, 4 labels; 200 images, 8 labels).\n")
@@ -517,10 +519,10 @@ def main() -> None:
     print_swap_sizes(500 * scale)
     print_crossed_sizes(500 * scale)
     print_known_said(*((200, 2000) if full else (15, 150)))
-    print_carried(250 * scale, 2 * scale)
-    print_first_layers(200 * scale)
+    print_carried(*((1000, 40) if full else (250, 5)))
+    print_first_layers(200 if full else 20)
     print_power(400 * scale)
-    print_curves(200 * scale)
+    print_curves(300 if full else 30)
 
     shape = Shape(240, 120, 400, 2, 0.3, labels=1)
     table = found_layers(shape, 6 * scale)

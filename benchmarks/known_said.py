@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.standard_errors import rate_errors
 from scipy.stats import multivariate_normal, norm
 
 from layerwise.answers.table import Answers, write_answers
@@ -98,13 +99,13 @@ def run(world: str, seed: int, resamples: int = 200, permutations: int = 999) ->
         return top, known_and_said(cells(), models, resamples, seed)
 
 
-def found(world: str, studies: int) -> dict[str, float]:
-    """How often what is known is called more, or less, than what is said; and the mean shares.
+def found(world: str, studies: int) -> pd.DataFrame:
+    """Of each study, whether what is known is called more, or less, than what is said; and the shares.
 
     Returns:
-        By way to read the answer: ``more`` and ``less``, shares of studies; ``known`` and ``said``, mean test scores;
-        and the mean share of items that block 1 and the topmost block know and the model does not say, less that which
-        independence gives.
+        One row per study. By way to read the answer: ``more`` and ``less``, 0 or 1; ``known`` and ``said``, test
+        scores; and the share of items that block 1 and the topmost block know and the model does not say, with that
+        which independence gives.
     """
     values: list[dict[str, float]] = []
     for seed in range(studies):
@@ -121,7 +122,7 @@ def found(world: str, studies: int) -> dict[str, float]:
         row |= {"block 1": silent.loc[1, "value"], "top": silent.loc[MODEL.n_layers, "value"]}
         row |= {"top, independent": silent.loc[MODEL.n_layers, "independent"]}
         values.append(row)
-    return pd.DataFrame(values).mean().to_dict()
+    return pd.DataFrame(values).astype(float)
 
 
 def share_coverage(
@@ -180,20 +181,25 @@ def print_known_said(studies: int, replications: int) -> None:
         replications: per row of the other tables.
     """
     size = f"{SIZES['test'] * ITEMS_PER_IMAGE} test items of {SIZES['test']} images"
-    print(f"\n**Known and said.** {studies} studies of each planted world, {size}. *More* and *less*: how often, in "
-          "percent, the best layer's probe is called better, or worse, than the model's answer at the level of 5 %. A "
-          "probe that learned from few items is truly a little worse than a head that reads the very direction of the "
-          "label. *Not said*: mean share of test items that a layer knows and the model does not say at the threshold."
-          "\n")  # fmt: skip
+    print("\n**Known and said.** The label lies nowhere (*nothing*), or from block 2 on: in a direction that the "
+          "output head does not read (*kept to itself*), or in the one that it reads (*said*). *Said with a leaning* is the "
+          f"same with a head that nearly always says yes. {studies} studies of each, {size}, in percent "
+          f"({rate_errors(studies)}). *More* and *less*: how often the best layer's probe is called better, or worse, "
+          "than the model's answer at the level of 5 %. A probe that learned from few items is truly a little worse "
+          "than a head that reads the very direction of the label. *Not said*: mean share of test items that a layer "
+          "knows and the model does not say at the threshold.\n")  # fmt: skip
     print("| world | known | said | said at threshold | more | less | more, at threshold | less, at threshold | "
           "not said, block 1 | not said, top block | if independent |\n|---|" + 10 * "---:|")  # fmt: skip
     names = ["known", "as said, said", "threshold, said", "as said, more", "as said, less"]
     names += ["threshold, more", "threshold, less", "block 1", "top", "top, independent"]
+    scores, error = [name for name in names if not name.endswith(("more", "less"))], 0.0
     for world in WORLDS:
-        row = found(world, studies)
-        print(f"| {world} | {' | '.join(f'{100 * row[name]:.1f}' for name in names)} |", flush=True)
-    print(f"\n**Shares of known and said**: how often 95 % intervals cover the truth, in percent, {replications} test "
-          "sets each.\n")  # fmt: skip
+        table = 100 * found(world, studies)
+        print(f"| {world} | {' | '.join(f'{table[name].mean():.1f}' for name in names)} |", flush=True)
+        error = max(error, table[scores].sem().max())
+    print(f"\nMean scores and shares have standard errors of at most {error:.1f}.")
+    print(f"\n**Shares of known and said**: how often 95 % intervals cover the truth, in percent, in {replications:,} "
+          f"test sets each ({rate_errors(replications)}).\n")  # fmt: skip
     print("| test set | right: probe, model | known and said | known, not said | said, not known | neither |\n"
           "|---|---|---:|---:|---:|---:|")  # fmt: skip
     for n_images, items, alike in ((120, 1, 0.0), (100, 4, 0.3), (200, 5, 0.5)):
@@ -201,7 +207,7 @@ def print_known_said(studies: int, replications: int) -> None:
             row = share_coverage(n_images, items, rates, alike, replications, seed=n_images)
             print(f"| {n_images * items} items of {n_images} images | {rates[0]}, {rates[1]} | "
                   f"{' | '.join(f'{100 * value:.1f}' for value in row.values())} |", flush=True)  # fmt: skip
-    print("\nProbe and model equally good: called different at the level of 5 %, in percent:", end=" ")
+    print("\nProbe and model equally good: called different at the level of 5 %, in percent of as many:", end=" ")
     rows = [(60, 4, 0.8), (100, 4, 0.9), (400, 1, 0.7)]
     rates = [f"{100 * false_positives(*row, replications, 0):.1f}" for row in rows]
     print(", ".join(rates), "(60 images with 4 items, 80 % right; 100 with 4, 90 %; 400 with 1, 70 %).\n")

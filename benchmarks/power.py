@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from benchmarks.standard_errors import rate_errors
 
 from layerwise.compare.statistics.gains import LabelItems, image_gains
 from layerwise.compare.statistics.paired import paired_effect
@@ -56,9 +59,9 @@ def power(n_images: int, items: int, studies: int, seed: int) -> dict[str, float
 def print_power(studies: int) -> None:
     """A table of :func:`power`."""
     print(f"\n**The smallest difference** of two layers that a test finds in 80 % of studies, in points of accuracy. "
-          f"*planned*: from numbers alone, as in the cost estimate. *found*: in how many of {studies} studies with "
-          "this true difference the swap test finds it, in percent. *observed*: what Table 2 would call the smallest "
-          "difference in these studies, on average.\n")  # fmt: skip
+          f"*planned*: from numbers alone, as in the cost estimate. *found*: in how many of {studies:,} studies with "
+          f"this true difference the swap test finds it, in percent ({rate_errors(studies)}). *observed*: what Table 2 "
+          "would call the smallest difference in these studies, on average.\n")  # fmt: skip
     print("| images x items | planned | found | observed |\n|---|---:|---:|---:|")
     for n_images, items in SIZES:
         row = power(n_images, items, studies, 0)

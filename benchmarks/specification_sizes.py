@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from benchmarks.standard_errors import rate_errors
 
 from layerwise.compare.statistics.paired import paired_effect
 from layerwise.compare.statistics.specification_curve import curve_table
@@ -79,7 +82,8 @@ def print_curves(studies: int) -> None:
     """A table of :func:`rejected`."""
     print(f"\n**Specification curves** of {len(CURVE_METRICS) * VARIANTS} specifications: in how many of {studies} "
           "studies the test of the whole curve rejects at 5 %, in percent, by its median and by its share of "
-          "significant effects. *single*: specifications that are significant on their own.\n")  # fmt: skip
+          f"significant effects ({rate_errors(studies)}). *effect*: added to the margins of one layer, whose noise has "
+          "variance 1. *single*: specifications that are significant on their own.\n")  # fmt: skip
     print("| images x items | shared texts | images in each test set | effect | median | share | single |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for curve in CURVES:

@@ -118,6 +118,7 @@ def test_the_probe_asks_the_nearest(tmp_path, n_classes):
     problem = Problem("label", n_classes, items=rows, groups=rows, rows=rows, y={"train": y[:40]})
     ((fit,),) = kind.start(1, 2**20, 0).fit(states, [problem], kind.tried([0.1, 1.0]))
     scores = fit.scores(states)
+    assert fit.scores(states[:0]).shape == (0, scores.shape[1])
     scores = np.hstack([np.zeros_like(scores), scores]) if n_classes == 2 else scores
     for of_item, state in zip(scores, states, strict=True):
         nearest = y[:40][np.square(states[:40] - state).sum(axis=1).argsort()[:10]]

@@ -88,7 +88,7 @@ class Project:
         output = self.snakemake(*targets, "--dry-run", "--quiet", "rules").stdout
         if "Nothing to be done" in output or not output.strip():
             return {}
-        jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE))
+        jobs = dict(re.findall(r"^([\w-]+) +(\d+)$", output, flags=re.MULTILINE))
         return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all", *targets)}
 
 

@@ -25,7 +25,10 @@ class Probe(Protocol):
         ...
 
     def scores(self, states: np.ndarray) -> np.ndarray:
-        """Margins, shape (n, 1) for two classes, else (n, K), of states of shape (n, width)."""
+        """Margins, shape (n, 1) for two classes, else (n, K), of states of shape (n, width).
+
+        A portion of the training images may hold no item of a label, so that n may be 0.
+        """
         ...
 
 

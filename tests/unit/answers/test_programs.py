@@ -17,7 +17,6 @@ from tests.conftest import REPOSITORY
 ANSWERS = {"match": ["yes"], "mismatch": ["no", "green"]}
 
 
-@pytest.mark.slow
 def test_programs_read_what_the_model_says(tmp_path, tiny_llava, monkeypatch):
     for name, colour in (("a", "red"), ("b", "blue")):
         Image.new("RGB", (32, 32), colour).save(tmp_path / f"{name}.png")

@@ -32,7 +32,6 @@ def null_pair(rng, n_images=LEAST_IMAGES, per_image=3):
     return NumberPair.of(*(frame(y, estimate, group) for estimate in read))
 
 
-@pytest.mark.slow
 def test_p_values_are_uniform_when_the_layers_are_equally_good():
     rng = np.random.default_rng(5)
     p = np.array([null_pair(rng).compared(20, 199, rng).p_value for _ in range(200)])

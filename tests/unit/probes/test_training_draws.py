@@ -135,7 +135,6 @@ def test_rows_are_those_of_a_naive_loop():
     assert above.loc[1, ["value", "low", "high"]].tolist() == [0, 0, 0]
 
 
-@pytest.mark.slow
 def test_both_sources_of_variance_are_covered():
     """Scores that are the sum of an effect of the training set, of effects of items, and of noise of both together."""
     rng, covered, items, draws = np.random.default_rng(0), {"both": 0, "test alone": 0, "counted twice": 0}, 40, 20
