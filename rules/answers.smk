@@ -49,7 +49,7 @@ rule read_answers:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         cell=states_cell,
         prompt=answers_entry,

@@ -430,7 +430,9 @@ class Grid:
         here, there = self.prompt(stimuli[0], prompt), self.prompt(stimuli[1], source.prompt)
         flipped = None
         if bool(here.negates) != bool(there.negates):
-            own, others = self.classes_of(task) or (), self.classes_of(source.task) or ()
+            # A table's classes are known only when it is read: then those that have answers are flipped.
+            own = self.classes_of(task) or tuple(here.answers or ())
+            others = self.classes_of(source.task) or tuple(there.answers or ())
             named = classes or {name: name for name in others if name in own}
             flipped = _flipped(named, here.answers or {}, there.answers or {})
         return CarriedFrom(kind, prompt, source, classes, flipped)
@@ -509,8 +511,11 @@ def _flipped(
         here, there: the answers of the target's and the source's prompt, by class.
 
     Returns:
-        By class of the source; None where there are more than two classes, and the answers do not tell.
+        By class of the source; None where no classes are known, or where there are more than two and the answers do not
+        tell.
     """
+    if not classes:
+        return None
     by_words = {
         name: other
         for name in classes

@@ -11,10 +11,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.carrying import compare_carried
 from layerwise.compare.transfers import Homes, ProbedTask, TransfersInto
 from layerwise.errors import InputError
+from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing.carried import draw_losses, draw_matrix
 from layerwise.probes.carrying import Carried
 from layerwise.states.store import StatesFile
@@ -119,7 +121,7 @@ def test_one_direction_for_all_labels_is_found_when_labels_are_re_centred(tmp_pa
     assert set(found["n_labels"]) == {2}
 
 
-def from_another_task(folder, seen):
+def from_another_task(folder, seen, flipped=None):
     """Rows of the shifted prompt's probes, as those of another task with training pictures that the target shows."""
     labels = pd.read_parquet(folder / "task/labels.parquet")
     description = json.loads((folder / "task/task.json").read_text())
@@ -134,7 +136,7 @@ def from_another_task(folder, seen):
     }
     if not (folder / "probes/planted/other").exists():
         (folder / "probes/planted/other").symlink_to(folder / "probes/planted/planted")
-    carried = Carried("tasks", "plain", ("planted", "other", "shifted"), {"wrong": "no", "right": "yes"})
+    carried = Carried("tasks", "plain", ("planted", "other", "shifted"), {"wrong": "no", "right": "yes"}, flipped)
     with StatesFile(folder / "states/plain.h5") as file:
         rows = pd.Series(file.row_of_item, index=file.item_ids)
         cell = "planted", "planted", "plain"
@@ -152,6 +154,11 @@ def test_classes_are_mapped_and_items_on_pictures_of_the_fit_are_left_out(study,
     assert (found.left_out, found.n) == (4, len(test) - 4)
     assert found.value == pytest.approx(1 - row(table, "shifted", "plain", centre="own").value, abs=0.02)
     assert found.n_groups == len(test) // 2 - 2
+
+
+def test_classes_that_a_task_has_not_are_not_flipped(study):
+    other = from_another_task(study, [], flipped={"red": "blue", "blue": "red"})
+    assert not other["flipped"].any()
 
 
 def test_too_few_items_are_said_rather_than_scored(study):
@@ -206,6 +213,13 @@ def compared(study, table):
     scores = pd.concat(scores).assign(model="planted", task="planted")
     tasks = {"planted": Task("planted", "planted", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")}
     return compare_carried(table, scores, tasks), scores, tasks
+
+
+def test_draws_of_random_weights_are_carried_one_by_one():
+    """In the headline scores they are one model, so that a draw would have no best layer and no own probe."""
+    for entry in (COMPARISONS["carried"], FIGURES["carried-matrix"]):
+        assert "scores" in entry.reads
+        assert "headline" not in entry.reads
 
 
 def test_p_values_at_the_best_layers_are_corrected_over_all_carried_probes(compared):

@@ -78,6 +78,18 @@ def test_a_prompt_that_negates_flips_classes(study):
     assert flipped() is None
 
 
+def test_a_prompt_over_ones_own_table_flips_the_classes_that_have_answers(study, tmp_path):
+    (tmp_path / "own.csv").write_text("image,rising\na.png,up\nb.png,down\n")
+    entry = {"kind": "table", "file": str(tmp_path / "own.csv"), "labels": ["rising"], "prompts": ["rises", "falls"]}
+    study["stimuli"]["own"], study["tasks"]["own"] = entry, {"stimuli": "own", "question": "local"}
+    prompts = {"rises": {"text": "Is it rising?"}, "falls": {"text": "Is it falling?", "negates": True}}
+    study["prompts"]["table"] = prompts
+    assert {each.flipped for each in carried(study, "shapes-llava", "own")} == {None}
+    prompts["rises"]["answers"] = {"up": ["yes"], "down": ["no"]}
+    prompts["falls"]["answers"] = {"up": ["no"], "down": ["yes"]}
+    assert [each.flipped for each in carried(study, "shapes-llava", "own")] == 2 * [{"up": "down", "down": "up"}]
+
+
 def test_nothing_is_carried_without_kept_probes(study):
     study["probes"] = {"keep": False}
     study["carry"] = {"labels": ["objects"]}

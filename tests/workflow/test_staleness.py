@@ -14,9 +14,12 @@ from PIL import Image
 from tests.golden import demos
 from tests.workflow.conftest import TINY, Project, copy_project
 
-FIGURES = {"plot_figure": 11, "show_figure": 11}
+FIGURES = {"plot_figure": 19, "show_figure": 19}
+# The strips of "Which layer knows it?" have no facets.
+FACETS = {"plot_figure": 18, "show_figure": 18}
 TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
-AFTER_PROBES = FIGURES | {"gather_scores": 1, "compare": 3, "make_table1": 1, "make_table2": 1}
+TABLES = {f"make_{table}": 1 for table in ("table1", "table2", "table-which-layer", "table-known-said")}
+AFTER_PROBES = FIGURES | TABLES | {"gather_scores": 1, "compare": 8}
 
 
 @contextmanager
@@ -80,7 +83,7 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
 
 def test_an_edited_plot_redraws_figures_only(finished):
     with edited(finished, "scripts/layerwise/figures/drawing/facets.py", "\nimport", "\nEDITED = 1\nimport"):
-        assert finished.planned() == FIGURES
+        assert finished.planned() == FACETS
 
 
 def test_an_edited_figure_redraws_itself(finished):
@@ -92,7 +95,10 @@ def test_an_edited_figure_redraws_itself(finished):
 
 def test_an_edited_comparison_is_made_again_with_what_shows_it(finished):
     with edited(finished, "scripts/layerwise/compare/statistics/swaps.py", "\nimport", "\nEDITED = 1\nimport"):
-        assert finished.planned() == {"compare": 1, "make_table2": 1}
+        planned = finished.planned()
+    # Tests of carried probes and of what is known and said swap too.
+    tables = TABLES.keys() - {"make_table1"}
+    assert planned == dict.fromkeys(tables, 1) | {"compare": 5, "carry_probes": 6, "plot_figure": 7, "show_figure": 7}
 
 
 def test_a_new_figure_is_a_module_a_line_and_a_caption_and_redraws_no_other(finished):
@@ -133,12 +139,16 @@ FIGURE = Figure("Tallest", ("headline",), draw, lambda study: study.probes, plac
 def test_an_edited_prompt_reruns_its_own_cells(finished):
     with edited(finished, "config/prompts.yaml", "Does this text agree with the image?", "Do they agree?"):
         # Two models, one prompt; the prompt's check and the tables that list it.
-        assert finished.planned() == AFTER_PROBES | {"check_prompts": 1, "extract_states": 2, "fit_probes": 2}
+        cells = {"check_prompts": 1, "extract_states": 2, "fit_probes": 2, "read_answers": 1, "carry_probes": 2}
+        assert finished.planned() == AFTER_PROBES | cells
 
 
 def test_a_new_model_runs_its_own_cells(finished):
     with configured(finished, lambda c: c["models"].update(third={"source": "embedded", "dtype": "bfloat16"})):
-        assert finished.planned() == AFTER_PROBES | {"register_model": 1, "extract_states": 6, "fit_probes": 6}
+        cells = {"register_model": 1, "extract_states": 6, "fit_probes": 6, "read_head": 1, "read_answers": 4}
+        # It has five figures of its own.
+        shown = {"plot_figure": 24, "show_figure": 24}
+        assert finished.planned() == AFTER_PROBES | cells | shown | {"carry_probes": 4}
 
 
 def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
@@ -146,18 +156,24 @@ def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
         config["tasks"]["binary"] = {**config["tasks"]["snli-ve"], "classes": ["contradiction", "entailment"]}
 
     with configured(finished, add):
-        assert finished.planned() == AFTER_PROBES | {"make_task": 1, "fit_probes": 2}
+        assert finished.planned() == AFTER_PROBES | {"make_task": 1, "fit_probes": 2, "carry_probes": 1}
 
 
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
-        (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12}),
-        (lambda c: c["tasks"]["objects"].update(split={"seed": 5}), {"make_task": 1, "fit_probes": 4}),
-        (lambda c: c["tasks"]["snli-ve"].update(classes=["neutral", "entailment"]), {"make_task": 1, "fit_probes": 2}),
+        (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12, "carry_probes": 6}),
+        (
+            lambda c: c["tasks"]["objects"].update(split={"seed": 5}),
+            {"make_task": 1, "fit_probes": 4, "carry_probes": 2},
+        ),
+        (
+            lambda c: c["tasks"]["snli-ve"].update(classes=["neutral", "entailment"]),
+            {"make_task": 1, "fit_probes": 2, "carry_probes": 1},
+        ),
         (
             lambda c: c["stimuli"]["own"].update(labels=["warm", "even"]),
-            {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2},
+            {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2, "carry_probes": 1},
         ),
     ],
     ids=["C grid", "split seed", "classes", "label columns"],
@@ -170,7 +186,8 @@ def test_probes_and_labels_rerun_no_states(finished, change, jobs):
 def test_corrected_labels_in_a_table_rerun_no_states(finished):
     with edited(finished, "own/colours.csv", "\n0.png,no", "\n0.png,yes"):
         planned = finished.planned()
-    assert planned == AFTER_PROBES | {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2}
+    cells = {"make_stimuli": 1, "check_prompts": 1, "make_task": 1, "fit_probes": 2, "carry_probes": 1}
+    assert planned == AFTER_PROBES | cells
 
 
 def test_how_it_runs_and_reordered_keys_make_nothing_stale(finished):
@@ -196,7 +213,8 @@ def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished
     finally:
         (adapters / "other.py").unlink()
     with edited(finished, "scripts/layerwise/models/adapters/generic.py", "import torch", "import torch\n\nEDITED = 1"):
-        assert finished.planned() == AFTER_PROBES | {"extract_states": 12, "fit_probes": 12}
+        cells = {"extract_states": 12, "fit_probes": 12, "read_head": 1, "read_answers": 4, "carry_probes": 6}
+        assert finished.planned() == AFTER_PROBES | cells
 
 
 def test_a_second_study_in_the_root_is_refused_when_planned(finished):

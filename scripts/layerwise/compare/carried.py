@@ -53,11 +53,12 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     from layerwise.compare.statistics.carrying import compare_carried
     from layerwise.compare.transfers import read_transfers
 
-    return compare_carried(read_transfers(given.paths("transfers")), given.comparison("headline"), given.tasks)
+    return compare_carried(read_transfers(given.paths("transfers")), given.scores, given.tasks)
 
 
 COMPARISON = Comparison(
-    reads=("transfers", "headline", "tasks"),
+    # In the headline scores several draws of random weights are one model. Their probes are carried one by one.
+    reads=("transfers", "scores", "tasks"),
     columns=(
         "model",
         "task",

@@ -269,8 +269,11 @@ class _Reading:
         target = into.task
         metric = target.description["metric"]
         self._same = SameClasses.of(source.classes, target.classes, carried.classes)
-        ways = {False: carried.classes} | ({} if carried.flipped is None else {True: carried.flipped})
-        self._ways = {flipped: SameClasses.of(source.classes, target.classes, way) for flipped, way in ways.items()}
+        self._ways = {False: self._same}
+        # A prompt of a user's own table may have answers for other classes than the task's.
+        flipped = carried.flipped or {}
+        if set(flipped) == set(self._same.source) and set(flipped.values()) == set(self._same.target):
+            self._ways[True] = SameClasses.of(source.classes, target.classes, flipped)
         test = into.test
         seen: set[str] = set()
         if source is not target:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 def draw(given: Given, variant: str) -> Drawing:
     from layerwise.figures.drawing.carried import draw_matrix
 
-    return draw_matrix(given.comparison("carried"), given.comparison("headline"), given.tasks, given.models, variant)
+    return draw_matrix(given.comparison("carried"), given.scores, given.tasks, given.models, variant)
 
 
 FIGURE = Figure(
     place=6,
     title="Probes carried elsewhere: {variant}",
-    reads=("carried", "headline", "tasks", "models"),
+    # Not the headline scores: there, several draws of random weights are one model.
+    reads=("carried", "scores", "tasks", "models"),
     draw=draw,
     exists=lambda study: bool(study.carried),
     variants=lambda study: dict.fromkeys(study.carried, "by target"),

@@ -11,12 +11,12 @@ from layerwise.compare.statistics.choice import choose_layer
 from layerwise.compare.statistics.significance import holm
 
 
-def compare_carried(transfers: pd.DataFrame, headline: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+def compare_carried(transfers: pd.DataFrame, scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """The rows of all carried probes, with the target's best layer and p-values corrected over all of them.
 
     Args:
         transfers: see :mod:`layerwise.compare.transfers`.
-        headline: headline scores; they choose the best layers, on validation.
+        scores: scores of all models, each draw of random weights by itself; they choose the best layers, on validation.
         tasks: task descriptions; they give the order.
 
     Returns:
@@ -25,7 +25,7 @@ def compare_carried(transfers: pd.DataFrame, headline: pd.DataFrame, tasks: Mapp
     Raises:
         InputError: A task has no validation scores.
     """
-    validation = headline_scores(headline, tasks, "val")
+    validation = headline_scores(scores, tasks, "val")
     best = validation.groupby(CELL)[["layer", "n_layers", "value"]].apply(choose_layer).rename("best_layer")
     table = transfers.merge(best.reset_index(), on=CELL, how="left", validate="many_to_one")
     table["p_holm"] = np.nan

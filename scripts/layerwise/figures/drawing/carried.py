@@ -46,7 +46,7 @@ class _Map:
 
 def draw_matrix(
     carried: pd.DataFrame,
-    headline: pd.DataFrame,
+    scores: pd.DataFrame,
     tasks: Mapping[str, Task],
     models: Mapping[str, Model],
     model: str,
@@ -58,7 +58,7 @@ def draw_matrix(
 
     Args:
         carried: see :mod:`layerwise.compare.carried`.
-        headline: headline scores, for the own probes.
+        scores: of all models, each draw of random weights by itself, for the own probes.
         tasks: task descriptions.
         models: model descriptions.
         model: name of a model without intervention; the map shows its states, and its versions that its probes read.
@@ -71,7 +71,7 @@ def draw_matrix(
     maps = _maps(carried, tasks, models, model)
     if not maps:
         raise InputError(f"no kept probe is carried to or from {model}; leave the figure out, or set `carry`")
-    own = _own_scores(headline, tasks)
+    own = _own_scores(scores, tasks)
     panels = [(at, centre) for at in ("best layer", "topmost block") for centre in CENTRES]
     across = 2 if max(len(each.columns) for each in maps) > MANY else 4
     down = ceil(len(panels) / across)
@@ -233,9 +233,9 @@ def _together(rows: pd.DataFrame, tasks: Mapping[str, Task]) -> list[list[str]]:
     return sorted((each for each in in_order if each), key=lambda each: list(tasks).index(each[0]))
 
 
-def _own_scores(headline: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.Series:
+def _own_scores(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.Series:
     """Test scores of own probes, by model, task, prompt and layer."""
-    return headline_scores(headline, tasks, "test").set_index(["model", "task", "prompt", "layer"])["value"]
+    return headline_scores(scores, tasks, "test").set_index(["model", "task", "prompt", "layer"])["value"]
 
 
 def _draw_map(
