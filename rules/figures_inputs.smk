@@ -39,6 +39,7 @@ contents = Contents(
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
+    sources=tuple(grid.source_models()),
     specifications=tuple(SPECIFICATION_CELLS),
     kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
 )

@@ -173,6 +173,11 @@ class Grid:
         found = {name for cell in self.carried_cells() for name in (cell.model, self._version_of(cell.model))}
         return [name for name in self._base_models if name in found]
 
+    def source_models(self) -> list[str]:
+        """The models whose probes are carried, so that a map has them as sources."""
+        found = {each.source.model for carried in self._carried.values() for each in carried}
+        return [name for name in self._base_models if name in found]
+
     def written_cells(self) -> list[ProbeCell]:
         """The probe cells whose classes are looked for in what the model writes."""
         writing = set(self.generated_cells())

@@ -37,6 +37,9 @@ def test_versions_are_read_by_the_model_as_it_is(study):
         (found, *_) = grid.carried(version, "snli-ve")
         assert found == CarriedFrom("versions", "statement", ProbeCell("shapes-llava", "snli-ve", "statement"))
     assert grid.carried("shapes-llava", "snli-ve") == []
+    # They have no map of their own, but are columns of the model's.
+    assert grid.source_models() == ["shapes-llava"]
+    assert set(grid.carried_models()) == {"four-bits", "shapes-llava-untrained", "shapes-llava"}
     # An intervention has nothing but that.
     study["carry"] = {}
     assert {each.kind for each in carried(study, "bypassed", "snli-ve")} == {"versions"}
@@ -94,7 +97,7 @@ def test_nothing_is_carried_without_kept_probes(study):
     study["probes"] = {"keep": False}
     study["carry"] = {"labels": ["objects"]}
     checked = Study.from_config(study)
-    assert checked.grid.carried_cells() == checked.grid.carried_models() == []
+    assert checked.grid.carried_cells() == checked.grid.carried_models() == checked.grid.source_models() == []
     assert [note for note in checked.notes if "carry has no effect" in note]
 
 

@@ -98,8 +98,8 @@ def test_new_code_makes_nothing_stale(planned):
 
 
 def test_only_what_the_study_names_is_planned(planned):
-    # The figure, one of kinds of probes for each of three models, and two of probes carried to the new twin.
-    figures = {rule: number + 1 + 3 + 2 for rule, number in FIGURES.items()}
+    # The figure, one of kinds of probes for each of three models, and one of probes carried to the new twin.
+    figures = {rule: number + 1 + 3 + 1 for rule, number in FIGURES.items()}
     # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them.
     assert planned["study"] == AFTER_PROBES | figures | {"compare": 8 + 1 + 2, "make_table3": 1} | NEW
 

@@ -24,7 +24,8 @@ FIGURE = Figure(
     # Not the headline scores: there, several draws of random weights are one model.
     reads=("carried", "scores", "tasks", "models"),
     draw=draw,
-    exists=lambda study: bool(study.carried),
-    variants=lambda study: dict.fromkeys(study.carried, "by target"),
+    exists=lambda study: bool(study.sources),
+    # A version that only the model's probes read is a column of the model's own map.
+    variants=lambda study: dict.fromkeys(study.sources, "by target"),
     file="{name}-{variant}",
 )

@@ -33,6 +33,7 @@ class Contents:
         says: names of the models, without interventions, whose answers are read off the states and scored.
         writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
+        sources: those of them whose kept probes are carried.
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
     """
@@ -49,6 +50,7 @@ class Contents:
     says: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
 
