@@ -31,7 +31,7 @@ def test_entries_read_what_there_is():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "said", "generated"}
         assert set(comparison.options) <= known
-    for entry in (*FIGURES.values(), *TABLES.values()):
+    for name, entry in [*FIGURES.items(), *TABLES.items()]:
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
         # One figure shows scores of single draws of random weights as they are, which comparisons merge.
