@@ -37,8 +37,8 @@ NEW = {
     # Of the new kind in the twelve old cells too, but none of the intervention.
     "fit_probe_kind": 12 + 4 + 2 * (1 + 2 * 3 + 2),
     "gather_kinds": 1,
-    # Three tasks of the trained model, whose prompts read each other; five of its twin and four of each new model, which
-    # its probes read.
+    # Three tasks of the trained model, whose prompts read each other. Five of its twin and four of each new model,
+    # whose states its probes read.
     "carry_probes": 3 + 5 + 2 * 4,
     # The intervention's own answers to two prompts, and the trained model's about the new stimuli.
     "read_head": 1,
