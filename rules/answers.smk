@@ -27,7 +27,7 @@ rule read_head:
     message:
         "Find the output head of {wildcards.model}"
     shell:
-        'python "$SCRIPTS"/read_head.py ' "--model {input:q} " "--out {output:q} " "> {log:q} 2>&1"
+        'python "$SCRIPTS"/read_head.py --model {input:q} --out {output:q} > {log:q} 2>&1'
 
 
 rule read_answers:
