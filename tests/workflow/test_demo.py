@@ -31,8 +31,8 @@ def demo(request, tmp_path_factory):
         del config["flow"]
         for key in ("stimuli", "tasks"):
             config[key] = {"objects": config[key]["objects"]}
-        # It names some of the prompts that are not asked here.
-        del config["models"]["shapes-llava-untrained"]["prompts"]
+        # These name tasks and prompts that are not asked here.
+        del config["models"]["shapes-llava-untrained"]["prompts"], config["probes"], config["carry"]
     project.configure(config)
     project.snakemake("all" if request.param == "all" else "probes")
     return project.folder / "results"
