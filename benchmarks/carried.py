@@ -13,13 +13,14 @@ Cells are prompts of one task. Their states hold the label along a direction, wi
 """
 
 import argparse
+import io
 import json
 import runpy
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -145,10 +146,10 @@ def carry_command(folder: Path, prompts: Sequence[str] = PROMPTS, labels: bool =
 
 
 def run_program(command: Sequence[str]) -> None:
-    """A program's ``main`` in this process, which has imported its libraries already."""
+    """A program's ``main`` in this process, which has imported its libraries already; without its progress bars."""
     before, (_, *sys.argv) = sys.argv, command
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stderr(io.StringIO()):
             runpy.run_path(command[1])["main"]()
     finally:
         sys.argv = before

@@ -470,7 +470,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="the default; about eight minutes")
-    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; an hour and a half")
+    size.add_argument("--full", action="store_true", help="more studies, 16 times the intervals; about two hours")
     full = parser.parse_args().full
     # With 2,400 replications, half a percent is noise. With 600, the worst of 28 rows is two percent low by chance.
     scale, intervals = (4, 16) if full else (1, 1)
