@@ -18,10 +18,10 @@ $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (5 minutes on 2 fast idle cores)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (about 7 minutes on 2 fast idle cores)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (after the demo, an estimated hour on 2 cores)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (after the demo, hours on 2 cores; not timed since it grew)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 	$(BIN)/snakemake probes said --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
