@@ -5,18 +5,29 @@ docs/families.md. A new family is one row here and one in layerwise/models/famil
 so that the tests compare two statements.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import pytest
-import torch
-
-from layerwise.models.adapters.generic import GenericModel
-from layerwise.models.families import family_of
-from layerwise.models.opening import wrap_model
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
+from tests.families.family import (
+    ACROSS,
+    BOTH_WAYS,
+    CODES,
+    CODES_ALONE,
+    IMAGE_BOTH_WAYS,
+    IN_BLOCKS,
+    NATIVE,
+    OWN_ADAPTER,
+    PROJECTOR,
+    PUT_FIRST,
+    QUERIES,
+    SOME_WINDOWS,
+    TEXT_QUERIES,
+    TILES,
+    TILES_IN_TEXT,
+    WINDOWS,
+    Family,
+    frozen,
+    of_each_way,
+)
 from tests.families.gemma import gemma3, gemma3_own, paligemma
 from tests.families.idefics import idefics2, idefics3, idefics3_own, smolvlm
 from tests.families.native_resolution import glm4v, mistral3, qwen2_5_vl, qwen2_vl, qwen3_vl
@@ -32,58 +43,10 @@ from tests.families.projectors import (
     vipllava,
 )
 from tests.families.queries import aria, blip2, blip2_t5, instructblip, instructblip_opt, kosmos2, kosmos2_own
-from tests.families.standin import Built, StandInProcessor
+from tests.families.standin import StandInProcessor
 
 TORCHVISION = "its own needs torchvision"
 
-
-@dataclass(frozen=True)
-class Family:
-    """A family, or one of its kinds, as docs/families.md describes it.
-
-    Attributes:
-        name: the name that its makers gave it. Entries of one name are kinds of one family.
-        build: makes the tiny model and its processor.
-        enters: how the image reaches the decoder, as far as the code differs. `make test` runs the first family of each
-            way, `make test-all` every family; see :func:`of_each_way`.
-        not_shared: why several prompts about one image are not run over one prefix; empty if they are.
-        needs_image: whether a text without an image is refused.
-        note: what else a reader of its states should know.
-        no_own_processor: why a stand-in prepares its inputs; empty if its own processor does.
-        gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
-    """
-
-    name: str
-    build: Callable[[], Built]
-    enters: str
-    not_shared: str = ""
-    needs_image: bool = False
-    note: str = ""
-    no_own_processor: str = ""
-    gain: float = 3.0
-
-    def frozen(self) -> GenericModel:
-        """The tiny model behind its adapter."""
-        return frozen(self.build, gain=self.gain)
-
-
-# The ways in which an image enters the decoder.
-PROJECTOR = "a projector makes tokens of a picture's patches"
-WINDOWS = "a projector; all layers of the decoder see no further than a window"
-SOME_WINDOWS = "a projector; some layers of the decoder see no further than a window"
-TILES = "tiles and the whole picture, in one run of tokens"
-TILES_IN_TEXT = "tiles and the whole picture, with text between them"
-NATIVE = "as many tokens as the picture's size gives"
-IN_BLOCKS = "in its own size, and again behind the first blocks"
-QUERIES = "learned queries look at the picture"
-TEXT_QUERIES = "learned queries look at the text and the picture"
-PUT_FIRST = "learned queries; the processor puts the image before every text"
-BOTH_WAYS = "image and text see one another both ways"
-IMAGE_BOTH_WAYS = "the image sees itself both ways"
-CODES = "the picture is spelled in a codebook"
-CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that each input runs by itself"
-ACROSS = "some blocks look across at the picture"
-OWN_ADAPTER = "an adapter of its own"
 
 QUERIES_READ_TEXT = "its queries read the text before they look at the image"
 STAND_IN_TOO = "the stand-in, beside its own"
@@ -178,6 +141,10 @@ FAMILIES = [
     ),
 ]
 
+# Modules with a list of their own.
+for _module in ():
+    FAMILIES += _module.FAMILIES
+
 # Refused families, with the reason.
 NOT_SERVED = [
     (
@@ -186,32 +153,6 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
-
-
-def of_each_way(families: Sequence[Family]) -> list[Any]:
-    """Families as a test's parameters; `make test` runs the first of each way, `make test-all` all of them."""
-    first = {family.enters: family for family in reversed(families)}
-    return [
-        pytest.param(
-            family, marks=[] if first[family.enters] is family else pytest.mark.whole, id=family.build.__name__
-        )
-        for family in families
-    ]
-
-
-def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> GenericModel:
-    """A family's tiny model behind its adapter, with weights from ``seed``."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        model, processor = build()
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
-                parameter.mul_(gain)
-            # Some families begin with projections or gates of zero, which make all images equal.
-            if not parameter.any():
-                parameter.fill_(0.5) if parameter.numel() == 1 else parameter.normal_(std=0.02)
-    adapter = family_of(model.config.model_type).adapter
-    return wrap_model(adapter, model.eval().requires_grad_(False), processor, "auto")
 
 
 __all__ = [

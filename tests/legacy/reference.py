@@ -27,8 +27,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer, T5Config
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from layerwise.models.adapters import emu, lavit, qwen_vl
-from layerwise.models.authors.code import import_modules, import_torchvision, seed_of
+from layerwise.models.authors.code import import_modules, seed_of
 from layerwise.models.authors.configs import about_qwen_vl
+from layerwise.models.torchvision_import import import_torchvision
 
 LAYERS, WIDTH = 3, 64
 SENTENCES = [

@@ -38,6 +38,7 @@ class Family:
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
+        refused: why it is not served at all; empty if it is.
         measured: whether its cost can be estimated from its files, without its weights.
     """
 
@@ -50,6 +51,7 @@ class Family:
     cut_leaks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    refused: str = ""
     measured: bool = True
 
     @property

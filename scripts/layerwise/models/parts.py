@@ -6,9 +6,10 @@ from torch import nn
 
 from layerwise.errors import InputError
 
-# What families name the parts of a block.
+# What families name the parts of a decoder and of its blocks.
 ATTENTION = ("self_attn",)
 OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense")
+FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f")
 MLP = ("mlp", "ffn", "block_sparse_moe", "fc2")
 
 
@@ -39,7 +40,7 @@ def find_final_norm(decoder: nn.Module) -> nn.Module:
     Raises:
         AttributeError: when there is none.
     """
-    return _first(decoder, ("norm", "final_layer_norm", "layer_norm"), "a final norm")
+    return _first(decoder, FINAL_NORM, "a final norm")
 
 
 def site_module(block: nn.Module, site: str) -> nn.Module:

@@ -25,7 +25,6 @@ from layerwise.models.authors.code import (
     drawn_in,
     fill,
     import_modules,
-    import_torchvision,
     replaced,
     shown,
     tell_unused,
@@ -34,6 +33,7 @@ from layerwise.models.authors.code import (
 from layerwise.models.authors.configs import is_instructed
 from layerwise.models.begin_checks import check_begin
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
+from layerwise.models.torchvision_import import import_torchvision
 
 # The published sizes of T5 base. The authors' code downloads them from the hub.
 T5_BASE = {"d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12, "num_heads": 12}

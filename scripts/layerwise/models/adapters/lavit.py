@@ -22,7 +22,6 @@ from layerwise.models.authors.code import (
     drawn_in,
     fill,
     import_modules,
-    import_torchvision,
     replaced,
     seed_of,
     shown,
@@ -30,6 +29,7 @@ from layerwise.models.authors.code import (
     weight_files,
 )
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
+from layerwise.models.torchvision_import import import_torchvision
 
 # The ids before and after an image's tokens. The authors' code has no names for them.
 IMAGE_BEGIN, IMAGE_END = 32000, 32001

@@ -24,7 +24,6 @@ from layerwise.models.authors.code import (
     drawn_in,
     fill,
     import_modules,
-    import_torchvision,
     left_padded,
     replaced,
     shown,
@@ -32,6 +31,7 @@ from layerwise.models.authors.code import (
     weight_files,
 )
 from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
+from layerwise.models.torchvision_import import import_torchvision
 
 # What stands for the image's path.
 NAME = "image"

@@ -23,9 +23,6 @@ from layerwise.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Operators that torchvision declares when it is imported, even if it lacks them.
-DESCRIBED_OPERATORS = ("nms", "qnms")
-
 
 def import_modules(package: str, folder: str | Path, *names: str) -> list[ModuleType]:
     """Import modules of a folder as those of a package of the given name, without the package's own ``__init__``.
@@ -46,21 +43,6 @@ def import_modules(package: str, folder: str | Path, *names: str) -> list[Module
         return [importlib.import_module(f"{package}.{name}") for name in names]
     except ImportError as error:
         raise InputError(f"the model's code in {folder} cannot be imported: {error}") from error
-
-
-def import_torchvision() -> None:
-    """Import torchvision even if its compiled operators are missing.
-
-    The default wheel is built for CUDA. With a CPU-only torch its operators cannot be loaded, and importing it fails at
-    the first one that it declares. The models' code needs only its transforms of pictures, which use no operators.
-    """
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        log.info("torchvision does not fit this torch; it is used without its compiled operators")
-        for name in DESCRIBED_OPERATORS:
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
-        importlib.import_module("torchvision")
 
 
 @contextmanager
