@@ -5,7 +5,15 @@
 layerwise/models/families.py. The two are written separately, so that the tests compare two statements.
 """
 
-from tests.families import codebooks, cross_attention, gemma, idefics, native_resolution, projectors, queries
+from tests.families import (
+    codebooks,
+    cross_attention,
+    gemma,
+    idefics,
+    native_resolution,
+    projectors,
+    queries,
+)
 from tests.families.codebooks import emu3
 from tests.families.cross_attention import mllama
 from tests.families.family import CODES_ALONE, Family, frozen, of_each_way
@@ -16,7 +24,15 @@ from tests.families.projectors import internvl, llava, llava_mixed_windows, llav
 from tests.families.queries import blip2, blip2_t5, instructblip, kosmos2
 
 FAMILIES: list[Family] = []
-for _module in (projectors, native_resolution, idefics, gemma, queries, codebooks, cross_attention):
+for _module in (
+    projectors,
+    native_resolution,
+    idefics,
+    gemma,
+    queries,
+    codebooks,
+    cross_attention,
+):
     FAMILIES += _module.FAMILIES
 
 # Refused families, with the reason.
