@@ -69,7 +69,7 @@ def cells(measured: Measured, family: Family, reasons: Reasons) -> list[str]:
         single("knockout", measured.knockout),
         single("text alone", measured.text),
         several(measured.sites),
-        "stand-in" if family.no_own_processor else "own",
+        "another" if family.no_own_processor else "own",
     ]
 
 

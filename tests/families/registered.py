@@ -2,6 +2,9 @@
 
 import json
 
+# It lets torchvision load beside any torch, and some configurations import that.
+import layerwise  # noqa: F401
+
 
 def registered() -> dict[str, str]:
     """The class of each type, by type.
@@ -9,10 +12,6 @@ def registered() -> dict[str, str]:
     They are all types of ``AutoModelForImageTextToText``, and of ``AutoModelForMultimodalLM`` those whose configuration
     has a part for vision; the others read sound.
     """
-    from layerwise.models.torchvision_import import import_torchvision
-
-    # Some configurations import it.
-    import_torchvision()
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,

@@ -46,7 +46,7 @@ def table() -> str:
             if not isinstance(measured.adds_up, str) and measured.adds_up > SUM:
                 to_know.add("sites", NOT_THE_SUM, model_type)
             if family.no_own_processor:
-                to_know.add("stand-in", family.no_own_processor, model_type)
+                to_know.add("processor", family.no_own_processor, model_type)
             notes += [f"- {name} (`{model_type}`): {family.note}."] if family.note else []
         rows.append((model_type, name, of_all_kinds(of_kinds)))
     served, types = {model_type for model_type, _, _ in rows}, registered()

@@ -4,8 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from transformers import CONFIG_MAPPING, __version__
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, __version__
 
 from layerwise.errors import InputError
 from layerwise.models.families import DEFAULT, FAMILIES, family_of
@@ -66,7 +65,7 @@ def check_family(name: str, adapter: str, model_type: str, trust: bool) -> None:
         raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
     if trust:
         return
-    if model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+    if CONFIG_MAPPING[model_type] not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(
             f"models.{name}: transformers {__version__} loads no model of type {model_type} as one that "
             f"reads pictures and text (AutoModelForImageTextToText); {LISTED}"
