@@ -17,7 +17,7 @@ TYPE = re.compile(r"^\| `([^`]+)`", flags=re.MULTILINE)
 # What does not depend on the numbers.
 PAGE = Path(__file__).with_name("page.md")
 REFUSED = "## Refused"
-UNTESTED = " No test covers the others yet, which run with the defaults: {}."
+UNTESTED = "\n\nNo test covers these types yet; they run with the defaults, and the checks before each run: {}."
 # From here on, a block's output is not the sum of its parts.
 SUM = 1e-2
 

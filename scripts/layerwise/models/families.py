@@ -65,6 +65,7 @@ DEFAULT = Family()
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
 ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
+SPEAKS = "it joins a model that speaks; save the part that reads by itself, which is served as type {}"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
@@ -125,14 +126,20 @@ FAMILIES: Mapping[str, Family] = {
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
+    "phi4_multimodal": Family(
+        refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
+        "loaded and switched on after it"
+    ),
     "pix2struct": Family(
         refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
     ),
     "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "pp_chart2table": Family(not_shared=""),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
+    "qwen2_5_omni": Family(refused=SPEAKS.format("qwen2_5_omni_thinker")),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_omni_moe": Family(refused=SPEAKS.format("qwen3_omni_moe_thinker")),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
     "t5gemma2": Family(refused=ENCODER),

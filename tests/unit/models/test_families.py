@@ -1,9 +1,12 @@
 """Every family of tests/families: all that it is said to do, against one input at a time."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from layerwise.errors import InputError
+from layerwise.flow.free import check_served
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.families import FAMILIES as ROWS
 from layerwise.models.families import family_of
@@ -14,7 +17,7 @@ from layerwise.models.registration import describe_model
 from layerwise.models.site_names import SITES
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
-from tests.families.comparing import Refusal
+from tests.families.comparing import Refusal, or_refusal
 from tests.families.intervened import ENTRIES, Intervened
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.registered import registered
@@ -22,6 +25,10 @@ from tests.families.table import SUM, TABLE, listed, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
+
+# The check before each measurement refuses them: the whole model gives a token behind the image another embedding than
+# its table of words does.
+GO_ON_OTHERWISE = ("Ovis2",)
 
 # All tests of one family in a row, so that its model is built once.
 each_family = pytest.mark.parametrize("family", of_each_way(FAMILIES), scope="module")
@@ -83,7 +90,10 @@ def test_there_is_an_entry_of_each_kind_to_try():
 @each_family
 def test_attention_knockout_is_as_whole_forward_passes_or_refused(family):
     found = measure(family).knockout
-    if isinstance(found, Intervened):
+    if isinstance(found, Refusal):
+        # Not because the two differ, which a mistake could bring about.
+        assert family.name in GO_ON_OTHERWISE or found == or_refusal(partial(check_served, measure(family).model))
+    else:
         # Of probabilities, which a logit's rounding moves by as much times its size.
         assert found.exact <= 1e-5
         assert found.change > 1e-3

@@ -29,8 +29,9 @@ def newest(tmp_path_factory):
     (about,) = folder.glob("transformers-*.dist-info")
     if about.name == f"transformers-{__version__}.dist-info":
         pytest.skip(f"the pinned transformers {__version__} is the newest")
-    path = os.pathsep.join([str(folder), str(REPOSITORY / "scripts"), str(REPOSITORY)])
-    command = [sys.executable, "-m", "tests.families.registered"]
+    path = os.pathsep.join([str(folder), str(REPOSITORY / "scripts")])
+    # Without the folder of the program, whose modules have names of families.
+    command = [sys.executable, "-P", REPOSITORY / "tests/families/registered.py"]
     done = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": path}, cwd=folder, capture_output=True, text=True, check=False
     )
