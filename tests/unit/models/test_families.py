@@ -18,7 +18,7 @@ from layerwise.models.site_names import SITES
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
 from tests.families.comparing import Refusal, or_refusal
-from tests.families.intervened import ENTRIES, Intervened
+from tests.families.intervened import ENTRIES
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.registered import registered
 from tests.families.table import SUM, TABLE, listed, table, without_numbers
