@@ -67,12 +67,21 @@ CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "aya_vision": Family(not_shared=""),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cohere2_vision": Family(not_shared=""),
+    "cohere_compass": Family(not_shared="", patches="native"),
+    "deepseek_ocr2": Family(not_shared=""),
+    "deepseek_vl": Family(not_shared=""),
+    "deepseek_vl_hybrid": Family(not_shared=""),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "fast_vlm": Family(not_shared=""),
     "gemma3": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
+    "granite4_vision": Family(not_shared=""),
+    "granite_docling": Family(not_shared=""),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
@@ -87,6 +96,7 @@ FAMILIES: Mapping[str, Family] = {
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
+    "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
@@ -107,6 +117,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
+    "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
 
