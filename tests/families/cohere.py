@@ -30,15 +30,17 @@ def cohere2_vision() -> Built:
     """Command A Vision: a token ends each tile."""
     named = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<image>", "img_line_break_token": "<break>"}
     words = tokenizer(**named)
+    # Small enough for the tall picture to have fewer tiles than the wide one.
+    side, patch = 40, 10
     config = transformers.Cohere2VisionConfig(
-        vision_config=siglip(image_size=SIDE // 2, patch_size=PATCH // 2),
+        vision_config=siglip(image_size=side, patch_size=patch),
         text_config=transformers.Cohere2Config(**text(words, sliding_window=12, layer_types=KINDS)),
         image_token_id=words.convert_tokens_to_ids("<image>"),
         alignment_intermediate_size=64,
     )
     # What it calls the patch size is the number of tokens along a tile's side.
     images = transformers.Cohere2VisionImageProcessor(
-        size={"height": SIDE // 2, "width": SIDE // 2}, patch_size=2, max_patches=4
+        size={"height": side, "width": side}, patch_size=2, max_patches=4
     )
     return transformers.Cohere2VisionForConditionalGeneration(config), transformers.Cohere2VisionProcessor(
         images, words
@@ -66,6 +68,7 @@ def cohere_compass() -> Built:
             words,
             sliding_window=12,
             layer_types=KINDS,
+            logit_scale=0.25,
             rope_parameters={"sliding_attention": rope, "full_attention": None},
         ),
         image_token_id=image,

@@ -38,6 +38,7 @@ class Family:
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
+        leaves_logits: whether its logits are the head's products, whatever scale its decoder's configuration names.
         refused: why it is not served at all; empty if it is.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -51,6 +52,7 @@ class Family:
     cut_leaks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    leaves_logits: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
     measured: bool = True
 
@@ -67,10 +69,10 @@ CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
-    "aya_vision": Family(not_shared=""),
+    "aya_vision": Family(not_shared="", leaves_logits=True),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
-    "cohere2_vision": Family(not_shared=""),
+    "cohere2_vision": Family(not_shared="", leaves_logits=True),
     "cohere_compass": Family(not_shared="", patches="native"),
     "deepseek_ocr2": Family(not_shared=""),
     "deepseek_vl": Family(not_shared=""),
