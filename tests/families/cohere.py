@@ -39,9 +39,7 @@ def cohere2_vision() -> Built:
         alignment_intermediate_size=64,
     )
     # What it calls the patch size is the number of tokens along a tile's side.
-    images = transformers.Cohere2VisionImageProcessor(
-        size={"height": side, "width": side}, patch_size=2, max_patches=4
-    )
+    images = transformers.Cohere2VisionImageProcessor(size={"height": side, "width": side}, patch_size=2, max_patches=4)
     return transformers.Cohere2VisionForConditionalGeneration(config), transformers.Cohere2VisionProcessor(
         images, words
     )

@@ -69,10 +69,10 @@ CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
-    "aya_vision": Family(not_shared="", leaves_logits=True),
+    "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
-    "cohere2_vision": Family(not_shared="", leaves_logits=True),
+    "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "cohere_compass": Family(not_shared="", patches="native"),
     "deepseek_ocr2": Family(not_shared=""),
     "deepseek_vl": Family(not_shared=""),
@@ -83,7 +83,7 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
     "granite4_vision": Family(not_shared=""),
-    "granite_docling": Family(not_shared=""),
+    "granite_docling": Family(not_shared="", patches="stretched"),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
