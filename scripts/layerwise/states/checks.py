@@ -65,6 +65,11 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
     row = inputs.iloc[0]
     prepared = prepare_rows(model, inputs.iloc[:1])
     read = run_rows(model, inputs.iloc[:1], positions, prepared)
+    if "last-heads" in positions and not model.n_heads:
+        raise InputError(
+            "states.sites: heads cannot be kept of this family: its blocks have different numbers of heads; leave "
+            "heads out, or leave the model out by states.sites_of"
+        )
     at_tokens = [position for position in positions if position not in AT_SITE]
     # A single input with all its hidden states has to fit on the device.
     room = Room(1, "inputs with all their hidden states")

@@ -37,6 +37,7 @@ REFUSED = {
     "InstructBLIP on OPT": "not causal",
     "Llama 3.2 Vision (mllama)": "look across",
     "Kosmos-2": "adapter of its own",
+    "Gemma 4": "keys and values of an earlier block",
 }
 
 
