@@ -38,6 +38,7 @@ class Family:
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
+        leaves_logits: whether its logits are the head's products, whatever scale its decoder's configuration names.
         refused: why it is not served at all; empty if it is.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -51,6 +52,7 @@ class Family:
     cut_leaks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    leaves_logits: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
     measured: bool = True
 
@@ -68,16 +70,25 @@ STREAMS = "its blocks pass on several states of each token side by side, and non
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
+    "cohere_compass": Family(not_shared="", patches="native"),
+    "deepseek_ocr2": Family(not_shared=""),
+    "deepseek_vl": Family(not_shared=""),
+    "deepseek_vl_hybrid": Family(not_shared=""),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "fast_vlm": Family(not_shared=""),
     "gemma3": Family(not_shared=""),
     "gemma3n": Family(refused=STREAMS),
     "gemma4": Family(not_shared=""),
     "gemma4_unified": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
     "glm5_next": Family(refused=STREAMS),
+    "granite4_vision": Family(not_shared=""),
+    "granite_docling": Family(not_shared="", patches="stretched"),
     "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
@@ -89,12 +100,13 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
-    "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "kimi_k25": Family(not_shared=""),
+    "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
     "lighton_ocr": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
+    "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
     "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
@@ -119,6 +131,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
     "step3p7": Family(not_shared=""),
+    "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
 
