@@ -5,6 +5,7 @@ free one. So the free run's keys and values are kept, and each block's inputs at
 questions about one image share one run of it.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
-from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
+from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
@@ -93,8 +94,6 @@ def check_served(model: AnsweringModel) -> None:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
-    elif getattr(model.decoder.config, "num_kv_shared_layers", 0):
-        why = "some of its blocks look at keys and values of an earlier block, which a run from a later block on lacks"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
@@ -181,9 +180,12 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
     calls: list[BlockCall] = []
     outputs: list[Tensor] = []
 
-    def before(_block, args, kwargs):
-        hidden, mask = hidden_in(args, kwargs), kwargs["attention_mask"]
-        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in kwargs.items() if k not in _REPLACED}
+    def before(block, args, kwargs):
+        # Gemma 4's get an input of their own by its place.
+        names = list(inspect.signature(block.forward).parameters)[: len(args)]
+        given = dict(zip(names, args, strict=True)) | kwargs
+        hidden, mask = given["hidden_states"], given["attention_mask"]
+        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in given.items() if k not in _REPLACED}
         calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
 
     def after(_block, _args, output):

@@ -8,7 +8,6 @@ import torch
 import transformers
 
 from layerwise.errors import InputError
-from layerwise.flow.free import check_served
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.interventions.model_checks import check_scores
 from layerwise.models.registration import describe_model
@@ -84,12 +83,6 @@ def test_attention_is_not_cut_where_a_cut_token_has_a_say():
         InputError, match=r"cannot be cut in block 2, which is of the kind minimax_m3_sparse .*model: 1$"
     ):
         check_scores("m", {"cut-image": {"blocks": [1, 3]}}, kinds)
-
-
-def test_a_run_cannot_go_on_without_an_earlier_blocks_keys_and_values():
-    with pytest.raises(InputError, match="type gemma4: some of its blocks look at keys and values of an earlier block"):
-        check_served(families.frozen(gemma4))
-    check_served(families.frozen(gemma4_experts))
 
 
 @pytest.mark.parametrize("build", [hyperclovax_vision_v2, muse_glimmer])
