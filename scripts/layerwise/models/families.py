@@ -66,6 +66,7 @@ DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
@@ -81,9 +82,14 @@ FAMILIES: Mapping[str, Family] = {
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "fast_vlm": Family(not_shared=""),
     "gemma3": Family(not_shared=""),
+    "gemma3n": Family(refused=STREAMS),
+    "gemma4": Family(not_shared=""),
+    "gemma4_unified": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
+    "glm5_next": Family(refused=STREAMS),
     "granite4_vision": Family(not_shared=""),
     "granite_docling": Family(not_shared="", patches="stretched"),
+    "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
@@ -94,12 +100,15 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
+    "kimi_k25": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lighton_ocr": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
         not_shared="",
@@ -108,6 +117,8 @@ FAMILIES: Mapping[str, Family] = {
         image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
     ),
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "muse_glimmer": Family(not_shared="", patches="native"),
+    "muse_spark": Family(not_shared="", patches="native"),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
@@ -119,6 +130,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
+    "step3p7": Family(not_shared=""),
     "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
 }

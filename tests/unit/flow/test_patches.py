@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
-from tests.families import cohere, granite, llava_kin
+from tests.families import cohere, granite, llava_kin, native_dense, native_experts
 from tests.families.native_resolution import qwen2_vl
 from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava
 from tests.families.standin import PATCH, SIDE
@@ -42,6 +42,10 @@ ALIKE = {
     "aya_vision": cohere.aya_vision,
     "cohere2_vision": cohere.cohere2_vision,
     "granite_docling": granite.granite_docling,
+    "hyperclovax_vision_v2": native_dense.hyperclovax_vision_v2,
+    "minimax_m3_vl": native_experts.minimax_m3_vl,
+    "muse_glimmer": native_dense.muse_glimmer,
+    "muse_spark": native_experts.muse_spark,
 }
 
 
