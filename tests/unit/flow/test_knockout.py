@@ -259,14 +259,14 @@ def test_free_probability_is_that_of_the_whole_model():
     """
     chameleon = next(f.build for f in FAMILIES if f.name == "Chameleon")
     scaling = (granite.granite4_vision, cohere.cohere_compass, cohere.aya_vision)
-    for family in (families.llava, families.gemma3_own, chameleon, *scaling):
+    for family in (families.llava, families.gemma3, chameleon, *scaling):
         model = families.frozen(family, gain=1.0)
-        if family is families.gemma3_own:
+        if family is families.gemma3:
             model.model.config.text_config.final_logit_softcapping = 0.5
         prepared, sets = asked(model)
         with torch.inference_mode():
             logits = model.model(**prepared, use_cache=False).logits[0, -1]
-            if family is families.gemma3_own:
+            if family is families.gemma3:
                 logits = 0.5 * torch.tanh(logits / 0.5)
         (run,) = free_runs(model, [prepared], [first_target(sets, FLOWS)])
         torch.testing.assert_close(run.probabilities, logits.softmax(-1), rtol=1e-5, atol=1e-9)
