@@ -79,8 +79,9 @@ def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> Gene
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model, processor = build()
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
+        for name, parameter in model.named_parameters():
+            # All experts of a block are one parameter.
+            if parameter.dim() == 2 or (parameter.dim() == 3 and "experts" in name):
                 parameter.mul_(gain)
             # Some families begin with projections or gates of zero, which make all images equal.
             if not parameter.any():

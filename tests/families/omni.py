@@ -70,9 +70,7 @@ def qwen3_vl_moe() -> Built:
 def cosmos3_omni() -> Built:
     """Cosmos 3, the part that reasons: Qwen3-VL under another name."""
     words = _with_video()
-    config = transformers.Cosmos3OmniConfig(
-        text_config=_decoder(words), vision_config=TOWER | DEEP, **_marks(words)
-    )
+    config = transformers.Cosmos3OmniConfig(text_config=_decoder(words), vision_config=TOWER | DEEP, **_marks(words))
     return transformers.Cosmos3OmniForConditionalGeneration(config), _qwen3_vl_processor(words)
 
 

@@ -172,6 +172,15 @@ def test_the_fast_path_is_as_the_loop(family):
     check_knockout(*arguments)
 
 
+def test_a_family_that_counts_positions_only_past_its_image():
+    """The run of the image has a token more than is kept of it."""
+    model = families.frozen(families.omni.qwen2_5_omni)
+    prepared, sets = asked(model)
+    assert first_target(sets, FLOWS) == int(model.image_tokens(prepared)[0].nonzero()[-1]) + 1
+    arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
+    assert off(knockout(*arguments), naive_knockout(*arguments)) < 1e-5
+
+
 @four_families
 def test_questions_about_one_image_share_its_run(family, monkeypatch):
     model = families.frozen(family)

@@ -17,7 +17,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
+from tests.families import glm, omni, own_shape
 from tests.families.native_resolution import qwen2_vl
+from tests.families.optional_processors import glm4v_own
 from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava
 from tests.families.standin import PATCH, SIDE
 
@@ -34,6 +36,10 @@ BOXES = [
     (0.5, 0.5, 0.04, 0.04),
 ]
 NEAREST = 0
+# As Qwen2-VL, in other families.
+NATIVE = {
+    build.__name__: build for build in (glm4v_own, *(f.build for m in (glm, omni, own_shape) for f in m.FAMILIES))
+}
 
 
 def tower(name):
@@ -43,6 +49,9 @@ def tower(name):
         sides = {"min_pixels": (4 * PATCH) ** 2, "max_pixels": (12 * PATCH) ** 2}
         images = Qwen2VLImageProcessorPil(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
         model, _ = qwen2_vl()
+    elif name in NATIVE:
+        model, processor = NATIVE[name]()
+        images = processor.image_processor
     elif name == "internvl":
         images = GotOcr2ImageProcessorPil(size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6)
         model, _ = internvl()
@@ -54,7 +63,10 @@ def tower(name):
                 [SIDE * rows, SIDE * columns] for rows, columns in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
             ]
     mixing = [
-        part for key, part in model.named_parameters() if key.split(".")[-2] in ("out_proj", "projection_layer", "proj")
+        part
+        for key, part in model.named_parameters()
+        # GLM's mergers have a projection of that name too, after which nothing of a picture would be left.
+        if key.split(".")[-2] in ("out_proj", "projection_layer", "proj") and "merger" not in key
     ]
     mixing = [part for part in mixing if part.dim() <= 2]
     assert mixing
@@ -92,7 +104,17 @@ def grown(box, by, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", ["llava", "vipllava", "llava_next", "qwen2_vl", "internvl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llava",
+        "vipllava",
+        "llava_next",
+        "qwen2_vl",
+        "internvl",
+        *(pytest.param(n, marks=pytest.mark.whole) for n in NATIVE),
+    ],
+)
 def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, size):
     model, images = tower(name)
     usual = images.resample
