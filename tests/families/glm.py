@@ -58,7 +58,9 @@ def glm46v() -> Built:
 def glmga() -> Built:
     """GLM-GA: GLM-4.6V with an image processor of its own."""
     words = _words()
-    images = transformers.GlmgaImageProcessor(**PATCHES, size=SIZE)
+    # Sides are even numbers of tokens: 24 tokens for a picture.
+    size = {"shortest_edge": 2 * (8 * PATCH) ** 2, "longest_edge": 2 * (12 * PATCH) ** 2}
+    images = transformers.GlmgaImageProcessor(**PATCHES, size=size, patch_expand_factor=2)
     processor = transformers.Glm46VProcessor(images, words, transformers.GlmgaVideoProcessor())
     return transformers.Glm46VForConditionalGeneration(_config(transformers.GlmgaConfig, words)), processor
 

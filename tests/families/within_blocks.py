@@ -89,7 +89,10 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
 
     if site == "mlp":
         # OPT has no module for it: its last layer is the block's own.
-        parts = _named(block, MLP) or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
+        # All classes of a family may have "Moe" in their names.
+        parts = [part for part in _named(block, MLP) if part not in _named(block, (*ATTENTION, "Norm"))] or [
+            child for child in block.children() if isinstance(child, nn.Linear)
+        ][-1:]
         return [part.register_forward_hook(after) for part in parts]
     attention = _named(block, ATTENTION)
     if site == "attention":
