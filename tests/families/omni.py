@@ -161,10 +161,12 @@ def qwen3_omni_moe() -> Built:
     return model, _omni(transformers.Qwen3OmniMoeProcessor, words)
 
 
+THINKER = "its thinker, which reads and answers; it is also found in the files of the whole model, which speaks too"
+
 FAMILIES = [
     Family("Qwen3-VL with experts", qwen3_vl_moe, IN_BLOCKS),
-    Family("Qwen2.5-Omni", qwen2_5_omni, NATIVE),
-    Family("Qwen3-Omni", qwen3_omni_moe, IN_BLOCKS),
+    Family("Qwen2.5-Omni", qwen2_5_omni, NATIVE, note=THINKER),
+    Family("Qwen3-Omni", qwen3_omni_moe, IN_BLOCKS, note=THINKER),
     Family("Cosmos 3", cosmos3_omni, IN_BLOCKS),
     Family("Cosmos 3 Edge", cosmos3_edge, NATIVE),
 ]

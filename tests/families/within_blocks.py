@@ -88,11 +88,10 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
         kept[module] = args[0].flatten(0, -2)[-1]
 
     if site == "mlp":
-        # OPT has no module for it: its last layer is the block's own.
         # All classes of a family may have "Moe" in their names.
-        parts = [part for part in _named(block, MLP) if part not in _named(block, (*ATTENTION, "Norm"))] or [
-            child for child in block.children() if isinstance(child, nn.Linear)
-        ][-1:]
+        parts = [part for part in _named(block, MLP) if part not in _named(block, (*ATTENTION, "Norm"))]
+        # OPT has no module for it: its last layer is the block's own.
+        parts = parts or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
         return [part.register_forward_hook(after) for part in parts]
     attention = _named(block, ATTENTION)
     if site == "attention":

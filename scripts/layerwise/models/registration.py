@@ -6,11 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.authors.configs import ABOUT, About
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained, said_by
 from layerwise.models.families import DEFAULT, family_of
 from layerwise.models.family_revisions import REVISIONS
@@ -157,7 +156,7 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
 def _about(name: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        config = read_configuration(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
         hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
         raise InputError(
