@@ -63,23 +63,45 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
+ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "blip": Family(
+        refused="every block of its decoder looks across at the image, which has no token in the text, and no norm "
+        "follows the last block"
+    ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
     "cosmos3_edge": Family(not_shared="", patches="native"),
     "cosmos3_omni": Family(not_shared="", patches="native"),
+    "diffusion_gemma": Family(
+        refused="it writes by diffusion: a decoder fills in many tokens at once, and nothing is predicted from the "
+        "prompt's last token"
+    ),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "evolla": Family(refused="it reads proteins, and no pictures"),
     "exaone4_5": Family(not_shared="", patches="native"),
+    "florence2": Family(refused=ENCODER),
     "gemma3": Family(not_shared=""),
+    "git": Family(
+        refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
+    ),
     "glm46v": Family(not_shared="", patches="native"),
     "glm4v": Family(not_shared="", patches="native"),
     "glm4v_moe": Family(not_shared="", patches="native"),
     "glm_ocr": Family(not_shared="", patches="native"),
     "glmga": Family(not_shared="", patches="native"),
+    "idefics": Family(
+        adapter="idefics",
+        not_shared="",
+        needs_image="does not run without an image",
+        writes_begin=True,
+        image_out_of_reach=ACROSS,
+    ),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
@@ -88,6 +110,7 @@ FAMILIES: Mapping[str, Family] = {
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
     ),
+    "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
@@ -100,7 +123,7 @@ FAMILIES: Mapping[str, Family] = {
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",
         writes_begin=True,
-        image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
+        image_out_of_reach=ACROSS,
     ),
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
     "ovis2": Family(not_shared=""),
@@ -110,6 +133,15 @@ FAMILIES: Mapping[str, Family] = {
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
+    "phi4_multimodal": Family(
+        refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
+        "loaded and switched on after it"
+    ),
+    "pix2struct": Family(
+        refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
+    ),
+    "pp_chart2table": Family(not_shared=""),
+    "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
     "qwen2_5_omni_thinker": Family(not_shared="", patches="native"),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
@@ -118,8 +150,13 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_vl": Family(not_shared="", patches="native"),
     "qwen3_vl_moe": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
+    "t5gemma2": Family(refused=ENCODER),
+    "udop": Family(refused=ENCODER),
     "video_llama_3": Family(not_shared="", patches="native"),
     "vipllava": Family(not_shared="", patches="cropped"),
+    "vision-encoder-decoder": Family(
+        refused="an encoder reads the picture, and a decoder writes about it without a prompt"
+    ),
 }
 
 
