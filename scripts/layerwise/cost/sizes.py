@@ -133,12 +133,13 @@ def _folder(entry: Model, embedded: Path | None) -> Path | None:
 def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from layerwise.models.configuration import read_configuration
     from layerwise.models.opening import wrap_model
 
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+        model = AutoModelForImageTextToText.from_config(read_configuration(folder))
     frozen = wrap_model(entry.adapter, model, AutoProcessor.from_pretrained(folder), entry.conversation)
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
