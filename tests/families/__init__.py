@@ -5,6 +5,7 @@ docs/families.md. A new family is one row here and one in layerwise/models/famil
 so that the tests compare two statements.
 """
 
+from tests.families import experts, fuyu, linear_attention, short_memory
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
 from tests.families.family import (
@@ -142,7 +143,7 @@ FAMILIES = [
 ]
 
 # Modules with a list of their own.
-for _module in ():
+for _module in (linear_attention, short_memory, experts, fuyu):
     FAMILIES += _module.FAMILIES
 
 # Refused families, with the reason.
@@ -153,11 +154,14 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
+# Types that are refused at registration, each by its row.
+REFUSED = [*linear_attention.REFUSED]
 
 
 __all__ = [
     "FAMILIES",
     "NOT_SERVED",
+    "REFUSED",
     "Family",
     "StandInProcessor",
     "blip2",

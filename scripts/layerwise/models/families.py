@@ -32,6 +32,7 @@ class Family:
         needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
         runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
             by one.
+        puts_image_first: whether its processor puts the image before every text, so that no text says where it is.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
@@ -46,6 +47,7 @@ class Family:
     not_shared: str = NOT_SHOWN
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)
+    puts_image_first: bool = field(default=False, metadata=NUMBERS)
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
     cut_leaks: str = ""
@@ -63,6 +65,7 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
@@ -71,6 +74,8 @@ FAMILIES: Mapping[str, Family] = {
     "chameleon": Family(not_shared="", never_writes_image=True),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "ernie4_5_vl_moe": Family(not_shared=""),
+    "fuyu": Family(not_shared="", puts_image_first=True),
     "gemma3": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
     "idefics2": Family(not_shared=""),
@@ -85,9 +90,13 @@ FAMILIES: Mapping[str, Family] = {
     "janus": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lfm2_vl": Family(not_shared=CONVOLUTIONS),
+    "lfm3_vl": Family(not_shared=CONVOLUTIONS),
+    "llama4": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minicpm_ocr": Family(not_shared=RECURRENT),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
         not_shared="",
@@ -96,6 +105,7 @@ FAMILIES: Mapping[str, Family] = {
         image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
     ),
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "nemotron_h_omni": Family(not_shared=RECURRENT),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
@@ -105,8 +115,15 @@ FAMILIES: Mapping[str, Family] = {
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_5": Family(not_shared=RECURRENT),
+    "qwen3_5_moe": Family(not_shared=RECURRENT),
     "qwen3_vl": Family(not_shared="", patches="native"),
+    "qwen4_exp": Family(
+        refused="its blocks hand on several streams side by side, which only its output joins, so that a layer has no "
+        "single state"
+    ),
     "smolvlm": Family(not_shared=""),
+    "unlimited_ocr": Family(not_shared=""),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
 

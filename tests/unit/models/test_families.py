@@ -11,7 +11,7 @@ from layerwise.models.opening import open_model
 from layerwise.models.padding import settle_padding
 from layerwise.models.registration import describe_model
 from tests import families
-from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
+from tests.families import FAMILIES, NOT_SERVED, REFUSED, Family, of_each_way
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.table import TABLE, table, without_numbers
 
@@ -91,6 +91,17 @@ def test_families_that_are_refused(name, build, why):
     model, processor = build()
     with pytest.raises(InputError, match="an encoder and a decoder"):
         GenericModel(model, processor, "auto")
+
+
+@pytest.mark.parametrize(("name", "build", "why"), REFUSED)
+def test_types_that_are_refused_by_their_row(name, build, why, tmp_path):
+    model, processor = build()
+    for part in (model.config, processor):
+        part.save_pretrained(tmp_path)
+    entry = {"source": str(tmp_path), "weights": "random", "dtype": "float32", "conversation": "auto"}
+    with pytest.raises(InputError) as error:
+        describe_model("tiny", entry | {"adapter": "generic"}, None, seed=0)
+    assert str(error.value) == f"models.tiny: a model of type {model.config.model_type} is not served: {why}"
 
 
 def test_inputs_that_depend_on_their_batch_run_one_by_one():
