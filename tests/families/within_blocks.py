@@ -1,7 +1,6 @@
 """Check states within blocks against plain hooks, which find the parts of a block by their classes and what runs."""
 
 from functools import partial
-from os.path import commonprefix
 
 import torch
 from PIL import Image
@@ -102,7 +101,7 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
 def _named(block: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
     def own(child: nn.Module) -> str:
         # Without the model's own name, which may hold one of these, as that of Qwen3_5MoeRMSNorm does.
-        full = type(child).__name__
-        return full[len(commonprefix([full, type(block).__name__])) :]
+        full, of_block = type(child).__name__, type(block).__name__
+        return full[next((i for i, (a, b) in enumerate(zip(full, of_block, strict=False)) if a != b), 0) :]
 
     return [child for child in block.children() if any(name in own(child) for name in names)]
