@@ -17,6 +17,8 @@ A stage imports from the stages before it, never from those after it:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from layerwise.torchvision_operators import declare_before_import
+
 if TYPE_CHECKING:
     from layerwise.errors import InputError
     from layerwise.states.shards import open_states
@@ -26,6 +28,9 @@ __all__ = ["InputError", "Study", "open_states"]
 
 # Imported on first use, because every program and job imports this package.
 _MODULES = {"InputError": "layerwise.errors", "Study": "layerwise.study", "open_states": "layerwise.states.shards"}
+
+# Before anything imports transformers, which imports torchvision.
+declare_before_import()
 
 
 def __getattr__(name: str) -> object:

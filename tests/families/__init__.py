@@ -5,7 +5,7 @@ docs/families.md. A new family is one row here and one in layerwise/models/famil
 so that the tests compare two statements.
 """
 
-from tests.families import experts, fuyu, linear_attention, short_memory
+from tests.families import cohere, deepseek, experts, fuyu, granite, linear_attention, llava_kin, short_memory
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
 from tests.families.family import (
@@ -143,7 +143,7 @@ FAMILIES = [
 ]
 
 # Modules with a list of their own.
-for _module in (linear_attention, short_memory, experts, fuyu):
+for _module in (cohere, deepseek, granite, llava_kin, linear_attention, short_memory, experts, fuyu):
     FAMILIES += _module.FAMILIES
 
 # Refused families, with the reason.

@@ -113,7 +113,6 @@ REFUSED = [
     (
         "Qwen4-Exp",
         qwen4_exp,
-        "its blocks hand on several streams side by side, which only its output joins, so that a layer has no single "
-        "state",
+        "its blocks pass on several states of each token side by side, and none of them is its hidden state",
     ),
 ]

@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.prefix.packing import can_pack
 from tests.families import Family
 from tests.families.comparing import (
     POSITIONS,
@@ -23,9 +24,6 @@ from tests.families.comparing import (
 )
 from tests.families.intervened import Intervened, interventions, knocked_out
 from tests.families.within_blocks import adds_up, sites
-
-# Blocks that keep no keys and values, so that texts cannot even be forced to go on from those of a prefix.
-KEEP_NO_KEYS = {"linear_attention", "conv"}
 
 __all__ = ["POSITIONS", "PROMPTS", "Measured", "measure", "one_at_a_time", "pictures", "relative"]
 
@@ -109,7 +107,8 @@ class Measured:
     @cached_property
     def shared(self) -> float:
         """Prompts over one image's prefix, against the same alone, on two images, whether declared exact or not."""
-        if not self.declared and set(getattr(self.model.decoder.config, "layer_types", None) or ()) & KEEP_NO_KEYS:
+        if not can_pack(self.model.decoder.config):
+            # Its blocks go on from more than keys and values, so that packed texts cannot follow a prefix at all.
             return math.inf
         differences, images = [], pictures()
         groups = [self.model.prepare_shared(image, PROMPTS) for image in images]

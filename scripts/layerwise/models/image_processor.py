@@ -12,7 +12,6 @@ from typing import Any
 
 from layerwise.errors import InputError
 from layerwise.models.explained import explained
-from layerwise.models.torchvision_import import import_torchvision
 
 # Entries of a processor's settings that only name it, and decide no pixel.
 NAMES = ("image_processor_type", "processor_class", "auto_map")
@@ -37,7 +36,6 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
             or no image processor has this backend.
     """
     try:
-        import_torchvision()
         # Imported here because it fails if torchvision is installed but does not load.
         from transformers import AutoImageProcessor, AutoProcessor
     except (ImportError, RuntimeError) as error:
