@@ -10,11 +10,14 @@ from tests.families import (
     cohere,
     cross_attention,
     deepseek,
+    experts,
+    fuyu,
     gemma,
     gemma4,
     glm,
     granite,
     idefics,
+    linear_attention,
     llava_kin,
     native_dense,
     native_experts,
@@ -23,6 +26,7 @@ from tests.families import (
     own_shape,
     projectors,
     queries,
+    short_memory,
 )
 from tests.families.codebooks import emu3
 from tests.families.cross_attention import mllama
@@ -52,6 +56,10 @@ for _module in (
     glm,
     omni,
     own_shape,
+    experts,
+    fuyu,
+    linear_attention,
+    short_memory,
 ):
     FAMILIES += _module.FAMILIES
 
@@ -63,11 +71,14 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
+# Types that are refused at registration, each by its row.
+REFUSED = [*linear_attention.REFUSED]
 
 __all__ = [
     "CODES_ALONE",
     "FAMILIES",
     "NOT_SERVED",
+    "REFUSED",
     "Family",
     "blip2",
     "emu3",

@@ -61,6 +61,7 @@ CODES = "the picture is spelled in a codebook"
 CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that each input runs by itself"
 ACROSS = "some blocks look across at the picture"
 OWN_ADAPTER = "an adapter of its own"
+HYBRID = "some blocks carry states from token to token without attention"
 
 
 def of_each_way(families: Sequence[Family]) -> list[Any]:

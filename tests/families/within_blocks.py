@@ -65,7 +65,7 @@ def _adds_up(model: GenericModel) -> float:
 def _hooked(model: GenericModel, image: Image.Image, prompt: str, site: str) -> Tensor:
     """A site's states at the last token of one input, shape (1, L, width)."""
     kept: list[dict[nn.Module, Tensor]] = [{} for _ in model.blocks]
-    inputs = model.prepare([image], [prompt])
+    inputs = model.prepare([image], [prompt]).to(model.device, model.dtype)
     hooks = [hook for block, of_block in zip(model.blocks, kept, strict=True) for hook in _hooks(block, site, of_block)]
     with torch.inference_mode():
         model.forward(**inputs, use_cache=False)
@@ -101,4 +101,9 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
 
 
 def _named(block: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
-    return [child for child in block.children() if any(name in type(child).__name__ for name in names)]
+    def own(child: nn.Module) -> str:
+        # Without the model's own name, which may hold one of these, as that of Qwen3_5MoeRMSNorm does.
+        full, of_block = type(child).__name__, type(block).__name__
+        return full[next((i for i, (a, b) in enumerate(zip(full, of_block, strict=False)) if a != b), 0) :]
+
+    return [child for child in block.children() if any(name in own(child) for name in names)]

@@ -145,14 +145,15 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight
     vocabulary = words.weight.numel() + (0 if tied else head.weight.numel())
-    patch = getattr(model.config.vision_config, "patch_size", 14)
+    # Fuyu has no vision tower: its decoder reads the patches.
+    patch = getattr(getattr(model.config, "vision_config", model.config), "patch_size", 14)
     patch = patch if isinstance(patch, int) else patch[0]
 
     def patches(prepared: Mapping[str, torch.Tensor]) -> float:
-        """Of tensors with a patch in each row, or of pictures, shape (..., 3, height, width)."""
+        """Of tensors with a patch in each row, or else with three colours of each pixel in any order."""
         # Tiles, or the same picture in a higher resolution, may have a tensor of their own.
-        made = [value for key, value in prepared.items() if "pixel_values" in key]
-        return sum(len(each) if each.dim() == 2 else each[..., 0, :, :].numel() / patch**2 for each in made)
+        made = [value for key, value in prepared.items() if "pixel_values" in key or key == "image_patches"]
+        return sum(len(each) if each.dim() == 2 else each.numel() / (3 * patch**2) for each in made)
 
     may_share = frozen.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)

@@ -17,13 +17,14 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
+from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.decoder import DecoderPositions
 from layerwise.models.prefix.packing import PackedTexts
-from layerwise.models.prefix.split import PER_TOKEN
+from layerwise.models.prefix.split import PER_TOKEN, inputs_to
 
 # Blocked runs of a question are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so many
 # tokens, unless a single run is longer.
@@ -94,6 +95,8 @@ def check_served(model: AnsweringModel) -> None:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
+    elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
+        why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
@@ -121,7 +124,7 @@ def free_runs(
         ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
     """
     of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
-    if not all(torch.equal(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
+    if not all(_same(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
         raise ValueError("the questions are not about one image")
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
     image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1
@@ -149,9 +152,14 @@ def _common(rows: Sequence[Sequence[int]], most: int) -> int:
     return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
-def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], length: int, room: int) -> tuple[Cache, int]:
+def _same(first: Any, second: Any) -> bool:
+    # Some families' processors give lists beside tensors.
+    return torch.equal(first, second) if isinstance(first, Tensor) else bool(first == second)
+
+
+def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room: int) -> tuple[Cache, int]:
     """Keys and values of the inputs, with room after them, and the position that follows their first ``length``."""
-    inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
+    inputs = inputs_to(inputs, model.device, model.dtype)
     cache, positions = DynamicCache(), DecoderPositions(length)
     with positions.read(model.decoder):
         model.forward(**inputs, past_key_values=cache, use_cache=True)
@@ -203,14 +211,14 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
 def per_token(value: Any, tokens: int, change: Callable[[Tensor, int], Tensor]) -> Any:
     """Apply ``change`` to a block's argument if it is given per token: (tensor, its dimension of tokens) -> tensor.
 
-    Positions are whole numbers of shape (..., tokens), and their sines and cosines numbers of shape (..., tokens,
-    size). Everything else stays.
+    Positions are whole numbers of shape (..., tokens), and their sines and cosines real or complex numbers of shape
+    (..., tokens, size). Everything else stays.
     """
     if isinstance(value, (tuple, list)):
         return type(value)(per_token(part, tokens, change) for part in value)
     if not isinstance(value, Tensor):
         return value
-    dim = -2 if value.is_floating_point() else -1
+    dim = -2 if value.is_floating_point() or value.is_complex() else -1
     return change(value, dim) if value.dim() >= -dim and value.shape[dim] == tokens else value
 
 

@@ -5,5 +5,6 @@ without it."""
 CHOOSING = ("minimax_m3_sparse",)
 # Those that count the groups from the start of a row, so that padding before a text moves them.
 COUNTING_PADDING = ("minimax_m3_sparse",)
-# Blocks that carry states from token to token without scores that could be masked, or beside them.
-WITHOUT_SCORES = ("linear_attention", "mamba", "conv", "moe", "hybrid", "hybrid_sliding", *CHOOSING)
+# Blocks without scores between tokens that could be masked: they carry states from token to token in another way, or
+# beside the scores, or not at all.
+WITHOUT_SCORES = ("linear_attention", "mamba", "conv", "moe", "mlp", "hybrid", "hybrid_sliding", *CHOOSING)

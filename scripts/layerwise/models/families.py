@@ -32,6 +32,7 @@ class Family:
         needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
         runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
             by one.
+        puts_image_first: whether its processor puts the image before every text, so that no text says where it is.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
@@ -47,6 +48,7 @@ class Family:
     not_shared: str = NOT_SHOWN
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)
+    puts_image_first: bool = field(default=False, metadata=NUMBERS)
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
     cut_leaks: str = ""
@@ -67,6 +69,7 @@ DEFAULT = Family()
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
 ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
+RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
@@ -92,10 +95,12 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "ernie4_5_vl_moe": Family(not_shared=""),
     "evolla": Family(refused="it reads proteins, and no pictures"),
     "exaone4_5": Family(not_shared="", patches="native"),
     "fast_vlm": Family(not_shared=""),
     "florence2": Family(refused=ENCODER),
+    "fuyu": Family(not_shared="", puts_image_first=True),
     "gemma3": Family(not_shared=""),
     "gemma3n": Family(refused=STREAMS),
     "gemma4": Family(not_shared=""),
@@ -133,11 +138,15 @@ FAMILIES: Mapping[str, Family] = {
     "kimi_k25": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lfm2_vl": Family(not_shared=CONVOLUTIONS),
+    "lfm3_vl": Family(not_shared=CONVOLUTIONS),
     "lighton_ocr": Family(not_shared=""),
+    "llama4": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minicpm_ocr": Family(not_shared=RECURRENT),
     "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
@@ -149,6 +158,7 @@ FAMILIES: Mapping[str, Family] = {
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
     "muse_glimmer": Family(not_shared="", patches="native"),
     "muse_spark": Family(not_shared="", patches="native"),
+    "nemotron_h_omni": Family(not_shared=RECURRENT),
     "ovis2": Family(not_shared=""),
     "paddleocr_vl": Family(not_shared="", patches="native"),
     "paligemma": Family(
@@ -169,13 +179,17 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2_5_omni_thinker": Family(not_shared="", patches="native"),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_5": Family(not_shared=RECURRENT),
+    "qwen3_5_moe": Family(not_shared=RECURRENT),
     "qwen3_omni_moe_thinker": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "qwen3_vl_moe": Family(not_shared="", patches="native"),
+    "qwen4_exp": Family(refused=STREAMS),
     "smolvlm": Family(not_shared=""),
     "step3p7": Family(not_shared=""),
     "t5gemma2": Family(refused=ENCODER),
     "udop": Family(refused=ENCODER),
+    "unlimited_ocr": Family(not_shared=""),
     "video_llama_3": Family(not_shared="", patches="native"),
     "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),

@@ -14,6 +14,7 @@ from layerwise.models.block_kinds import COUNTING_PADDING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.padding import settle_padding
+from layerwise.models.prefix.packing import most_exact
 from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
 
 
@@ -81,7 +82,7 @@ class HostSide(AnsweringModel):
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
-        return hasattr(self.processor, "num_query_tokens")
+        return hasattr(self.processor, "num_query_tokens") or self.family.puts_image_first
 
     def image_comes_first(self) -> bool:
         """Whether the image stands before the prompt, so that prompts about it share it."""
@@ -149,7 +150,15 @@ class HostSide(AnsweringModel):
         Raises:
             InputError: giving both numbers.
         """
-        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        config = self.model.config.get_text_config()
+        exact = most_exact(config)
+        if exact is not None and tokens > exact:
+            raise InputError(
+                f"with this prompt the model would read {tokens} tokens, padding included; from {exact + 1} on, states "
+                f"of a model of type {self.model_type} depend on what else is in a batch; shorten the text or the "
+                "prompt's wording"
+            )
+        most = getattr(config, "max_position_embeddings", None)
         if most and tokens > most:
             raise InputError(
                 f"with this prompt the model would read {tokens} tokens, but it was made for at most {most}; shorten "

@@ -11,7 +11,7 @@ from layerwise.errors import InputError
 ATTENTION = ("self_attn",)
 OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense")
 FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f")
-MLP = ("mlp", "ffn", "block_sparse_moe", "fc2")
+MLP = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "fc2")
 
 
 def find_decoder(model: nn.Module) -> nn.Module:

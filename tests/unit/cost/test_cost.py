@@ -38,7 +38,9 @@ from layerwise.study import Study
 from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
 from tests.families.deepseek import deepseek_vl_hybrid
+from tests.families.fuyu import fuyu
 from tests.families.llava_kin import video_llava
+from tests.families.short_memory import lfm2_vl
 
 KINDS = ["ChooseAttr", "QueryAttr"]
 PROMPT = "{text}\nAnswer the question using a single word or phrase."
@@ -113,8 +115,16 @@ def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
 
 def test_patches_are_counted_whatever_the_tensors_of_pictures_are_called(own, tmp_path):
     config, _ = own
-    # A picture of 56 x 56 pixels, and for one model the same in 64 x 64, each in patches of 14.
-    for build, patches in ((video_llava, 16), (deepseek_vl_hybrid, 16 + (64 / 14) ** 2)):
+    expected = {
+        # A picture of 56 x 56 pixels, and for one model the same in 64 x 64, each in patches of 14.
+        video_llava: 16,
+        deepseek_vl_hybrid: 16 + (64 / 14) ** 2,
+        # Patches that are laid out before, filled up to 16.
+        lfm2_vl: 16,
+        # In the picture's own shape, from a tensor of another name.
+        fuyu: 12,
+    }
+    for build, patches in expected.items():
         folder = tmp_path / build.__name__
         for part in build():
             part.save_pretrained(folder)

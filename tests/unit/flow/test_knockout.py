@@ -40,6 +40,12 @@ REFUSED = {
     "InstructBLIP on OPT": "not causal",
     "Llama 3.2 Vision (mllama)": "look across",
     "Kosmos-2": "adapter of its own",
+    "Qwen3.5": "of the kind linear_attention, which has no scores",
+    "Qwen3.5 with experts": "of the kind linear_attention",
+    "MiniCPM-OCR": "of the kind linear_attention",
+    "LFM2-VL": "of the kind conv, which has no scores",
+    "LFM3-VL": "of the kind conv",
+    "Nemotron 3 Omni": "of the kind linear_attention",
 }
 
 
