@@ -16,6 +16,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
+from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
@@ -93,6 +94,8 @@ def check_served(model: AnsweringModel) -> None:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
+    elif leaks := family_of(model.model_type).cut_leaks:
+        why = f"blocking the image's tokens does not block the image: {leaks}"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "

@@ -30,8 +30,9 @@ class Family:
         not_shared: why prompts about one image do not share a prefix; empty if they do. Sharing needs a decoder that is
             causal over image and prefix, and a test that shows it (tests/unit/models/test_families.py).
         needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
-        runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
-            by one.
+        runs_alone: whether a picture's tokens or states depend on the rest of its batch, or a batch cannot be prepared,
+            so that inputs must run one by one.
+        flat_images: whether its processor takes the pictures of a batch as one list, not as a list for each text.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
@@ -46,6 +47,7 @@ class Family:
     not_shared: str = NOT_SHOWN
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)
+    flat_images: bool = False
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
     cut_leaks: str = ""
@@ -63,6 +65,7 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
@@ -73,10 +76,16 @@ FAMILIES: Mapping[str, Family] = {
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "gemma3": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
+    "got_ocr2": Family(not_shared="", flat_images=True),
+    "hunyuan_vl": Family(not_shared="", runs_alone=True),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
-    "inkling2": Family(cut_leaks=CONVOLUTIONS),
-    "inkling_mm_model": Family(cut_leaks=CONVOLUTIONS),
+    "inkling2": Family(
+        not_shared=CONVOLUTIONS,
+        cut_leaks=CONVOLUTIONS,
+        image_out_of_reach="its blocks also read what earlier blocks gave, past the states that are replaced",
+    ),
+    "inkling_mm_model": Family(not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS),
     "instructblip": Family(
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
@@ -84,28 +93,46 @@ FAMILIES: Mapping[str, Family] = {
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
+    "kosmos-2.5": Family(adapter="kosmos2_5", not_shared="", runs_alone=True, writes_begin=True),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minicpmv4_6": Family(not_shared=RECURRENT),
+    "minicpmv4_7": Family(not_shared=RECURRENT),
     "mistral3": Family(not_shared=""),
+    "mistral4": Family(
+        refused="it reads texts alone; Mistral Small 4, which sees pictures with this decoder, is of the type mistral3"
+    ),
+    "mistral_large4": Family(
+        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
+        runs_alone=True,
+    ),
     "mllama": Family(
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",
         writes_begin=True,
         image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
     ),
-    "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "molmo2": Family(
+        not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
+    ),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
+    "perception_lm": Family(not_shared="", runs_alone=True),
+    "pi0": Family(refused="it writes a robot's movements, not text, and reads the robot's state with every picture"),
+    "qianfan_ocr": Family(not_shared=""),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
+    "shieldgemma2": Family(
+        refused="its processor asks questions of its own about each picture, in place of the prompt"
+    ),
     "smolvlm": Family(not_shared=""),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
