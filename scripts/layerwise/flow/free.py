@@ -96,6 +96,8 @@ def check_served(model: AnsweringModel) -> None:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
     elif leaks := family_of(model.model_type).cut_leaks:
         why = f"blocking the image's tokens does not block the image: {leaks}"
+    elif getattr(model.decoder.config, "num_kv_shared_layers", 0):
+        why = "some of its blocks look at keys and values of an earlier block, which a run from a later block on lacks"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "

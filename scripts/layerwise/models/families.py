@@ -67,6 +67,7 @@ DEFAULT = Family()
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
@@ -75,9 +76,14 @@ FAMILIES: Mapping[str, Family] = {
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "gemma3": Family(not_shared=""),
+    "gemma3n": Family(refused=STREAMS),
+    "gemma4": Family(not_shared=""),
+    "gemma4_unified": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
+    "glm5_next": Family(refused=STREAMS),
     "got_ocr2": Family(not_shared="", flat_images=True),
     "hunyuan_vl": Family(not_shared="", runs_alone=True),
+    "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(
@@ -92,14 +98,17 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
+    "kimi_k25": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "kosmos-2.5": Family(adapter="kosmos2_5", not_shared="", runs_alone=True, writes_begin=True),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lighton_ocr": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
     "minicpmv4_6": Family(not_shared=RECURRENT),
     "minicpmv4_7": Family(not_shared=RECURRENT),
+    "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
     "mistral4": Family(
         refused="it reads texts alone; Mistral Small 4, which sees pictures with this decoder, is of the type mistral3"
@@ -117,6 +126,8 @@ FAMILIES: Mapping[str, Family] = {
     "molmo2": Family(
         not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
     ),
+    "muse_glimmer": Family(not_shared="", patches="native"),
+    "muse_spark": Family(not_shared="", patches="native"),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
@@ -134,6 +145,7 @@ FAMILIES: Mapping[str, Family] = {
         refused="its processor asks questions of its own about each picture, in place of the prompt"
     ),
     "smolvlm": Family(not_shared=""),
+    "step3p7": Family(not_shared=""),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
 

@@ -9,6 +9,7 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.models.begin_checks import check_begin
+from layerwise.models.block_kinds import COUNTING_PADDING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.padding import scaled_from, settle_padding
@@ -40,7 +41,8 @@ class HostSide(AnsweringModel):
         self.model = model
         self.model_type = model.config.model_type
         self.family = family_of(self.model_type)
-        self.runs_alone = self.family.runs_alone
+        kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+        self.runs_alone = self.family.runs_alone or not set(kinds).isdisjoint(COUNTING_PADDING)
         self.processor = processor
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.
