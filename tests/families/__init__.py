@@ -5,11 +5,24 @@ docs/families.md. A new family is one row here and one in layerwise/models/famil
 so that the tests compare two statements.
 """
 
-from tests.families import gemma4, native_dense, native_experts
+from tests.families import (
+    alone,
+    dots,
+    gemma4,
+    inkling,
+    minicpm,
+    mistral,
+    molmo,
+    native_dense,
+    native_experts,
+    ocr,
+    refused,
+)
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
 from tests.families.family import (
     ACROSS,
+    BATCH_DECIDES,
     BOTH_WAYS,
     CODES,
     CODES_ALONE,
@@ -129,7 +142,13 @@ FAMILIES = [
         gain=1.0,
         note="its processor ends every prompt with the end of the user's turn, which is the last token",
     ),
-    Family("Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so inputs run one by one"),
+    Family(
+        "Emu3",
+        emu3,
+        CODES_ALONE,
+        alone=BATCH_DECIDES,
+        note="a picture's codes depend on padding, so inputs run one by one",
+    ),
     Family("Janus", janus, PROJECTOR),
     Family("Ovis2", ovis2, CODES),
     Family(
@@ -143,7 +162,7 @@ FAMILIES = [
 ]
 
 # Modules with a list of their own.
-for _module in (gemma4, native_dense, native_experts):
+for _module in (gemma4, native_dense, native_experts, alone, dots, inkling, minicpm, mistral, molmo, ocr):
     FAMILIES += _module.FAMILIES
 
 # Refused families, with the reason.
@@ -154,11 +173,14 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
+# Types that are refused at registration, each by its row.
+REFUSED = [*refused.REFUSED]
 
 
 __all__ = [
     "FAMILIES",
     "NOT_SERVED",
+    "REFUSED",
     "Family",
     "StandInProcessor",
     "blip2",

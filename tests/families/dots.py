@@ -2,7 +2,8 @@
 
 import transformers
 
-from tests.families.standin import LAYERS, PATCH, WIDTH, Built, text, tokenizer
+from tests.families.family import BATCH_DECIDES, NATIVE, Family
+from tests.families.standin import PATCH, WIDTH, Built, text, tokenizer
 
 PADS = {"image": "<|imgpad|>", "video": "<|video_pad|>", "audio": "<|audio_comp_pad|>"}
 
@@ -13,9 +14,14 @@ def dots3_note() -> Built:
     latent = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}
     experts = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     windows = {f"swa_{name}": size for name, size in latent.items()}
-    windows |= {"swa_qk_nope_head_dim": 4, "swa_head_dim": 12, "swa_num_attention_heads": 2, "swa_num_key_value_heads": 2}
+    windows |= {
+        "swa_qk_nope_head_dim": 4,
+        "swa_head_dim": 12,
+        "swa_num_attention_heads": 2,
+        "swa_num_key_value_heads": 2,
+    }
     own = text(words, **latent, **experts, **windows, head_dim=16, num_key_value_heads=4, sliding_window=12)
-    own |= {"shared_experts_intermediate_size": 32, "index_topk": 12, "index_head_dim": 16, "index_n_heads": 8}
+    own |= {"shared_experts_intermediate_size": 32, "index_topk": 6, "index_head_dim": 16, "index_n_heads": 2}
     kinds = ["indexed_attention", "sliding_attention", "indexed_attention"]
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.Dots3NoteConfig(
@@ -44,3 +50,16 @@ def dots3_note() -> Built:
     videos = transformers.Qwen2VLVideoProcessor(patch_size=PATCH, temporal_patch_size=1, merge_size=2)
     processor = transformers.Dots3NoteProcessor(images, words, videos, transformers.Dots3NoteFeatureExtractor())
     return transformers.Dots3NoteForConditionalGeneration(config), processor
+
+
+FAMILIES = [
+    Family(
+        "Dots 3 Note",
+        dots3_note,
+        NATIVE,
+        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
+        alone=BATCH_DECIDES,
+        note="tokens that its indexer finds equally good are chosen by their place in the row, which padding moves, so "
+        "inputs run one by one",
+    )
+]

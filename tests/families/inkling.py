@@ -2,6 +2,7 @@
 
 import transformers
 
+from tests.families.family import NATIVE, Family
 from tests.families.standin import LAYERS, WIDTH, Built, text, tokenizer
 
 # Windows of other heads than the full attention's, and one block with a dense feed-forward part.
@@ -61,3 +62,17 @@ def inkling2() -> Built:
     )
     images = transformers.Inkling2ImageProcessor(size={"height": SQUARE, "width": SQUARE})
     return transformers.Inkling2ForConditionalGeneration(config), transformers.Inkling2Processor(images, words)
+
+
+FAMILIES = [
+    Family("Inkling", inkling, NATIVE, not_shared="its convolutions carry states from each token to the next ones"),
+    Family(
+        "Inkling 2",
+        inkling2,
+        NATIVE,
+        not_shared="its convolutions carry states from each token to the next ones",
+        joins_blocks=True,
+        note="blocks are in groups: a block's state is the sum of what its group has added so far, and each block, "
+        "like the final norm, reads a mixture of that and of what the groups before it gave",
+    ),
+]

@@ -2,6 +2,7 @@
 
 import transformers
 
+from tests.families.family import BATCH_DECIDES, NATIVE, Family
 from tests.families.standin import PATCH, Built, image_token, text, tokenizer, vision
 
 EXPERTS = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_shared_experts": 1}
@@ -11,9 +12,7 @@ LATENT = {"kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_h
 def _pixtral(words: transformers.PreTrainedTokenizerFast) -> transformers.PixtralProcessor:
     size = {"size": {"longest_edge": 8 * PATCH}, "patch_size": {"height": PATCH, "width": PATCH}}
     images = transformers.PixtralImageProcessor(**size)
-    return transformers.PixtralProcessor(
-        images, words, patch_size=PATCH, spatial_merge_size=2, image_token="<image>"
-    )
+    return transformers.PixtralProcessor(images, words, patch_size=PATCH, spatial_merge_size=2, image_token="<image>")
 
 
 def mistral_small4() -> Built:
@@ -45,3 +44,17 @@ def mistral_large4() -> Built:
         spatial_merge_size=2,
     )
     return transformers.MistralLarge4ForConditionalGeneration(config), _pixtral(words)
+
+
+FAMILIES = [
+    Family("Mistral 3", mistral_small4, NATIVE),
+    Family(
+        "Mistral Large 4",
+        mistral_large4,
+        NATIVE,
+        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
+        alone=BATCH_DECIDES,
+        note="tokens that its indexer finds equally good are chosen by their place in the row, which padding moves, so "
+        "inputs run one by one",
+    ),
+]

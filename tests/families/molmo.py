@@ -3,7 +3,7 @@
 import transformers
 
 from tests.families.family import IMAGE_BOTH_WAYS, Family
-from tests.families.standin import PATCH, SIDE, WIDTH, Built, text, tokenizer, vision
+from tests.families.standin import SIDE, WIDTH, Built, text, tokenizer, vision
 
 # What the processor writes for a picture, besides its patches.
 MARKS = ("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<frame_start>", "<im_end>", "<frame_end>")
@@ -41,3 +41,14 @@ def molmo2() -> Built:
         frame_end_token_id=frame_end,
     )
     return transformers.Molmo2ForConditionalGeneration(config), processor
+
+
+FAMILIES = [
+    Family(
+        "Molmo 2",
+        molmo2,
+        IMAGE_BOTH_WAYS,
+        note="its processor writes the begin token; the tokens that frame the image see it both ways, too, so it "
+        "cannot be kept from the text by cutting attention to its tokens",
+    )
+]

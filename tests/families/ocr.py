@@ -2,14 +2,13 @@
 
 import transformers
 
-from tests.families.standin import BEGIN, END, PATCH, SIDE, Built, image_token, text, tokenizer, vision
+from tests.families.family import NO_BATCH, OWN_ADAPTER, PROJECTOR, TILES, Family
+from tests.families.standin import BEGIN, END, PATCH, SIDE, Built, text, tokenizer, vision
 
 
 def qianfan_ocr() -> Built:
     """Qianfan-OCR with its own processor: crops and the whole picture; the text says where they go in its own word."""
-    words = tokenizer(
-        "<context>", start_image_token=BEGIN, end_image_token=END, context_image_token="<context>"
-    )
+    words = tokenizer("<context>", start_image_token=BEGIN, end_image_token=END, context_image_token="<context>")
     config = transformers.QianfanOCRConfig(
         vision_config=transformers.QianfanOCRVisionConfig(**vision(image_size=[SIDE, SIDE], patch_size=[PATCH, PATCH])),
         text_config=transformers.Qwen3Config(**text(words, head_dim=16)),
@@ -17,9 +16,7 @@ def qianfan_ocr() -> Built:
         image_seq_length=4,
     )
     images = transformers.GotOcr2ImageProcessor(size={"height": SIDE, "width": SIDE}, max_patches=2)
-    processor = transformers.QianfanOCRProcessor(
-        images, words, image_seq_length=4, image_placeholder_token="[picture]"
-    )
+    processor = transformers.QianfanOCRProcessor(images, words, image_seq_length=4, image_placeholder_token="[picture]")
     return transformers.QianfanOCRForConditionalGeneration(config), processor
 
 
@@ -68,4 +65,22 @@ def kosmos2_5() -> Built:
     )
     images = transformers.Kosmos2_5ImageProcessor()
     processor = transformers.Kosmos2_5Processor(images, words, num_image_tokens=8)
+    # 4096 patches take seconds.
+    processor.images_kwargs = processor.images_kwargs | {"max_patches": 64}
     return transformers.Kosmos2_5ForConditionalGeneration(config), processor
+
+
+FAMILIES = [
+    Family("Qianfan-OCR", qianfan_ocr, TILES),
+    Family("GOT-OCR 2.0", got_ocr2, PROJECTOR),
+    Family(
+        "Kosmos-2.5",
+        kosmos2_5,
+        OWN_ADAPTER,
+        needs_image=True,
+        no_own_processor="its own, with 64 patches of a picture in place of 4096",
+        alone=NO_BATCH,
+        note="its processor puts the image first, and marks it by its place from the row's start, so inputs run one by "
+        "one; `adapter: kosmos2_5`",
+    ),
+]

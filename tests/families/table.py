@@ -41,7 +41,7 @@ fails. It also shows the model two pictures, and refuses a model whose states do
 def table() -> str:
     """The whole page."""
     # Imported here, because the program must first extend its path when it is run as a file.
-    from tests.families import FAMILIES, NOT_SERVED
+    from tests.families import FAMILIES, NOT_SERVED, REFUSED
     from tests.families.measure import measure
 
     lines, notes = [], []
@@ -63,7 +63,7 @@ def table() -> str:
         lines.append(f"| {' | '.join(cells)} |")
         notes += [f"- **{name}**: {family.note}." for family in kinds if family.note]
     versions = {"transformers": transformers.__version__, "torch": torch.__version__}
-    refused = [f"- **{name}**: {why}." for name, _, why in NOT_SERVED]
+    refused = [f"- **{name}**: {why}." for name, _, why in [*NOT_SERVED, *REFUSED]]
     return "\n".join(
         [HEAD.format(**versions) + "\n".join(lines), "", "## To know", "", *notes, "", "## Refused", "", *refused, ""]
     )

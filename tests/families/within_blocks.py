@@ -21,7 +21,9 @@ from tests.families.comparing import (
 )
 
 # What the names of the parts' classes hold.
-ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer", "Conv")
+ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer")
+# In the place of attention, or behind it.
+CONVOLUTION = ("Conv",)
 MLP = ("MLP", "Mlp", "FeedForward", "FFN", "MoE", "Moe", "MOE", "Experts")
 
 
@@ -40,7 +42,7 @@ def _site(model: GenericModel, site: str) -> float:
     states = alone[position]
     width = model.width if site != "heads" else states.shape[2]
     assert states.shape == (len(prompts), model.n_layers, width)
-    assert states.shape[2] % model.n_heads == 0
+    assert site != "heads" or states.shape[2] % model.n_heads == 0
     exact = greatest(
         relative(states[:1], _hooked(model, images[0], prompts[0], site)),
         furthest(model.states(images, prompts, [position]), alone),
@@ -91,7 +93,7 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
         # OPT has no module for it: its last layer is the block's own.
         parts = _named(block, MLP) or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
         return [part.register_forward_hook(after) for part in parts]
-    attention = _named(block, ATTENTION)
+    attention = _named(block, ATTENTION) or _named(block, CONVOLUTION)
     if site == "attention":
         return [part.register_forward_hook(after) for part in attention]
     layers = [module for part in attention for module in part.modules() if isinstance(module, nn.Linear)]

@@ -67,12 +67,14 @@ DEFAULT = Family()
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+INDEXER = "an indexer chooses what each token attends to, with keys of its own that no cache here holds"
 STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "dots3_note": Family(not_shared=INDEXER),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "gemma3": Family(not_shared=""),
@@ -113,10 +115,7 @@ FAMILIES: Mapping[str, Family] = {
     "mistral4": Family(
         refused="it reads texts alone; Mistral Small 4, which sees pictures with this decoder, is of the type mistral3"
     ),
-    "mistral_large4": Family(
-        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
-        runs_alone=True,
-    ),
+    "mistral_large4": Family(not_shared=INDEXER),
     "mllama": Family(
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",

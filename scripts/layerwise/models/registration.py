@@ -72,7 +72,7 @@ def describe_model(
         image_processor, one_for_all = None, True
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
-        _check_family(name, entry["adapter"], about.model_type)
+        _check_adapter(name, entry["adapter"], about.model_type)
         processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
         image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
         if not one_for_all and "image_processor" not in entry:
@@ -129,12 +129,9 @@ def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
-def _check_family(name: str, adapter: str, model_type: str) -> None:
-    """Refuse a family that is not served, and the generic adapter for one that is known to need another."""
-    family = family_of(model_type)
-    if family.refused:
-        raise InputError(f"models.{name}: a model of type {model_type} is not served: {family.refused}")
-    needed = family.adapter
+def _check_adapter(name: str, adapter: str, model_type: str) -> None:
+    """Refuse the generic adapter for a family that is known to need another."""
+    needed = family_of(model_type).adapter
     if adapter == DEFAULT.adapter and needed != adapter:
         raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
 
@@ -165,6 +162,9 @@ def _about(name: str, folder: Path, trust: bool) -> About:
         ) from error
     except Exception as error:
         raise InputError(f"models.{name}: cannot read {folder}/config.json: {said_by(error)}") from error
+    # First: the configuration of some of these names no text decoder.
+    if why := family_of(config.model_type).refused:
+        raise InputError(f"models.{name}: a model of type {config.model_type} is not served: {why}")
     with explained(
         f"models.{name}: the configuration of a model of type {config.model_type} ({folder}/config.json) names no text "
         "decoder",

@@ -35,11 +35,16 @@ class Kosmos25Model(Kosmos2Model):
         return inputs["image_embeds_position_mask"] == 1
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
-        """Run packed texts through the decoder, over the prefix's cache."""
+        """Run packed texts through the decoder, over the prefix's cache.
+
+        The token behind the image counts as part of it, even where it is the first after the prefix.
+        """
+        behind = packed.prefix + packed.places == 2 + self.processor.num_image_tokens
         self.decoder(
             input_ids=packed.ids,
             # Its positions begin after the padding token's id.
             position_ids=packed.positions + self.decoder.embed_positions.padding_idx + 1,
+            image_embeds_position_mask=behind[None].long(),
             attention_mask=packed.mask(self.dtype),
             past_key_values=prefix,
             use_cache=True,
