@@ -101,4 +101,6 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
 
 
 def _named(block: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
-    return [child for child in block.children() if any(name in type(child).__name__ for name in names)]
+    classes = {child: type(child).__name__ for child in block.children()}
+    # What joins residual streams is not attention between tokens, even if it is called so.
+    return [child for child, of in classes.items() if any(name in of for name in names) and "Residual" not in of]

@@ -37,6 +37,13 @@ REFUSED = {
     "InstructBLIP on OPT": "not causal",
     "Llama 3.2 Vision (mllama)": "look across",
     "Kosmos-2": "adapter of its own",
+    "Inkling": "does not block the image: its convolutions",
+    "Inkling 2": "does not block the image: its convolutions",
+    "Molmo 2": "does not block the image: tokens before the image",
+    "Dots 3 Note": "not causal",
+    "Mistral Large 4": "not causal",
+    "MiniCPM-V 4.6": "not causal",
+    "MiniCPM-V 4.7": "not causal",
 }
 
 
