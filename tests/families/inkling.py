@@ -24,6 +24,9 @@ def inkling() -> Built:
             layer_types=KINDS,
             mlp_layer_types=["dense"] + ["sparse"] * (LAYERS - 1),
             sliding_window_size=12,
+            # The last rows of its head are no tokens.
+            vocab_size=len(words) + 6,
+            unpadded_vocab_size=len(words),
             rel_extent=16,
             d_rel=4,
         ),

@@ -46,13 +46,16 @@ def find_head(description: Mapping[str, Any]) -> Head:
 def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     """The end of a model that was built without its weights; see :func:`find_head`."""
     where = f"models.{description['model']}"
+    if why := model.family.joins_blocks:
+        raise InputError(f"{where}: {why}; the answers of its blocks cannot be read")
     folder, dtype = description["folder"], description["dtype"]
     weights = stored_weights(folder, getattr(model.model.config, "transformers_weights", None))
     found = _by_parameter(model.model, weights)
     head = model.model.get_output_embeddings()
-    if not isinstance(head, nn.Linear):
+    # The first Idefics keeps the rows of some tokens in a matrix of their own.
+    if not isinstance(head, nn.Linear) or {name for name, _ in head.named_parameters()} - {"weight", "bias"}:
         raise InputError(
-            f"{where}: its output head is a {type(head).__name__}, not a matrix; its answers cannot be read"
+            f"{where}: its output head is a {type(head).__name__}, not one matrix; its answers cannot be read"
         )
     if head.in_features != model.width:
         raise InputError(

@@ -37,6 +37,7 @@ class Family:
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
+        joins_blocks: why its final norm says nothing of a block's output by itself; empty if it reads the last block's.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
         refused: why it is not served at all; empty if it is.
@@ -51,6 +52,7 @@ class Family:
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
     cut_leaks: str = ""
+    joins_blocks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
@@ -66,38 +68,63 @@ DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
+ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
+ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
+SPEAKS = "it joins a model that speaks; save the part that reads by itself, which is served as type {}"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 INDEXER = "an indexer chooses what each token attends to, with keys of its own that no cache here holds"
 STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "blip": Family(
+        refused="every block of its decoder looks across at the image, which has no token in the text, and no norm "
+        "follows the last block"
+    ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "diffusion_gemma": Family(
+        refused="it writes by diffusion: a decoder fills in many tokens at once, and nothing is predicted from the "
+        "prompt's last token"
+    ),
     "dots3_note": Family(not_shared=INDEXER),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "evolla": Family(refused="it reads proteins, and no pictures"),
+    "florence2": Family(refused=ENCODER),
     "gemma3": Family(not_shared=""),
     "gemma3n": Family(refused=STREAMS),
     "gemma4": Family(not_shared=""),
     "gemma4_unified": Family(not_shared=""),
+    "git": Family(
+        refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
+    ),
     "glm4v": Family(not_shared=""),
     "glm5_next": Family(refused=STREAMS),
     "got_ocr2": Family(not_shared="", flat_images=True),
     "hunyuan_vl": Family(not_shared="", runs_alone=True),
     "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
+    "idefics": Family(
+        adapter="idefics",
+        not_shared="",
+        needs_image="does not run without an image",
+        writes_begin=True,
+        image_out_of_reach=ACROSS,
+    ),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(
         not_shared=CONVOLUTIONS,
         cut_leaks=CONVOLUTIONS,
         image_out_of_reach="its blocks also read what earlier blocks gave, past the states that are replaced",
+        joins_blocks="its final norm reads a mixture of what several blocks gave",
     ),
     "inkling_mm_model": Family(not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS),
     "instructblip": Family(
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
     ),
+    "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kimi_k25": Family(not_shared=""),
@@ -120,7 +147,7 @@ FAMILIES: Mapping[str, Family] = {
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",
         writes_begin=True,
-        image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
+        image_out_of_reach=ACROSS,
     ),
     "molmo2": Family(
         not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
@@ -134,18 +161,34 @@ FAMILIES: Mapping[str, Family] = {
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
     "perception_lm": Family(not_shared="", runs_alone=True),
+    "phi4_multimodal": Family(
+        refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
+        "loaded and switched on after it"
+    ),
     "pi0": Family(refused="it writes a robot's movements, not text, and reads the robot's state with every picture"),
+    "pix2struct": Family(
+        refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
+    ),
+    "pp_chart2table": Family(not_shared=""),
+    "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "qianfan_ocr": Family(not_shared=""),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
+    "qwen2_5_omni": Family(refused=SPEAKS.format("qwen2_5_omni_thinker")),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_omni_moe": Family(refused=SPEAKS.format("qwen3_omni_moe_thinker")),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "shieldgemma2": Family(
         refused="its processor asks questions of its own about each picture, in place of the prompt"
     ),
     "smolvlm": Family(not_shared=""),
     "step3p7": Family(not_shared=""),
+    "t5gemma2": Family(refused=ENCODER),
+    "udop": Family(refused=ENCODER),
     "vipllava": Family(not_shared="", patches="cropped"),
+    "vision-encoder-decoder": Family(
+        refused="an encoder reads the picture, and a decoder writes about it without a prompt"
+    ),
 }
 
 

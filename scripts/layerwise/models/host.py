@@ -47,9 +47,9 @@ class HostSide(AnsweringModel):
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.
             processor.num_query_tokens = model.config.num_query_tokens
-        self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
+        self.image_token = self.find_image_token()
         if conversation == "auto":
             conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
             if conversation != "chat" and self.image_is_put_first():
@@ -64,7 +64,11 @@ class HostSide(AnsweringModel):
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
         # Some processors look for one token and write out another.
-        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
+        for name in ("image_placeholder_token", "image_token"):
+            if token := getattr(self.processor, name, None):
+                return str(token)
+        # Others leave it to the chat template to write all of an image's tokens.
+        return self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id)
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
@@ -100,13 +104,7 @@ class HostSide(AnsweringModel):
         if images[0] is None:
             return self._prepare_texts(prompts)
         texts = [self.render(prompt) for prompt in prompts]
-        inputs = self.processor(
-            text=texts,
-            images=list(images) if self.family.flat_images else [[image] for image in images],
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=self._adds_special_tokens(texts[0]),
-        )
+        inputs = self.processed(texts, images, self._adds_special_tokens(texts[0]))
         # PaliGemma's processor adds labels for training.
         inputs.pop("labels", None)
         if (rows := len(inputs["input_ids"])) != len(images):
@@ -127,6 +125,16 @@ class HostSide(AnsweringModel):
                 f"of the tokens {self.image_token_id} that the model reads as an image; the two do not belong together"
             )
         return inputs
+
+    def processed(self, texts: Sequence[str], images: Sequence[Any], special: bool) -> BatchFeature:
+        """What the processor makes of texts with an image each; ``special``: whether it adds special tokens."""
+        return self.processor(
+            text=texts,
+            images=list(images) if self.family.flat_images else [[image] for image in images],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=special,
+        )
 
     def check_length(self, tokens: int) -> None:
         """Refuse more tokens than the decoder was made for: most decoders would silently compute nonsense.

@@ -12,12 +12,12 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.explained import explained, said_by
-from layerwise.models.families import DEFAULT, family_of
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
+from layerwise.models.type_checks import check_family, check_served
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ def describe_model(
 
     Raises:
         InputError: when the source cannot be downloaded, has no safetensors or not all of the model's weights, when its
-            configuration or its processor cannot be loaded, its family needs another adapter, or the model does not
-            allow the intervention.
+            configuration or its processor cannot be loaded, its type is unknown, is not served or needs another
+            adapter, or the model does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -58,8 +58,14 @@ def describe_model(
     elif Path(source).is_dir():
         folder = Path(source)
     else:
+        if entry["adapter"] not in ABOUT:
+            # At one commit, and before all else: weights are large.
+            folder, revision = snapshot(name, source, entry.get("revision"), ["config.json"])
+            check_served(name, folder, trust)
         patterns = [*TEXT, *(WEIGHTS if entry["weights"] == "pretrained" else []), *(CODE if trust else [])]
-        folder, revision = snapshot(name, source, entry.get("revision"), patterns)
+        folder, revision = snapshot(name, source, revision or entry.get("revision"), patterns)
+    if entry["adapter"] not in ABOUT:
+        check_served(name, folder, trust)
     if not any(folder.glob("*.safetensors")) and entry["weights"] == "pretrained":
         raise InputError(
             f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "
@@ -72,16 +78,10 @@ def describe_model(
         image_processor, one_for_all = None, True
     else:
         about, conversation = _about(name, folder, trust), entry["conversation"]
-        _check_adapter(name, entry["adapter"], about.model_type)
+        check_family(name, entry["adapter"], about.model_type, trust)
         processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
         image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
-        if not one_for_all and "image_processor" not in entry:
-            log.warning(
-                "models.%s: its pixels are made by %s, because torchvision is installed here. States that were made "
-                "without torchvision count as another model's; `image_processor: pil` keeps them",
-                name,
-                image_processor["class"],
-            )
+        log.info("models.%s: %s makes its pixels", name, image_processor["class"])
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
             check_weights(name, folder, trust)
@@ -129,13 +129,6 @@ def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
-def _check_adapter(name: str, adapter: str, model_type: str) -> None:
-    """Refuse the generic adapter for a family that is known to need another."""
-    needed = family_of(model_type).adapter
-    if adapter == DEFAULT.adapter and needed != adapter:
-        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
-
-
 def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
     """Refuse a choice of image processor for an adapter that makes the pixels itself.
 
@@ -162,9 +155,6 @@ def _about(name: str, folder: Path, trust: bool) -> About:
         ) from error
     except Exception as error:
         raise InputError(f"models.{name}: cannot read {folder}/config.json: {said_by(error)}") from error
-    # First: the configuration of some of these names no text decoder.
-    if why := family_of(config.model_type).refused:
-        raise InputError(f"models.{name}: a model of type {config.model_type} is not served: {why}")
     with explained(
         f"models.{name}: the configuration of a model of type {config.model_type} ({folder}/config.json) names no text "
         "decoder",

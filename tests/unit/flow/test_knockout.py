@@ -1,6 +1,7 @@
 """Attention knockout: against masks written by hand, between kinds of attention, and the fast path against the loop."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,8 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.head import next_token_probabilities
 from tests import families
 from tests.families import FAMILIES, of_each_way
-from tests.families.measure import pictures
+from tests.families.comparing import Refusal, or_refusal
+from tests.families.measure import measure, pictures
 
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
 QUESTION = "red circle left"
@@ -163,11 +165,13 @@ def test_sdpa_is_as_eager(family):
     assert max(off(one, found[0]) for one in found[1:]) < 1e-5
 
 
-@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if family.name not in REFUSED]))
+@pytest.mark.parametrize("family", of_each_way(FAMILIES))
 def test_the_fast_path_is_as_the_loop(family):
     """In all families but those that are refused; some have layers that see a window."""
     model = family.frozen()
-    check_served(model)
+    if isinstance(why := or_refusal(partial(check_served, model)), Refusal):
+        assert measure(family).knockout == why
+        return
     prepared, sets = asked(model, takes="words")
     arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
     fast, naive = knockout(*arguments), naive_knockout(*arguments)
@@ -249,14 +253,14 @@ def test_windows_are_cut_off_at_both_ends():
 
 def test_free_probability_is_that_of_the_whole_model():
     """With what a family does behind its head: Gemma bends logits, Chameleon writes no image."""
-    for family in (families.llava, families.gemma3_own, next(f.build for f in FAMILIES if f.name == "Chameleon")):
+    for family in (families.llava, families.gemma3, next(f.build for f in FAMILIES if f.name == "Chameleon")):
         model = families.frozen(family, gain=1.0)
-        if family is families.gemma3_own:
+        if family is families.gemma3:
             model.model.config.text_config.final_logit_softcapping = 0.5
         prepared, sets = asked(model)
         with torch.inference_mode():
             logits = model.model(**prepared, use_cache=False).logits[0, -1]
-            if family is families.gemma3_own:
+            if family is families.gemma3:
                 logits = 0.5 * torch.tanh(logits / 0.5)
         (run,) = free_runs(model, [prepared], [first_target(sets, FLOWS)])
         torch.testing.assert_close(run.probabilities, logits.softmax(-1), rtol=1e-5, atol=1e-9)

@@ -12,13 +12,11 @@ import pytest
 import torch
 import transformers
 from PIL import Image, ImageDraw
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
 from tests.families.native_resolution import qwen2_vl
-from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava
+from tests.families.projectors import internvl, llava, llava_next, vipllava
 from tests.families.standin import PATCH, SIDE
 
 # Square, wide and tall; among them sides that do not divide, and pictures smaller than what the tower sees.
@@ -41,15 +39,15 @@ def tower(name):
     torch.manual_seed(0)
     if name == "qwen2_vl":
         sides = {"min_pixels": (4 * PATCH) ** 2, "max_pixels": (12 * PATCH) ** 2}
-        images = Qwen2VLImageProcessorPil(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
+        images = transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
         model, _ = qwen2_vl()
-    elif name == "internvl":
-        images = GotOcr2ImageProcessorPil(size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6)
-        model, _ = internvl()
     else:
-        model, processor = {"llava": llava_own, "vipllava": vipllava, "llava_next": llava_next_own}[name]()
+        build = {"llava": llava, "vipllava": vipllava, "llava_next": llava_next, "internvl": internvl}[name]
+        model, processor = build()
         images = processor.image_processor
-        if name == "llava_next":
+        if name == "internvl":
+            images.max_patches = 6
+        elif name == "llava_next":
             images.image_grid_pinpoints = model.config.image_grid_pinpoints = [
                 [SIDE * rows, SIDE * columns] for rows, columns in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
             ]
@@ -125,7 +123,7 @@ def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, siz
 
 
 @pytest.mark.parametrize("size", [(100, 100), (201, 77), (64, 149)], ids=["square", "wide", "tall"])
-@pytest.mark.parametrize("build", [llava_own, llava_next_own], ids=["llava", "llava_next"])
+@pytest.mark.parametrize("build", [llava, llava_next], ids=["llava", "llava_next"])
 def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
     model, processor = build()
     made = processor(
@@ -136,7 +134,7 @@ def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
         [AskedObject("box", 0, 0, *size)], model.config, processor.image_processor, size, made, written
     )
     # All but the newline behind each row of tiles.
-    newlines = 0 if build is llava_own else written - len(everything)
+    newlines = 0 if build is llava else written - len(everything)
     assert len(everything) == written - newlines
     assert newlines < written / 4
     with pytest.raises(Unmapped, match="tokens"):
