@@ -1,6 +1,8 @@
 """Inkling and Inkling 2: attention without positions, short convolutions around it, and a mixture of experts."""
 
+import torch
 import transformers
+from torch import nn
 
 from tests.families.family import NATIVE, Family
 from tests.families.standin import LAYERS, WIDTH, Built, text, tokenizer
@@ -11,6 +13,15 @@ HEADS = {"head_dim": 16, "swa_num_attention_heads": 4, "swa_num_key_value_heads"
 EXPERTS = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 # Pictures of four to six tokens.
 SQUARE = 20
+
+
+def _felt(model: nn.Module) -> nn.Module:
+    """The model with stronger convolutions, which begin so weak that states hardly move from token to token."""
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv1d):
+                module.weight.mul_(10)
+    return model
 
 
 def inkling() -> Built:
@@ -41,7 +52,7 @@ def inkling() -> Built:
     processor = transformers.InklingProcessor(
         transformers.InklingFeatureExtractor(), images, words, audio_token="<audio>"
     )
-    return transformers.InklingForConditionalGeneration(config), processor
+    return _felt(transformers.InklingForConditionalGeneration(config)), processor
 
 
 def inkling2() -> Built:
@@ -64,7 +75,7 @@ def inkling2() -> Built:
         image_token_id=words.convert_tokens_to_ids("<image>"),
     )
     images = transformers.Inkling2ImageProcessor(size={"height": SQUARE, "width": SQUARE})
-    return transformers.Inkling2ForConditionalGeneration(config), transformers.Inkling2Processor(images, words)
+    return _felt(transformers.Inkling2ForConditionalGeneration(config)), transformers.Inkling2Processor(images, words)
 
 
 FAMILIES = [

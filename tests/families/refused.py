@@ -2,20 +2,19 @@
 
 import transformers
 
+from tests.families.alone import TEMPLATE
 from tests.families.gemma import gemma3
 from tests.families.standin import SIDE, Built, text, tokenizer
 
 
 def shieldgemma2() -> Built:
-    """ShieldGemma 2 with its own processor, which asks three questions of its own about each picture."""
-    names = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<soft>"}
-    words = tokenizer(**names)
-    images = transformers.Gemma3ImageProcessorPil(size={"height": SIDE, "width": SIDE})
-    template = "{{ bos_token }}{% for part in messages[0]['content'] %}"
-    template += "{% if part['type'] == 'image' %}<boi>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
-    parts = gemma3(words, "<soft>")[0].config.to_dict()
+    """ShieldGemma 2, whose processor asks three questions of its own about each picture."""
+    model, plain = gemma3()
+    parts = model.config.to_dict()
     config = transformers.ShieldGemma2Config.from_dict({k: v for k, v in parts.items() if k != "model_type"})
-    processor = transformers.ShieldGemma2Processor(images, words, template, image_seq_length=16)
+    processor = transformers.ShieldGemma2Processor(
+        plain.image_processor, plain.tokenizer, TEMPLATE.format(image="<boi>"), image_seq_length=16
+    )
     # As it is loaded: without the head that answers yes or no.
     return transformers.AutoModelForImageTextToText.from_config(config), processor
 
