@@ -6,10 +6,12 @@ layerwise/models/families.py. The two are written separately, so that the tests 
 """
 
 from tests.families import (
+    alone,
     codebooks,
     cohere,
     cross_attention,
     deepseek,
+    dots,
     experts,
     fuyu,
     gemma,
@@ -17,11 +19,16 @@ from tests.families import (
     glm,
     granite,
     idefics,
+    inkling,
     linear_attention,
     llava_kin,
+    minicpm,
+    mistral,
+    molmo,
     native_dense,
     native_experts,
     native_resolution,
+    ocr,
     omni,
     own_shape,
     projectors,
@@ -60,6 +67,13 @@ for _module in (
     fuyu,
     linear_attention,
     short_memory,
+    alone,
+    dots,
+    inkling,
+    minicpm,
+    mistral,
+    molmo,
+    ocr,
 ):
     FAMILIES += _module.FAMILIES
 

@@ -26,6 +26,8 @@ class Family:
         needs_image: whether a text without an image is refused.
         note: what else a reader of its states should know.
         no_own_processor: why another processor than its own prepares its inputs; empty if its own does.
+        alone: why inputs run one by one; empty if they run in batches.
+        joins_blocks: whether its final norm reads what several blocks gave, not the last one alone.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
 
@@ -36,6 +38,8 @@ class Family:
     needs_image: bool = False
     note: str = ""
     no_own_processor: str = ""
+    alone: str = ""
+    joins_blocks: bool = False
     gain: float = 3.0
 
     def frozen(self) -> GenericModel:
@@ -62,6 +66,10 @@ CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that eac
 ACROSS = "some blocks look across at the picture"
 OWN_ADAPTER = "an adapter of its own"
 HYBRID = "some blocks carry states from token to token without attention"
+
+# Why inputs run one by one.
+BATCH_DECIDES = "states depend on what else is in a batch"
+NO_BATCH = "a batch cannot be prepared"
 
 
 def of_each_way(families: Sequence[Family]) -> list[Any]:

@@ -21,7 +21,9 @@ from tests.families.comparing import (
 )
 
 # What the names of the parts' classes hold.
-ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer", "Conv")
+ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer")
+# In the place of attention, or behind it.
+CONVOLUTION = ("Conv",)
 MLP = ("MLP", "Mlp", "FeedForward", "FFN", "MoE", "Moe", "MOE", "Experts")
 
 
@@ -93,7 +95,7 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
         # OPT has no module for it: its last layer is the block's own.
         parts = parts or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
         return [part.register_forward_hook(after) for part in parts]
-    attention = _named(block, ATTENTION)
+    attention = _named(block, ATTENTION) or _named(block, CONVOLUTION)
     if site == "attention":
         return [part.register_forward_hook(after) for part in attention]
     layers = [module for part in attention for module in part.modules() if isinstance(module, nn.Linear)]
@@ -106,4 +108,6 @@ def _named(block: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
         full, of_block = type(child).__name__, type(block).__name__
         return full[next((i for i, (a, b) in enumerate(zip(full, of_block, strict=False)) if a != b), 0) :]
 
-    return [child for child in block.children() if any(name in own(child) for name in names)]
+    # What joins residual streams is not attention between tokens, even if it is called so.
+    children = [child for child in block.children() if "Residual" not in own(child)]
+    return [child for child in children if any(name in own(child) for name in names)]

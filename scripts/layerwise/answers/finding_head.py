@@ -47,6 +47,8 @@ def find_head(description: Mapping[str, Any]) -> Head:
 def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     """The end of a model that was built without its weights; see :func:`find_head`."""
     where = f"models.{description['model']}"
+    if why := model.family.joins_blocks:
+        raise InputError(f"{where}: {why}; the answers of its blocks cannot be read")
     folder, dtype = description["folder"], description["dtype"]
     weights = stored_weights(folder, getattr(model.model.config, "transformers_weights", None))
     found = _by_parameter(model.model, weights)

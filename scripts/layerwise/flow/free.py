@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
 from layerwise.models.block_kinds import WITHOUT_SCORES
+from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
@@ -97,6 +98,8 @@ def check_served(model: AnsweringModel) -> None:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
     elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
         why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
+    elif leaks := family_of(model.model_type).cut_leaks:
+        why = f"blocking the image's tokens does not block the image: {leaks}"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "

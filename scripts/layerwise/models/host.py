@@ -13,7 +13,7 @@ from layerwise.models.begin_checks import check_begin
 from layerwise.models.block_kinds import COUNTING_PADDING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
-from layerwise.models.padding import settle_padding
+from layerwise.models.padding import scaled_from, settle_padding
 from layerwise.models.prefix.packing import most_exact
 from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
 
@@ -32,7 +32,7 @@ class HostSide(AnsweringModel):
             with ``{prompt}`` and, unless the processor puts the image first, the image's token.
         image_token: what stands for the image in a text.
         image_token_id: the id of an image's tokens in prepared inputs; None where the configuration names none.
-        runs_alone: whether inputs run one by one.
+        runs_alone: whether inputs run one by one, texts without an image too.
     """
 
     def __init__(self, model: nn.Module, processor: Any, conversation: str):
@@ -110,7 +110,7 @@ class HostSide(AnsweringModel):
                 that cannot read a text without an image gets none.
         """
         if self.runs_alone and len(images) > 1:
-            return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+            return self._prepare_each(images, prompts)
         if images[0] is None:
             return self._prepare_texts(prompts)
         texts = [self.render(prompt) for prompt in prompts]
@@ -124,6 +124,8 @@ class HostSide(AnsweringModel):
             )
         settle_padding(inputs)
         self.check_length(inputs["input_ids"].shape[1])
+        if self._padding_scales(inputs):
+            return self._prepare_each(images, prompts)
         image_tokens = self.image_tokens(inputs)
         check_begin(self.processor.tokenizer, inputs["input_ids"], inputs["attention_mask"], image_tokens)
         seen = image_tokens.any(1)
@@ -138,7 +140,7 @@ class HostSide(AnsweringModel):
         """What the processor makes of texts with an image each; ``special``: whether it adds special tokens."""
         return self.processor(
             text=texts,
-            images=[[image] for image in images],
+            images=list(images) if self.family.flat_images else [[image] for image in images],
             padding=True,
             return_tensors="pt",
             add_special_tokens=special,
@@ -165,6 +167,16 @@ class HostSide(AnsweringModel):
                 "the text or the prompt's wording"
             )
 
+    def _prepare_each(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> list[Any]:
+        """Each input by itself."""
+        return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+
+    def _padding_scales(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether padding on the left moves tokens to where the decoder scales their queries differently."""
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        scaled = scaled_from(self.model.config.get_text_config())
+        return scaled is not None and ids.shape[1] > scaled and not bool(mask[:, 0].all())
+
     def _prepare_texts(self, prompts: Sequence[str]) -> Any:
         why = "puts an image before every text" if self.image_is_put_first() else self.family.needs_image
         if why:
@@ -174,6 +186,8 @@ class HostSide(AnsweringModel):
         # The processor would ask for an image; its tokenizer does not.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
         self.check_length(written["input_ids"].shape[1])
+        if self._padding_scales(written):
+            return self._prepare_each([None] * len(prompts), prompts)
         check_begin(self.processor.tokenizer, written["input_ids"], written["attention_mask"])
         return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 

@@ -46,6 +46,13 @@ REFUSED = {
     "LFM2-VL": "of the kind conv, which has no scores",
     "LFM3-VL": "of the kind conv",
     "Nemotron 3 Omni": "of the kind linear_attention",
+    "Inkling": "does not block the image: its convolutions",
+    "Inkling 2": "does not block the image: its convolutions",
+    "Molmo 2": "does not block the image: tokens before the image",
+    "Dots 3 Note": "not causal",
+    "Mistral Large 4": "not causal",
+    "MiniCPM-V 4.6": "not causal",
+    "MiniCPM-V 4.7": "not causal",
 }
 
 
