@@ -15,7 +15,9 @@ ABOUT = re.compile(
     r"(allows none: )?)+"
 )
 # What a message says should be done about it; the page's legend says so once.
-ADVICE = re.compile(r"(; leave |: use `image).*")
+ADVICE = re.compile(r"((; leave |: use `image).*| \(docs/families\.md\))$")
+# Which of the blocked runs differ, and by how much, depends on the tiny model's weights.
+DIFFER = re.compile(r"^with .* blocked.*, the probability of the answer differs .*")
 
 
 class Reasons:
@@ -26,7 +28,9 @@ class Reasons:
 
     def add(self, what: str, why: str, model_type: str) -> None:
         """Say it of a type."""
-        types = self._types.setdefault((what, ADVICE.sub("", ABOUT.sub("", why))), [])
+        why = ADVICE.sub("", ABOUT.sub("", why))
+        why = DIFFER.sub("its blocked runs differ from whole forward passes, and are checked before each use", why)
+        types = self._types.setdefault((what, why), [])
         if model_type not in types:
             types.append(model_type)
 
