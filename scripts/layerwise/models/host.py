@@ -48,8 +48,21 @@ class HostSide(AnsweringModel):
         self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
+        self.conversation = self.settle_conversation(conversation)
+
+    def find_image_token(self) -> str:
+        """What stands for the image in a text."""
+        # Some processors look for one token and write out another.
+        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
+
+    def settle_conversation(self, conversation: str) -> str:
+        """The conversation that an entry's key means.
+
+        Raises:
+            InputError: when it has no place for the image.
+        """
         if conversation == "auto":
-            conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
+            conversation = "chat" if getattr(self.processor, "chat_template", None) else "<image>\n{prompt}"
             if conversation != "chat" and self.image_is_put_first():
                 conversation = "<image>{prompt}"
         self.conversation = conversation
@@ -58,11 +71,7 @@ class HostSide(AnsweringModel):
                 f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
                 "give the model entry a `conversation` with <image> and {prompt}"
             )
-
-    def find_image_token(self) -> str:
-        """What stands for the image in a text."""
-        # Some processors look for one token and write out another.
-        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
+        return conversation
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
@@ -94,7 +103,7 @@ class HostSide(AnsweringModel):
                 that cannot read a text without an image gets none.
         """
         if images[0] is None:
-            return self._prepare_texts(prompts)
+            return self.prepare_texts(prompts)
         if self.runs_alone and len(images) > 1:
             return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
         texts = [self.render(prompt) for prompt in prompts]
@@ -137,7 +146,12 @@ class HostSide(AnsweringModel):
                 "the text or the prompt's wording"
             )
 
-    def _prepare_texts(self, prompts: Sequence[str]) -> Any:
+    def prepare_texts(self, prompts: Sequence[str]) -> Any:
+        """The tokenizer's tensors for texts without an image, padded on its side.
+
+        Raises:
+            InputError: when this family reads no text without an image, or a text is too long.
+        """
         why = "puts an image before every text" if self.image_is_put_first() else self.family.needs_image
         if why:
             raise InputError(f"a model of type {self.model_type} {why}: use `image: blank` in place of `image: none`")

@@ -11,13 +11,16 @@ from transformers import AutoConfig
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.authors.configs import ABOUT, About
+from layerwise.models.building import auto_class, check_sees
 from layerwise.models.explained import explained, said_by
-from layerwise.models.families import DEFAULT, family_of
+from layerwise.models.families import DEFAULT, family_of, is_text
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
+from layerwise.models.text_processor import load_text_processor
+from layerwise.models.torchvision_import import import_torchvision
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)
@@ -71,10 +74,15 @@ def describe_model(
         _check_own_preprocessing(name, entry)
         image_processor, one_for_all = None, True
     else:
-        about, conversation = _about(name, folder, trust), entry["conversation"]
+        about, conversation = _about(name, entry["adapter"], folder, trust), entry["conversation"]
         _check_family(name, entry["adapter"], about.model_type)
-        processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
-        image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
+        if is_text(entry["adapter"]):
+            _check_own_preprocessing(name, entry)
+            load_text_processor(name, folder, trust)
+            image_processor, one_for_all = None, True
+        else:
+            processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
+            image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
         if not one_for_all and "image_processor" not in entry:
             log.warning(
                 "models.%s: its pixels are made by %s, because torchvision is installed here. States that were made "
@@ -84,7 +92,7 @@ def describe_model(
             )
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
-            check_weights(name, folder, trust)
+            check_weights(name, folder, trust, auto_class(entry["adapter"]))
     description = {
         "source": source,
         "revision": revision,
@@ -150,13 +158,16 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
     """
     if entry.get("image_processor", "auto") != "auto":
         raise InputError(
-            f"models.{name}.image_processor: the adapter {entry['adapter']!r} makes the pixels itself; leave it out"
+            f"models.{name}.image_processor: the adapter {entry['adapter']!r} "
+            f"{'shows no picture' if is_text(entry['adapter']) else 'makes the pixels itself'}; leave it out"
         )
 
 
-def _about(name: str, folder: Path, trust: bool) -> About:
+def _about(name: str, adapter: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
+        # Many configurations import it, those of language models too.
+        import_torchvision()
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
         hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
@@ -172,6 +183,7 @@ def _about(name: str, folder: Path, trust: bool) -> About:
     ):
         text = config.get_text_config()
         kinds = tuple(getattr(text, "layer_types", None) or ())
+        check_sees(name, adapter, config)
         return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
 
 
