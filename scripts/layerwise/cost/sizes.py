@@ -180,16 +180,11 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
 
     def alone(inputs: Inputs) -> tuple[float, float, float]:
         found = []
-        for shown, prompts in inputs.sampled():
-            image = shown if sees else None
+        for image, prompts in inputs.sampled():
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
-                tokens = written["input_ids"].shape[1]
-                if image is None:
-                    found.append((0, tokens, 0.0))
-                    continue
                 end = int(frozen.image_tokens(written)[0].nonzero()[-1]) + 1
-                found.append((end, tokens - end, patches(written["pixel_values"])))
+                found.append((end, written["input_ids"].shape[1] - end, patches(written["pixel_values"])))
         before, behind, seen = (sum(parts) / len(found) for parts in zip(*found, strict=True))
         return before, behind, seen
 

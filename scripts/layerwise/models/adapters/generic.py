@@ -94,8 +94,7 @@ class GenericModel(HostSide):
         self.blocks, self.final_norm = find_blocks(self.decoder), find_final_norm(self.decoder)
         self.n_layers = len(self.blocks)
         self.width = model.config.get_text_config().hidden_size
-        # A decoder without attention has none.
-        self.n_heads = getattr(self.decoder.config, "num_attention_heads", 0)
+        self.n_heads = self.decoder.config.num_attention_heads
         self.intervention = Intervention(intervention, self.blocks) if intervention else None
         # The first weight would mislead: some families keep a few in float32, and quantized weights are integers.
         self.dtype = self.final_norm.weight.dtype
