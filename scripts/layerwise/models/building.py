@@ -11,7 +11,7 @@ from layerwise.models.torchvision_import import import_torchvision
 
 def auto_class(adapter: str) -> Any:
     """The class of transformers that builds the models of an adapter."""
-    # Even a language model's configuration imports torchvision, where that is installed.
+    # Many configurations import it where it is installed, those of language models too.
     import_torchvision()
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 

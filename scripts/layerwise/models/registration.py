@@ -166,7 +166,7 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
 def _about(name: str, adapter: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
-        # Many configurations import it, those of language models too.
+        # Many configurations import it where it is installed, those of language models too.
         import_torchvision()
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
