@@ -31,7 +31,7 @@ def headline_table(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFr
 
 def with_made_from(rows: pd.DataFrame, made_from: Mapping[str, str]) -> pd.DataFrame:
     """The rows with a column ``made_from``: the language model that a row's model was made from; else empty."""
-    return rows.assign(made_from=rows["model"].map(made_from).fillna("").astype(str))
+    return rows.assign(made_from=[made_from.get(model, "") for model in rows["model"]])
 
 
 def headline_scores(
