@@ -17,12 +17,16 @@ A stage imports from the stages before it, never from those after it:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from layerwise.torchvision_import import mend_torchvision
+
 if TYPE_CHECKING:
     from layerwise.errors import InputError
     from layerwise.states.shards import open_states
     from layerwise.study import Study
 
 __all__ = ["InputError", "Study", "open_states"]
+
+mend_torchvision()
 
 # Imported on first use, because every program and job imports this package.
 _MODULES = {"InputError": "layerwise.errors", "Study": "layerwise.study", "open_states": "layerwise.states.shards"}

@@ -16,10 +16,6 @@ from torch import Tensor, nn
 from transformers import BatchFeature, PreTrainedTokenizerFast
 
 from layerwise.models.embedded.tokenizer import train_tokenizer
-from layerwise.models.torchvision_import import import_torchvision
-
-# Before transformers is asked for a processor.
-import_torchvision()
 
 WIDTH, LAYERS, SIDE, PATCH = 64, 3, 56, 14
 BEGIN, END = "<begin-image>", "<end-image>"

@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from layerwise.models.adapters import emu, lavit, qwen_vl
 from layerwise.models.authors.code import import_modules, seed_of
 from layerwise.models.authors.configs import about_qwen_vl
-from layerwise.models.torchvision_import import import_torchvision
 
 LAYERS, WIDTH = 3, 64
 SENTENCES = [
@@ -164,7 +163,6 @@ def qwen(folder: Path, code: Path) -> Ask:
 
 def lavit_(folder: Path, code: Path) -> Ask:
     """LaVIT, asked through its own ``predict_answers``."""
-    import_torchvision()
     # Its modules import a module `utils` that lies beside them.
     sys.path.insert(0, str(code))
     tokenizers, encoders, understanding, transform = import_modules(

@@ -12,7 +12,6 @@ from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_measured, is_text
-from layerwise.models.text_processor import load_text_processor
 from layerwise.states.sharing import worth_from
 from layerwise.study import Study
 
@@ -134,15 +133,14 @@ def _folder(entry: Model, embedded: Path | None) -> Path | None:
 def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
+    from transformers import AutoConfig, AutoProcessor
 
     from layerwise.models.building import auto_class
     from layerwise.models.opening import wrap_model
-
-    auto = auto_class(entry.adapter)
-    from transformers import AutoConfig, AutoProcessor
+    from layerwise.models.text_processor import load_text_processor
 
     with torch.device("meta"):
-        model = auto.from_config(AutoConfig.from_pretrained(folder))
+        model = auto_class(entry.adapter).from_config(AutoConfig.from_pretrained(folder))
     sees = not is_text(entry.adapter)
     processor = AutoProcessor.from_pretrained(folder) if sees else load_text_processor(name, folder)
     frozen = wrap_model(entry.adapter, model, processor, entry.conversation)

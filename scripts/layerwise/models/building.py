@@ -2,19 +2,21 @@
 
 from typing import Any
 
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+)
+
 from layerwise.errors import InputError
 from layerwise.models.families import DEFAULT, TEXT, is_text
 from layerwise.models.image_processor import registered_processor
 from layerwise.models.text_processor import load_text_processor
-from layerwise.models.torchvision_import import import_torchvision
 
 
 def auto_class(adapter: str) -> Any:
     """The class of transformers that builds the models of an adapter."""
-    # Many configurations import it where it is installed, those of language models too.
-    import_torchvision()
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
-
     return AutoModelForCausalLM if is_text(adapter) else AutoModelForImageTextToText
 
 
@@ -44,8 +46,6 @@ def check_sees(name: str, adapter: str, config: Any) -> None:
     Raises:
         InputError: with the adapter that it needs.
     """
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
     if adapter not in (DEFAULT.adapter, TEXT):
         return
     own = getattr(config, "auto_map", None) or {}

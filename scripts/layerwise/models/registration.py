@@ -20,7 +20,6 @@ from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
 from layerwise.models.text_processor import load_text_processor
-from layerwise.models.torchvision_import import import_torchvision
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)
@@ -83,13 +82,7 @@ def describe_model(
         else:
             processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
             image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
-            if not one_for_all and "image_processor" not in entry:
-                log.warning(
-                    "models.%s: its pixels are made by %s, because torchvision is installed here. States that were "
-                    "made without torchvision count as another model's; `image_processor: pil` keeps them",
-                    name,
-                    image_processor["class"],
-                )
+            log.info("models.%s: %s makes its pixels", name, image_processor["class"])
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
             check_weights(name, folder, trust, auto_class(entry["adapter"]))
@@ -166,8 +159,6 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
 def _about(name: str, adapter: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
-        # Many configurations import it where it is installed, those of language models too.
-        import_torchvision()
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
         hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from layerwise.errors import InputError
 from layerwise.models.explained import explained
-from layerwise.models.torchvision_import import import_torchvision
 
 
 class TextProcessor:
@@ -47,10 +48,6 @@ def load_text_processor(name: str, folder: str | Path, trust: bool = False) -> T
         InputError: when the folder has none, or it cannot be used.
     """
     with explained(f"models.{name}: cannot load the tokenizer in {folder}"):
-        # The configuration, which tells the tokenizer's class, imports it where it is installed.
-        import_torchvision()
-        from transformers import AutoTokenizer
-
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
     try:
         return TextProcessor(tokenizer)

@@ -33,7 +33,6 @@ from layerwise.models.authors.code import (
 from layerwise.models.authors.configs import is_instructed
 from layerwise.models.begin_checks import check_begin
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
-from layerwise.models.torchvision_import import import_torchvision
 
 # The published sizes of T5 base. The authors' code downloads them from the hub.
 T5_BASE = {"d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12, "num_heads": 12}
@@ -87,8 +86,6 @@ def build(folder: Path, code: Path, instructed: bool, dtype: torch.dtype) -> nn.
         instructed: with the low-rank adapters of the instruction-tuned model.
         dtype: of its weights.
     """
-    # peft imports torchvision if it is installed.
-    import_torchvision()
     modeling, former, llama = import_modules("models", code, "modeling_emu", "causal_former", "modeling_llama")
     sizes = json.loads(own_or(folder, code, "Emu-14B.json").read_text())
     # xformers computes the same attention in less memory, but need not be installed.

@@ -29,7 +29,6 @@ from layerwise.models.authors.code import (
     weight_files,
 )
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
-from layerwise.models.torchvision_import import import_torchvision
 
 # The ids before and after an image's tokens. The authors' code has no names for them.
 IMAGE_BEGIN, IMAGE_END = 32000, 32001
@@ -49,7 +48,6 @@ def load(description: dict[str, Any], device: str) -> "LavitModel":
     check_whole(description)
     folder, code = Path(description["folder"]), Path(description["upstream"]["folder"]) / "models"
     dtype = getattr(torch, description["dtype"])
-    import_torchvision()
     tokenizers, encoders, transform = import_modules(
         "models", code, "modeling_visual_tokenzier", "modeling_visual_encoder", "transform"
     )

@@ -31,7 +31,6 @@ from layerwise.models.authors.code import (
     weight_files,
 )
 from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
-from layerwise.models.torchvision_import import import_torchvision
 
 # What stands for the image's path.
 NAME = "image"
@@ -84,7 +83,6 @@ def import_code(description: dict[str, Any]) -> list[ModuleType]:
             f"models.{description['model']}: the code of Qwen-VL lies beside its weights in {description['folder']}; "
             "read it, then allow it with `trust_remote_code: true`"
         )
-    import_torchvision()
     with TemporaryDirectory() as empty:
         (Path(empty) / FONT).touch()
         code = code.resolve()
