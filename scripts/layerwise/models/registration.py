@@ -10,8 +10,9 @@ from transformers import AutoConfig
 
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
+from layerwise.models.adapter_checks import check_sees
 from layerwise.models.authors.configs import ABOUT, About
-from layerwise.models.building import auto_class, check_sees
+from layerwise.models.building import auto_class
 from layerwise.models.explained import explained, said_by
 from layerwise.models.families import DEFAULT, family_of, is_text
 from layerwise.models.family_revisions import REVISIONS
