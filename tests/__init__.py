@@ -1,0 +1,3 @@
+"""The tests. layerwise comes before transformers, which imports torchvision: see layerwise.torchvision_operators."""
+
+import layerwise  # noqa: F401

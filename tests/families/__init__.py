@@ -5,6 +5,7 @@ docs/families.md. A new family is one row here and one in layerwise/models/famil
 so that the tests compare two statements.
 """
 
+from tests.families import cohere, deepseek, granite, llava_kin
 from tests.families.codebooks import chameleon, emu3, janus, ovis2
 from tests.families.cross_attention import mllama
 from tests.families.family import (
@@ -142,7 +143,7 @@ FAMILIES = [
 ]
 
 # Modules with a list of their own.
-for _module in ():
+for _module in (cohere, deepseek, granite, llava_kin):
     FAMILIES += _module.FAMILIES
 
 # Refused families, with the reason.

@@ -1,119 +1,168 @@
-"""Check a family's hooks, its padding and its shared prefix, each against one input at a time."""
+"""Check all that a family is said to do, each against one input at a time."""
 
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from layerwise.models.adapters.generic import GenericModel
 from tests.families import Family
+from tests.families.comparing import (
+    POSITIONS,
+    PROMPTS,
+    Refusal,
+    furthest,
+    greatest,
+    one_at_a_time,
+    or_refusal,
+    pictures,
+    relative,
+    unlike,
+)
+from tests.families.intervened import Intervened, interventions, knocked_out
+from tests.families.within_blocks import adds_up, sites
 
-POSITIONS = ["last", "image-mean"]
-PROMPTS = [
-    "Is there a circle?",
-    "A much longer prompt, about a red circle left of a blue square.",
-    "Hm.",
-    "Is there a circle",
-    "Is",
-    "A blue star above a red star?",
-]
+__all__ = ["POSITIONS", "PROMPTS", "Measured", "measure", "one_at_a_time", "pictures", "relative"]
 
 
-@dataclass(frozen=True)
 class Measured:
-    """Greatest differences, as the norm of the difference over the norm of the vector, over layers and positions.
+    """What the checks of a family give; each runs when it is first asked for.
 
-    Attributes:
-        model_type: the family's name in transformers.
-        decoder: where in the model the blocks are.
-        hooks: the states that hooks read, against ``output_hidden_states`` of the whole model.
-        batch: a batch padded on the left (and on the right), against its inputs alone.
-        shared: prompts over one image's prefix, against the same alone, whether declared to be exact or not.
-        declared: whether the adapter says that it shares prefixes.
-        image: how much the last token's state differs between two images.
+    Numbers are the greatest differences, as the norm of the difference over the norm of the vector, over layers and
+    positions. A :class:`Refusal` in their place is the reason why the model refuses this.
     """
 
-    model_type: str
-    decoder: str
-    hooks: float
-    batch: float
-    shared: float
-    declared: bool
-    image: float
+    def __init__(self, family: Family):
+        self.family = family
+
+    @property
+    def model(self) -> GenericModel:
+        """The tiny model."""
+        return _model(self.family)
+
+    @cached_property
+    def model_type(self) -> str:
+        """The family's name in transformers."""
+        return self.model.model_type
+
+    @cached_property
+    def decoder(self) -> str:
+        """Where in the model the blocks are."""
+        return next(name for name, module in self.model.model.named_modules() if module is self.model.blocks)
+
+    @cached_property
+    def declared(self) -> bool:
+        """Whether the adapter says that it shares prefixes."""
+        return self.model.shares_prefix
+
+    @cached_property
+    def alone(self) -> dict[str, Tensor]:
+        """The states of unlike inputs, one at a time."""
+        return one_at_a_time(self.model, *unlike())
+
+    @cached_property
+    def hooks(self) -> float:
+        """The states that hooks read, against ``output_hidden_states`` of the whole model."""
+        differences = []
+        for i, (image, prompt) in enumerate(zip(*unlike(), strict=True)):
+            for position, layers in _reported(self.model, image, prompt).items():
+                # transformers gives embeddings, blocks 1 to L - 1 and the final norm's output.
+                ours = torch.cat([self.alone[position][i : i + 1, :-2], self.alone[position][i : i + 1, -1:]], dim=1)
+                assert ours.shape == layers.shape
+                differences.append(relative(ours, layers))
+            # transformers does not report the last block. Its state must lead to the final norm's output.
+            last = self.alone["last"][i]
+            differences.append(relative(self.model.final_norm(last[-2]), last[-1]))
+        return greatest(*differences)
+
+    @cached_property
+    def batch(self) -> float:
+        """A full batch of unlike inputs, padded on the left and on the right, against each alone."""
+        return self._padded(*unlike(), self.alone)
+
+    @cached_property
+    def text(self) -> float | Refusal:
+        """The same of a batch of texts without an image, and each text against what the whole model reports."""
+        return or_refusal(self._text)
+
+    def _text(self) -> float:
+        texts, none = [*PROMPTS, PROMPTS[0]], [None] * (len(PROMPTS) + 1)
+        alone = one_at_a_time(self.model, none, texts, ["last"])
+        reported = torch.cat([_reported(self.model, None, text)["last"] for text in texts])
+        own = torch.cat([alone["last"][:, :-2], alone["last"][:, -1:]], dim=1)
+        return greatest(relative(own, reported), self._padded(none, texts, alone))
+
+    def _padded(self, images: list, prompts: list[str], alone: dict[str, Tensor]) -> float:
+        tokenizer = self.model.processor.tokenizer
+        side_before, differences = tokenizer.padding_side, []
+        for side in ("right", "left"):
+            tokenizer.padding_side = side
+            differences.append(furthest(self.model.states(images, prompts, list(alone)), alone))
+        tokenizer.padding_side = side_before
+        return greatest(*differences)
+
+    @cached_property
+    def shared(self) -> float:
+        """Prompts over one image's prefix, against the same alone, on two images, whether declared exact or not."""
+        differences, images = [], pictures()
+        groups = [self.model.prepare_shared(image, PROMPTS) for image in images]
+        for image, group in zip(images, groups, strict=True):
+            # The other image ran last, and nothing that the model remembers of it may matter.
+            shared = self.model.run_shared(group, POSITIONS)
+            expected = one_at_a_time(self.model, [image] * len(PROMPTS), PROMPTS)
+            for position in POSITIONS:
+                assert shared[position].shape == (len(PROMPTS), self.model.n_layers + 2, self.model.width)
+            differences.append(furthest(shared, expected))
+            self.model.run_shared(groups[0], ["last"])
+        return greatest(*differences)
+
+    @cached_property
+    def image(self) -> float:
+        """How much the last token's topmost state differs between two images."""
+        states = [self.model.states([image], PROMPTS[:1], ["last"])["last"][:, -1] for image in pictures()]
+        return relative(*states)
+
+    @cached_property
+    def interventions(self) -> dict[str, Intervened | Refusal]:
+        """By kind."""
+        return interventions(self.model)
+
+    @cached_property
+    def knockout(self) -> Intervened | Refusal:
+        """Attention knockout."""
+        return knocked_out(self.model)
+
+    @cached_property
+    def sites(self) -> dict[str, float | Refusal]:
+        """By site within blocks, its states against plain hooks."""
+        return sites(self.model)
+
+    @cached_property
+    def adds_up(self) -> float | Refusal:
+        """How far a block's output is from the sum of its input, its attention and its MLP."""
+        return adds_up(self.model)
 
 
-def pictures() -> list[Image.Image]:
-    """A wide and a high picture: after them, families that number rows and columns go on at different positions."""
-    rng = np.random.default_rng(0)
-    return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in ((48, 64, 3), (64, 40, 3))]
+@cache
+def measure(family: Family) -> Measured:
+    """The checks of a family; a check runs once."""
+    return Measured(family)
 
 
-def relative(first: Tensor, second: Tensor) -> float:
-    """The greatest norm of the difference over the norm of the second, over all vectors."""
-    return float(((first.double() - second.double()).norm(dim=-1) / second.double().norm(dim=-1)).max())
+@lru_cache(maxsize=1)
+def _model(family: Family) -> GenericModel:
+    """One at a time, because a hundred models take memory. Ask for all that is wanted of one family in a row."""
+    return family.frozen()
 
 
-def one_at_a_time(model: GenericModel, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
-    """States of each pair run by itself."""
-    each = [model.states([image], [prompt], POSITIONS) for image, prompt in zip(images, prompts, strict=True)]
-    return {position: torch.cat([states[position] for states in each]) for position in POSITIONS}
-
-
-def reported(model: GenericModel, image: Image.Image, prompt: str) -> dict[str, Tensor]:
+def _reported(model: GenericModel, image: Image.Image | None, prompt: str) -> dict[str, Tensor]:
     """The states that the whole model reports for one input, without this project's hooks; (1, L + 1, width)."""
     inputs = model.prepare([image], [prompt])
     with torch.inference_mode():
         output = model.model(**inputs, output_hidden_states=True)
     hidden = torch.stack(getattr(output, "language_model_outputs", output).hidden_states, dim=1)
-    image_tokens = model.image_tokens(inputs)[0]
-    return {"last": hidden[:, :, -1], "image-mean": hidden[:, :, image_tokens].mean(2)}
-
-
-@cache
-def measure(family: Family) -> Measured:
-    """Run all checks of a family once."""
-    model, images = family.frozen(), pictures()
-    pairs = [images[i % 2] for i in range(len(PROMPTS))]
-    alone = one_at_a_time(model, pairs, PROMPTS)
-    hooks = 0.0
-    for i, (image, prompt) in enumerate(zip(pairs, PROMPTS, strict=True)):
-        for position, layers in reported(model, image, prompt).items():
-            # transformers gives embeddings, blocks 1 to L - 1 and the final norm's output.
-            ours = torch.cat([alone[position][i : i + 1, :-2], alone[position][i : i + 1, -1:]], dim=1)
-            assert ours.shape == layers.shape
-            hooks = max(hooks, relative(ours, layers))
-        # transformers does not report the last block. Its state must lead to the final norm's output.
-        last = alone["last"][i]
-        hooks = max(hooks, relative(model.final_norm(last[-2]), last[-1]))
-    batch = 0.0
-    for side in ("right", "left"):
-        model.processor.tokenizer.padding_side = side
-        together = model.states(pairs, PROMPTS, POSITIONS)
-        batch = max([batch, *(relative(together[position], alone[position]) for position in POSITIONS)])
-    return Measured(
-        model_type=model.model.config.model_type,
-        decoder=next(name for name, module in model.model.named_modules() if module is model.blocks),
-        hooks=hooks,
-        batch=batch,
-        shared=_shared(model, images),
-        declared=model.shares_prefix,
-        image=relative(alone["last"][:1, -1], model.states(images[1:], PROMPTS[:1], ["last"])["last"][:, -1]),
-    )
-
-
-def _shared(model: GenericModel, images: list[Image.Image]) -> float:
-    """How far states over a shared prefix are from those alone, on two images in turn."""
-    greatest = 0.0
-    groups = [model.prepare_shared(image, PROMPTS) for image in images]
-    for image, group in zip(images, groups, strict=True):
-        # The other image ran last, and nothing that the model remembers of it may matter.
-        shared = model.run_shared(group, POSITIONS)
-        expected = one_at_a_time(model, [image] * len(PROMPTS), PROMPTS)
-        for position in POSITIONS:
-            assert shared[position].shape == (len(PROMPTS), model.n_layers + 2, model.width)
-            greatest = max(greatest, relative(shared[position], expected[position]))
-        model.run_shared(groups[0], ["last"])
-    return greatest
+    states = {"last": hidden[:, :, -1]}
+    if image is not None:
+        states["image-mean"] = hidden[:, :, model.image_tokens(inputs)[0]].mean(2)
+    return states

@@ -1,6 +1,6 @@
 """What one input costs a model: read off its own files where they are, else what its config entry expects."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,9 +151,11 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     patch = getattr(model.config.vision_config, "patch_size", 14) if sees else 1
     patch = patch if isinstance(patch, int) else patch[0]
 
-    def patches(pixels: torch.Tensor) -> float:
-        """Of a tensor with a patch in each row, or of pictures, shape (..., 3, height, width)."""
-        return len(pixels) if pixels.dim() == 2 else pixels[..., 0, :, :].numel() / patch**2
+    def patches(prepared: Mapping[str, torch.Tensor]) -> float:
+        """Of tensors with a patch in each row, or of pictures, shape (..., 3, height, width)."""
+        # Tiles, or the same picture in a higher resolution, may have a tensor of their own.
+        made = [value for key, value in prepared.items() if "pixel_values" in key]
+        return sum(len(each) if each.dim() == 2 else each[..., 0, :, :].numel() / patch**2 for each in made)
 
     may_share = frozen.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
@@ -168,12 +170,12 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
                 shared = frozen.prepare_shared(image, prompts)
             if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
                 tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
-                seen += patches(shared.prefix["pixel_values"])
+                seen += patches(shared.prefix)
                 continue
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
                 tokens += written["input_ids"].shape[1]
-                seen += 0 if image is None else patches(written["pixel_values"])
+                seen += patches(written)
         return tokens / count, seen / count
 
     def alone(inputs: Inputs) -> tuple[float, float, float]:
@@ -182,7 +184,7 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
                 end = int(frozen.image_tokens(written)[0].nonzero()[-1]) + 1
-                found.append((end, written["input_ids"].shape[1] - end, patches(written["pixel_values"])))
+                found.append((end, written["input_ids"].shape[1] - end, patches(written)))
         before, behind, seen = (sum(parts) / len(found) for parts in zip(*found, strict=True))
         return before, behind, seen
 

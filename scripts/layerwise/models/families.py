@@ -40,6 +40,7 @@ class Family:
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
+        leaves_logits: whether its logits are the head's products, whatever scale its decoder's configuration names.
         refused: why it is not served at all; empty if it is.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -53,6 +54,7 @@ class Family:
     cut_leaks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    leaves_logits: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
     measured: bool = True
 
@@ -69,12 +71,21 @@ CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
+    "cohere_compass": Family(not_shared="", patches="native"),
+    "deepseek_ocr2": Family(not_shared=""),
+    "deepseek_vl": Family(not_shared=""),
+    "deepseek_vl_hybrid": Family(not_shared=""),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "fast_vlm": Family(not_shared=""),
     "gemma3": Family(not_shared=""),
     "glm4v": Family(not_shared=""),
+    "granite4_vision": Family(not_shared=""),
+    "granite_docling": Family(not_shared="", patches="stretched"),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
@@ -89,6 +100,7 @@ FAMILIES: Mapping[str, Family] = {
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
+    "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
@@ -109,6 +121,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
+    "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
 }
 

@@ -37,14 +37,15 @@ class Bending:
 
 def bending_of(model: nn.Module, model_type: str) -> Bending:
     """What a model of transformers, with or without its weights, does to its logits."""
-    config = model.config.get_text_config()
-    silent = family_of(model_type).never_writes_image
+    config, family = model.config.get_text_config(), family_of(model_type)
+    if family.leaves_logits:
+        return Bending()
     return Bending(
         # The names are those of transformers.
         factor=getattr(config, "logit_scale", None) or 1,
         divisor=getattr(config, "logits_scaling", None) or 1,
         bound=getattr(config, "final_logit_softcapping", None) or 0,
-        never=tuple(map(int, model.base_model.vocabulary_mapping.image_tokens)) if silent else (),
+        never=tuple(map(int, model.base_model.vocabulary_mapping.image_tokens)) if family.never_writes_image else (),
     )
 
 

@@ -19,7 +19,7 @@ from layerwise.flow.positions import position_sets
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.head import next_token_probabilities
 from tests import families
-from tests.families import FAMILIES, of_each_way
+from tests.families import FAMILIES, cohere, granite, of_each_way
 from tests.families.measure import pictures
 
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
@@ -241,8 +241,12 @@ def test_windows_are_cut_off_at_both_ends():
 
 
 def test_free_probability_is_that_of_the_whole_model():
-    """With what a family does behind its head: Gemma bends logits, Chameleon writes no image."""
-    for family in (families.llava, families.gemma3_own, next(f.build for f in FAMILIES if f.name == "Chameleon")):
+    """With what a family does behind its head: Gemma bends logits, Chameleon writes no image, Granite and one of
+    Cohere's families scale logits, and another leaves out the scale that its decoder's configuration names.
+    """
+    chameleon = next(f.build for f in FAMILIES if f.name == "Chameleon")
+    scaling = (granite.granite4_vision, cohere.cohere_compass, cohere.aya_vision)
+    for family in (families.llava, families.gemma3_own, chameleon, *scaling):
         model = families.frozen(family, gain=1.0)
         if family is families.gemma3_own:
             model.model.config.text_config.final_logit_softcapping = 0.5

@@ -12,11 +12,10 @@ import pytest
 import torch
 import transformers
 from PIL import Image, ImageDraw
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
+from tests.families import cohere, granite, llava_kin
 from tests.families.native_resolution import qwen2_vl
 from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava
 from tests.families.standin import PATCH, SIDE
@@ -34,6 +33,16 @@ BOXES = [
     (0.5, 0.5, 0.04, 0.04),
 ]
 NEAREST = 0
+BUILT = {"llava": llava_own, "vipllava": vipllava, "llava_next": llava_next_own}
+# Whose image tokens lie as those of one above.
+ALIKE = {
+    "llava_next_video": llava_kin.llava_next_video,
+    "video_llava": llava_kin.video_llava,
+    "cohere_compass": cohere.cohere_compass,
+    "aya_vision": cohere.aya_vision,
+    "cohere2_vision": cohere.cohere2_vision,
+    "granite_docling": granite.granite_docling,
+}
 
 
 def tower(name):
@@ -41,15 +50,19 @@ def tower(name):
     torch.manual_seed(0)
     if name == "qwen2_vl":
         sides = {"min_pixels": (4 * PATCH) ** 2, "max_pixels": (12 * PATCH) ** 2}
-        images = Qwen2VLImageProcessorPil(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
+        images = transformers.Qwen2VLImageProcessorPil(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
         model, _ = qwen2_vl()
     elif name == "internvl":
-        images = GotOcr2ImageProcessorPil(size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6)
+        images = transformers.GotOcr2ImageProcessorPil(
+            size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6
+        )
         model, _ = internvl()
     else:
-        model, processor = {"llava": llava_own, "vipllava": vipllava, "llava_next": llava_next_own}[name]()
+        model, processor = (BUILT | ALIKE)[name]()
         images = processor.image_processor
-        if name == "llava_next":
+        if hasattr(images, "max_patches"):
+            images.max_patches = 6
+        if name.startswith("llava_next"):
             images.image_grid_pinpoints = model.config.image_grid_pinpoints = [
                 [SIDE * rows, SIDE * columns] for rows, columns in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
             ]
@@ -65,7 +78,7 @@ def tower(name):
 
 def features(model, made):
     """All of an image's tokens as the decoder gets them, shape (tokens, width)."""
-    vision = {key: made[key] for key in made if key != "num_patches"}
+    vision = {key: made[key] for key in made if key not in ("num_patches", "rows", "cols")}
     found = model.base_model.get_image_features(**vision)
     found = getattr(found, "pooler_output", found)
     found = found if torch.is_tensor(found) else torch.cat([part.flatten(0, -2) for part in found])
@@ -92,7 +105,9 @@ def grown(box, by, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", ["llava", "vipllava", "llava_next", "qwen2_vl", "internvl"])
+@pytest.mark.parametrize(
+    "name", [*BUILT, "qwen2_vl", "internvl", *(pytest.param(name, marks=pytest.mark.whole) for name in ALIKE)]
+)
 def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, size):
     model, images = tower(name)
     usual = images.resample

@@ -1,4 +1,4 @@
-"""Every family of tests/families: hooks, padding and shared prefixes against one input at a time."""
+"""Every family of tests/families: all that it is said to do, against one input at a time."""
 
 import pytest
 import torch
@@ -7,18 +7,23 @@ from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.families import FAMILIES as ROWS
 from layerwise.models.families import family_of
+from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.opening import open_model
 from layerwise.models.padding import settle_padding
 from layerwise.models.registration import describe_model
+from layerwise.models.site_names import SITES
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
+from tests.families.comparing import Refusal
+from tests.families.intervened import ENTRIES, Intervened
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.table import TABLE, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
 
-each_family = pytest.mark.parametrize("family", of_each_way(FAMILIES))
+# All tests of one family in a row, so that its model is built once.
+each_family = pytest.mark.parametrize("family", of_each_way(FAMILIES), scope="module")
 
 
 @each_family
@@ -48,6 +53,49 @@ def test_the_image_matters(family):
     assert measure(family).image > 1e-3
 
 
+@each_family
+def test_texts_without_an_image_are_as_each_alone_or_refused(family):
+    text = measure(family).text
+    assert isinstance(text, Refusal) is family.needs_image
+    assert family.needs_image or text <= EXACT
+
+
+@each_family
+@pytest.mark.parametrize("kind", INTERVENTIONS)
+def test_interventions_are_exact_and_keep_the_image_out_or_are_refused(family, kind):
+    found = measure(family).interventions[kind]
+    if isinstance(found, Refusal):
+        assert INTERVENTIONS[kind].touches_image, found
+        return
+    assert found.exact <= EXACT
+    # Or equality would say nothing.
+    assert found.change > 1e-4
+    if INTERVENTIONS[kind].touches_image:
+        assert found.not_everywhere or found.leak <= EXACT
+
+
+def test_there_is_an_entry_of_each_kind_to_try():
+    """A new kind needs one in tests/families/intervened.py, unless it is tried block by block."""
+    assert set(ENTRIES) == {name for name, kind in INTERVENTIONS.items() if not kind.cuts_attention}
+
+
+@each_family
+def test_attention_knockout_is_as_whole_forward_passes_or_refused(family):
+    found = measure(family).knockout
+    if isinstance(found, Intervened):
+        # Of probabilities, which a logit's rounding moves by as much times its size.
+        assert found.exact <= 1e-5
+        assert found.change > 1e-3
+        assert found.leak <= 1e-5
+
+
+@each_family
+@pytest.mark.parametrize("site", SITES)
+def test_states_within_blocks_are_what_a_plain_hook_reads_or_refused(family, site):
+    found = measure(family).sites[site]
+    assert isinstance(found, Refusal) or found <= EXACT
+
+
 @pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if not family.no_own_processor]))
 def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     """As a study meets it: its files are found, described, and loaded by its adapter."""
@@ -56,7 +104,9 @@ def test_a_family_is_the_same_from_a_folder(family, tmp_path):
         part.save_pretrained(tmp_path)
     adapter = family_of(made.model_type).adapter
     entry = {"source": str(tmp_path), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
-    description = describe_model("tiny", entry | {"adapter": adapter}, None, seed=0)
+    # Where torchvision is installed, it would make the pixels.
+    pil = {"image_processor": "pil"} if type(made.processor.image_processor).__name__.endswith("Pil") else {}
+    description = describe_model("tiny", entry | {"adapter": adapter} | pil, None, seed=0)
     loaded = open_model(description, "cpu")
     assert (description["n_layers"], description["width"]) == (made.n_layers, made.width)
     assert loaded.shares_prefix is made.shares_prefix
