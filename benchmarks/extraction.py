@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import BatchFeature, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -58,8 +58,8 @@ def make_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.flo
     torch.manual_seed(0)
     heads = shape.heads or shape.width // 64
     side = PATCH * round(shape.image_tokens**0.5)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(
             hidden_size=shape.vision_width,
             intermediate_size=4 * shape.vision_width,
             num_hidden_layers=shape.vision_layers,
@@ -67,7 +67,7 @@ def make_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.flo
             image_size=side,
             patch_size=PATCH,
         ),
-        text_config=LlamaConfig(
+        text_config=transformers.LlamaConfig(
             hidden_size=shape.width,
             intermediate_size=int(shape.width * 2.6875),
             num_hidden_layers=shape.layers,
@@ -81,8 +81,8 @@ def make_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.flo
     )
     # Weights are drawn on the device, because drawing a large model's on the host would take minutes.
     with torch.device(device):
-        model = LlavaForConditionalGeneration._from_config(config, dtype=dtype).eval().requires_grad_(False)
-    return GenericModel(model, NoProcessor(), "<image>\n{prompt}")
+        model = transformers.LlavaForConditionalGeneration._from_config(config, dtype=dtype).eval()
+    return GenericModel(model.requires_grad_(False), NoProcessor(), "<image>\n{prompt}")
 
 
 class Ways:
@@ -119,7 +119,7 @@ class Ways:
         ids = torch.stack([nn.functional.pad(one, (longest - len(one), 0)) for one in batch])
         mask = torch.stack([nn.functional.pad(torch.ones_like(one), (longest - len(one), 0)) for one in batch])
         pixels = self.pixels.expand(len(batch), -1, -1, -1)
-        inputs = BatchFeature({"input_ids": ids, "attention_mask": mask, "pixel_values": pixels})
+        inputs = transformers.BatchFeature({"input_ids": ids, "attention_mask": mask, "pixel_values": pixels})
         return self.model.run(inputs, ["last"])["last"]
 
     def shared(self) -> Tensor:

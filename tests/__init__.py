@@ -1,3 +1,3 @@
-"""The tests. layerwise comes before transformers, which imports torchvision: see layerwise.torchvision_operators."""
+"""The tests. layerwise comes before transformers, which imports torchvision: see layerwise.torchvision_import."""
 
 import layerwise  # noqa: F401

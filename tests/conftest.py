@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import layerwise  # noqa: F401 - before test modules import transformers, which imports torchvision
 from tests.warm import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent

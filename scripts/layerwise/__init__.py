@@ -17,7 +17,7 @@ A stage imports from the stages before it, never from those after it:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from layerwise.torchvision_operators import declare_before_import
+from layerwise.torchvision_import import mend_torchvision
 
 if TYPE_CHECKING:
     from layerwise.errors import InputError
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["InputError", "Study", "open_states"]
 
+mend_torchvision()
+
 # Imported on first use, because every program and job imports this package.
 _MODULES = {"InputError": "layerwise.errors", "Study": "layerwise.study", "open_states": "layerwise.states.shards"}
-
-# Before anything imports transformers, which imports torchvision.
-declare_before_import()
 
 
 def __getattr__(name: str) -> object:

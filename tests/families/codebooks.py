@@ -2,29 +2,19 @@
 
 import transformers
 
-from tests.families.standin import (
-    BEGIN,
-    END,
-    PATCH,
-    SIDE,
-    WIDTH,
-    Built,
-    image_token,
-    text,
-    tokenizer,
-    vision,
-)
+from tests.families.family import CODES, CODES_ALONE, PROJECTOR, Family
+from tests.families.standin import BEGIN, END, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
-CODES = 16
+N_CODES = 16
 
 
 def chameleon() -> Built:
-    """Chameleon with its own processor: a picture is 16 tokens of the decoder's own vocabulary."""
+    """Chameleon: a picture is 16 tokens of the decoder's own vocabulary."""
     # The ten digits of a code are written as the letters A to J.
-    codes = [f"IMGIMG{''.join(chr(ord('A') + int(digit)) for digit in str(i))}Z" for i in range(CODES)]
+    codes = [f"IMGIMG{''.join(chr(ord('A') + int(digit)) for digit in str(i))}Z" for i in range(N_CODES)]
     words = tokenizer(*codes, image_token="<image>", boi_token=BEGIN, eoi_token=END, sep_token="<end-turn>")
-    images = transformers.ChameleonImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    codebook = {"embed_dim": 8, "num_embeddings": CODES, "latent_channels": 8, "resolution": 32, "base_channels": 32}
+    images = transformers.ChameleonImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    codebook = {"embed_dim": 8, "num_embeddings": N_CODES, "latent_channels": 8, "resolution": 32, "base_channels": 32}
     config = transformers.ChameleonConfig(
         **text(words),
         vq_config=codebook | {"channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1},
@@ -35,12 +25,12 @@ def chameleon() -> Built:
 
 
 def emu3() -> Built:
-    """Emu3 with its own processor: codes row by row, how many depends on the picture's shape."""
-    codes = [f"<|visual token {i:06d}|>" for i in range(CODES)]
+    """Emu3: codes row by row, how many depends on the picture's shape."""
+    codes = [f"<|visual token {i:06d}|>" for i in range(N_CODES)]
     named = {"image_token": "<image>", "boi_token": BEGIN, "eoi_token": END, "image_wrapper_token": "<wrapper>"}
     words = tokenizer(*codes, "<|extra_200|>", **named, eof_token="<|extra_201|>")
     images = transformers.Emu3ImageProcessor(min_pixels=32 * 32, max_pixels=64 * 64)
-    codebook = {"codebook_size": CODES, "embed_dim": 4, "base_channels": 32, "channel_multiplier": [1, 1, 1, 1]}
+    codebook = {"codebook_size": N_CODES, "embed_dim": 4, "base_channels": 32, "channel_multiplier": [1, 1, 1, 1]}
     config = transformers.Emu3Config(
         vq_config=codebook | {"num_res_blocks": 1, "hidden_size": 32, "attn_resolutions": [3]},
         text_config=text(words, attention_dropout=0.0),
@@ -50,11 +40,11 @@ def emu3() -> Built:
 
 
 def janus() -> Built:
-    """Janus with its own processor: SigLIP's kind of tower for seeing, a codebook only for drawing."""
+    """Janus: SigLIP's kind of tower for seeing, a codebook only for drawing."""
     words = tokenizer(image_token="<image>", boi_token=BEGIN, eoi_token=END)
-    images = transformers.JanusImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    images = transformers.JanusImageProcessor(size={"height": SIDE, "width": SIDE})
     tower = {key: value for key, value in vision().items() if key != "intermediate_size"}
-    codebook = {"embed_dim": 4, "num_embeddings": CODES, "latent_channels": 8, "base_channels": 32}
+    codebook = {"embed_dim": 4, "num_embeddings": N_CODES, "latent_channels": 8, "base_channels": 32}
     codebook |= {"channel_multiplier": [1, 1], "num_res_blocks": 1, "projection_dim": WIDTH}
     config = transformers.JanusConfig(
         vision_config=tower | {"projection_dim": WIDTH, "mlp_ratio": 2.0, "num_image_tokens": 16},
@@ -67,10 +57,10 @@ def janus() -> Built:
 
 
 def ovis2() -> Built:
-    """Ovis2 with its own processor: each image token is a mixture over a table of visual words."""
+    """Ovis2: each image token is a mixture over a table of visual words."""
     marks = ["<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>"]
     words = tokenizer("<IMG_ATOM>", *marks)
-    images = transformers.Ovis2ImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    images = transformers.Ovis2ImageProcessor(size={"height": SIDE, "width": SIDE})
     config = transformers.Ovis2Config(
         vision_config=vision(vocab_size=32, hidden_stride=2, num_visual_indicator_tokens=len(marks)),
         text_config=transformers.Qwen2Config(**text(words)).to_dict(),
@@ -81,3 +71,18 @@ def ovis2() -> Built:
     )
     model = transformers.Ovis2ForConditionalGeneration(config)
     return model, transformers.Ovis2Processor(images, words, image_seq_length=(SIDE // PATCH // 2) ** 2)
+
+
+FAMILIES = [
+    Family(
+        "Chameleon",
+        chameleon,
+        CODES,
+        # Its norms of queries and keys amplify rounding.
+        gain=1.0,
+        note="its processor ends every prompt with the end of the user's turn, which is the last token",
+    ),
+    Family("Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so inputs run one by one"),
+    Family("Janus", janus, PROJECTOR),
+    Family("Ovis2", ovis2, CODES),
+]

@@ -25,7 +25,7 @@ class Family:
         not_shared: why several prompts about one image are not run over one prefix; empty if they are.
         needs_image: whether a text without an image is refused.
         note: what else a reader of its states should know.
-        no_own_processor: why a stand-in prepares its inputs; empty if its own processor does.
+        no_own_processor: why another processor than its own prepares its inputs; empty if its own does.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
 

@@ -1,11 +1,9 @@
 """LLaVA and its kin: a vision tower, a projector, a causal decoder, the image's tokens in a row before the text."""
 
-import torch
 import transformers
-from PIL import Image
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.family import PROJECTOR, SOME_WINDOWS, TILES, WINDOWS, Family
 from tests.families.standin import (
     BEGIN,
     END,
@@ -13,15 +11,16 @@ from tests.families.standin import (
     PINPOINTS,
     SIDE,
     Built,
-    StandInProcessor,
     image_token,
-    pixels,
-    plain_pixels,
     siglip,
     text,
     tokenizer,
     vision,
 )
+
+SIZE = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
+# CLIP's class token is not among the image's.
+PATCHES = {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
 
 
 def llava(
@@ -35,20 +34,11 @@ def llava(
         image_token_index=image_token(words),
         image_seq_length=16,
     )
-    return transformers.LlavaForConditionalGeneration(config), StandInProcessor(words, plain_pixels, lambda _: 16)
-
-
-def llava_own(**tower: int) -> Built:
-    """LLaVA-1.5 with its own processor."""
-    words = tokenizer()
-    return llava(words=words, **tower)[0], _llava_processor(words)
+    return transformers.LlavaForConditionalGeneration(config), _llava_processor(words)
 
 
 def _llava_processor(words: PreTrainedTokenizerFast) -> transformers.LlavaProcessor:
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
-    images = transformers.CLIPImageProcessorPil(**size)
-    strategy = {"vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
-    return transformers.LlavaProcessor(images, words, patch_size=PATCH, **strategy)
+    return transformers.LlavaProcessor(transformers.CLIPImageProcessor(**SIZE), words, **PATCHES)
 
 
 def llava_sliding() -> Built:
@@ -63,7 +53,7 @@ def llava_mixed_windows() -> Built:
 
 
 def vipllava() -> Built:
-    """ViP-LLaVA with LLaVA's own processor: LLaVA over several layers of its vision tower."""
+    """ViP-LLaVA with LLaVA's processor: LLaVA over several layers of its vision tower."""
     words = tokenizer()
     config = transformers.VipLlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**vision()),
@@ -75,74 +65,95 @@ def vipllava() -> Built:
     return transformers.VipLlavaForConditionalGeneration(config), _llava_processor(words)
 
 
-def _parts(image: Image.Image) -> dict[str, Tensor]:
-    """The whole picture and two parts, as both picture shapes of ``PINPOINTS`` have."""
-    parts = torch.stack([pixels(image), pixels(image).flip(1), pixels(image).flip(2)])
-    return {"pixel_values": parts[None], "image_sizes": torch.tensor([[image.height, image.width]])}
-
-
-def llava_next(words: PreTrainedTokenizerFast | None = None) -> Built:
+def llava_next() -> Built:
     """LLaVA-NeXT: the whole picture and a grid of parts; how many tokens depends on its shape."""
-    words = words or tokenizer()
+    words = tokenizer()
     config = transformers.LlavaNextConfig(
         vision_config=transformers.CLIPVisionConfig(**vision()),
         text_config=transformers.LlamaConfig(**text(words)),
         image_token_index=image_token(words),
         image_grid_pinpoints=PINPOINTS,
     )
-    model = transformers.LlavaNextForConditionalGeneration(config)
-
-    def tokens(image: Image.Image) -> int:
-        with torch.no_grad():
-            features = model.base_model.get_image_features(
-                **_parts(image), vision_feature_layer=-2, vision_feature_select_strategy="default"
-            )
-        return sum(len(part) for part in getattr(features, "pooler_output", features))
-
-    return model, StandInProcessor(words, _parts, tokens)
+    images = transformers.LlavaNextImageProcessor(**SIZE, image_grid_pinpoints=PINPOINTS)
+    processor = transformers.LlavaNextProcessor(images, words, **PATCHES)
+    return transformers.LlavaNextForConditionalGeneration(config), processor
 
 
-def llava_next_own() -> Built:
-    """LLaVA-NeXT with its own processor."""
-    words = tokenizer()
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
-    images = transformers.LlavaNextImageProcessorPil(**size, image_grid_pinpoints=PINPOINTS)
-    processor = transformers.LlavaNextProcessor(
-        images, words, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1
-    )
-    return llava_next(words)[0], processor
-
-
-def llava_onevision(words: PreTrainedTokenizerFast | None = None) -> Built:
+def llava_onevision() -> Built:
     """LLaVA-OneVision: SigLIP and Qwen2, a grid of parts with a token at the end of each row."""
-    words = words or tokenizer()
+    words = tokenizer("<video>")
     config = transformers.LlavaOnevisionConfig(
         vision_config=siglip(),
         text_config=transformers.Qwen2Config(**text(words)),
         image_token_index=image_token(words),
-        video_token_index=words.eos_token_id,
+        video_token_index=words.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=PINPOINTS,
     )
-    model = transformers.LlavaOnevisionForConditionalGeneration(config)
-
-    def tokens(image: Image.Image) -> int:
-        with torch.no_grad():
-            features = model.base_model.get_image_features(
-                **_parts(image), vision_feature_layer=-1, vision_feature_select_strategy="full"
-            )
-        return sum(len(part) for part in features.pooler_output)
-
-    return model, StandInProcessor(words, _parts, tokens)
+    processor = transformers.LlavaOnevisionProcessor(
+        transformers.LlavaOnevisionImageProcessor(size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=PINPOINTS),
+        words,
+        transformers.LlavaOnevisionVideoProcessor(),
+        num_image_tokens=(SIDE // PATCH) ** 2,
+        vision_feature_select_strategy="full",
+    )
+    return transformers.LlavaOnevisionForConditionalGeneration(config), processor
 
 
-def internvl(words: PreTrainedTokenizerFast | None = None) -> Built:
-    """InternVL on Qwen2, with a token on either side of the image."""
-    words = words or tokenizer()
+def internvl() -> Built:
+    """InternVL on Qwen2: the picture in parts, with a token on either side of them."""
+    words = tokenizer(
+        start_image_token=BEGIN, end_image_token=END, context_image_token="<image>", video_token="<video>"
+    )
     config = transformers.InternVLConfig(
         vision_config=vision(image_size=[SIDE, SIDE], patch_size=[PATCH, PATCH]),
         text_config=transformers.Qwen2Config(**text(words)).to_dict(),
         image_token_id=image_token(words),
         image_seq_length=4,
     )
-    model = transformers.InternVLForConditionalGeneration(config)
-    return model, StandInProcessor(words, plain_pixels, lambda _: 4, BEGIN, END)
+    images = transformers.GotOcr2ImageProcessor(
+        size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=2
+    )
+    processor = transformers.InternVLProcessor(images, words, transformers.InternVLVideoProcessor(), image_seq_length=4)
+    return transformers.InternVLForConditionalGeneration(config), processor
+
+
+def pp_chart2table() -> Built:
+    """PP-Chart2Table: SAM's tower on Qwen2. Its chat template writes all of the image's tokens, always as many."""
+    words = tokenizer("<imgpad>")
+    # By default the tower's weights are all but zero.
+    tower = {"image_size": 64, "patch_size": 4, "hidden_size": 32, "output_channels": 16, "initializer_range": 0.02}
+    config = transformers.PPChart2TableConfig(
+        vision_config=tower
+        | {
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "mlp_dim": 64,
+            "window_size": 8,
+            "global_attn_indexes": [1],
+        },
+        text_config=transformers.Qwen2Config(**text(words)).to_dict(),
+        image_token_index=words.convert_tokens_to_ids("<imgpad>"),
+    )
+    template = f"{{% for part in messages[0]['content'] %}}{{% if part['type'] == 'image' %}}{'<imgpad>' * 16}"
+    template += "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    processor = transformers.PPChart2TableProcessor(
+        transformers.PPChart2TableImageProcessor(size={"height": 64, "width": 64}), words, chat_template=template
+    )
+    return transformers.AutoModelForImageTextToText.from_config(config), processor
+
+
+FAMILIES = [
+    Family("LLaVA-1.5", llava, PROJECTOR),
+    Family("LLaVA-1.5 on Mistral with a window", llava_sliding, WINDOWS),
+    Family("LLaVA-1.5 on Qwen2 with some windows", llava_mixed_windows, SOME_WINDOWS),
+    Family("ViP-LLaVA", vipllava, PROJECTOR),
+    Family("LLaVA-NeXT", llava_next, TILES),
+    Family("LLaVA-OneVision", llava_onevision, TILES),
+    Family("InternVL", internvl, PROJECTOR),
+    Family(
+        "PP-Chart2Table",
+        pp_chart2table,
+        PROJECTOR,
+        note="the vision tower of an untrained twin is blind",
+    ),
+]

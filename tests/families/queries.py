@@ -1,28 +1,12 @@
 """Families in which a few learnt queries take from the image what the decoder sees."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import transformers
-from PIL import Image
-from transformers import BatchFeature, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from tests.families.standin import (
-    BEGIN,
-    END,
-    LAYERS,
-    PATCH,
-    SIDE,
-    WIDTH,
-    Built,
-    StandInProcessor,
-    image_token,
-    plain_pixels,
-    text,
-    tokenizer,
-    vision,
-)
+from tests.families.family import OWN_ADAPTER, PUT_FIRST, QUERIES, TEXT_QUERIES, Family
+from tests.families.standin import LAYERS, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 
 def _opt(words: PreTrainedTokenizerFast) -> transformers.OPTConfig:
@@ -58,12 +42,12 @@ def _instructblip_processor(words: PreTrainedTokenizerFast) -> transformers.Inst
     return transformers.InstructBlipProcessor(_blip_images(), words, for_queries, num_query_tokens=8)
 
 
-def _blip_images() -> transformers.BlipImageProcessorPil:
-    return transformers.BlipImageProcessorPil(size={"height": SIDE, "width": SIDE})
+def _blip_images() -> transformers.BlipImageProcessor:
+    return transformers.BlipImageProcessor(size={"height": SIDE, "width": SIDE})
 
 
 def blip2() -> Built:
-    """BLIP-2 on OPT with its own processor, which puts the image before every text, and padding between them."""
+    """BLIP-2 on OPT, which puts the image before every text, and padding between them."""
     words = tokenizer()
     model = _blip(transformers.Blip2Config, transformers.Blip2ForConditionalGeneration, words, _opt(words))
     return model, transformers.Blip2Processor(_blip_images(), words, num_query_tokens=8)
@@ -80,7 +64,7 @@ def blip2_t5() -> Built:
 
 
 def instructblip_opt() -> Built:
-    """InstructBLIP on OPT with its own processor."""
+    """InstructBLIP on OPT."""
     words = tokenizer()
     model = _blip(
         transformers.InstructBlipConfig, transformers.InstructBlipForConditionalGeneration, words, _opt(words)
@@ -89,50 +73,30 @@ def instructblip_opt() -> Built:
 
 
 def instructblip() -> Built:
-    """InstructBLIP on Llama with its own processor: what is taken from the image depends on the text."""
+    """InstructBLIP on Llama: what is taken from the image depends on the text."""
     words = tokenizer()
     llama = transformers.LlamaConfig(**text(words))
     model = _blip(transformers.InstructBlipConfig, transformers.InstructBlipForConditionalGeneration, words, llama)
     return model, _instructblip_processor(words)
 
 
-@dataclass
-class Kosmos2Processor(StandInProcessor):
-    """Puts the image before the text itself, as places for embeddings."""
-
-    boi_token: str = BEGIN
-
-    def __call__(self, text: Sequence[str], images: Sequence[Sequence[Image.Image]], **how: Any) -> BatchFeature:
-        """The tensors of a batch."""
-        data = super().__call__([f"<image>{one}" for one in text], images, **how)
-        image = data["input_ids"] == image_token(self.tokenizer)
-        data["image_embeds_position_mask"] = image.long()
-        return data
-
-
-def kosmos2(words: PreTrainedTokenizerFast | None = None, queries: int = 8) -> Built:
-    """Kosmos-2: sinusoidal positions, layer norms, a mask of its own."""
-    words = words or tokenizer()
+def kosmos2() -> Built:
+    """Kosmos-2: sinusoidal positions, layer norms, a mask of its own. Its processor writes 64 image tokens first."""
+    size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
+    processor = transformers.Kosmos2Processor(transformers.CLIPImageProcessor(**size), tokenizer())
+    words = processor.tokenizer
     decoder = {"vocab_size": len(words), "max_position_embeddings": 256, "embed_dim": WIDTH, "layers": LAYERS}
     decoder |= {"ffn_dim": 128, "attention_heads": 4, "pad_token_id": words.pad_token_id}
     decoder |= {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id}
-    config = transformers.Kosmos2Config(text_config=decoder, vision_config=vision(), latent_query_num=queries)
-    model = transformers.Kosmos2ForConditionalGeneration(config)
-    return model, Kosmos2Processor(words, plain_pixels, lambda _: 8, BEGIN, END)
-
-
-def kosmos2_own() -> Built:
-    """Kosmos-2 with its own processor, which puts 64 image tokens before the text itself."""
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
-    processor = transformers.Kosmos2Processor(transformers.CLIPImageProcessorPil(**size), tokenizer())
-    return kosmos2(processor.tokenizer, queries=64)[0], processor
+    config = transformers.Kosmos2Config(text_config=decoder, vision_config=vision(), latent_query_num=64)
+    return transformers.Kosmos2ForConditionalGeneration(config), processor
 
 
 def aria() -> Built:
-    """Aria with its own processor: a mixture of experts, 8 queries over the picture."""
+    """Aria: a mixture of experts, 8 queries over the picture."""
     words = tokenizer(image_token="<image>")
     side = 980  # its processor's own
-    images = transformers.AriaImageProcessorPil()
+    images = transformers.AriaImageProcessor()
     processor = transformers.AriaProcessor(images, words, size_conversion={side: 8})
     config = transformers.AriaConfig(
         vision_config={"model_type": "idefics3_vision"} | vision(image_size=side, patch_size=5 * PATCH),
@@ -141,3 +105,27 @@ def aria() -> Built:
         image_token_index=image_token(words),
     )
     return transformers.AriaForConditionalGeneration(config), processor
+
+
+QUERIES_READ_TEXT = "its queries read the text before they look at the image"
+FAMILIES = [
+    Family(
+        "BLIP-2",
+        blip2,
+        PUT_FIRST,
+        needs_image=True,
+        note="its processor puts the image first; the vision tower of an untrained twin is almost blind",
+    ),
+    Family(
+        "InstructBLIP", instructblip, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, needs_image=True, note="as BLIP-2"
+    ),
+    Family("InstructBLIP on OPT", instructblip_opt, TEXT_QUERIES, not_shared=QUERIES_READ_TEXT, needs_image=True),
+    Family(
+        "Kosmos-2",
+        kosmos2,
+        OWN_ADAPTER,
+        needs_image=True,
+        note="its processor puts the image first; `adapter: kosmos2`",
+    ),
+    Family("Aria", aria, QUERIES),
+]

@@ -1,19 +1,10 @@
-"""The common parts of all tiny models: a tokenizer, sizes, and a stand-in for processors.
+"""The common parts of all tiny models: a tokenizer and sizes."""
 
-Some families' own processors need packages that this project does not require (torchvision, num2words). The stand-in
-does what every processor does: it replaces the image by the family's tokens and makes its tensors.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
 import transformers
-from PIL import Image
-from torch import Tensor, nn
-from transformers import BatchFeature, PreTrainedTokenizerFast
+from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from layerwise.models.embedded.tokenizer import train_tokenizer
 
@@ -40,17 +31,6 @@ def tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
         **{name: token for name, token in trained.special_tokens_map.items() if name != "additional_special_tokens"},
         extra_special_tokens=named,
     )
-
-
-def pixels(image: Image.Image, side: int = SIDE) -> Tensor:
-    """The picture as numbers around 0, shape (3, side, side)."""
-    array = np.asarray(image.convert("RGB").resize((side, side)), dtype=np.float32) / 127.5 - 1
-    return torch.from_numpy(array).permute(2, 0, 1)
-
-
-def plain_pixels(image: Image.Image) -> dict[str, Tensor]:
-    """The tensors of a model that only needs the picture."""
-    return {"pixel_values": pixels(image)[None]}
 
 
 def text(words: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
@@ -89,48 +69,3 @@ def siglip(**more: Any) -> transformers.SiglipVisionConfig:
 def image_token(words: PreTrainedTokenizerFast) -> int:
     """The id of ``<image>``."""
     return words.convert_tokens_to_ids("<image>")
-
-
-@dataclass
-class StandInProcessor:
-    """Prepares a tiny model's inputs as its family's processor would.
-
-    Attributes:
-        tensors: the model's tensors for one image, with a first dimension that is joined over images.
-        tokens: how many tokens stand for an image.
-        before, after: text around them.
-        token_types: the name of the input that marks the image's tokens.
-    """
-
-    tokenizer: PreTrainedTokenizerFast
-    tensors: Callable[[Image.Image], dict[str, Tensor]]
-    tokens: Callable[[Image.Image], int]
-    before: str = ""
-    after: str = ""
-    token_types: str | None = None
-    image_token: str = "<image>"
-    chat_template: None = None
-    images_seen: int = field(default=0)
-
-    def __call__(
-        self,
-        text: Sequence[str],
-        images: Sequence[Sequence[Image.Image]],
-        padding: bool,
-        return_tensors: str,
-        add_special_tokens: bool,
-    ) -> BatchFeature:
-        """The tensors of a batch of texts with one image each."""
-        written = []
-        for one, (image,) in zip(text, images, strict=True):
-            self.images_seen += 1
-            written.append(one.replace("<image>", f"{self.before}{'<image>' * self.tokens(image)}{self.after}"))
-        encoded = self.tokenizer(
-            written, padding=padding, return_tensors=return_tensors, add_special_tokens=add_special_tokens
-        )
-        data = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
-        if self.token_types:
-            data[self.token_types] = (data["input_ids"] == self.tokenizer.convert_tokens_to_ids("<image>")).long()
-        each = [self.tensors(image) for (image,) in images]
-        data |= {key: torch.cat([tensors[key] for tensors in each]) for key in each[0]}
-        return BatchFeature(data)

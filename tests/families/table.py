@@ -26,9 +26,7 @@ float32, CPU). Numbers are the greatest norm of a difference over the norm of th
 - **shared prefix**: several prompts over one run of the image, against the same prompts one at a time. For a family
   that does not share prefixes, the number shows how wrong sharing would be.
 - **processor**: `own` means the family's own with a local tokenizer. Its model and processor are also saved,
-  registered and loaded from a folder, as in a study. Otherwise the column says why a stand-in prepares the inputs
-  (`tests/families/`). To run such a model, install what its processor needs. If those packages are installed,
-  `tests/unit/models/test_optional_processors.py` checks these processors too.
+  registered and loaded from a folder, as in a study. Otherwise the column says why another one prepares the inputs.
 
 Whatever the family, every extraction repeats these checks on a few of its own inputs before it begins, and stops if one
 fails. It also shows the model two pictures, and refuses a model whose states do not differ between them.
@@ -41,6 +39,7 @@ fails. It also shows the model two pictures, and refuses a model whose states do
 def table() -> str:
     """The whole page."""
     # Imported here, because the program must first extend its path when it is run as a file.
+    from layerwise.models.families import FAMILIES as ROWS
     from tests.families import FAMILIES, NOT_SERVED
     from tests.families.measure import measure
 
@@ -58,12 +57,13 @@ def table() -> str:
             _number(max(one.hooks for one in measured)),
             _number(max(one.batch for one in measured)),
             shared,
-            f"stand-in: {kinds[0].no_own_processor}" if kinds[0].no_own_processor else "own",
+            kinds[0].no_own_processor or "own",
         ]
         lines.append(f"| {' | '.join(cells)} |")
         notes += [f"- **{name}**: {family.note}." for family in kinds if family.note]
     versions = {"transformers": transformers.__version__, "torch": torch.__version__}
     refused = [f"- **{name}**: {why}." for name, _, why in NOT_SERVED]
+    refused += [f"- `{model_type}`: {row.refused}." for model_type, row in ROWS.items() if row.refused]
     return "\n".join(
         [HEAD.format(**versions) + "\n".join(lines), "", "## To know", "", *notes, "", "## Refused", "", *refused, ""]
     )

@@ -40,7 +40,7 @@ def _site(model: GenericModel, site: str) -> float:
     states = alone[position]
     width = model.width if site != "heads" else states.shape[2]
     assert states.shape == (len(prompts), model.n_layers, width)
-    assert states.shape[2] % model.n_heads == 0
+    assert site != "heads" or states.shape[2] % model.n_heads == 0
     exact = greatest(
         relative(states[:1], _hooked(model, images[0], prompts[0], site)),
         furthest(model.states(images, prompts, [position]), alone),

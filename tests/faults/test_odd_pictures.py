@@ -62,7 +62,7 @@ def test_rows_that_are_taken_for_colours_are_named_at_once(emu3, shown, size):
     ):
         check_pictures(emu3, shown(size))
     # Other processors keep its colours.
-    check_pictures(families.frozen(families.llava_own), shown(size, (1, 1), (1, 60)))
+    check_pictures(families.frozen(families.llava), shown(size, (1, 1), (1, 60)))
 
 
 def test_a_picture_in_the_middle_of_a_run_is_named_too(emu3, shown):
@@ -78,7 +78,7 @@ def test_a_picture_in_the_middle_of_a_run_is_named_too(emu3, shown):
 
 
 def test_what_the_model_itself_fails_on_is_named(shown, monkeypatch):
-    model = families.frozen(families.llava_own)
+    model = families.frozen(families.llava)
     with torch.no_grad():
         model.model.model.multi_modal_projector.linear_1.weight = torch.nn.Parameter(torch.zeros(3, 3))
     with pytest.raises(InputError, match=r"item item-1 \(.*\): .* cannot run it: RuntimeError: .* no picture is"):
@@ -86,14 +86,9 @@ def test_what_the_model_itself_fails_on_is_named(shown, monkeypatch):
 
 
 def test_inputs_that_go_alone_but_not_together_are_named(shown):
-    """As those of a family that cuts pictures into parts and does not fill up the smaller number."""
+    """Pictures of unequal shapes, where the processor does not crop them to one."""
     model = families.frozen(families.llava)
-    tensors = model.processor.tensors
-
-    def in_parts(image):
-        return {"pixel_values": tensors(image)["pixel_values"].repeat(1, 1, 1, 1 + (image.width > image.height))}
-
-    model.processor.tensors = in_parts
+    model.processor.image_processor.do_center_crop = False
     rows = shown((48, 64), (64, 48))
     with pytest.raises(InputError, match=r"llava can prepare the items item-0 .* and 1 more one at a time but not"):
         prepare_rows(model, rows)

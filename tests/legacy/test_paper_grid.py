@@ -114,10 +114,10 @@ def kosmos2(folder: Path) -> Path:
     """A tiny Kosmos-2 with its own processor, as ``save_pretrained`` writes it."""
     import torch
 
-    from tests.families.queries import kosmos2_own
+    from tests.families.queries import kosmos2
 
     torch.manual_seed(0)
-    model, processor = kosmos2_own()
+    model, processor = kosmos2()
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -226,9 +226,8 @@ def what_tests_say(project: Project, *arguments: str) -> str:
 
 def test_family(extended):
     """The tests of all families pass for the new one."""
-    said = what_tests_say(extended, "tests/unit/models/test_families.py", "-k", "weighted_llava")
-    # Also with the new intervention.
-    assert re.search(r"^1\d passed, \d+ deselected", said, flags=re.MULTILINE), said
+    said = what_tests_say(extended, "tests/unit/models/test_families.py", "-k", "llava_mine")
+    assert re.search(r"^\d\d passed", said, flags=re.MULTILINE), said
 
 
 def test_no_list_in_tests_lacks_the_new_names(extended):

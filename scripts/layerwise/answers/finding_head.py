@@ -51,9 +51,10 @@ def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     weights = stored_weights(folder, getattr(model.model.config, "transformers_weights", None))
     found = _by_parameter(model.model, weights)
     head = model.model.get_output_embeddings()
-    if not isinstance(head, nn.Linear):
+    # The first Idefics keeps the rows of some tokens in a matrix of their own.
+    if not isinstance(head, nn.Linear) or {name for name, _ in head.named_parameters()} - {"weight", "bias"}:
         raise InputError(
-            f"{where}: its output head is a {type(head).__name__}, not a matrix; its answers cannot be read"
+            f"{where}: its output head is a {type(head).__name__}, not one matrix; its answers cannot be read"
         )
     if head.in_features != model.width:
         raise InputError(

@@ -187,8 +187,8 @@ class Model(Section):
     # Without a default, so that entries that leave it out stay what they were.
     image_processor: Maybe[Literal["auto", "pil", "torchvision"]] = None
     """What makes a model's pixels. Most families have two classes, whose pixels differ a little, on Pillow (pil) and on
-    torchvision. auto: torchvision's where torchvision is installed when the model is registered, else Pillow's;
-    model.json says which, and the same one is used from then on. Give it where a study runs in several environments."""
+    torchvision. auto: torchvision's where there is one, else Pillow's; model.json says which, and the same one is used
+    from then on."""
     intervention: Maybe[Annotated[Intervention, ByKind()]] = None
     """What is changed in the decoder while it runs, on all inputs; one kind. Another model as far as results go, over
     the same files. It is shown in figures of its own, beside the same model without it, which must be in the study too.

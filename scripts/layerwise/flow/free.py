@@ -5,6 +5,7 @@ free one. So the free run's keys and values are kept, and each block's inputs at
 questions about one image share one run of it.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
-from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
+from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
@@ -179,9 +180,12 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
     calls: list[BlockCall] = []
     outputs: list[Tensor] = []
 
-    def before(_block, args, kwargs):
-        hidden, mask = hidden_in(args, kwargs), kwargs["attention_mask"]
-        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in kwargs.items() if k not in _REPLACED}
+    def before(block, args, kwargs):
+        # Gemma 4's get an input of their own by its place.
+        names = list(inspect.signature(block.forward).parameters)[: len(args)]
+        given = dict(zip(names, args, strict=True)) | kwargs
+        hidden, mask = given["hidden_states"], given["attention_mask"]
+        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in given.items() if k not in _REPLACED}
         calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
 
     def after(_block, _args, output):

@@ -67,11 +67,18 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
+ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
     "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
+    "blip": Family(
+        refused="every block of its decoder looks across at the image, which has no token in the text, and no norm "
+        "follows the last block"
+    ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
     "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
@@ -79,13 +86,34 @@ FAMILIES: Mapping[str, Family] = {
     "deepseek_ocr2": Family(not_shared=""),
     "deepseek_vl": Family(not_shared=""),
     "deepseek_vl_hybrid": Family(not_shared=""),
+    "diffusion_gemma": Family(
+        refused="it writes by diffusion: a decoder fills in many tokens at once, and nothing is predicted from the "
+        "prompt's last token"
+    ),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "evolla": Family(refused="it reads proteins, and no pictures"),
     "fast_vlm": Family(not_shared=""),
+    "florence2": Family(refused=ENCODER),
     "gemma3": Family(not_shared=""),
+    "gemma3n": Family(refused=STREAMS),
+    "gemma4": Family(not_shared=""),
+    "gemma4_unified": Family(not_shared=""),
+    "git": Family(
+        refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
+    ),
     "glm4v": Family(not_shared=""),
+    "glm5_next": Family(refused=STREAMS),
     "granite4_vision": Family(not_shared=""),
     "granite_docling": Family(not_shared="", patches="stretched"),
+    "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
+    "idefics": Family(
+        adapter="idefics",
+        not_shared="",
+        needs_image="does not run without an image",
+        writes_begin=True,
+        image_out_of_reach=ACROSS,
+    ),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
     "inkling2": Family(cut_leaks=CONVOLUTIONS),
@@ -94,35 +122,52 @@ FAMILIES: Mapping[str, Family] = {
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
     ),
+    "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
+    "kimi_k25": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lighton_ocr": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",
         writes_begin=True,
-        image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
+        image_out_of_reach=ACROSS,
     ),
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "muse_glimmer": Family(not_shared="", patches="native"),
+    "muse_spark": Family(not_shared="", patches="native"),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
+    "pix2struct": Family(
+        refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
+    ),
+    "pp_chart2table": Family(not_shared=""),
+    "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
+    "step3p7": Family(not_shared=""),
+    "t5gemma2": Family(refused=ENCODER),
+    "udop": Family(refused=ENCODER),
     "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
+    "vision-encoder-decoder": Family(
+        refused="an encoder reads the picture, and a decoder writes about it without a prompt"
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.models.begin_checks import check_begin
+from layerwise.models.block_kinds import COUNTING_PADDING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.padding import settle_padding
@@ -40,20 +41,25 @@ class HostSide(AnsweringModel):
         self.model = model
         self.model_type = model.config.model_type
         self.family = family_of(self.model_type)
-        self.runs_alone = self.family.runs_alone
+        kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+        self.runs_alone = self.family.runs_alone or not set(kinds).isdisjoint(COUNTING_PADDING)
         self.processor = processor
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.
             processor.num_query_tokens = model.config.num_query_tokens
-        self.image_token = self.find_image_token()
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
+        self.image_token = self.find_image_token()
         self.conversation = self.settle_conversation(conversation)
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
         # Some processors look for one token and write out another.
-        return str(getattr(self.processor, "image_placeholder_token", None) or self.processor.image_token)
+        for name in ("image_placeholder_token", "image_token"):
+            if token := getattr(self.processor, name, None):
+                return str(token)
+        # Others leave it to the chat template to write all of an image's tokens.
+        return self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id)
 
     def settle_conversation(self, conversation: str) -> str:
         """The conversation that an entry's key means.
@@ -102,18 +108,12 @@ class HostSide(AnsweringModel):
             InputError: when a text has no image tokens, so that the model would not see its image, or when a model
                 that cannot read a text without an image gets none.
         """
-        if images[0] is None:
-            return self.prepare_texts(prompts)
         if self.runs_alone and len(images) > 1:
             return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+        if images[0] is None:
+            return self._prepare_texts(prompts)
         texts = [self.render(prompt) for prompt in prompts]
-        inputs = self.processor(
-            text=texts,
-            images=[[image] for image in images],
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=self._adds_special_tokens(texts[0]),
-        )
+        inputs = self.processed(texts, images, self._adds_special_tokens(texts[0]))
         # PaliGemma's processor adds labels for training.
         inputs.pop("labels", None)
         if (rows := len(inputs["input_ids"])) != len(images):
@@ -133,6 +133,16 @@ class HostSide(AnsweringModel):
             )
         return inputs
 
+    def processed(self, texts: Sequence[str], images: Sequence[Any], special: bool) -> BatchFeature:
+        """What the processor makes of texts with an image each; ``special``: whether it adds special tokens."""
+        return self.processor(
+            text=texts,
+            images=[[image] for image in images],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=special,
+        )
+
     def check_length(self, tokens: int) -> None:
         """Refuse more tokens than the decoder was made for: most decoders would silently compute nonsense.
 
@@ -146,12 +156,7 @@ class HostSide(AnsweringModel):
                 "the text or the prompt's wording"
             )
 
-    def prepare_texts(self, prompts: Sequence[str]) -> Any:
-        """The tokenizer's tensors for texts without an image, padded on its side.
-
-        Raises:
-            InputError: when this family reads no text without an image, or a text is too long.
-        """
+    def _prepare_texts(self, prompts: Sequence[str]) -> Any:
         why = "puts an image before every text" if self.image_is_put_first() else self.family.needs_image
         if why:
             raise InputError(f"a model of type {self.model_type} {why}: use `image: blank` in place of `image: none`")

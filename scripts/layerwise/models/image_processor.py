@@ -1,9 +1,9 @@
 """Load a model's processor, and hold it to the image processor that the model was registered with.
 
 For most families transformers has two classes of image processor, one on Pillow and one on torchvision, and takes the
-second if torchvision is installed. Their pixels differ: in a picture resized by CLIP's two classes three quarters of
-the values do, and a model's states differ by some thousandths. So class, backend and settings are recorded when a model
-is registered, and must be the same when it is run.
+second unless it is asked for the first. Their pixels differ: in a picture resized by CLIP's two classes three quarters
+of the values do, and a model's states differ by some thousandths. So class, backend and settings are recorded when a
+model is registered, and must be the same when it is run.
 """
 
 import json
@@ -28,7 +28,7 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
     Args:
         name: the model's name in the config.
         folder: of the model.
-        wanted: ``pil`` or ``torchvision``; ``auto`` takes torchvision's if transformers finds it.
+        wanted: ``pil`` or ``torchvision``; ``auto`` takes transformers' choice, torchvision's where there is one.
         trust: whether code that comes with the model may run.
 
     Raises:
@@ -36,12 +36,12 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
             or no image processor has this backend.
     """
     try:
-        # Imported here because it fails if torchvision is installed but does not load.
+        # Imported here because it fails if torchvision does not load.
         from transformers import AutoImageProcessor, AutoProcessor
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            f"models.{name}: transformers cannot load its processors ({error}); if torchvision is installed, install "
-            "the build of it that belongs to this torch, or uninstall it"
+            f"models.{name}: transformers cannot load its processors ({error}); install the torchvision that belongs "
+            "to this torch, as envs/requirements.txt pins them"
         ) from error
     with explained(f"models.{name}: cannot load the processor in {folder}"):
         try:
@@ -62,10 +62,7 @@ def load_processor(name: str, folder: str | Path, wanted: str = "auto", trust: b
     if wanted != "auto" and (found := _backend(processor)) != wanted:
         raise InputError(
             f"models.{name}.image_processor: there is no image processor on {wanted} here, only "
-            f"{type(_part(processor)).__name__}"
-            + (f" on {found}" if found else "")
-            + ("; install torchvision, or " if wanted == "torchvision" and found == "pil" else "; ")
-            + "leave the key out"
+            f"{type(_part(processor)).__name__}" + (f" on {found}" if found else "") + "; leave the key out"
         )
     return processor
 
@@ -82,11 +79,10 @@ def describe_image_processor(processor: Any) -> dict[str, Any]:
 
 
 def is_the_only_one(processor: Any) -> bool:
-    """Whether a processor makes the same pixels in every environment that can load it, unless someone chooses.
+    """Whether a model's digest leaves its image processor out, as digests did when torchvision was optional.
 
-    Without torchvision it is the class on Pillow. A processor that reads videos, or that has no image class on Pillow,
-    cannot be loaded without torchvision: its class on torchvision is the only one. The digest of such a model leaves
-    the class out.
+    Without torchvision a model got its class on Pillow. A processor that reads videos, or that has no image class on
+    Pillow, could not be loaded: its class on torchvision is the only one. States from then stay valid.
     """
     import transformers
 

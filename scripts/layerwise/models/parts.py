@@ -1,6 +1,7 @@
 """Find the parts of a model that are read: its decoder, the final norm, and within a block attention, MLP and heads."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -55,6 +56,17 @@ def find_final_norm(decoder: nn.Module) -> nn.Module:
     return _first(decoder, FINAL_NORM, "a final norm")
 
 
+def heads_per_block(config: Any) -> int:
+    """How many attention heads each block of a decoder has; 0 if blocks have different numbers of them.
+
+    Args:
+        config: the decoder's.
+    """
+    of_blocks = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config]
+    numbers = {of_block.num_attention_heads for of_block in of_blocks}
+    return numbers.pop() if len(numbers) == 1 else 0
+
+
 def site_module(block: nn.Module, site: str) -> nn.Module:
     """The part of a block whose output is a site's state, or for ``heads`` whose input is: all heads side by side.
 
@@ -62,6 +74,11 @@ def site_module(block: nn.Module, site: str) -> nn.Module:
         InputError: naming the family's block, when its parts have other names.
     """
     if site == "mlp":
+        if isinstance(getattr(block, "experts", None), nn.Module):
+            raise InputError(
+                f"states.sites: mlp cannot be kept of this family: a {type(block).__name__} has experts beside its "
+                "MLP, and adds both; leave mlp out, or leave the model out by states.sites_of"
+            )
         return _part(block, MLP, block, site)
     attention = _part(block, ATTENTION, block, site)
     return attention if site == "attention" else _part(attention, OUTPUT_PROJECTION, block, site)

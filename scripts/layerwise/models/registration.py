@@ -83,13 +83,7 @@ def describe_model(
         else:
             processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
             image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
-            if not one_for_all and "image_processor" not in entry:
-                log.warning(
-                    "models.%s: its pixels are made by %s, because torchvision is installed here. States that were "
-                    "made without torchvision count as another model's; `image_processor: pil` keeps them",
-                    name,
-                    image_processor["class"],
-                )
+            log.info("models.%s: %s makes its pixels", name, image_processor["class"])
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
             check_weights(name, folder, trust, auto_class(entry["adapter"]))

@@ -21,6 +21,7 @@ from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows
 from tests import families
 from tests.families import FAMILIES
+from tests.families.cross_attention import idefics
 from tests.families.measure import PROMPTS, pictures
 from tests.families.projectors import llava
 from tests.families.standin import text, tokenizer
@@ -162,8 +163,17 @@ def test_weights_are_rounded_to_the_precision_in_which_the_model_runs(precision,
     assert np.array_equal(weights["kept"].rows(slice(1, 3)), kept[1:3].numpy())
 
 
+def test_a_head_of_two_matrices_is_told(tmp_path):
+    model = families.frozen(idefics)
+    with pytest.raises(InputError, match=r"models\.m: its output head is a IdeficsDecoupledLinear, not one matrix"):
+        saved(model, tmp_path)
+
+
+READABLE = [family for family in FAMILIES if not family.no_own_processor and family.build is not idefics]
+
+
 @pytest.mark.whole
-@pytest.mark.parametrize("family", families.of_each_way([family for family in FAMILIES if not family.no_own_processor]))
+@pytest.mark.parametrize("family", families.of_each_way(READABLE))
 def test_every_family_says_what_it_is_read_to_say(family, tmp_path):
     """Norms and heads as families write them: what a model's own logits are made of is found among its files."""
     model = family.frozen()

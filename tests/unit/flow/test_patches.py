@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
-from tests.families import cohere, granite, llava_kin
+from tests.families import cohere, granite, llava_kin, native_dense, native_experts
 from tests.families.native_resolution import qwen2_vl
-from tests.families.projectors import internvl, llava_next_own, llava_own, vipllava
+from tests.families.projectors import internvl, llava, llava_next, vipllava
 from tests.families.standin import PATCH, SIDE
 
 # Square, wide and tall; among them sides that do not divide, and pictures smaller than what the tower sees.
@@ -33,7 +33,7 @@ BOXES = [
     (0.5, 0.5, 0.04, 0.04),
 ]
 NEAREST = 0
-BUILT = {"llava": llava_own, "vipllava": vipllava, "llava_next": llava_next_own}
+BUILT = {"llava": llava, "vipllava": vipllava, "llava_next": llava_next, "internvl": internvl}
 # Whose image tokens lie as those of one above.
 ALIKE = {
     "llava_next_video": llava_kin.llava_next_video,
@@ -42,6 +42,10 @@ ALIKE = {
     "aya_vision": cohere.aya_vision,
     "cohere2_vision": cohere.cohere2_vision,
     "granite_docling": granite.granite_docling,
+    "hyperclovax_vision_v2": native_dense.hyperclovax_vision_v2,
+    "minimax_m3_vl": native_experts.minimax_m3_vl,
+    "muse_glimmer": native_dense.muse_glimmer,
+    "muse_spark": native_experts.muse_spark,
 }
 
 
@@ -50,13 +54,8 @@ def tower(name):
     torch.manual_seed(0)
     if name == "qwen2_vl":
         sides = {"min_pixels": (4 * PATCH) ** 2, "max_pixels": (12 * PATCH) ** 2}
-        images = transformers.Qwen2VLImageProcessorPil(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
+        images = transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
         model, _ = qwen2_vl()
-    elif name == "internvl":
-        images = transformers.GotOcr2ImageProcessorPil(
-            size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6
-        )
-        model, _ = internvl()
     else:
         model, processor = (BUILT | ALIKE)[name]()
         images = processor.image_processor
@@ -105,9 +104,7 @@ def grown(box, by, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize(
-    "name", [*BUILT, "qwen2_vl", "internvl", *(pytest.param(name, marks=pytest.mark.whole) for name in ALIKE)]
-)
+@pytest.mark.parametrize("name", [*BUILT, "qwen2_vl", *(pytest.param(name, marks=pytest.mark.whole) for name in ALIKE)])
 def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, size):
     model, images = tower(name)
     usual = images.resample
@@ -140,7 +137,7 @@ def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, siz
 
 
 @pytest.mark.parametrize("size", [(100, 100), (201, 77), (64, 149)], ids=["square", "wide", "tall"])
-@pytest.mark.parametrize("build", [llava_own, llava_next_own], ids=["llava", "llava_next"])
+@pytest.mark.parametrize("build", [llava, llava_next], ids=["llava", "llava_next"])
 def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
     model, processor = build()
     made = processor(
@@ -151,7 +148,7 @@ def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
         [AskedObject("box", 0, 0, *size)], model.config, processor.image_processor, size, made, written
     )
     # All but the newline behind each row of tiles.
-    newlines = 0 if build is llava_own else written - len(everything)
+    newlines = 0 if build is llava else written - len(everything)
     assert len(everything) == written - newlines
     assert newlines < written / 4
     with pytest.raises(Unmapped, match="tokens"):

@@ -28,7 +28,7 @@ GEMMA = (
 
 @pytest.fixture(scope="module")
 def parts():
-    model, processor = families.llava_own()
+    model, processor = families.llava()
     processor.tokenizer = tokenizer(BEGIN, *MARKS)
     model.resize_token_embeddings(len(processor.tokenizer))
     return model.eval(), processor

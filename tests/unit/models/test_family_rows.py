@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import transformers
 
 from layerwise import code_digest as module
 from layerwise.errors import InputError
 from layerwise.models import families
 from layerwise.models.registration import describe_model
-from tests.families.queries import kosmos2_own
+from tests.families.queries import kosmos2
 from tests.family_rows import RECORD, deciding
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
@@ -64,8 +65,21 @@ def test_models_are_registered_again_by_a_revision_and_by_no_row():
     assert "layerwise/models/families.py" not in register | runs
 
 
+@pytest.mark.parametrize("model_type", [name for name, row in families.FAMILIES.items() if row.refused])
+def test_a_family_that_is_not_served_is_told_why(model_type, tmp_path):
+    parts = {}
+    if model_type == "vision-encoder-decoder":
+        parts = {"encoder": {"model_type": "vit"}, "decoder": {"model_type": "bert"}}
+    transformers.AutoConfig.for_model(model_type, **parts).save_pretrained(tmp_path)
+    entry = ENTRY | {"source": str(tmp_path), "weights": "random"}
+    with pytest.raises(InputError) as refusal:
+        describe_model("m", entry, None, 0)
+    reason = families.FAMILIES[model_type].refused
+    assert str(refusal.value) == f"models.m: a model of type {model_type} is not served: {reason}"
+
+
 def test_a_family_with_an_adapter_of_its_own_is_told_so(tmp_path):
-    for part in kosmos2_own():
+    for part in kosmos2():
         part.save_pretrained(tmp_path)
     entry = ENTRY | {"source": str(tmp_path)}
     with pytest.raises(InputError, match=r"models\.k\.adapter: a model of type kosmos-2 needs `adapter: kosmos2`"):

@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import json
 import sys
-from importlib.util import find_spec
 
 import pytest
 import transformers
@@ -21,8 +20,7 @@ from tests.families.measure import PROMPTS, pictures
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
 
-with_torchvision = pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
-without_torchvision = pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
+PIL = {"image_processor": "pil"}
 
 
 def described(folder, **change):
@@ -32,7 +30,7 @@ def described(folder, **change):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("llava")
-    made = families.frozen(families.llava_own)
+    made = families.frozen(families.llava)
     for part in (made.model, made.processor):
         part.save_pretrained(folder)
     return folder
@@ -48,9 +46,8 @@ def digest_without_a_choice(folder, description):
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
-@without_torchvision
-def test_pillows_class_is_described_and_keeps_older_digests(folder):
-    description = described(folder)
+def test_who_asks_for_pillow_keeps_older_digests(folder):
+    description = described(folder, **PIL)
     found = description["image_processor"]
     assert (found["class"], found["backend"]) == ("CLIPImageProcessorPil", "pil")
     assert found["settings"]["size"] == {"shortest_edge": 56}
@@ -58,13 +55,6 @@ def test_pillows_class_is_described_and_keeps_older_digests(folder):
     assert description["digest"] == digest_without_a_choice(folder, description)
 
 
-def test_who_asks_for_pillow_keeps_older_digests(folder):
-    description = described(folder, image_processor="pil")
-    assert description["image_processor"]["class"] == "CLIPImageProcessorPil"
-    assert description["digest"] == digest_without_a_choice(folder, description)
-
-
-@with_torchvision
 def test_torchvisions_class_is_another_model(folder):
     plain, asked, pil = (described(folder, **how) for how in ({}, {"image_processor": "torchvision"}, PIL))
     assert plain["image_processor"] == asked["image_processor"]
@@ -78,15 +68,13 @@ def test_torchvisions_class_is_another_model(folder):
     assert not (pixels[plain["digest"]] == expected["pixel_values"]).all()
 
 
-PIL = {"image_processor": "pil"}
-
-
-@without_torchvision
-def test_what_is_not_there_is_no_other_backend(folder):
+def test_a_family_with_one_class_takes_no_other_backend(tmp_path):
+    for part in families.emu3():
+        part.save_pretrained(tmp_path)
     with pytest.raises(
-        InputError, match=r"image_processor: there is no .* torchvision here, only CLIPImageProcessorPil"
+        InputError, match=r"there is no .* on torchvision here, only Emu3ImageProcessor.*; leave the key"
     ):
-        described(folder, image_processor="torchvision")
+        described(tmp_path, image_processor="torchvision")
 
 
 def test_a_class_or_setting_that_is_not_the_registered_one_stops_the_run(folder):

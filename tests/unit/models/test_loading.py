@@ -45,7 +45,7 @@ def whole(tiny_llava):
 def blocks_of_64(tmp_path_factory):
     """A model whose weights divide into the blocks of 64 numbers that share a scale in 4 bits."""
     folder = tmp_path_factory.mktemp("blocks-of-64")
-    for part in families.llava_own(hidden_size=64, intermediate_size=128):
+    for part in families.llava(hidden_size=64, intermediate_size=128):
         part.save_pretrained(folder)
     return folder
 

@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 def good(tmp_path_factory):
     """A tiny LLaVA as its class saves it."""
     folder = tmp_path_factory.mktemp("good")
-    for part in families.llava_own():
+    for part in families.llava():
         part.save_pretrained(folder)
     return folder
 

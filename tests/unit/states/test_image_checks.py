@@ -40,9 +40,9 @@ def blinded(model):
 
 
 def test_a_blind_model_is_refused(inputs):
-    seeing = families.frozen(families.llava_own)
+    seeing = families.frozen(families.llava)
     check_sight(seeing, "tiny", inputs, untrained=False)
-    model = blinded(families.frozen(families.llava_own))
+    model = blinded(families.frozen(families.llava))
     with pytest.raises(InputError, match=r"models\.tiny: this model is blind: .* that of item Is t\. Its weights"):
         check_sight(model, "tiny", inputs, untrained=False)
     # An intervention that keeps the picture out does not make a model blind, nor a blind one see.
@@ -58,18 +58,18 @@ def test_a_blind_model_is_refused(inputs):
 
 @pytest.mark.parametrize("shown", [None, BLANK])
 def test_where_no_picture_is_shown_none_must_be_seen(inputs, shown):
-    check_sight(blinded(families.frozen(families.llava_own)), "tiny", inputs.assign(image=shown), untrained=False)
+    check_sight(blinded(families.frozen(families.llava)), "tiny", inputs.assign(image=shown), untrained=False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_twin_that_is_blind_by_its_own_first_weights_is_named(inputs, dtype):
     """Gemma 3 begins with a projection of zeros. Kosmos-2, of all families the one whose twin sees least, does see."""
-    model, processor = families.gemma3_own()
+    model, processor = families.gemma3()
     twin = GenericModel(model.to(dtype).eval(), processor, "auto")
     with pytest.raises(InputError, match=r"models\.twin: this twin with random weights is blind: .*; leave it out, or"):
         check_sight(twin, "twin", inputs, untrained=True)
     torch.manual_seed(0)
-    model, processor = families.kosmos2_own()
+    model, processor = families.kosmos2()
     check_sight(wrap_model("kosmos2", model.to(dtype).eval(), processor, "auto"), "twin", inputs, untrained=True)
 
 
@@ -77,7 +77,7 @@ ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "con
 
 
 def test_extraction_makes_these_checks(tmp_path, monkeypatch):
-    model = families.frozen(families.llava_own)
+    model = families.frozen(families.llava)
     for folder, made in (("seeing", lambda: model), ("blind", lambda: blinded(model))):
         for part in (made().model, model.processor):
             part.save_pretrained(tmp_path / folder)
@@ -105,7 +105,7 @@ KINDS = {
 @pytest.mark.parametrize("intervention", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_interventions_that_do_what_they_say_pass(inputs, intervention, dtype):
-    for family in (families.llava_own, families.gemma3_own):
+    for family in (families.llava, families.gemma3):
         model = families.frozen(family)
         model = GenericModel(model.model.to(dtype), model.processor, "auto", intervention=intervention)
         check_intervention(model, inputs)
@@ -115,7 +115,7 @@ def test_interventions_that_do_what_they_say_pass(inputs, intervention, dtype):
 
 
 def test_an_intervention_that_does_nothing_is_refused(inputs):
-    model = families.frozen(families.llava_own)
+    model = families.frozen(families.llava)
     check_intervention(model, inputs)
     model.intervention = Intervention({"bypass": {"from": 1, "scale": 0.0}}, model.blocks)
     with pytest.raises(
@@ -130,7 +130,7 @@ def test_an_intervention_that_does_nothing_is_refused(inputs):
 
 def test_an_image_that_gets_past_the_cut_is_told(inputs, monkeypatch):
     """As in Molmo2: a token before the image sees it, and the text sees that token."""
-    model = families.frozen(families.gemma3_own)
+    model = families.frozen(families.gemma3)
     model.intervention = Intervention(CUT, model.blocks)
     check_intervention(model, inputs)
     prepare = model.prepare
@@ -145,7 +145,7 @@ def test_an_image_that_gets_past_the_cut_is_told(inputs, monkeypatch):
     with pytest.raises(InputError, match=r"cut-image does not keep the image out of a model of type gemma3: .* all 3"):
         check_intervention(model, inputs)
     # And where one of the image's tokens is not known to be one.
-    model = families.frozen(families.llava_own)
+    model = families.frozen(families.llava)
     is_image = model.image_tokens
     monkeypatch.setattr(model, "image_tokens", lambda given: is_image(given) & (is_image(given).cumsum(1) > 1))
     for kind in (CUT, {"ablate-image": {"from": 2, "with": "mean"}}):
@@ -166,7 +166,7 @@ def own_kernel(module, query, key, value, _mask, **more):
 @pytest.fixture
 def with_own_kernel():
     AttentionInterface.register("own_kernel", own_kernel)
-    made = families.frozen(families.llava_own)
+    made = families.frozen(families.llava)
     made.model.set_attn_implementation({"text_config": "own_kernel"})
     return GenericModel(made.model, made.processor, "auto")
 
@@ -189,7 +189,7 @@ def test_kernels_that_pass_over_masks_are_refused_where_one_is_needed(inputs, wi
 
 
 def test_masks_of_other_kinds_are_refused():
-    model = families.frozen(families.llava_own)
+    model = families.frozen(families.llava)
     check_cuttable(model.blocks)
     model.model.set_attn_implementation({"text_config": "flex_attention"})
     with pytest.raises(InputError, match="attention is of the kind flex_attention"):
@@ -214,7 +214,7 @@ LINEAR = {
 
 def test_blocks_of_linear_attention_are_named_at_registration(tmp_path):
     # Any processor will do.
-    families.frozen(families.llava_own).processor.save_pretrained(tmp_path)
+    families.frozen(families.llava).processor.save_pretrained(tmp_path)
     transformers.Qwen3_5Config(text_config=LINEAR).save_pretrained(tmp_path)
     entry = {"source": str(tmp_path), "weights": "random", "dtype": "float32", "adapter": "generic"}
     entry |= {"conversation": "auto"}

@@ -77,7 +77,7 @@ class TextModel(GenericModel):
                 f"a model of type {self.model_type} is a language model, which sees no picture; give it prompts with "
                 "`image: none`"
             )
-        return self.prepare_texts(prompts)
+        return super().prepare(images, prompts)
 
     def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """There are none.

@@ -36,8 +36,8 @@ CHAT_TEMPLATE = (
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """A processor that turns one ``<image>`` into 16 tokens and any picture into 64 x 64 pixels.
 
-    The picture is scaled to a short side of 64 and cropped in the middle, as in LLaVA. The image processor needs no
-    torchvision.
+    The picture is scaled to a short side of 64 and cropped in the middle, as in LLaVA. A model that is loaded from its
+    folder gets the class on torchvision, whose pixels of a 64 x 64 picture are the same but for rounding.
     """
     image_processor = CLIPImageProcessorPil(
         size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}

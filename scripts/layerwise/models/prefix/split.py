@@ -14,6 +14,7 @@ PER_TOKEN = (
     "mm_token_type_ids",
     "image_embeds_position_mask",
     "cross_attention_mask",
+    "image_attention_mask",
 )
 
 

@@ -1,0 +1,67 @@
+"""Idefics, the first: its processor takes texts and pictures as parts of a row, and layers between its blocks look
+across at the image.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import BatchFeature
+from transformers.cache_utils import Cache
+
+from layerwise.models.adapters.generic import GenericModel, load_as
+from layerwise.models.prefix.packing import PackedTexts
+
+
+def load(description: dict[str, Any], device: str) -> "IdeficsModel":
+    """Load the model that ``model.json`` describes; see :func:`layerwise.models.adapters.generic.load_as`."""
+    return load_as(IdeficsModel, description, device)
+
+
+def wrap(model: nn.Module, processor: Any, conversation: str) -> "IdeficsModel":
+    """Serve a model of transformers that was built elsewhere, with or without its weights."""
+    return IdeficsModel(model, processor, conversation)
+
+
+class IdeficsModel(GenericModel):
+    """Idefics behind the interface of :class:`layerwise.models.frozen.FrozenModel`."""
+
+    # The layers between its blocks would be left out.
+    goes_on = False
+    # What those layers look at: the image of the last forward pass.
+    seen: Tensor
+
+    def find_image_token(self) -> str:
+        """The token that the processor writes for an image."""
+        return "<image>"
+
+    def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """One token stands for the image; only the processor knows its id."""
+        return inputs["input_ids"] == self.processor.image_token_id
+
+    def processed(self, texts: Sequence[str], images: Sequence[Any], special: bool) -> BatchFeature:
+        """The image where the text has its token; given apart from its text, it would be put behind it."""
+        rows = []
+        for text, image in zip(texts, images, strict=True):
+            before, _, after = text.partition(self.image_token)
+            rows.append([before, image, after])
+        return self.processor(text=rows, padding=True, return_tensors="pt", add_special_tokens=special)
+
+    def forward(self, **inputs: Any) -> Any:
+        """Run the base model, and keep what it saw of the image."""
+        output = super().forward(**inputs)
+        self.seen = output.image_hidden_states
+        return output
+
+    def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
+        """Every token of the texts looks at the prefix's image."""
+        resampled = self.decoder.config.use_resampler
+        self.forward(
+            input_ids=packed.ids,
+            position_ids=packed.positions,
+            attention_mask=packed.masks(self.decoder.config, self.dtype),
+            image_attention_mask=packed.ids.new_ones(*packed.ids.shape, 1),
+            past_key_values=prefix,
+            use_cache=True,
+            **{"perceiver_embeddings" if resampled else "image_encoder_embeddings": self.seen},
+        )
