@@ -12,12 +12,15 @@ from tests.families import (
     deepseek,
     gemma,
     gemma4,
+    glm,
     granite,
     idefics,
     llava_kin,
     native_dense,
     native_experts,
     native_resolution,
+    omni,
+    own_shape,
     projectors,
     queries,
 )
@@ -46,6 +49,9 @@ for _module in (
     llava_kin,
     native_dense,
     native_experts,
+    glm,
+    omni,
+    own_shape,
 ):
     FAMILIES += _module.FAMILIES
 

@@ -51,6 +51,7 @@ TILES = "tiles and the whole picture, in one run of tokens"
 TILES_IN_TEXT = "tiles and the whole picture, with text between them"
 NATIVE = "as many tokens as the picture's size gives"
 IN_BLOCKS = "in its own size, and again behind the first blocks"
+SOME_EXPERTS = "in its own size; some blocks of the decoder are mixtures of experts"
 QUERIES = "learned queries look at the picture"
 TEXT_QUERIES = "learned queries look at the text and the picture"
 PUT_FIRST = "learned queries; the processor puts the image before every text"
@@ -78,8 +79,9 @@ def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> Gene
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model, processor = build()
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
+        for name, parameter in model.named_parameters():
+            # All experts of a block are one parameter.
+            if parameter.dim() == 2 or (parameter.dim() == 3 and "experts" in name):
                 parameter.mul_(gain)
             # Some families begin with projections or gates of zero, which make all images equal.
             if not parameter.any():

@@ -47,11 +47,6 @@ class Measured:
         return self.model.model_type
 
     @cached_property
-    def decoder(self) -> str:
-        """Where in the model the blocks are."""
-        return next(name for name, module in self.model.model.named_modules() if module is self.model.blocks)
-
-    @cached_property
     def declared(self) -> bool:
         """Whether the adapter says that it shares prefixes."""
         return self.model.shares_prefix

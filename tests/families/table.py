@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,30 +11,19 @@ import transformers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABLE = REPOSITORY / "docs/families.md"
-NUMBER = re.compile(r"\de[+-]\d\d|(?<=\| )0(?= \|)")
+NUMBER = re.compile(r"\de[+-]\d\d|(?<=\| )0(?=[ ;])")
+# A type in the first column.
+TYPE = re.compile(r"^\| `([^`]+)`", flags=re.MULTILINE)
+# What does not depend on the numbers.
+PAGE = Path(__file__).with_name("page.md")
+REFUSED = "## Refused"
+UNTESTED = "\n\nNo test covers these types yet; they run with the defaults, and the checks before each run: {}."
+# From here on, a block's output is not the sum of its parts.
+SUM = 1e-2
 
-HEAD = """# Model families
-
-Written by `make families` from the checks of `tests/unit/models/test_families.py`: do not edit. Each family is a tiny
-model with random weights, built from its real configuration class in transformers {transformers} (torch {torch},
-float32, CPU). Numbers are the greatest norm of a difference over the norm of the vector, over all layers, the positions
-`last` and `image-mean`, prompts and images:
-
-- **hidden states**: the states read from the embeddings, every block and the final norm, against
-  `output_hidden_states` of the whole model. transformers does not report the topmost block; its state is checked by the
-  final norm's output.
-- **batch**: a batch of unequal prompts, padded on either side, against its inputs one at a time.
-- **shared prefix**: several prompts over one run of the image, against the same prompts one at a time. For a family
-  that does not share prefixes, the number shows how wrong sharing would be.
-- **processor**: `own` means the family's own with a local tokenizer. Its model and processor are also saved,
-  registered and loaded from a folder, as in a study. Otherwise the column says why another one prepares the inputs.
-
-Whatever the family, every extraction repeats these checks on a few of its own inputs before it begins, and stops if one
-fails. It also shows the model two pictures, and refuses a model whose states do not differ between them.
-
-| family | `model_type` | blocks at | hidden states | batch | shared prefix | processor |
-|---|---|---|---|---|---|---|
-"""
+COLUMNS = ("type", "family", "hidden states", "batch", "shared prefix", "interventions", "knockout", "text alone")
+COLUMNS += ("sites", "processor")
+NOT_THE_SUM = "a block norms or scales `attention` and `mlp` before it adds them to its input"
 
 
 def table() -> str:
@@ -41,41 +31,61 @@ def table() -> str:
     # Imported here, because the program must first extend its path when it is run as a file.
     from layerwise.models.families import FAMILIES as ROWS
     from tests.families import FAMILIES, NOT_SERVED
+    from tests.families.cells import Reasons, cells, of_all_kinds
     from tests.families.measure import measure
+    from tests.families.registered import registered
 
-    lines, notes = [], []
+    rows, notes, cannot, to_know = [], [], Reasons(), Reasons()
     for name, kinds in groupby(FAMILIES, key=lambda family: family.name):
-        kinds = list(kinds)
-        measured = [measure(family) for family in kinds]
-        shared = _number(max(one.shared for one in measured))
-        if why := kinds[0].not_shared:
-            shared = f"not used ({shared}): {why}"
-        cells = [
-            name,
-            f"`{measured[0].model_type}`",
-            f"`{measured[0].decoder}`",
-            _number(max(one.hooks for one in measured)),
-            _number(max(one.batch for one in measured)),
-            shared,
-            kinds[0].no_own_processor or "own",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-        notes += [f"- **{name}**: {family.note}." for family in kinds if family.note]
-    versions = {"transformers": transformers.__version__, "torch": torch.__version__}
-    refused = [f"- **{name}**: {why}." for name, _, why in NOT_SERVED]
-    refused += [f"- `{model_type}`: {row.refused}." for model_type, row in ROWS.items() if row.refused]
-    return "\n".join(
-        [HEAD.format(**versions) + "\n".join(lines), "", "## To know", "", *notes, "", "## Refused", "", *refused, ""]
+        of_kinds = []
+        for family in kinds:
+            measured = measure(family)
+            model_type = measured.model_type
+            # All of one kind before the next, so that its model is built once.
+            of_kinds.append(cells(measured, family, cannot))
+            if not isinstance(measured.adds_up, str) and measured.adds_up > SUM:
+                to_know.add("sites", NOT_THE_SUM, model_type)
+            if family.no_own_processor:
+                to_know.add("processor", family.no_own_processor, model_type)
+            notes += [f"- {name} (`{model_type}`): {family.note}."] if family.note else []
+        rows.append((model_type, name, of_all_kinds(of_kinds)))
+    served, types = {model_type for model_type, _, _ in rows}, registered()
+    refused = {one: ROWS[one].refused for one in sorted({*types} & {*ROWS}) if ROWS[one].refused}
+    untested = sorted(set(types) - served - set(refused))
+    return PAGE.read_text(encoding="utf-8").format(
+        transformers=transformers.__version__,
+        torch=torch.__version__,
+        registered=len(types),
+        served=len(served),
+        refused=len(refused),
+        untested=UNTESTED.format(", ".join(f"`{one}`" for one in untested)) if untested else "",
+        table=_lines(COLUMNS, ([f"`{model_type}`", name, *of_type] for model_type, name, of_type in sorted(rows))),
+        cannot=cannot.lines(),
+        notes="\n".join([*sorted(notes), to_know.lines()]),
+        why_refused=_lines(
+            ("type", "why"),
+            [
+                *([f"`{model_type}`", why] for model_type, why in refused.items()),
+                *([name, why] for name, _, why in NOT_SERVED),
+            ],
+        ),
     )
+
+
+def _lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def listed(page: str) -> tuple[list[str], list[str]]:
+    """The types that a page lists as served (once for each family of a type) and as refused."""
+    served, _, refused = page.partition(f"\n{REFUSED}\n")
+    return TYPE.findall(served), TYPE.findall(refused)
 
 
 def without_numbers(page: str) -> str:
     """The page with every measured number replaced, because they differ between machines."""
     return NUMBER.sub("#", page)
-
-
-def _number(value: float) -> str:
-    return f"{value:.0e}" if value else "0"
 
 
 if __name__ == "__main__":

@@ -88,8 +88,10 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
         kept[module] = args[0].flatten(0, -2)[-1]
 
     if site == "mlp":
+        # All classes of a family may have "Moe" in their names.
+        parts = [part for part in _named(block, MLP) if part not in _named(block, (*ATTENTION, "Norm"))]
         # OPT has no module for it: its last layer is the block's own.
-        parts = _named(block, MLP) or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
+        parts = parts or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
         return [part.register_forward_hook(after) for part in parts]
     attention = _named(block, ATTENTION)
     if site == "attention":

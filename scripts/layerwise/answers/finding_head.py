@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.initialization import meta_device_safe_creation_ops
@@ -19,6 +18,7 @@ from transformers.initialization import meta_device_safe_creation_ops
 from layerwise.answers.head_file import Conversation, Head, Norm
 from layerwise.errors import InputError
 from layerwise.models.building import auto_class, processor_of
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained
 from layerwise.models.families import DEFAULT
 from layerwise.models.head import bending_of
@@ -148,7 +148,7 @@ def without_weights(folder: str | Path, trust: bool = False, adapter: str = DEFA
     auto = auto_class(adapter)
     # On this device tensors have a shape but no content.
     with torch.device("meta"), meta_device_safe_creation_ops():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        config = read_configuration(folder, trust_remote_code=trust)
         return auto.from_config(config, trust_remote_code=trust).eval()
 
 

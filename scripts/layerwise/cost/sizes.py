@@ -133,14 +133,15 @@ def _folder(entry: Model, embedded: Path | None) -> Path | None:
 def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
-    from transformers import AutoConfig, AutoProcessor
+    from transformers import AutoProcessor
 
     from layerwise.models.building import auto_class
+    from layerwise.models.configuration import read_configuration
     from layerwise.models.opening import wrap_model
     from layerwise.models.text_processor import load_text_processor
 
     with torch.device("meta"):
-        model = auto_class(entry.adapter).from_config(AutoConfig.from_pretrained(folder))
+        model = auto_class(entry.adapter).from_config(read_configuration(folder))
     sees = not is_text(entry.adapter)
     processor = AutoProcessor.from_pretrained(folder) if sees else load_text_processor(name, folder)
     frozen = wrap_model(entry.adapter, model, processor, entry.conversation)

@@ -128,14 +128,15 @@ def free_runs(
     length = _common(rows, min(starts))
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
-    first = of_image | {k: v[:, :length] for k, v in prepared[0].items() if k in PER_TOKEN}
+    # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
+    first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
     # The longest of each question's own tokens with its packed blocked runs.
     room = max(
         len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
     )
     with torch.inference_mode():
         prefix, position = Room(1, "images with the start of their prompts").over(
-            1, lambda *_: _run_prefix(model, first, room)
+            1, lambda *_: _run_prefix(model, first, length, room)
         )[0]
     for row, start in zip(rows, starts, strict=True):
         with torch.inference_mode():
@@ -148,14 +149,13 @@ def _common(rows: Sequence[Sequence[int]], most: int) -> int:
     return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
-def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
-    """Keys and values up to the end of the image, with room after them, and the position that follows."""
+def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], length: int, room: int) -> tuple[Cache, int]:
+    """Keys and values of the inputs, with room after them, and the position that follows their first ``length``."""
     inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
-    cache, positions = DynamicCache(), DecoderPositions()
+    cache, positions = DynamicCache(), DecoderPositions(length)
     with positions.read(model.decoder):
         model.forward(**inputs, past_key_values=cache, use_cache=True)
-    follows = inputs["input_ids"].shape[1] if positions.next is None else positions.next
-    return prefix_cache(cache, room), follows
+    return prefix_cache(cache, room), length if positions.next is None else positions.next
 
 
 def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:

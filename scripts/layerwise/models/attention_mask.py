@@ -113,7 +113,8 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     # A mask may have columns for tokens that do not exist yet.
     mask = mask[..., : pairs.shape[-1]]
     hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-    seen = (mask if mask.dtype == torch.bool else mask > hidden / 2) & ~pairs
-    if bool((pairs.any(-1) & ~seen.any(-1)).any()):
+    saw = mask if mask.dtype == torch.bool else mask > hidden / 2
+    # Padding that is further from the text than a window sees nothing in the first place.
+    if bool((saw.any(-1) & ~(saw & ~pairs).any(-1)).any()):
         raise ValueError("a token would see nothing at all: leave it something to attend to, if only itself")
     return mask.masked_fill(pairs, hidden)

@@ -83,6 +83,8 @@ FAMILIES: Mapping[str, Family] = {
     "chameleon": Family(not_shared="", never_writes_image=True),
     "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "cohere_compass": Family(not_shared="", patches="native"),
+    "cosmos3_edge": Family(not_shared="", patches="native"),
+    "cosmos3_omni": Family(not_shared="", patches="native"),
     "deepseek_ocr2": Family(not_shared=""),
     "deepseek_vl": Family(not_shared=""),
     "deepseek_vl_hybrid": Family(not_shared=""),
@@ -93,6 +95,7 @@ FAMILIES: Mapping[str, Family] = {
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "evolla": Family(refused="it reads proteins, and no pictures"),
+    "exaone4_5": Family(not_shared="", patches="native"),
     "fast_vlm": Family(not_shared=""),
     "florence2": Family(refused=ENCODER),
     "gemma3": Family(not_shared=""),
@@ -102,8 +105,12 @@ FAMILIES: Mapping[str, Family] = {
     "git": Family(
         refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
     ),
-    "glm4v": Family(not_shared=""),
+    "glm46v": Family(not_shared="", patches="native"),
+    "glm4v": Family(not_shared="", patches="native"),
+    "glm4v_moe": Family(not_shared="", patches="native"),
     "glm5_next": Family(refused=STREAMS),
+    "glm_ocr": Family(not_shared="", patches="native"),
+    "glmga": Family(not_shared="", patches="native"),
     "granite4_vision": Family(not_shared=""),
     "granite_docling": Family(not_shared="", patches="stretched"),
     "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
@@ -145,10 +152,15 @@ FAMILIES: Mapping[str, Family] = {
     "muse_glimmer": Family(not_shared="", patches="native"),
     "muse_spark": Family(not_shared="", patches="native"),
     "ovis2": Family(not_shared=""),
+    "paddleocr_vl": Family(not_shared="", patches="native"),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
+    ),
+    "phi4_multimodal": Family(
+        refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
+        "loaded and switched on after it"
     ),
     "pix2struct": Family(
         refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
@@ -156,13 +168,17 @@ FAMILIES: Mapping[str, Family] = {
     "pp_chart2table": Family(not_shared=""),
     "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
+    "qwen2_5_omni_thinker": Family(not_shared="", patches="native"),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
+    "qwen3_omni_moe_thinker": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
+    "qwen3_vl_moe": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
     "step3p7": Family(not_shared=""),
     "t5gemma2": Family(refused=ENCODER),
     "udop": Family(refused=ENCODER),
+    "video_llama_3": Family(not_shared="", patches="native"),
     "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
     "vision-encoder-decoder": Family(

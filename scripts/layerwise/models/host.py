@@ -1,6 +1,7 @@
 """The host's side of a model of transformers: its texts, and the inputs that its own processor makes."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -14,6 +15,11 @@ from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.padding import settle_padding
 from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
+
+
+def _inputs_of(model: nn.Module) -> Collection[str]:
+    """The names of the inputs that a model takes."""
+    return inspect.signature(model.forward).parameters.keys()
 
 
 class HostSide(AnsweringModel):
@@ -47,6 +53,9 @@ class HostSide(AnsweringModel):
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.
             processor.num_query_tokens = model.config.num_query_tokens
+        if not getattr(processor, "return_mm_token_type_ids", True) and "mm_token_type_ids" in _inputs_of(model):
+            # Cosmos 3 Edge finds rows and columns by them, but its processor leaves them out unless it is asked.
+            processor.return_mm_token_type_ids = True
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
         self.image_token = self.find_image_token()

@@ -6,21 +6,21 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.adapter_checks import check_sees
 from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.building import auto_class
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained, said_by
-from layerwise.models.families import DEFAULT, family_of, is_text
+from layerwise.models.families import is_text
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
 from layerwise.models.text_processor import load_text_processor
+from layerwise.models.type_checks import check_family, check_served
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ def describe_model(
 
     Raises:
         InputError: when the source cannot be downloaded, has no safetensors or not all of the model's weights, when its
-            configuration or its processor cannot be loaded, its family needs another adapter, or the model does not
-            allow the intervention.
+            configuration or its processor cannot be loaded, its type is unknown, is not served or needs another
+            adapter, or the model does not allow the intervention.
     """
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
@@ -61,8 +61,14 @@ def describe_model(
     elif Path(source).is_dir():
         folder = Path(source)
     else:
+        if entry["adapter"] not in ABOUT:
+            # At one commit, and before all else: weights are large.
+            folder, revision = snapshot(name, source, entry.get("revision"), ["config.json"])
+            check_served(name, folder, trust)
         patterns = [*TEXT, *(WEIGHTS if entry["weights"] == "pretrained" else []), *(CODE if trust else [])]
-        folder, revision = snapshot(name, source, entry.get("revision"), patterns)
+        folder, revision = snapshot(name, source, revision or entry.get("revision"), patterns)
+    if entry["adapter"] not in ABOUT:
+        check_served(name, folder, trust)
     if not any(folder.glob("*.safetensors")) and entry["weights"] == "pretrained":
         raise InputError(
             f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "
@@ -75,7 +81,7 @@ def describe_model(
         image_processor, one_for_all = None, True
     else:
         about, conversation = _about(name, entry["adapter"], folder, trust), entry["conversation"]
-        _check_family(name, entry["adapter"], about.model_type)
+        check_family(name, entry["adapter"], about.model_type, trust)
         if is_text(entry["adapter"]):
             _check_own_preprocessing(name, entry)
             load_text_processor(name, folder, trust)
@@ -131,16 +137,6 @@ def _digest(identity: dict[str, Any], files: Any) -> str:
     return hashlib.sha256(json.dumps([identity, files], sort_keys=True).encode()).hexdigest()
 
 
-def _check_family(name: str, adapter: str, model_type: str) -> None:
-    """Refuse a family that is not served, and the generic adapter for one that is known to need another."""
-    family = family_of(model_type)
-    if family.refused:
-        raise InputError(f"models.{name}: a model of type {model_type} is not served: {family.refused}")
-    needed = family.adapter
-    if adapter == DEFAULT.adapter and needed != adapter:
-        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
-
-
 def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
     """Refuse a choice of image processor for an adapter that makes the pixels itself.
 
@@ -160,7 +156,7 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
 def _about(name: str, adapter: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        config = read_configuration(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
         hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
         raise InputError(

@@ -1,6 +1,7 @@
 """Attention knockout: against masks written by hand, between kinds of attention, and the fast path against the loop."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -20,8 +21,9 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.head import next_token_probabilities
 from tests import families
 from tests.families import FAMILIES, cohere, granite, of_each_way
+from tests.families.comparing import Refusal, or_refusal
 from tests.families.gemma4 import gemma4
-from tests.families.measure import pictures
+from tests.families.measure import measure, pictures
 
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
 QUESTION = "red circle left"
@@ -157,11 +159,13 @@ def test_sdpa_is_as_eager(family):
     assert max(off(one, found[0]) for one in found[1:]) < 1e-5
 
 
-@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if family.name not in REFUSED]))
+@pytest.mark.parametrize("family", of_each_way(FAMILIES))
 def test_the_fast_path_is_as_the_loop(family):
     """In all families but those that are refused; some have layers that see a window."""
     model = family.frozen()
-    check_served(model)
+    if isinstance(why := or_refusal(partial(check_served, model)), Refusal):
+        assert measure(family).knockout == why
+        return
     prepared, sets = asked(model, takes="words")
     arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
     fast, naive = knockout(*arguments), naive_knockout(*arguments)
@@ -183,6 +187,15 @@ def test_blocks_that_take_an_earlier_ones_keys_and_values_go_on():
         fast, naive = knockout(*arguments), naive_knockout(*arguments)
         torch.testing.assert_close(fast.blocked, naive.blocked, rtol=1e-5, atol=1e-9)
         assert (naive.blocked / naive.free - 1).abs().max() > 1e-2
+
+
+def test_a_family_that_counts_positions_only_past_its_image():
+    """The run of the image has a token more than is kept of it."""
+    model = families.frozen(families.omni.qwen2_5_omni)
+    prepared, sets = asked(model)
+    assert first_target(sets, FLOWS) == int(model.image_tokens(prepared)[0].nonzero()[-1]) + 1
+    arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
+    assert off(knockout(*arguments), naive_knockout(*arguments)) < 1e-5
 
 
 @four_families

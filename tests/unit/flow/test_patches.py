@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
-from tests.families import cohere, granite, llava_kin, native_dense, native_experts
-from tests.families.native_resolution import qwen2_vl
+from tests.families import cohere, glm, granite, llava_kin, native_dense, native_experts, omni, own_shape
+from tests.families.native_resolution import glm4v, qwen2_vl
 from tests.families.projectors import internvl, llava, llava_next, vipllava
 from tests.families.standin import PATCH, SIDE
 
@@ -46,7 +46,7 @@ ALIKE = {
     "minimax_m3_vl": native_experts.minimax_m3_vl,
     "muse_glimmer": native_dense.muse_glimmer,
     "muse_spark": native_experts.muse_spark,
-}
+} | {build.__name__: build for build in (glm4v, *(f.build for m in (glm, omni, own_shape) for f in m.FAMILIES))}
 
 
 def tower(name):
@@ -66,7 +66,10 @@ def tower(name):
                 [SIDE * rows, SIDE * columns] for rows, columns in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
             ]
     mixing = [
-        part for key, part in model.named_parameters() if key.split(".")[-2] in ("out_proj", "projection_layer", "proj")
+        part
+        for key, part in model.named_parameters()
+        # GLM's mergers have a projection of that name too, after which nothing of a picture would be left.
+        if key.split(".")[-2] in ("out_proj", "projection_layer", "proj") and "merger" not in key
     ]
     mixing = [part for part in mixing if part.dim() <= 2]
     assert mixing

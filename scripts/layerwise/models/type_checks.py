@@ -1,0 +1,79 @@
+"""Refuse a model by its type: what its ``config.json`` says is enough, so no weights are downloaded or read for it."""
+
+import json
+import logging
+from pathlib import Path
+
+from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, __version__
+
+from layerwise.errors import InputError
+from layerwise.models.families import DEFAULT, FAMILIES, family_of
+
+log = logging.getLogger(__name__)
+
+LISTED = "docs/families.md lists the types that are served"
+
+
+def check_served(name: str, folder: Path, trust: bool) -> None:
+    """Refuse a type that is not served, or that this transformers does not know.
+
+    Args:
+        name: the model's name in the config.
+        folder: holds ``config.json``. Without one, or without a type in it, nothing is checked: what reads the whole
+            configuration says what is wrong.
+        trust: whether code that comes with the model may run, which may bring a type of its own.
+
+    Raises:
+        InputError: naming the type.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        model_type, own_code = config.get("model_type"), "auto_map" in config
+    except (OSError, ValueError, AttributeError):
+        return
+    if not isinstance(model_type, str):
+        return
+    if why := family_of(model_type).refused:
+        raise InputError(f"models.{name}: a model of type {model_type} is not served: {why}")
+    if not trust and model_type not in CONFIG_MAPPING:
+        fix = "if a newer release knows it, install that one in place of the pinned one (envs/requirements.in)"
+        if own_code:
+            fix = "code that comes with it runs with `trust_remote_code: true`"
+        raise InputError(
+            f"models.{name}: transformers {__version__} knows no type {model_type} ({folder}/config.json); {fix}; "
+            f"{LISTED}"
+        )
+
+
+def check_family(name: str, adapter: str, model_type: str, trust: bool) -> None:
+    """Refuse the generic adapter for a type that needs another one, or that transformers loads for other purposes.
+
+    A type that is loaded but has no row in the table of families is served with the defaults, and a warning says so.
+
+    Args:
+        name: the model's name in the config.
+        adapter: of its entry.
+        model_type: as the configuration names it.
+        trust: whether code that comes with the model may run, which may load what transformers does not.
+
+    Raises:
+        InputError: naming the type.
+    """
+    if adapter != DEFAULT.adapter:
+        return
+    if (needed := family_of(model_type).adapter) != adapter:
+        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
+    if trust:
+        return
+    if CONFIG_MAPPING[model_type] not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise InputError(
+            f"models.{name}: transformers {__version__} loads no model of type {model_type} as one that "
+            f"reads pictures and text (AutoModelForImageTextToText); {LISTED}"
+        )
+    if model_type not in FAMILIES:
+        log.warning(
+            "models.%s: no test covers models of type %s yet. It runs with the defaults; each run first checks its "
+            "states on a few inputs, and stops if they are wrong",
+            name,
+            model_type,
+        )
