@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.initialization import meta_device_safe_creation_ops
 
 from layerwise.answers.head_file import Conversation, Head, Norm
 from layerwise.errors import InputError
+from layerwise.models.building import auto_class, processor_of
 from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained
+from layerwise.models.families import DEFAULT
 from layerwise.models.head import bending_of
 from layerwise.models.host import HostSide
-from layerwise.models.image_processor import registered_processor
 from layerwise.models.opening import wrap_model
 from layerwise.models.stored import StoredWeight, stored_weights
 
@@ -145,20 +145,21 @@ def as_numbers(norm: nn.Module, width: int, where: str) -> Norm:
     )
 
 
-def without_weights(folder: str | Path, trust: bool = False) -> nn.Module:
+def without_weights(folder: str | Path, trust: bool = False, adapter: str = DEFAULT.adapter) -> nn.Module:
     """The model of a folder, built without memory for its weights."""
+    auto = auto_class(adapter)
     # On this device tensors have a shape but no content.
     with torch.device("meta"), meta_device_safe_creation_ops():
         config = read_configuration(folder, trust_remote_code=trust)
-        return AutoModelForImageTextToText.from_config(config, trust_remote_code=trust).eval()
+        return auto.from_config(config, trust_remote_code=trust).eval()
 
 
 def _served(description: Mapping[str, Any]) -> HostSide:
     """The model behind its adapter, without weights, with the processor that writes its prompts."""
     name, folder = description["model"], description["folder"]
-    processor = registered_processor(dict(description))
+    processor = processor_of(dict(description))
     with explained(f"models.{name}: transformers cannot make a model of {folder}/config.json"):
-        model = without_weights(folder, bool(description.get("trust_remote_code")))
+        model = without_weights(folder, bool(description.get("trust_remote_code")), description["adapter"])
     served = wrap_model(description["adapter"], model, processor, description["conversation"])
     if not isinstance(served, HostSide):
         raise InputError(f"models.{name}: its adapter {description['adapter']} writes no prompts of transformers")

@@ -11,7 +11,7 @@ from layerwise.config.models import Model
 from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.models.families import is_measured
+from layerwise.models.families import is_measured, is_text
 from layerwise.states.sharing import worth_from
 from layerwise.study import Study
 
@@ -85,7 +85,7 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
     """
     folder = _folder(entry, embedded)
     if folder is not None and is_measured(entry.adapter):
-        return _measured(folder, entry, device)
+        return _measured(name, folder, entry, device)
     expected = entry.expected
     if expected is None:
         raise InputError(
@@ -130,23 +130,27 @@ def _folder(entry: Model, embedded: Path | None) -> Path | None:
     return Path(cached).parent if isinstance(cached, str) else None
 
 
-def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
+def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoProcessor
 
+    from layerwise.models.building import auto_class
     from layerwise.models.configuration import read_configuration
     from layerwise.models.opening import wrap_model
+    from layerwise.models.text_processor import load_text_processor
 
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(read_configuration(folder))
-    frozen = wrap_model(entry.adapter, model, AutoProcessor.from_pretrained(folder), entry.conversation)
+        model = auto_class(entry.adapter).from_config(read_configuration(folder))
+    sees = not is_text(entry.adapter)
+    processor = AutoProcessor.from_pretrained(folder) if sees else load_text_processor(name, folder)
+    frozen = wrap_model(entry.adapter, model, processor, entry.conversation)
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight
     vocabulary = words.weight.numel() + (0 if tied else head.weight.numel())
     # Fuyu has no vision tower: its decoder reads the patches.
-    patch = getattr(getattr(model.config, "vision_config", model.config), "patch_size", 14)
+    patch = getattr(getattr(model.config, "vision_config", model.config), "patch_size", 14) if sees else 1
     patch = patch if isinstance(patch, int) else patch[0]
 
     def patches(prepared: Mapping[str, torch.Tensor]) -> float:
@@ -160,7 +164,8 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
 
     def per_input(inputs: Inputs) -> tuple[float, float]:
         tokens, seen, count = 0, 0.0, 0
-        for image, prompts in inputs.sampled():
+        for shown, prompts in inputs.sampled():
+            image = shown if sees else None
             count += len(prompts)
             shared = None
             if may_share and image is not None and len(prompts) > 1:

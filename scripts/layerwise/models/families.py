@@ -16,6 +16,8 @@ from typing import Any, Literal
 # How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.flow.patches`.
 Patches = Literal["cropped", "tiled", "native", "stretched"]
 
+# The adapter of language models without vision.
+TEXT = "text"
 NOT_SHOWN = "no test has shown that prompts about one image may share its states"
 # Marks the fields that decide numbers, for the test that watches them.
 NUMBERS: Mapping[str, Any] = MappingProxyType({"decides": "numbers"})
@@ -232,6 +234,13 @@ def family_of(model_type: str) -> Family:
     return FAMILIES.get(model_type, DEFAULT)
 
 
+def is_text(adapter: str) -> bool:
+    """Whether an adapter serves language models, which see no picture."""
+    return adapter == TEXT
+
+
 def is_measured(adapter: str) -> bool:
     """Whether the cost of models that run on an adapter can be estimated from their files."""
-    return any(family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter)
+    return is_text(adapter) or any(
+        family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter
+    )

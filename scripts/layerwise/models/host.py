@@ -60,16 +60,7 @@ class HostSide(AnsweringModel):
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
         self.image_token = self.find_image_token()
-        if conversation == "auto":
-            conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
-            if conversation != "chat" and self.image_is_put_first():
-                conversation = "<image>{prompt}"
-        self.conversation = conversation
-        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
-            raise InputError(
-                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
-                "give the model entry a `conversation` with <image> and {prompt}"
-            )
+        self.conversation = self.settle_conversation(conversation)
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
@@ -79,6 +70,24 @@ class HostSide(AnsweringModel):
                 return str(token)
         # Others leave it to the chat template to write all of an image's tokens.
         return self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id)
+
+    def settle_conversation(self, conversation: str) -> str:
+        """The conversation that an entry's key means.
+
+        Raises:
+            InputError: when it has no place for the image.
+        """
+        if conversation == "auto":
+            conversation = "chat" if getattr(self.processor, "chat_template", None) else "<image>\n{prompt}"
+            if conversation != "chat" and self.image_is_put_first():
+                conversation = "<image>{prompt}"
+        self.conversation = conversation
+        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
+            raise InputError(
+                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
+                "give the model entry a `conversation` with <image> and {prompt}"
+            )
+        return conversation
 
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""

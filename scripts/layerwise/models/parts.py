@@ -8,14 +8,15 @@ from torch import nn
 from layerwise.errors import InputError
 
 # What families name the parts of a decoder and of its blocks.
-ATTENTION = ("self_attn",)
-OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense")
-FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f")
+BLOCKS = ("layers", "h", "blocks")
+ATTENTION = ("self_attn", "attn", "attention", "self_attention")
+OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense", "c_proj")
+FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f", "ln_f")
 MLP = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "fc2")
 
 
 def find_decoder(model: nn.Module) -> nn.Module:
-    """The text decoder of a model of transformers: the module that holds the blocks as ``layers``.
+    """The text decoder of a model of transformers: the module that holds the blocks.
 
     Raises:
         AttributeError: when there is none.
@@ -30,9 +31,20 @@ def find_decoder(model: nn.Module) -> nn.Module:
         )
     module = model.get_decoder()
     # What a family calls its decoder may hold it.
-    while not isinstance(getattr(module, "layers", None), nn.ModuleList):
+    while _blocks_in(module) is None:
         module = _first(module, ("model", "decoder", "language_model", "text_model"), "a list of blocks")
     return module
+
+
+def find_blocks(decoder: nn.Module) -> nn.ModuleList:
+    """The blocks of a decoder, from the lowest on.
+
+    Raises:
+        AttributeError: when there are none.
+    """
+    if (blocks := _blocks_in(decoder)) is None:
+        raise AttributeError(f"{type(decoder).__name__} holds no list of blocks: none of {', '.join(BLOCKS)}")
+    return blocks
 
 
 def find_final_norm(decoder: nn.Module) -> nn.Module:
@@ -70,6 +82,11 @@ def site_module(block: nn.Module, site: str) -> nn.Module:
         return _part(block, MLP, block, site)
     attention = _part(block, ATTENTION, block, site)
     return attention if site == "attention" else _part(attention, OUTPUT_PROJECTION, block, site)
+
+
+def _blocks_in(module: nn.Module) -> nn.ModuleList | None:
+    lists = (getattr(module, name, None) for name in BLOCKS)
+    return next((blocks for blocks in lists if isinstance(blocks, nn.ModuleList)), None)
 
 
 def _part(module: nn.Module, names: tuple[str, ...], block: nn.Module, site: str) -> nn.Module:

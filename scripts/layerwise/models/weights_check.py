@@ -28,13 +28,14 @@ log = logging.getLogger(__name__)
 NAMED = 3
 
 
-def check_weights(name: str, folder: Path, trust: bool) -> None:
+def check_weights(name: str, folder: Path, trust: bool, auto: Any = AutoModelForImageTextToText) -> None:
     """Compare the weights in a model's folder with the model's. Only the headers of the files are read.
 
     Args:
         name: the model's name in the config.
         folder: holds ``config.json`` and safetensors.
         trust: whether code that comes with the model may run.
+        auto: the class of transformers that builds the model, see :func:`layerwise.models.building.auto_class`.
 
     Raises:
         InputError: when a weight is missing or has another shape, a file is missing or damaged, or transformers cannot
@@ -52,7 +53,7 @@ def check_weights(name: str, folder: Path, trust: bool) -> None:
     try:
         # On this device tensors have a shape but no content.
         with torch.device("meta"), meta_device_safe_creation_ops():
-            model = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)
+            model = auto.from_config(config, trust_remote_code=trust)
         _, report = type(model).from_pretrained(
             None,
             config=model.config,

@@ -15,7 +15,7 @@ from layerwise.models.host import HostSide
 from layerwise.models.intervening import Intervention, untouched
 from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
-from layerwise.models.parts import find_decoder, find_final_norm, heads_per_block
+from layerwise.models.parts import find_blocks, find_decoder, find_final_norm, heads_per_block
 from layerwise.models.prefix.decoder import SharedDecoder
 from layerwise.models.prefix.packing import TEXTS_PER_CHUNK, PackedTexts, can_pack
 from layerwise.models.prefix.split import PromptGroup
@@ -91,7 +91,7 @@ class GenericModel(HostSide):
         """
         super().__init__(model, processor, conversation)
         self.decoder = find_decoder(model)
-        self.blocks, self.final_norm = self.decoder.layers, find_final_norm(self.decoder)
+        self.blocks, self.final_norm = find_blocks(self.decoder), find_final_norm(self.decoder)
         self.n_layers = len(self.blocks)
         self.width = model.config.get_text_config().hidden_size
         self.n_heads = heads_per_block(self.decoder.config)
