@@ -24,8 +24,8 @@ SUM = 1e-2
 COLUMNS = ("type", "family", "hidden states", "batch", "shared prefix", "interventions", "knockout", "text alone")
 COLUMNS += ("sites", "processor")
 NOT_THE_SUM = (
-    "between one block's output and the next lies more than the sum of `attention` and `mlp`: they are normed or scaled "
-    "before they are added, or something else runs there"
+    "between one block's output and the next lies more than the sum of `attention` and `mlp`: they are normed or "
+    "scaled before they are added, or something else runs there"
 )
 
 

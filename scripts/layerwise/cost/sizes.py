@@ -157,7 +157,7 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
         """Of tensors with a patch in each row, or else with three colours of each pixel in any order."""
         # Tiles, or the same picture in a higher resolution, may have a tensor of their own.
         made = [value for key, value in prepared.items() if "pixel_values" in key or key == "image_patches"]
-        return sum(len(each) if each.dim() == 2 else each.numel() / (3 * patch**2) for each in made)
+        return sum(each[..., 0].numel() if each.dim() <= 3 else each.numel() / (3 * patch**2) for each in made)
 
     may_share = frozen.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
