@@ -42,6 +42,7 @@ contents = Contents(
     sources=tuple(grid.source_models()),
     specifications=tuple(SPECIFICATION_CELLS),
     kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
+    made_from=bool(grid.made_from_cells()),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -120,6 +121,7 @@ def options_of(comparison):
     known["permutations"] = study.config.probes.permutations
     known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
+    known |= {"made_from": grid.made_from()}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
     return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})
 
@@ -140,6 +142,7 @@ def caption_params(axis="", window=None):
     """What captions may name, as JSON."""
     named = {"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))}
     draws = study.config.probes.training_draws
+    named |= {"made_from": True} if contents.made_from else {}
     return as_json(named | ({"training_draws": draws} if draws else {}))
 
 

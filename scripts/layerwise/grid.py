@@ -13,6 +13,7 @@ from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name
+from layerwise.models.families import is_text
 from layerwise.recipes import adapter_file, as_json, model_files
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import PLACEHOLDER
@@ -96,7 +97,7 @@ class Grid:
             StatesCell(model, stimuli, prompt)
             for model in self.config.models
             for stimuli in self.used_stimuli()
-            if any(self.config.tasks[task].stimuli == stimuli for task in self._tasks_of(model))
+            if any(self.config.tasks[task].stimuli == stimuli for task in self.tasks_of(model))
             for prompt in self._prompts_of(model, stimuli)
         ]
 
@@ -201,7 +202,7 @@ class Grid:
         return [
             SpecificationCell(model, task)
             for model in models
-            for task in self._tasks_of(model)
+            for task in self.tasks_of(model)
             if task in tasks and task in self.class_tasks() and self.specification_prompts(model, task)
         ]
 
@@ -329,6 +330,30 @@ class Grid:
         """A prompt of a stimulus set."""
         return self.config.prompts[self.config.stimuli[stimuli].kind][prompt]
 
+    def is_text_only(self, stimuli: str, prompt: str) -> bool:
+        """Whether a prompt of a stimulus set shows no image."""
+        return self.prompt(stimuli, prompt).image == "none"
+
+    def sees(self, model: str) -> bool:
+        """Whether a model sees images. A language model does not, and is asked text-only prompts alone."""
+        return not is_text(self.config.models[model].adapter)
+
+    def made_from(self) -> dict[str, str]:
+        """By multimodal model without intervention the name of the language model that it was made from."""
+        made = {name: self.config.models[name].made_from for name in self._base_models}
+        return {name: base for name, base in made.items() if base is not None}
+
+    def made_from_cells(self) -> list[ProbeCell]:
+        """The probe cells of models that were made from a language model, and have the same cell of that one."""
+        made, cells = self.made_from(), self.probe_cells()
+        known = set(cells)
+        return [cell for cell in cells if cell.model in made and ProbeCell(made[cell.model], *cell[1:]) in known]
+
+    def tasks_of(self, model: str) -> list[str]:
+        """Names of the tasks that are asked of a model."""
+        only = self.config.models[model].tasks
+        return [task for task in self.config.tasks if only is None or task in only]
+
     def prompts(self, stimuli: str) -> dict[str, Prompt]:
         """All prompts of a stimulus set."""
         return {name: self.prompt(stimuli, name) for name in self.config.stimuli[stimuli].prompts}
@@ -349,6 +374,13 @@ class Grid:
                 said.append(
                     f"stimuli.{name}.prompts: how probable the answers to {', '.join(asked)} are is read at the last "
                     "token, which is not kept; add last to states.positions to read them"
+                )
+        compared = {cell.model for cell in self.made_from_cells()}
+        for name, base in self.made_from().items():
+            if name not in compared:
+                said.append(
+                    f"models.{name}.made_from has no effect: no prompt without an image is asked of both {name} and "
+                    f"{base} in a task about classes"
                 )
         if (self.config.carry.tasks or self.config.carry.labels) and not self.config.probes.keep:
             said.append("carry has no effect, because `probes.keep` is false")
@@ -468,17 +500,14 @@ class Grid:
         return [
             ProbeCell(model, task, prompt)
             for model in self.config.models
-            for task in self._tasks_of(model)
+            for task in self.tasks_of(model)
             for prompt in self._prompts_of(model, self.config.tasks[task].stimuli)
         ]
 
     def _prompts_of(self, model: str, stimuli: str) -> list[str]:
         prompts, only = self.config.stimuli[stimuli].prompts, self.config.models[model].prompts
-        return [prompt for prompt in prompts if only is None or prompt in only]
-
-    def _tasks_of(self, model: str) -> list[str]:
-        only = self.config.models[model].tasks
-        return [task for task in self.config.tasks if only is None or task in only]
+        asked = [prompt for prompt in prompts if only is None or prompt in only]
+        return asked if self.sees(model) else [prompt for prompt in asked if self.is_text_only(stimuli, prompt)]
 
 
 def in_short(carried: Sequence[CarriedFrom]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
+from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.recipes import NOT_COMPUTED, without
@@ -45,12 +46,16 @@ def check_study(grid: Grid, data: Locations) -> None:
         _check_task(config, name)
     _check_embedded(config)
     for name, model in config.models.items():
-        _check_model(name, model)
+        _check_model(name, model, sees=grid.sees(name))
         _check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
         for task in model.tasks or []:
             find(config.tasks, task, f"models.{name}.tasks", "`tasks`")
+        if not grid.sees(name):
+            _check_language_model(grid, name)
         if model.intervention is not None:
             _check_intervention(grid, name)
+        if model.made_from is not None:
+            _check_made_from(grid, name, model.made_from)
     _check_sites(grid)
     _check_kinds(grid)
     _check_specifications(grid)
@@ -177,11 +182,13 @@ def _check_embedded(config: StudyConfig) -> None:
             )
 
 
-def _check_model(name: str, model: Model) -> None:
+def _check_model(name: str, model: Model, sees: bool) -> None:
     where = f"models.{name}"
     if model.conversation not in ("auto", "chat"):
         for placeholder in ("<image>", "{prompt}"):
-            if model.conversation.count(placeholder) != 1:
+            # For a language model <image> stands for nothing, so that it can have a multimodal model's conversation.
+            needless = placeholder == "<image>" and not sees and placeholder not in model.conversation
+            if model.conversation.count(placeholder) != 1 and not needless:
                 raise InputError(f"{where}.conversation: {model.conversation!r} must hold {placeholder} exactly once")
     if model.weights == "random":
         for key, given in (("quantization", model.quantization != "none"), ("convert", model.convert is not None)):
@@ -207,6 +214,48 @@ def _check_model(name: str, model: Model) -> None:
             f"{where}.trust_remote_code: code from the hub runs only from a commit that you chose; give its 40 "
             "digits as `revision`"
         )
+
+
+def _check_language_model(grid: Grid, name: str) -> None:
+    """Nothing asks it for a picture, and it has prompts without one."""
+    model, where = grid.config.models[name], f"models.{name}"
+    if model.source == "embedded":
+        raise InputError(f"{where}.adapter: the embedded model sees pictures; leave `adapter` out")
+    if model.image_processor is not None:
+        raise InputError(f"{where}.image_processor: a language model is shown no picture; leave it out")
+    if model.made_from is not None:
+        raise InputError(
+            f"{where}.made_from: this is a language model itself; give the key to the multimodal model that was made "
+            "from it"
+        )
+    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
+        raise InputError(
+            f"{where}.intervention.{model.intervention.kind}: it changes the image, and a language model is shown "
+            "none; leave the entry out"
+        )
+    for stimuli in dict.fromkeys(grid.config.tasks[task].stimuli for task in grid.tasks_of(name)):
+        for prompt in grid.config.stimuli[stimuli].prompts:
+            if prompt in (model.prompts or ()) and not grid.is_text_only(stimuli, prompt):
+                raise InputError(
+                    f"{where}.prompts: the prompt {prompt} of stimuli.{stimuli} shows a picture, and a language model "
+                    "sees none; name prompts with `image: none`, or leave `prompts` out to ask it all of these"
+                )
+    if not any(cell.model == name for cell in grid.states_cells()):
+        raise InputError(
+            f"{where}: a language model is asked prompts without a picture, and its tasks have none; name a prompt "
+            "with `image: none` in their stimulus sets, or leave the model out"
+        )
+
+
+def _check_made_from(grid: Grid, name: str, base: str) -> None:
+    where = f"models.{name}.made_from"
+    entry = find(grid.config.models, base, where, "`models`")
+    if grid.sees(base):
+        raise InputError(f"{where}: {base} is not a language model; name an entry with `adapter: text`")
+    if grid.config.models[name].weights == "random":
+        raise InputError(f"{where}: random weights were made from no other model; leave it out")
+    if entry.weights == "random" or entry.intervention is not None:
+        raise InputError(f"{where}: {base} is not the language model as it was trained; name its entry that is")
 
 
 def _check_specifications(grid: Grid) -> None:
@@ -348,6 +397,10 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
     for name in flow.models:
         where = f"flow.models.{name}"
         model = find(config.models, name, where, "models")
+        if is_text(model.adapter):
+            raise InputError(
+                f"{where}: flows start at the question's image, and a language model sees none; leave it out"
+            )
         if model.intervention is not None:
             raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
         if _runs_authors_code(config, name):

@@ -8,6 +8,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
+    from layerwise.config.models import Model
     from layerwise.config.probes import KindsOf
     from layerwise.config.specifications import Specifications
     from layerwise.config.states import SitesOf
@@ -41,7 +42,7 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
     runs = {name: _what_runs(config, name) for name in models}
     sources = {runs[name] for name in named if models[name].intervention is None}
     named |= {name for name, entry in models.items() if entry.intervention is not None and runs[name] in sources}
-    left = {name: entry for name, entry in models.items() if name not in named}
+    left = {name: _compared_with(entry, named) for name, entry in models.items() if name not in named}
     if not left:
         raise InputError("leave_out: there is no model left; leave out fewer")
     # Models that nobody is left to need are not trained.
@@ -71,6 +72,15 @@ def _without(section: Naming, names: set[str]) -> Naming:
     if section.models is None:
         return section
     return section.model_copy(update={"models": [name for name in section.models if name not in names]})
+
+
+def _compared_with(entry: Model, names: set[str]) -> Model:
+    """A model's entry without the language model that it was made from, if that is one of these."""
+    if entry.made_from not in names:
+        return entry
+    left = entry.model_copy(update={"made_from": None})
+    left._draw_of = entry.draw_of
+    return left
 
 
 def _what_runs(config: StudyConfig, name: str) -> tuple[str | int | None, ...]:

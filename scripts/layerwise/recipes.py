@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from layerwise.config.study import StudyConfig
     from layerwise.datasets.locations import Locations
 
-# Keys that say how a model is run, or what it will cost, but not what it computes.
-HOW_IT_RUNS = ("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb")
+# Keys that say how a model is run, what it will cost or is compared with, but not what it computes.
+HOW_IT_RUNS = (
+    *("batch_size", "device_map", "sharing", "expected", "prompts", "tasks", "shards", "cards", "mem_mb", "made_from"),
+)
 # Recipes hold the final values of these keys instead, so that writing out a default changes nothing.
 NAMED_OTHERWISE = ("embedded", "seed")
 NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)

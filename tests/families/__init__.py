@@ -6,13 +6,34 @@ layerwise/models/families.py. The two are written separately, so that the tests 
 """
 
 from tests.families import (
+    alone,
     codebooks,
+    cohere,
     cross_attention,
+    deepseek,
+    dots,
+    experts,
+    fuyu,
     gemma,
+    gemma4,
+    glm,
+    granite,
     idefics,
+    inkling,
+    linear_attention,
+    llava_kin,
+    minicpm,
+    mistral,
+    molmo,
+    native_dense,
+    native_experts,
     native_resolution,
+    ocr,
+    omni,
+    own_shape,
     projectors,
     queries,
+    short_memory,
 )
 from tests.families.codebooks import emu3
 from tests.families.cross_attention import mllama
@@ -32,6 +53,27 @@ for _module in (
     queries,
     codebooks,
     cross_attention,
+    cohere,
+    deepseek,
+    gemma4,
+    granite,
+    llava_kin,
+    native_dense,
+    native_experts,
+    glm,
+    omni,
+    own_shape,
+    experts,
+    fuyu,
+    linear_attention,
+    short_memory,
+    alone,
+    dots,
+    inkling,
+    minicpm,
+    mistral,
+    molmo,
+    ocr,
 ):
     FAMILIES += _module.FAMILIES
 
@@ -43,11 +85,14 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
+# Types that are refused at registration, each by its row.
+REFUSED = [*linear_attention.REFUSED]
 
 __all__ = [
     "CODES_ALONE",
     "FAMILIES",
     "NOT_SERVED",
+    "REFUSED",
     "Family",
     "blip2",
     "emu3",

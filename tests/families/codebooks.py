@@ -2,7 +2,7 @@
 
 import transformers
 
-from tests.families.family import CODES, CODES_ALONE, PROJECTOR, Family
+from tests.families.family import BATCH_DECIDES, CODES, CODES_ALONE, PROJECTOR, Family
 from tests.families.standin import BEGIN, END, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 N_CODES = 16
@@ -82,7 +82,13 @@ FAMILIES = [
         gain=1.0,
         note="its processor ends every prompt with the end of the user's turn, which is the last token",
     ),
-    Family("Emu3", emu3, CODES_ALONE, note="a picture's codes depend on padding, so inputs run one by one"),
+    Family(
+        "Emu3",
+        emu3,
+        CODES_ALONE,
+        alone=BATCH_DECIDES,
+        note="a picture's codes depend on padding, so inputs run one by one",
+    ),
     Family("Janus", janus, PROJECTOR),
     Family("Ovis2", ovis2, CODES),
 ]

@@ -26,6 +26,8 @@ class Family:
         needs_image: whether a text without an image is refused.
         note: what else a reader of its states should know.
         no_own_processor: why another processor than its own prepares its inputs; empty if its own does.
+        alone: why inputs run one by one; empty if they run in batches.
+        joins_blocks: whether its final norm reads what several blocks gave, not the last one alone.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
 
@@ -36,6 +38,8 @@ class Family:
     needs_image: bool = False
     note: str = ""
     no_own_processor: str = ""
+    alone: str = ""
+    joins_blocks: bool = False
     gain: float = 3.0
 
     def frozen(self) -> GenericModel:
@@ -51,6 +55,7 @@ TILES = "tiles and the whole picture, in one run of tokens"
 TILES_IN_TEXT = "tiles and the whole picture, with text between them"
 NATIVE = "as many tokens as the picture's size gives"
 IN_BLOCKS = "in its own size, and again behind the first blocks"
+SOME_EXPERTS = "in its own size; some blocks of the decoder are mixtures of experts"
 QUERIES = "learned queries look at the picture"
 TEXT_QUERIES = "learned queries look at the text and the picture"
 PUT_FIRST = "learned queries; the processor puts the image before every text"
@@ -60,6 +65,11 @@ CODES = "the picture is spelled in a codebook"
 CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that each input runs by itself"
 ACROSS = "some blocks look across at the picture"
 OWN_ADAPTER = "an adapter of its own"
+HYBRID = "some blocks carry states from token to token without attention"
+
+# Why inputs run one by one.
+BATCH_DECIDES = "states depend on what else is in a batch"
+NO_BATCH = "a batch cannot be prepared"
 
 
 def of_each_way(families: Sequence[Family]) -> list[Any]:
@@ -78,8 +88,9 @@ def frozen(build: Callable[[], Built], seed: int = 0, gain: float = 3.0) -> Gene
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model, processor = build()
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
+        for name, parameter in model.named_parameters():
+            # All experts of a block are one parameter.
+            if parameter.dim() == 2 or (parameter.dim() == 3 and "experts" in name):
                 parameter.mul_(gain)
             # Some families begin with projections or gates of zero, which make all images equal.
             if not parameter.any():

@@ -20,7 +20,9 @@ def registered() -> dict[str, str]:
 
     found = dict(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
     for model_type, name in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.items():
-        if model_type not in found and _sees(CONFIG_MAPPING[model_type]):
+        # Of a model that speaks too, its thinker is served, which is a type of its own.
+        speaks = "thinker_config" in getattr(CONFIG_MAPPING[model_type], "sub_configs", {})
+        if model_type not in found and not speaks and _sees(CONFIG_MAPPING[model_type]):
             found[model_type] = name
     return found
 

@@ -21,7 +21,9 @@ from tests.families.comparing import (
 )
 
 # What the names of the parts' classes hold.
-ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer", "Conv")
+ATTENTION = ("Attention", "Attn", "DeltaNet", "Mamba", "Mixer")
+# In the place of attention, or behind it.
+CONVOLUTION = ("Conv",)
 MLP = ("MLP", "Mlp", "FeedForward", "FFN", "MoE", "Moe", "MOE", "Experts")
 
 
@@ -40,7 +42,7 @@ def _site(model: GenericModel, site: str) -> float:
     states = alone[position]
     width = model.width if site != "heads" else states.shape[2]
     assert states.shape == (len(prompts), model.n_layers, width)
-    assert states.shape[2] % model.n_heads == 0
+    assert site != "heads" or states.shape[2] % model.n_heads == 0
     exact = greatest(
         relative(states[:1], _hooked(model, images[0], prompts[0], site)),
         furthest(model.states(images, prompts, [position]), alone),
@@ -65,7 +67,7 @@ def _adds_up(model: GenericModel) -> float:
 def _hooked(model: GenericModel, image: Image.Image, prompt: str, site: str) -> Tensor:
     """A site's states at the last token of one input, shape (1, L, width)."""
     kept: list[dict[nn.Module, Tensor]] = [{} for _ in model.blocks]
-    inputs = model.prepare([image], [prompt])
+    inputs = model.prepare([image], [prompt]).to(model.device, model.dtype)
     hooks = [hook for block, of_block in zip(model.blocks, kept, strict=True) for hook in _hooks(block, site, of_block)]
     with torch.inference_mode():
         model.forward(**inputs, use_cache=False)
@@ -88,10 +90,12 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
         kept[module] = args[0].flatten(0, -2)[-1]
 
     if site == "mlp":
+        # All classes of a family may have "Moe" in their names.
+        parts = [part for part in _named(block, MLP) if part not in _named(block, (*ATTENTION, "Norm"))]
         # OPT has no module for it: its last layer is the block's own.
-        parts = _named(block, MLP) or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
+        parts = parts or [child for child in block.children() if isinstance(child, nn.Linear)][-1:]
         return [part.register_forward_hook(after) for part in parts]
-    attention = _named(block, ATTENTION)
+    attention = _named(block, ATTENTION) or _named(block, CONVOLUTION)
     if site == "attention":
         return [part.register_forward_hook(after) for part in attention]
     layers = [module for part in attention for module in part.modules() if isinstance(module, nn.Linear)]
@@ -99,4 +103,11 @@ def _hooks(block: nn.Module, site: str, kept: dict[nn.Module, Tensor]) -> list[R
 
 
 def _named(block: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
-    return [child for child in block.children() if any(name in type(child).__name__ for name in names)]
+    def own(child: nn.Module) -> str:
+        # Without the model's own name, which may hold one of these, as that of Qwen3_5MoeRMSNorm does.
+        full, of_block = type(child).__name__, type(block).__name__
+        return full[next((i for i, (a, b) in enumerate(zip(full, of_block, strict=False)) if a != b), 0) :]
+
+    # What joins residual streams is not attention between tokens, even if it is called so.
+    children = [child for child in block.children() if "Residual" not in own(child)]
+    return [child for child in children if any(name in own(child) for name in names)]

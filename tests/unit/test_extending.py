@@ -31,6 +31,7 @@ def role(block: Block) -> str:
         return "a tiny model for the tests" if block.file.startswith("tests/") else told
     of_files = {
         "scripts/layerwise/models/families.py": "its row in the table of families",
+        "tests/families/intervened.py": "an entry for the tests of all families",
         "tests/families/__init__.py": "its name in the tests' list",
     }
     assert block.file in of_files or block.file.endswith("/catalogue.py"), f"{block.section} edits {block.file}"

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.initialization import meta_device_safe_creation_ops
 
 from layerwise.answers.head_file import Conversation, Head, Norm
 from layerwise.errors import InputError
+from layerwise.models.building import auto_class, processor_of
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained
+from layerwise.models.families import DEFAULT
 from layerwise.models.head import bending_of
 from layerwise.models.host import HostSide
-from layerwise.models.image_processor import registered_processor
 from layerwise.models.opening import wrap_model
 from layerwise.models.stored import StoredWeight, stored_weights
 
@@ -46,6 +47,8 @@ def find_head(description: Mapping[str, Any]) -> Head:
 def read_off(model: HostSide, description: Mapping[str, Any]) -> Head:
     """The end of a model that was built without its weights; see :func:`find_head`."""
     where = f"models.{description['model']}"
+    if why := model.family.joins_blocks:
+        raise InputError(f"{where}: {why}; the answers of its blocks cannot be read")
     folder, dtype = description["folder"], description["dtype"]
     weights = stored_weights(folder, getattr(model.model.config, "transformers_weights", None))
     found = _by_parameter(model.model, weights)
@@ -142,20 +145,21 @@ def as_numbers(norm: nn.Module, width: int, where: str) -> Norm:
     )
 
 
-def without_weights(folder: str | Path, trust: bool = False) -> nn.Module:
+def without_weights(folder: str | Path, trust: bool = False, adapter: str = DEFAULT.adapter) -> nn.Module:
     """The model of a folder, built without memory for its weights."""
+    auto = auto_class(adapter)
     # On this device tensors have a shape but no content.
     with torch.device("meta"), meta_device_safe_creation_ops():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
-        return AutoModelForImageTextToText.from_config(config, trust_remote_code=trust).eval()
+        config = read_configuration(folder, trust_remote_code=trust)
+        return auto.from_config(config, trust_remote_code=trust).eval()
 
 
 def _served(description: Mapping[str, Any]) -> HostSide:
     """The model behind its adapter, without weights, with the processor that writes its prompts."""
     name, folder = description["model"], description["folder"]
-    processor = registered_processor(dict(description))
+    processor = processor_of(dict(description))
     with explained(f"models.{name}: transformers cannot make a model of {folder}/config.json"):
-        model = without_weights(folder, bool(description.get("trust_remote_code")))
+        model = without_weights(folder, bool(description.get("trust_remote_code")), description["adapter"])
     served = wrap_model(description["adapter"], model, processor, description["conversation"])
     if not isinstance(served, HostSide):
         raise InputError(f"models.{name}: its adapter {description['adapter']} writes no prompts of transformers")

@@ -18,6 +18,7 @@ Columns:
 - ``n_groups``: groups of items that a split keeps together
 - ``draws``: of a model with several draws of random weights their names, separated by spaces; the row is the mean of
   them, and its interval allows for their spread (:func:`layerwise.compare.statistics.draws.merge_draws`); else empty
+- ``made_from``: name of the language model of the study that the model was made from; else empty
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
 
 
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
-    from layerwise.compare.rows import headline_table
+    from layerwise.compare.rows import headline_table, with_made_from
     from layerwise.compare.statistics.draws import merge_draws
 
-    return merge_draws(headline_table(given.scores, given.tasks), options.get("draws", {}))
+    merged = merge_draws(headline_table(given.scores, given.tasks), options.get("draws", {}))
+    return with_made_from(merged, options.get("made_from", {}))
 
 
 COMPARISON = Comparison(
     reads=("scores", "tasks"),
-    options=("draws",),
+    options=("draws", "made_from"),
     columns=(
         "model",
         "task",
@@ -59,6 +61,7 @@ COMPARISON = Comparison(
         "n",
         "n_groups",
         "draws",
+        "made_from",
     ),
     compute=compute,
 )

@@ -194,6 +194,19 @@ def with_draws(models: Mapping[str, Model], headline: pd.DataFrame) -> dict[str,
     return shown
 
 
+def language_models(headline: pd.DataFrame) -> dict[str, list[str]]:
+    """By language model the names of the models that were made from it.
+
+    Args:
+        headline: headline scores, which say it; see :mod:`layerwise.compare.headline`.
+    """
+    rows = headline.loc[headline["made_from"] != "", ["model", "made_from"]].drop_duplicates()
+    found: dict[str, list[str]] = {}
+    for row in rows.itertuples():
+        found.setdefault(row.made_from, []).append(row.model)
+    return found
+
+
 def read_tasks(paths: Iterable[str | Path]) -> dict[str, Task]:
     """Read task descriptions, by task name, in the order given.
 

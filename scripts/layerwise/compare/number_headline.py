@@ -17,6 +17,7 @@ Columns:
 - ``n``: items
 - ``n_groups``: groups of items that a split keeps together
 - ``draws``: the draws of random weights that the row is the mean of, separated by spaces; empty for a model of its own
+- ``made_from``: name of the language model of the study that the model was made from; else empty
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ if TYPE_CHECKING:
 
 
 def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
-    from layerwise.compare.rows import headline_table
+    from layerwise.compare.rows import headline_table, with_made_from
     from layerwise.compare.statistics.draws import merge_draws
 
-    return merge_draws(headline_table(given.number_scores, given.number_tasks), options.get("draws", {}))
+    merged = merge_draws(headline_table(given.number_scores, given.number_tasks), options.get("draws", {}))
+    return with_made_from(merged, options.get("made_from", {}))
 
 
 COMPARISON = Comparison(
     reads=("number-scores", "number-tasks"),
-    options=("draws",),
+    options=("draws", "made_from"),
     columns=(
         "model",
         "task",
@@ -58,6 +60,7 @@ COMPARISON = Comparison(
         "n",
         "n_groups",
         "draws",
+        "made_from",
     ),
     compute=compute,
 )

@@ -29,6 +29,11 @@ def headline_table(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFr
     return pd.concat(parts, ignore_index=True)
 
 
+def with_made_from(rows: pd.DataFrame, made_from: Mapping[str, str]) -> pd.DataFrame:
+    """The rows with a column ``made_from``: the language model that a row's model was made from; else empty."""
+    return rows.assign(made_from=[made_from.get(model, "") for model in rows["model"]])
+
+
 def headline_scores(
     scores: pd.DataFrame, tasks: Mapping[str, Task], split: str, probe: str = "logistic", metric: str | None = None
 ) -> pd.DataFrame:

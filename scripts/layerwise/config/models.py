@@ -131,8 +131,8 @@ class Expected(Section):
     """Of the decoder, in billions."""
     vision_parameters: NonNegative = 0.3
     """Of the vision tower, in billions."""
-    image_tokens: Count
-    """Tokens that an image takes in the decoder."""
+    image_tokens: Annotated[int, whole(0)]
+    """Tokens that an image takes in the decoder; 0 for a language model."""
     patches: Maybe[Count] = None
     """Patches that the vision tower sees. Default: image_tokens."""
     shares_prefix: bool = True
@@ -140,7 +140,7 @@ class Expected(Section):
 
 
 class Model(Section):
-    """A frozen multimodal model."""
+    """A frozen multimodal model, or a language model to compare it with."""
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"device_map": ["cards"]}})
 
@@ -178,10 +178,12 @@ class Model(Section):
     name in two files, those of the file that is named later count. In place of a checksum that you do not know yet
     write unpinned: the file is fetched, and the run stops with the checksum to put here."""
     adapter: Name = "generic"
-    """Module of scripts/layerwise/models/adapters that serves this family."""
+    """Module of scripts/layerwise/models/adapters that serves this family. `text` serves language models without
+    vision."""
     conversation: str = "auto"
     """How a prompt becomes the model's input: `chat` for the processor's chat template, or a string with <image> and
-    {prompt}. auto takes the chat template where there is one, else "<image>\\n{prompt}"."""
+    {prompt}. auto takes the chat template where there is one, else "<image>\\n{prompt}". A language model has the
+    chat template of its tokenizer, or a string with {prompt}; <image> stands for nothing there."""
     # Without a default, so that entries that leave it out stay what they were.
     image_processor: Maybe[Literal["auto", "pil", "torchvision"]] = None
     """What makes a model's pixels. Most families have two classes, whose pixels differ a little, on Pillow (pil) and on
@@ -192,9 +194,13 @@ class Model(Section):
     the same files. It is shown in figures of its own, beside the same model without it, which must be in the study too.
     Blocks are counted from 1. Adapters that run their authors' code allow none."""
     prompts: Maybe[Names] = None
-    """Run only these of the stimulus sets' prompts on this model. Default: all."""
+    """Run only these of the stimulus sets' prompts on this model. Default: all; for a language model, all without an
+    image (`image: none`)."""
     tasks: Maybe[Names] = None
     """Only these tasks are asked of this model. Default: all."""
+    made_from: Maybe[Name] = None
+    """The language model that this multimodal model was made from: an entry with `adapter: text`, of the same depth and
+    width. Figures pair the two, and a table compares them in the prompts without an image. Changes no state."""
     batch_size: Count = 16
     """Stimuli per forward pass. Changes no result."""
     sharing: Literal["auto", "always", "never"] = "auto"

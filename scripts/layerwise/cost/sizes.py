@@ -1,6 +1,6 @@
 """What one input costs a model: read off its own files where they are, else what its config entry expects."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from layerwise.config.models import Model
 from layerwise.cost.inputs import Inputs
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.models.families import is_measured
+from layerwise.models.families import is_measured, is_text
 from layerwise.states.sharing import worth_from
 from layerwise.study import Study
 
@@ -85,7 +85,7 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
     """
     folder = _folder(entry, embedded)
     if folder is not None and is_measured(entry.adapter):
-        return _measured(folder, entry, device)
+        return _measured(name, folder, entry, device)
     expected = entry.expected
     if expected is None:
         raise InputError(
@@ -130,45 +130,54 @@ def _folder(entry: Model, embedded: Path | None) -> Path | None:
     return Path(cached).parent if isinstance(cached, str) else None
 
 
-def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
+def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     """Build the model without memory for its weights, and let its own processor write a few inputs."""
     import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoProcessor
 
+    from layerwise.models.building import auto_class
+    from layerwise.models.configuration import read_configuration
     from layerwise.models.opening import wrap_model
+    from layerwise.models.text_processor import load_text_processor
 
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
-    frozen = wrap_model(entry.adapter, model, AutoProcessor.from_pretrained(folder), entry.conversation)
+        model = auto_class(entry.adapter).from_config(read_configuration(folder))
+    sees = not is_text(entry.adapter)
+    processor = AutoProcessor.from_pretrained(folder) if sees else load_text_processor(name, folder)
+    frozen = wrap_model(entry.adapter, model, processor, entry.conversation)
     decoder = _parameters(frozen.blocks) + _parameters(frozen.final_norm)
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head is None or head.weight is words.weight
     vocabulary = words.weight.numel() + (0 if tied else head.weight.numel())
-    patch = getattr(model.config.vision_config, "patch_size", 14)
+    # Fuyu has no vision tower: its decoder reads the patches.
+    patch = getattr(getattr(model.config, "vision_config", model.config), "patch_size", 14) if sees else 1
     patch = patch if isinstance(patch, int) else patch[0]
 
-    def patches(pixels: torch.Tensor) -> float:
-        """Of a tensor with a patch in each row, or of pictures, shape (..., 3, height, width)."""
-        return len(pixels) if pixels.dim() == 2 else pixels[..., 0, :, :].numel() / patch**2
+    def patches(prepared: Mapping[str, torch.Tensor]) -> float:
+        """Of tensors with a patch in each row, or else with three colours of each pixel in any order."""
+        # Tiles, or the same picture in a higher resolution, may have a tensor of their own.
+        made = [value for key, value in prepared.items() if "pixel_values" in key or key == "image_patches"]
+        return sum(each[..., 0].numel() if each.dim() <= 3 else each.numel() / (3 * patch**2) for each in made)
 
     may_share = frozen.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
 
     def per_input(inputs: Inputs) -> tuple[float, float]:
         tokens, seen, count = 0, 0.0, 0
-        for image, prompts in inputs.sampled():
+        for shown, prompts in inputs.sampled():
+            image = shown if sees else None
             count += len(prompts)
             shared = None
             if may_share and image is not None and len(prompts) > 1:
                 shared = frozen.prepare_shared(image, prompts)
             if shared is not None and len(prompts) >= least(frozen.spared_flop(shared)):
                 tokens += shared.prefix["input_ids"].shape[1] + sum(map(len, shared.rests))
-                seen += patches(shared.prefix["pixel_values"])
+                seen += patches(shared.prefix)
                 continue
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
                 tokens += written["input_ids"].shape[1]
-                seen += 0 if image is None else patches(written["pixel_values"])
+                seen += patches(written)
         return tokens / count, seen / count
 
     def alone(inputs: Inputs) -> tuple[float, float, float]:
@@ -177,7 +186,7 @@ def _measured(folder: Path, entry: Model, device: str) -> ModelSize:
             for prompt in prompts:
                 written = frozen.prepare([image], [prompt])
                 end = int(frozen.image_tokens(written)[0].nonzero()[-1]) + 1
-                found.append((end, written["input_ids"].shape[1] - end, patches(written["pixel_values"])))
+                found.append((end, written["input_ids"].shape[1] - end, patches(written)))
         before, behind, seen = (sum(parts) / len(found) for parts in zip(*found, strict=True))
         return before, behind, seen
 

@@ -36,6 +36,7 @@ class Contents:
         sources: those of them whose kept probes are carried.
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
+        made_from: whether some model is compared with the language model that it was made from.
     """
 
     questions: frozenset[str] = frozenset()
@@ -53,6 +54,7 @@ class Contents:
     sources: tuple[str, ...] = ()
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
+    made_from: bool = False
 
     @property
     def probes(self) -> bool:

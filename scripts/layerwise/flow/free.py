@@ -5,6 +5,7 @@ free one. So the free run's keys and values are kept, and each block's inputs at
 questions about one image share one run of it.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
-from layerwise.models.frozen import AnsweringModel, hidden_in, hidden_out
+from layerwise.models.block_kinds import WITHOUT_SCORES
+from layerwise.models.families import family_of
+from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.decoder import DecoderPositions
 from layerwise.models.prefix.packing import PackedTexts
-from layerwise.models.prefix.split import PER_TOKEN
+from layerwise.models.prefix.split import PER_TOKEN, inputs_to
 
 # Blocked runs of a question are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so many
 # tokens, unless a single run is longer.
@@ -93,6 +96,10 @@ def check_served(model: AnsweringModel) -> None:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
+    elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
+        why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
+    elif leaks := family_of(model.model_type).cut_leaks:
+        why = f"blocking the image's tokens does not block the image: {leaks}"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
@@ -120,21 +127,22 @@ def free_runs(
         ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
     """
     of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
-    if not all(torch.equal(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
+    if not all(_same(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
         raise ValueError("the questions are not about one image")
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
     image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1
     length = _common(rows, min(starts))
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
-    first = of_image | {k: v[:, :length] for k, v in prepared[0].items() if k in PER_TOKEN}
+    # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
+    first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
     # The longest of each question's own tokens with its packed blocked runs.
     room = max(
         len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
     )
     with torch.inference_mode():
         prefix, position = Room(1, "images with the start of their prompts").over(
-            1, lambda *_: _run_prefix(model, first, room)
+            1, lambda *_: _run_prefix(model, first, length, room)
         )[0]
     for row, start in zip(rows, starts, strict=True):
         with torch.inference_mode():
@@ -147,14 +155,18 @@ def _common(rows: Sequence[Sequence[int]], most: int) -> int:
     return next((i for i, tokens in enumerate(zip(*rows, strict=False)) if i == most or len(set(tokens)) > 1), most)
 
 
-def _run_prefix(model: AnsweringModel, inputs: dict[str, Tensor], room: int) -> tuple[Cache, int]:
-    """Keys and values up to the end of the image, with room after them, and the position that follows."""
-    inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
-    cache, positions = DynamicCache(), DecoderPositions()
+def _same(first: Any, second: Any) -> bool:
+    # Some families' processors give lists beside tensors.
+    return torch.equal(first, second) if isinstance(first, Tensor) else bool(first == second)
+
+
+def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room: int) -> tuple[Cache, int]:
+    """Keys and values of the inputs, with room after them, and the position that follows their first ``length``."""
+    inputs = inputs_to(inputs, model.device, model.dtype)
+    cache, positions = DynamicCache(), DecoderPositions(length)
     with positions.read(model.decoder):
         model.forward(**inputs, past_key_values=cache, use_cache=True)
-    follows = inputs["input_ids"].shape[1] if positions.next is None else positions.next
-    return prefix_cache(cache, room), follows
+    return prefix_cache(cache, room), length if positions.next is None else positions.next
 
 
 def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
@@ -179,9 +191,12 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
     calls: list[BlockCall] = []
     outputs: list[Tensor] = []
 
-    def before(_block, args, kwargs):
-        hidden, mask = hidden_in(args, kwargs), kwargs["attention_mask"]
-        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in kwargs.items() if k not in _REPLACED}
+    def before(block, args, kwargs):
+        # Gemma 4's get an input of their own by its place.
+        names = list(inspect.signature(block.forward).parameters)[: len(args)]
+        given = dict(zip(names, args, strict=True)) | kwargs
+        hidden, mask = given["hidden_states"], given["attention_mask"]
+        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in given.items() if k not in _REPLACED}
         calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
 
     def after(_block, _args, output):
@@ -199,14 +214,14 @@ def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[Bloc
 def per_token(value: Any, tokens: int, change: Callable[[Tensor, int], Tensor]) -> Any:
     """Apply ``change`` to a block's argument if it is given per token: (tensor, its dimension of tokens) -> tensor.
 
-    Positions are whole numbers of shape (..., tokens), and their sines and cosines numbers of shape (..., tokens,
-    size). Everything else stays.
+    Positions are whole numbers of shape (..., tokens), and their sines and cosines real or complex numbers of shape
+    (..., tokens, size). Everything else stays.
     """
     if isinstance(value, (tuple, list)):
         return type(value)(per_token(part, tokens, change) for part in value)
     if not isinstance(value, Tensor):
         return value
-    dim = -2 if value.is_floating_point() else -1
+    dim = -2 if value.is_floating_point() or value.is_complex() else -1
     return change(value, dim) if value.dim() >= -dim and value.shape[dim] == tokens else value
 
 

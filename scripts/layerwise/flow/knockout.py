@@ -21,6 +21,7 @@ from transformers import BatchFeature
 from layerwise.flow.flows import Flow
 from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token
 from layerwise.flow.positions import PositionSets
+from layerwise.flow.shared_keys import ARGUMENT, SharedKeys
 from layerwise.models.attention_mask import attention_cut, without_pairs
 from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.models.head import next_token_probabilities
@@ -155,6 +156,7 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
     tokens = run.n_tokens - start
     set_length(run.prefix, run.n_tokens)
     masks: dict[int, PackedMasks] = {}
+    shared = SharedKeys(run, start)
     hidden = run.top[:, :0]
     for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
         joined = sum(cut.window[0] <= block for cut in cuts)
@@ -167,12 +169,16 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
         kind = call.mask.data_ptr()
         if kind not in masks:
             masks[kind] = PackedMasks(call.mask[-tokens:], start, cuts)
+        shared.before(block, joined)
+        more = {key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()}
+        if ARGUMENT in more:
+            more[ARGUMENT] = shared.passed
         output = module(
             hidden,
             attention_mask=masks[kind].at(block, joined),
             past_key_values=run.prefix,
             use_cache=True,
-            **{key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()},
+            **more,
         )
         hidden = hidden_out(output)
     return hidden[0, tokens - 1 :: tokens]

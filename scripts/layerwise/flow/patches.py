@@ -5,6 +5,7 @@ and the order in which the family lays out the patches of its vision tower. A pa
 it, however little. Tokens that show no place (the newline after each row of LLaVA-NeXT) show no object.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from transformers.image_processing_utils import select_best_resolution
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.models.families import Patches, family_of
@@ -112,6 +112,8 @@ def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: A
 
 def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height after scaling: to a given shape, or to a shorter side, the longer one rounded down."""
+    # Older image processors leave out what they do not use.
+    target = {"height": None, "width": None, "shortest_edge": None, "longest_edge": None} | dict(target)
     if target["height"] and target["width"]:
         return target["width"], target["height"]
     if not target["shortest_edge"] or target["longest_edge"]:
@@ -127,6 +129,9 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
     The picture is scaled to fit a canvas of whole tiles and padded on both sides. As in the model, the rows or columns
     of padding are dropped from the canvas' patches, and a newline token follows each row.
     """
+    # Only now, because it imports torchvision, which models and processors first fit to this torch.
+    from transformers.image_processing_utils import select_best_resolution
+
     width, height = size
     side, patch = (
         image_processor.size["shortest_edge"] or image_processor.size["height"],
@@ -176,14 +181,16 @@ def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: An
 
 def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
     """InternVL: the picture stretched over a grid of tiles, tile by tile; after several tiles, the whole picture."""
-    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
-
     tile = image_processor.size["width"], image_processor.size["height"]
-    parts = inputs["pixel_values"].shape[0]
+    # Granite Docling's have a dimension of pictures before that of parts.
+    parts = inputs["pixel_values"].flatten(0, -4).shape[0]
     columns, rows = 1, 1
     if parts > 1:
-        least, most = image_processor.min_patches, image_processor.max_patches
-        columns, rows = get_optimal_tiled_canvas(size[::-1], tile[::-1], least, most)
+        # Each image processor chooses the grid in its own way, by a function of this name beside it.
+        choose = sys.modules[type(image_processor).__module__].get_optimal_tiled_canvas
+        columns, rows = map(
+            int, choose(size[::-1], tile[::-1], image_processor.min_patches, image_processor.max_patches)
+        )
     if parts != columns * rows + (columns * rows > 1):
         raise Unmapped(f"its image processor made {parts} parts, not {columns} x {rows} and one of the whole picture")
     # Each part is a square of tokens.

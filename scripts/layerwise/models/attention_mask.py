@@ -16,7 +16,7 @@ from layerwise.models.block_kinds import WITHOUT_SCORES
 
 # Attention kernels that use a mask of tokens by tokens. Others ignore it and make their own.
 TAKES_MASKS = ("eager", "sdpa")
-# The attribute in which families name the kind of a block.
+# The attribute in which families name the kind of a block, on the block or on a part of it.
 KIND_OF_BLOCK = ("layer_type", "block_type", "attention_type")
 
 
@@ -27,11 +27,11 @@ def check_cuttable(blocks: Iterable[nn.Module]) -> None:
         InputError: saying why.
     """
     for block in blocks:
-        kind = next((kind for name in KIND_OF_BLOCK if isinstance(kind := getattr(block, name, None), str)), "")
-        if kind in WITHOUT_SCORES:
+        named = (getattr(part, name, None) for part in (block, *block.children()) for name in KIND_OF_BLOCK)
+        if kind := next((kind for kind in named if kind in WITHOUT_SCORES), None):
             raise InputError(
-                f"attention cannot be cut in a {type(block).__name__} of the kind {kind}: states go from token "
-                "to token there without scores that could be masked; choose other blocks"
+                f"attention cannot be cut in a {type(block).__name__} of the kind {kind}: it has no scores between "
+                "tokens that could be masked; choose other blocks"
             )
         if other := kernels(block) - set(TAKES_MASKS):
             raise InputError(
@@ -113,7 +113,8 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     # A mask may have columns for tokens that do not exist yet.
     mask = mask[..., : pairs.shape[-1]]
     hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-    seen = (mask if mask.dtype == torch.bool else mask > hidden / 2) & ~pairs
-    if bool((pairs.any(-1) & ~seen.any(-1)).any()):
+    saw = mask if mask.dtype == torch.bool else mask > hidden / 2
+    # Padding that is further from the text than a window sees nothing in the first place.
+    if bool((saw.any(-1) & ~(saw & ~pairs).any(-1)).any()):
         raise ValueError("a token would see nothing at all: leave it something to attend to, if only itself")
     return mask.masked_fill(pairs, hidden)

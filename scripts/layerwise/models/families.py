@@ -16,6 +16,8 @@ from typing import Any, Literal
 # How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.flow.patches`.
 Patches = Literal["cropped", "tiled", "native", "stretched"]
 
+# The adapter of language models without vision.
+TEXT = "text"
 NOT_SHOWN = "no test has shown that prompts about one image may share its states"
 # Marks the fields that decide numbers, for the test that watches them.
 NUMBERS: Mapping[str, Any] = MappingProxyType({"decides": "numbers"})
@@ -30,14 +32,18 @@ class Family:
         not_shared: why prompts about one image do not share a prefix; empty if they do. Sharing needs a decoder that is
             causal over image and prefix, and a test that shows it (tests/unit/models/test_families.py).
         needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
-        runs_alone: whether a picture's tokens depend on the largest picture in its batch, so that inputs must run one
-            by one.
+        puts_image_first: whether its processor puts the image before every text, so that no text says where it is.
+        runs_alone: whether a picture's tokens or states depend on the rest of its batch, or a batch cannot be prepared,
+            so that inputs must run one by one.
+        flat_images: whether its processor takes the pictures of a batch as one list, not as a list for each text.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
         image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
             reaches the image and nothing else.
         cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
+        joins_blocks: why its final norm says nothing of a block's output by itself; empty if it reads the last block's.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
+        leaves_logits: whether its logits are the head's products, whatever scale its decoder's configuration names.
         refused: why it is not served at all; empty if it is.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -46,11 +52,15 @@ class Family:
     not_shared: str = NOT_SHOWN
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)
+    puts_image_first: bool = field(default=False, metadata=NUMBERS)
+    flat_images: bool = False
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
     cut_leaks: str = ""
+    joins_blocks: str = ""
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
+    leaves_logits: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
     measured: bool = True
 
@@ -63,32 +73,60 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
 ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
-SPEAKS = "it joins a model that speaks; save the part that reads by itself, which is served as type {}"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+INDEXER = "an indexer chooses what each token attends to, with keys of its own that no cache here holds"
+STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
+    "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "blip": Family(
         refused="every block of its decoder looks across at the image, which has no token in the text, and no norm "
         "follows the last block"
     ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
+    "cohere_compass": Family(not_shared="", patches="native"),
+    "cosmos3_edge": Family(not_shared="", patches="native"),
+    "cosmos3_omni": Family(not_shared="", patches="native"),
+    "deepseek_ocr2": Family(not_shared=""),
+    "deepseek_vl": Family(not_shared=""),
+    "deepseek_vl_hybrid": Family(not_shared=""),
     "diffusion_gemma": Family(
         refused="it writes by diffusion: a decoder fills in many tokens at once, and nothing is predicted from the "
         "prompt's last token"
     ),
+    "dots3_note": Family(not_shared=INDEXER),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "ernie4_5_vl_moe": Family(not_shared=""),
     "evolla": Family(refused="it reads proteins, and no pictures"),
+    "exaone4_5": Family(not_shared="", patches="native"),
+    "fast_vlm": Family(not_shared=""),
     "florence2": Family(refused=ENCODER),
+    "fuyu": Family(not_shared="", puts_image_first=True),
     "gemma3": Family(not_shared=""),
+    "gemma3n": Family(refused=STREAMS),
+    "gemma4": Family(not_shared=""),
+    "gemma4_unified": Family(not_shared=""),
     "git": Family(
         refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
     ),
-    "glm4v": Family(not_shared=""),
+    "glm46v": Family(not_shared="", patches="native"),
+    "glm4v": Family(not_shared="", patches="native"),
+    "glm4v_moe": Family(not_shared="", patches="native"),
+    "glm5_next": Family(refused=STREAMS),
+    "glm_ocr": Family(not_shared="", patches="native"),
+    "glmga": Family(not_shared="", patches="native"),
+    "got_ocr2": Family(not_shared="", flat_images=True),
+    "granite4_vision": Family(not_shared=""),
+    "granite_docling": Family(not_shared="", patches="stretched"),
+    "hunyuan_vl": Family(not_shared="", runs_alone=True),
+    "hyperclovax_vision_v2": Family(not_shared="", patches="native"),
     "idefics": Family(
         adapter="idefics",
         not_shared="",
@@ -98,8 +136,13 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
-    "inkling2": Family(cut_leaks=CONVOLUTIONS),
-    "inkling_mm_model": Family(cut_leaks=CONVOLUTIONS),
+    "inkling2": Family(
+        not_shared=CONVOLUTIONS,
+        cut_leaks=CONVOLUTIONS,
+        image_out_of_reach="its blocks also read what earlier blocks gave, past the states that are replaced",
+        joins_blocks="its final norm reads a mixture of what several blocks gave",
+    ),
+    "inkling_mm_model": Family(not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS),
     "instructblip": Family(
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
@@ -107,43 +150,78 @@ FAMILIES: Mapping[str, Family] = {
     "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
+    "kimi_k25": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
+    "kosmos-2.5": Family(adapter="kosmos2_5", not_shared="", runs_alone=True, writes_begin=True),
     "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "lfm2_vl": Family(not_shared=CONVOLUTIONS),
+    "lfm3_vl": Family(not_shared=CONVOLUTIONS),
+    "lighton_ocr": Family(not_shared=""),
+    "llama4": Family(not_shared=""),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
+    "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minicpm_ocr": Family(not_shared=RECURRENT),
+    "minicpmv4_6": Family(not_shared=RECURRENT),
+    "minicpmv4_7": Family(not_shared=RECURRENT),
+    "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
+    "mistral4": Family(
+        refused="it reads texts alone; Mistral Small 4, which sees pictures with this decoder, is of the type mistral3"
+    ),
+    "mistral_large4": Family(not_shared=INDEXER),
     "mllama": Family(
         not_shared="",
         needs_image="leaves out its blocks of cross-attention without an image",
         writes_begin=True,
         image_out_of_reach=ACROSS,
     ),
-    "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
+    "molmo2": Family(
+        not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
+    ),
+    "muse_glimmer": Family(not_shared="", patches="native"),
+    "muse_spark": Family(not_shared="", patches="native"),
+    "nemotron_h_omni": Family(not_shared=RECURRENT),
     "ovis2": Family(not_shared=""),
+    "paddleocr_vl": Family(not_shared="", patches="native"),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
         needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
         image_out_of_reach="its image tokens see the text, and carry on what they read of it",
     ),
+    "perception_lm": Family(not_shared="", runs_alone=True),
     "phi4_multimodal": Family(
         refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
         "loaded and switched on after it"
     ),
+    "pi0": Family(refused="it writes a robot's movements, not text, and reads the robot's state with every picture"),
     "pix2struct": Family(
         refused="an encoder reads the picture, with the prompt drawn into it, and a decoder writes what follows"
     ),
-    "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "pp_chart2table": Family(not_shared=""),
+    "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
+    "qianfan_ocr": Family(not_shared=""),
     "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
-    "qwen2_5_omni": Family(refused=SPEAKS.format("qwen2_5_omni_thinker")),
+    "qwen2_5_omni_thinker": Family(not_shared="", patches="native"),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),
-    "qwen3_omni_moe": Family(refused=SPEAKS.format("qwen3_omni_moe_thinker")),
+    "qwen3_5": Family(not_shared=RECURRENT),
+    "qwen3_5_moe": Family(not_shared=RECURRENT),
+    "qwen3_omni_moe_thinker": Family(not_shared="", patches="native"),
     "qwen3_vl": Family(not_shared="", patches="native"),
+    "qwen3_vl_moe": Family(not_shared="", patches="native"),
+    "qwen4_exp": Family(refused=STREAMS),
+    "shieldgemma2": Family(
+        refused="its processor asks questions of its own about each picture, in place of the prompt"
+    ),
     "smolvlm": Family(not_shared=""),
+    "step3p7": Family(not_shared=""),
     "t5gemma2": Family(refused=ENCODER),
     "udop": Family(refused=ENCODER),
+    "unlimited_ocr": Family(not_shared=""),
+    "video_llama_3": Family(not_shared="", patches="native"),
+    "video_llava": Family(not_shared="", patches="cropped"),
     "vipllava": Family(not_shared="", patches="cropped"),
     "vision-encoder-decoder": Family(
         refused="an encoder reads the picture, and a decoder writes about it without a prompt"
@@ -156,6 +234,13 @@ def family_of(model_type: str) -> Family:
     return FAMILIES.get(model_type, DEFAULT)
 
 
+def is_text(adapter: str) -> bool:
+    """Whether an adapter serves language models, which see no picture."""
+    return adapter == TEXT
+
+
 def is_measured(adapter: str) -> bool:
     """Whether the cost of models that run on an adapter can be estimated from their files."""
-    return any(family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter)
+    return is_text(adapter) or any(
+        family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter
+    )

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from layerwise.errors import InputError
 from layerwise.models.parts import site_module
 from layerwise.models.site_names import AT_SITE
 
@@ -40,7 +41,7 @@ class FrozenModel(ABC):
         final_norm: the norm after the last block.
         n_layers: number of blocks, L.
         width: size of a hidden state.
-        n_heads: attention heads per block.
+        n_heads: attention heads per block; 0 if blocks have different numbers of them.
         dtype: of the weights.
         device: of its inputs.
         shares_prefix: whether several prompts about one image give exactly the same states over one shared prefix. That
@@ -207,13 +208,30 @@ class LayerReadings:
         self.kept[position].append(self.select[position](hidden))
 
     def stacked(self) -> dict[str, Tensor]:
-        """States by position, shape (batch, L + 2, width), or (batch, L, width) at sites in blocks; on the CPU."""
+        """States by position, shape (batch, L + 2, width), or (batch, L, width) at sites in blocks; on the CPU.
+
+        Raises:
+            InputError: when blocks have heads of different sizes, or different numbers of heads.
+        """
         stacked = {}
         for position, layers in self.kept.items():
+            _check_sizes(position, layers)
             # Blocks may be on several devices. Gather on one of them, so that there is a single copy to the CPU.
             device = layers[-1].device
             stacked[position] = torch.stack([layer.to(device) for layer in layers], dim=1).cpu()
         return stacked
+
+
+def _check_sizes(position: str, layers: Sequence[Tensor]) -> None:
+    """Refuse a site whose states are not of one size. ``stack`` would fail, and filling up would make up numbers."""
+    sizes = [layer.shape[-1] for layer in layers]
+    other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is not None:
+        raise InputError(
+            f"states.sites: {AT_SITE[position]} cannot be kept of this family: together they have {sizes[0]} numbers "
+            f"in block 1 and {sizes[other]} in block {other + 1}, because its blocks have heads of different sizes or "
+            f"different numbers of heads; leave {AT_SITE[position]} out, or leave the model out by states.sites_of"
+        )
 
 
 @contextmanager

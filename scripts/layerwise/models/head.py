@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from layerwise.models.frozen import AnsweringModel
 
 
+# Decoders that multiply by `logits_scaling`, by which Granite's divide.
+MULTIPLY_BY_SCALING = ("hyperclovax",)
+
+
 @dataclass(frozen=True)
 class Bending:
     """What a family does to the products of states and rows of its head before they are logits.
 
     Attributes:
-        factor: they are multiplied by it (Cohere).
-        divisor: they are divided by it (Granite).
+        factor: they are multiplied by it (Cohere, Muse, HyperCLOVA X).
+        divisor: they are divided by it (Granite, Inkling).
         bound: they are bounded by it, softly (Gemma); 0 for no bound.
-        never: tokens that are never written (Chameleon's codes of pictures).
+        never: tokens that are never written (Chameleon's codes of pictures; rows that only fill up Inkling's head).
     """
 
     factor: float = 1
@@ -37,15 +41,27 @@ class Bending:
 
 def bending_of(model: nn.Module, model_type: str) -> Bending:
     """What a model of transformers, with or without its weights, does to its logits."""
-    config = model.config.get_text_config()
-    silent = family_of(model_type).never_writes_image
+    config, family = model.config.get_text_config(), family_of(model_type)
+    if family.leaves_logits:
+        return Bending()
+    # The names are those of transformers.
+    factor = getattr(config, "logit_scale", None) or getattr(config, "output_multiplier", None) or 1
+    scaling = getattr(config, "logits_scaling", None) or getattr(config, "logits_mup_width_multiplier", None) or 1
+    multiplies = config.model_type in MULTIPLY_BY_SCALING
     return Bending(
-        # The names are those of transformers.
-        factor=getattr(config, "logit_scale", None) or 1,
-        divisor=getattr(config, "logits_scaling", None) or 1,
+        factor=factor * scaling if multiplies else factor,
+        divisor=1 if multiplies else scaling,
         bound=getattr(config, "final_logit_softcapping", None) or 0,
-        never=tuple(map(int, model.base_model.vocabulary_mapping.image_tokens)) if silent else (),
+        never=tuple(map(int, model.base_model.vocabulary_mapping.image_tokens))
+        if family.never_writes_image
+        else _padding_of(config),
     )
+
+
+def _padding_of(config: Any) -> tuple[int, ...]:
+    """Rows of the head that belong to no token."""
+    used = getattr(config, "unpadded_vocab_size", None)
+    return () if used is None else tuple(range(used, config.vocab_size))
 
 
 def bend(products: Any, bending: Bending, tanh: Callable[[Any], Any]) -> Any:

@@ -1,6 +1,7 @@
 """The host's side of a model of transformers: its texts, and the inputs that its own processor makes."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -9,10 +10,17 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.models.begin_checks import check_begin
+from layerwise.models.block_kinds import COUNTING_PADDING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
-from layerwise.models.padding import settle_padding
+from layerwise.models.padding import scaled_from, settle_padding
+from layerwise.models.prefix.packing import most_exact
 from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
+
+
+def _inputs_of(model: nn.Module) -> Collection[str]:
+    """The names of the inputs that a model takes."""
+    return inspect.signature(model.forward).parameters.keys()
 
 
 class HostSide(AnsweringModel):
@@ -24,7 +32,7 @@ class HostSide(AnsweringModel):
             with ``{prompt}`` and, unless the processor puts the image first, the image's token.
         image_token: what stands for the image in a text.
         image_token_id: the id of an image's tokens in prepared inputs; None where the configuration names none.
-        runs_alone: whether inputs run one by one.
+        runs_alone: whether inputs run one by one, texts without an image too.
     """
 
     def __init__(self, model: nn.Module, processor: Any, conversation: str):
@@ -40,24 +48,19 @@ class HostSide(AnsweringModel):
         self.model = model
         self.model_type = model.config.model_type
         self.family = family_of(self.model_type)
-        self.runs_alone = self.family.runs_alone
+        kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+        self.runs_alone = self.family.runs_alone or not set(kinds).isdisjoint(COUNTING_PADDING)
         self.processor = processor
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.
             processor.num_query_tokens = model.config.num_query_tokens
+        if not getattr(processor, "return_mm_token_type_ids", True) and "mm_token_type_ids" in _inputs_of(model):
+            # Cosmos 3 Edge finds rows and columns by them, but its processor leaves them out unless it is asked.
+            processor.return_mm_token_type_ids = True
         # Not always the id of image_token: Gemma 3 replaces that token with others.
         self.image_token_id = getattr(model.config, "image_token_id", None)
         self.image_token = self.find_image_token()
-        if conversation == "auto":
-            conversation = "chat" if getattr(processor, "chat_template", None) else "<image>\n{prompt}"
-            if conversation != "chat" and self.image_is_put_first():
-                conversation = "<image>{prompt}"
-        self.conversation = conversation
-        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
-            raise InputError(
-                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
-                "give the model entry a `conversation` with <image> and {prompt}"
-            )
+        self.conversation = self.settle_conversation(conversation)
 
     def find_image_token(self) -> str:
         """What stands for the image in a text."""
@@ -68,9 +71,27 @@ class HostSide(AnsweringModel):
         # Others leave it to the chat template to write all of an image's tokens.
         return self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id)
 
+    def settle_conversation(self, conversation: str) -> str:
+        """The conversation that an entry's key means.
+
+        Raises:
+            InputError: when it has no place for the image.
+        """
+        if conversation == "auto":
+            conversation = "chat" if getattr(self.processor, "chat_template", None) else "<image>\n{prompt}"
+            if conversation != "chat" and self.image_is_put_first():
+                conversation = "<image>{prompt}"
+        self.conversation = conversation
+        if not self.image_is_put_first() and self.image_token not in self.render("the prompt itself"):
+            raise InputError(
+                f"the conversation {conversation!r} has no place for the image: it does not write {self.image_token}; "
+                "give the model entry a `conversation` with <image> and {prompt}"
+            )
+        return conversation
+
     def image_is_put_first(self) -> bool:
         """Whether the processor puts the image before every text, so that no text says where it is."""
-        return hasattr(self.processor, "num_query_tokens")
+        return hasattr(self.processor, "num_query_tokens") or self.family.puts_image_first
 
     def image_comes_first(self) -> bool:
         """Whether the image stands before the prompt, so that prompts about it share it."""
@@ -97,10 +118,10 @@ class HostSide(AnsweringModel):
             InputError: when a text has no image tokens, so that the model would not see its image, or when a model
                 that cannot read a text without an image gets none.
         """
+        if self.runs_alone and len(images) > 1:
+            return self._prepare_each(images, prompts)
         if images[0] is None:
             return self._prepare_texts(prompts)
-        if self.runs_alone and len(images) > 1:
-            return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
         texts = [self.render(prompt) for prompt in prompts]
         inputs = self.processed(texts, images, self._adds_special_tokens(texts[0]))
         # PaliGemma's processor adds labels for training.
@@ -112,6 +133,8 @@ class HostSide(AnsweringModel):
             )
         settle_padding(inputs)
         self.check_length(inputs["input_ids"].shape[1])
+        if self._padding_scales(inputs):
+            return self._prepare_each(images, prompts)
         image_tokens = self.image_tokens(inputs)
         check_begin(self.processor.tokenizer, inputs["input_ids"], inputs["attention_mask"], image_tokens)
         seen = image_tokens.any(1)
@@ -126,7 +149,7 @@ class HostSide(AnsweringModel):
         """What the processor makes of texts with an image each; ``special``: whether it adds special tokens."""
         return self.processor(
             text=texts,
-            images=[[image] for image in images],
+            images=list(images) if self.family.flat_images else [[image] for image in images],
             padding=True,
             return_tensors="pt",
             add_special_tokens=special,
@@ -138,12 +161,30 @@ class HostSide(AnsweringModel):
         Raises:
             InputError: giving both numbers.
         """
-        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        config = self.model.config.get_text_config()
+        exact = most_exact(config)
+        if exact is not None and tokens > exact:
+            raise InputError(
+                f"with this prompt the model would read {tokens} tokens, padding included; from {exact + 1} on, states "
+                f"of a model of type {self.model_type} depend on what else is in a batch; shorten the text or the "
+                "prompt's wording"
+            )
+        most = getattr(config, "max_position_embeddings", None)
         if most and tokens > most:
             raise InputError(
                 f"with this prompt the model would read {tokens} tokens, but it was made for at most {most}; shorten "
                 "the text or the prompt's wording"
             )
+
+    def _prepare_each(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> list[Any]:
+        """Each input by itself."""
+        return [self.prepare([image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+
+    def _padding_scales(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether padding on the left moves tokens to where the decoder scales their queries differently."""
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        scaled = scaled_from(self.model.config.get_text_config())
+        return scaled is not None and ids.shape[1] > scaled and not bool(mask[:, 0].all())
 
     def _prepare_texts(self, prompts: Sequence[str]) -> Any:
         why = "puts an image before every text" if self.image_is_put_first() else self.family.needs_image
@@ -154,6 +195,8 @@ class HostSide(AnsweringModel):
         # The processor would ask for an image; its tokenizer does not.
         written = self.processor.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=special)
         self.check_length(written["input_ids"].shape[1])
+        if self._padding_scales(written):
+            return self._prepare_each([None] * len(prompts), prompts)
         check_begin(self.processor.tokenizer, written["input_ids"], written["attention_mask"])
         return BatchFeature({key: written[key] for key in ("input_ids", "attention_mask")})
 

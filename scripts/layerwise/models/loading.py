@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
 from layerwise.errors import InputError
+from layerwise.models.building import auto_class, processor_of
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import said_by
-from layerwise.models.image_processor import registered_processor
 from layerwise.models.memory import lacking_memory
 from layerwise.models.weights_check import check_report
 
@@ -31,21 +32,21 @@ def load_model(description: dict[str, Any], device: str) -> tuple[nn.Module, Any
     trust = {"trust_remote_code": bool(description.get("trust_remote_code"))}
     dtype = getattr(torch, description["dtype"])
     placed = _placement(description, dtype, device)
-    processor = registered_processor(description)
+    processor, auto = processor_of(description), auto_class(description["adapter"])
     try:
+        config = read_configuration(folder, **trust)
         if description["weights"] == "random":
-            config = AutoConfig.from_pretrained(folder, **trust)
             # The seed must affect the twin's weights only.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(description["seed"])
-                model = AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
+                model = auto.from_config(config, dtype=dtype, **trust)
             if "device_map" in placed:
                 model = _spread(model, placed["device_map"])
         else:
             how = {"dtype": dtype, "use_safetensors": True} | placed | trust
             # check_report names weights of another shape together with missing ones.
             told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
-            model, report = AutoModelForImageTextToText.from_pretrained(folder, **how, **told)
+            model, report = auto.from_pretrained(folder, config=config, **how, **told)
             check_report(name, folder, report)
         if "device_map" not in placed:
             model = model.to(device)

@@ -1,6 +1,7 @@
-"""Move the padding of prepared inputs to where it changes no state."""
+"""Move the padding of prepared inputs to where it changes no state, and say where it would change one."""
 
 from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -20,6 +21,21 @@ def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:
     if "qformer_attention_mask" in inputs:
         order = inputs["qformer_attention_mask"].argsort(dim=1, stable=True, descending=True)
         _reorder(inputs, ("qformer_input_ids", "qformer_attention_mask"), order)
+
+
+def scaled_from(config: Any) -> int | None:
+    """The first place in a row whose query a decoder scales, padding before it counted; None where no place matters.
+
+    Such decoders (Mistral's of 2026, Inkling's) turn queries and keys by the distance between tokens, which padding
+    does not change, but scale queries of long texts by the place itself.
+
+    Args:
+        config: the decoder's.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("llama_4_scaling_beta"):
+        return rope["original_max_position_embeddings"]
+    return getattr(config, "log_scaling_n_floor", None)
 
 
 def _reorder(inputs: MutableMapping[str, Tensor], keys: Sequence[str], order: Tensor) -> None:

@@ -1,20 +1,22 @@
 """Find the parts of a model that are read: its decoder, the final norm, and within a block attention, MLP and heads."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from layerwise.errors import InputError
 
 # What families name the parts of a decoder and of its blocks.
-ATTENTION = ("self_attn",)
-OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense")
-FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f")
-MLP = ("mlp", "ffn", "block_sparse_moe", "fc2")
+BLOCKS = ("layers", "h", "blocks")
+ATTENTION = ("self_attn", "attn", "attention", "self_attention")
+OUTPUT_PROJECTION = ("o_proj", "out_proj", "dense", "c_proj")
+FINAL_NORM = ("norm", "final_layer_norm", "final_layernorm", "layer_norm", "embedding_norm", "norm_f", "ln_f")
+MLP = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "fc2")
 
 
 def find_decoder(model: nn.Module) -> nn.Module:
-    """The text decoder of a model of transformers: the module that holds the blocks as ``layers``.
+    """The text decoder of a model of transformers: the module that holds the blocks.
 
     Raises:
         AttributeError: when there is none.
@@ -29,9 +31,20 @@ def find_decoder(model: nn.Module) -> nn.Module:
         )
     module = model.get_decoder()
     # What a family calls its decoder may hold it.
-    while not isinstance(getattr(module, "layers", None), nn.ModuleList):
+    while _blocks_in(module) is None:
         module = _first(module, ("model", "decoder", "language_model", "text_model"), "a list of blocks")
     return module
+
+
+def find_blocks(decoder: nn.Module) -> nn.ModuleList:
+    """The blocks of a decoder, from the lowest on.
+
+    Raises:
+        AttributeError: when there are none.
+    """
+    if (blocks := _blocks_in(decoder)) is None:
+        raise AttributeError(f"{type(decoder).__name__} holds no list of blocks: none of {', '.join(BLOCKS)}")
+    return blocks
 
 
 def find_final_norm(decoder: nn.Module) -> nn.Module:
@@ -43,6 +56,17 @@ def find_final_norm(decoder: nn.Module) -> nn.Module:
     return _first(decoder, FINAL_NORM, "a final norm")
 
 
+def heads_per_block(config: Any) -> int:
+    """How many attention heads each block of a decoder has; 0 if blocks have different numbers of them.
+
+    Args:
+        config: the decoder's.
+    """
+    of_blocks = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config]
+    numbers = {of_block.num_attention_heads for of_block in of_blocks}
+    return numbers.pop() if len(numbers) == 1 else 0
+
+
 def site_module(block: nn.Module, site: str) -> nn.Module:
     """The part of a block whose output is a site's state, or for ``heads`` whose input is: all heads side by side.
 
@@ -50,9 +74,19 @@ def site_module(block: nn.Module, site: str) -> nn.Module:
         InputError: naming the family's block, when its parts have other names.
     """
     if site == "mlp":
+        if isinstance(getattr(block, "experts", None), nn.Module):
+            raise InputError(
+                f"states.sites: mlp cannot be kept of this family: a {type(block).__name__} has experts beside its "
+                "MLP, and adds both; leave mlp out, or leave the model out by states.sites_of"
+            )
         return _part(block, MLP, block, site)
     attention = _part(block, ATTENTION, block, site)
     return attention if site == "attention" else _part(attention, OUTPUT_PROJECTION, block, site)
+
+
+def _blocks_in(module: nn.Module) -> nn.ModuleList | None:
+    lists = (getattr(module, name, None) for name in BLOCKS)
+    return next((blocks for blocks in lists if isinstance(blocks, nn.ModuleList)), None)
 
 
 def _part(module: nn.Module, names: tuple[str, ...], block: nn.Module, site: str) -> nn.Module:

@@ -6,17 +6,20 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
+from layerwise.models.adapter_checks import check_sees
 from layerwise.models.authors.configs import ABOUT, About
+from layerwise.models.building import auto_class
+from layerwise.models.configuration import read_configuration
 from layerwise.models.explained import explained, said_by
+from layerwise.models.families import is_text
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
+from layerwise.models.text_processor import load_text_processor
 from layerwise.models.type_checks import check_family, check_served
 from layerwise.models.weights_check import check_weights
 
@@ -77,14 +80,19 @@ def describe_model(
         _check_own_preprocessing(name, entry)
         image_processor, one_for_all = None, True
     else:
-        about, conversation = _about(name, folder, trust), entry["conversation"]
+        about, conversation = _about(name, entry["adapter"], folder, trust), entry["conversation"]
         check_family(name, entry["adapter"], about.model_type, trust)
-        processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
-        image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
-        log.info("models.%s: %s makes its pixels", name, image_processor["class"])
+        if is_text(entry["adapter"]):
+            _check_own_preprocessing(name, entry)
+            load_text_processor(name, folder, trust)
+            image_processor, one_for_all = None, True
+        else:
+            processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
+            image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
+            log.info("models.%s: %s makes its pixels", name, image_processor["class"])
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
-            check_weights(name, folder, trust)
+            check_weights(name, folder, trust, auto_class(entry["adapter"]))
     description = {
         "source": source,
         "revision": revision,
@@ -140,14 +148,15 @@ def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
     """
     if entry.get("image_processor", "auto") != "auto":
         raise InputError(
-            f"models.{name}.image_processor: the adapter {entry['adapter']!r} makes the pixels itself; leave it out"
+            f"models.{name}.image_processor: the adapter {entry['adapter']!r} "
+            f"{'shows no picture' if is_text(entry['adapter']) else 'makes the pixels itself'}; leave it out"
         )
 
 
-def _about(name: str, folder: Path, trust: bool) -> About:
+def _about(name: str, adapter: str, folder: Path, trust: bool) -> About:
     """What the configuration says: transformers' own, or with ``trust`` one that comes with the model."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        config = read_configuration(folder, trust_remote_code=trust)
     except (OSError, ValueError, ImportError) as error:
         hint = "; code that comes with it runs with `trust_remote_code: true`" if "trust_remote" in str(error) else ""
         raise InputError(
@@ -162,6 +171,7 @@ def _about(name: str, folder: Path, trust: bool) -> About:
     ):
         text = config.get_text_config()
         kinds = tuple(getattr(text, "layer_types", None) or ())
+        check_sees(name, adapter, config)
         return About(config.model_type, text.num_hidden_layers, text.hidden_size, _precision(config), "auto", kinds)
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText
 from transformers.initialization import meta_device_safe_creation_ops
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from layerwise.errors import InputError
+from layerwise.models.configuration import read_configuration
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +28,20 @@ log = logging.getLogger(__name__)
 NAMED = 3
 
 
-def check_weights(name: str, folder: Path, trust: bool) -> None:
+def check_weights(name: str, folder: Path, trust: bool, auto: Any = AutoModelForImageTextToText) -> None:
     """Compare the weights in a model's folder with the model's. Only the headers of the files are read.
 
     Args:
         name: the model's name in the config.
         folder: holds ``config.json`` and safetensors.
         trust: whether code that comes with the model may run.
+        auto: the class of transformers that builds the model, see :func:`layerwise.models.building.auto_class`.
 
     Raises:
         InputError: when a weight is missing or has another shape, a file is missing or damaged, or transformers cannot
             build the model.
     """
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+    config = read_configuration(folder, trust_remote_code=trust)
     held = _held(name, _files(name, folder, getattr(config, "transformers_weights", None)))
     if getattr(config, "quantization_config", None):
         # The names depend on the package that quantized them, and that may need a GPU.
@@ -51,7 +53,7 @@ def check_weights(name: str, folder: Path, trust: bool) -> None:
     try:
         # On this device tensors have a shape but no content.
         with torch.device("meta"), meta_device_safe_creation_ops():
-            model = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)
+            model = auto.from_config(config, trust_remote_code=trust)
         _, report = type(model).from_pretrained(
             None,
             config=model.config,

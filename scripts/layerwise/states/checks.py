@@ -57,23 +57,31 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
 def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]) -> None:
     """Compare the states read from the first input with those that the family's own forward pass reports.
 
+    States at sites within blocks are not reported, but read too: what cannot be kept of a family is told here.
+
     Raises:
-        InputError: naming the layer where they differ by more than rounding.
+        InputError: naming the layer where they differ by more than rounding, or a site that this family does not have.
     """
     row = inputs.iloc[0]
     prepared = prepare_rows(model, inputs.iloc[:1])
+    read = run_rows(model, inputs.iloc[:1], positions, prepared)
+    if "last-heads" in positions and not model.n_heads:
+        raise InputError(
+            "states.sites: heads cannot be kept of this family: its blocks have different numbers of heads; leave "
+            "heads out, or leave the model out by states.sites_of"
+        )
+    at_tokens = [position for position in positions if position not in AT_SITE]
     # A single input with all its hidden states has to fit on the device.
     room = Room(1, "inputs with all their hidden states")
     with explained(f"item {row['item_id']}: a model of type {model.model_type} cannot report its hidden states"):
-        reported = room.over(1, lambda *_: model.reported(prepared, positions))[0]
+        reported = room.over(1, lambda *_: model.reported(prepared, at_tokens))[0]
     if reported is None:
         log.info("this family reports no hidden states of its own to check the hooks by")
         return
-    read = run_rows(model, inputs.iloc[:1], positions, prepared)
     # The topmost block's output before the final norm is not reported.
     layers = layer_names(model.n_layers)
     layers = [*layers[:-2], layers[-1]]
-    for position in positions:
+    for position in at_tokens:
         ours, theirs = torch.cat([read[position][:, :-2], read[position][:, -1:]], dim=1), reported[position]
         if ours.shape != theirs.shape:
             raise InputError(

@@ -32,7 +32,7 @@ def run_job(model: FrozenModel, job: Job, work: WorkFolder, device: str, by: Pat
     rows = job.rows(share_from)
     inputs, parts = rows.inputs, rows.parts
     check_pictures(model, inputs)
-    check_hooks(model, inputs, job.cell["positions"])
+    check_hooks(model, inputs, job.positions)
     check_sight(model, job.description["model"], inputs, untrained=job.description["weights"] == "random")
     check_intervention(model, inputs)
     check_batches(model, inputs, parts, job.positions)

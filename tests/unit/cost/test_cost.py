@@ -37,6 +37,10 @@ from layerwise.stimuli.prompts import render_prompts, unique_inputs
 from layerwise.study import Study
 from layerwise.tasks.labels import build_task
 from tests.conftest import REPOSITORY
+from tests.families.deepseek import deepseek_vl_hybrid
+from tests.families.fuyu import fuyu
+from tests.families.llava_kin import video_llava
+from tests.families.short_memory import lfm2_vl
 
 KINDS = ["ChooseAttr", "QueryAttr"]
 PROMPT = "{text}\nAnswer the question using a single word or phrase."
@@ -107,6 +111,27 @@ def test_tokens_and_bytes_are_those_of_the_run(own, tmp_path):
     # 4 images of 16 patches; norms and projector are the rest.
     assert len(seen) == 4
     assert 2 * (decoder * cell.tokens + vision * 4 * 16) == pytest.approx(cell.flop, rel=0.05)
+
+
+def test_patches_are_counted_whatever_the_tensors_of_pictures_are_called(own, tmp_path):
+    config, _ = own
+    expected = {
+        # A picture of 56 x 56 pixels, and for one model the same in 64 x 64, each in patches of 14.
+        video_llava: 16,
+        deepseek_vl_hybrid: 16 + (64 / 14) ** 2,
+        # Patches that are laid out before, filled up to 16.
+        lfm2_vl: 16,
+        # In the picture's own shape, from a tensor of another name.
+        fuyu: 12,
+    }
+    for build, patches in expected.items():
+        folder = tmp_path / build.__name__
+        for part in build():
+            part.save_pretrained(folder)
+        config["models"] = {"tiny": {"source": str(folder)}}
+        study = planned(config, tmp_path / "results")
+        _, _, counted = sizes_of(study, ["tiny"], "cpu")["tiny"].alone(count_inputs(study, "own", "plain"))
+        assert counted == pytest.approx(patches)
 
 
 def test_controls_without_the_image_are_counted(own, tmp_path):

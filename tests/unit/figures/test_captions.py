@@ -90,6 +90,16 @@ def test_captions_speak_of_redrawn_training_images_only_where_there_are_draws(ca
     assert "fitted again to 23 bootstrap draws" in text_of(caption_html(ROOT / f"report/{caption}.rst", named))
 
 
+def test_captions_speak_of_language_models_only_where_one_is_paired():
+    by_model = ["entailment", "recognition-by-model", "selectivity", "code-length", "numbers", "learning-curve"]
+    for caption in by_model:
+        named = {"axis": "layer", "window": None, "resamples": 777, "made_from": True}
+        assert "language model" not in words(caption, "layer")
+        assert "in the colour of another is the language model" in text_of(
+            caption_html(ROOT / f"report/{caption}.rst", named)
+        )
+
+
 def test_a_window_of_one_block_is_no_plural():
     assert "of a window of 1 block, centred" in words("knockout", window=1)
     assert "of a window of 3 blocks, centred" in words("knockout", window=3)

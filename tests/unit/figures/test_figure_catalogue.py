@@ -29,7 +29,7 @@ def test_the_columns_of_a_comparison_are_documented(name):
 def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
-        known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "said", "generated"}
+        known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
@@ -119,6 +119,14 @@ def test_only_models_with_further_kinds_of_probes_have_a_figure_of_them():
     plain = Contents(questions=frozenset({"global"}))
     study = Contents(questions=plain.questions, kinds=("a", "b"))
     assert set(pictures(study)) - set(pictures(plain)) == {"complexity-a", "complexity-b"}
+
+
+def test_a_language_model_that_a_model_was_made_from_has_a_table():
+    plain = Contents(questions=frozenset({"global"}))
+    study = Contents(questions=plain.questions, made_from=True)
+    assert set(tables(study)) - set(tables(plain)) == {"table-language-models"}
+    assert pictures(study) == pictures(plain)
+    assert tables(Contents(made_from=True)) == []
 
 
 def test_an_input_that_is_not_given_is_named():

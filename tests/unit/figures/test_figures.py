@@ -20,7 +20,7 @@ from layerwise.compare.rows import headline_scores
 from layerwise.errors import InputError
 from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing import style, training
-from tests.given import as_options, given
+from tests.given import OPTIONS, as_options, given
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 MODELS = {
@@ -76,11 +76,11 @@ def line(axes, label):
     return found
 
 
-def draw(scores, figure, axis="layer", tasks=TASKS, models=MODELS, **others):
+def draw(scores, figure, axis="layer", tasks=TASKS, models=MODELS, options=OPTIONS, **others):
     """A figure of the catalogue, from the comparisons that are made of the scores."""
     comparisons = [name for name in FIGURES[figure].reads if name in COMPARISONS]
     with tempfile.TemporaryDirectory() as folder, style.figure_style():
-        made = given(folder, comparisons, scores=scores, tasks=tasks, models=models, **others)
+        made = given(folder, comparisons, options, scores=scores, tasks=tasks, models=models, **others)
         return FIGURES[figure].draw(made, axis)
 
 
@@ -93,6 +93,29 @@ def test_entailment_shows_global_tasks_with_a_facet_per_prompt_and_a_line_per_mo
             expected = [value(model.model, "agree", prompt, k, "agrees") for k in range(model.n_layers + 1)]
             np.testing.assert_allclose(of_model.get_xdata(), range(model.n_layers + 1))
             np.testing.assert_allclose(of_model.get_ydata(), expected)
+
+
+@pytest.mark.parametrize("figure", ["entailment", "selectivity"])
+def test_a_language_model_has_the_colour_of_the_model_that_was_made_from_it(scores, figure):
+    controls = scores[scores["probe"] == "logistic"].assign(probe="selectivity")
+    scores = pd.concat([scores, controls])
+    # The language model is asked one prompt only.
+    scores = scores[(scores["model"] != "flat") | (scores["prompt"] == "plain") | (scores["task"] == "objects")]
+    plain, paired = (draw(scores, figure, options=OPTIONS | more) for more in ({}, {"made_from": {"deep": "flat"}}))
+    own, made, base, twin = (
+        line(facets(drawing)["plain"], name)
+        for drawing, name in ((plain, "flat"), (paired, "deep"), (paired, "flat"), (paired, "twin"))
+    )
+    assert own.get_color() != made.get_color() == base.get_color() != twin.get_color()
+    assert (made.get_linestyle(), base.get_linestyle()) == ("-", "--")
+    assert base.get_marker() == own.get_marker() != made.get_marker()
+    assert [each.get_label() for each in facets(paired)["asked"].get_lines() if each.get_label() in MODELS] == [
+        "deep",
+        "twin",
+    ]
+    said = [text.get_text() for text in paired.legends[0].get_texts()]
+    assert said[:3] == ["deep", "flat (language model of deep)", "twin (random weights)"]
+    assert "flat" in [text.get_text() for text in plain.legends[0].get_texts()]
 
 
 def test_recognition_by_prompt_swaps_facets_and_lines_and_draws_the_mean_over_labels(scores):

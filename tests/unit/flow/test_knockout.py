@@ -20,8 +20,9 @@ from layerwise.flow.positions import position_sets
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.head import next_token_probabilities
 from tests import families
-from tests.families import FAMILIES, of_each_way
+from tests.families import FAMILIES, cohere, granite, of_each_way
 from tests.families.comparing import Refusal, or_refusal
+from tests.families.gemma4 import gemma4
 from tests.families.measure import measure, pictures
 
 PROMPTS = ["A much longer prompt, about a red circle left of a blue square.", "Is there a red circle left of it?"]
@@ -39,6 +40,19 @@ REFUSED = {
     "InstructBLIP on OPT": "not causal",
     "Llama 3.2 Vision (mllama)": "look across",
     "Kosmos-2": "adapter of its own",
+    "Qwen3.5": "of the kind linear_attention, which has no scores",
+    "Qwen3.5 with experts": "of the kind linear_attention",
+    "MiniCPM-OCR": "of the kind linear_attention",
+    "LFM2-VL": "of the kind conv, which has no scores",
+    "LFM3-VL": "of the kind conv",
+    "Nemotron 3 Omni": "of the kind linear_attention",
+    "Inkling": "does not block the image: its convolutions",
+    "Inkling 2": "does not block the image: its convolutions",
+    "Molmo 2": "does not block the image: tokens before the image",
+    "Dots 3 Note": "not causal",
+    "Mistral Large 4": "not causal",
+    "MiniCPM-V 4.6": "not causal",
+    "MiniCPM-V 4.7": "not causal",
 }
 
 
@@ -176,6 +190,27 @@ def test_the_fast_path_is_as_the_loop(family):
     check_knockout(*arguments)
 
 
+def test_blocks_that_take_an_earlier_ones_keys_and_values_go_on():
+    """Gemma 4's last block here takes those of the one before it, in which some of the runs are not in the row yet."""
+    model = families.frozen(gemma4)
+    assert model.decoder.config.kv_sharing_modes == ["store", "store", "reuse"]
+    prepared, sets = asked(model)
+    for spans in ([range(2, 3)], [range(1, 2), range(2, 3)], windows(model.n_layers, 2)):
+        arguments = (model, prepared, sets, FLOWS, spans, ANSWER)
+        fast, naive = knockout(*arguments), naive_knockout(*arguments)
+        torch.testing.assert_close(fast.blocked, naive.blocked, rtol=1e-5, atol=1e-9)
+        assert (naive.blocked / naive.free - 1).abs().max() > 1e-2
+
+
+def test_a_family_that_counts_positions_only_past_its_image():
+    """The run of the image has a token more than is kept of it."""
+    model = families.frozen(families.omni.qwen2_5_omni)
+    prepared, sets = asked(model)
+    assert first_target(sets, FLOWS) == int(model.image_tokens(prepared)[0].nonzero()[-1]) + 1
+    arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
+    assert off(knockout(*arguments), naive_knockout(*arguments)) < 1e-5
+
+
 @four_families
 def test_questions_about_one_image_share_its_run(family, monkeypatch):
     model = families.frozen(family)
@@ -245,8 +280,12 @@ def test_windows_are_cut_off_at_both_ends():
 
 
 def test_free_probability_is_that_of_the_whole_model():
-    """With what a family does behind its head: Gemma bends logits, Chameleon writes no image."""
-    for family in (families.llava, families.gemma3, next(f.build for f in FAMILIES if f.name == "Chameleon")):
+    """With what a family does behind its head: Gemma bends logits, Chameleon writes no image, Granite and one of
+    Cohere's families scale logits, and another leaves out the scale that its decoder's configuration names.
+    """
+    chameleon = next(f.build for f in FAMILIES if f.name == "Chameleon")
+    scaling = (granite.granite4_vision, cohere.cohere_compass, cohere.aya_vision)
+    for family in (families.llava, families.gemma3, chameleon, *scaling):
         model = families.frozen(family, gain=1.0)
         if family is families.gemma3:
             model.model.config.text_config.final_logit_softcapping = 0.5

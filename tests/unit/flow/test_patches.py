@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
-from tests.families.native_resolution import qwen2_vl
+from tests.families import cohere, glm, granite, llava_kin, native_dense, native_experts, omni, own_shape
+from tests.families.native_resolution import glm4v, qwen2_vl
 from tests.families.projectors import internvl, llava, llava_next, vipllava
 from tests.families.standin import PATCH, SIDE
 
@@ -32,6 +33,20 @@ BOXES = [
     (0.5, 0.5, 0.04, 0.04),
 ]
 NEAREST = 0
+BUILT = {"llava": llava, "vipllava": vipllava, "llava_next": llava_next, "internvl": internvl}
+# Whose image tokens lie as those of one above.
+ALIKE = {
+    "llava_next_video": llava_kin.llava_next_video,
+    "video_llava": llava_kin.video_llava,
+    "cohere_compass": cohere.cohere_compass,
+    "aya_vision": cohere.aya_vision,
+    "cohere2_vision": cohere.cohere2_vision,
+    "granite_docling": granite.granite_docling,
+    "hyperclovax_vision_v2": native_dense.hyperclovax_vision_v2,
+    "minimax_m3_vl": native_experts.minimax_m3_vl,
+    "muse_glimmer": native_dense.muse_glimmer,
+    "muse_spark": native_experts.muse_spark,
+} | {build.__name__: build for build in (glm4v, *(f.build for m in (glm, omni, own_shape) for f in m.FAMILIES))}
 
 
 def tower(name):
@@ -42,17 +57,19 @@ def tower(name):
         images = transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, temporal_patch_size=2, **sides)
         model, _ = qwen2_vl()
     else:
-        build = {"llava": llava, "vipllava": vipllava, "llava_next": llava_next, "internvl": internvl}[name]
-        model, processor = build()
+        model, processor = (BUILT | ALIKE)[name]()
         images = processor.image_processor
-        if name == "internvl":
+        if hasattr(images, "max_patches"):
             images.max_patches = 6
-        elif name == "llava_next":
+        if name.startswith("llava_next"):
             images.image_grid_pinpoints = model.config.image_grid_pinpoints = [
                 [SIDE * rows, SIDE * columns] for rows, columns in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
             ]
     mixing = [
-        part for key, part in model.named_parameters() if key.split(".")[-2] in ("out_proj", "projection_layer", "proj")
+        part
+        for key, part in model.named_parameters()
+        # GLM's mergers have a projection of that name too, after which nothing of a picture would be left.
+        if key.split(".")[-2] in ("out_proj", "projection_layer", "proj") and "merger" not in key
     ]
     mixing = [part for part in mixing if part.dim() <= 2]
     assert mixing
@@ -63,7 +80,7 @@ def tower(name):
 
 def features(model, made):
     """All of an image's tokens as the decoder gets them, shape (tokens, width)."""
-    vision = {key: made[key] for key in made if key != "num_patches"}
+    vision = {key: made[key] for key in made if key not in ("num_patches", "rows", "cols")}
     found = model.base_model.get_image_features(**vision)
     found = getattr(found, "pooler_output", found)
     found = found if torch.is_tensor(found) else torch.cat([part.flatten(0, -2) for part in found])
@@ -90,7 +107,7 @@ def grown(box, by, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", ["llava", "vipllava", "llava_next", "qwen2_vl", "internvl"])
+@pytest.mark.parametrize("name", [*BUILT, "qwen2_vl", *(pytest.param(name, marks=pytest.mark.whole) for name in ALIKE)])
 def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, size):
     model, images = tower(name)
     usual = images.resample

@@ -100,6 +100,17 @@ def test_a_token_that_would_see_nothing_is_refused():
     assert not any(block._forward_pre_hooks for block in model.blocks)
 
 
+def test_padding_that_sees_nothing_anyway_is_let_pass():
+    """Behind a text, further away than a window reaches."""
+    saw = torch.ones(5, 5, dtype=torch.bool).tril().triu(-1)
+    # Two tokens of padding; the window has two tokens.
+    saw[:, 3:] = False
+    pairs = torch.zeros(1, 1, 5, 5, dtype=torch.bool)
+    pairs[..., 1:, 0] = True
+    mask = without_pairs(saw[None, None], pairs, torch.float32)[0, 0]
+    assert mask.sum(1).tolist() == [1, 1, 2, 1, 0]
+
+
 def test_blocks_that_take_no_mask_of_ours_are_refused():
     block = torch.nn.Linear(4, 4)
     last = torch.ones(1, 2, dtype=torch.bool)

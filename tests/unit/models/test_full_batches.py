@@ -18,8 +18,10 @@ from layerwise.states.checks import (
 )
 from layerwise.states.plan import plan_parts, running_order
 from tests import families
+from tests.families.alone import hunyuan_vl, perception_lm
+from tests.families.comparing import unlike
 from tests.families.measure import POSITIONS, one_at_a_time, pictures, relative
-from tests.families.unreadable import hunyuan_vl, shieldgemma2
+from tests.families.refused import shieldgemma2
 
 
 def table(folder, count, sizes=((64, 48),), prompt="Is there a circle"):
@@ -40,6 +42,8 @@ def check(model, rows, size, positions=POSITIONS):
 def test_a_model_that_numbers_the_pictures_of_a_batch_is_stopped(tmp_path, dtype, position):
     """In a pair it is off by less than what batches are allowed."""
     model = families.frozen(hunyuan_vl, gain=1.0)
+    # As a type that the table of families does not know.
+    model.runs_alone = False
     model.model.to(dtype)
     model.dtype = dtype
     pair = one_at_a_time(model, pictures(), ["Is"] * 2), model.states(pictures(), ["Is"] * 2, POSITIONS)
@@ -49,6 +53,21 @@ def test_a_model_that_numbers_the_pictures_of_a_batch_is_stopped(tmp_path, dtype
         check(model, rows, 24, [position])
     # One at a time every picture is the first.
     check(model, rows, 1)
+
+
+def test_a_model_that_takes_no_batch_is_stopped(tmp_path):
+    """Its processor would stack pictures of different numbers of tiles."""
+    model = families.frozen(perception_lm)
+    model.runs_alone = False
+    sizes = [image.size for image in unlike()[0]]
+    rows = table(tmp_path, 6, sizes)
+    alone = r"type perception_lm can prepare the items .* one at a time but not together: .* `batch_size` to 1"
+    with pytest.raises(InputError, match=alone):
+        check(model, rows, 6)
+    check(model, rows, 1)
+    # A type that is known runs its inputs one by one.
+    model.runs_alone = True
+    check(model, rows, 6)
 
 
 def test_a_family_that_writes_inputs_of_its_own_is_refused_by_name(tmp_path):

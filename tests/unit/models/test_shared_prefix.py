@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from layerwise.errors import InputError
+from layerwise.models import host
 from layerwise.models.adapters import generic
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
@@ -25,6 +26,7 @@ from layerwise.states.store import StatesFile
 from layerwise.states.work import WorkFolder
 from tests import families
 from tests.cells import extraction, write_items
+from tests.families import experts
 from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
 # Float32, norm of the difference over norm of the vector, at every layer.
@@ -266,6 +268,24 @@ def test_packed_mask():
     # A token sees itself and the one before it in its own text or, at its start, the prefix's last.
     seen = (packed.mask(torch.bfloat16, window=2)[0, 0] == 0).int().tolist()
     assert seen == [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 1]]
+    # The third token of either text begins a chunk of its own: chunks are counted in a text, not in the row.
+    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([2, 1]), prefix=3, start=3)
+    seen = (packed.mask(torch.float32, chunk=2)[0, 0] == 0).int().tolist()
+    assert seen == [[0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 1, 0, 0, 1]]
+
+
+def test_attention_that_is_scaled_by_the_place_in_a_row_limits_the_row(monkeypatch):
+    """Llama 4's, from ``floor_scale`` on: there, padding moves a text's tokens."""
+    monkeypatch.setattr(packing, "TOKENS_PER_CHUNK", 8)
+    model = families.frozen(lambda: experts.llama4(floor_scale=80, attn_scale=1.0))
+    short, long = "Hm.", PROMPTS[0] * 3
+    with pytest.raises(InputError, match="padding included; from 72 on, states of a model of type llama4 depend"):
+        model.prepare(pictures()[:1], [short])
+    monkeypatch.setattr(host, "most_exact", lambda _: None)
+    model.processor.tokenizer.padding_side = "left"
+    together = model.states([pictures()[0]] * 2, [short, long], ["last"])["last"]
+    # Rightly so.
+    assert relative(together[:1], model.states(pictures()[:1], [short], ["last"])["last"]) > 1e-3
 
 
 def test_split_at_the_longest_common_prefix():

@@ -19,6 +19,7 @@ from layerwise.states.plan import plan_parts
 from layerwise.stimuli.modalities import BLANK
 from tests import families
 from tests.cells import extraction, run_here, write_items
+from tests.families import short_memory
 from tests.families.measure import PROMPTS, pictures
 
 COLUMNS = ["image", "prompt", "item_id"]
@@ -227,6 +228,18 @@ def test_blocks_of_linear_attention_are_named_at_registration(tmp_path):
     describe_model("m", entry | {"intervention": {"cut-image": {"blocks": [4, 4]}}}, None, seed=0)
 
 
+@pytest.mark.parametrize("build", [short_memory.lfm2_vl, short_memory.nemotron_h_omni], ids=lambda f: f.__name__)
+def test_blocks_without_attention_are_not_cut(build):
+    """Convolutions, state spaces, experts and perceptrons, by the names that their blocks have for them."""
+    model = families.frozen(build)
+    for block, kind in zip(model.blocks, model.decoder.config.layer_types, strict=True):
+        if kind == "full_attention":
+            check_cuttable([block])
+            continue
+        with pytest.raises(InputError, match=f"of the kind {kind}: it has no scores between tokens"):
+            check_cuttable([block])
+
+
 def test_blocks_of_linear_attention_are_not_cut():
     decoder = transformers.Qwen3_5TextModel(transformers.Qwen3_5TextConfig(**LINEAR)).eval()
     seen, looking = torch.zeros(2, 1, 5, dtype=torch.bool)
@@ -234,7 +247,7 @@ def test_blocks_of_linear_attention_are_not_cut():
     ids = torch.arange(5)[None]
     with (
         pytest.raises(
-            InputError, match="cannot be cut in a Qwen3_5DecoderLayer of the kind linear_attention: states go"
+            InputError, match="cannot be cut in a Qwen3_5DecoderLayer of the kind linear_attention: it has no scores"
         ),
         attention_cut(decoder.layers, looking, seen),
     ):

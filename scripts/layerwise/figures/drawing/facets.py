@@ -165,14 +165,14 @@ def label_edges(grid: np.ndarray, n_facets: int, y_label: str) -> None:
 def draw_legend(
     drawing: Figure,
     styles: Mapping[str, LineStyle],
-    random: Mapping[str, str],
+    notes: Mapping[str, str],
     baseline: str | None,
     norm: bool = True,
     wider: bool = False,
 ) -> int:
     """Put the legend below the facets, as wide as the figure allows. Returns its number of lines of text.
 
-    ``random`` says of models with random weights what the legend adds to their names.
+    ``notes`` says what the legend adds to names, such as those of models with random weights.
     """
     handles: list = []
     labels: list[str] = []
@@ -180,7 +180,7 @@ def draw_legend(
         handles.append(
             Line2D([], [], color=style.colour, linestyle=style.dash, linewidth=style.width, marker=style.marker)
         )
-        labels.append(wrap_name(f"{name} ({random[name]})" if name in random else name, 40))
+        labels.append(wrap_name(f"{name} ({notes[name]})" if name in notes else name, 40))
     band = (Patch(facecolor="#888888", alpha=0.25), Line2D([], [], color="#888888"))
     handles.append(band)
     labels.append("95 % interval")

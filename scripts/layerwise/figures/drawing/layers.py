@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from layerwise.compare.inputs import Given, Model, Task, as_they_are, with_draws
+from layerwise.compare.inputs import Given, Model, Task, as_they_are, language_models, with_draws
 from layerwise.compare.rows import headline_scores, majority_scores
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import (
@@ -27,7 +27,7 @@ from layerwise.figures.drawing.facets import (
     label_edges,
     lay_out,
 )
-from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
+from layerwise.figures.drawing.style import LineStyle, line_styles, paired_styles, wrap_name
 from layerwise.figures.names import metric_name
 
 AXES = {"layer": "decoder layer (0 = embeddings)", "depth": "relative depth (layer / number of layers)"}
@@ -101,7 +101,8 @@ def draw_scores(
 
     A band is the 95 % interval of the scores, and a lighter one that with redrawn training images; the dotted line is
     the baseline; the output of the final norm is an open marker to the right of the last block. The facets of a task
-    share the y axis; all facets share the x axis. Interventions have figures of their own.
+    share the y axis; all facets share the x axis. A language model has the colour of the model that was made from it.
+    Interventions have figures of their own.
 
     Args:
         headline: headline scores, see :mod:`layerwise.compare.headline`.
@@ -127,14 +128,16 @@ def draw_scores(
     order = {"model": [m for m in models if m in set(probes["model"])], "prompt": list(probes["prompt"].unique())}
     random = {name: model.in_words for name, model in models.items() if model.is_random}
     # Chosen over all models, so that a model has the same colour in every figure.
-    styles = line_styles(list(models) if lines == "model" else order["prompt"], random)
+    styles, notes = line_styles(list(models) if lines == "model" else order["prompt"], random), dict(random)
+    if lines == "model":
+        styles, notes = paired_styles(styles, language_models(headline), notes)
     styles = {name: styles[name] for name in order[lines]}
 
     blocks = {name: [f for f in order[facets] if _cell(probes, facets, name, f).size] for name in tasks}
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
-    legend_rows = draw_legend(drawing, styles, random, quantity.baseline, wider=wider is not None)
+    legend_rows = draw_legend(drawing, styles, notes, quantity.baseline, wider=wider is not None)
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
     for name, _, grid in bands:
         of_task = blocks[name]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from layerwise.compare.inputs import Model, Task
+from layerwise.compare.inputs import Model, Task, language_models
 from layerwise.compare.rows import majority_scores
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import (
@@ -20,7 +20,7 @@ from layerwise.figures.drawing.facets import (
     label_edges,
     lay_out,
 )
-from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
+from layerwise.figures.drawing.style import LineStyle, line_styles, paired_styles, wrap_name
 from layerwise.figures.names import metric_name
 
 # Least distance between two names of layers, as a share of the height of a facet.
@@ -48,12 +48,13 @@ def draw_learning(
         raise InputError(f"no model.json describes {', '.join(unknown)}; give one for every model in the scores")
 
     random = {name: model.in_words for name, model in models.items() if model.is_random}
-    styles = {name: style for name, style in line_styles(list(models), random).items() if name in set(curves["model"])}
+    styles, notes = paired_styles(line_styles(list(models), random), language_models(headline), random)
+    styles = {name: style for name, style in styles.items() if name in set(curves["model"])}
     blocks = {name: list(baseline.loc[baseline["task"] == name, "prompt"].unique()) for name in tasks}
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
-    legend_rows = draw_legend(drawing, styles, random, "majority baseline", norm=False)
+    legend_rows = draw_legend(drawing, styles, notes, "majority baseline", norm=False)
     x_label = "training images (groups that a split keeps together);   L2: read at layer 2"
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, x_label)
     for name, _, grid in bands:

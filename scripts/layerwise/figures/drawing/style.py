@@ -1,9 +1,9 @@
 """One look for every figure: colours, markers, names, and files that come out the same byte for byte."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -20,6 +20,8 @@ from layerwise.errors import InputError
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RANDOM_GREYS = ("#7A7A7A", "#A0A0A0", "#555555")
 DASHES: tuple[LineStyleType, ...] = ("-", "-.", (0, (6, 1, 1, 1, 1, 1)))
+# Of the language model that the model of the same colour was made from.
+PAIRED: LineStyleType = (0, (4, 2))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 CHANCE_COLOUR = "#444444"
 NOTE_COLOUR, NOTE_SIZE = "#B00020", 8
@@ -90,6 +92,21 @@ def line_styles(names: Iterable[str], random: Iterable[str] = ()) -> dict[str, L
             styles[name] = LineStyle(PALETTE[trained % len(PALETTE)], marker, DASHES[trained // len(PALETTE) % 3])
             trained += 1
     return styles
+
+
+def paired_styles(
+    styles: Mapping[str, LineStyle], pairs: Mapping[str, Sequence[str]], notes: Mapping[str, str]
+) -> tuple[dict[str, LineStyle], dict[str, str]]:
+    """The styles with each language model dashed in the colour of a model that was made from it, and what legends add.
+
+    Args:
+        styles: by model.
+        pairs: by language model the names of the models that were made from it; the first one's colour is taken.
+        notes: what legends add to other names.
+    """
+    paired = {base: replace(styles[base], colour=styles[made[0]].colour, dash=PAIRED) for base, made in pairs.items()}
+    said = {base: f"language model of {', '.join(made)}" for base, made in pairs.items()}
+    return dict(styles) | paired, dict(notes) | said
 
 
 def wrap_name(name: str, width: int) -> str:

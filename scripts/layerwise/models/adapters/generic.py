@@ -15,7 +15,7 @@ from layerwise.models.host import HostSide
 from layerwise.models.intervening import Intervention, untouched
 from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
-from layerwise.models.parts import find_decoder, find_final_norm
+from layerwise.models.parts import find_blocks, find_decoder, find_final_norm, heads_per_block
 from layerwise.models.prefix.decoder import SharedDecoder
 from layerwise.models.prefix.packing import TEXTS_PER_CHUNK, PackedTexts, can_pack
 from layerwise.models.prefix.split import PromptGroup
@@ -91,10 +91,10 @@ class GenericModel(HostSide):
         """
         super().__init__(model, processor, conversation)
         self.decoder = find_decoder(model)
-        self.blocks, self.final_norm = self.decoder.layers, find_final_norm(self.decoder)
+        self.blocks, self.final_norm = find_blocks(self.decoder), find_final_norm(self.decoder)
         self.n_layers = len(self.blocks)
         self.width = model.config.get_text_config().hidden_size
-        self.n_heads = self.decoder.config.num_attention_heads
+        self.n_heads = heads_per_block(self.decoder.config)
         self.intervention = Intervention(intervention, self.blocks) if intervention else None
         # The first weight would mislead: some families keep a few in float32, and quantized weights are integers.
         self.dtype = self.final_norm.weight.dtype

@@ -22,8 +22,13 @@ class DecoderPositions:
 
     Families that number image tokens by row and column do not end at P - 1. What they remember of it is not reliable:
     the next image overwrites it.
+
+    Attributes:
+        tokens: how many tokens the prefix has, where more of them run; None where all belong to it.
+        next: the position that follows; None as long as no pass was observed, or where the decoder is given none.
     """
 
+    tokens: int | None = None
     next: int | None = None
 
     @contextmanager
@@ -34,7 +39,7 @@ class DecoderPositions:
             positions = kwargs.get("position_ids")
             if positions is not None:
                 # The rows are time, height and width; a fourth row before them simply counts tokens.
-                self.next = int(positions[-3:].max()) + 1
+                self.next = int(positions[-3:, ..., : self.tokens].max()) + 1
 
         handle = decoder.register_forward_pre_hook(before, with_kwargs=True)
         try:

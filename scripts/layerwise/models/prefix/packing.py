@@ -14,6 +14,9 @@ from layerwise.models.attention_mask import TAKES_MASKS
 # masked; a short chunk makes for thin matrix products.
 TEXTS_PER_CHUNK = 20
 TOKENS_PER_CHUNK = 2048
+# Kinds of layers whose masks of packed texts are known. In a reference_sliding layer (Unlimited-OCR) a prompt sees all
+# before it, and only what is generated sees a window.
+PACKABLE = {"full_attention", "sliding_attention", "chunked_attention", "reference_sliding_attention"}
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ class PackedTexts:
         """Positions in the decoder's count, shape (1, tokens)."""
         return (self.start + self.places)[None]
 
-    def mask(self, dtype: torch.dtype, window: int | None = None) -> Tensor:
+    def mask(self, dtype: torch.dtype, window: int | None = None, chunk: int | None = None) -> Tensor:
         """Which tokens each token sees: 0 where it does, the least number of ``dtype`` where it does not.
 
         Args:
             dtype: of the weights.
             window: how many tokens a sliding layer sees, the token itself included; None without a limit.
+            chunk: the size of the chunks of a text beyond which a chunked layer sees nothing; None without chunks.
 
         Returns:
             Shape (1, 1, tokens, P + tokens).
@@ -70,23 +74,44 @@ class PackedTexts:
         place = self.prefix + self.places
         own = (text[:, None] == text) & (place[:, None] >= place)
         seen = torch.cat([own.new_ones(len(text), self.prefix), own], dim=1)
+        places = torch.cat([torch.arange(self.prefix, device=device), place])
         if window is not None:
-            seen &= torch.cat([torch.arange(self.prefix, device=device), place]) > place[:, None] - window
+            seen &= places > place[:, None] - window
+        if chunk is not None:
+            seen &= places // chunk == place[:, None] // chunk
         mask = torch.zeros(seen.shape, dtype=dtype, device=device)
         return mask.masked_fill_(~seen, torch.finfo(dtype).min)[None, None]
 
     def masks(self, config: PreTrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
         """The mask that a decoder of this configuration takes: by kind of layer if it has several kinds."""
         kinds, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
-        if kinds and "sliding_attention" in kinds:
-            return {"full_attention": self.mask(dtype), "sliding_attention": self.mask(dtype, window)}
-        return self.mask(dtype, None if kinds else window)
+        if not kinds:
+            return self.mask(dtype, window)
+        masks = {"full_attention": self.mask(dtype)}
+        if "sliding_attention" in kinds:
+            masks["sliding_attention"] = self.mask(dtype, window)
+        if "chunked_attention" in kinds:
+            masks["chunked_attention"] = self.mask(dtype, chunk=config.attention_chunk_size)
+        if "reference_sliding_attention" in kinds:
+            masks["reference_sliding_attention"] = masks["full_attention"]
+        return masks if len(masks) > 1 else masks["full_attention"]
 
 
 def can_pack(config: PreTrainedConfig) -> bool:
-    """Whether a decoder of this configuration takes them: full or sliding attention, by a kernel that uses them."""
+    """Whether a decoder of this configuration takes them: attention of a known kind, by a kernel that uses masks."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds <= {"full_attention", "sliding_attention"} and config._attn_implementation in TAKES_MASKS
+    return kinds <= PACKABLE and config._attn_implementation in TAKES_MASKS
+
+
+def most_exact(config: PreTrainedConfig) -> int | None:
+    """How many tokens an input may have without its states depending on the row that it is in; None without a limit.
+
+    Llama 4 scales attention by a token's place in its row from ``floor_scale`` on. Padding and packed texts before a
+    token count there, too.
+    """
+    if not getattr(config, "attn_temperature_tuning", False):
+        return None
+    return config.floor_scale - 1 - TOKENS_PER_CHUNK
 
 
 def chunks_of(lengths: Sequence[int], most_texts: int) -> list[tuple[int, int]]:

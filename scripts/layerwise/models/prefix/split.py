@@ -1,7 +1,8 @@
 """Find and cut off the prefix that several texts about one image share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ PER_TOKEN = (
     "attention_mask",
     "token_type_ids",
     "mm_token_type_ids",
+    "moe_mm_token_type_ids",
     "image_embeds_position_mask",
     "cross_attention_mask",
     "image_attention_mask",
@@ -23,27 +25,37 @@ class PromptGroup:
     """Several prompts about one image, on the host.
 
     Attributes:
-        prefix: the model's inputs for the common prefix of P tokens, batch 1.
+        prefix: the model's inputs for the common prefix of P tokens, batch 1. Some are lists of numbers.
         image_tokens: true where the prefix holds an image token, shape (1, P).
         rests: per prompt the token ids after the prefix, at least one.
     """
 
-    prefix: dict[str, Tensor]
+    prefix: dict[str, Any]
     image_tokens: Tensor
     rests: list[Tensor]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "PromptGroup":
         """The group on a device, with floating-point inputs in the model's precision."""
-        prefix = {k: v.to(device, dtype if v.is_floating_point() else v.dtype) for k, v in self.prefix.items()}
         return replace(
             self,
-            prefix=prefix,
+            prefix=inputs_to(self.prefix, device, dtype),
             image_tokens=self.image_tokens.to(device),
             rests=[rest.to(device) for rest in self.rests],
         )
 
 
-def split_prefix(inputs: dict[str, Tensor], image_tokens: Tensor, token_ids: Sequence[Sequence[int]]) -> PromptGroup:
+def inputs_to(inputs: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """A model's inputs on a device, with floating-point inputs in its precision. What is no tensor stays as it is."""
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value.to(device, dtype if value.is_floating_point() else value.dtype)
+
+    return {key: moved(value) for key, value in inputs.items()}
+
+
+def split_prefix(inputs: Mapping[str, Any], image_tokens: Tensor, token_ids: Sequence[Sequence[int]]) -> PromptGroup:
     """Cut several texts about one image at their longest common prefix of tokens.
 
     Args:
