@@ -117,6 +117,10 @@ class Cluster:
         """End slurmctld, as an upgrade does; running jobs go on."""
         self._stop("slurmctld")
 
+    def let_jobs_start(self, start: bool) -> None:
+        """Whether jobs that wait may start; those that run go on either way."""
+        self.tell("scontrol", "update", "PartitionName=tests", f"State={'UP' if start else 'DOWN'}")
+
     def cancel_all(self) -> None:
         """Cancel every job, and wait until none is left that runs."""
         self.tell("scancel", "--user", "root")

@@ -109,15 +109,27 @@ class Run:
         self.jobs = self.cluster.jobs()
 
     def restart_the_controller(self, snakemake: subprocess.Popen) -> None:
-        """Take the controller away at the first word of a status query, until that query has found no answer."""
+        """Take the controller away at the first word of a status query, until that query has found no answer.
+
+        Every job runs its program by then: one that is about to start it by srun would fail without a controller.
+        """
         self.held.write_text(str(snakemake.pid))
         self.wait_until(self.asked.exists, snakemake, "Snakemake does not ask how its jobs are")
+        self.cluster.let_jobs_start(False)
+        self.wait_until(self.all_have_begun, snakemake, "some job never runs its program")
         self.cluster.stop_controller()
         self.held.write_text("")
         self.wait_until(
             lambda: UNANSWERED in self.output.read_text(), snakemake, "Snakemake does not say that nobody answers"
         )
         self.cluster.start_controller()
+        self.cluster.let_jobs_start(True)
+
+    def all_have_begun(self) -> bool:
+        return all(
+            any(_runs(process, lambda path: path.parent.name == "scripts") for process in self.processes(job))
+            for job in self.cluster.jobs("RUNNING")
+        )
 
     def wait_until(self, met: Callable[[], bool], snakemake: subprocess.Popen, complaint: str) -> None:
         deadline = time.monotonic() + MINUTES * 60
@@ -136,7 +148,8 @@ class Run:
         return [
             job
             for job in self.cluster.jobs("RUNNING")
-            if job not in (self.hung, self.cancelled) and any(_runs(process, script) for process in self.processes(job))
+            if job not in (self.hung, self.cancelled)
+            and any(_runs(process, lambda path: path.name == script) for process in self.processes(job))
         ]
 
     def processes(self, job: str) -> list[psutil.Process]:
@@ -174,9 +187,10 @@ RULES = ["make_world", "train_embedded_model", "make_stimuli", "extract_states",
 RULES += ["plot_figure"]
 
 
-def _runs(process: psutil.Process, script: str) -> bool:
+def _runs(process: psutil.Process, wanted: Callable[[Path], bool]) -> bool:
+    """Whether a part of the process's command line is the path of a wanted program."""
     try:
-        return any(Path(part).name == script for part in process.cmdline())
+        return any(wanted(Path(part)) for part in process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False
 

@@ -38,6 +38,8 @@ from layerwise.probes.problems import Standardisation
 
 # The columns of a task's labels that decide what a probe learns, and from which items.
 DECIDE = ["item_id", "group", "label", "y", "split"]
+# Bytes by which the file in memory grows.
+GROWTH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,10 @@ def probes_file(
     classes: Sequence[str],
     cell: Mapping[str, Any],
 ) -> Iterator[Callable[[Sequence[Fit], Standardisation], None]]:
-    """Gives a function that adds a layer's probes to a file, from the lowest layer up; only one is in memory at a time.
+    """Gives a function that adds a layer's probes to a file, from the lowest layer up.
+
+    The file is made in memory, which it needs twice, and then written at once: HDF5 that cannot write on a full disk
+    prints tracebacks while it is closed.
 
     Args:
         path: of the file, which is whole or absent. None keeps nothing.
@@ -123,7 +128,10 @@ def probes_file(
     if path is None:
         yield lambda fits, standardisation: None
         return
-    with finished_file(path) as partial, h5py.File(partial, "w") as file:
+    with (
+        finished_file(path) as partial,
+        h5py.File(partial, "w", driver="core", backing_store=False, block_size=GROWTH) as file,
+    ):
         names = {"layers": layers, "labels": labels, "classes": classes}
         file.attrs.update({key: list(map(str, of_key)) for key, of_key in names.items()})
         file.attrs["cell"] = json.dumps(dict(cell), sort_keys=True)
@@ -140,6 +148,8 @@ def probes_file(
             place += 1
 
         yield add
+        file.flush()
+        partial.write_bytes(file.id.get_file_image())
 
 
 def digest_of_labels(labels: pd.DataFrame) -> str:
