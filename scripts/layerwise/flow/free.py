@@ -96,10 +96,10 @@ def check_served(model: AnsweringModel) -> None:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
         why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
-    elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
-        why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
     elif leaks := family_of(model.model_type).cut_leaks:
         why = f"blocking the image's tokens does not block the image: {leaks}"
+    elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
+        why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
     elif not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
@@ -124,6 +124,7 @@ def free_runs(
         Each question's run. Use it before asking for the next one.
 
     Raises:
+        InputError: when a text has a token of the image's type.
         ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
     """
     of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
@@ -134,6 +135,7 @@ def free_runs(
     length = _common(rows, min(starts))
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
+    _check_types(model, prepared, length)
     # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
     first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
     # The longest of each question's own tokens with its packed blocked runs.
@@ -148,6 +150,20 @@ def free_runs(
         with torch.inference_mode():
             run = _run_rest(model, torch.tensor(row[length:]), prefix, length, position, start)
         yield run
+
+
+def _check_types(model: AnsweringModel, prepared: Sequence[Mapping[str, Tensor]], length: int) -> None:
+    """Refuse texts with a token of the image's type: what runs after the image is told of no types.
+
+    In ERNIE 4.5 VL the token that ends an image is one, and goes through the experts of images.
+    """
+    for inputs in prepared:
+        for key in PER_TOKEN:
+            if key.endswith("token_type_ids") and key in inputs and bool(inputs[key][:, length:].any()):
+                raise InputError(
+                    f"information flow cannot be measured in this model of type {model.model_type} at tokens right "
+                    f"behind the image, which its processor counts as the image's ({key}); set `question_tokens: words`"
+                )
 
 
 def _common(rows: Sequence[Sequence[int]], most: int) -> int:

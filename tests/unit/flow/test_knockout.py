@@ -49,10 +49,10 @@ REFUSED = {
     "Inkling": "does not block the image: its convolutions",
     "Inkling 2": "does not block the image: its convolutions",
     "Molmo 2": "does not block the image: tokens before the image",
-    "Dots 3 Note": "not causal",
-    "Mistral Large 4": "not causal",
-    "MiniCPM-V 4.6": "not causal",
-    "MiniCPM-V 4.7": "not causal",
+    "Dots 3 Note": "of the kind indexed_attention",
+    "Mistral Large 4": "of the kind indexed_attention",
+    "MiniCPM-V 4.6": "of the kind linear_attention",
+    "MiniCPM-V 4.7": "of the kind linear_attention",
 }
 
 
@@ -371,3 +371,17 @@ def test_what_cannot_go_on_from_a_run_is_an_error():
     text = BatchFeature({key: prepared[key][:, :1] for key in ("input_ids", "attention_mask")})
     with pytest.raises(ValueError, match="see nothing at all"):
         naive_knockout(model, text, alone, [BY_NAME["last->last"]], [range(1)], ANSWER)
+
+
+def test_a_token_behind_the_image_that_counts_as_the_images_is_refused():
+    """ERNIE's experts of images read it, which the rest of the text would not know."""
+    model = families.frozen(families.experts.ernie4_5_vl_moe)
+    prompt = PROMPTS[0]
+    prepared = model.prepare(pictures()[:1], [prompt])
+    image_end = int(model.image_tokens(prepared)[0].nonzero()[-1]) + 1
+    with pytest.raises(InputError, match=r"tokens right behind the image.*question_tokens: words"):
+        next(free_runs(model, [prepared], [image_end]))
+    run = next(free_runs(model, [prepared], [image_end + 1]))
+    with torch.inference_mode():
+        logits = model.model(**prepared).logits[0, -1].float()
+    torch.testing.assert_close(run.probabilities, logits.softmax(-1), rtol=1e-5, atol=1e-9)
