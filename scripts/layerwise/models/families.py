@@ -63,15 +63,18 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
+WRITTEN_FOR = "it runs by its authors' code, written for"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cogvlm": Family(refused=f"{WRITTEN_FOR} Triton and xformers, which are in neither environment"),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "gemma3": Family(not_shared=""),
+    "glamm": Family(refused=f"{WRITTEN_FOR} torch 1.13, transformers at commit cae78c46, flash-attn and mmcv"),
     "glm4v": Family(not_shared=""),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
@@ -81,6 +84,7 @@ FAMILIES: Mapping[str, Family] = {
         not_shared="its queries read the text before they look at the image",
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
     ),
+    "internlmxcomposer2": Family(refused=f"{WRITTEN_FOR} transformers 4.33 and decord; no adapter runs it yet"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kosmos-2": Family(adapter="kosmos2", not_shared=""),
@@ -88,6 +92,7 @@ FAMILIES: Mapping[str, Family] = {
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
+    "minicpmv": Family(refused=f"{WRITTEN_FOR} transformers 4.36; version 5 lacks what it imports, and so does 4.33"),
     "mistral3": Family(not_shared=""),
     "mllama": Family(
         not_shared="",
@@ -95,6 +100,7 @@ FAMILIES: Mapping[str, Family] = {
         writes_begin=True,
         image_out_of_reach="its blocks look across at the image, which has no tokens of its own in the text",
     ),
+    "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False),
     "molmo2": Family(cut_leaks="tokens before the image see it, too, and the text sees them"),
     "ovis2": Family(not_shared=""),
     "paligemma": Family(
@@ -108,6 +114,13 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_vl": Family(not_shared="", patches="native"),
     "smolvlm": Family(not_shared=""),
     "vipllava": Family(not_shared="", patches="cropped"),
+}
+
+# Families that are known by the architecture in config.json: it has no model type, or another family's.
+ARCHITECTURES: Mapping[str, str] = {
+    "CogVLMForCausalLM": "cogvlm",
+    "GLaMMForCausalLM": "glamm",
+    "InternLMXComposer2ForCausalLM": "internlmxcomposer2",
 }
 
 

@@ -12,7 +12,7 @@ from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.explained import explained, said_by
-from layerwise.models.families import DEFAULT, family_of
+from layerwise.models.families import ARCHITECTURES, DEFAULT, family_of
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
@@ -71,6 +71,8 @@ def describe_model(
         _check_own_preprocessing(name, entry)
         image_processor, one_for_all = None, True
     else:
+        # Before anything is loaded: transformers does not know types that run by their authors' code or not at all.
+        _check_family(name, entry["adapter"], _type_in(folder))
         about, conversation = _about(name, folder, trust), entry["conversation"]
         _check_family(name, entry["adapter"], about.model_type)
         processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
@@ -137,6 +139,19 @@ def _check_family(name: str, adapter: str, model_type: str) -> None:
     needed = family.adapter
     if adapter == DEFAULT.adapter and needed != adapter:
         raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
+
+
+def _type_in(folder: Path) -> str:
+    """The model type that ``config.json`` names or, by its architecture, means; empty if it cannot be read."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        architectures = config.get("architectures") or []
+        return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None) or str(
+            config.get("model_type", "")
+        )
+    except (OSError, ValueError, AttributeError, TypeError):
+        # What is wrong with it, transformers says when it loads it.
+        return ""
 
 
 def _check_own_preprocessing(name: str, entry: dict[str, Any]) -> None:
