@@ -1,13 +1,6 @@
-"""Molmo's adapter on code that lies beside the weights.
-
-A stand-in of our own for that code (molmo_standin/) runs everywhere. LAYERWISE_MOLMO_CODE may name a folder with the
-published code, configurations and tokenizer, without weights; then the same tests run on these. They need einops.
-"""
+"""Molmo's adapter, on a stand-in for the published code and, where it can be had, on that code (tests/molmo.py)."""
 
 import json
-import os
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,72 +8,26 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from layerwise.errors import InputError
 from layerwise.models.adapters import molmo
 from layerwise.models.registration import describe_model
+from tests.molmo import LAYERS, PROMPTS, NotHad, forget_code, save_weights, whole_model, write_molmo
 
 POSITIONS = ["last", "image-mean"]
-PROMPTS = ["Is there a red circle ?", "a blue square left of a green star in the image", "a"]
-PUBLISHED = "LAYERWISE_MOLMO_CODE"
-LAYERS = 3
 
 
 @pytest.fixture(scope="module", params=["standin", "published"])
 def folder(request, tmp_path_factory) -> Path:
     """A tiny Molmo in the layout of the published ones, with weights in a file."""
-    made = tmp_path_factory.mktemp("models") / "molmo"
-    if request.param == "standin":
-        write_standin(made)
-    elif PUBLISHED in os.environ:
-        write_published(made, Path(os.environ[PUBLISHED]))
-    else:
-        pytest.skip(f"{PUBLISHED} names no folder with Molmo's published code")
+    try:
+        made = write_molmo(tmp_path_factory.mktemp("models") / "molmo", request.param)
+    except NotHad as error:
+        pytest.skip(str(error))
     forget_code()
-    code = molmo.import_code({"model": "tiny", "folder": str(made), "trust_remote_code": True})
-    torch.manual_seed(5)
-    model = code.model(code.config.from_pretrained(made))
-    molmo.draw(model, 0.05)
-    save_file(model.state_dict(), made / "model.safetensors")
+    save_weights(made)
     yield made
     forget_code()
-
-
-def forget_code() -> None:
-    """Let code of another folder be imported under the same names."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "molmo"]:
-        del sys.modules[name]
-
-
-def write_standin(folder: Path) -> None:
-    shutil.copytree(Path(__file__).parent / "molmo_standin", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    words = sorted({word for prompt in PROMPTS for word in prompt.split()})
-    vocabulary = ["<unk>", "<eos>", *molmo.SPECIAL.values(), "User", ":", "Assistant", *words]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>")
-    wrapped.add_tokens(list(molmo.SPECIAL.values()), special_tokens=True)
-    wrapped.save_pretrained(folder)
-    named = {"AutoConfig": "config_molmo.MolmoConfig", "AutoModelForCausalLM": "modeling_molmo.MolmoForCausalLM"}
-    sizes = {"num_hidden_layers": LAYERS, "hidden_size": 32, "torch_dtype": "float32"}
-    (folder / "config.json").write_text(json.dumps({"model_type": "molmo", "auto_map": named} | sizes))
-    named = {"AutoImageProcessor": "image_preprocessing_molmo.MolmoImageProcessor"}
-    (folder / "preprocessor_config.json").write_text(json.dumps({"auto_map": named}))
-
-
-def write_published(folder: Path, code: Path) -> None:
-    folder.mkdir()
-    for file in code.iterdir():
-        if file.suffix in (".json", ".py", ".txt", ".jinja") and not file.name.endswith(".index.json"):
-            shutil.copy(file, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config.pop("quantization_config", None)
-    # The vision tower's sizes stand in the code, and stay.
-    config |= {"num_hidden_layers": LAYERS, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
-    config |= {"num_key_value_heads": 2, "torch_dtype": "float32"}
-    (folder / "config.json").write_text(json.dumps(config))
 
 
 def described(folder: Path, **entry) -> dict:
@@ -132,29 +79,20 @@ def test_states_of_a_batch_are_those_that_the_code_reports_for_each_alone(model,
 
 
 def test_the_weights_are_those_of_the_file(model, folder):
-    code = molmo.import_code({"model": "tiny", "folder": str(folder), "trust_remote_code": True})
-    torch.manual_seed(5)
-    whole = code.model(code.config.from_pretrained(folder))
-    molmo.draw(whole, 0.05)
-    expected = dict(whole.model.named_parameters())
+    expected = dict(whole_model(folder).model.named_parameters())
     for name, weights in model.decoder.named_parameters():
         assert torch.equal(weights, expected[name]), name
 
 
-def test_the_picture_may_stand_after_a_text(model, images):
-    first = model.prepare(images[:1], PROMPTS[:1])
-    said, model.conversation = model.conversation, "a " * 120 + "<image> User: {prompt}"
-    try:
-        after = model.prepare(images[:1], PROMPTS[:1]) if model.longest > 1000 else None
-        model.conversation = "a a a <image> User: {prompt}"
-        near = model.prepare(images[:1], PROMPTS[:1])
-    finally:
-        model.conversation = said
-    for prepared in filter(None, [first, after, near]):
-        places = prepared.places[0].flatten()
-        patches = (prepared.ids[0] == model.token["patch"]).nonzero().flatten()
-        assert sorted(places[places >= 0].tolist()) == patches.tolist()
-    assert near.ids.tolist() != first.ids.tolist()
+@pytest.mark.parametrize("words", [0, 3, 120])
+def test_the_picture_may_stand_after_a_text(model, images, words, monkeypatch):
+    """Even after more tokens than the number that marks unused patches."""
+    monkeypatch.setattr(model, "conversation", "a " * words + "<image> User: {prompt}")
+    prepared = model.prepare(images[:1], PROMPTS[:1])
+    places = prepared.places[0].flatten()
+    patches = (prepared.ids[0] == model.token["patch"]).nonzero().flatten()
+    assert patches[0] >= words
+    assert sorted(places[places >= 0].tolist()) == patches.tolist()
 
 
 def test_a_text_is_read_alone(model, images):
@@ -197,7 +135,7 @@ def test_configurations_of_other_models_are_refused(tmp_path):
         described(tmp_path)
     del config["quantization_config"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="config.json: auto_map names no AutoConfig"):
+    with pytest.raises(InputError, match=r"config.json: auto_map names no AutoConfig"):
         molmo.load(described(tmp_path), "cpu")
 
 

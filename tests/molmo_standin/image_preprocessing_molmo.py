@@ -1,4 +1,4 @@
-"""A stand-in for Molmo's published image processor: the whole picture in 2 by 2 patches, and its halves if it is wide."""
+"""A stand-in for Molmo's published image processor: a picture in 2 by 2 patches, and its halves too if it is wide."""
 
 import numpy as np
 from transformers.image_processing_utils import BaseImageProcessor
