@@ -106,7 +106,8 @@ def import_code(description: dict[str, Any]) -> Code:
         if not hasattr(modules[-1], name):
             raise InputError(f"{folder}/{module}.py: there is no class {name}, which {file} names")
         classes.append(getattr(modules[-1], name))
-    return Code(*classes, modules[-1])
+    config, model, processor = classes
+    return Code(config, model, processor, modules[-1])
 
 
 def draw(model: nn.Module, std: float) -> None:
