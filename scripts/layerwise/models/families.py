@@ -76,6 +76,7 @@ AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
 ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
+WRITTEN_FOR = "it runs by its authors' code, written for"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 INDEXER = "an indexer chooses what each token attends to, with keys of its own that no cache here holds"
 STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
@@ -89,6 +90,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
+    "cogvlm": Family(refused=f"{WRITTEN_FOR} Triton and xformers, which are in neither environment"),
     "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "cohere_compass": Family(not_shared="", patches="native"),
     "cosmos3_edge": Family(not_shared="", patches="native"),
@@ -116,6 +118,7 @@ FAMILIES: Mapping[str, Family] = {
     "git": Family(
         refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
     ),
+    "glamm": Family(refused=f"{WRITTEN_FOR} torch 1.13, transformers at commit cae78c46, flash-attn and mmcv"),
     "glm46v": Family(not_shared="", patches="native"),
     "glm4v": Family(not_shared="", patches="native"),
     "glm4v_moe": Family(not_shared="", patches="native"),
@@ -148,6 +151,7 @@ FAMILIES: Mapping[str, Family] = {
         image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
     ),
     "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
+    "internlmxcomposer2": Family(refused=f"{WRITTEN_FOR} transformers 4.33 and decord; no adapter runs it yet"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kimi_k25": Family(not_shared=""),
@@ -163,6 +167,7 @@ FAMILIES: Mapping[str, Family] = {
     "llava_next_video": Family(not_shared="", patches="tiled"),
     "llava_onevision": Family(not_shared=""),
     "minicpm_ocr": Family(not_shared=RECURRENT),
+    "minicpmv": Family(refused=f"{WRITTEN_FOR} transformers 4.36; version 5 lacks what it imports, and so does 4.33"),
     "minicpmv4_6": Family(not_shared=RECURRENT),
     "minicpmv4_7": Family(not_shared=RECURRENT),
     "minimax_m3_vl": Family(not_shared="", patches="native"),
@@ -177,6 +182,7 @@ FAMILIES: Mapping[str, Family] = {
         writes_begin=True,
         image_out_of_reach=ACROSS,
     ),
+    "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False),
     "molmo2": Family(
         not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
     ),
@@ -226,6 +232,13 @@ FAMILIES: Mapping[str, Family] = {
     "vision-encoder-decoder": Family(
         refused="an encoder reads the picture, and a decoder writes about it without a prompt"
     ),
+}
+
+# Families that are known by the architecture in config.json: it has no model type, or another family's.
+ARCHITECTURES: Mapping[str, str] = {
+    "CogVLMForCausalLM": "cogvlm",
+    "GLaMMForCausalLM": "glamm",
+    "InternLMXComposer2ForCausalLM": "internlmxcomposer2",
 }
 
 

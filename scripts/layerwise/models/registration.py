@@ -64,11 +64,11 @@ def describe_model(
         if entry["adapter"] not in ABOUT:
             # At one commit, and before all else: weights are large.
             folder, revision = snapshot(name, source, entry.get("revision"), ["config.json"])
-            check_served(name, folder, trust)
+            check_served(name, entry["adapter"], folder, trust)
         patterns = [*TEXT, *(WEIGHTS if entry["weights"] == "pretrained" else []), *(CODE if trust else [])]
         folder, revision = snapshot(name, source, revision or entry.get("revision"), patterns)
     if entry["adapter"] not in ABOUT:
-        check_served(name, folder, trust)
+        check_served(name, entry["adapter"], folder, trust)
     if not any(folder.glob("*.safetensors")) and entry["weights"] == "pretrained":
         raise InputError(
             f"models.{name}: there is no .safetensors file in {folder}; `convert` takes .bin and .pt files with their "

@@ -7,18 +7,19 @@ from pathlib import Path
 from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, __version__
 
 from layerwise.errors import InputError
-from layerwise.models.families import DEFAULT, FAMILIES, family_of
+from layerwise.models.families import ARCHITECTURES, DEFAULT, FAMILIES, family_of
 
 log = logging.getLogger(__name__)
 
 LISTED = "docs/families.md lists the types that are served"
 
 
-def check_served(name: str, folder: Path, trust: bool) -> None:
-    """Refuse a type that is not served, or that this transformers does not know.
+def check_served(name: str, adapter: str, folder: Path, trust: bool) -> None:
+    """Refuse a type that is not served, that needs another adapter, or that this transformers does not know.
 
     Args:
         name: the model's name in the config.
+        adapter: of its entry.
         folder: holds ``config.json``. Without one, or without a type in it, nothing is checked: what reads the whole
             configuration says what is wrong.
         trust: whether code that comes with the model may run, which may bring a type of its own.
@@ -28,13 +29,15 @@ def check_served(name: str, folder: Path, trust: bool) -> None:
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        model_type, own_code = config.get("model_type"), "auto_map" in config
-    except (OSError, ValueError, AttributeError):
+        named = [ARCHITECTURES[each] for each in config.get("architectures") or [] if each in ARCHITECTURES]
+        model_type, own_code = (*named, config.get("model_type"))[0], "auto_map" in config
+    except (OSError, ValueError, AttributeError, TypeError):
         return
     if not isinstance(model_type, str):
         return
     if why := family_of(model_type).refused:
         raise InputError(f"models.{name}: a model of type {model_type} is not served: {why}")
+    _check_adapter(name, adapter, model_type)
     if not trust and model_type not in CONFIG_MAPPING:
         fix = "if a newer release knows it, install that one in place of the pinned one (envs/requirements.in)"
         if own_code:
@@ -59,11 +62,8 @@ def check_family(name: str, adapter: str, model_type: str, trust: bool) -> None:
     Raises:
         InputError: naming the type.
     """
-    if adapter != DEFAULT.adapter:
-        return
-    if (needed := family_of(model_type).adapter) != adapter:
-        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")
-    if trust:
+    _check_adapter(name, adapter, model_type)
+    if adapter != DEFAULT.adapter or trust:
         return
     if CONFIG_MAPPING[model_type] not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(
@@ -77,3 +77,8 @@ def check_family(name: str, adapter: str, model_type: str, trust: bool) -> None:
             name,
             model_type,
         )
+
+
+def _check_adapter(name: str, adapter: str, model_type: str) -> None:
+    if adapter == DEFAULT.adapter and (needed := family_of(model_type).adapter) != adapter:
+        raise InputError(f"models.{name}.adapter: a model of type {model_type} needs `adapter: {needed}`")

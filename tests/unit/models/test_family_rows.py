@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-import transformers
+import torch
+from safetensors.torch import save_file
 
 from layerwise import code_digest as module
 from layerwise.errors import InputError
@@ -65,19 +66,6 @@ def test_models_are_registered_again_by_a_revision_and_by_no_row():
     assert "layerwise/models/families.py" not in register | runs
 
 
-@pytest.mark.parametrize("model_type", [name for name, row in families.FAMILIES.items() if row.refused])
-def test_a_family_that_is_not_served_is_told_why(model_type, tmp_path):
-    parts = {}
-    if model_type == "vision-encoder-decoder":
-        parts = {"encoder": {"model_type": "vit"}, "decoder": {"model_type": "bert"}}
-    transformers.AutoConfig.for_model(model_type, **parts).save_pretrained(tmp_path)
-    entry = ENTRY | {"source": str(tmp_path), "weights": "random"}
-    with pytest.raises(InputError) as refusal:
-        describe_model("m", entry, None, 0)
-    reason = families.FAMILIES[model_type].refused
-    assert str(refusal.value) == f"models.m: a model of type {model_type} is not served: {reason}"
-
-
 def test_a_family_with_an_adapter_of_its_own_is_told_so(tmp_path):
     for part in kosmos2():
         part.save_pretrained(tmp_path)
@@ -85,3 +73,31 @@ def test_a_family_with_an_adapter_of_its_own_is_told_so(tmp_path):
     with pytest.raises(InputError, match=r"models\.k\.adapter: a model of type kosmos-2 needs `adapter: kosmos2`"):
         describe_model("k", entry, None, 0)
     assert describe_model("k", entry | {"adapter": "kosmos2"}, None, 0)["model_type"] == "kosmos-2"
+
+
+def test_families_that_transformers_does_not_know_are_named_before_it_is_asked(tmp_path):
+    """By their type, or by an architecture under no type or another family's."""
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+
+    def said(**config) -> str:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(InputError) as refusal:
+            describe_model("m", ENTRY | {"source": str(tmp_path)}, None, 0)
+        return str(refusal.value)
+
+    assert said(model_type="molmo") == "models.m.adapter: a model of type molmo needs `adapter: molmo`"
+    minicpm = said(model_type="minicpmv")
+    assert minicpm.startswith("models.m: a model of type minicpmv is not served: it runs by its authors' code, written")
+    assert "transformers 4.36" in minicpm
+    for architecture, family in families.ARCHITECTURES.items():
+        for other in ({}, {"model_type": "llava"}):
+            refused = said(architectures=[architecture], **other)
+            assert refused == f"models.m: a model of type {family} is not served: {families.family_of(family).refused}"
+            assert families.family_of(family).refused
+    # Types without a row, and files that say none, are left to transformers.
+    for config in ({"model_type": "unheard-of"}, {"architectures": None}, {}):
+        assert "has no config.json that transformers knows" in said(**config)
+    for text in ("[]", "{"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(InputError, match=r"config\.json"):
+            describe_model("m", ENTRY | {"source": str(tmp_path)}, None, 0)

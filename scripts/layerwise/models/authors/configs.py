@@ -66,10 +66,26 @@ def about_emu(folder: Path, code: Path | None) -> About:
     return About("emu", config["num_hidden_layers"], config["hidden_size"], "bfloat16", question)
 
 
+def about_molmo(folder: Path, _code: Path | None) -> About:
+    """Molmo: ``config.json`` beside the weights. The form of a question is its processor's own."""
+    config = read_json(folder / "config.json")
+    if (model_type := config.get("model_type")) != "molmo":
+        raise InputError(f"{folder}/config.json: the adapter 'molmo' serves the type molmo, not {model_type}")
+    if "quantization_config" in config:
+        raise InputError(
+            f"{folder}/config.json: these weights are quantized, and the adapter 'molmo' loads none of these; take the "
+            "published ones"
+        )
+    dtype = config.get("torch_dtype") or config.get("dtype") or "float32"
+    question = "<image> User: {prompt} Assistant:"
+    return About("molmo", config["num_hidden_layers"], config["hidden_size"], dtype, question)
+
+
 ABOUT: dict[str, Callable[[Path, Path | None], About]] = {
     "qwen_vl": about_qwen_vl,
     "lavit": about_lavit,
     "emu": about_emu,
+    "molmo": about_molmo,
 }
 
 
