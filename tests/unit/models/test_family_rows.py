@@ -94,8 +94,8 @@ def test_families_that_transformers_does_not_know_are_named_before_it_is_asked(t
             refused = said(architectures=[architecture], **other)
             assert refused == f"models.m: a model of type {family} is not served: {families.family_of(family).refused}"
             assert families.family_of(family).refused
-    # Types without a row, and files that say none, are left to transformers.
-    for config in ({"model_type": "unheard-of"}, {"architectures": None}, {}):
+    # Files that say no type are left to transformers.
+    for config in ({"architectures": None}, {}):
         assert "has no config.json that transformers knows" in said(**config)
     for text in ("[]", "{"):
         (tmp_path / "config.json").write_text(text)
