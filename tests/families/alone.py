@@ -2,8 +2,7 @@
 
 import transformers
 
-from tests.families.family import BATCH_DECIDES, NATIVE, NO_BATCH, TILES, Family
-from tests.families.standin import (
+from tests.families.common import (
     BEGIN,
     END,
     PATCH,
@@ -15,6 +14,7 @@ from tests.families.standin import (
     tokenizer,
     vision,
 )
+from tests.families.family import BATCH_DECIDES, NATIVE, NO_BATCH, TILES, Family
 
 # The picture between its marks, then the prompt.
 NAMED = {"image_token": "<image>", "video_token": "<video>"}

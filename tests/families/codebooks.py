@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import BEGIN, END, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import BATCH_DECIDES, CODES, CODES_ALONE, PROJECTOR, Family
-from tests.families.standin import BEGIN, END, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 N_CODES = 16
 

@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, SIDE, WIDTH, Built, siglip, text, tokenizer
 from tests.families.family import IN_BLOCKS, TILES_IN_TEXT, Family
-from tests.families.standin import PATCH, SIDE, WIDTH, Built, siglip, text, tokenizer
 
 # Layers with a window turn queries and keys by position, layers without one do not.
 KINDS = ["sliding_attention", "full_attention", "sliding_attention"]

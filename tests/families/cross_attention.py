@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, SIDE, Built, text, tokenizer, vision
 from tests.families.family import ACROSS, OWN_ADAPTER, Family
-from tests.families.standin import PATCH, SIDE, Built, text, tokenizer, vision
 
 
 def mllama() -> Built:

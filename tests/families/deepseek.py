@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, SIDE, Built, image_token, siglip, text, tokenizer
 from tests.families.family import PROJECTOR, QUERIES, Family
-from tests.families.standin import PATCH, SIDE, Built, image_token, siglip, text, tokenizer
 
 
 def deepseek_vl() -> Built:

@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, WIDTH, Built, text, tokenizer
 from tests.families.family import BATCH_DECIDES, NATIVE, Family
-from tests.families.standin import PATCH, WIDTH, Built, text, tokenizer
 
 PADS = {"image": "<|imgpad|>", "video": "<|video_pad|>", "audio": "<|audio_comp_pad|>"}
 

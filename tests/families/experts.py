@@ -4,9 +4,9 @@ from typing import Any
 
 import transformers
 
+from tests.families.common import BEGIN, END, PATCH, SIDE, Built, image_token, text, tokenizer
 from tests.families.family import NATIVE, TILES, TILES_IN_TEXT, Family
 from tests.families.linear_attention import LEAST, MOST
-from tests.families.standin import BEGIN, END, PATCH, SIDE, Built, image_token, text, tokenizer
 
 
 def ernie4_5_vl_moe() -> Built:

@@ -10,7 +10,7 @@ import torch
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.families import family_of
 from layerwise.models.opening import wrap_model
-from tests.families.standin import Built
+from tests.families.common import Built
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import tokenizers
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import PATCH, Built, text, tokenizer
 from tests.families.family import PROJECTOR, Family
-from tests.families.standin import PATCH, Built, text, tokenizer
 
 MARKS = ("|SPEAKER|", "|NEWLINE|", "<0x04>")
 

@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import SIDE, WIDTH, Built, siglip, text, tokenizer
 from tests.families.family import BOTH_WAYS, IMAGE_BOTH_WAYS, Family
-from tests.families.standin import SIDE, WIDTH, Built, siglip, text, tokenizer
 
 
 def gemma3() -> Built:

@@ -6,8 +6,8 @@ import transformers
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import WIDTH, Built, text, tokenizer, vision
 from tests.families.family import IMAGE_BOTH_WAYS, NATIVE, Family
-from tests.families.standin import WIDTH, Built, text, tokenizer, vision
 
 KINDS = ["sliding_attention", "full_attention", "full_attention"]
 MARKS = {f"{name}_token": f"<{name}>" for name in ("image", "boi", "eoi", "audio", "boa", "eoa")}

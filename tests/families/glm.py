@@ -5,8 +5,8 @@ from typing import Any
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer
 from tests.families.family import NATIVE, SOME_EXPERTS, Family
-from tests.families.standin import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer
 
 # Their processors count the pixels of two frames. Pictures have 4 to 16 tokens.
 SIZE = {"shortest_edge": 2 * (4 * PATCH) ** 2, "longest_edge": 2 * (8 * PATCH) ** 2}

@@ -2,9 +2,9 @@
 
 import transformers
 
+from tests.families.common import PATCH, PINPOINTS, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import IN_BLOCKS, Family
 from tests.families.idefics import PARTS
-from tests.families.standin import PATCH, PINPOINTS, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 # Granite scales embeddings, residuals and scores.
 SCALES = {"embedding_multiplier": 12.0, "residual_multiplier": 0.5, "attention_multiplier": 0.1, "logits_scaling": 4.0}

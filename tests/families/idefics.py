@@ -3,8 +3,8 @@
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import QUERIES, TILES_IN_TEXT, Family
-from tests.families.standin import SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 # Where in the grid of parts a part stands.
 PARTS = [f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)]

@@ -4,8 +4,8 @@ import torch
 import transformers
 from torch import nn
 
+from tests.families.common import LAYERS, WIDTH, Built, text, tokenizer
 from tests.families.family import NATIVE, Family
-from tests.families.standin import LAYERS, WIDTH, Built, text, tokenizer
 
 # Windows of other heads than the full attention's, and one block with a dense feed-forward part.
 KINDS = ["hybrid_sliding", "hybrid", "hybrid_sliding"]

@@ -4,8 +4,8 @@ import transformers
 from timm.models.fastvit import LayerScale2d
 from torch import nn
 
+from tests.families.common import PATCH, PINPOINTS, SIDE, Built, image_token, text, tokenizer, vision
 from tests.families.family import PROJECTOR, TILES, Family
-from tests.families.standin import PATCH, PINPOINTS, SIDE, Built, image_token, text, tokenizer, vision
 
 # How LLaVA's processors count the tokens of a tower with a class token that is left out.
 COUNTED = {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}

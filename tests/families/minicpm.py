@@ -3,8 +3,8 @@
 import transformers
 
 from tests.families.alone import NAMED
+from tests.families.common import Built, image_token, text, tokenizer, vision
 from tests.families.family import TILES_IN_TEXT, Family
-from tests.families.standin import Built, image_token, text, tokenizer, vision
 
 LINEAR = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 

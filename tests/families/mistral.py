@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, Built, image_token, text, tokenizer, vision
 from tests.families.family import BATCH_DECIDES, NATIVE, Family
-from tests.families.standin import PATCH, Built, image_token, text, tokenizer, vision
 
 EXPERTS = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_shared_experts": 1}
 LATENT = {"kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}

@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import SIDE, WIDTH, Built, text, tokenizer, vision
 from tests.families.family import IMAGE_BOTH_WAYS, Family
-from tests.families.standin import SIDE, WIDTH, Built, text, tokenizer, vision
 
 # What the processor writes for a picture, besides its patches.
 MARKS = ("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<frame_start>", "<im_end>", "<frame_end>")

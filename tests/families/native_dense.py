@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import NATIVE, Family
-from tests.families.standin import PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 
 # Pictures of 4 to 16 merged patches.
 LEAST, MOST = (4 * PATCH) ** 2, (8 * PATCH) ** 2

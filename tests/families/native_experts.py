@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import NATIVE, TILES_IN_TEXT, Family
-from tests.families.standin import PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 
 
 def kimi_k25() -> Built:

@@ -6,8 +6,8 @@ from typing import Any
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import IN_BLOCKS, NATIVE, Family
-from tests.families.standin import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer, vision
 
 # Pictures of 4 to 16 merged patches.
 LEAST, MOST = (4 * PATCH) ** 2, (8 * PATCH) ** 2

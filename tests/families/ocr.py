@@ -2,8 +2,8 @@
 
 import transformers
 
+from tests.families.common import BEGIN, END, PATCH, SIDE, Built, text, tokenizer, vision
 from tests.families.family import NO_BATCH, OWN_ADAPTER, PROJECTOR, TILES, Family
-from tests.families.standin import BEGIN, END, PATCH, SIDE, Built, text, tokenizer, vision
 
 
 def qianfan_ocr() -> Built:

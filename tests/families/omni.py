@@ -5,8 +5,8 @@ from typing import Any
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer
 from tests.families.family import IN_BLOCKS, NATIVE, Family
-from tests.families.standin import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer
 
 PATCHES = {"patch_size": PATCH, "merge_size": 2, "temporal_patch_size": 2}
 # Pictures of 4 to 16 tokens.

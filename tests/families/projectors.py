@@ -3,8 +3,7 @@
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-from tests.families.family import PROJECTOR, SOME_WINDOWS, TILES, WINDOWS, Family
-from tests.families.standin import (
+from tests.families.common import (
     BEGIN,
     END,
     PATCH,
@@ -17,6 +16,7 @@ from tests.families.standin import (
     tokenizer,
     vision,
 )
+from tests.families.family import PROJECTOR, SOME_WINDOWS, TILES, WINDOWS, Family
 
 SIZE = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
 # CLIP's class token is not among the image's.

@@ -5,8 +5,8 @@ from typing import Any
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from tests.families.common import LAYERS, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 from tests.families.family import OWN_ADAPTER, PUT_FIRST, QUERIES, TEXT_QUERIES, Family
-from tests.families.standin import LAYERS, PATCH, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
 
 
 def _opt(words: PreTrainedTokenizerFast) -> transformers.OPTConfig:

@@ -3,8 +3,8 @@
 import transformers
 
 from tests.families.alone import TEMPLATE
+from tests.families.common import Built
 from tests.families.gemma import gemma3
-from tests.families.standin import Built
 
 
 def shieldgemma2() -> Built:

@@ -2,9 +2,9 @@
 
 import transformers
 
+from tests.families.common import BEGIN, END, PATCH, Built, image_token, text, tokenizer, vision
 from tests.families.family import HYBRID, Family
 from tests.families.linear_attention import LEAST, MOST, RECURRENT
-from tests.families.standin import BEGIN, END, PATCH, Built, image_token, text, tokenizer, vision
 
 # So that one picture of the checks is cut into tiles, and the other is not.
 SMALL = 8

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from layerwise.models.adapters.text import TextModel
 from layerwise.models.opening import wrap_model
 from layerwise.models.text_processor import TextProcessor
-from tests.families.standin import LAYERS, WIDTH, Built, text, tokenizer
+from tests.families.common import LAYERS, WIDTH, Built, text, tokenizer
 
 # As many positions as a short prompt has tokens, so that a window hides some.
 WINDOW = 4

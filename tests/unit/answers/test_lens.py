@@ -21,11 +21,11 @@ from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows
 from tests import families
 from tests.families import FAMILIES
+from tests.families.common import text, tokenizer
 from tests.families.cross_attention import idefics
 from tests.families.inkling import inkling2
 from tests.families.measure import PROMPTS, pictures
 from tests.families.projectors import llava
-from tests.families.standin import text, tokenizer
 
 CLASSES = {"yes": [5, 40], "no": [41], "other": [7, 60]}
 TOKENS = {name: [{"id": i, "text": str(i)} for i in ids] for name, ids in CLASSES.items()}

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 from layerwise.datasets.questions import AskedObject
 from layerwise.flow.patches import Unmapped, object_tokens
 from tests.families import cohere, glm, granite, llava_kin, native_dense, native_experts, omni, own_shape
+from tests.families.common import PATCH, SIDE
 from tests.families.native_resolution import glm4v, qwen2_vl
 from tests.families.projectors import internvl, llava, llava_next, vipllava
-from tests.families.standin import PATCH, SIDE
 
 # Square, wide and tall; among them sides that do not divide, and pictures smaller than what the tower sees.
 SIZES = [(56, 56), (100, 100), (160, 80), (80, 160), (201, 77), (64, 149), (427, 640), (40, 30)]

@@ -7,8 +7,8 @@ from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.greedy import greedy_answers
 from tests import families
+from tests.families.common import tokenizer
 from tests.families.measure import pictures
-from tests.families.standin import tokenizer
 
 BEGIN = "<|begin_of_text|>"
 MARKS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>")

@@ -40,7 +40,7 @@ def read(model):
 def test_a_block_adds_attention_and_mlp_to_its_input(family):
     """tests/unit/models/test_families.py says of all families whether it does."""
     states = read(families.frozen(family))
-    assert states["last-attention"].shape == states["last-mlp"].shape == (2, LAYERS, families.standin.WIDTH)
+    assert states["last-attention"].shape == states["last-mlp"].shape == (2, LAYERS, families.common.WIDTH)
     added = states["last-attention"] + states["last-mlp"]
     assert relative(states["last"][:, :-2] + added, states["last"][:, 1:-1]) < 1e-6
 

@@ -16,8 +16,8 @@ from layerwise.models.opening import open_model
 from layerwise.models.registration import describe_model
 from layerwise.models.text_processor import TextProcessor
 from tests import families
+from tests.families.common import tokenizer
 from tests.families.measure import PROMPTS, relative
-from tests.families.standin import tokenizer
 from tests.families.text_models import LANGUAGE_MODELS, LanguageModel
 
 # Float32, norm of the difference over norm of the vector, at every layer.

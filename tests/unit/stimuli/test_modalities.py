@@ -19,7 +19,7 @@ from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import unique_inputs
 from tests import families
 from tests.cells import extraction, write_items
-from tests.families.standin import SIDE
+from tests.families.common import SIDE
 
 ITEMS = pd.DataFrame(
     {
