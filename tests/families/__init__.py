@@ -37,7 +37,7 @@ from tests.families import (
 )
 from tests.families.codebooks import emu3
 from tests.families.cross_attention import mllama
-from tests.families.family import CODES_ALONE, Family, frozen, of_each_way
+from tests.families.family import Family, frozen, of_each_way
 from tests.families.gemma import gemma3, paligemma
 from tests.families.idefics import idefics3
 from tests.families.native_resolution import glm4v, qwen2_vl, qwen3_vl
@@ -85,14 +85,10 @@ NOT_SERVED = [
         "an encoder reads the prompt, and a decoder writes what follows",
     ),
 ]
-# Types that are refused at registration, each by its row.
-REFUSED = [*linear_attention.REFUSED]
 
 __all__ = [
-    "CODES_ALONE",
     "FAMILIES",
     "NOT_SERVED",
-    "REFUSED",
     "Family",
     "blip2",
     "emu3",

@@ -64,17 +64,6 @@ def qwen3_5_moe() -> Built:
     return _qwen(transformers.Qwen3_5MoeConfig, transformers.Qwen3_5MoeForConditionalGeneration, words, decoder)
 
 
-def qwen4_exp() -> Built:
-    """Qwen4-Exp: several residual streams, embeddings of n-grams, and attention to chosen tokens."""
-    words = tokenizer(**NAMED)
-    kinds = ["linear_attention", "indexed_attention", "linear_attention", "indexed_attention"]
-    streams = {"hc_count": 2, "hc_lowrank": 8}
-    grams = {"ple_layer_ids": [1], "ngram_vocab_size_base": 100, "heads_per_ngram": 2, "split_ngram_parts": 2}
-    chosen = {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 16}
-    decoder = _decoder(words, kinds, **EXPERTS, **streams, **grams, **chosen, indexer_compress_ratio=4)
-    return _qwen(transformers.Qwen4ExpConfig, transformers.Qwen4ExpForConditionalGeneration, words, decoder)
-
-
 def minicpm_ocr() -> Built:
     """MiniCPM-OCR: Qwen3.5's decoder, and a picture in slices with text between them."""
     named = {
@@ -107,12 +96,4 @@ FAMILIES: list[Family] = [
     Family("Qwen3.5", qwen3_5, HYBRID, not_shared=RECURRENT),
     Family("Qwen3.5 with experts", qwen3_5_moe, HYBRID, not_shared=RECURRENT),
     Family("MiniCPM-OCR", minicpm_ocr, HYBRID, not_shared=RECURRENT),
-]
-
-REFUSED = [
-    (
-        "Qwen4-Exp",
-        qwen4_exp,
-        "its blocks pass on several states of each token side by side, and none of them is its hidden state",
-    ),
 ]

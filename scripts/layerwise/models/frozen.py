@@ -228,7 +228,7 @@ def _check_sizes(position: str, layers: Sequence[Tensor]) -> None:
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:
         raise InputError(
-            f"states.sites: {AT_SITE[position]} cannot be kept of this family: together they have {sizes[0]} numbers "
+            f"states.sites: {AT_SITE[position]} cannot be kept for this family: together they have {sizes[0]} numbers "
             f"in block 1 and {sizes[other]} in block {other + 1}, because its blocks have heads of different sizes or "
             f"different numbers of heads; leave {AT_SITE[position]} out, or leave the model out by states.sites_of"
         )

@@ -10,7 +10,7 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.models.begin_checks import check_begin
-from layerwise.models.block_kinds import COUNTING_PADDING
+from layerwise.models.block_kinds import CHOOSING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.padding import scaled_from, settle_padding
@@ -49,7 +49,7 @@ class HostSide(AnsweringModel):
         self.model_type = model.config.model_type
         self.family = family_of(self.model_type)
         kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
-        self.runs_alone = self.family.runs_alone or not set(kinds).isdisjoint(COUNTING_PADDING)
+        self.runs_alone = self.family.runs_alone or not set(kinds).isdisjoint(CHOOSING)
         self.processor = processor
         if getattr(processor, "num_query_tokens", 0) is None:
             # Older files of BLIP-2 do not tell its processor how many image tokens to write.

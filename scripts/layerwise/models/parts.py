@@ -76,7 +76,7 @@ def site_module(block: nn.Module, site: str) -> nn.Module:
     if site == "mlp":
         if isinstance(getattr(block, "experts", None), nn.Module):
             raise InputError(
-                f"states.sites: mlp cannot be kept of this family: a {type(block).__name__} has experts beside its "
+                f"states.sites: mlp cannot be kept for this family: a {type(block).__name__} has experts beside its "
                 "MLP, and adds both; leave mlp out, or leave the model out by states.sites_of"
             )
         return _part(block, MLP, block, site)
@@ -94,7 +94,7 @@ def _part(module: nn.Module, names: tuple[str, ...], block: nn.Module, site: str
         if isinstance(part := getattr(module, name, None), nn.Module):
             return part
     raise InputError(
-        f"states.sites: {site} cannot be kept of this family: a {type(block).__name__} has no part named "
+        f"states.sites: {site} cannot be kept for this family: a {type(block).__name__} has no part named "
         f"{' or '.join(names)}; leave {site} out, or leave the model out by states.sites_of"
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
-from layerwise.models.adapter_checks import check_sees
 from layerwise.models.authors.configs import ABOUT, About
 from layerwise.models.building import auto_class
 from layerwise.models.configuration import read_configuration
@@ -20,7 +19,7 @@ from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
 from layerwise.models.text_processor import load_text_processor
-from layerwise.models.type_checks import check_family, check_served
+from layerwise.models.type_checks import check_family, check_sees, check_served
 from layerwise.models.weights_check import check_weights
 
 log = logging.getLogger(__name__)

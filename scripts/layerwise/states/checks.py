@@ -57,7 +57,7 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
 def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[str]) -> None:
     """Compare the states read from the first input with those that the family's own forward pass reports.
 
-    States at sites within blocks are not reported, but read too: what cannot be kept of a family is told here.
+    No model reports states at sites within blocks. They are read too, so that a site that cannot be kept is told here.
 
     Raises:
         InputError: naming the layer where they differ by more than rounding, or a site that this family does not have.
@@ -67,7 +67,7 @@ def check_hooks(model: FrozenModel, inputs: pd.DataFrame, positions: Sequence[st
     read = run_rows(model, inputs.iloc[:1], positions, prepared)
     if "last-heads" in positions and not model.n_heads:
         raise InputError(
-            "states.sites: heads cannot be kept of this family: its blocks have different numbers of heads; leave "
+            "states.sites: heads cannot be kept for this family: its blocks have different numbers of heads; leave "
             "heads out, or leave the model out by states.sites_of"
         )
     at_tokens = [position for position in positions if position not in AT_SITE]

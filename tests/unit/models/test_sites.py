@@ -78,7 +78,7 @@ def test_a_shared_prefix_has_the_same_at_all_sites(family):
 
 def test_blocks_without_such_parts_are_named():
     model = families.frozen(families.mllama)
-    with pytest.raises(InputError, match="attention cannot be kept of this family: a MllamaCrossAttentionDecoderLayer"):
+    with pytest.raises(InputError, match="attention cannot be kept for this family: a MllamaCrossAttention"):
         model.states(pictures()[:1], PROMPTS[:1], ["last", "last-attention"])
 
 

@@ -36,7 +36,7 @@ def test_heads_of_unequal_blocks_are_refused_before_the_run(build, n_heads, size
     model = families.frozen(build)
     assert model.n_heads == n_heads
     with pytest.raises(
-        InputError, match=f"item-0.* heads cannot be kept of this family: .* {sizes}, .*leave heads out"
+        InputError, match=f"item-0.* heads cannot be kept for this family: .* {sizes}, .*leave heads out"
     ):
         check_hooks(model, items(tmp_path), [*POSITIONS, "last-heads"])
     check_hooks(model, items(tmp_path), [*POSITIONS, "last-attention", "last-mlp"])
@@ -52,7 +52,7 @@ def test_unequal_numbers_of_heads_are_refused_even_if_they_are_as_wide_together(
 def test_experts_beside_an_mlp_are_no_site(tmp_path):
     model = families.frozen(gemma4_experts)
     with pytest.raises(
-        InputError, match="mlp cannot be kept of this family: a Gemma4TextDecoderLayer has experts beside"
+        InputError, match="mlp cannot be kept for this family: a Gemma4TextDecoderLayer has experts beside"
     ):
         check_hooks(model, items(tmp_path), ["last", "last-mlp"])
 
