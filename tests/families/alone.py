@@ -78,13 +78,13 @@ FAMILIES = [
         NATIVE,
         alone=BATCH_DECIDES,
         gain=1.0,
-        note="it numbers the pictures of a batch and turns queries and keys by that number, so inputs run one by one",
+        note="its rotary positions count the pictures of a batch, so inputs run one by one",
     ),
     Family(
         "Perception LM",
         perception_lm,
         TILES,
         alone=NO_BATCH,
-        note="its processor puts no pictures of different numbers of tiles together, so inputs run one by one",
+        note="its processor cannot batch pictures with different numbers of tiles, so inputs run one by one",
     ),
 ]

@@ -14,20 +14,20 @@ ABOUT = re.compile(
     r"^(models\.tiny\.intervention\.\S+: |states\.sites: |information flow .* type \S+: |a model of type \S+ "
     r"(allows none: )?)+"
 )
-# What a message says should be done about it; the page's legend says so once.
+# What a message advises. The page says it once, in its legend.
 ADVICE = re.compile(r"((; leave |: use `image).*| \(docs/families\.md\))$")
-# Which of the blocked runs differ, and by how much, depends on the tiny model's weights.
+# Which blocked runs differ, and by how much, depends on the tiny model's weights.
 DIFFER = re.compile(r"^with .* blocked.*, the probability of the answer differs .*")
 
 
 class Reasons:
-    """Which types something is said of, and why."""
+    """What types cannot do, or what is to know about them, with the reasons."""
 
     def __init__(self) -> None:
         self._types: dict[tuple[str, str], list[str]] = {}
 
     def add(self, what: str, why: str, model_type: str) -> None:
-        """Say it of a type."""
+        """Note it for a type."""
         why = ADVICE.sub("", ABOUT.sub("", why))
         why = DIFFER.sub("its blocked runs differ from whole forward passes, and are checked before each use", why)
         types = self._types.setdefault((what, why), [])
@@ -35,7 +35,7 @@ class Reasons:
             types.append(model_type)
 
     def lines(self) -> str:
-        """All of it as a list in Markdown. What has the same reason in the same types is one entry."""
+        """All of it as a list in Markdown: one entry for all that has the same reason in the same types."""
         whats: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for (what, why), types in self._types.items():
             whats.setdefault((why, tuple(sorted(types))), []).append(what)
@@ -73,7 +73,7 @@ def cells(measured: Measured, family: Family, reasons: Reasons) -> list[str]:
         single("knockout", measured.knockout),
         single("text alone", measured.text),
         several(measured.sites),
-        "another" if family.no_own_processor else "own",
+        "changed" if family.changed_processor else "own",
     ]
 
 

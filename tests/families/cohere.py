@@ -3,7 +3,7 @@
 import transformers
 
 from tests.families.common import PATCH, SIDE, WIDTH, Built, siglip, text, tokenizer
-from tests.families.family import IN_BLOCKS, TILES_IN_TEXT, Family
+from tests.families.family import DEEPSTACK, IN_BLOCKS, TILES_IN_TEXT, Family
 
 # Layers with a window turn queries and keys by position, layers without one do not.
 KINDS = ["sliding_attention", "full_attention", "sliding_attention"]
@@ -87,7 +87,6 @@ FAMILIES = [
         "North Vision (Cohere Compass)",
         cohere_compass,
         IN_BLOCKS,
-        note="as Qwen3-VL: features of the vision tower are added to the image tokens after the first blocks, behind "
-        "the states that are read",
+        note=DEEPSTACK,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Llama 3.2 Vision (mllama) and the first Idefics look across at the image, which has one token among the text's."""
+"""Llama 3.2 Vision (mllama) and the first Idefics read the image by cross-attention; one token stands for it."""
 
 import transformers
 
@@ -57,15 +57,15 @@ FAMILIES = [
         mllama,
         ACROSS,
         needs_image=True,
-        note="some blocks look across at the image, which has one token in the text; `image-mean` is that token's "
-        "state",
+        note="some blocks read the image by cross-attention; it has one token in the text, and `image-mean` is that "
+        "token's state",
     ),
     Family(
         "Idefics",
         idefics,
         OWN_ADAPTER,
         needs_image=True,
-        note="layers between its blocks look across at the image, the first of them before the first block, so that "
-        "what is read as embeddings has seen it; `adapter: idefics`",
+        note="layers between its blocks read the image by cross-attention, the first of them before the first block, "
+        "so layer 0 has already seen the image; it needs `adapter: idefics`",
     ),
 ]

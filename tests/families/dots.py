@@ -3,7 +3,7 @@
 import transformers
 
 from tests.families.common import PATCH, WIDTH, Built, text, tokenizer
-from tests.families.family import BATCH_DECIDES, NATIVE, Family
+from tests.families.family import BATCH_DECIDES, INDEXER, NATIVE, TIES, Family
 
 PADS = {"image": "<|imgpad|>", "video": "<|video_pad|>", "audio": "<|audio_comp_pad|>"}
 
@@ -57,9 +57,8 @@ FAMILIES = [
         "Dots 3 Note",
         dots3_note,
         NATIVE,
-        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
+        not_shared=INDEXER,
         alone=BATCH_DECIDES,
-        note="tokens that its indexer finds equally good are chosen by their place in the row, which padding moves, so "
-        "inputs run one by one",
+        note=TIES,
     )
 ]

@@ -20,14 +20,15 @@ class Family:
     Attributes:
         name: the name that its makers gave it. Entries of one name are kinds of one family.
         build: makes the tiny model and its processor.
-        enters: how the image reaches the decoder, as far as the code differs. `make test` runs the first family of each
-            way, `make test-all` every family; see :func:`of_each_way`.
+        enters: how the image enters the decoder, as far as this needs other code. `make test` runs the first family of
+            each way, `make test-all` every family; see :func:`of_each_way`.
         not_shared: why several prompts about one image are not run over one prefix; empty if they are.
         needs_image: whether a text without an image is refused.
         note: what else a reader of its states should know.
-        no_own_processor: why another processor than its own prepares its inputs; empty if its own does.
+        changed_processor: how its processor differs from the published one, so that a model loaded from a folder would
+            have another; empty if it does not.
         alone: why inputs run one by one; empty if they run in batches.
-        joins_blocks: whether its final norm reads what several blocks gave, not the last one alone.
+        joins_blocks: whether its final norm reads the outputs of several blocks, not of the last one alone.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
 
@@ -37,7 +38,7 @@ class Family:
     not_shared: str = ""
     needs_image: bool = False
     note: str = ""
-    no_own_processor: str = ""
+    changed_processor: str = ""
     alone: str = ""
     joins_blocks: bool = False
     gain: float = 3.0
@@ -63,9 +64,21 @@ BOTH_WAYS = "image and text see one another both ways"
 IMAGE_BOTH_WAYS = "the image sees itself both ways"
 CODES = "the picture is spelled in a codebook"
 CODES_ALONE = "the picture is spelled in a codebook, by padding too, so that each input runs by itself"
-ACROSS = "some blocks look across at the picture"
+ACROSS = "some blocks read the picture by cross-attention"
 OWN_ADAPTER = "an adapter of its own"
 HYBRID = "some blocks carry states from token to token without attention"
+
+# Why prompts share no prefix.
+RECURRENT = "some of its blocks carry a state from token to token, and texts packed in one row would pass it on"
+CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
+INDEXER = "an indexer with keys of its own chooses what each token attends to, and no cache here holds these keys"
+
+# Notes of several families.
+DEEPSTACK = (
+    "as in Qwen3-VL, features of the vision tower are added to the image tokens after the first blocks, behind the "
+    "states that are read"
+)
+TIES = "its indexer breaks ties between tokens by their place in the row, which padding moves, so inputs run one by one"
 
 # Why inputs run one by one.
 BATCH_DECIDES = "states depend on what else is in a batch"

@@ -3,7 +3,7 @@
 import transformers
 
 from tests.families.common import PATCH, PINPOINTS, SIDE, WIDTH, Built, image_token, text, tokenizer, vision
-from tests.families.family import IN_BLOCKS, Family
+from tests.families.family import DEEPSTACK, IN_BLOCKS, Family
 from tests.families.idefics import PARTS
 
 # Granite scales embeddings, residuals and scores.
@@ -66,15 +66,13 @@ FAMILIES = [
         "Granite 4 Vision",
         granite4_vision,
         IN_BLOCKS,
-        note="before some blocks, features of the vision tower are added to the image tokens, so that on them such a "
-        "block starts from another state than the one before it ends with; `embeddings` are read after the first "
-        "addition",
+        note="before some blocks, features of the vision tower are added to the image tokens, so these tokens enter "
+        "such a block with another state than they left the block before; layer 0 is read after the first addition",
     ),
     Family(
         "Granite Docling",
         granite_docling,
         IN_BLOCKS,
-        note="as Qwen3-VL: features of the vision tower are added to the image tokens after the first blocks, behind "
-        "the states that are read",
+        note=DEEPSTACK,
     ),
 ]

@@ -5,7 +5,7 @@ import transformers
 from torch import nn
 
 from tests.families.common import LAYERS, WIDTH, Built, text, tokenizer
-from tests.families.family import NATIVE, Family
+from tests.families.family import CONVOLUTIONS, NATIVE, Family
 
 # Windows of other heads than the full attention's, and one block with a dense feed-forward part.
 KINDS = ["hybrid_sliding", "hybrid", "hybrid_sliding"]
@@ -79,14 +79,14 @@ def inkling2() -> Built:
 
 
 FAMILIES = [
-    Family("Inkling", inkling, NATIVE, not_shared="its convolutions carry states from each token to the next ones"),
+    Family("Inkling", inkling, NATIVE, not_shared=CONVOLUTIONS),
     Family(
         "Inkling 2",
         inkling2,
         NATIVE,
-        not_shared="its convolutions carry states from each token to the next ones",
+        not_shared=CONVOLUTIONS,
         joins_blocks=True,
-        note="blocks are in groups: a block's state is the sum of what its group has added so far, and each block, "
-        "like the final norm, reads a mixture of that and of what the groups before it gave",
+        note="its blocks are in groups: a block's state is the sum of all that its group has added so far; each block "
+        "and the final norm read a mixture of this state and of the outputs of earlier groups",
     ),
 ]

@@ -6,7 +6,7 @@ import transformers
 from transformers import PreTrainedTokenizerFast
 
 from tests.families.common import BEGIN, END, PATCH, WIDTH, Built, image_token, text, tokenizer, vision
-from tests.families.family import HYBRID, Family
+from tests.families.family import HYBRID, RECURRENT, Family
 
 # Pictures of 4 to 16 merged patches.
 LEAST, MOST = (4 * PATCH) ** 2, (8 * PATCH) ** 2
@@ -89,8 +89,6 @@ def minicpm_ocr() -> Built:
     processor = transformers.MiniCPMOcrProcessor(images, videos, words)
     return transformers.MiniCPMOcrForConditionalGeneration(config), processor
 
-
-RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
 
 FAMILIES: list[Family] = [
     Family("Qwen3.5", qwen3_5, HYBRID, not_shared=RECURRENT),

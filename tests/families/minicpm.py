@@ -4,9 +4,7 @@ import transformers
 
 from tests.families.alone import NAMED
 from tests.families.common import Built, image_token, text, tokenizer, vision
-from tests.families.family import TILES_IN_TEXT, Family
-
-LINEAR = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
+from tests.families.family import RECURRENT, TILES_IN_TEXT, Family
 
 
 def _minicpm(config_class: type, processor_class: type, model_class: type, **ids: int) -> Built:
@@ -54,6 +52,6 @@ def minicpmv4_7() -> Built:
 
 
 FAMILIES = [
-    Family("MiniCPM-V 4.6", minicpmv4_6, TILES_IN_TEXT, not_shared=LINEAR),
-    Family("MiniCPM-V 4.7", minicpmv4_7, TILES_IN_TEXT, not_shared=LINEAR),
+    Family("MiniCPM-V 4.6", minicpmv4_6, TILES_IN_TEXT, not_shared=RECURRENT),
+    Family("MiniCPM-V 4.7", minicpmv4_7, TILES_IN_TEXT, not_shared=RECURRENT),
 ]

@@ -3,7 +3,7 @@
 import transformers
 
 from tests.families.common import PATCH, Built, image_token, text, tokenizer, vision
-from tests.families.family import BATCH_DECIDES, NATIVE, Family
+from tests.families.family import BATCH_DECIDES, INDEXER, NATIVE, TIES, Family
 
 EXPERTS = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_shared_experts": 1}
 LATENT = {"kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}
@@ -47,14 +47,13 @@ def mistral_large4() -> Built:
 
 
 FAMILIES = [
-    Family("Mistral 3", mistral_small4, NATIVE),
+    Family("Mistral Small 4", mistral_small4, NATIVE),
     Family(
         "Mistral Large 4",
         mistral_large4,
         NATIVE,
-        not_shared="an indexer chooses what each token attends to, with keys of its own that no cache here holds",
+        not_shared=INDEXER,
         alone=BATCH_DECIDES,
-        note="tokens that its indexer finds equally good are chosen by their place in the row, which padding moves, so "
-        "inputs run one by one",
+        note=TIES,
     ),
 ]

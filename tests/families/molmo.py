@@ -48,7 +48,7 @@ FAMILIES = [
         "Molmo 2",
         molmo2,
         IMAGE_BOTH_WAYS,
-        note="its processor writes the begin token; the tokens that frame the image see it both ways, too, so it "
-        "cannot be kept from the text by cutting attention to its tokens",
+        note="its processor writes the begin token; the tokens that frame the image also see it both ways, so cutting "
+        "attention to the image's tokens does not keep the image from the text",
     )
 ]

@@ -113,8 +113,8 @@ FAMILIES = [
         "MiniMax M3",
         minimax_m3_vl,
         NATIVE,
-        note="with sparse attention (`minimax_m3_sparse` among its `layer_types`), each input runs by itself and "
-        "shares nothing: blocks choose which runs of tokens they see, and padding would move these runs",
+        note="with sparse attention (`minimax_m3_sparse` among its `layer_types`), inputs run one by one and share no "
+        "prefix: blocks choose which groups of tokens they see, and padding would move these groups",
     ),
     Family("Muse Spark", muse_spark, NATIVE),
     # With greater weights, what its MLPs add is small beside what cancels in them, and rounding shows.

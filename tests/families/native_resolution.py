@@ -120,9 +120,9 @@ FAMILIES = [
         "Qwen3-VL",
         qwen3_vl,
         IN_BLOCKS,
-        note="after each of the first blocks, features of the vision tower are added to the image tokens; the block's "
-        "output is read before that, as in `output_hidden_states`, so on image tokens the next block starts from "
-        "another state",
+        note="after each of the first blocks, features of the vision tower are added to the image tokens; a block's "
+        "output is read before that, as in `output_hidden_states`, so image tokens enter the next block with another "
+        "state",
     ),
     Family("GLM-4V", glm4v, NATIVE),
     Family("Mistral 3", mistral3, NATIVE),

@@ -78,9 +78,9 @@ FAMILIES = [
         kosmos2_5,
         OWN_ADAPTER,
         needs_image=True,
-        no_own_processor="its own, with 64 patches of a picture in place of 4096",
+        changed_processor="its own, with 64 patches per picture in place of 4096, which would be slow",
         alone=NO_BATCH,
         note="its processor puts the image first, and marks it by its place from the row's start, so inputs run one by "
-        "one; `adapter: kosmos2_5`",
+        "one; it needs `adapter: kosmos2_5`",
     ),
 ]

@@ -107,7 +107,7 @@ def aria() -> Built:
     return transformers.AriaForConditionalGeneration(config), processor
 
 
-QUERIES_READ_TEXT = "its queries read the text before they look at the image"
+QUERIES_READ_TEXT = "its queries read the text together with the image"
 FAMILIES = [
     Family(
         "BLIP-2",
@@ -125,7 +125,7 @@ FAMILIES = [
         kosmos2,
         OWN_ADAPTER,
         needs_image=True,
-        note="its processor puts the image first; `adapter: kosmos2`",
+        note="its processor puts the image first; it needs `adapter: kosmos2`",
     ),
     Family("Aria", aria, QUERIES),
 ]

@@ -3,8 +3,8 @@
 import transformers
 
 from tests.families.common import BEGIN, END, PATCH, Built, image_token, text, tokenizer, vision
-from tests.families.family import HYBRID, Family
-from tests.families.linear_attention import LEAST, MOST, RECURRENT
+from tests.families.family import CONVOLUTIONS, HYBRID, RECURRENT, Family
+from tests.families.linear_attention import LEAST, MOST
 
 # So that one picture of the checks is cut into tiles, and the other is not.
 SMALL = 8
@@ -72,8 +72,6 @@ def nemotron_h_omni() -> Built:
     processor = transformers.NemotronH_Omni_Reasoning_V3Processor(images, videos, words, sounds)
     return transformers.NemotronH_Omni_Reasoning_V3(config), processor
 
-
-CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 
 FAMILIES: list[Family] = [
     Family("LFM2-VL", lfm2_vl, HYBRID, not_shared=CONVOLUTIONS),

@@ -17,15 +17,15 @@ TYPE = re.compile(r"^\| `([^`]+)`", flags=re.MULTILINE)
 # What does not depend on the numbers.
 PAGE = Path(__file__).with_name("page.md")
 REFUSED = "## Refused"
-UNTESTED = "\n\nNo test covers these types yet; they run with the defaults, and the checks before each run: {}."
+UNTESTED = "\n\nNo test covers these types yet; they run with the defaults, checked before each run: {}."
 # From here on, a block's output is not the sum of its parts.
 SUM = 1e-2
 
 COLUMNS = ("type", "family", "hidden states", "batch", "shared prefix", "interventions", "knockout", "text alone")
 COLUMNS += ("sites", "processor")
 NOT_THE_SUM = (
-    "between one block's output and the next lies more than the sum of `attention` and `mlp`: they are normed or "
-    "scaled before they are added, or something else runs there"
+    "a block does not just add `attention` and `mlp` to its input: it norms or scales them first, or something else "
+    "runs between one block's output and the next"
 )
 
 
@@ -48,8 +48,8 @@ def table() -> str:
             of_kinds.append(cells(measured, family, cannot))
             if not isinstance(measured.adds_up, str) and measured.adds_up > SUM:
                 to_know.add("sites", NOT_THE_SUM, model_type)
-            if family.no_own_processor:
-                to_know.add("processor", family.no_own_processor, model_type)
+            if family.changed_processor:
+                to_know.add("processor", family.changed_processor, model_type)
             notes += [f"- {name} (`{model_type}`): {family.note}."] if family.note else []
         rows.append((model_type, name, of_all_kinds(of_kinds)))
     served, types = {model_type for model_type, _, _ in rows}, registered()

@@ -95,7 +95,7 @@ def check_served(model: AnsweringModel) -> None:
     elif not model.goes_on:
         why = "it needs an adapter of its own, and blocked runs are made for the generic one"
     elif model.across:
-        why = "some of its blocks look across at the image, which then is no token that attention could be kept from"
+        why = "some of its blocks read the image by cross-attention, which blocking attention to its tokens misses"
     elif leaks := family_of(model.model_type).cut_leaks:
         why = f"blocking the image's tokens does not block the image: {leaks}"
     elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):

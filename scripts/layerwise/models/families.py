@@ -1,7 +1,7 @@
 """The table of model families: what is particular about a model type, one row each. Imports no library.
 
-A type without a row works too: it gets :data:`DEFAULT`, which takes no shortcuts and refuses nothing beyond what the
-checks before each run refuse.
+A type without a row works too: it gets :data:`DEFAULT`, which takes no shortcuts. Only the checks before each run can
+refuse it.
 
 No code digest covers this module; otherwise a new row would make the states of all other families stale. If a changed
 row gives other numbers, raise the family's number in :mod:`layerwise.models.family_revisions`, so that its models count
@@ -18,6 +18,7 @@ Patches = Literal["cropped", "tiled", "native", "stretched"]
 
 # The adapter of language models without vision.
 TEXT = "text"
+# Why prompts share no prefix, where no other reason is known.
 NOT_SHOWN = "no test has shown that prompts about one image may share its states"
 # Marks the fields that decide numbers, for the test that watches them.
 NUMBERS: Mapping[str, Any] = MappingProxyType({"decides": "numbers"})
@@ -31,20 +32,21 @@ class Family:
         adapter: the module of :mod:`layerwise.models.adapters` that it runs on.
         not_shared: why prompts about one image do not share a prefix; empty if they do. Sharing needs a decoder that is
             causal over image and prefix, and a test that shows it (tests/unit/models/test_families.py).
-        needs_image: why it reads a text without an image differently from one with an image; empty if it does not.
+        needs_image: why it cannot read a text without an image, or reads it differently; empty if it reads it the same.
         puts_image_first: whether its processor puts the image before every text, so that no text says where it is.
         runs_alone: whether a picture's tokens or states depend on the rest of its batch, or a batch cannot be prepared,
             so that inputs must run one by one.
         flat_images: whether its processor takes the pictures of a batch as one list, not as a list for each text.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
-        image_out_of_reach: why an intervention on image tokens would miss the image, or reach the text too; empty if it
-            reaches the image and nothing else.
-        cut_leaks: why the image still reaches the text when attention to its tokens is cut; empty if it does not.
-        joins_blocks: why its final norm says nothing of a block's output by itself; empty if it reads the last block's.
+        image_out_of_reach: why no intervention on image tokens is allowed: it would miss the image, or change the text
+            too. Empty if it reaches the image and nothing else.
+        cut_leaks: why cutting attention to the image's tokens is not allowed: the image also reaches the text another
+            way. Empty if it does not.
+        joins_blocks: why its final norm cannot be applied to one block's output; empty if it can.
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
-        leaves_logits: whether its logits are the head's products, whatever scale its decoder's configuration names.
-        refused: why it is not served at all; empty if it is.
+        leaves_logits: whether it ignores the scale of logits that its decoder's configuration names.
+        refused: why it is not served at all; empty if it is served.
         measured: whether its cost can be estimated from its files, without its weights.
     """
 
@@ -73,20 +75,20 @@ class Family:
 DEFAULT = Family()
 
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
-RECURRENT = "some of its blocks carry one state from token to token, which packed texts would hand on to one another"
-ACROSS = "its blocks look across at the image, which has no tokens of its own in the text"
+RECURRENT = "some of its blocks carry a state from token to token, and texts packed in one row would pass it on"
+ACROSS = "its blocks read the image by cross-attention, not through tokens of the text"
 ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
-WRITTEN_FOR = "it runs by its authors' code, written for"
+WRITTEN_FOR = "it runs on its authors' code, written for"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
-INDEXER = "an indexer chooses what each token attends to, with keys of its own that no cache here holds"
-STREAMS = "its blocks pass on several states of each token side by side, and none of them is its hidden state"
+INDEXER = "an indexer with keys of its own chooses what each token attends to, and no cache here holds these keys"
+STREAMS = "its blocks carry several states of each token side by side, and none of them is the hidden state"
 
 FAMILIES: Mapping[str, Family] = {
     "aria": Family(not_shared=""),
     "aya_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "blip": Family(
-        refused="every block of its decoder looks across at the image, which has no token in the text, and no norm "
-        "follows the last block"
+        refused="every block of its decoder reads the image by cross-attention, no token stands for the image, and "
+        "there is no norm after the last block"
     ),
     "blip-2": Family(not_shared=""),
     "chameleon": Family(not_shared="", never_writes_image=True),
@@ -99,14 +101,14 @@ FAMILIES: Mapping[str, Family] = {
     "deepseek_vl": Family(not_shared=""),
     "deepseek_vl_hybrid": Family(not_shared=""),
     "diffusion_gemma": Family(
-        refused="it writes by diffusion: a decoder fills in many tokens at once, and nothing is predicted from the "
+        refused="it writes by diffusion: its decoder fills in many tokens at once, and predicts nothing from the "
         "prompt's last token"
     ),
     "dots3_note": Family(not_shared=INDEXER),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "ernie4_5_vl_moe": Family(not_shared=""),
-    "evolla": Family(refused="it reads proteins, and no pictures"),
+    "evolla": Family(refused="it reads proteins, not pictures"),
     "exaone4_5": Family(not_shared="", patches="native"),
     "fast_vlm": Family(not_shared=""),
     "florence2": Family(refused=ENCODER),
@@ -116,7 +118,8 @@ FAMILIES: Mapping[str, Family] = {
     "gemma4": Family(not_shared=""),
     "gemma4_unified": Family(not_shared=""),
     "git": Family(
-        refused="it adds the image's tokens inside, so that no input shows them, and no norm follows its last block"
+        refused="it adds the image's tokens inside the model, so its inputs do not show them, and there is no norm "
+        "after the last block"
     ),
     "glamm": Family(refused=f"{WRITTEN_FOR} torch 1.13, transformers at commit cae78c46, flash-attn and mmcv"),
     "glm46v": Family(not_shared="", patches="native"),
@@ -142,15 +145,15 @@ FAMILIES: Mapping[str, Family] = {
     "inkling2": Family(
         not_shared=CONVOLUTIONS,
         cut_leaks=CONVOLUTIONS,
-        image_out_of_reach="its blocks also read what earlier blocks gave, past the states that are replaced",
-        joins_blocks="its final norm reads a mixture of what several blocks gave",
+        image_out_of_reach="its blocks also read the outputs of earlier blocks, which an intervention does not change",
+        joins_blocks="its final norm reads a mixture of several blocks' outputs",
     ),
     "inkling_mm_model": Family(not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS),
     "instructblip": Family(
-        not_shared="its queries read the text before they look at the image",
-        image_out_of_reach="its image tokens are made with the text, and carry on what they read of it",
+        not_shared="its queries read the text together with the image",
+        image_out_of_reach="its image tokens are made with the text, and pass on what they read in it",
     ),
-    "instructblipvideo": Family(refused="its processor takes videos of four frames, and no pictures"),
+    "instructblipvideo": Family(refused="its processor takes videos of four frames, not pictures"),
     "internlmxcomposer2": Family(refused=f"{WRITTEN_FOR} transformers 4.33 and decord; no adapter runs it yet"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
@@ -173,18 +176,18 @@ FAMILIES: Mapping[str, Family] = {
     "minimax_m3_vl": Family(not_shared="", patches="native"),
     "mistral3": Family(not_shared=""),
     "mistral4": Family(
-        refused="it reads texts alone; Mistral Small 4, which sees pictures with this decoder, is of the type mistral3"
+        refused="it reads only text; Mistral Small 4, which sees pictures and has this decoder, is of the type mistral3"
     ),
     "mistral_large4": Family(not_shared=INDEXER),
     "mllama": Family(
         not_shared="",
-        needs_image="leaves out its blocks of cross-attention without an image",
+        needs_image="skips its blocks of cross-attention without an image",
         writes_begin=True,
         image_out_of_reach=ACROSS,
     ),
     "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False),
     "molmo2": Family(
-        not_shared="", writes_begin=True, cut_leaks="tokens before the image see it, too, and the text sees them"
+        not_shared="", writes_begin=True, cut_leaks="tokens before the image also see it, and the text sees them"
     ),
     "muse_glimmer": Family(not_shared="", patches="native"),
     "muse_spark": Family(not_shared="", patches="native"),
@@ -193,13 +196,13 @@ FAMILIES: Mapping[str, Family] = {
     "paddleocr_vl": Family(not_shared="", patches="native"),
     "paligemma": Family(
         not_shared="image and prompt attend to one another both ways",
-        needs_image="attends both ways over image and prompt, and only so far as its processor says where they end",
-        image_out_of_reach="its image tokens see the text, and carry on what they read of it",
+        needs_image="attends both ways over image and prompt, and needs its processor to say where they end",
+        image_out_of_reach="its image tokens see the text, and pass on what they read in it",
     ),
     "perception_lm": Family(not_shared="", runs_alone=True),
     "phi4_multimodal": Family(
-        refused="transformers loads it without its weights for pictures, which are an adapter (vision-lora) to be "
-        "loaded and switched on after it"
+        refused="its weights for pictures are a separate adapter (vision-lora), which transformers does not load with "
+        "the model"
     ),
     "pi0": Family(refused="it writes a robot's movements, not text, and reads the robot's state with every picture"),
     "pix2struct": Family(

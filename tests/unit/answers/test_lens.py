@@ -172,12 +172,12 @@ def test_a_head_of_two_matrices_is_told(tmp_path):
 
 def test_a_norm_that_joins_blocks_is_told(tmp_path):
     model = families.frozen(inkling2)
-    with pytest.raises(InputError, match=r"models\.m: its final norm reads a mixture of what several blocks"):
+    with pytest.raises(InputError, match=r"models\.m: its final norm reads a mixture of several blocks"):
         saved(model, tmp_path)
 
 
 UNREADABLE = (idefics, inkling2)
-READABLE = [one for one in FAMILIES if not one.no_own_processor and one.build not in UNREADABLE]
+READABLE = [one for one in FAMILIES if not one.changed_processor and one.build not in UNREADABLE]
 
 
 @pytest.mark.whole

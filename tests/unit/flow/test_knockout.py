@@ -38,7 +38,7 @@ REFUSED = {
     "PaliGemma": "not causal",
     "InstructBLIP": "not causal",
     "InstructBLIP on OPT": "not causal",
-    "Llama 3.2 Vision (mllama)": "look across",
+    "Llama 3.2 Vision (mllama)": "by cross-attention",
     "Kosmos-2": "adapter of its own",
     "Qwen3.5": "of the kind linear_attention, which has no scores",
     "Qwen3.5 with experts": "of the kind linear_attention",

@@ -117,7 +117,7 @@ def test_a_block_is_the_sum_of_its_parts_or_clearly_not(family):
     assert isinstance(found, Refusal) or found <= EXACT or found > SUM
 
 
-@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if not family.no_own_processor]))
+@pytest.mark.parametrize("family", of_each_way([family for family in FAMILIES if not family.changed_processor]))
 def test_a_family_is_the_same_from_a_folder(family, tmp_path):
     """As a study meets it: its files are found, described, and loaded by its adapter."""
     made = family.frozen()

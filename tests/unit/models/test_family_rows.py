@@ -87,7 +87,7 @@ def test_families_that_transformers_does_not_know_are_named_before_it_is_asked(t
 
     assert said(model_type="molmo") == "models.m.adapter: a model of type molmo needs `adapter: molmo`"
     minicpm = said(model_type="minicpmv")
-    assert minicpm.startswith("models.m: a model of type minicpmv is not served: it runs by its authors' code, written")
+    assert minicpm.startswith("models.m: a model of type minicpmv is not served: it runs on its authors' code, written")
     assert "transformers 4.36" in minicpm
     for architecture, family in families.ARCHITECTURES.items():
         for other in ({}, {"model_type": "llava"}):

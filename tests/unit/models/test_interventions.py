@@ -156,7 +156,7 @@ def test_thirds_of_a_decoder():
         ({"ablate-image": {"from": 5, "with": "zero"}}, "llava", r"ablate-image\.from: there is no block 5"),
         ({"cut-image": {"blocks": [2, 4]}}, "llava", r"cut-image\.blocks: there are no blocks 2 to 4"),
         ({"cut-image": {"blocks": [3, 2]}}, "llava", r"cut-image\.blocks: there are no blocks 3 to 2"),
-        ({"cut-image": {"blocks": [1, 2]}}, "mllama", r"a model of type mllama allows none: its blocks look across"),
+        ({"cut-image": {"blocks": [1, 2]}}, "mllama", r"a model of type mllama allows none: its blocks read the image"),
         ({"ablate-image": {"from": 1}}, "paligemma", r"a model of type paligemma allows none"),
         (
             {"cut-image": {"blocks": [1, 2]}},
