@@ -161,7 +161,7 @@ def test_thirds_of_a_decoder():
         (
             {"cut-image": {"blocks": [1, 2]}},
             "molmo2",
-            r"a model of type molmo2 allows none: tokens before the image see",
+            r"a model of type molmo2 allows none: tokens before the image also see",
         ),
         ({"ablate-image": {"from": 1}}, "instructblip", r"allows none: its image tokens are made with the text"),
     ],
