@@ -255,7 +255,9 @@ def _check_made_from(grid: Grid, name: str, base: str) -> None:
     if grid.config.models[name].weights == "random":
         raise InputError(f"{where}: random weights were made from no other model; leave it out")
     if entry.weights == "random" or entry.intervention is not None:
-        raise InputError(f"{where}: {base} is not the language model as it was trained; name its entry that is")
+        raise InputError(
+            f"{where}: {base} has random weights or an intervention; name the language model as it was trained"
+        )
 
 
 def _check_specifications(grid: Grid) -> None:

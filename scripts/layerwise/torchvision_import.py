@@ -1,8 +1,8 @@
 """Let torchvision be imported beside any torch. Works in the older environment too (``envs/legacy.txt``).
 
 The default wheel is built for CUDA. With a CPU-only torch its operators cannot be loaded, and importing it fails at the
-first one that it declares. Processors and models need only its transforms of pictures, which use no operators. Nearly
-all that transformers imports imports torchvision, so it is mended where it is imported.
+first one that it declares. Processors and models need only its transforms of pictures, which use no operators. Most of
+transformers imports torchvision, so the import itself is mended.
 """
 
 import logging

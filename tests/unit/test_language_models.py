@@ -112,7 +112,7 @@ def change(name, **keys):
         (change("llama", made_from="llama"), "models.llama.made_from: this is a language model itself"),
         (change("llava", made_from="nope"), "models.llava.made_from: there is no 'nope'; `models` has"),
         (change("llava", made_from="shapes-llava"), "made_from: shapes-llava is not a language model; name an entry"),
-        (change("llava", made_from="llama-untrained"), "llama-untrained is not the language model as it was trained"),
+        (change("llava", made_from="llama-untrained"), "llama-untrained has random weights or an intervention"),
         (change("llava", weights="random"), "models.llava.made_from: random weights were made from no other model"),
     ],
 )

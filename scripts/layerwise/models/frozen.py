@@ -223,7 +223,7 @@ class LayerReadings:
 
 
 def _check_sizes(position: str, layers: Sequence[Tensor]) -> None:
-    """Refuse a site whose states are not of one size. ``stack`` would fail, and filling up would make up numbers."""
+    """Refuse a site whose states are not of one size. ``stack`` would fail, and padding would invent numbers."""
     sizes = [layer.shape[-1] for layer in layers]
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:

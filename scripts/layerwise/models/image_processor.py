@@ -78,11 +78,11 @@ def describe_image_processor(processor: Any) -> dict[str, Any]:
     }
 
 
-def is_the_only_one(processor: Any) -> bool:
-    """Whether a model's digest leaves its image processor out, as digests did when torchvision was optional.
+def left_out_of_digest(processor: Any) -> bool:
+    """Whether a model's digest leaves its image processor out, so that older states stay valid.
 
-    Without torchvision a model got its class on Pillow. A processor that reads videos, or that has no image class on
-    Pillow, could not be loaded: its class on torchvision is the only one. States from then stay valid.
+    When torchvision was optional, a model had its class on Pillow, and its digest named none. Only processors that read
+    videos, or have no class on Pillow, were on torchvision. A model that has the same today keeps its digest.
     """
     import transformers
 

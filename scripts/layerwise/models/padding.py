@@ -24,10 +24,10 @@ def settle_padding(inputs: MutableMapping[str, Tensor]) -> None:
 
 
 def scaled_from(config: Any) -> int | None:
-    """The first place in a row whose query a decoder scales, padding before it counted; None where no place matters.
+    """The first place in a row, padding included, from which a decoder scales queries by their place; None if none.
 
-    Such decoders (Mistral's of 2026, Inkling's) turn queries and keys by the distance between tokens, which padding
-    does not change, but scale queries of long texts by the place itself.
+    In such decoders (Mistral's of 2026, Inkling's) positions count as distances between tokens, which padding does not
+    change. But in long texts queries are also scaled by their place itself.
 
     Args:
         config: the decoder's.

@@ -16,7 +16,7 @@ from layerwise.models.families import is_text
 from layerwise.models.family_revisions import REVISIONS
 from layerwise.models.files import CONVERSION, deciding_files
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
-from layerwise.models.image_processor import describe_image_processor, is_the_only_one, load_processor
+from layerwise.models.image_processor import describe_image_processor, left_out_of_digest, load_processor
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
 from layerwise.models.text_processor import load_text_processor
 from layerwise.models.type_checks import check_family, check_sees, check_served
@@ -77,17 +77,17 @@ def describe_model(
         about = ABOUT[entry["adapter"]](folder, Path(upstream["folder"]) if upstream else None)
         conversation = about.conversation if entry["conversation"] == "auto" else entry["conversation"]
         _check_own_preprocessing(name, entry)
-        image_processor, one_for_all = None, True
+        image_processor, left_out = None, True
     else:
         about, conversation = _about(name, entry["adapter"], folder, trust), entry["conversation"]
         check_family(name, entry["adapter"], about.model_type, trust)
         if is_text(entry["adapter"]):
             _check_own_preprocessing(name, entry)
             load_text_processor(name, folder, trust)
-            image_processor, one_for_all = None, True
+            image_processor, left_out = None, True
         else:
             processor = load_processor(name, folder, entry.get("image_processor", "auto"), trust)
-            image_processor, one_for_all = describe_image_processor(processor), is_the_only_one(processor)
+            image_processor, left_out = describe_image_processor(processor), left_out_of_digest(processor)
             log.info("models.%s: %s makes its pixels", name, image_processor["class"])
         # The workflow's own models are complete. Adapters of authors' code compare weights when they load.
         if entry["weights"] == "pretrained" and source != "embedded":
@@ -118,7 +118,7 @@ def describe_model(
     if upstream:
         # A commit fixes its files.
         identity["upstream"] = upstream["commit"]
-    if not one_for_all:
+    if not left_out:
         identity["image_processor"] = image_processor
     if revision_of_family := REVISIONS.get(about.model_type, 0):
         identity["family"] = revision_of_family

@@ -12,8 +12,8 @@ from layerwise.models.explained import explained
 class TextProcessor:
     """A tokenizer under the name that it has in the processors of multimodal models.
 
-    It pads behind the texts: then padding has no say in a causal decoder, even in one that counts positions without the
-    mask (GPT-2). What pads is masked, so any token does for a tokenizer that names none.
+    It pads texts at their end. There padding changes nothing in a causal decoder, even in one that counts positions
+    without the mask (GPT-2). Padding is masked, so a tokenizer that names no token for it may use any.
 
     Attributes:
         tokenizer: the family's own.

@@ -117,8 +117,8 @@ def probes_file(
 ) -> Iterator[Callable[[Sequence[Fit], Standardisation], None]]:
     """Gives a function that adds a layer's probes to a file, from the lowest layer up.
 
-    The file is made in memory, which it needs twice, and then written at once: HDF5 that cannot write on a full disk
-    prints tracebacks while it is closed.
+    The file is made in memory, which takes twice its size, and then written at once: when HDF5 itself cannot write to a
+    full disk, it prints tracebacks as it closes the file.
 
     Args:
         path: of the file, which is whole or absent. None keeps nothing.

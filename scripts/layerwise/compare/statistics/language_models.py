@@ -1,4 +1,4 @@
-"""What multimodal training changed in the text alone: a model's best layer and topmost block against its origin's."""
+"""What multimodal training changed in the text alone: a model against its language model, best and topmost layers."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
-"""Idefics, the first: its processor takes texts and pictures as parts of a row, and layers between its blocks look
-across at the image.
+"""The first Idefics: its processor takes texts and pictures as parts of a row, and layers between its blocks read the
+image by cross-attention.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class IdeficsModel(GenericModel):
 
     # The layers between its blocks would be left out.
     goes_on = False
-    # What those layers look at: the image of the last forward pass.
+    # What those layers read: the image of the last forward pass.
     seen: Tensor
 
     def find_image_token(self) -> str:
@@ -40,7 +40,7 @@ class IdeficsModel(GenericModel):
         return inputs["input_ids"] == self.processor.image_token_id
 
     def processed(self, texts: Sequence[str], images: Sequence[Any], special: bool) -> BatchFeature:
-        """The image where the text has its token; given apart from its text, it would be put behind it."""
+        """The image goes where the text has its token. Given apart from the text, it would be put behind it."""
         rows = []
         for text, image in zip(texts, images, strict=True):
             before, _, after = text.partition(self.image_token)
@@ -54,7 +54,7 @@ class IdeficsModel(GenericModel):
         return output
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
-        """Every token of the texts looks at the prefix's image."""
+        """Every token of the texts reads the prefix's image."""
         resampled = self.decoder.config.use_resampler
         self.forward(
             input_ids=packed.ids,

@@ -1,4 +1,4 @@
-"""Kosmos-2.5: as Kosmos-2, but its decoder takes a whole mask."""
+"""Kosmos-2.5: like Kosmos-2, but its decoder takes a mask of tokens by tokens."""
 
 from collections.abc import Mapping
 from typing import Any

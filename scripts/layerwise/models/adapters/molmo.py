@@ -1,8 +1,7 @@
 """Molmo (Deitke et al. 2024, https://arxiv.org/abs/2409.17146), whose code comes with its weights.
 
-It runs in the main environment, which also needs einops. The pictures are cut into crops and the prompt into tokens as
-the published processor does it, but for one step: that processor resizes with TensorFlow. :func:`resized_and_padded`
-does the same with torch.
+It runs in the main environment. Pictures are cut into crops and prompts into tokens by the published processor, except
+for one step: that processor resizes with TensorFlow, and :func:`resized_and_padded` does the same with torch.
 """
 
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, 
 
 # In the order in which the processor looks them up.
 SPECIAL = {"start": "<im_start>", "end": "<im_end>", "patch": "<im_patch>", "column": "<im_col>", "image": "<|image|>"}
-# What marks crops, their masks and their places that only fill up a batch.
+# Values of crops, masks and places that only fill up a batch.
 NO_CROP, NO_PLACE = -1, -100
 
 

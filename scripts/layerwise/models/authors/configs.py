@@ -73,7 +73,7 @@ def about_molmo(folder: Path, _code: Path | None) -> About:
         raise InputError(f"{folder}/config.json: the adapter 'molmo' serves the type molmo, not {model_type}")
     if "quantization_config" in config:
         raise InputError(
-            f"{folder}/config.json: these weights are quantized, and the adapter 'molmo' loads none of these; take the "
+            f"{folder}/config.json: these weights are quantized, and the adapter 'molmo' cannot load them; take the "
             "published ones"
         )
     dtype = config.get("torch_dtype") or config.get("dtype") or "float32"

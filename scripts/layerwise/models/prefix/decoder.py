@@ -24,7 +24,7 @@ class DecoderPositions:
     the next image overwrites it.
 
     Attributes:
-        tokens: how many tokens the prefix has, where more of them run; None where all belong to it.
+        tokens: how many tokens the prefix has, if others run with it; None if all belong to it.
         next: the position that follows; None as long as no pass was observed, or where the decoder is given none.
     """
 

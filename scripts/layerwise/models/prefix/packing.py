@@ -14,8 +14,8 @@ from layerwise.models.attention_mask import TAKES_MASKS
 # masked; a short chunk makes for thin matrix products.
 TEXTS_PER_CHUNK = 20
 TOKENS_PER_CHUNK = 2048
-# Kinds of layers whose masks of packed texts are known. In a reference_sliding layer (Unlimited-OCR) a prompt sees all
-# before it, and only what is generated sees a window.
+# Kinds of layers whose masks of packed texts are known. In a reference_sliding layer (Unlimited-OCR) a prompt sees
+# everything before it; only generated tokens see a window.
 PACKABLE = {"full_attention", "sliding_attention", "chunked_attention", "reference_sliding_attention"}
 
 
@@ -104,10 +104,10 @@ def can_pack(config: PreTrainedConfig) -> bool:
 
 
 def most_exact(config: PreTrainedConfig) -> int | None:
-    """How many tokens an input may have without its states depending on the row that it is in; None without a limit.
+    """The most tokens that an input may have before its states depend on the rest of its row; None without a limit.
 
-    Llama 4 scales attention by a token's place in its row from ``floor_scale`` on. Padding and packed texts before a
-    token count there, too.
+    From ``floor_scale`` on, Llama 4 scales attention by a token's place in its row. Padding and packed texts before the
+    token count as places.
     """
     if not getattr(config, "attn_temperature_tuning", False):
         return None
