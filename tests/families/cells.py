@@ -11,8 +11,8 @@ from tests.families.measure import Measured
 NO = "no"
 # What in a message only says which model or key it is about.
 ABOUT = re.compile(
-    r"^(models\.tiny\.intervention\.\S+: |states\.sites: |information flow .* type \S+: |a model of type \S+ "
-    r"(allows none: )?)+"
+    r"^(models\.tiny\.intervention\.\S+: |states\.sites: \S+ cannot be kept for this family: "
+    r"|information flow .* type \S+: |a model of type \S+ (allows none: )?)+"
 )
 # What a message advises. The page says it once, in its legend.
 ADVICE = re.compile(r"((; leave |: use `image).*| \(docs/families\.md\))$")
