@@ -23,7 +23,7 @@ from tests.families.family import NO_BATCH
 from tests.families.intervened import ENTRIES
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.registered import registered
-from tests.families.table import SUM, TABLE, listed, table, without_numbers
+from tests.families.table import REPOSITORY, SUM, TABLE, listed, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
 EXACT = 2e-6
@@ -162,6 +162,11 @@ def test_rows_and_page_agree_with_what_transformers_registers():
     assert set(refused) == {model_type for model_type in types if ROWS[model_type].refused}
     assert set(served) | set(refused) == types
     assert not set(served) & set(refused)
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    assert f"Of the {len(types)} model types" in readme
+    assert (
+        f"[{len(set(served))} are served and tested](docs/families.md), and {len(set(refused))} are refused" in readme
+    )
 
 
 def test_every_way_of_an_image_is_run_each_time():

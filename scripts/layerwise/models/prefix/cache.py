@@ -38,7 +38,7 @@ class PrefixLayer(DynamicLayer):
 def prefix_cache(cache: DynamicCache, room: int, across: Collection[int] = ()) -> Cache:
     """The prefix's cache with room for a chunk. ``cache`` is emptied layer by layer, to not hold both in memory.
 
-    Layers that look across at the image keep what they have of it and need no room.
+    Layers of cross-attention keep the image's keys and values, and need no room.
     """
     layers: list[CacheLayerMixin] = []
     while cache.layers:

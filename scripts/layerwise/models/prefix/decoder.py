@@ -58,7 +58,7 @@ class SharedDecoder:
         blocks: its L blocks.
         final_norm: its final norm.
         continue_texts: its forward pass over packed texts and the prefix's cache.
-        across: the blocks that look across at the image, and keep its keys and values instead of the prefix's.
+        across: the blocks that read the image by cross-attention, and keep its keys and values instead of the prefix's.
     """
 
     run_prefix: Callable[..., Any]

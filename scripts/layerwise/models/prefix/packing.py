@@ -28,7 +28,7 @@ class PackedTexts:
         lengths: tokens per text, shape (texts,), on the same device.
         prefix: P.
         start: the position of each text's first token in the decoder's count; P for most families.
-        across: the tiles of the image that each token sees in blocks that look across at it, shape (1, tokens, images,
+        across: the tiles of the image that each token sees in blocks of cross-attention, shape (1, tokens, images,
             tiles); None for other families.
     """
 
