@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from layerwise.compare.catalogue import COMPARISONS
@@ -270,13 +271,22 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
     if not table.num_rows:
         raise InputError(f"{path}: has no predictions of layer {layer} on the {split} split; run the probes again")
     frame = table.drop_columns(["scores", "layer", "split"]).to_pandas()
-    frame["scores"] = [np.asarray(margins, dtype=np.float64) for margins in table["scores"].to_pylist()]
+    frame["scores"] = _rows(table["scores"].combine_chunks())
     frame = frame.sort_values(["label", "item_id"], kind="stable", ignore_index=True)
     twice = frame.duplicated(["label", "item_id"])
     if twice.any():
         row = frame[twice].iloc[0]
         raise InputError(f"{path}: layer {layer} has item {row.item_id!r} twice for the label {row.label!r}")
     return frame
+
+
+def _rows(lists: pa.ListArray) -> list[np.ndarray]:
+    """The lists as arrays, float64: views of one array if they are equally long, which is much faster."""
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    if (lengths == lengths[0]).all():
+        return list(flat.reshape(len(lists), int(lengths[0])))
+    return np.split(flat, np.cumsum(lengths)[:-1])
 
 
 def read_estimates(path: str | Path, layer: int, split: str) -> pd.DataFrame:

@@ -363,12 +363,13 @@ class _Reading:
         row |= {"n_labels": len(self._pairs), "why_not": self._why_not, "n": 0, "n_groups": 0}
         if not self._pairs:
             yield row | {"layer": -1, "metric": self._metrics[0], "centre": CENTRES[0], "flipped": False}
+        counts = [self._counts(pair) for pair in self._pairs]
         for (metric, centre, flipped), rows in self._rows.items():
             loss = self._losses[metric, centre, flipped]
             tested = [each for each in rows if each["tested"]]
             found = loss.p_values(permutations, seed) if tested else []
             p_values = dict(zip((each["layer"] for each in tested), found, strict=True))
-            chances = [METRICS[metric].chance(*self._counts(pair)) for pair in self._pairs]
+            chances = [METRICS[metric].chance(*each) for each in counts]
             of_all = {"metric": metric, "centre": centre, "flipped": flipped, "n_groups": loss.n_groups}
             of_all |= {"chance": float(np.mean(chances))}
             # Of kind labels an item is read by several probes.

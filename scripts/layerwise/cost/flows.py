@@ -42,6 +42,6 @@ def _run(inputs: Inputs, size: ModelSize, width: int) -> tuple[float, float]:
     # Blocked runs begin at the flow's first target, in the window's first block.
     again = sum(behind if flow.target == "question" else 1 for flow in FLOWS)
     again *= sum(size.layers - window[0] for window in windows(size.layers, width)) / size.layers
-    # Each question is answered by itself; its free run goes on from one of its image.
-    tokens = inputs.count * (before + behind) + inputs.images * before + inputs.count * (behind + again)
+    # Each question is answered by itself; its free run goes on from one of its image, which takes a token more.
+    tokens = inputs.count * (before + behind) + inputs.images * (before + 1) + inputs.count * (behind + again)
     return tokens, (inputs.count + inputs.images) * patches

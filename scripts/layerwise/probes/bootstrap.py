@@ -170,7 +170,13 @@ def score_interval(value: float, resampled: np.ndarray, units: Sources, level: f
     Returns:
         NaN where the value is not defined, or with fewer than two groups.
     """
-    error, freedom = error_and_freedom(resampled, units)
+    return share_interval(value, *error_and_freedom(resampled, units), units, level)
+
+
+def share_interval(
+    value: float, error: float, freedom: float, units: Sources, level: float = 0.95
+) -> tuple[float, float]:
+    """The same as :func:`score_interval`, of a known standard error with its degrees of freedom."""
     if not np.isfinite(value) or not np.isfinite(error):
         return float("nan"), float("nan")
     spread = value * (1 - value)
@@ -198,9 +204,16 @@ def ranking_interval(value: float, resampled: np.ndarray, units: Sources, level:
     Boyd, Eng and Page (2013, doi:10.1007/978-3-642-40994-3_29) compare intervals of average precision. Arguments and
     result are those of :func:`score_interval`, which takes over where the logit has no error.
     """
-    (error, freedom), spread = error_and_freedom(resampled, units), value * (1 - value)
+    return area_interval(value, *error_and_freedom(resampled, units), units, level)
+
+
+def area_interval(
+    value: float, error: float, freedom: float, units: Sources, level: float = 0.95
+) -> tuple[float, float]:
+    """The same as :func:`ranking_interval`, of a known standard error with its degrees of freedom."""
+    spread = value * (1 - value)
     if not (error >= ROUNDING and spread >= ROUNDING):
-        return score_interval(value, resampled, units, level)
+        return share_interval(value, error, freedom, units, level)
     half = float(stdtrit(freedom, (1 + level) / 2)) * error / spread
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 

@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 from layerwise.answers.table import Answers, read_answers
 from layerwise.answers.thresholds import choose_offsets, item_weights
 from layerwise.compare.inputs import TEXT_COLUMN, Given, Task, read_predictions
+from layerwise.compare.statistics.transfer import area_residuals
 from layerwise.errors import InputError
-from layerwise.probes.bootstrap import Interval, score_interval
+from layerwise.probes.bootstrap import Interval, area_interval, distinct_texts, score_interval
+from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.metric import NUMBERS_AT_ONCE
 from layerwise.probes.problems import Problem
-from layerwise.probes.scoring import HELD_OUT, Guess, Scorer
+from layerwise.probes.scoring import HELD_OUT, Guess, Scorer, clusters_of
 
 log = logging.getLogger(__name__)
 
@@ -259,6 +261,44 @@ class ItemScorer(Scorer):
             total = np.concatenate(sums).T
             found.append(total[:-1] / total[-1])
         return np.stack(found)
+
+    def area_rows(self, guesses: list[Guess], split: str) -> Iterator[dict[str, object]]:
+        """Score rows of ROC AUC, for each label and for their mean ``macro``.
+
+        Intervals are made from what each item adds to the area (:func:`area_residuals`), because the areas of resamples
+        take longer than all other scores together.
+
+        Args:
+            guesses: one per label.
+            split: of the items.
+        """
+        values, residuals = [], []
+        for problem, guess in zip(self.problems, guesses, strict=True):
+            y, scores = problem.y[split], guess.scores[split]
+            values.append(float(METRICS["roc_auc"].values(y, scores, np.ones((1, len(y))), problem.n_classes)[0]))
+            defined = np.isfinite(values[-1])
+            residuals.append(area_residuals(y, scores, problem.n_classes) if defined else np.full(len(y), np.nan))
+        for problem, value, of_label in zip(self.problems, values, residuals, strict=True):
+            yield self._area_row(problem.label, split, value, clusters_of([problem], split), [of_label])
+        if len(self.problems) > 1:
+            defined_labels = [place for place, value in enumerate(values) if np.isfinite(value)]
+            parts = [
+                residuals[place] / len(defined_labels) if place in defined_labels else np.zeros(len(residuals[place]))
+                for place in range(len(values))
+            ]
+            mean = float(np.mean([values[place] for place in defined_labels])) if defined_labels else np.nan
+            yield self._area_row("macro", split, mean, self._clusters[split], parts)
+
+    def _area_row(
+        self, label: str, split: str, value: float, clusters: Clusters, residuals: list[np.ndarray]
+    ) -> dict[str, object]:
+        units = clusters.units()
+        low, high = area_interval(value, *clusters.error_of_sum(residuals), units)
+        place = self._place(label)
+        groups = [problem.groups[split] for problem in (self.problems if place is None else [self.problems[place]])]
+        together = np.concatenate(groups)
+        row = {"label": label, "split": split, "metric": "roc_auc", "value": value, "low": low, "high": high}
+        return row | {"n": len(together), "n_groups": len(np.unique(together)), "n_texts": distinct_texts(units)}
 
     def mean_rows(
         self, split: str, metric: str, values: np.ndarray, interval: Interval = score_interval

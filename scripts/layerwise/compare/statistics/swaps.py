@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from layerwise.compare.statistics.gains import Gains
@@ -101,10 +100,14 @@ def greatest_swap_test(gains: list[Gains], n_swaps: int, seed: int) -> list[floa
     found = np.array([statistic.found() for statistic in statistics])
     least = found - _TIE * np.abs(found)
     as_great = np.zeros(len(gains))
-    for size in _parts(n_swaps, max(n_images, *(statistic.width for statistic in statistics))):
+    # One product for all layers: taking each layer's own images out of the signs costs more than multiplying by zeros.
+    forms = np.hstack([statistic.forms_of(n_images) for statistic in statistics])
+    ends = np.cumsum([statistic.n_forms for statistic in statistics])[:-1]
+    for size in _parts(n_swaps, max(forms.shape)):
         bits = np.unpackbits(rng.integers(0, 256, (size, -(-n_images // 8)), np.uint8), axis=1)[:, :n_images]
-        signs = 2 * bits.astype(np.float32) - 1
-        greatest = np.max([statistic(signs[:, statistic.moved]) for statistic in statistics], axis=0)
+        sums = (2 * bits.astype(np.float32) - 1) @ forms
+        of_layers = zip(statistics, np.split(sums, ends, axis=1), strict=True)
+        greatest = np.max([statistic.of_sums(own) for statistic, own in of_layers], axis=0)
         as_great += (greatest[:, None] >= least).sum(axis=0)
     return list((1 + as_great) / (1 + n_swaps))
 
@@ -117,6 +120,9 @@ def _parts(n_swaps: int, numbers_per_swap: int) -> Iterator[int]:
 
 def _tilt(pull: np.ndarray) -> float:
     """The factor under which signs drawn with odds exp(2 * factor * pull) give, on average, the data's difference."""
+    # Imported here: it takes as long as many a job that draws even signs alone.
+    from scipy.optimize import brentq
+
     total = np.abs(pull).sum()
     # If all images pull one way, no factor is great enough; then one sign per draw is changed on average.
     wanted = min(pull.sum(), total * (1 - 1 / max(int(np.count_nonzero(pull)), 2)))
@@ -163,11 +169,25 @@ class SwapStatistic:
         """The statistic of the data; 0 where nothing differs."""
         return float(self(np.ones((1, self.n), np.float32))[0])
 
+    @property
+    def n_forms(self) -> int:
+        """Sums over images that the statistic is made of."""
+        return self._forms.shape[1]
+
+    def forms_of(self, n_images: int) -> np.ndarray:
+        """What each image, moved or not, adds to these sums with its sign; shape (images, n_forms)."""
+        forms = np.zeros((n_images, self.n_forms), np.float32)
+        forms[self.moved] = self._forms
+        return forms
+
     def __call__(self, signs: np.ndarray) -> np.ndarray:
         """Shape (R,), of signs of shape (R, n)."""
+        return self.of_sums(signs @ self._forms)
+
+    def of_sums(self, forms: np.ndarray) -> np.ndarray:
+        """Shape (R,), of the sums under R swaps, shape (R, n_forms)."""
         if not self._squares:
-            return np.zeros(len(signs))
-        forms = signs @ self._forms
+            return np.zeros(len(forms))
         parts, mixed = forms[:, : self._n_parts], forms[:, self._n_parts : 2 * self._n_parts]
         cubes, squares = forms[:, -2].astype(np.float64), forms[:, -1].astype(np.float64)
         difference = parts.sum(axis=1, dtype=np.float64)
