@@ -62,6 +62,27 @@ def test_answers_are_scored_as_scikit_learn_scores_them(several):
                 assert row["value"] == pytest.approx(np.mean([values[metric] for values in of_labels]), abs=1e-6)
 
 
+def test_intervals_of_areas_are_as_wide_as_those_of_drawn_images(several):
+    """Drawn images, with scikit-learn's areas of the items that are drawn with them."""
+    table, _, said, found, _ = several
+    rng = np.random.default_rng(0)
+    test = (table["split"] == "test").to_numpy()
+    rows = table[test].assign(z=said[1][test, 0])
+    images = rows["group"].unique()
+    drawn = []
+    for _ in range(1000):
+        counts = dict(zip(images, rng.multinomial(len(images), np.full(len(images), 1 / len(images))), strict=True))
+        weights = rows["group"].map(counts)
+        areas = [
+            roc_auc_score(of_label["y"], of_label["z"], sample_weight=weights[of_label.index])
+            for _, of_label in rows.groupby("label")
+        ]
+        drawn.append([*areas, np.mean(areas)])
+    for label, areas in zip([*sorted(SEVERAL.labels), "macro"], np.transpose(drawn), strict=True):
+        row = one(found, layer=1, split="test", label=label, metric="roc_auc", answer="as said")
+        assert row["high"] - row["low"] == pytest.approx(2 * 1.96 * areas.std(ddof=1), rel=0.15)
+
+
 def test_the_threshold_is_chosen_on_validation_for_each_label(several):
     table, _, said, found, _ = several
     for label in SEVERAL.labels:
