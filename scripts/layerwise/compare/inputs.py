@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ SPECIFICATION_COLUMNS += ["train_share", "own", "best_layer", "top_layer", "best
 SPECIFICATION_COLUMNS += ["n", "n_groups", "testable", "error", "freedom", "possible"]
 SPECIFICATION_UNIT_COLUMNS = ["specification", "unit", "part", "name", "gain", "weight", "share"]
 QUESTIONS = ("global", "local")
+# Files of predictions up to this size stay in memory.
+KEPT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,11 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
     """
     try:
         wanted = [*PREDICTION_COLUMNS, *({TEXT_COLUMN} & set(pq.read_schema(path).names))]
-        table = pq.read_table(path, columns=wanted, filters=[("layer", "=", layer), ("split", "=", split)])
+        chosen = (pc.field("layer") == layer) & (pc.field("split") == split)
+        if Path(path).stat().st_size <= KEPT_BYTES:
+            table = _whole(str(path), Path(path).stat().st_mtime_ns).select(wanted).filter(chosen)
+        else:
+            table = pq.read_table(path, columns=wanted, filters=chosen)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read as predictions ({error}); delete it and run again") from error
     missing = [column for column in PREDICTION_COLUMNS if column not in table.column_names]
@@ -278,6 +284,12 @@ def read_predictions(path: str | Path, layer: int, split: str) -> pd.DataFrame:
         row = frame[twice].iloc[0]
         raise InputError(f"{path}: layer {layer} has item {row.item_id!r} twice for the label {row.label!r}")
     return frame
+
+
+@lru_cache(maxsize=16)
+def _whole(path: str, _changed: int) -> pa.Table:
+    """A small file, whose layers are often read one after the other."""
+    return pq.read_table(path)
 
 
 def _rows(lists: pa.ListArray) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ doi:10.1198/jbes.2010.07136), so that what two items have in common counts once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,23 @@ from layerwise.probes.bootstrap import Crossed, Units, resample_weights, two_way
 FEWEST_TEXTS = 40
 # Texts that recur by chance do not count: sharing must be able to raise the variance by this factor.
 LEAST_INFLATION = 1.05
+# Draws of up to so many numbers, 2 bytes each, stay in memory.
+KEPT_NUMBERS = 10_000_000
+
+
+def _draw(sizes: Sequence[int], n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:
+    return [resample_weights(np.arange(size), n_resamples, rng) for size in sizes]
+
+
+def _drawn(sizes: tuple[int, ...], n_resamples: int, seed: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    draws = _draw(sizes, n_resamples, np.random.default_rng(list(seed)))
+    for draw in draws:
+        # Cells share them.
+        draw.flags.writeable = False
+    return tuple(draws)
+
+
+_kept = lru_cache(maxsize=8)(_drawn)
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,12 @@ class Clusters:
 
     def draw(self, n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:
         """How often each unit counts in each resample: for groups, texts and pairs of both, shape (R, units)."""
-        return [resample_weights(np.arange(size), n_resamples, rng) for size in self._sizes]
+        return _draw(self._sizes, n_resamples, rng)
+
+    def draw_seeded(self, n_resamples: int, seed: tuple[int, ...]) -> list[np.ndarray]:
+        """The same from a fresh generator. Few units are drawn once for all cells that have as many of them."""
+        few = n_resamples * sum(self._sizes) <= KEPT_NUMBERS
+        return list((_kept if few else _drawn)(tuple(self._sizes), n_resamples, seed))
 
     def weights(self, draws: list[np.ndarray], place: int) -> np.ndarray:
         """Weights of one label's items, shape (R, n), or (3 R, n) where texts cross groups: by group, text, both."""

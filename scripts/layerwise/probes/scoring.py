@@ -61,7 +61,7 @@ class Scorer:
         for number, split in enumerate(HELD_OUT):
             # Groups are drawn once for all labels together, so that an image is in or out for every label.
             clusters = self._clusters[split] = clusters_of(problems, split)
-            draws = clusters.draw(resamples, np.random.default_rng([seed, number]))
+            draws = clusters.draw_seeded(resamples, (seed, number))
             # Per problem a row of ones for the value, then the resamples.
             parts = [clusters.weights(draws, place) for place in range(len(problems))]
             self._weights[split] = [np.vstack([np.ones_like(part[:1]), part]) for part in parts]
