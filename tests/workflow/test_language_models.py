@@ -109,7 +109,7 @@ def test_what_both_say_and_know_is_the_same(project):
     }
     for form in ("png", "svg", "pdf", "html"):
         assert (results / f"figures/recognition-by-model-by-layer.{form}").stat().st_size > 1000
-    assert "language model that this model was made from" in (
+    assert "is the language model that the other was made from" in (
         results / "figures/recognition-by-model-by-layer.html"
     ).read_text().replace("\n", " ")
 
