@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from layerwise.compare.statistics.transfer import TransferLoss, area_residuals
+from layerwise.compare.statistics.gains import area_residuals
+from layerwise.compare.statistics.transfer import TransferLoss
 
 
 def drawn(n, seed=0):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from layerwise.answers.table import Answers, read_answers
 from layerwise.answers.thresholds import choose_offsets, item_weights
 from layerwise.compare.inputs import TEXT_COLUMN, Given, Task, read_predictions
-from layerwise.compare.statistics.transfer import area_residuals
+from layerwise.compare.statistics.gains import area_residuals
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import Interval, area_interval, distinct_texts, score_interval
 from layerwise.probes.clusters import Clusters

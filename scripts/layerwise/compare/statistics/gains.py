@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics.margins import class_margins
+from layerwise.probes.metrics.ranking import ranked_classes
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,19 @@ def item_residuals(metric: str, label: LabelItems, n_classes: int) -> np.ndarray
 
 def _by_image(values: np.ndarray, images: np.ndarray, n_images: int) -> np.ndarray:
     return np.stack([np.bincount(images, part, n_images) for part in values])
+
+
+def area_residuals(y: np.ndarray, scores: np.ndarray, n_classes: int) -> np.ndarray:
+    """What each item adds to ROC AUC, less the mean of its class: shape (n,).
+
+    Sums over an image give the variance of the area where items share images (Obuchowski 1997, doi:10.2307/2533958).
+    """
+    found, ranked = np.zeros(len(y)), ranked_classes(n_classes)
+    for k in ranked:
+        margins, positive = class_margins(scores, k), y == k
+        for of_class, sign in ((positive, 1), (~positive, -1)):
+            others = np.sort(margins[~of_class])
+            below = np.searchsorted(others, margins[of_class], "left")
+            below = (below + np.searchsorted(others, margins[of_class], "right")) / (2 * len(others))
+            found[of_class] += sign * (below - below.mean()) / of_class.sum() / len(ranked)
+    return found

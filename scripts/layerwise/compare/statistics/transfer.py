@@ -10,14 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from layerwise.compare.statistics.gains import Gains, LabelItems, image_gains, item_residuals
+from layerwise.compare.statistics.gains import Gains, LabelItems, area_residuals, image_gains, item_residuals
 from layerwise.compare.statistics.shared_texts import CrossedDifference, enough_texts, greatest_difference_test
 from layerwise.compare.statistics.swaps import enough_images, greatest_swap_test
 from layerwise.probes.bootstrap import Crossed
 from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
-from layerwise.probes.metrics.margins import class_margins
-from layerwise.probes.metrics.ranking import ranked_classes
 
 LEVEL = 0.95
 # Margins of equal states differ by no more.
@@ -128,19 +126,3 @@ class TransferLoss:
             self._differences.append(difference)
         else:
             self._gains.append(gains)
-
-
-def area_residuals(y: np.ndarray, scores: np.ndarray, n_classes: int) -> np.ndarray:
-    """What each item adds to ROC AUC, less the mean of its class: shape (n,).
-
-    Sums over an image give the variance of the area where items share images (Obuchowski 1997, doi:10.2307/2533958).
-    """
-    found, ranked = np.zeros(len(y)), ranked_classes(n_classes)
-    for k in ranked:
-        margins, positive = class_margins(scores, k), y == k
-        for of_class, sign in ((positive, 1), (~positive, -1)):
-            others = np.sort(margins[~of_class])
-            below = np.searchsorted(others, margins[of_class], "left")
-            below = (below + np.searchsorted(others, margins[of_class], "right")) / (2 * len(others))
-            found[of_class] += sign * (below - below.mean()) / of_class.sum() / len(ranked)
-    return found
