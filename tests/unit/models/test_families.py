@@ -26,10 +26,10 @@ from tests.families.registered import registered
 from tests.families.table import REPOSITORY, SUM, TABLE, listed, table, without_numbers
 
 # Float32, norm of the difference over norm of the vector, at every layer.
-EXACT = 4e-6
+EXACT = 2e-6
 
-# The check before each measurement refuses them: the whole model gives a token behind the image another embedding than
-# its table of words does.
+# Knockout is refused only for tokens right behind the image, when it is measured. In Ovis2 the whole model gives such a
+# token another embedding than its table of words does; in ERNIE 4.5 VL the experts of images read it.
 GO_ON_OTHERWISE = ("Ovis2", "ERNIE 4.5 VL")
 
 # All tests of one family in a row, so that its model is built once.

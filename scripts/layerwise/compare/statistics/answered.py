@@ -276,17 +276,16 @@ class ItemScorer(Scorer):
         for problem, guess in zip(self.problems, guesses, strict=True):
             y, scores = problem.y[split], guess.scores[split]
             values.append(float(METRICS["roc_auc"].values(y, scores, np.ones((1, len(y))), problem.n_classes)[0]))
-            defined = np.isfinite(values[-1])
-            residuals.append(area_residuals(y, scores, problem.n_classes) if defined else np.full(len(y), np.nan))
+            # Without items of both kinds there is no area, and the mean is over the other labels.
+            residuals.append(
+                area_residuals(y, scores, problem.n_classes) if np.isfinite(values[-1]) else np.zeros(len(y))
+            )
         for problem, value, of_label in zip(self.problems, values, residuals, strict=True):
             yield self._area_row(problem.label, split, value, clusters_of([problem], split), [of_label])
-        if len(self.problems) > 1:
-            defined_labels = [place for place, value in enumerate(values) if np.isfinite(value)]
-            parts = [
-                residuals[place] / len(defined_labels) if place in defined_labels else np.zeros(len(residuals[place]))
-                for place in range(len(values))
-            ]
-            mean = float(np.mean([values[place] for place in defined_labels])) if defined_labels else np.nan
+        if len(values) > 1:
+            defined = np.isfinite(values)
+            mean = float(np.mean(values, where=defined)) if defined.any() else np.nan
+            parts = [of_label / max(1, int(defined.sum())) for of_label in residuals]
             yield self._area_row("macro", split, mean, self._clusters[split], parts)
 
     def _area_row(
