@@ -10,9 +10,8 @@ from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.problems import Problem, Standardisation
 
-# Numbers of a split that a probe is fitted to, or scored on, at most; a wider layer takes fewer rows. At width 4096
-# these are 8192 rows, and a fit takes seconds.
-MOST_NUMBERS = 2**25
+# Numbers of a split that are erased and probed at most. At width 4096 these are 16384 rows, and a fit takes seconds.
+MOST_NUMBERS = 2**26
 # Decimals of margins that count. A probe that found nothing has margins that differ by rounding alone, and a ranking of
 # them says nothing.
 DECIMALS = 3
@@ -38,11 +37,15 @@ class Rows:
         return "roc_auc" if self.n_classes == 2 else "balanced_accuracy"
 
     def sample(self, width: int, seed: int) -> "Rows":
-        """At most so many rows of each split that their states hold :data:`MOST_NUMBERS` numbers."""
+        """Rows whose states hold at most :data:`MOST_NUMBERS` numbers in each split.
+
+        Others are drawn; but of the training rows all are taken or none. An eraser takes the concept from all of them
+        together, and a probe would find in a part of them what sets it apart from the rest.
+        """
         most, chosen = max(1, MOST_NUMBERS // width), {}
         for split, rows in self.rows.items():
-            rng = np.random.default_rng([seed, *split.encode()])
-            chosen[split] = np.sort(rng.permutation(len(rows))[:most])
+            if split != "train" or len(rows) <= most:
+                chosen[split] = np.sort(np.random.default_rng([seed, *split.encode()]).permutation(len(rows))[:most])
         return Rows(
             {split: self.rows[split][which] for split, which in chosen.items()},
             {split: self.y[split][which] for split, which in chosen.items()},
@@ -62,15 +65,16 @@ def remaining(states: np.ndarray, rows: Rows, change: Change, C: float) -> dict[
     Returns:
         ``train``: of a probe fitted to the training rows, on these; at chance if the eraser does what it should.
         ``test``: of the same probe on the test rows. ``fresh``: on the test rows, of a probe fitted to the validation
-        rows, which the eraser has not seen: what is left of the concept for who looks for it anew. None where the rows
-        lack a class.
+        rows, which the eraser has not seen: what is left of the concept for who looks for it anew. None where a
+        split is left out or lacks a class.
     """
     erased = {split: change.of(states[of_split]) for split, of_split in rows.rows.items()}
     found: dict[str, float | None] = {}
     for fitted_to, scored in (("train", {"train": "train", "test": "test"}), ("val", {"fresh": "test"})):
         for name, margins in _margins(erased, rows, fitted_to, scored, C).items():
-            y = rows.y[scored[name]]
-            found[name] = None if margins is None else score(y, margins, rows.n_classes, rows.metric)
+            found[name] = None
+            if margins is not None:
+                found[name] = score(rows.y[scored[name]], margins, rows.n_classes, rows.metric)
     return found
 
 
