@@ -60,7 +60,7 @@ class Questions:
 
     def _logits(self, inputs: BatchFeature) -> Tensor:
         with torch.inference_mode():
-            return self.model.model(**inputs).logits[0, -1]
+            return self.model.model(**inputs.to(self.model.device, self.model.dtype)).logits[0, -1]
 
     def plain(self, spans: Sequence[range]) -> list[Knockouts]:
         """One forward pass for each flow and window, and one with nothing blocked."""
