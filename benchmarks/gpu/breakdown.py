@@ -27,7 +27,6 @@ KINDS = {
     "copies": re.compile(r"memcpy|memset|copy|cat", re.I),
 }
 WAITS = re.compile(r"cuda(Stream|Device|Event)Synchronize")
-PROFILED = 3
 
 
 @dataclass(frozen=True)
@@ -146,33 +145,33 @@ def _times(stage: Callable[[], object], rounds: int) -> tuple[float, float]:
     return statistics.median(wall), statistics.median(host)
 
 
-def profiled(run: Callable[[], object]) -> Profile:
+def profiled(run: Callable[[], object], times: int = 3) -> Profile:
     """Profile some runs after a warm-up; numbers are per run."""
     run()
     synchronise()
     # Without a GPU the operations of the host stand in for kernels, to try the program.
     with profile(activities=[ProfilerActivity.CUDA if on_card() else ProfilerActivity.CPU]) as profiler:
-        for _ in range(PROFILED):
+        for _ in range(times):
             run()
         synchronise()
     device = torch.autograd.DeviceType.CUDA if on_card() else torch.autograd.DeviceType.CPU
     events = profiler.events()
     kernels = [event for event in events if event.device_type == device]
-    times: Counter[str] = Counter()
+    longest: Counter[str] = Counter()
     for event in kernels:
-        times[event.name] += (event.time_range.end - event.time_range.start) / 1e6 / PROFILED
+        longest[event.name] += (event.time_range.end - event.time_range.start) / 1e6 / times
     share = dict.fromkeys(["matrix products", "attention", "copies", "other"], 0.0)
-    for name, seconds in times.items():
+    for name, seconds in longest.items():
         kind = next((kind for kind, pattern in KINDS.items() if pattern.search(name)), "other")
         share[kind] += seconds
     total = sum(share.values()) or float("nan")
     return Profile(
-        busy=_union([(event.time_range.start, event.time_range.end) for event in kernels]) / 1e6 / PROFILED,
+        busy=_union([(event.time_range.start, event.time_range.end) for event in kernels]) / 1e6 / times,
         share={kind: seconds / total for kind, seconds in share.items()},
-        kernels=len(kernels) / PROFILED,
+        kernels=len(kernels) / times,
         # The last one is the wait above.
-        waits=(sum(bool(WAITS.search(event.name)) for event in events) - 1) / PROFILED if on_card() else 0,
-        longest=times,
+        waits=(sum(bool(WAITS.search(event.name)) for event in events) - 1) / times if on_card() else 0,
+        longest=longest,
     )
 
 

@@ -47,7 +47,7 @@ def run(card: Card, results: Results) -> None:
     results.row(["copy within the card, GB/s", f"{speed:.0f}", "3350 (H100), 4800 (H200)"], what="copy", gbps=speed)
     host = torch.empty(2**20 if card.small else 2**28, dtype=torch.uint8).fill_(1)
     for kind, source in (("pageable", host), ("pinned", host.pin_memory() if on_card() else host)):
-        seconds = min(timed(lambda source=source: source.to(card.device, copy=True))[0] for _ in range(4))
+        seconds = min(timed(lambda source=source: source.to(card.device, copy=True)) for _ in range(4))
         speed = len(host) / seconds / 1e9
         results.row([f"host to card, {kind}, GB/s", f"{speed:.1f}", ""], what=f"to card, {kind}", gbps=speed)
     launch = _launch(card)

@@ -81,7 +81,9 @@ def _by_images(card: Card, results: Results, numbers: tuple[int, ...], texts: in
         f"\nSeveral images in a batch, {texts} texts each: an experiment, since the project runs one image at a time. "
         "Milliseconds per image."
     )
-    results.table("images", "shared ms", "pure ms", "shared tokens/s", "shared of peak", "pure of peak", "GiB")
+    results.table(
+        "images", "shared ms", "pure ms", "shared tokens/s", "shared of peak", "pure of peak", "GiB", "differs"
+    )
     shape = card.shape
     ways = Ways(card.model, shape, texts)
     expected = card.model.run_shared(on_host(ways), ["last"])["last"]
@@ -99,7 +101,7 @@ def _by_images(card: Card, results: Results, numbers: tuple[int, ...], texts: in
                 f"{images}",
                 *(f"{1e3 * shared / images:.2f}", f"{1e3 * pure / images:.2f}", f"{several.tokens / shared:,.0f}"),
                 *(f"{card.shares(images * needed, shared)[1]:.2f}", f"{of_pure:.2f}"),
-                f"{timings['shared'].gib:.1f}",
+                *(f"{timings['shared'].gib:.1f}", f"{difference:.1e}"),
             ],
             what="images",
             images=images,

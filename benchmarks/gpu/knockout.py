@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from flow import WINDOW, Questions
 from torch import nn
+from transformers import BatchFeature
 
 from gpu.card import Card
 from gpu.results import Results
@@ -22,12 +23,13 @@ def run(card: Card, results: Results) -> None:
         spans = questions.windows
         some = sorted({0, len(spans) // 2, len(spans) - 1})
         theirs: list[Knockouts] = []
+        ours: list[Knockouts] = []
 
         def loop() -> None:
             theirs[:] = [
                 naive_knockout(
                     card.model,
-                    questions.prepared[i],
+                    BatchFeature(dict(questions.prepared[i])),
                     questions.sets[i],
                     FLOWS,
                     [spans[at] for at in some],
@@ -35,8 +37,6 @@ def run(card: Card, results: Results) -> None:
                 )
                 for i in range(plain)
             ]
-
-        ours: list[Knockouts] = []
 
         def fast() -> None:
             ours[:] = questions.fast()

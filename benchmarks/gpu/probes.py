@@ -9,9 +9,10 @@ from probes import C, Shape, hidden_states, make_problems
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from gpu.breakdown import profiled
 from gpu.card import DATASHEET, Card, matmul_peak
 from gpu.results import Results
-from gpu.timing import timed
+from gpu.timing import timed, with_memory
 from layerwise.probes.logistic.design_matrices import Rows
 from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import standardise
@@ -35,38 +36,40 @@ def run(card: Card, results: Results) -> None:
     results.line(f"Drawing the states took {time.perf_counter() - began:.0f} s, which counts nowhere.")
     # The first fit loads libraries and chooses kernels.
     TorchEngine(device=card.device).fit(states, problems[:2], C[:1])
-    runs, memory, engine = [], 0.0, TorchEngine(device=card.device)
-    for _ in range(2):
-        engine = TorchEngine(device=card.device)
-        seconds, memory = timed(lambda engine=engine: engine.fit(states, problems, C))
-        runs.append(seconds)
-    seconds = min(runs)
+    engines = [TorchEngine(device=card.device) for _ in range(2)]
+    runs = [with_memory(lambda engine=engine: engine.fit(states, problems, C)) for engine in engines]
+    engine, (seconds, memory, _) = engines[0], min(runs)
+    found = profiled(lambda: TorchEngine(device=card.device).fit(states, problems, C), times=1)
     mean = states[: n - n_val].mean(0, dtype=np.float64)
     device = torch.device(card.device)
-    loading, _ = timed(lambda: Rows(states, np.arange(n - n_val), mean, device, 2**36))
+    loading = timed(lambda: Rows(states, np.arange(n - n_val), mean, device, 2**36))
     rate = engine.products * 2 * 2 * (n - n_val) * width / seconds / 1e12
     peak = matmul_peak(card.device, torch.float32, 256 if card.small else 8192)
     results.line(
         f"\n{labels} labels, {len(C)} C, n = {n:,} ({n_val:,} of them for validation), width {width}. Paths end early, "
-        "so that few fits are made under the largest C."
+        "so that fewer fits are made under the largest C."
     )
     results.table(
         *("engine", "s per layer", f"min for {layers} layers", "of it rows to the card, s", "products per label and C"),
-        *("TFLOP/s", "of measured float32 peak", "of datasheet", "GiB"),
+        *("TFLOP/s", "of measured float32 peak", "of datasheet", "GiB", "card busy"),
     )
     results.row(
         [
             *("torch on the card", f"{seconds:.2f}", f"{layers * seconds / 60:.1f}", f"{loading:.2f}"),
             *(f"{engine.products / labels / len(C):.1f}", f"{rate:.1f}", f"{rate / peak:.2f}"),
             *(f"{rate / DATASHEET['float32']:.2f}", f"{memory:.1f}"),
+            f"{found.busy / seconds:.2f}",
         ],
         what="torch",
         n=n,
         width=width,
         labels=labels,
-        seconds=runs,
+        seconds=[of_run[0] for of_run in runs],
         loading=loading,
         products=engine.products,
+        busy=found.busy,
+        kernels=found.kernels,
+        share=found.share,
         tflops=rate,
     )
     _reference(results, states[: n - n_val], problems[0].y["train"], (labels, layers), seconds)
@@ -89,7 +92,18 @@ def _reference(results: Results, rows: np.ndarray, y: np.ndarray, sizes: tuple[i
     whole = each * labels * len(C)
     results.row(
         [
-            *("scikit-learn on the host, scaled", f"{whole:.0f}", f"{layers * whole / 60:.0f}", "", "", "", "", "", ""),
+            *(
+                "scikit-learn on the host, scaled",
+                f"{whole:.0f}",
+                f"{layers * whole / 60:.0f}",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+            ),
         ],
         what="scikit-learn",
         seconds_by_C={str(strength): seconds for strength, seconds in taken.items()},

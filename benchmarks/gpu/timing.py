@@ -25,11 +25,13 @@ class Timing:
 
     Attributes:
         seconds: of each run.
-        gib: the most memory that torch had allocated during a run; NaN without a GPU.
+        gib: the most memory that torch had allocated during a run, weights included; NaN without a GPU.
+        working: the same without what was allocated before the run.
     """
 
     seconds: list[float] = field(default_factory=list)
     gib: float = float("nan")
+    working: float = float("nan")
 
     @property
     def median(self) -> float:
@@ -42,16 +44,24 @@ class Timing:
         return (max(self.seconds) - min(self.seconds)) / self.median
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of one run, and the most GiB that were allocated meanwhile; NaN without a GPU."""
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of one run."""
     synchronise()
-    if on_card():
-        torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     run()
     synchronise()
-    seconds = time.perf_counter() - start
-    return seconds, torch.cuda.max_memory_allocated() / 2**30 if on_card() else float("nan")
+    return time.perf_counter() - start
+
+
+def with_memory(run: Callable[[], object]) -> tuple[float, float, float]:
+    """Seconds of one run, and :class:`Timing`'s ``gib`` and ``working``."""
+    if not on_card():
+        return timed(run), float("nan"), float("nan")
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    seconds, peak = timed(run), torch.cuda.max_memory_allocated()
+    return seconds, peak / 2**30, (peak - before) / 2**30
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, warm_ups: int = 1) -> dict[str, Timing]:
@@ -65,8 +75,8 @@ def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, warm_ups: in
     timings = {name: Timing() for name in ways}
     for turn in range(warm_ups + rounds):
         for name, run in ways.items():
-            seconds, gib = timed(run)
+            seconds, gib, working = with_memory(run)
             if turn >= warm_ups:
                 timings[name].seconds.append(seconds)
-                timings[name].gib = max(gib, timings[name].gib) if timings[name].seconds[1:] else gib
+                timings[name].gib, timings[name].working = gib, working
     return timings
