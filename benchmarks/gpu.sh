@@ -3,7 +3,7 @@
 # bfloat16), where its time goes, attention knockout, CUDA graphs, the tests that need a GPU, probes, and 8 and 4 bits.
 #
 #     bash benchmarks/gpu.sh                         under 9 minutes, needs a GPU with 80 GB
-#     bash benchmarks/gpu.sh --small                 tries the whole program on tiny shapes without a GPU, in 2 minutes
+#     bash benchmarks/gpu.sh --small                 tries the whole program on tiny shapes without a GPU, in a minute
 #     bash benchmarks/gpu.sh --only extraction       one section, and those named after it
 #
 # OUT_DIR is the folder of the results (default results-gpu), PYTHON the Python that runs it (default python3). It needs
@@ -16,5 +16,5 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$here:$here/../scripts${PYTHONPATH:+:$PYTHONPATH}"
-export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
 exec "${PYTHON:-python3}" -m gpu "$@"

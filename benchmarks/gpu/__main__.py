@@ -1,6 +1,7 @@
 """Run all sections within a time limit, most valuable first; see benchmarks/gpu.sh."""
 
 import argparse
+import contextlib
 import os
 import queue
 import signal
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from gpu.results import Results
 from gpu.sections import SECTIONS, Section
-from gpu.worker import LOST, MARK, heading, note_failure
+from gpu.worker import LOST, MARK, NO_CARD, heading, note_failure
 
 # A process imports its libraries first.
 START_SECONDS = 90
+# How often a silent process is looked after.
+LOOK_SECONDS = 0.5
 # No process is begun with less time left.
 LEAST_SECONDS = 15
 # The caller sees the end of the output: keep the tables within it.
@@ -85,13 +88,21 @@ class Runner:
         began, limit = time.perf_counter(), min(START_SECONDS, self._time_left())
         while True:
             try:
-                line = lines.get(timeout=max(0.1, began + limit - time.perf_counter()))
+                line = lines.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                return finished, current, f"ended after {limit:.0f} s, its limit or the end of the time for everything"
+                if time.perf_counter() < began + limit and self._status() is None:
+                    continue
+                if self._status() is None:
+                    return finished, current, f"ended after {limit:.0f} s, its limit or the end of the whole time"
+                # What it started may hold its output open, so that no end of it comes.
+                line = None
             if line is None:
-                if current is None and (len(finished) == len(group) or self._status() == LOST):
+                status = self._exited()
+                if current is None and status == LOST:
                     return finished, None, None
-                return finished, current, f"its process ended with status {self._status()}; log.txt says why"
+                if status == NO_CARD:
+                    sys.exit("no CUDA device; --small tries the program without one")
+                return finished, current, f"its process ended with status {status}; log.txt says why"
             word, name, *outcome = line.split()
             if word == "begin":
                 current = by_name[name]
@@ -100,11 +111,20 @@ class Runner:
                 seconds = time.perf_counter() - began
                 print(f"{self._clock()} {name}: {outcome[0]}, {seconds:.1f} s", flush=True)
                 finished.add(name)
+                if len(finished) == len(group):
+                    return finished, None, None
                 current, began, limit = None, time.perf_counter(), min(START_SECONDS, self._time_left())
 
     def _status(self) -> int | None:
+        """The process's exit status, None while it runs."""
+        assert self.process
+        return self.process.poll()
+
+    def _exited(self) -> int | None:
+        """The exit status of a process that closed its output; None if it goes on all the same."""
+        assert self.process
         try:
-            return self.process.wait(5) if self.process else None
+            return self.process.wait(10)
         except subprocess.TimeoutExpired:
             return None
 
@@ -116,12 +136,11 @@ class Runner:
 
     def stop(self) -> None:
         """End the process and all that it started."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None:
             return
-        try:
+        # Also after its own end: a compiler's processes may outlive it.
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
         self.process.wait(10)
 
 
@@ -145,8 +164,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=515, help="for everything (default 515)")
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT_DIR", "results-gpu")))
     args = parser.parse_args()
-    if not args.small and not _has_card():
-        sys.exit("no CUDA device; --small tries the program without one")
     args.out.mkdir(parents=True, exist_ok=True)
     for name in ("results.md", "results.jsonl", "log.txt", "tests.txt"):
         (args.out / name).unlink(missing_ok=True)
@@ -172,12 +189,6 @@ def show(folder: Path) -> None:
     if len(text) > MOST_CHARACTERS:
         print(f"(the page's last {MOST_CHARACTERS} of {len(text)} characters; all of it is in {page})")
     print(text[-MOST_CHARACTERS:], flush=True)
-
-
-def _has_card() -> bool:
-    """Asked in another process: this one does without torch."""
-    code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from gpu.timing import in_turns
 from layerwise.models.memory import Room
 from layerwise.models.prefix.split import PromptGroup
 
-TEXTS, IMAGES, CHUNKS = (1, 5, 18, 80), (1, 2, 4, 8), (10, 20, 40, 80)
+TEXTS, IMAGES, CHUNKS = (1, 2, 5, 18, 80), (1, 2, 4, 8), (10, 20, 40, 80)
 # A usual number of questions about an image.
 USUAL = 18
 

@@ -17,8 +17,8 @@ from gpu.sections import SECTIONS
 
 # What begins a line for the runner; all else on standard output is a library's.
 MARK = "@section"
-# Exit status when the device is lost.
-LOST = 3
+# Exit statuses: the device is lost, and there is none.
+LOST, NO_CARD = 3, 4
 
 
 def tell(*words: str) -> None:
@@ -84,6 +84,8 @@ def main() -> None:
     import layerwise  # noqa: F401 - before transformers, whose torchvision it mends
     from gpu.card import Card
 
+    if not args.small and not torch.cuda.is_available():
+        sys.exit(NO_CARD)
     if args.small:
         # Several threads would wait for one another longer than they compute.
         torch.set_num_threads(1)
