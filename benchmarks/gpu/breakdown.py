@@ -53,9 +53,9 @@ def run(card: Card, results: Results) -> None:
     texts = 3 if card.small else USUAL
     stages = _stages(card, texts)
     results.line(
-        f"{texts} texts per image, milliseconds. *host*: until the call returns, with nothing waiting on the card. "
-        "*busy*: in which at least one kernel ran. Where *host* is about *wall*, starting kernels takes longer than "
-        "running them."
+        f"{texts} texts per image, milliseconds. *host*: until the call returns, with an idle card before it. "
+        "*busy*: in which at least one kernel ran. In a stage without waits whose *host* is about its *wall*, starting "
+        "kernels takes longer than running them."
     )
     results.table(
         *("stage", "wall", "host", "busy", "busy of wall", "kernels", "host waits"),

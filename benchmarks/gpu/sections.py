@@ -24,11 +24,12 @@ SECTIONS = (
     Section("environment", "Environment and ceilings", 60, "model"),
     Section("extraction", "Extraction", 110, "model"),
     Section("breakdown", "Where the time of the shared prefix goes", 50, "model"),
+    Section("whole_run", "A whole run", 50, "model"),
     Section("knockout", "Attention knockout", 60, "model"),
+    Section("used", "Used sweep", 60, "model"),
     Section("graphs", "CUDA graphs and compiled modules (an experiment)", 100, "model"),
     Section("tested", "Tests that need a GPU", 90, "tests"),
     Section("probes", "Probes", 100, "probes"),
-    Section("used", "Used sweep", 60, "model, again"),
     Section("quantised", "8 and 4 bits", 120, "model, again"),
     Section("compiled", "The whole decoder compiled (an experiment)", 120, "model, again"),
 )

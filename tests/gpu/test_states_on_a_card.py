@@ -85,6 +85,8 @@ def test_a_run_on_the_card_keeps_what_the_card_made(tiny_llava, tmp_path, card):
     command = [*extraction(tmp_path, described, POSITIONS, out), "--sharing", "always"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "took cards: " in done.stderr
+    assert "took cards: none" not in done.stderr
     model = generic.load(described, card)
     assert model.model.device.type == "cuda"
     with StatesFile(out) as states:
