@@ -19,21 +19,21 @@ def run(results: Results) -> None:
         for path in sorted((REPOSITORY / "tests").rglob("test_*.py"))
         if re.search(r"\bmark\.gpu\b", path.read_text())
     ]
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "--durations=5", "--tb=short", *map(str, files)]
-    # Bytes of compiled tests and pytest's own cache stay out of the repository.
-    command += ["-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    (results.folder / "tests.txt").write_text(done.stdout + done.stderr)
-    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "no output"
-    results.line(f"`{' '.join(['pytest', '-m', 'gpu', *map(str, files)])}`: {last.strip('= ')}")
-    problems = [line[:300] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR", "E  "))]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "--durations=5", "--tb=short", "--timeout=60"]
+    # pytest's own cache stays out of the repository.
+    command += ["-p", "no:cacheprovider", *map(str, files)]
+    output = results.folder / "tests.txt"
+    # Straight into the file, which then says how far they came should the time be over.
+    with open(output, "w") as file:
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT, check=False)
+    lines = output.read_text().splitlines() or ["no output"]
+    results.line(f"`{' '.join(['pytest', '-m', 'gpu', *map(str, files)])}`: {lines[-1].strip('= ')}")
+    problems = [line[:300] for line in lines if line.startswith(("FAILED", "ERROR", "E  "))]
     if problems:
         results.line("\n```\n" + "\n".join(problems[:15]) + "\n```")
-    results.record(what="tests", status=done.returncode, last=last, problems=problems)
+    results.record(what="tests", status=done.returncode, last=lines[-1], problems=problems)
     if done.returncode:
-        raise RuntimeError(
-            f"pytest ended with status {done.returncode}; tests.txt has its output\n{done.stderr[-500:]}"
-        )
+        raise RuntimeError(f"pytest ended with status {done.returncode}; tests.txt has its output")
 
 
 def main() -> None:
