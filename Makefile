@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence findings run report test test-slow test-all bench families reliability architecture audit lint format schema lock
+.PHONY: help demo evidence findings run report test test-slow test-all bench bench-gpu families reliability architecture audit lint format schema lock
 .DEFAULT_GOAL := help
 # Without this check, Snakemake would end in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
@@ -56,6 +56,9 @@ test-all: test test-slow ## run every test: also all model families, the whole d
 
 bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against alternatives; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+bench-gpu: $(VENV)/run.stamp ## measure on a GPU with 80 GB, in 9 minutes; writes results-gpu/, whose tables belong into docs/benchmarks-gpu.md
+	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
 
 reliability: $(VENV)/dev.stamp ## write docs/reliability.md (what can go wrong) from the tests that cause these faults
 	$(BIN)/python tests/faults/table.py

@@ -60,7 +60,9 @@ class Questions:
 
     def _logits(self, inputs: BatchFeature) -> Tensor:
         with torch.inference_mode():
-            return self.model.model(**inputs).logits[0, -1]
+            # A copy, because BatchFeature.to moves its own tensors, and a run begins with them on the host.
+            moved = BatchFeature(dict(inputs)).to(self.model.device, self.model.dtype)
+            return self.model.model(**moved).logits[0, -1]
 
     def plain(self, spans: Sequence[range]) -> list[Knockouts]:
         """One forward pass for each flow and window, and one with nothing blocked."""

@@ -29,6 +29,7 @@ HEAD = """# Benchmarks
 
 Made by `make bench` on {date}: {cpu}, {cores} cores, Python {python}, torch {torch}. Each section
 compares several ways to do the same thing, in turns and within one run. So read the ratios rather than the seconds.
+[benchmarks-gpu.md](benchmarks-gpu.md) measures on a GPU.
 """
 
 
@@ -47,14 +48,13 @@ def main() -> None:
         torch=torch.__version__.split("+")[0],
     )
     parts = [head]
-    on_card = {"gpu.py": "On a card"} if torch.cuda.is_available() else {}
-    for program, title in (SECTIONS | on_card).items():
+    for program, title in SECTIONS.items():
         print(f"{title} ...", file=sys.stderr)
-        flags = [] if program in on_card else [f"--{args.size}"]
-        done = subprocess.run([sys.executable, FOLDER / program, *flags], capture_output=True, text=True, check=False)
+        flag = f"--{args.size}"
+        done = subprocess.run([sys.executable, FOLDER / program, flag], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{program} failed:\n{done.stderr}")
-        parts.append(f"## {title}\n\n`python benchmarks/{' '.join([program, *flags])}`\n\n{done.stdout.strip()}\n")
+        parts.append(f"## {title}\n\n`python benchmarks/{program} {flag}`\n\n{done.stdout.strip()}\n")
     args.out.write_text("\n".join(parts))
     print("\n".join(parts))
 

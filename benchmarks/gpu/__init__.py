@@ -1,0 +1,1 @@
+"""What this project costs on a GPU, section by section; start it with ``benchmarks/gpu.sh``."""

@@ -1,0 +1,1 @@
+"""Tests that need a GPU: ``pytest -m gpu tests/gpu``."""

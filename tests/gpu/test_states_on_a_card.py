@@ -1,0 +1,125 @@
+"""Hidden states made on a GPU: against the CPU's, over a shared prefix, in half precision, and as kept on disk."""
+
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from layerwise.models.adapters import generic
+from layerwise.models.memory import Room
+from layerwise.models.registration import describe_model
+from layerwise.states.checks import TOLERANCE, WIDEST
+from layerwise.states.images import read_image
+from layerwise.states.store import StatesFile
+from tests import families
+from tests.cells import extraction, write_items
+from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
+
+pytestmark = pytest.mark.gpu
+
+FAMILIES = pytest.mark.parametrize(
+    "family", [families.llava, families.llava_next, families.qwen2_vl], ids=lambda family: family.__name__
+)
+
+
+def on(model, device, dtype=torch.float32):
+    """A model behind its adapter, moved."""
+    moved = model.model.to(device, dtype)
+    return type(model)(moved, model.processor, model.conversation)
+
+
+def alone(model):
+    """States of all prompts about both pictures, one input at a time."""
+    images = [image for image in pictures() for _ in PROMPTS]
+    return one_at_a_time(model, images, [*PROMPTS] * len(pictures()))
+
+
+def shared(model):
+    """The same over a prefix for each picture."""
+    found = [model.states_shared(image, PROMPTS, POSITIONS) for image in pictures()]
+    return {position: torch.cat([states[position] for states in found]) for position in POSITIONS}
+
+
+@FAMILIES
+def test_states_equal_the_cpus(family, card, exact_convolutions):
+    expected = alone(families.frozen(family))
+    found = alone(on(families.frozen(family), card))
+    for position in POSITIONS:
+        assert found[position].device.type == "cpu"
+        assert relative(found[position], expected[position]) < 1e-4
+
+
+@FAMILIES
+def test_a_shared_prefix_is_exact(family, card, exact_convolutions):
+    model = on(families.frozen(family), card)
+    one, together = alone(model), shared(model)
+    for position in POSITIONS:
+        assert relative(together[position], one[position]) < WIDEST * TOLERANCE[torch.float32]
+
+
+@FAMILIES
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_shares_as_exactly_as_it_rounds(family, dtype, card):
+    """Both ways round, so both are compared with float32: sharing must not add to the error."""
+    truth = alone(families.frozen(family))
+    model = on(families.frozen(family), card, dtype)
+    one, together = alone(model), shared(model)
+    for position in POSITIONS:
+        plain, ours = (relative(states[position].float(), truth[position]) for states in (one, together))
+        # Eight bits of bfloat16 in a few blocks; zero would mean that nothing ran in half precision.
+        assert 1e-5 < plain < 0.1
+        assert ours < 2 * plain
+
+
+def test_a_run_on_the_card_keeps_what_the_card_made(tiny_llava, tmp_path, card):
+    """The whole program in bfloat16, with its own checks before the run; then the file is read."""
+    shown = []
+    for i, image in enumerate(pictures()):
+        image.save(tmp_path / f"{i}.png")
+        shown += [(f"{j}-{i}", tmp_path / f"{i}.png", text) for j, text in enumerate(PROMPTS)]
+    items = write_items(tmp_path, shown)
+    entry = {"weights": "pretrained", "dtype": "bfloat16", "adapter": "generic", "conversation": "auto"}
+    described = describe_model("tiny", {"source": str(tiny_llava)} | entry, None, seed=1)
+    out = tmp_path / "states.h5"
+    command = [*extraction(tmp_path, described, POSITIONS, out), "--sharing", "always"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "took cards: " in done.stderr
+    assert "took cards: none" not in done.stderr
+    model = generic.load(described, card)
+    assert model.model.device.type == "cuda"
+    with StatesFile(out) as states:
+        assert states.cell["path"] == "shared prefix"
+        for position in POSITIONS:
+            kept = np.stack([states.layer(position, layer) for layer in range(len(states.layers))], axis=1)
+            for i, item in enumerate(items.itertuples()):
+                expected = model.states([read_image(item.image)], [item.text], [position])[position][0]
+                # Kept as float32; made over a shared prefix in bfloat16.
+                assert (
+                    relative(torch.from_numpy(kept[states.row_of_item[i]]), expected.float())
+                    < TOLERANCE[torch.bfloat16]
+                )
+
+
+def test_a_batch_that_does_not_fit_is_halved(card):
+    """With the card's own error, and its memory is free again before the next try."""
+    torch.cuda.empty_cache()
+    # A little more than is in use now, so that four pieces fit and eight do not.
+    piece = 64 * 2**20
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 5 * piece) / total)
+    tried = []
+
+    def run(start, stop):
+        tried.append(stop - start)
+        return torch.full(((stop - start) * piece,), start, dtype=torch.uint8, device=card)[::piece].cpu()
+
+    try:
+        room = Room(8, "pieces")
+        parts = room.over(8, run)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert tried == [8, 4, 4]
+    assert room.size == 4
+    assert torch.cat(parts).tolist() == [0] * 4 + [4] * 4
