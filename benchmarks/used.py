@@ -46,8 +46,8 @@ MOST_PASSES, LEAST_SPEED = 3, 20
 MOST_DIFFERENCE = {torch.float32: 1e-4, torch.bfloat16: 0.5}
 
 HEADER = (
-    "| width | blocks | changes | a pass, ms | all changes, hooked, s | sweep, s | sweep, in passes | tokens x blocks, in "
-    "passes | speed-up | greatest difference of scores | greatest effect on them |"
+    "| width | blocks | changes | a pass, ms | all changes, hooked, s | sweep, s | sweep, in passes "
+    "| tokens x blocks, in passes | speed-up | greatest difference of scores | greatest effect on them |"
 )
 
 
@@ -230,8 +230,8 @@ def main() -> None:
     print(
         f"{shapes[0].image_tokens} image tokens followed by {BEHIND} of text, a vocabulary of {VOCABULARY}, "
         f"{args.threads} thread(s), float32. At each block one eraser and {STRENGTHS} strengths of steering, each with "
-        f"{DRAWS} controls. CPU time, median of {args.rounds} rounds. One hooked pass is timed each round and scaled to "
-        "all changes.\n"
+        f"{DRAWS} controls. CPU time, median of {args.rounds} rounds. One hooked pass is timed each round and scaled "
+        "to all changes.\n"
     )
     rows = [compare(_model(shape, "cpu", torch.float32), shape, args.rounds, time.process_time) for shape in shapes]
     _print(shapes, rows)
