@@ -1,7 +1,6 @@
 """What is erased and steered, from a finished study: trained models, their twins and folders of one's own."""
 
 import copy
-import os
 import shutil
 
 import numpy as np
@@ -141,7 +140,7 @@ def test_edited_code_makes_what_it_decides_again(swept):
 @pytest.mark.slow
 def test_probes_that_turn_out_the_same_run_no_model(swept):
     table = "results/used/llava/entailment/agree.parquet"
-    before = os.stat(swept.folder / table).st_ino
+    before = (swept.folder / table).stat().st_ino
     swept.configure(with_own(lambda c: c["probes"].update(resamples=101)))
     try:
         assert swept.planned(table) == {"fit_probes": 2, "fit_concept": 2, "sweep_used": 1}
@@ -150,4 +149,4 @@ def test_probes_that_turn_out_the_same_run_no_model(swept):
         swept.configure(with_own())
     assert "its content exists already" in (swept.folder / "logs/used/llava/entailment/agree.log").read_text()
     # The file is the kept one.
-    assert os.stat(swept.folder / table).st_ino == before
+    assert (swept.folder / table).stat().st_ino == before
