@@ -12,12 +12,31 @@ if TYPE_CHECKING:
 How = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """What the tokens of one forward pass are. All masks have shape (batch, tokens).
+
+    A whole pass has each text with its last token. Where texts share a prefix, one pass has the prefix, with no text's
+    last token, and another has the rests of all texts in one row, with the last token of each.
+
+    Attributes:
+        image: true at the image's tokens; None for a model that is shown no image.
+        before: ``image`` of the tokens whose keys and values are kept from an earlier pass, shape (batch, earlier
+            tokens); None where there are none.
+        last: true at the last token of each text.
+        text: true at all tokens that are neither the image's nor padding.
+    """
+
+    image: "Tensor | None"
+    before: "Tensor | None"
+    last: "Tensor"
+    text: "Tensor"
+
+
 class Apply(Protocol):
     """Intervene while a block of code runs."""
 
-    def __call__(
-        self, how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
-    ) -> AbstractContextManager[None]:
+    def __call__(self, how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> AbstractContextManager[None]:
         """Hook the decoder.
 
         The hooks come before all others on a block, so that what is read of it, here or by the family's own forward
@@ -26,10 +45,7 @@ class Apply(Protocol):
         Args:
             how: the config entry.
             blocks: the decoder's.
-            image: true at the image's tokens in this forward pass, shape (batch, tokens); None where the kind does not
-                touch the image.
-            before: the same of the tokens whose keys and values are kept from an earlier pass, shape (batch, tokens);
-                None where there are none.
+            tokens: of this forward pass.
         """
         ...
 
