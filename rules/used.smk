@@ -28,7 +28,7 @@ rule fit_concept:
     params:
         cell=states_cell,
         position=POSITION,
-        draws=concept_draws(grid),
+        draws=grid.concept_draws(),
         seed=study.config.seed,
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,

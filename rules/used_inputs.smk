@@ -1,5 +1,5 @@
 # Inputs and params of the rules that erase and steer.
-from layerwise.used_grid import POSITION, concept_draws
+from layerwise.used_grid import POSITION
 
 USED_CELLS = grid.used_cells()
 CONCEPT = "<results>/used/{model}/{task}/{prompt}.concept.safetensors"
