@@ -1,9 +1,6 @@
 """What is erased and steered, from a finished study: trained models, their twins and folders of one's own."""
 
 import copy
-import shutil
-
-import pytest
 
 from tests.workflow.conftest import TINY, Project
 
