@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from layerwise.errors import InputError
 from layerwise.models.interventions.concept_file import ConceptFile
 from layerwise.probes.kept import KeptProbes
+from layerwise.probes.metrics import roc_auc
 from layerwise.states.store import StatesFile
 from layerwise.used import remaining
 from layerwise.used.concepts import Labelled
@@ -112,6 +113,12 @@ def test_wide_layers_are_probed_on_fewer_rows(study, monkeypatch, tmp_path):
     assert told["held_out"]["train"] == told["held_out"]["test"] == [None, None]
     assert all(0.3 < value < 0.8 for value in told["held_out"]["fresh"])
     assert told["rows"] == planted.SPLITS
+
+
+def test_margins_that_differ_by_rounding_rank_nothing():
+    y = np.arange(100) % 2
+    for size, wanted in ((1e-5, 0.5), (0.1, 1.0)):
+        assert remaining.score(y, -0.3 + size * y[:, None], 2, roc_auc.METRIC) == wanted
 
 
 @pytest.mark.parametrize(
