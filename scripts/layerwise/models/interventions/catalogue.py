@@ -13,5 +13,6 @@ INTERVENTIONS: Catalogue[InterventionKind] = Catalogue(
         "bypass": "layerwise.models.interventions.bypass",
         "ablate-image": "layerwise.models.interventions.ablate_image",
         "cut-image": "layerwise.models.interventions.cut_image",
+        "route": "layerwise.models.interventions.route",
     },
 )
