@@ -123,7 +123,7 @@ def _guesses(control: Fitted[ControlProbe], problems: list[Problem], top: Tensor
     probe = control.module.cpu()
 
     def margins(rows: np.ndarray) -> np.ndarray:
-        parts = torch.from_numpy(rows).split(ITEMS_AT_ONCE)
+        parts = torch.tensor(rows).split(ITEMS_AT_ONCE)
         logits = torch.cat([probe(top[some]) for some in parts]).double().numpy()
         return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits
 
