@@ -28,7 +28,7 @@ class Intervention:
         """
         ((self.kind, self._how),) = intervention.items()
         self.about: InterventionKind = INTERVENTIONS[self.kind]
-        self.on_image = self.about.touches_image
+        self.on_image = self.about.on_image(self._how)
         self._blocks = blocks
 
     def everywhere(self) -> "Intervention":

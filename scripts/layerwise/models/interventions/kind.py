@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # A config entry of one kind, such as ``{"from": 4, "with": "zero"}``.
 How = Mapping[str, Any]
+# The key under which an entry gets the path of its fitted file when it is carried out. The config never has it.
+FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Apply(Protocol):
         pass, is what the intervention left. They are gone when the context ends.
 
         Args:
-            how: the config entry.
+            how: the config entry, with the path of its fitted file (:data:`FILE`) if its kind needs one.
             blocks: the decoder's.
             tokens: of this forward pass.
         """
@@ -56,8 +58,8 @@ class InterventionKind:
 
     Attributes:
         name: its key in the config, below ``models.NAME.intervention``.
-        touches_image: whether it changes what the image's tokens hold or who sees them. It then needs an image, and a
-            family whose image is in these tokens alone.
+        touches_image: whether it changes what the image's tokens hold or who sees them, whatever an entry says. It then
+            needs an image, and a family whose image is in these tokens alone. See :meth:`on_image`.
         check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
             for messages; ``n_layers`` is None before the model is known. Raises an InputError.
         apply: carries it out.
@@ -66,6 +68,8 @@ class InterventionKind:
             many blocks, counted from 1. These blocks must have such scores. None for other kinds.
         everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
             blocks: with it the last token's state must not depend on the picture. None for other kinds.
+        fitted: what it needs a fitted file of: ``concept`` or ``route``; None for kinds that need none. An entry of a
+            concept names its ``task``, ``prompt``, ``block`` and ``at`` which tokens.
     """
 
     name: str
@@ -75,6 +79,11 @@ class InterventionKind:
     figure: str | None = None
     cut_blocks: Callable[[How, int], range] | None = None
     everywhere: Callable[[int], How] | None = None
+    fitted: Literal["concept", "route"] | None = None
+
+    def on_image(self, how: How) -> bool:
+        """Whether an entry changes what the image's tokens hold or who sees them."""
+        return self.touches_image or how.get("at") == "image"
 
     @property
     def cuts_attention(self) -> bool:
