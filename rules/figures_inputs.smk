@@ -43,6 +43,7 @@ contents = Contents(
     specifications=tuple(SPECIFICATION_CELLS),
     kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
     made_from=bool(grid.made_from_cells()),
+    routes=bool(USED_ROUTES),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -70,6 +71,8 @@ def files_of(name, question=None, variant=None):
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell.task), **cell._asdict()) for cell in cells))
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
+    if name == "route-controls":
+        return [study.route_files(route).control for route in USED_ROUTES]
     if name == "specification-effects":
         return [SPECIFICATION_EFFECTS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
     if name == "specification-units":

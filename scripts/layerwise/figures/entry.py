@@ -36,6 +36,7 @@ class Contents:
         sources: those of them whose kept probes are carried.
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
+        routes: whether some model runs with a trained route.
         made_from: whether some model is compared with the language model that it was made from.
     """
 
@@ -55,6 +56,7 @@ class Contents:
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
     made_from: bool = False
+    routes: bool = False
 
     @property
     def probes(self) -> bool:

@@ -42,3 +42,10 @@ def read_control_about(path: str | Path) -> dict[str, Any]:
         return json.loads(pq.read_schema(path).metadata[KEY])
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a route's control ({error}); delete it and run again") from error
+
+
+def control_cell(path: str | Path) -> tuple[str, str, str, str]:
+    """Model, task, prompt and route of a control, as its path names them. Contents hold no names."""
+    path = Path(path)
+    model, task, prompt = path.parts[-4:-1]
+    return model, task, prompt, path.name.removesuffix(".control.parquet")

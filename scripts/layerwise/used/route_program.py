@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from layerwise.errors import InputError
 from layerwise.jobs.cards import take_cards
 from layerwise.jobs.command import finished_file
 from layerwise.jobs.kept import KeptFiles
+from layerwise.models.interventions.route_file import read_about
 from layerwise.models.versions import library_versions
 from layerwise.probes.texts import texts_read
 from layerwise.states.cells import planned_content
@@ -31,6 +32,8 @@ from layerwise.used.route_files import RouteFiles, write_control
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from layerwise.models.frozen import AnsweringModel
 
 
 def train_route(
@@ -81,8 +84,6 @@ def train_route(
     finished = KeptFiles(kept, content, files)
 
     def is_finished(file: Path) -> bool:
-        from layerwise.models.interventions.route_paths import read_about
-
         try:
             return read_about(file)["cell"] == content
         except InputError:
@@ -110,7 +111,7 @@ def train_route(
         image_tokens = None
         with open_states(states, content["states"]) as opened:
             if route["kind"] == "attention":
-                frozen = open_model(description, device, device_map=device_map)
+                frozen = cast("AnsweringModel", open_model(description, device, device_map=device_map))
                 inputs = _inputs(cell["prompt_entry"], items, stimuli_json)
 
                 def image_tokens(ids: np.ndarray) -> "tuple[Tensor, Tensor, Tensor]":

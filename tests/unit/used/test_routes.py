@@ -18,7 +18,8 @@ from layerwise.models.adapters import generic
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.kind import Tokens
 from layerwise.models.interventions.route import routed
-from layerwise.models.interventions.route_paths import build_route, read_about, read_route, write_route
+from layerwise.models.interventions.route_file import read_about
+from layerwise.models.interventions.route_paths import build_route, read_route, write_route
 from layerwise.models.registration import describe_model
 from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows

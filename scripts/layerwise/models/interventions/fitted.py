@@ -30,7 +30,7 @@ def digest_of(intervention: Mapping[str, Any], file: Path) -> str:
         InputError: when the file is missing, damaged, or of another kind.
     """
     ((kind, _how),) = intervention.items()
-    told = {"concept": _told_of_concept}[str(INTERVENTIONS[kind].fitted)](file)
+    told = {"concept": _told_of_concept, "route": _told_of_route}[str(INTERVENTIONS[kind].fitted)](file)
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -41,6 +41,13 @@ def _told_of_concept(file: Path) -> dict[str, Any]:
     concept = ConceptFile(file)
     cell = {**concept.cell, "states": _without_names(concept.cell.get("states", {}))}
     return {"blocks": concept.blocks, "position": concept.position, "classes": concept.classes} | _without_names(cell)
+
+
+def _told_of_route(file: Path) -> dict[str, Any]:
+    from layerwise.models.interventions.route_file import read_about
+
+    about = read_about(file)
+    return {key: about[key] for key in ("kind", "shape", "cell")}
 
 
 def _without_names(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from layerwise.config.base import Name, Section
 from layerwise.errors import InputError
-from layerwise.models.interventions.kind import How, InterventionKind, Tokens
+from layerwise.models.interventions.kind import FILE, How, InterventionKind, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +38,7 @@ def _check(where: str, how: How, n_layers: int | None) -> None:
 def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[None]:
     from layerwise.models.interventions.route_paths import read_route
 
-    with routed(blocks, read_route(how["file"]), tokens):
+    with routed(blocks, read_route(how[FILE]), tokens):
         yield
 
 
@@ -62,6 +62,7 @@ def routed(blocks: "Sequence[nn.Module]", route: "Route", tokens: Tokens) -> Ite
         raise InputError(
             f"the route is for {route.shape['n_layers']} blocks, and the model has {len(blocks)}; train it on this one"
         )
+    source = None if route.image_block is None else blocks[route.image_block - 1]
     any_last = bool(tokens.last.any())
     at_last: dict[int, Tensor] = {}
     of_image: list[tuple[Tensor, Tensor]] = []
@@ -79,18 +80,18 @@ def routed(blocks: "Sequence[nn.Module]", route: "Route", tokens: Tokens) -> Ite
     def add(_block: "nn.Module", _args: tuple, output: Any) -> Any:
         if not any_last:
             # The texts that share this prefix come next.
-            if of_image:
-                _IN_PREFIX[blocks[route.image_block - 1]] = of_image[0]
+            if source is not None and of_image:
+                _IN_PREFIX[source] = of_image[0]
             return output
         hidden = hidden_out(output)
         keep_last(len(blocks), hidden)
         # Blocks may be on several devices.
         last = torch.stack([at_last[number].to(hidden.device).float() for number in route.blocks], dim=1)
         route.to(hidden.device)
-        if route.image_block is None:
+        if source is None:
             added = route(last)
         else:
-            found = of_image if tokens.before is None else [_IN_PREFIX[blocks[route.image_block - 1]]]
+            found = of_image if tokens.before is None else [_IN_PREFIX[source]]
             if not found or not found[0][1].any(1).all():
                 raise InputError("the route reads the image's tokens, and a text has none; name other prompts")
             image, seen = (part.to(hidden.device) for part in found[0])
@@ -103,11 +104,11 @@ def routed(blocks: "Sequence[nn.Module]", route: "Route", tokens: Tokens) -> Ite
         for number in set(route.blocks) - {len(blocks)} if any_last else ():
             hook = blocks[number - 1].register_forward_hook(kept(number, keep_last), prepend=True)
             hooks.callback(hook.remove)
-        if route.image_block is not None and tokens.before is None:
-            hook = blocks[route.image_block - 1].register_forward_hook(kept(0, keep_image), prepend=True)
+        if source is not None and tokens.before is None:
+            hook = source.register_forward_hook(kept(0, keep_image), prepend=True)
             hooks.callback(hook.remove)
         hooks.callback(blocks[-1].register_forward_hook(add, prepend=True).remove)
         yield
 
 
-KIND = InterventionKind(name="route", touches_image=False, check=_check, apply=_apply)
+KIND = InterventionKind(name="route", touches_image=False, check=_check, apply=_apply, fitted="route")

@@ -12,7 +12,7 @@ from the training rows and are no parameters. All is computed in float32.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
-
-# The metadata of a route's file.
-KEY = "route"
+from layerwise.models.interventions.route_file import KEY, read_about
 
 
 class Route(nn.Module):
@@ -40,9 +38,9 @@ class Route(nn.Module):
 
     kind: str
 
-    def __init__(self, blocks: Sequence[int], image_block: int | None = None, **shape: int):
+    def __init__(self, shape: Mapping[str, int], blocks: Sequence[int], image_block: int | None = None):
         super().__init__()
-        self.blocks, self.image_block, self.shape = list(blocks), image_block, shape
+        self.shape, self.blocks, self.image_block = dict(shape), list(blocks), image_block
 
     def forward(
         self, last: Tensor, image: Tensor | None = None, seen: Tensor | None = None, rows: Tensor | None = None
@@ -82,7 +80,7 @@ class Gates(Route):
     kind = "gates"
 
     def __init__(self, n_layers: int, width: int):
-        super().__init__(range(1, n_layers), n_layers=n_layers, width=width)
+        super().__init__({"n_layers": n_layers, "width": width}, range(1, n_layers))
         # In units in which 1 adds a vector as long as the last block's output, so that all gates learn alike.
         self.scaled = nn.Parameter(torch.zeros(n_layers - 1))
         self.register_buffer("unit", torch.ones(n_layers - 1))
@@ -107,7 +105,7 @@ class Map(Route):
     kind = "map"
 
     def __init__(self, n_layers: int, width: int, source: int, rank: int):
-        super().__init__([source], n_layers=n_layers, width=width, source=source, rank=rank)
+        super().__init__({"n_layers": n_layers, "width": width, "source": source, "rank": rank}, [source])
         self.into_rank = _random(rank, width)
         self.out_of_rank = nn.Parameter(torch.zeros(width, rank))
         self.read = Standardised(width)
@@ -130,7 +128,8 @@ class CrossAttention(Route):
     kind = "attention"
 
     def __init__(self, n_layers: int, width: int, source: int, heads: int, size: int):
-        super().__init__([n_layers], source, n_layers=n_layers, width=width, source=source, heads=heads, size=size)
+        shape = {"n_layers": n_layers, "width": width, "source": source, "heads": heads, "size": size}
+        super().__init__(shape, [n_layers], source)
         self.heads = heads
         self.queries, self.keys, self.values = (_random(heads * size, width) for _ in range(3))
         self.out = nn.Parameter(torch.zeros(width, heads * size))
@@ -194,7 +193,7 @@ def _size(states: Tensor) -> Tensor:
     return states.double().square().mean().sqrt().float()
 
 
-ROUTES: dict[str, type[Route]] = {route.kind: route for route in (Gates, Map, CrossAttention)}
+ROUTES: dict[str, Callable[..., Route]] = {route.kind: route for route in (Gates, Map, CrossAttention)}
 
 
 def build_route(kind: str, shape: Mapping[str, int]) -> Route:
@@ -213,19 +212,6 @@ def write_route(path: Path, route: Route, about: Mapping[str, Any]) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in route.state_dict().items()}
     told = {"kind": route.kind, "shape": route.shape, "parameters": route.n_parameters, **about}
     save_file(tensors, path, {KEY: json.dumps(told)})
-
-
-def read_about(path: str | Path) -> dict[str, Any]:
-    """What the file of a route says of it.
-
-    Raises:
-        InputError: when the file is missing, damaged, or holds no route.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()[KEY])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or no trained route ({error}); delete it and run again") from error
 
 
 def read_route(path: str | Path) -> Route:
