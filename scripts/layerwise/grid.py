@@ -247,6 +247,10 @@ class Grid:
         same model, each as its first used prompt has it."""
         return used_grid.other_concepts(self, cell)
 
+    def concept_draws(self) -> int:
+        """How many random controls a concept has."""
+        return used_grid.concept_draws(self)
+
     def planned_sweep(self, cell: ProbeCell) -> dict[str, Any]:
         """What decides the sweep of a used cell, besides its model, stimuli, task, concepts and kept probes; see
         :meth:`planned`."""

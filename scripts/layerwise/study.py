@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from layerwise.probes.kept import LayerProbe
-    from layerwise.results import FlowTables, ItemStates
+    from layerwise.results import FlowTables, ItemStates, UsedTables
 
 # Config files that every study's own config is merged over.
 DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
@@ -645,6 +645,31 @@ class Study:
             self.directory,
             made_by=self.command("flow_results"),
         )
+
+    def used(self, model: str, task: str, prompt: str) -> UsedTables:
+        """What becomes of a cell's answers when its classes are erased behind a block, or states are steered.
+
+        Example::
+
+            answers = study.used("llava", "entailment", "agree").answers
+            erased = answers.query("change == 'erase'").groupby(["source", "block"])["margin"].mean()
+
+        Args:
+            model, task, prompt: names that the config gives; a used cell.
+
+        Returns:
+            The tables ``answers`` and ``above``, with the item's picture and question: see
+            :class:`layerwise.results.UsedTables`.
+
+        Raises:
+            InputError: when there is no such cell, or it has not been swept yet.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.used_cells(), model=model, task=task, prompt=prompt)
+        shown = self.items(self.config.tasks[task].stimuli).rename(columns={f"prompt:{prompt}": "question"})
+        found = self.used_files(cell)
+        return results.used(Path(found.answers), Path(found.above), shown, made_by=self.command("used"))
 
     def command(self, target: str) -> str:
         """The command that makes a target of the workflow."""

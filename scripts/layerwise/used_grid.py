@@ -91,7 +91,7 @@ def planned_sweep(grid: Grid, cell: ProbeCell) -> dict[str, Any]:
 
 
 def concept_draws(grid: Grid) -> int:
-    """How many random concepts are drawn beside each concept."""
+    """How many random controls a concept has; as many as by default where nothing is swept."""
     default: int = Used.model_fields["draws"].default
     return default if grid.config.used is None else grid.config.used.draws
 

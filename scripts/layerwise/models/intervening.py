@@ -19,15 +19,18 @@ class Intervention:
         on_image: whether it changes what the image's tokens hold or who sees them.
     """
 
-    def __init__(self, intervention: dict[str, Any], blocks: Sequence[nn.Module]):
+    def __init__(
+        self, intervention: dict[str, Any], blocks: Sequence[nn.Module], about: InterventionKind | None = None
+    ):
         """
         Args:
             intervention: one kind, checked by
                 :func:`layerwise.models.interventions.model_checks.check_intervention`.
             blocks: the decoder's.
+            about: its kind, if the catalogue does not have it.
         """
         ((self.kind, self._how),) = intervention.items()
-        self.about: InterventionKind = INTERVENTIONS[self.kind]
+        self.about: InterventionKind = INTERVENTIONS[self.kind] if about is None else about
         self.on_image = self.about.on_image(self._how)
         self._blocks = blocks
 

@@ -3,6 +3,7 @@
 :mod:`layerwise.models.interventions.route_paths` reads the route itself.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,12 @@ def read_about(path: str | Path) -> dict[str, Any]:
             return json.loads(file.metadata()[KEY])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged, or no trained route ({error}); delete it and run again") from error
+
+
+def weights_digest(path: str | Path) -> str:
+    """A SHA-256 over a route's numbers, of a file that :func:`read_about` reads."""
+    digest = hashlib.sha256()
+    with safe_open(path, framework="np") as file:
+        for name in sorted(file.keys()):
+            digest.update(name.encode() + file.get_tensor(name).tobytes())
+    return digest.hexdigest()
