@@ -5,7 +5,7 @@ from layerwise.errors import InputError
 from layerwise.grid import Grid, ProbeCell
 from layerwise.grid_checks import find, runs_authors_code
 from layerwise.route_grid import route_of, routes
-from layerwise.used_grid import POSITION, asks_for, has_several_labels
+from layerwise.used_grid import asks_for, has_several_labels
 
 
 def check_routes(grid: Grid) -> None:
@@ -35,11 +35,6 @@ def _check_model(grid: Grid, where: str, route: Route) -> None:
 
 def _check_task(grid: Grid, where: str, route: Route) -> None:
     config = grid.config
-    if config.states.positions[0] != POSITION:
-        raise InputError(
-            f"{where}: routes end at the last token, and probes read {config.states.positions[0]}, the first of "
-            f"`states.positions`; name {POSITION} first"
-        )
     task = find(config.tasks, route.task, f"{where}.task", "`tasks`")
     if task.is_number or has_several_labels(grid, route.task):
         what = "is about numbers" if task.is_number else "has several labels for an item"
