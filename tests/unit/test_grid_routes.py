@@ -70,7 +70,7 @@ def test_what_decides_a_route(routed):
         ({"prompt": "entail"}, r"used\.routes\.up\.prompt: there is no 'entail'; stimuli\.captions has"),
         ({"task": "objects", "prompt": "no-cue"}, "no-cue has no `answers` for the classes of objects"),
         ({"kind": "attention", "prompt": "agree-text-only"}, "agree-text-only shows no image, which attention reads"),
-        ({"prompt": "caption"}, "models.routed: it is not asked caption in the task entailment"),
+        ({"prompt": "caption"}, r"models\.routed: it is not asked caption in the task entailment"),
     ],
 )
 def test_a_route_that_cannot_be_trained_is_refused(routed, entry, message):
@@ -92,7 +92,7 @@ def test_a_model_that_fits_no_route_is_refused(routed):
 def test_a_route_that_reads_the_image_needs_one_in_every_prompt(routed):
     routed["models"]["routed"]["prompts"] = ["agree", "agree-text-only"]
     Study.from_config(routed)
-    with pytest.raises(InputError, match="agree-text-only of stimuli.captions shows no image, which its route reads"):
+    with pytest.raises(InputError, match=r"agree-text-only of stimuli\.captions shows no image, which its route reads"):
         Study.from_config(changed(routed, kind="attention"))
 
 

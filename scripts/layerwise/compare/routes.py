@@ -2,12 +2,12 @@
 
 Five differences for each model that runs with a route, all on the same items: ``question`` says which.
 
-- ``answers``: the model's own answers with the route, less those without it
-- ``top``: the probe of the topmost block with the route, less that without it
-- ``below``: the probe of the topmost block with the route, less that of the best layer below the top without it
-- ``control``: the model's own answers with the route, less the control: a probe of the topmost block without the route
+- answers: the model's own answers with the route, less those without it
+- top: the probe of the topmost block with the route, less that without it
+- below: the probe of the topmost block with the route, less that of the best layer below the top without it
+- control: the model's own answers with the route, less the control: a probe of the topmost block without the route
   that has at least as many trained parameters and was trained by the same optimiser on the same items
-- ``trained probe``: the control, less the probe of the topmost block without the route
+- trained probe: the control, less the probe of the topmost block without the route
 
 Columns:
 

@@ -40,7 +40,7 @@ def cells(tmp_path):
     control = noisy(table, BINARY, 0.4, 31)
     for model, probes in (("m", known), ("routed", routed)):
         # The answers of layers below the top are of no interest here.
-        write_cell(tmp_path, BINARY, table, probes, {layer: said[model] for layer in range(4)}, model=model)
+        write_cell(tmp_path, BINARY, table, probes, dict.fromkeys(range(4), said[model]), model=model)
     file = tmp_path / "used/routes/m/agree/plain/up.control.parquet"
     file.parent.mkdir(parents=True)
     write_control(file, table.assign(layer=2, pred=0, scores=list(control.astype(np.float32))), ABOUT)
