@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerwise.models.interventions.concept_file import Change
-from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
-from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.metrics import balanced_accuracy, roc_auc
+from layerwise.probes.metrics.metric import Metric
 from layerwise.probes.problems import Problem, Standardisation
 
 # Numbers of a split that are erased and probed at most. At width 4096 these are 16384 rows, and a fit takes seconds.
@@ -32,9 +32,9 @@ class Rows:
     n_classes: int
 
     @property
-    def metric(self) -> str:
-        """What probes are scored by: both metrics do not depend on how frequent classes are."""
-        return "roc_auc" if self.n_classes == 2 else "balanced_accuracy"
+    def metric(self) -> Metric:
+        """What probes are scored by: of either metric, chance does not depend on how frequent classes are."""
+        return roc_auc.METRIC if self.n_classes == 2 else balanced_accuracy.METRIC
 
     def sample(self, width: int, seed: int) -> "Rows":
         """Rows whose states hold at most :data:`MOST_NUMBERS` numbers in each split.
@@ -78,9 +78,9 @@ def remaining(states: np.ndarray, rows: Rows, change: Change, C: float) -> dict[
     return found
 
 
-def score(y: np.ndarray, margins: np.ndarray, n_classes: int, metric: str) -> float | None:
+def score(y: np.ndarray, margins: np.ndarray, n_classes: int, metric: Metric) -> float | None:
     """A metric of margins, shape (n, 1) or (n, K), with ties where they differ by rounding; None where undefined."""
-    value = METRICS[metric].values(y, np.round(margins, DECIMALS), np.ones((1, len(y))), n_classes)[0]
+    value = metric.values(y, np.round(margins, DECIMALS), np.ones((1, len(y))), n_classes)[0]
     return float(value) if np.isfinite(value) else None
 
 
@@ -88,6 +88,9 @@ def _margins(
     erased: Mapping[str, np.ndarray], rows: Rows, fitted_to: str, scored: Mapping[str, str], C: float
 ) -> dict[str, np.ndarray | None]:
     """Margins of a probe that is fitted to one split, by the name of each score."""
+    # Imported late: it takes a second.
+    from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
+
     y, states = rows.y.get(fitted_to, np.empty(0, int)), erased.get(fitted_to)
     if states is None or len(np.unique(y)) < rows.n_classes:
         return dict.fromkeys(scored)
