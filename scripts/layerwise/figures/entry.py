@@ -38,8 +38,8 @@ class Contents:
         kinds: names of the models without intervention whose states further kinds of probes read.
         routes: whether some model runs with a trained route.
         made_from: whether some model is compared with the language model that it was made from.
-        used: names of the trained models in which concepts are erased, see :mod:`layerwise.compare.used`.
-        steered: those of them in which concepts are steered, too.
+        used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
+            untrained twins of others, which stand in their figures.
     """
 
     questions: frozenset[str] = frozenset()
@@ -59,7 +59,6 @@ class Contents:
     kinds: tuple[str, ...] = ()
     made_from: bool = False
     used: tuple[str, ...] = ()
-    steered: tuple[str, ...] = ()
     routes: bool = False
 
     @property
