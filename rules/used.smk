@@ -33,7 +33,7 @@ rule fit_concept:
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_concept.py"),
+        code=CONCEPT_CODE,
     message:
         "Find what to erase of {wildcards.task} in {wildcards.model} with the prompt {wildcards.prompt}"
     shell:
