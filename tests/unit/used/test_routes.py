@@ -16,10 +16,11 @@ from layerwise.compare.inputs import read_predictions
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.intervening import Intervention
+from layerwise.models.interventions.fitted import digest_of, with_file
 from layerwise.models.interventions.kind import Tokens
 from layerwise.models.interventions.route import routed
 from layerwise.models.interventions.route_file import read_about
-from layerwise.models.interventions.route_paths import build_route, read_route, write_route
+from layerwise.models.interventions.route_paths import build_route, read_route
 from layerwise.models.registration import describe_model
 from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows
@@ -33,12 +34,8 @@ from tests.cells import extraction, run_here, write_items
 from tests.conftest import REPOSITORY
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
 from tests.families.text_models import LANGUAGE_MODELS
+from tests.routes import SHAPES, random_route
 
-SHAPES = {
-    "gates": {},
-    "map": {"source": 1, "rank": 2},
-    "attention": {"source": 2, "heads": 2, "size": 3},
-}
 ENTRIES = {
     "gates": {"kind": "gates"},
     "map": {"kind": "map", "from": 2, "rank": 2},
@@ -48,16 +45,10 @@ each_kind = pytest.mark.parametrize("kind", SHAPES)
 
 
 def with_route(model, kind, path, trained):
-    """The model with a route of random weights, or one that adds nothing yet."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        route = build_route(kind, SHAPES[kind] | {"n_layers": model.n_layers, "width": model.width})
-        if trained:
-            for tensor in [*route.parameters(), *route.buffers()]:
-                torch.nn.init.normal_(tensor.data) if tensor.dim() else tensor.data.fill_(0.7)
-    write_route(path, route, {})
-    model.intervention = Intervention({"route": {"name": "r", "file": str(path)}}, model.blocks)
-    return route
+    """Give the model a route of random weights, or one that adds nothing yet."""
+    random_route(path, kind, model, trained)
+    model.intervention = Intervention(with_file({"route": {"name": "r"}}, path), model.blocks)
+    return read_route(path)
 
 
 @each_kind
@@ -247,11 +238,12 @@ def test_a_route_teaches_a_model_to_say_what_it_knows(kind, cell, tmp_path, monk
     tokens = tokens_of(head, "w", {"text": "{text}", "answers": ANSWERS}, items, [])
     ids, fast = [[token["id"] for token in of_class] for of_class in tokens.values()], AnswerHead(head, tokens)
     plain, changed = generic.load(described, "cpu"), generic.load(described, "cpu")
-    changed.intervention = Intervention({"route": {"name": kind, "file": str(file)}}, changed.blocks)
+    changed.intervention = Intervention(with_file({"route": {"name": kind}}, file), changed.blocks)
     accuracy = []
     for model, added in ((plain, None), (changed, route)):
         said = said_by_whole_passes(model, test, ids)
-        assert relative(said_by_states(plain, folder, test, added, fast), said) < 1e-5
+        # Standardising magnifies the rounding of dimensions that hardly vary.
+        torch.testing.assert_close(said_by_states(plain, folder, test, added, fast), said, atol=1e-4, rtol=1e-4)
         accuracy.append((said.argmax(1).numpy() == y).mean())
     assert accuracy[0] < 0.6
     # Five gates cannot turn what is known into words in a model that was never trained.
@@ -270,6 +262,9 @@ def test_a_seed_gives_the_same_route_and_a_finished_one_is_taken_up(cell, tmp_pa
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     again, _ = train(folder, "map", tmp_path / "c" / "r.safetensors", monkeypatch)
     other, _ = train(folder, "map", tmp_path / "d" / "r.safetensors", monkeypatch, seed=1)
+    # States depend on a route's numbers, whatever it is called.
+    digests = [digest_of({"route": {"name": name}}, tmp_path / name / "r.safetensors") for name in "abcd"]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
     assert not torch.equal(first.into_rank, other.into_rank)
