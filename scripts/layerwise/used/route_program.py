@@ -91,10 +91,12 @@ def train_route(
 
     if finished.take(is_finished):
         return
-    # Only attention runs the model.
-    if route["kind"] == "attention":
+    # Only attention runs the model, and needs a card.
+    runs_model = route["kind"] == "attention"
+    if runs_model:
         take_cards(cards)
-    device = start_torch(threads)
+    found_device = start_torch(threads)
+    device = found_device if runs_model else "cpu"
     versions = library_versions()
     fingerprint = hashlib.sha256(json.dumps([content, device, versions], sort_keys=True).encode()).hexdigest()
 
@@ -107,10 +109,15 @@ def train_route(
         items, stimuli_json = read_items(stimuli)
         end = read_head(head, content["states"]["model_digest"])
         of_all = tokens_of(end, where, route["prompt_entry"], items, stimuli_json["categories"])
+        if without := [name for name in task_json["classes"] if name not in of_all]:
+            raise InputError(
+                f"used.routes.{route['name']}.prompt: {cell['prompt']} has no `answers` for the class {without[0]} of the "
+                "task; give them, or name another prompt"
+            )
         tokens = {name: of_all[name] for name in task_json["classes"]}
         image_tokens = None
         with open_states(states, content["states"]) as opened:
-            if route["kind"] == "attention":
+            if runs_model:
                 frozen = cast("AnsweringModel", open_model(description, device, device_map=device_map))
                 inputs = _inputs(cell["prompt_entry"], items, stimuli_json)
 

@@ -87,7 +87,7 @@ def test_the_table_says_how_many_parameters_each_has(cells, tmp_path):
     COMPARISONS["routes"].compute(given, OPTIONS)[list(COMPARISONS["routes"].columns)].to_parquet(file)
     (section,), csv = TABLES["table-routes"].write(Given({"routes": [file]}), "last")
     assert set(section.frame["Parameters"]) == {"512 / 519"}
-    assert set(section.frame["Route"]) == {"up: map from block 1"}
+    assert set(section.frame["Route"]) == {"up (map, from block 1)"}
     shown = section.frame.set_index("Compared")
     assert shown.loc["its answers − control", "First"] == f"{100 * numbers['said with']:.1f}"
     assert shown.loc["probe of the top − best layer below without it (layer 1)", "Second"] == (

@@ -97,14 +97,47 @@ def test_a_route_is_what_it_says_in_every_pass(kind, family, tmp_path):
 
 
 def image_states(model, image, prompt, block):
-    """States of an image's tokens behind a block, which of them are there, and whose they are."""
+    """States of an image's tokens alone behind a block, which of them are there, and whose they are."""
     inputs, kept = model.prepare([image], [prompt]), []
     hook = model.blocks[block - 1].register_forward_hook(lambda _block, _args, out: kept.append(out))
     with torch.inference_mode():
         model.forward(**inputs.to(model.device, model.dtype), use_cache=False)
     hook.remove()
     hidden = kept[0][0] if isinstance(kept[0], tuple) else kept[0]
-    return hidden.clone(), model.image_tokens(inputs), torch.zeros(1, dtype=torch.long)
+    of_image = hidden[model.image_tokens(inputs)][None]
+    return of_image, torch.ones(of_image.shape[:2], dtype=torch.bool), torch.zeros(1, dtype=torch.long)
+
+
+@each_kind
+def test_what_a_route_adds_is_what_the_docs_say(kind, tmp_path):
+    model = families.frozen(families.llava)
+    route = read_route(random_route(tmp_path / "r.safetensors", kind, model))
+    numbers = {name: value.double().numpy() for name, value in route.state_dict().items()}
+    rng = np.random.default_rng(0)
+    last, image = rng.standard_normal((len(route.blocks), model.width)), rng.standard_normal((5, model.width))
+
+    def read(name, states):
+        return (states - numbers[f"{name}.mean"]) * numbers[f"{name}.scale"]
+
+    if kind == "gates":
+        assert route.blocks == [1, 2]
+        expected = sum(gate * unit * x for gate, unit, x in zip(numbers["scaled"], numbers["unit"], last, strict=True))
+    elif kind == "map":
+        expected = numbers["unit"] * numbers["out_of_rank"] @ numbers["into_rank"] @ read("read", last[0])
+    else:
+        mixed = []
+        for head in range(2):
+            rows = slice(3 * head, 3 * head + 3)
+            keys, values = (read("read_image", image) @ numbers[name][rows].T for name in ("keys", "values"))
+            scores = keys @ (numbers["queries"][rows] @ read("read_last", last[0])) / 3**0.5
+            weights = np.exp(scores - scores.max())
+            mixed.append(weights / weights.sum() @ values)
+        expected = numbers["unit"] * numbers["out"] @ np.concatenate(mixed)
+    # Two more tokens that are not the image's.
+    padded = torch.cat([torch.from_numpy(image), torch.full((2, model.width), 9.0)])[None].float()
+    seen = torch.arange(7)[None] < 5
+    found = route(torch.from_numpy(last)[None].float(), padded, seen, torch.zeros(1, dtype=torch.long))
+    np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_route_of_another_decoder_or_without_an_image_is_refused(tmp_path):
@@ -274,6 +307,9 @@ def test_a_route_from_the_top_or_for_two_labels_of_an_input_is_refused(cell, tmp
     folder = cell[0]
     with pytest.raises(InputError, match=r"used\.routes\.map\.from: block 6 is not below the last block, 6"):
         train(folder, "map", tmp_path / "r.safetensors", monkeypatch, entry={"from": 6})
+    with pytest.raises(InputError, match=r"used\.routes\.map\.prompt: p has no `answers` for the class mismatch"):
+        asked = {"text": "{text}", "answers": {"match": ["yes"], "other": ["no"]}}
+        train(folder, "map", tmp_path / "r.safetensors", monkeypatch, entry={"prompt_entry": asked})
     labels, task = pd.read_parquet(folder / "labels.parquet"), json.loads((folder / "task.json").read_text())
     other = tmp_path / "task"
     other.mkdir()

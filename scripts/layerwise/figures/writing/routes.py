@@ -52,7 +52,8 @@ def route_sections(table: pd.DataFrame) -> list[Section]:
 def _route(row) -> str:
     # "from" is a keyword, so that pandas names the field by its place.
     source = row[row._fields.index("kind") + 1]
-    return f"{row.route}: {row.kind}" + (f" from block {source}" if source else "")
+    told = [row.kind] * (row.route != row.kind) + [f"from block {source}"] * bool(source)
+    return row.route + (f" ({', '.join(told)})" if told else "")
 
 
 def _compared(row) -> str:
