@@ -111,8 +111,8 @@ def train_route(
         of_all = tokens_of(end, where, route["prompt_entry"], items, stimuli_json["categories"])
         if without := [name for name in task_json["classes"] if name not in of_all]:
             raise InputError(
-                f"used.routes.{route['name']}.prompt: {cell['prompt']} has no `answers` for the class {without[0]} of the "
-                "task; give them, or name another prompt"
+                f"used.routes.{route['name']}.prompt: {cell['prompt']} has no `answers` for the class {without[0]} "
+                "of the task; give them, or name another prompt"
             )
         tokens = {name: of_all[name] for name in task_json["classes"]}
         image_tokens = None
