@@ -10,7 +10,7 @@ from layerwise.flow.free import check_served, free_runs
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
-from layerwise.used.changes import BlockChanges
+from layerwise.used.changes import Changes
 from layerwise.used.checks import SWEEP
 from layerwise.used.naive import changed_at_last, hooked
 from layerwise.used.sweep import swept
@@ -34,18 +34,24 @@ every_family = pytest.mark.parametrize(
 def some_changes(model, seed=0, draws=2):
     """Behind every block: erasers of ranks 1 and 2, and steps; all of them move the state a good way."""
     draw = torch.Generator().manual_seed(seed)
+    blocks = torch.arange(1, model.n_layers + 1).repeat(draws)
+    runs = len(blocks)
 
     def normal(*shape):
         return torch.randn(*shape, model.width, generator=draw)
 
-    changes, none = [], torch.zeros(draws, model.width)
-    for block in range(1, model.n_layers + 1):
-        for rank in (1, 2):
-            frames = torch.linalg.qr(normal(draws, rank).mT)[0].mT
-            changes.append(BlockChanges(block, frames, frames, 0.1 * normal(draws), none, reads=rank == 1))
-        nothing = torch.zeros(draws, 0, model.width)
-        changes.append(BlockChanges(block, nothing, nothing, none, normal(draws)))
-    return changes
+    changes, none = [], torch.zeros(runs, model.width)
+    for rank in (1, 2):
+        frames = torch.linalg.qr(normal(runs, rank).mT)[0].mT
+        changes.append(Changes(blocks, frames, frames, 0.1 * normal(runs), none, torch.full((runs,), rank == 1)))
+    nothing = torch.zeros(runs, 0, model.width)
+    return [*changes, Changes(blocks, nothing, nothing, none, normal(runs), torch.zeros(runs, dtype=torch.bool))]
+
+
+def single(block, rank, model):
+    """A change behind one block that adds nothing."""
+    nothing, zeros = torch.zeros(1, rank, model.width), torch.zeros(1, model.width)
+    return Changes(torch.tensor([block]), nothing, nothing, zeros + 0.5, zeros, torch.tensor([False]))
 
 
 def prepared(model, prompt=PROMPTS[0], image=0):
@@ -75,7 +81,7 @@ def check_exact(model, inputs, changes, run, read=lambda _block, states: states,
     likely = expected > expected.amax(-1, keepdim=True) - 10
     assert float(((mine - expected).abs() / expected.abs().clamp_min(1))[likely].max()) < 1e-6
     assert relative(fast.top, states[:, -1]) < 2e-6
-    read_of = [(group.block, group.reads) for group in changes for _ in range(len(group))]
+    read_of = [(int(b), bool(r)) for group in changes for b, r in zip(group.blocks, group.reads, strict=True)]
     places = [place for place, (_, reads) in enumerate(read_of) if reads]
     assert len(fast.above) == len(places)
     for above, place in zip(fast.above, places, strict=True):
@@ -176,7 +182,7 @@ def test_only_the_last_token_is_run_again_above_the_changed_block():
     swept(run, changes)
     # Six changes behind each block; behind the last one there is nothing to run.
     assert tokens == [[], [6], [12]]
-    swept(run, [group for group in changes if group.block == model.n_layers])
+    swept(run, [single(model.n_layers, 1, model)])
     assert tokens == [[], [6], [12]]
 
 
@@ -188,15 +194,13 @@ def test_a_change_that_adds_nothing_changes_no_bit(family, dtype):
     model.dtype = dtype
     inputs = prepared(model)
     logits, states = hooked(model, inputs, None)
-    zeros = torch.zeros(1, model.width)
     for rank in (0, 1):
-        nothing = torch.zeros(1, rank, model.width)
         for block in range(1, model.n_layers + 1):
-            same = BlockChanges(block, nothing, nothing, zeros + 0.5, zeros)
+            same = single(block, rank, model)
             found, found_states = hooked(model, inputs, same)
             assert torch.equal(found, logits)
             assert torch.equal(found_states, states)
-            assert torch.equal(same.states(states[block - 1])[0], states[block - 1])
+            assert torch.equal(same.states(states[block - 1 : block]), states[block - 1 : block])
             # What the measurement reports of a change that moves nothing, so that it can be refused.
             assert float(swept(free(model, inputs), [same]).moved) == 0
 
@@ -254,6 +258,5 @@ def test_only_a_models_own_blocks_are_changed():
     model = families.frozen(families.llava)
     run = free(model, prepared(model))
     for block in (0, model.n_layers + 1):
-        wrong = BlockChanges(block, *(torch.zeros(1, *shape, model.width) for shape in ((0,), (0,), (), ())))
         with pytest.raises(ValueError, match=f"there is no block {block}"):
-            swept(run, [wrong])
+            swept(run, [single(block, 1, model)])
