@@ -428,7 +428,7 @@ def used(answers: Path, above: Path, shown: pd.DataFrame, *, made_by: str) -> Us
 
     def joined(file: Path, table: pd.DataFrame) -> pd.DataFrame:
         measured = table.astype({"item_id": object}).drop(columns="image")
-        measured.insert(measured.columns.get_loc("y") + 1, "truth", _class_names(measured["y"], classes))
+        measured.insert(measured.columns.get_loc("y") + 1, "truth", _class_names(measured["y"], swept.told.classes))
         keys = ["item_id", "image_id", "image", "question"]
         both = measured.merge(shown[keys], on="item_id", how="left", validate="many_to_one")
         if (unknown := both["image_id"].isna()).any():

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from safetensors.numpy import load_file
 
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.used import concept_bytes, concept_of, estimate_used, runs_per_block
+from layerwise.models import opening
 from layerwise.study import Study
+from layerwise.used import measuring
+from layerwise.used.program import sweep_used
 from tests.workflow.conftest import TINY, Project
 from tests.workflow.test_staleness import edited
 
@@ -150,3 +154,43 @@ def test_probes_that_turn_out_the_same_run_no_model(swept):
     assert "its content exists already" in (swept.folder / "logs/used/llava/entailment/agree.log").read_text()
     # The file is the kept one.
     assert (swept.folder / table).stat().st_ino == before
+
+
+@pytest.mark.slow
+def test_the_estimate_counts_the_tokens_that_a_sweep_runs(study, tmp_path, monkeypatch):
+    cell, run = study.grid.used_cells()[0], []
+    load = opening.open_model
+
+    def opened(*args, **kwargs):
+        model = load(*args, **kwargs)
+        for block in model.blocks:
+            block.register_forward_pre_hook(
+                lambda _, args, kwargs: run.append((args[0] if args else kwargs["hidden_states"]).shape[:2].numel()),
+                with_kwargs=True,
+            )
+        return model
+
+    monkeypatch.setattr(opening, "open_model", opened)
+    # Checks of the first items are not counted.
+    monkeypatch.setattr(measuring.Measuring, "_check", lambda *_: None)
+    monkeypatch.setattr(measuring, "check_sight", lambda *_, **__: None)
+    sweep_used(
+        model=Path(study.model_file(cell.model)),
+        stimuli=Path(study.stimuli_folder("captions")),
+        task=Path(study.task_folder(cell.task)),
+        cell=study.grid.planned_sweep(cell),
+        concept=Path(study.concept_file(cell)),
+        others={name: study.concept_file(other) for name, other in study.grid.other_concepts(cell).items()},
+        probes=Path(study.probes_file(cell)),
+        device_map=None,
+        cards=1,
+        threads=1,
+        work=tmp_path,
+        kept=None,
+        out=tmp_path / "agree.parquet",
+        above=tmp_path / "agree.above.parquet",
+    )
+    estimated, *_ = estimate_used(study, "cpu").itertuples()
+    assert (estimated.inputs, estimated.images) == (12, 6)
+    # The words with which two questions about an image begin are run once, and estimated twice.
+    assert sum(run) / 6 <= estimated.tokens <= 1.02 * sum(run) / 6
