@@ -20,6 +20,9 @@ from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, 
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.relations import RELATIONS
 
+# The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
+FITTED_BY = tuple(f"layerwise/used/{module}.py" for module in ("labelled", "erasers", "steering"))
+
 
 class StatesCell(NamedTuple):
     """One set of hidden states."""
@@ -552,7 +555,7 @@ class Grid:
         if (on := self.fitted_on(model)) is None:
             return {}
         if on.at == "last":
-            return {"fitted_by": code_digest("fit_concept.py")}
+            return {"fitted_by": code_digest(*FITTED_BY)}
         return {"fitted_by": code_digest("stream_concept.py", adapter_file(self.config, on.cell.model))}
 
     def _computed(self, model: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from layerwise.compare.intervened import in_words
 from layerwise.config.reading import merge
 from layerwise.errors import InputError
-from layerwise.grid import FittedOn, ProbeCell, StatesCell
+from layerwise.grid import FITTED_BY, FittedOn, ProbeCell, StatesCell
 from layerwise.study import Study
 
 ERASE = {"task": "entailment", "prompt": "agree", "block": 3}
@@ -54,7 +54,7 @@ def test_the_code_that_fits_counts_in_the_states_of_no_other_model(study, monkey
     grid = Study.from_config(study).grid
     before = {cell: grid.planned(*cell) for cell in grid.states_cells()}
     assert {cell.model for cell in before if "fitted_by" in before[cell]} == {"last", "text"}
-    digest = {"fit_concept.py": "another"}
+    digest = {FITTED_BY[0]: "another"}
     own = "layerwise.grid.code_digest"
     from layerwise.grid import code_digest
 

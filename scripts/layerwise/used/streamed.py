@@ -16,8 +16,8 @@ from layerwise.states.device import start_torch
 from layerwise.states.job import Job
 from layerwise.states.plan import plan_parts, running_order
 from layerwise.tasks.labels import read_task
-from layerwise.used.concepts import Labelled, concept_cell
 from layerwise.used.erasers import Covariance
+from layerwise.used.labelled import Labelled, concept_cell
 from layerwise.used.moments import Moments, one_hot
 from layerwise.used.steering import along_means
 

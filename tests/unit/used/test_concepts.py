@@ -14,9 +14,11 @@ from sklearn.metrics import roc_auc_score
 from layerwise.errors import InputError
 from layerwise.models.interventions.concept_file import ConceptFile
 from layerwise.probes.kept import KeptProbes
+from layerwise.probes.metrics import roc_auc
 from layerwise.states.store import StatesFile
 from layerwise.used import remaining
-from layerwise.used.concepts import Labelled
+from layerwise.used.concepts import by_split
+from layerwise.used.labelled import Labelled
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 
@@ -114,6 +116,12 @@ def test_wide_layers_are_probed_on_fewer_rows(study, monkeypatch, tmp_path):
     assert told["rows"] == planted.SPLITS
 
 
+def test_margins_that_differ_by_rounding_rank_nothing():
+    y = np.arange(100) % 2
+    for size, wanted in ((1e-5, 0.5), (0.1, 1.0)):
+        assert remaining.score(y, -0.3 + size * y[:, None], 2, roc_auc.METRIC) == wanted
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -171,7 +179,7 @@ def labelled(made, rows=None):
 
 
 def test_tasks_without_one_class_for_each_state_are_refused():
-    assert labelled(task()).rows().y["train"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert by_split(labelled(task())).y["train"].tolist() == [0, 1, 2, 0, 1, 2]
     # Two inputs that are the same count once, if their class is the same.
     assert len(labelled(task(), np.array([0, 1, 2, 0, 4, 5])).table) == 5
     description, labels = task()
