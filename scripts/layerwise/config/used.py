@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from layerwise.config.base import Checked, Count, Each, Maybe, Names, Section, whole
+from layerwise.config.base import Checked, Count, Each, Maybe, Name, Names, Section, whole
+from layerwise.config.routes import Route
 
 # A strength of 0 changes nothing, and a bool is no number.
 Strength = Annotated[
@@ -39,3 +40,5 @@ class Used(Section):
     means of the training items."""
     draws: ControlDraws = 10
     """Random changes of the same size per block, with which each change is compared."""
+    routes: dict[Name, Route] = {}
+    """Paths that are trained to route what lower layers know to the top, by name."""
