@@ -28,12 +28,12 @@ from layerwise.states.named import prepare_rows
 from layerwise.states.shape_checks import check_pictures
 from layerwise.states.work import WorkFolder
 from layerwise.used.answering import Answering, Speaker
-from layerwise.used.checks import SWEEP, check_sweep
+from layerwise.used.checks import check_sweep
 from layerwise.used.items import Items
 from layerwise.used.reading import Reading
 from layerwise.used.results import Above, Sweep, Told
 from layerwise.used.runs import FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
-from layerwise.used.sweep import row_room, swept
+from layerwise.used.sweep import SWEEP, row_room, swept
 
 log = logging.getLogger(__name__)
 
