@@ -12,7 +12,9 @@ USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
 USED_FIGURES = ["used-by-layer", "used-between-tasks", "used-above-block"]
 USED_TABLES = ["table4"]
 # With the solver and the metrics of probes of what is left (layerwise.used.remaining).
-CONCEPT_CODE = code_digest("fit_concept.py", ENGINES.file("sklearn"), *map(METRICS.file, ["roc_auc", "balanced_accuracy"]))
+CONCEPT_CODE = code_digest(
+    "fit_concept.py", ENGINES.file("sklearn"), *map(METRICS.file, ["roc_auc", "balanced_accuracy"])
+)
 
 
 def streamed_cell(wildcards):
