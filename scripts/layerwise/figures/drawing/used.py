@@ -24,11 +24,11 @@ CONTROL_COLOUR = "#8A8A8A"
 # For other concepts: without the blue of the own one and the black of the twin.
 COLOURS = len(PALETTE) - 2
 X_LABEL = "block whose output is changed"
-# The parts of reliability, and how they are drawn.
+# Shares of margins, and how they are drawn.
 PARTS = {
     "completeness": LineStyle(PALETTE[1], "s", "-"),
     "selectivity": LineStyle(PALETTE[2], "^", (0, (4, 2))),
-    "reliability": LineStyle(PALETTE[0], "o", "-", 2.0),
+    "product": LineStyle(PALETTE[0], "o", "-", 2.0),
 }
 SHARES = "Blues"
 FOUND = "cividis"
@@ -136,8 +136,8 @@ def draw_steered(used: pd.DataFrame, model: str) -> Figure:
     return drawing
 
 
-def draw_reliability(used: pd.DataFrame, model: str) -> Figure:
-    """Draw completeness, selectivity and reliability of erasing by block.
+def draw_shares(used: pd.DataFrame, model: str) -> Figure:
+    """Draw completeness and selectivity of erasing and their product by block.
 
     Args:
         used: see :mod:`layerwise.compare.used`.

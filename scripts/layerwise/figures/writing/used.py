@@ -24,7 +24,7 @@ EFFECTS = (
 FOUND = (
     "In the same block. Margin: log odds of the right answer in the unchanged run, with its 95 % interval over images. "
     "Complete: % of the margin that erasing takes. Selective: 100 less the mean % that it takes of other tasks' "
-    "margins. Reliable: the harmonic mean of both. Probe at the top: score × 100 of the kept probe of the "
+    "margins. Product: of both. Probe at the top: score × 100 of the kept probe of the "
     "topmost block, before and after erasing; in round brackets, with random directions. A dash: not defined, because "
     "the model does not answer, or no other task is answered."
 )
@@ -123,7 +123,7 @@ def used_sections(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
             "Margin": _bounded(rows, "free"),
             "Complete": _percent(rows["completeness"], ".0f"),
             "Selective": _percent(rows["selectivity"], ".0f"),
-            "Reliable": _percent(rows["reliability"], ".0f"),
+            "Product": _percent(rows["product"], ".0f"),
             "Probe at the top": _changed(rows["top_free"], rows["top_erased"], rows["top_control"]),
         }
         metric = ", ".join(metric_name(name) for name in rows["metric"].dropna().unique())
