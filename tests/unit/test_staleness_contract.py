@@ -243,7 +243,7 @@ def test_keys_about_what_is_kept_and_probed(study, where, value):
     [
         ("items", 50, "sweeps"),
         ("strengths", [1], "sweeps"),
-        ("along", "means", "sweeps"),
+        ("along", "probe", "sweeps"),
         ("draws", 3, "concepts and sweeps"),
         ("tasks", ["entailment", "snli-ve"], "only the new concepts and sweeps"),
         ("prompts", ["agree"], "only the new concepts and sweeps"),

@@ -340,11 +340,12 @@ def _draw_all_of_it(axes: Axes, rows: pd.DataFrame) -> None:
     free = float(rows["free"].iloc[0])
     axes.axhline(free, color=CHANCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1, zorder=1)
     axes.annotate(
-        *(f"all of the margin: {free:.2f}", (1, free)),
+        # On the left, because effects grow with the block.
+        *(f"all of the margin: {free:.2f}", (0, free)),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 2),
+        xytext=(2, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         fontsize=6.5,
         color=CHANCE_COLOUR,
