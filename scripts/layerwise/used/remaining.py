@@ -1,0 +1,97 @@
+"""What probes still find of a concept after it was erased, on the rows that the eraser was fitted on and on others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerwise.models.interventions.concept_file import Change
+from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
+from layerwise.probes.metrics.catalogue import METRICS
+from layerwise.probes.problems import Problem, Standardisation
+
+# Numbers of a split that a probe is fitted to, or scored on, at most; a wider layer takes fewer rows. At width 4096
+# these are 8192 rows, and a fit takes seconds.
+MOST_NUMBERS = 2**25
+# Decimals of margins that count. A probe that found nothing has margins that differ by rounding alone, and a ranking of
+# them says nothing.
+DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a layer, by split, and their classes.
+
+    Attributes:
+        rows: by split, shape (n,).
+        y: by split, class indices, shape (n,).
+        n_classes: K.
+    """
+
+    rows: Mapping[str, np.ndarray]
+    y: Mapping[str, np.ndarray]
+    n_classes: int
+
+    @property
+    def metric(self) -> str:
+        """What probes are scored by: both metrics do not depend on how frequent classes are."""
+        return "roc_auc" if self.n_classes == 2 else "balanced_accuracy"
+
+    def sample(self, width: int, seed: int) -> "Rows":
+        """At most so many rows of each split that their states hold :data:`MOST_NUMBERS` numbers."""
+        most, chosen = max(1, MOST_NUMBERS // width), {}
+        for split, rows in self.rows.items():
+            rng = np.random.default_rng([seed, *split.encode()])
+            chosen[split] = np.sort(rng.permutation(len(rows))[:most])
+        return Rows(
+            {split: self.rows[split][which] for split, which in chosen.items()},
+            {split: self.y[split][which] for split, which in chosen.items()},
+            self.n_classes,
+        )
+
+
+def remaining(states: np.ndarray, rows: Rows, change: Change, C: float) -> dict[str, float | None]:
+    """Scores of logistic probes that are fitted to erased states.
+
+    Args:
+        states: of a layer as they are, shape (all rows, d), float32.
+        rows: those that count.
+        change: the eraser.
+        C: inverse strength of the penalty, for standardised states.
+
+    Returns:
+        ``train``: of a probe fitted to the training rows, on these; at chance if the eraser does what it should.
+        ``test``: of the same probe on the test rows. ``fresh``: on the test rows, of a probe fitted to the validation
+        rows, which the eraser has not seen: what is left of the concept for who looks for it anew. None where the rows
+        lack a class.
+    """
+    erased = {split: change.of(states[of_split]) for split, of_split in rows.rows.items()}
+    found: dict[str, float | None] = {}
+    for fitted_to, scored in (("train", {"train": "train", "test": "test"}), ("val", {"fresh": "test"})):
+        for name, margins in _margins(erased, rows, fitted_to, scored, C).items():
+            y = rows.y[scored[name]]
+            found[name] = None if margins is None else score(y, margins, rows.n_classes, rows.metric)
+    return found
+
+
+def score(y: np.ndarray, margins: np.ndarray, n_classes: int, metric: str) -> float | None:
+    """A metric of margins, shape (n, 1) or (n, K), with ties where they differ by rounding; None where undefined."""
+    value = METRICS[metric].values(y, np.round(margins, DECIMALS), np.ones((1, len(y))), n_classes)[0]
+    return float(value) if np.isfinite(value) else None
+
+
+def _margins(
+    erased: Mapping[str, np.ndarray], rows: Rows, fitted_to: str, scored: Mapping[str, str], C: float
+) -> dict[str, np.ndarray | None]:
+    """Margins of a probe that is fitted to one split, by the name of each score."""
+    y, states = rows.y.get(fitted_to, np.empty(0, int)), erased.get(fitted_to)
+    if states is None or len(np.unique(y)) < rows.n_classes:
+        return dict.fromkeys(scored)
+    every = np.arange(len(y))
+    standardisation = Standardisation.of(states, every)
+    problem = Problem("erased", rows.n_classes, {}, {}, {"train": every}, {"train": y})
+    ((fit,),) = SklearnEngine().fit(standardisation.apply(states.copy()), [problem], [C])
+    return {
+        name: fit.scores(standardisation.apply(erased[split].copy())) if split in erased else None
+        for name, split in scored.items()
+    }
