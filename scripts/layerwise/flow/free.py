@@ -24,7 +24,7 @@ from layerwise.models.head import next_token_probabilities
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.decoder import DecoderPositions
-from layerwise.models.prefix.packing import PackedTexts
+from layerwise.models.prefix.packing import PackedTexts, can_pack
 from layerwise.models.prefix.split import PER_TOKEN, inputs_to
 
 # Blocked runs of a question are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so many
@@ -81,37 +81,74 @@ class FreeRun:
         return torch.stack([layer[0, -1].to(self.top.device) for layer in layers])
 
 
-def check_served(model: AnsweringModel) -> None:
-    """Refuse a model whose blocked runs cannot continue a free one.
+@dataclass(frozen=True)
+class Wanted:
+    """What is done with runs that go on from a free one, in the words of a refusal.
+
+    Attributes:
+        what: such as "information flow".
+        runs: the runs, such as "blocked runs".
+        blocks: whether attention is blocked in them, which needs blocks and tokens in which that stops the image.
+        advice: how to leave a model out; empty for no advice.
+    """
+
+    what: str
+    runs: str
+    blocks: bool = True
+    advice: str = ""
+
+
+FLOW = Wanted("information flow", "blocked runs")
+
+
+def check_served(model: AnsweringModel, wanted: Wanted = FLOW, with_image: bool = True) -> None:
+    """Refuse a model in which no runs can go on from a free one.
+
+    Args:
+        model: the model.
+        wanted: what the runs are for.
+        with_image: whether its inputs have an image.
 
     Raises:
         InputError: saying why.
     """
     other = {kernel for block in model.blocks for kernel in kernels(block)} - set(TAKES_MASKS)
+    blocking = "blocking is" if wanted.blocks else f"{wanted.runs} are"
     if other:
         why = f"its attention is of the kind {min(other)}, which takes no mask; load it with {' or '.join(TAKES_MASKS)}"
     elif model.intervention is not None:
-        why = "its `intervention` changes the runs that blocking is compared with; ask the model without one"
+        why = f"its `intervention` changes the runs that {blocking} compared with; ask the model without one"
     elif not model.goes_on:
-        why = "it needs an adapter of its own, and blocked runs are made for the generic one"
+        why = f"it needs an adapter of its own, and {wanted.runs} are made for the generic one"
     elif model.across:
-        why = "some of its blocks read the image by cross-attention, which blocking attention to its tokens misses"
-    elif leaks := family_of(model.model_type).cut_leaks:
+        misses = "which blocking attention to its tokens misses" if wanted.blocks else f"which {wanted.runs} leave out"
+        why = f"some of its blocks read the image by cross-attention, {misses}"
+    elif wanted.blocks and (leaks := family_of(model.model_type).cut_leaks):
         why = f"blocking the image's tokens does not block the image: {leaks}"
     elif without := sorted(set(getattr(model.decoder.config, "layer_types", None) or ()) & set(WITHOUT_SCORES)):
-        why = f"some of its blocks are of the kind {without[0]}, which has no scores between tokens to block"
-    elif not model.shares_prefix:
+        lacks = "has no scores between tokens to block" if wanted.blocks else "keeps no keys and values to go on from"
+        why = f"some of its blocks are of the kind {without[0]}, which {lacks}"
+    elif with_image and not model.shares_prefix:
         why = (
             "its decoder is not causal from image to text, its conversation puts text before the image, or its states "
             "depend on what else is in a batch (docs/families.md)"
         )
+    elif not with_image and not (
+        model.batch_invariant and family_of(model.model_type).shares_prefix and can_pack(model.decoder.config)
+    ):
+        why = "its decoder is not causal, or its states depend on what else is in a batch (docs/families.md)"
     else:
         return
-    raise InputError(f"information flow cannot be measured in this model of type {model.model_type}: {why}")
+    advice = f"; {wanted.advice}" if wanted.advice else ""
+    raise InputError(f"{wanted.what} cannot be measured in this model of type {model.model_type}: {why}{advice}")
 
 
 def free_runs(
-    model: AnsweringModel, prepared: Sequence[Mapping[str, Tensor]], starts: Sequence[int]
+    model: AnsweringModel,
+    prepared: Sequence[Mapping[str, Tensor]],
+    starts: Sequence[int],
+    packed: int = TOKENS_PER_CHUNK,
+    with_image: bool = True,
 ) -> Iterator[FreeRun]:
     """Runs of several questions about one image. The image is run once.
 
@@ -119,6 +156,8 @@ def free_runs(
         model: one that :func:`check_served` lets pass.
         prepared: per question the model's inputs, each a batch of one, with the same image.
         starts: per question the first position that is wanted, after the image.
+        packed: tokens of a row of runs that go on from one of these, if a single run is not longer.
+        with_image: whether the inputs have an image. Texts without one share the tokens that they begin with.
 
     Yields:
         Each question's run. Use it before asking for the next one.
@@ -131,7 +170,7 @@ def free_runs(
     if not all(_same(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
         raise ValueError("the questions are not about one image")
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
-    image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1
+    image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1 if with_image else 1
     length = _common(rows, min(starts))
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
@@ -140,7 +179,7 @@ def free_runs(
     first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
     # The longest of each question's own tokens with its packed blocked runs.
     room = max(
-        len(row) - length + max(TOKENS_PER_CHUNK, len(row) - start) for row, start in zip(rows, starts, strict=True)
+        len(row) - length + max(packed, len(row) - start) for row, start in zip(rows, starts, strict=True)
     )
     with torch.inference_mode():
         prefix, position = Room(1, "images with the start of their prompts").over(

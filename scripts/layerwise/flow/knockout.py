@@ -12,20 +12,18 @@ prompts about one image (:mod:`layerwise.models.prefix`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import BatchFeature
 
 from layerwise.flow.flows import Flow
-from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs, per_token
+from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs
+from layerwise.flow.packed_runs import packed_mask, packed_runs
 from layerwise.flow.positions import PositionSets
-from layerwise.flow.shared_keys import ARGUMENT, SharedKeys
 from layerwise.models.attention_mask import attention_cut, without_pairs
-from layerwise.models.frozen import AnsweringModel, hidden_out
+from layerwise.models.frozen import AnsweringModel
 from layerwise.models.head import next_token_probabilities
-from layerwise.models.prefix.cache import set_length
 
 
 @dataclass(frozen=True)
@@ -150,37 +148,17 @@ def _pairs(sets: PositionSets, flow: Flow, start: int) -> Tensor:
 def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
     """The last block's output at the last position in each of these blocked runs, shape (runs, width).
 
-    The tokens from ``start`` on of all runs are packed in one row after the free run's tokens. A run joins the row at
-    the first block in which it is cut, with the free run's states. So ``cuts`` must be sorted by their first block.
+    A run joins the row at the first block in which it is cut, with the free run's states. So ``cuts`` must be sorted by
+    their first block.
     """
     tokens = run.n_tokens - start
-    set_length(run.prefix, run.n_tokens)
-    masks: dict[int, PackedMasks] = {}
-    shared = SharedKeys(run, start)
-    hidden = run.top[:, :0]
-    for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
-        joined = sum(cut.window[0] <= block for cut in cuts)
-        if not joined:
-            continue
-        own = call.hidden[:, -tokens:]
-        fresh = own.repeat(1, joined - hidden.shape[1] // tokens, 1)
-        hidden = torch.cat([hidden.to(own.device), fresh], dim=1)
-        # All blocks of one kind share a mask.
-        kind = call.mask.data_ptr()
-        if kind not in masks:
-            masks[kind] = PackedMasks(call.mask[-tokens:], start, cuts)
-        shared.before(block, joined)
-        more = {key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()}
-        if ARGUMENT in more:
-            more[ARGUMENT] = shared.passed
-        output = module(
-            hidden,
-            attention_mask=masks[kind].at(block, joined),
-            past_key_values=run.prefix,
-            use_cache=True,
-            **more,
-        )
-        hidden = hidden_out(output)
+
+    def fresh(block: int, first: int, stop: int) -> Tensor:
+        return run.calls[block].hidden[:, -tokens:].repeat(1, stop - first, 1)
+
+    joins = [cut.window[0] for cut in cuts]
+    for _, output in packed_runs(run, start, joins, fresh, lambda mask: PackedMasks(mask, start, cuts)):
+        hidden = output
     return hidden[0, tokens - 1 :: tokens]
 
 
@@ -200,18 +178,8 @@ class PackedMasks:
         pairs = torch.stack([cut.pairs for cut in cuts])[:, None].to(mask.device)
         free = mask[None, None].expand(len(cuts), -1, -1, -1)
         self.free, self.cut = (
-            self._packed(each[:, 0], start) for each in (free, without_pairs(free, pairs, mask.dtype))
+            packed_mask(each[:, 0], start) for each in (free, without_pairs(free, pairs, mask.dtype))
         )
-
-    def _packed(self, masks: Tensor, start: int) -> Tensor:
-        """Masks of single runs, shape (runs, tokens, all tokens), as one mask of the packed row."""
-        runs, tokens, _ = masks.shape
-        hidden = torch.finfo(masks.dtype).min
-        packed = masks.new_full((runs, tokens, self.before + runs * tokens), hidden)
-        packed[..., :start] = masks[..., :start]
-        each = torch.arange(runs)
-        packed[..., self.before :].view(runs, tokens, runs, tokens)[each, :, each] = masks[..., start:]
-        return packed.flatten(0, 1)
 
     def at(self, block: int, joined: int) -> Tensor:
         """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens)."""
@@ -220,13 +188,3 @@ class PackedMasks:
         columns = self.before + rows
         is_cut = cut.repeat_interleave(self.tokens)[:, None]
         return torch.where(is_cut, self.cut[:rows, :columns], self.free[:rows, :columns])[None, None]
-
-
-def _repeated(value: Any, given: int, tokens: int, times: int) -> Any:
-    """A block's argument for the last ``tokens`` of ``given`` tokens, repeated for each run in the row."""
-
-    def change(part: Tensor, dim: int) -> Tensor:
-        own = part.narrow(dim, given - tokens, tokens)
-        return torch.cat([own] * times, dim=dim)
-
-    return per_token(value, given, change)

@@ -1,0 +1,109 @@
+"""Runs that continue a free run, packed in one row after its tokens.
+
+Each run is the free one up to some block, where it joins the row with states of its own; from there on it runs again,
+at the tokens from some start on. All runs use the free run's keys and values of the tokens before the start.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from layerwise.flow.free import FreeRun, per_token
+from layerwise.flow.shared_keys import ARGUMENT, SharedKeys
+from layerwise.models.frozen import hidden_out
+from layerwise.models.prefix.cache import set_length
+
+
+class RowMasks(Protocol):
+    """The masks of a row in the blocks of one kind."""
+
+    def at(self, block: int, joined: int) -> Tensor:
+        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens)."""
+        ...
+
+
+def packed_runs(
+    run: FreeRun,
+    start: int,
+    joins: Sequence[int],
+    fresh: Callable[[int, int, int], Tensor],
+    masks_of: Callable[[Tensor], RowMasks],
+) -> Iterator[tuple[int, Tensor]]:
+    """Run a row block by block.
+
+    Args:
+        run: the free run. Use it for one row at a time: all rows write their keys and values to the same room.
+        start: the first token that is run again.
+        joins: the block, counted from 0, before which each run joins; rising.
+        fresh: the states with which runs join, called as ``fresh(block, first, stop)`` for the runs from ``first`` to
+            ``stop``; shape (1, their tokens, width).
+        masks_of: makes the row's masks from that of the tokens from ``start`` on in the free run, shape (tokens, all
+            tokens).
+
+    Yields:
+        Each block from the first that a run joins at, counted from 0, and its output for all runs that have joined,
+        shape (1, their tokens, width).
+    """
+    tokens = run.n_tokens - start
+    set_length(run.prefix, run.n_tokens)
+    masks: dict[int, RowMasks] = {}
+    shared = SharedKeys(run, start)
+    hidden, present = run.top[:, :0], 0
+    for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
+        joined = sum(join <= block for join in joins)
+        if not joined:
+            continue
+        hidden = hidden.to(call.hidden.device)
+        if joined > present:
+            hidden = torch.cat([hidden, fresh(block, present, joined)], dim=1)
+            present = joined
+        # All blocks of one kind share a mask.
+        kind = call.mask.data_ptr()
+        if kind not in masks:
+            masks[kind] = masks_of(call.mask[-tokens:])
+        shared.before(block, joined)
+        more = {key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()}
+        if ARGUMENT in more:
+            more[ARGUMENT] = shared.passed
+        output = module(
+            hidden,
+            attention_mask=masks[kind].at(block, joined),
+            past_key_values=run.prefix,
+            use_cache=True,
+            **more,
+        )
+        hidden = hidden_out(output)
+        yield block, hidden
+
+
+def packed_mask(masks: Tensor, start: int, columns: int | None = None) -> Tensor:
+    """Masks of single runs as one mask of their row: a token sees the free run's tokens before the start, and its run's.
+
+    Args:
+        masks: of the runs' tokens, as numbers added to the scores; shape (runs, tokens, all tokens).
+        start: the first token that is run again.
+        columns: for so many there is memory in each row. Default - as many as there are.
+
+    Returns:
+        Shape (runs * tokens, all tokens + runs * tokens).
+    """
+    runs, tokens, before = masks.shape
+    width = before + runs * tokens
+    memory = masks.new_full((runs, tokens, columns or width), torch.finfo(masks.dtype).min)
+    packed = memory[..., :width]
+    packed[..., :start] = masks[..., :start]
+    each = torch.arange(runs, device=masks.device)
+    packed[..., before:].unflatten(-1, (runs, tokens))[each, :, each] = masks[..., start:]
+    return packed.flatten(0, 1)
+
+
+def _repeated(value: Any, given: int, tokens: int, times: int) -> Any:
+    """A block's argument for the last ``tokens`` of ``given`` tokens, repeated for each run in the row."""
+
+    def change(part: Tensor, dim: int) -> Tensor:
+        own = part.narrow(dim, given - tokens, tokens)
+        return own.repeat([times if place == dim % own.dim() else 1 for place in range(own.dim())])
+
+    return per_token(value, given, change)
