@@ -5,7 +5,7 @@ decoder has six blocks. Everything below is about the last token; directions are
 
 | block | its attention and MLP |
 |---|---|
-| 1 | copy red and blue from the picture to the directions ``first``, green to a random direction, a sign from the text |
+| 1 | copy red and blue from the picture to the directions ``first``, green to a random direction, a sign of the text |
 | 2 | only stir the nuisances |
 | 3 | copy red and blue from the picture once more, to the directions ``second`` |
 | 4 | only stir the nuisances |
@@ -21,11 +21,11 @@ So all three colours can be read off every block's output. Whether the answer ch
 | red | 5: no | the answer is held in the product, which is not linear in red, and nothing reads red any more |
 | red | 6: yes | the answer itself tells red |
 | blue | all: no | written exactly like red, and read by nothing |
-| green | all: no more than any other direction | it is one of the nuisances, which all blocks and the head read at random |
+| green | all: no more than any other direction | a nuisance, which all blocks and the head read at random |
 
-The nuisances are the picture's texture and the words, a few large and many small. A large constant part of every token's
-state keeps the norms before attention and MLP from coupling directions: with both directions of blue taken out of the last
-token's state, the log odds of the answers move by less than 1 % of their standard deviation.
+The nuisances are the picture's texture and the words, a few large and many small. A large constant part of every
+token's state keeps the norms before attention and MLP from coupling directions: without any blue at the last token, the
+log odds of the answers move by some 0.4 % of their standard deviation (root mean square; 2 % in the worst item).
 """
 
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from layerwise import used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -16,7 +17,6 @@ from layerwise.embedded_models import embedded_name
 from layerwise.models.families import is_text
 from layerwise.recipes import adapter_file, as_json, model_files
 from layerwise.stimuli.catalogue import KINDS
-from layerwise.stimuli.kind import PLACEHOLDER
 from layerwise.stimuli.relations import RELATIONS
 
 
@@ -221,6 +221,28 @@ class Grid:
         flow = self.config.flow
         return [FlowCell(model, questions) for model in flow.models for questions in flow.questions]
 
+    def used_cells(self) -> list[ProbeCell]:
+        """The probe cells in which a task's classes are erased and steered; see :class:`layerwise.config.used.Used`."""
+        return list(self._used)
+
+    def concept_cells(self) -> list[ProbeCell]:
+        """The probe cells that a concept is fitted in: erased and steered there, or by the intervention of a model."""
+        return used_grid.concept_cells(self)
+
+    def other_concepts(self, cell: ProbeCell) -> dict[str, ProbeCell]:
+        """The other concepts that are erased in a used cell, by ``task/prompt``: those of every other used task in the
+        same model, each as its first used prompt has it."""
+        return used_grid.other_concepts(self, cell)
+
+    def concept_draws(self) -> int:
+        """How many random controls a concept has."""
+        return used_grid.concept_draws(self)
+
+    def planned_sweep(self, cell: ProbeCell) -> dict[str, Any]:
+        """What decides the sweep of a used cell, besides its model, stimuli, task, concepts and kept probes; see
+        :meth:`planned`."""
+        return used_grid.planned_sweep(self, cell)
+
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
         states = self.config.states
@@ -395,6 +417,11 @@ class Grid:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         return KINDS[self.config.stimuli[entry.stimuli].kind].classes
 
+    # Cached, because planning asks for each job.
+    @cached_property
+    def _used(self) -> list[ProbeCell]:
+        return used_grid.used_cells(self)
+
     # Cached, because planning asks for each job several times.
     @cached_property
     def _carried(self) -> dict[CarriedCell, list[CarriedFrom]]:
@@ -476,11 +503,10 @@ class Grid:
 
     def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
         """The answers that can be read in a cell of states, by class; empty where there are none."""
-        answers = self.prompt(stimuli, prompt).answers or {}
         # They are read at the last token. What differs between items, or is any other word, has no first token.
         kept = "last" in self.config.states.positions
-        plain = all(words and not any(map(PLACEHOLDER.search, words)) for words in answers.values())
-        return answers if kept and plain and self._can_answer(model) else {}
+        answers = used_grid.plain_answers(self.prompt(stimuli, prompt))
+        return answers if kept and self._can_answer(model) else {}
 
     def _can_answer(self, model: str) -> bool:
         """Whether a model's answers mean something, and its adapter shows its output head."""

@@ -47,7 +47,7 @@ def check_study(grid: Grid, data: Locations) -> None:
     _check_embedded(config)
     for name, model in config.models.items():
         _check_model(name, model, sees=grid.sees(name))
-        _check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
+        check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
         for task in model.tasks or []:
             find(config.tasks, task, f"models.{name}.tasks", "`tasks`")
         if not grid.sees(name):
@@ -269,7 +269,7 @@ def _check_specifications(grid: Grid) -> None:
         find(dict.fromkeys(grid.base_models()), model, "specifications.models", "`models`, without interventions,")
     for task in asked.tasks or []:
         find(config.tasks, task, "specifications.tasks", "`tasks`")
-    _check_prompt_names(config, "specifications.prompts", asked.prompts or [])
+    check_prompt_names(config, "specifications.prompts", asked.prompts or [])
     # A run without the models that have a curve has none.
     if not grid.specification_cells() and not config.leave_out:
         raise InputError(
@@ -285,7 +285,8 @@ def _check_specifications(grid: Grid) -> None:
             )
 
 
-def _check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
+def check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
+    """Refuse names that no stimulus set has among its prompts."""
     known = {prompt for stimuli in config.stimuli.values() for prompt in stimuli.prompts}
     for prompt in prompts:
         find(dict.fromkeys(sorted(known)), prompt, where, "`stimuli`")
@@ -310,7 +311,7 @@ def _check_sites(grid: Grid) -> None:
     only = grid.config.states.sites_of
     for name in only.models or []:
         find(grid.config.models, name, "states.sites_of.models", "`models`")
-    _check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
+    check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
     for model in {cell.model for cell in grid.site_cells()}:
         _check_reach(grid.config, model, "states.sites")
 
@@ -321,11 +322,11 @@ def _check_kinds(grid: Grid) -> None:
         find(grid.config.models, name, "probes.kinds_of.models", "`models`")
     for name in only.tasks or []:
         find(grid.config.tasks, name, "probes.kinds_of.tasks", "`tasks`")
-    _check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
+    check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
 
 
 def _check_reach(config: StudyConfig, model: str, where: str) -> None:
-    if _runs_authors_code(config, model):
+    if runs_authors_code(config, model):
         raise InputError(
             f"{where}: the adapter {config.models[model].adapter} of models.{model} runs its authors' code, and does "
             "not reach into its blocks"
@@ -342,7 +343,7 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
             f"stimuli.{cell.stimuli} shows no image (`image: none`), so that nothing would be changed; name the other "
             f"prompts in models.{cell.model}.prompts"
         )
-    if _runs_authors_code(grid.config, cell.model):
+    if runs_authors_code(grid.config, cell.model):
         raise InputError(
             f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {model.adapter} of "
             f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
@@ -405,7 +406,7 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
             )
         if model.intervention is not None:
             raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
-        if _runs_authors_code(config, name):
+        if runs_authors_code(config, name):
             raise InputError(
                 f"{where}: its adapter {model.adapter} runs code whose attention is not blocked; leave it out"
             )
@@ -434,7 +435,8 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
 
 
-def _runs_authors_code(config: StudyConfig, model: str) -> bool:
+def runs_authors_code(config: StudyConfig, model: str) -> bool:
+    """Whether a model runs on its authors' code, in the older environment."""
     adapter = config.adapters.get(config.models[model].adapter)
     return adapter is not None and adapter.environment == "legacy"
 

@@ -23,6 +23,7 @@ from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.used_checks import check_used
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,13 @@ class FlowFiles(NamedTuple):
     tracing: str
     answers: str
     description: str
+
+
+class UsedFiles(NamedTuple):
+    """The files of a sweep: the answers under every change, and what kept probes find in the layers above."""
+
+    answers: str
+    above: str
 
 
 class Study:
@@ -93,6 +101,7 @@ class Study:
         self.data = Locations(config)
         self.grid = Grid(config)
         check_study(self.grid, self.data)
+        check_used(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -248,6 +257,16 @@ class Study:
         """The files of one model and one set of questions."""
         stem = f"{self.results}/flow/{cell.model}/{cell.questions}"
         return FlowFiles(f"{stem}.parquet", f"{stem}.tracing.parquet", f"{stem}.answers.parquet", f"{stem}.json")
+
+    def concept_file(self, cell: ProbeCell) -> str:
+        """How a task's classes are erased and steered, block by block; only for
+        :meth:`layerwise.grid.Grid.concept_cells`."""
+        return f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}.concept.safetensors"
+
+    def used_files(self, cell: ProbeCell) -> UsedFiles:
+        """The files of a sweep; only for :meth:`layerwise.grid.Grid.used_cells`."""
+        stem = f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}"
+        return UsedFiles(f"{stem}.parquet", f"{stem}.above.parquet")
 
     def states(
         self, model: str, stimuli: str, prompt: str, position: str = "last", layer: int | str | None = None

@@ -1,0 +1,25 @@
+# Inputs and params of the rules that erase and steer.
+from layerwise.used_grid import POSITION
+
+USED_CELLS = grid.used_cells()
+CONCEPT = "<results>/used/{model}/{task}/{prompt}.concept.safetensors"
+USED = "<results>/used/{model}/{task}/{prompt}.parquet"
+USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
+# Figures and tables that show nothing else, so that the target `used` makes them.
+USED_FIGURES, USED_TABLES = ["used-by-layer"], ["table4"]
+
+
+def other_concepts(wildcards):
+    """The other concepts that are erased in a cell: their files, by task/prompt."""
+    cell = ProbeCell(wildcards.model, wildcards.task, wildcards.prompt)
+    return {name: study.concept_file(other) for name, other in grid.other_concepts(cell).items()}
+
+
+def sweep_cell(wildcards):
+    """What decides a sweep besides the model, the stimuli, the task, concepts and probes; see states_cell."""
+    return as_json(grid.planned_sweep(ProbeCell(wildcards.model, wildcards.task, wildcards.prompt)))
+
+
+def of_used(picture):
+    """Whether a figure of this study shows what is erased and steered."""
+    return PICTURES[picture].figure in USED_FIGURES
