@@ -6,7 +6,8 @@ CONCEPT = "<results>/used/{model}/{task}/{prompt}.concept.safetensors"
 USED = "<results>/used/{model}/{task}/{prompt}.parquet"
 USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
 # Figures and tables that show nothing else, so that the target `used` makes them.
-USED_FIGURES, USED_TABLES = ["used-by-layer"], ["table4"]
+USED_FIGURES = ["used-by-layer", "used-between-tasks", "used-above-block"]
+USED_TABLES = ["table4"]
 
 
 def other_concepts(wildcards):

@@ -17,6 +17,7 @@ DRAWS = FITS | {"matplotlib"}
 WITHOUT = {
     "check_prompts.py": DRAWS,
     "extract_states.py": DRAWS,
+    "fit_concept.py": DRAWS,
     "fit_probes.py": DRAWS,
     "fit_site_probes.py": DRAWS,
     "gather_scores.py": DRAWS,

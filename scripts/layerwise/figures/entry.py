@@ -37,8 +37,8 @@ class Contents:
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
         made_from: whether some model is compared with the language model that it was made from.
-        used: names of the trained models in which concepts are erased, see :mod:`layerwise.compare.used`.
-        steered: those of them in which concepts are steered, too.
+        used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
+            untrained twins of others, which stand in their figures.
     """
 
     questions: frozenset[str] = frozenset()
@@ -58,7 +58,6 @@ class Contents:
     kinds: tuple[str, ...] = ()
     made_from: bool = False
     used: tuple[str, ...] = ()
-    steered: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from layerwise.figures.entry import Contents, Figure
+from layerwise.figures.entry import Figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from layerwise.compare.inputs import Given
 
-ERASE, STEER, RELIABILITY = "erase", "steer", "reliability"
+# What a variant's name ends in.
+SHOWN = ERASE, STEER, RELIABILITY = "erase", "steer", "reliability"
 
 
 def draw(given: Given, variant: str) -> Drawing:
@@ -27,22 +27,12 @@ def draw(given: Given, variant: str) -> Drawing:
     return draw_erased(used, given.comparison("used-across"), model)
 
 
-def _variants(study: Contents) -> Mapping[str, str]:
-    shown = {STEER: study.steered}
-    return {
-        f"{model}-{what}": "by block"
-        for model in study.used
-        for what in (ERASE, STEER, RELIABILITY)
-        if model in shown.get(what, study.used)
-    }
-
-
 FIGURE = Figure(
     place=20,
     title="Used: {variant}",
     reads=("used", "used-across"),
     draw=draw,
     exists=lambda study: bool(study.used),
-    variants=_variants,
+    variants=lambda study: {f"{model}-{what}": "by block" for model in study.used for what in SHOWN},
     file="{name}-{variant}",
 )

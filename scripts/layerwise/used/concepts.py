@@ -135,7 +135,7 @@ class FittedConcept:
         ``before`` is the kept probe's, on the test rows as they are. The others are those of
         :func:`layerwise.used.remaining.remaining`. ``rows`` says to how many rows of each split probes were fitted.
         """
-        held_out: dict[str, Any] = {"metric": self._rows.metric, **self._held_out}
+        held_out: dict[str, Any] = {"metric": self._rows.metric.name, **self._held_out}
         held_out["rows"] = {split: len(rows) for split, rows in self._probed.rows.items()}
         told = {"blocks": self._blocks, "position": self._cell["position"], "classes": self._labelled.classes}
         told |= {"cell": self._cell, "draws": self._draws, "seed": self._seed}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,9 +25,7 @@ def given_sweeps(given: Given, options: Mapping[str, Any]) -> list[Swept]:
     Raises:
         InputError: a table is missing or damaged, or no cell is named.
     """
-    cells = [
-        _swept(cell, path) for cell, path in _paths(given.path("sweeps"), options, "parquet")
-    ]
+    cells = [_swept(cell, path) for cell, path in _paths(given.path("sweeps"), options, "parquet")]
     if not cells:
         raise InputError("no concept was erased; name tasks in `used`, or leave this table out")
     return cells
@@ -42,7 +41,13 @@ def given_above(given: Given, options: Mapping[str, Any]) -> Iterator[Above]:
         if task not in given.tasks:
             raise InputError(f"no task.json describes {task!r}; give one for every task whose concept is erased")
         table, said = _read(path)
-        yield Above(model, given.tasks[task], prompt, int(said["blocks"]), table, str(path))
+        margins = np.stack(table["margins"])
+        yield Above(model, given.tasks[task], prompt, int(said["blocks"]), table, margins, str(path))
+
+
+def _swept(cell: tuple[str, str, str], path: Path) -> Swept:
+    table, said = _read(path)
+    return Swept.of(cell, table.drop(columns="scores"), np.stack(table["scores"]), int(said["blocks"]), str(path))
 
 
 def _paths(folder: Path, options: Mapping[str, Any], suffix: str) -> Iterator[tuple[tuple[str, str, str], Path]]:

@@ -115,7 +115,9 @@ class Swept:
             InputError: a run lacks items or has one twice, there is no free run, or a score is no number.
         """
         # Names may be categories, which would give groups without rows.
-        table = table.assign(**{name: table[name].astype(str) for name in ("item_id", "image", "change", "source", "of")})
+        table = table.assign(
+            **{name: table[name].astype(str) for name in ("item_id", "image", "change", "source", "of")}
+        )
         order = table.reset_index(drop=True).sort_values([*RUN, "item_id"], kind="stable").index.to_numpy()
         table, scores = table.iloc[order].reset_index(drop=True), scores[order].astype(np.float64)
         run = table.groupby(RUN, sort=True).ngroup().to_numpy()

@@ -18,13 +18,14 @@ RUN = ["block", "above", "source", "draw"]
 
 @dataclass(frozen=True)
 class Above:
-    """One cell's margins of kept probes; see :mod:`layerwise.used.results`."""
+    """One cell's margins of kept probes, shape (rows, M); see :mod:`layerwise.used.results`."""
 
     model: str
     task: Task
     prompt: str
     n_layers: int
     table: pd.DataFrame
+    margins: np.ndarray
     file: str
 
 
@@ -44,8 +45,10 @@ def compare_above(cells: Iterator[Above], n_resamples: int, seed: int) -> pd.Dat
 
 def _cell_rows(cell: Above, n_resamples: int, seed: int) -> pd.DataFrame:
     metric, n_classes = METRICS[cell.task.metric], cell.task.n_classes
-    table = cell.table.sort_values([*RUN, "item_id"], kind="stable", ignore_index=True)
-    margins = np.stack(table["margins"].to_numpy()).astype(np.float64)
+    names_of = {name: cell.table[name].astype(str) for name in ("item_id", "image", "source")}
+    table = cell.table.assign(**names_of).reset_index(drop=True)
+    order = table.sort_values([*RUN, "item_id"], kind="stable").index.to_numpy()
+    table, margins = table.iloc[order].reset_index(drop=True), cell.margins[order].astype(np.float64)
     if not np.isfinite(margins).all():
         bad = table[~np.isfinite(margins).all(axis=1)].iloc[0]
         raise InputError(

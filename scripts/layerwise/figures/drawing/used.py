@@ -93,14 +93,22 @@ def draw_erased(used: pd.DataFrame, across: pd.DataFrame, model: str) -> Figure:
 def draw_steered(used: pd.DataFrame, model: str) -> Figure:
     """Draw how far steering moves the margin of the second class, by block: a line per strength.
 
+    Only tasks of two classes are steered. Without any, the figure says so.
+
     Args:
         used: see :mod:`layerwise.compare.used`.
         model: its name.
 
     Raises:
-        InputError: nothing was steered in the model.
+        InputError: nothing was changed in the model.
     """
-    rows = _of_model(used[used["change"] == "steer"], model)
+    rows = _of_model(used, model)
+    rows = rows[rows["change"] == "steer"]
+    if rows.empty:
+        drawing = Figure(layout="constrained", figsize=(4.6, 1.0))
+        text = f"{model}: nothing was steered, because no task has two classes"
+        drawing.text(0.02, 0.5, wrap_name(text, 70), va="center")
+        return drawing
     styles = _strength_styles(sorted(rows["strength"].unique()))
     most = max(styles, key=abs)
     handles: dict[str, Any] = {_signed(strength): _line(style) for strength, style in styles.items()}
