@@ -298,13 +298,14 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast, name: str) -> list[int]:
     return sorted({token for ids in found.values() for token in ids})
 
 
-def draw_items(folder: Path, splits: Mapping[str, int], seed: int) -> pd.DataFrame:
+def draw_items(folder: Path, splits: Mapping[str, int], seed: int, alike: float = 0.5) -> pd.DataFrame:
     """Draw pictures, one item each, and write them to ``folder``.
 
     Args:
         folder: where ``pictures`` is made.
         splits: items by split.
         seed: of pictures, labels and texts.
+        alike: the probability that blue is as bright as red.
 
     Returns:
         ``item_id, image, text, split``, and per colour the class (``no`` or ``yes``).
@@ -312,8 +313,8 @@ def draw_items(folder: Path, splits: Mapping[str, int], seed: int) -> pd.DataFra
     rng, rows = np.random.default_rng(seed), []
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for split, n in splits.items():
-        # Any two colours agree in half of the items, but for one or two.
-        bright = np.stack([rng.permutation(np.arange(n) % 2) for _ in COLOURS], axis=1)
+        red, green = (rng.permutation(np.arange(n) % 2) for _ in range(2))
+        bright = np.stack([red, np.where(rng.random(n) < alike, red, 1 - red), green], axis=1)
         for k in range(n):
             item = f"{split}{k:04d}"
             path = folder / "pictures" / f"{item}.png"
