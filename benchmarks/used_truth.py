@@ -170,7 +170,7 @@ def print_truth(studies: int, confounded: int) -> None:
     print(f"**Verdicts in a decoder whose weights were written**, in percent of {studies} studies "
           f"({rate_errors(studies)}), {SPLITS['train']} training and {SPLITS['test']} test items, "
           f"{SWEPT['draws']} controls. The model answers by red. *{CONFOUNDED}*: in {confounded} further studies, blue "
-          f"is as bright as red in {100 * ALIKE:.0f} % of items, and so is erased together with a part of red. *score*: "
+          f"is as bright as red in {100 * ALIKE:.0f} % of items, and is erased together with a part of red. *score*: "
           "accuracy of the probe. *effect*: the fall of the gold margin by erasing, mean and standard deviation, where "
           "1 is the mean margin of red. *beyond*: p < 0.05, and the effect exceeds that of every control. *used*: the "
           "same, and the model answers the colour better than by chance. *steered*: the verdict of steering by two "
