@@ -1,7 +1,7 @@
 """The tokens with which a model would begin to answer a prompt, by class."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,21 @@ from layerwise.errors import InputError
 from layerwise.models.answer_tokens import first_tokens
 from layerwise.stimuli.prompts import render_prompts
 
+if TYPE_CHECKING:
+    from layerwise.answers.head_file import Conversation
+
+    class Speaker(Protocol):
+        """How a model reads prompts, where it is not read off a file."""
+
+        @property
+        def model_type(self) -> str:
+            """The family's name, for messages."""
+
+        @property
+        def conversation(self) -> Conversation:
+            """What stands around a prompt, and the tokenizer."""
+
+
 # Items whose prompts are looked at, to show that the tokens do not depend on the item.
 LOOKED_AT = 16
 
@@ -20,14 +35,14 @@ ClassTokens = dict[str, list[dict[str, Any]]]
 
 
 def tokens_of(
-    head: Head, where: str, entry: Mapping[str, Any], items: pd.DataFrame, categories: Sequence[str]
+    head: "Head | Speaker", where: str, entry: Mapping[str, Any], items: pd.DataFrame, categories: Sequence[str]
 ) -> ClassTokens:
     """The tokens of a prompt's answers, after the prompt as some items have it.
 
     A model may begin a word with a space or without, in lower case or capitalised; all of these tokens count.
 
     Args:
-        head: of the model.
+        head: of the model; of its head only how it reads prompts is needed.
         where: the prompt's key, for messages.
         entry: of the prompt, with its ``answers``.
         items, categories: of the stimulus set.
@@ -58,7 +73,7 @@ def tokens_of(
     }
 
 
-def _ids(tokenizer: Tokenizer, head: Head, where: str, text: str, words: Sequence[str]) -> dict[int, str]:
+def _ids(tokenizer: Tokenizer, head: "Head | Speaker", where: str, text: str, words: Sequence[str]) -> dict[int, str]:
     """The first tokens of some words, each with its word."""
     found: dict[int, str] = {}
     for word in words:
@@ -85,7 +100,9 @@ def _decoded(tokenizer: Tokenizer, ids: list[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=False)
 
 
-def _check_apart(tokenizer: Tokenizer, head: Head, where: str, tokens: Mapping[str, Mapping[int, str]]) -> None:
+def _check_apart(
+    tokenizer: Tokenizer, head: "Head | Speaker", where: str, tokens: Mapping[str, Mapping[int, str]]
+) -> None:
     """Refuse classes that share a first token: it would say both."""
     said: dict[int, tuple[str, str]] = {}
     for name, ids in tokens.items():

@@ -178,9 +178,7 @@ def free_runs(
     # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
     first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
     # The longest of each question's own tokens with its packed blocked runs.
-    room = max(
-        len(row) - length + max(packed, len(row) - start) for row, start in zip(rows, starts, strict=True)
-    )
+    room = max(len(row) - length + max(packed, len(row) - start) for row, start in zip(rows, starts, strict=True))
     with torch.inference_mode():
         prefix, position = Room(1, "images with the start of their prompts").over(
             1, lambda *_: _run_prefix(model, first, length, room)

@@ -79,7 +79,8 @@ def packed_runs(
 
 
 def packed_mask(masks: Tensor, start: int, columns: int | None = None) -> Tensor:
-    """Masks of single runs as one mask of their row: a token sees the free run's tokens before the start, and its run's.
+    """Masks of single runs as one mask of their row: a token sees the free run's tokens before the start, and its own
+    run's.
 
     Args:
         masks: of the runs' tokens, as numbers added to the scores; shape (runs, tokens, all tokens).

@@ -11,7 +11,7 @@ from layerwise.models.interventions.affine import changed
 from layerwise.models.interventions.concept_file import Change
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockChanges:
     """Changes behind one block, each for a run of its own: ``x - sum_k (from_k . (x - mean)) to_k + shift``.
 
@@ -32,8 +32,11 @@ class BlockChanges:
     @classmethod
     def of(cls, block: int, changes: Sequence[Change], device: torch.device, reads: bool = False) -> "BlockChanges":
         """Changes of one rank, on a device."""
-        parts = ([getattr(change, name) for change in changes] for name in ("from_", "to", "mean", "shift"))
-        return cls(block, *(torch.from_numpy(np.stack(part)).float().to(device) for part in parts), reads=reads)
+
+        def stacked(name: str) -> Tensor:
+            return torch.from_numpy(np.stack([getattr(change, name) for change in changes])).float().to(device)
+
+        return cls(block, stacked("from_"), stacked("to"), stacked("mean"), stacked("shift"), reads)
 
     def __len__(self) -> int:
         return len(self.mean)

@@ -30,9 +30,10 @@ def hooked(model: AnsweringModel, prepared: BatchFeature, change: BlockChanges |
         InputError: when the changed block was not run exactly once.
     """
     inputs = prepared.to(model.device, model.dtype)
-    with changed_at_last(model.blocks, change), read_layers(
-        model.blocks, model.final_norm, {"last": lambda hidden: hidden[:, -1]}
-    ) as readings:
+    with (
+        changed_at_last(model.blocks, change),
+        read_layers(model.blocks, model.final_norm, {"last": lambda hidden: hidden[:, -1]}) as readings,
+    ):
         logits = model.model(**inputs, use_cache=False).logits[0, -1].float().cpu()
     return logits, readings.stacked()["last"][0, 1:-1]
 

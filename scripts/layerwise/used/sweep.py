@@ -69,7 +69,7 @@ def swept(run: FreeRun, changes: Sequence[BlockChanges], read: Read | None = Non
     room = room or row_room(run.top.device)
     of_group, moved = [], []
     for group in changes:
-        state = _output(run, group.block)
+        (state,) = output_of(run, group.block)
         states = group.states(state)
         of_group.append(states)
         moved.append((states - state).abs().amax(1).float().cpu())
@@ -88,12 +88,12 @@ def swept(run: FreeRun, changes: Sequence[BlockChanges], read: Read | None = Non
     return Swept(top[back.to(top.device)], torch.cat(moved), above)
 
 
-def _output(run: FreeRun, block: int) -> Tensor:
-    """The free run's output of a block at the last token, shape (width,)."""
+def output_of(run: FreeRun, block: int) -> Tensor:
+    """The free run's output of a block, counted from 1, at the last token; shape (1, width)."""
     n_layers = len(run.calls)
     if not 1 <= block <= n_layers:
         raise ValueError(f"there is no block {block}; the model has {n_layers}")
-    return (run.top if block == n_layers else run.calls[block].hidden)[0, -1]
+    return (run.top if block == n_layers else run.calls[block].hidden)[:, -1]
 
 
 def _places(changes: Sequence[BlockChanges], order: Sequence[int]) -> Tensor:
@@ -105,9 +105,7 @@ def _places(changes: Sequence[BlockChanges], order: Sequence[int]) -> Tensor:
 class _Row:
     """All runs of an input, sorted by block, of which some consecutive ones run together."""
 
-    def __init__(
-        self, run: FreeRun, blocks: list[int], joining: dict[int, Tensor], reads: Tensor, read: Read | None
-    ):
+    def __init__(self, run: FreeRun, blocks: list[int], joining: dict[int, Tensor], reads: Tensor, read: Read | None):
         self.run = run
         self.blocks = blocks
         self.joining = joining

@@ -89,5 +89,5 @@ def _cell_rows(cell: Above, n_resamples: int, seed: int) -> pd.DataFrame:
         row |= free[above] | bounded(run, "erased")
         row |= {"control": float(np.mean(draws)) if draws else np.nan}
         row |= {"control_least": min(draws, default=np.nan), "control_greatest": max(draws, default=np.nan)}
-        rows.append(row | {"chance": metric.chance(counts, counts), "n": len(y), "n_images": n_images})
+        rows.append(row | {"chance": metric.chance(list(counts), list(counts)), "n": len(y), "n_images": n_images})
     return pd.DataFrame(rows)
