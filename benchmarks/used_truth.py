@@ -194,16 +194,17 @@ def print_truth(studies: int, confounded: int) -> None:
 def print_random(studies: int, test_items: Sequence[int]) -> None:
     """Rates in untrained models, where every direction is as good as any other."""
     print(f"\n**The same in untrained models**, where no concept is used more than a random direction: in percent of "
-          f"{studies} models and 3 colours ({rate_errors(3 * studies)}, more where colours err together). *answers*: "
-          "the free margin lies above 0. *some block*: of six, corrected.\n")  # fmt: skip
-    print("| test items | score | answers | beyond, some block | used, some block | used, a single block |")
+          f"{studies} models and {len(COLOURS)} colours ({rate_errors(len(COLOURS) * studies)}), by some block of six. "
+          " *answers*: the interval of the free margin lies above 0. *margin known*: what *used* would be with "
+          "unlimited test items, which tell the sign of any margin.\n")  # fmt: skip
+    print("| test items | score | answers | beyond | used | used, margin known |")
     print("|---:|---:|---:|---:|---:|---:|")
     for test in test_items:
         found = pd.concat([verdicts(seed, random=True, test=test) for seed in range(studies)], ignore_index=True)
-        by_cell = found.groupby(["seed", "task"])[["answers", "shown", "used"]].any().mean()
-        print(f"| {test} | {100 * found['score'].mean():.1f} | {100 * by_cell['answers']:.0f} | "
-              f"{100 * by_cell['shown']:.0f} | {100 * by_cell['used']:.1f} | {100 * found['used'].mean():.1f} |",
-              flush=True)  # fmt: skip
+        found["known"] = found["shown"] & (found["free"] > 0)
+        rates = 100 * found.groupby(["seed", "task"])[["answers", "shown", "used", "known"]].any().mean()
+        numbers = " | ".join(f"{rate:.1f}" for rate in rates)
+        print(f"| {test} | {100 * found['score'].mean():.1f} | {numbers} |", flush=True)
 
 
 def main() -> None:
