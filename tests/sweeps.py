@@ -1,17 +1,14 @@
 """Sweeps on disk whose effects are known: concepts that are used, decoys, and some that are one more random draw."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.special import log_softmax
 
 from layerwise.compare.inputs import Given, Model, Task
-from layerwise.compare.statistics.sweeps import KEY
+from layerwise.used.results import Above, Sweep, Told, write_above, write_sweep
 from tests.given import given
 
 AGREE = Task("entailment", "pairs", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")
@@ -131,11 +128,13 @@ def above_table(planted: Planted) -> pd.DataFrame:
 
 
 def write(path: Path, table: pd.DataFrame, task: Task) -> None:
-    """A table with the metadata of a sweep."""
+    """Either table, by the columns that it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {"classes": task.classes, "blocks": BLOCKS, "strengths": STRENGTHS, "draws": DRAWS, "along": "probe"}
-    made = pa.Table.from_pandas(table, preserve_index=False)
-    pq.write_table(made.replace_schema_metadata({**(made.schema.metadata or {}), KEY: json.dumps(said)}), path)
+    told = Told(task.classes, {}, {}, BLOCKS, "probe", list(STRENGTHS), DRAWS)
+    if "scores" in table:
+        write_sweep(path, Sweep(told, table.drop(columns="scores"), np.stack(table["scores"])))
+    else:
+        write_above(path, Above(told, table.drop(columns="margins"), np.stack(table["margins"])))
 
 
 def write_cell(folder: Path, planted: Planted) -> None:

@@ -1,22 +1,15 @@
 """The sweeps of a study, read one cell after the other."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from layerwise.compare.inputs import Given
 from layerwise.compare.statistics.answered import named_cells
 from layerwise.compare.statistics.swept import Swept
 from layerwise.compare.statistics.used_above import Above
 from layerwise.errors import InputError
-
-KEY = b"layerwise.used"
+from layerwise.used.results import read_above, read_sweep
 
 
 def given_sweeps(given: Given, options: Mapping[str, Any]) -> list[Swept]:
@@ -40,25 +33,16 @@ def given_above(given: Given, options: Mapping[str, Any]) -> Iterator[Above]:
     for (model, task, prompt), path in _paths(given.path("sweeps"), options, "above.parquet"):
         if task not in given.tasks:
             raise InputError(f"no task.json describes {task!r}; give one for every task whose concept is erased")
-        table, said = _read(path)
-        margins = np.stack(table["margins"])
-        yield Above(model, given.tasks[task], prompt, int(said["blocks"]), table, margins, str(path))
+        above = read_above(path)
+        yield Above(model, given.tasks[task], prompt, above.told.blocks, above.table, above.margins, str(path))
 
 
 def _swept(cell: tuple[str, str, str], path: Path) -> Swept:
-    table, said = _read(path)
-    return Swept.of(cell, table.drop(columns="scores"), np.stack(table["scores"]), int(said["blocks"]), str(path))
+    sweep = read_sweep(path)
+    return Swept.of(cell, sweep.table, sweep.scores, sweep.told.blocks, str(path))
 
 
 def _paths(folder: Path, options: Mapping[str, Any], suffix: str) -> Iterator[tuple[tuple[str, str, str], Path]]:
     for cell in named_cells(options["used"]):
         model, task, prompt = cell
         yield cell, folder / model / task / f"{prompt}.{suffix}"
-
-
-def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    try:
-        table = pq.read_table(path)
-        return table.to_pandas(), json.loads(table.schema.metadata[KEY])
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as a sweep ({error}); delete it and run again") from error
