@@ -54,7 +54,7 @@ test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (at most 20
 test-all: test test-slow ## run every test: also all model families, the whole demo, and more random kills
 	$(BIN)/python -m pytest -m "whole and not gpu" -n $(CORES) --dist loadscope
 
-bench: $(VENV)/run.stamp ## time extraction, attention knockout, probes and storage against alternatives; writes docs/benchmarks.md
+bench: $(VENV)/run.stamp ## time extraction, attention knockout, erasing and steering, probes and storage against alternatives; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 reliability: $(VENV)/dev.stamp ## write docs/reliability.md (what can go wrong) from the tests that cause these faults

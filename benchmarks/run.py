@@ -14,6 +14,7 @@ FOLDER = Path(__file__).resolve().parent
 SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
     "flow.py": "Attention knockout that reuses the unblocked run",
+    "used.py": "Erasing and steering at every block over one free run",
     "probes.py": "Probes: all labels and all C of one layer",
     "carried.py": "Probes: carrying kept ones beside fitting",
     "kept_probes.py": "Keeping probes",

@@ -28,7 +28,7 @@ from extraction import IMAGE_TOKEN, PATCH, Shape, make_model
 from layerwise.flow.free import free_runs
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.used.answering import Answering
-from layerwise.used.changes import BlockChanges
+from layerwise.used.changes import Changes
 from layerwise.used.naive import changed_at_last
 from layerwise.used.sweep import row_room, swept
 
@@ -46,8 +46,8 @@ MOST_PASSES, LEAST_SPEED = 3, 20
 MOST_DIFFERENCE = {torch.float32: 1e-4, torch.bfloat16: 0.5}
 
 HEADER = (
-    "| width | blocks | changes | a pass, ms | all changes, hooked, s | sweep, s | sweep, in passes | tokens x blocks, in "
-    "passes | speed-up | greatest difference of scores | greatest effect on them |"
+    "| width | blocks | changes | a pass, ms | all changes, hooked, s | sweep, s | sweep, in passes "
+    "| tokens x blocks, in passes | speed-up | greatest difference of scores | greatest effect on them |"
 )
 
 
@@ -82,7 +82,7 @@ class Sweeping:
     def token_blocks(self) -> float:
         """Tokens times blocks that the sweep runs, the free run included, over those of a forward pass."""
         whole = self.n_tokens * self.model.n_layers
-        return 1 + sum(len(group) * (self.model.n_layers - group.block) for group in self.changes) / whole
+        return 1 + sum(int((self.model.n_layers - group.blocks).sum()) for group in self.changes) / whole
 
     def free(self):
         """The free run of the input."""
@@ -93,7 +93,7 @@ class Sweeping:
         """Scores of all changed runs."""
         return self.answering.of_states(swept(self.free(), self.changes, room=self.room).top)[0]
 
-    def hooked(self, change: BlockChanges | None) -> Tensor:
+    def hooked(self, change: Changes | None) -> Tensor:
         """Scores of one changed run, by a forward pass of the whole model with a hook."""
         with torch.inference_mode(), changed_at_last(self.model.blocks, change):
             tops: list[Tensor] = []
@@ -105,18 +105,22 @@ class Sweeping:
             return self.answering.of_states(tops[0])[0]
 
 
-def _changes(model: GenericModel, sizes: Tensor, draw: torch.Generator) -> list[BlockChanges]:
+def _changes(model: GenericModel, sizes: Tensor, draw: torch.Generator) -> list[Changes]:
     """At each block erasers and steps, as large as a tenth of the state."""
-    width, device = model.width, model.device
-    changes = []
-    for block in range(1, model.n_layers + 1):
-        erasers = nn.functional.normalize(torch.randn(1 + DRAWS, 1, width, generator=draw), dim=-1).to(device)
-        steps = torch.randn(STRENGTHS * (1 + DRAWS), width, generator=draw).to(device) * sizes[block] / 10
-        mean = torch.zeros(1, width, device=device)
-        nothing = torch.zeros(len(steps), 0, width, device=device)
-        changes.append(BlockChanges(block, erasers, erasers, mean.expand(len(erasers), -1), 0 * erasers[:, 0]))
-        changes.append(BlockChanges(block, nothing, nothing, mean.expand(len(steps), -1), steps))
-    return changes
+    width, device, numbers = model.width, model.device, torch.arange(1, model.n_layers + 1)
+
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(*shape, width, device=device)
+
+    blocks = numbers.repeat_interleave(1 + DRAWS)
+    erasers = nn.functional.normalize(torch.randn(len(blocks), 1, width, generator=draw), dim=-1).to(device)
+    none = torch.zeros(len(blocks), dtype=torch.bool)
+    erased = Changes(blocks, erasers, erasers, zeros(len(blocks)), zeros(len(blocks)), none)
+    blocks = numbers.repeat_interleave(STRENGTHS * (1 + DRAWS))
+    steps = torch.randn(len(blocks), width, generator=draw).to(device) * sizes[blocks.to(device)][:, None] / 10
+    none = torch.zeros(len(blocks), dtype=torch.bool)
+    nothing = zeros(len(blocks), 0)
+    return [erased, Changes(blocks, nothing, nothing, zeros(len(blocks)), steps, none)]
 
 
 class Row(NamedTuple):
@@ -136,15 +140,19 @@ def compare(model: GenericModel, shape: Shape, rounds: int, clock: Callable[[], 
         clock: seconds.
     """
     sweeping = Sweeping(model, shape)
-    groups = [sweeping.changes[i] for i in (0, 1, len(sweeping.changes) // 2, -1)]
-    firsts = [sum(map(len, sweeping.changes[: sweeping.changes.index(group)])) for group in groups]
+    # An eraser and a step, each in the first, middle and last block.
+    some = [group.one(i) for group in sweeping.changes for i in (0, len(group) // 2, len(group) - 1)]
+    places, first = [], 0
+    for group in sweeping.changes:
+        places += [first, first + len(group) // 2, first + len(group) - 1]
+        first += len(group)
     free = sweeping.hooked(None)
-    ours, theirs = sweeping.fast(), torch.cat([sweeping.hooked(group.one(0)) for group in groups])
-    off = float((ours[firsts] - theirs).abs().max())
+    ours, theirs = sweeping.fast(), torch.cat([sweeping.hooked(change) for change in some])
+    off = float((ours[places] - theirs).abs().max())
     effect = float((ours - free).abs().max())
     a_pass, fast = [], []
     for _ in range(rounds):
-        for seconds, run in ((a_pass, lambda: sweeping.hooked(groups[0].one(0))), (fast, sweeping.fast)):
+        for seconds, run in ((a_pass, lambda: sweeping.hooked(some[0])), (fast, sweeping.fast)):
             began = clock()
             run()
             seconds.append(clock() - began)
@@ -230,8 +238,8 @@ def main() -> None:
     print(
         f"{shapes[0].image_tokens} image tokens followed by {BEHIND} of text, a vocabulary of {VOCABULARY}, "
         f"{args.threads} thread(s), float32. At each block one eraser and {STRENGTHS} strengths of steering, each with "
-        f"{DRAWS} controls. CPU time, median of {args.rounds} rounds. One hooked pass is timed each round and scaled to "
-        "all changes.\n"
+        f"{DRAWS} controls. CPU time, median of {args.rounds} rounds. One hooked pass is timed each round and scaled "
+        "to all changes.\n"
     )
     rows = [compare(_model(shape, "cpu", torch.float32), shape, args.rounds, time.process_time) for shape in shapes]
     _print(shapes, rows)

@@ -4,6 +4,7 @@ Each run is the free one up to some block, where it joins the row with states of
 at the tokens from some start on. All runs use the free run's keys and values of the tokens before the start.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -52,12 +53,12 @@ def packed_runs(
     shared = SharedKeys(run, start)
     hidden, present = run.top[:, :0], 0
     for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
-        joined = sum(join <= block for join in joins)
+        joined = bisect_right(joins, block)
         if not joined:
             continue
         hidden = hidden.to(call.hidden.device)
         if joined > present:
-            hidden = torch.cat([hidden, fresh(block, present, joined)], dim=1)
+            hidden = torch.cat([hidden, fresh(block, present, joined).to(hidden.device)], dim=1)
             present = joined
         # All blocks of one kind share a mask.
         kind = call.mask.data_ptr()

@@ -24,7 +24,7 @@ SWEEP = Wanted("whether a concept is used", "changed runs", blocks=False, advice
 
 
 def check_sweep(model: AnsweringModel, run: FreeRun, prepared: BatchFeature, answering: Answering, runs: Runs) -> None:
-    """Compare some changed runs of an input, and its free run, with whole forward passes in which a hook changes states.
+    """Compare some changed runs of an input, and its free run, with whole forward passes with hooks.
 
     This also shows that the family does nothing after its output head that :mod:`layerwise.models.head` does not know.
 

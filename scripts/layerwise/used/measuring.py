@@ -33,7 +33,7 @@ from layerwise.used.items import Items
 from layerwise.used.reading import Reading
 from layerwise.used.results import Above, Sweep, Told
 from layerwise.used.runs import FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
-from layerwise.used.sweep import output_of, row_room, swept
+from layerwise.used.sweep import row_room, swept
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Measuring:
         _check_width(self.model, [concept, *others.values()])
         plan = Plan(f"{cell['task']}/{cell['prompt']}", cell["strengths"], cell["along"], cell["draws"])
         self.answering = Answering(self.model, tokens)
-        self.runs: Runs = planned_runs(plan, concept, others, devices)
+        self.runs: Runs = planned_runs(plan, concept, others, self.model.n_layers, devices[-1])
         self.reading = Reading(probes, items.classes, description["digest"], devices)
         self.room = row_room(self.model.device)
         strengths = sorted(set(self.runs.table.loc[self.runs.table["strength"] != 0, "strength"]))
@@ -129,7 +129,9 @@ class Measuring:
             changed = swept(run, self.runs.changes, read, self.room)
             moved = torch.maximum(moved, changed.moved)
             scores, mass = self.answering.of_states(torch.cat([run.top[:, -1], changed.top]))
-            free = torch.stack([read(block, output_of(run, block)).float().cpu() for block in self._blocks()], dim=1)
+            before = run.last_states
+            of_free = [read(block, before[block : block + 1]) for block in self._blocks()]
+            free = torch.stack([margins.float().cpu() for margins in of_free], dim=1)
             assert changed.above is not None
             values = (scores, mass, torch.cat([free, changed.above]))
             if not (torch.isfinite(scores).all() and torch.isfinite(mass).all() and torch.isfinite(free).all()):

@@ -10,11 +10,11 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import AnsweringModel, hidden_out, read_layers
-from layerwise.used.changes import BlockChanges
+from layerwise.used.changes import Changes
 
 
 @torch.inference_mode()
-def hooked(model: AnsweringModel, prepared: BatchFeature, change: BlockChanges | None) -> tuple[Tensor, Tensor]:
+def hooked(model: AnsweringModel, prepared: BatchFeature, change: Changes | None) -> tuple[Tensor, Tensor]:
     """One whole forward pass with one change.
 
     Args:
@@ -39,7 +39,7 @@ def hooked(model: AnsweringModel, prepared: BatchFeature, change: BlockChanges |
 
 
 @contextmanager
-def changed_at_last(blocks: nn.ModuleList, change: BlockChanges | None) -> Iterator[None]:
+def changed_at_last(blocks: nn.ModuleList, change: Changes | None) -> Iterator[None]:
     """Change the output of a block at the last token of the one forward pass in this context.
 
     The hook comes before all others on the block, so that these read what it left.
@@ -50,15 +50,15 @@ def changed_at_last(blocks: nn.ModuleList, change: BlockChanges | None) -> Itera
     if change is None:
         yield
         return
-    ran = [0]
+    block, ran = int(change.blocks), [0]
 
     def replace(_block: nn.Module, _args: tuple, output: Any) -> Any:
         ran[0] += 1
         hidden = hidden_out(output).clone()
-        hidden[:, -1] = change.states(hidden[0, -1])
+        hidden[:, -1] = change.states(hidden[:, -1])
         return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
-    handle = blocks[change.block - 1].register_forward_hook(replace, prepend=True)
+    handle = blocks[block - 1].register_forward_hook(replace, prepend=True)
     try:
         yield
     finally:
@@ -66,6 +66,6 @@ def changed_at_last(blocks: nn.ModuleList, change: BlockChanges | None) -> Itera
     (times,) = ran
     if times != 1:
         raise InputError(
-            f"block {change.block} was run {times} times in one forward pass, so that its output was not changed once: "
+            f"block {block} was run {times} times in one forward pass, so that its output was not changed once: "
             "whether this model uses a concept cannot be measured; leave it out of `used.models`"
         )

@@ -9,7 +9,7 @@ import torch
 
 from layerwise.errors import InputError
 from layerwise.models.interventions.concept_file import Change, Concept, ConceptFile
-from layerwise.used.changes import BlockChanges
+from layerwise.used.changes import Changes
 
 FREE, ERASE, STEER = "free", "erase", "steer"
 OWN, CONTROL, OTHER = "own", "control", "other"
@@ -22,11 +22,11 @@ class Runs:
     """The changed runs of a cell.
 
     Attributes:
-        changes: a group for each block and kind of change.
+        changes: one group for each rank.
         table: a row per run, in the order of the changes: :data:`RUN_COLUMNS`.
     """
 
-    changes: list[BlockChanges]
+    changes: list[Changes]
     table: pd.DataFrame
 
     @property
@@ -34,7 +34,7 @@ class Runs:
         """The runs above whose block probes read: the cell's own erasers and their controls."""
         return self.table[(self.table["change"] == ERASE) & (self.table["source"] != OTHER)]
 
-    def chosen(self, rows: Sequence[int]) -> list[BlockChanges]:
+    def chosen(self, rows: Sequence[int]) -> list[Changes]:
         """Some runs of the table, each as changes of its own."""
         singles = [(group, i) for group in self.changes for i in range(len(group))]
         return [group.one(i) for group, i in (singles[row] for row in rows)]
@@ -58,9 +58,9 @@ class Plan:
 
 
 def planned_runs(
-    plan: Plan, concept: ConceptFile, others: Mapping[str, ConceptFile], devices: Sequence[torch.device]
+    plan: Plan, concept: ConceptFile, others: Mapping[str, ConceptFile], n_layers: int, device: torch.device
 ) -> Runs:
-    """The changed runs of a cell, from the lowest block up.
+    """The changed runs of a cell, those of one rank together.
 
     Behind each block: the concept is erased, and so are random concepts (controls) and those of other tasks; the state
     is steered along the concept by each strength, and as far along random directions.
@@ -69,60 +69,59 @@ def planned_runs(
         plan: what the cell asks for.
         concept: of the cell.
         others: of other tasks, by ``task/prompt``.
-        devices: of each block of the model; the concepts must have all blocks.
+        n_layers: blocks of the model; the concepts must have all.
+        device: on which the changes are kept: that of the last block's output.
 
     Raises:
         InputError: when a concept lacks a block, directions or controls, or erases or steers nothing.
     """
     for file in (concept, *others.values()):
-        _check(file, len(devices))
+        _check(file, n_layers)
     _check_controls(plan, concept)
-    changes, rows = [], []
-    for block, device in enumerate(devices, start=1):
-        for reads, group in _behind(plan, block, concept, others):
-            changes.append(BlockChanges.of(block, [change for _, change in group], device, reads))
-            rows += [{"block": block} | what for what, _ in group]
-    return Runs(changes, pd.DataFrame(rows)[RUN_COLUMNS])
+    runs = [run for block in range(1, n_layers + 1) for run in _behind(plan, block, concept, others)]
+    of_rank: dict[int, list[_Run]] = {}
+    for run in runs:
+        of_rank.setdefault(len(run.change.from_), []).append(run)
+    changes = [
+        Changes.of([r.change for r in group], [r.what["block"] for r in group], [r.reads for r in group], device)
+        for group in of_rank.values()
+    ]
+    table = pd.DataFrame([run.what for group in of_rank.values() for run in group])
+    return Runs(changes, table[RUN_COLUMNS])
 
 
-# What a run is, and its change.
-Named = tuple[dict[str, Any], Change]
+@dataclass(frozen=True)
+class _Run:
+    """One changed run: its row of the table, its change, and whether probes read the blocks above."""
+
+    what: dict[str, Any]
+    change: Change
+    reads: bool
 
 
-def _behind(
-    plan: Plan, block: int, concept: ConceptFile, others: Mapping[str, ConceptFile]
-) -> Iterator[tuple[bool, list[Named]]]:
-    """Groups of changes of one rank behind a block, and whether blocks above are read."""
-    here = concept.block(block)
+def _behind(plan: Plan, block: int, concept: ConceptFile, others: Mapping[str, ConceptFile]) -> Iterator[_Run]:
+    """The runs that change the output of one block."""
+
+    def run(
+        change: Change, name: str, source: str, of: str = "", strength: float = 0, draw: int = -1, reads: bool = False
+    ) -> _Run:
+        what = {"block": block, "change": name, "strength": float(strength), "source": source, "of": of, "draw": draw}
+        return _Run(what, change, reads)
+
+    here, draws = concept.block(block), range(plan.draws)
     _check_erases(concept, here, block)
-    draws = range(plan.draws)
-    own = _run(ERASE, 0, OWN, plan.of)
-    yield True, [(own, here.erased()), *((_run(ERASE, 0, CONTROL, draw=draw), here.erased(draw)) for draw in draws)]
+    yield run(here.erased(), ERASE, OWN, plan.of, reads=True)
+    for draw in draws:
+        yield run(here.erased(draw), ERASE, CONTROL, draw=draw, reads=True)
     for name, file in others.items():
         other = file.block(block)
         _check_erases(file, other, block)
-        yield False, [(_run(ERASE, 0, OTHER, name), other.erased())]
-    if _steers(plan, concept):
-        if not (here.steer[plan.along].deviation > 0).all() or not here.steer[plan.along].direction.any():
-            raise InputError(
-                f"{concept.path}: steering along {plan.along} at block {block} changes nothing: its direction or its "
-                "deviation is 0; check that the states of the training items differ, or erase only"
-            )
-        yield (
-            False,
-            [
-                (what, here.steered(plan.along, strength, draw=draw))
-                for strength in plan.strengths
-                for what, draw in (
-                    (_run(STEER, strength, OWN, plan.of), None),
-                    *((_run(STEER, strength, CONTROL, draw=draw), draw) for draw in draws),
-                )
-            ],
-        )
-
-
-def _run(change: str, strength: float, source: str, of: str = "", draw: int = -1) -> dict[str, Any]:
-    return {"change": change, "strength": float(strength), "source": source, "of": of, "draw": draw}
+        yield run(other.erased(), ERASE, OTHER, name)
+    for strength in plan.strengths if _steers(plan, concept) else ():
+        _check_steers(concept, here, plan.along, block)
+        yield run(here.steered(plan.along, strength), STEER, OWN, plan.of, strength)
+        for draw in draws:
+            yield run(here.steered(plan.along, strength, draw=draw), STEER, CONTROL, "", strength, draw)
 
 
 def _steers(plan: Plan, concept: ConceptFile) -> bool:
@@ -146,6 +145,15 @@ def _check_controls(plan: Plan, concept: ConceptFile) -> None:
         raise InputError(
             f"{concept.path}: has no direction of the kind {plan.along} (`used.along`); it has "
             f"{', '.join(concept.steer) or 'none'}"
+        )
+
+
+def _check_steers(file: ConceptFile, concept: Concept, along: str, block: int) -> None:
+    steering = concept.steer[along]
+    if not (steering.deviation > 0).all() or not steering.direction.any():
+        raise InputError(
+            f"{file.path}: steering along {along} at block {block} changes nothing: its direction or its deviation is "
+            "0; check that the states of the training items differ, or erase only"
         )
 
 

@@ -8,7 +8,6 @@ of the free run; all of them are packed in one row (:mod:`layerwise.flow.packed_
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from layerwise.flow.free import FreeRun
 from layerwise.flow.packed_runs import packed_mask, packed_runs
 from layerwise.models.memory import Room
-from layerwise.used.changes import BlockChanges
+from layerwise.used.changes import Changes
 
 # Most runs that are packed in one row. A run costs a token's pass through the blocks above, and looks at all other runs
 # although their keys are masked, so on a processor a row is best about as long as the input itself. A card reads all
@@ -55,110 +54,97 @@ def row_room(device: torch.device) -> Room:
 
 
 @torch.inference_mode()
-def swept(run: FreeRun, changes: Sequence[BlockChanges], read: Read | None = None, room: Room | None = None) -> Swept:
+def swept(run: FreeRun, changes: Sequence[Changes], read: Read | None = None, room: Room | None = None) -> Swept:
     """What changes of the state at the last token make of an input.
 
     Args:
         run: its free run, with room for as many tokens as ``room`` has.
-        changes: any, in any order; there may be several of one block.
-        read: what is read off blocks above, for the changes with ``reads``. Default - nothing.
+        changes: any, in any order.
+        read: what is read off blocks above, for the changes that say so. Default - nothing.
         room: how many runs are packed in one row. Default - as many as suit the device.
     """
-    if not changes:
-        raise ValueError("there is nothing to change")
     room = room or row_room(run.top.device)
-    of_group, moved = [], []
-    for group in changes:
-        (state,) = output_of(run, group.block)
-        states = group.states(state)
-        of_group.append(states)
-        moved.append((states - state).abs().amax(1).float().cpu())
-    # Rows are filled from the lowest block up, so that runs that join later share the rows of those that run anyway.
-    order = sorted(range(len(changes)), key=lambda i: changes[i].block)
-    blocks = [changes[i].block for i in order for _ in range(len(changes[i]))]
-    reads = torch.tensor([changes[i].reads for i in order for _ in range(len(changes[i]))])
-    joining = {
-        block: torch.cat([of_group[i] for i in order if changes[i].block == block])
-        for block in sorted({group.block for group in changes})
-    }
-    row = _Row(run, blocks, joining, reads, read)
-    top = torch.cat(room.over(len(blocks), row.chunk))
-    back = _places(changes, order)
-    above = None if read is None else row.above[back[reads[back]]]
-    return Swept(top[back.to(top.device)], torch.cat(moved), above)
-
-
-def output_of(run: FreeRun, block: int) -> Tensor:
-    """The free run's output of a block, counted from 1, at the last token; shape (1, width)."""
     n_layers = len(run.calls)
-    if not 1 <= block <= n_layers:
-        raise ValueError(f"there is no block {block}; the model has {n_layers}")
-    return (run.top if block == n_layers else run.calls[block].hidden)[:, -1]
+    blocks = torch.cat([group.blocks for group in changes])
+    if bad := blocks[(blocks < 1) | (blocks > n_layers)].tolist():
+        raise ValueError(f"there is no block {bad[0]}; the model has {n_layers}")
+    before = run.last_states
+    states, moved = [], []
+    for group in changes:
+        own = before[group.blocks.to(before.device)]
+        states.append(group.states(own))
+        moved.append((states[-1] - own).abs().amax(1))
+    # Rows are filled from the lowest block up, so that runs that join later share the rows of those that run anyway.
+    order = blocks.argsort(stable=True)
+    rows = _Rows(run, blocks[order], torch.cat(states)[order.to(before.device)])
+    if read is not None:
+        rows.read(read, torch.cat([group.reads for group in changes])[order])
+    top = torch.cat(room.over(len(blocks), rows.chunk))
+    back = order.argsort()
+    above = None if read is None else rows.above(back)
+    return Swept(top[back.to(top.device)], torch.cat(moved).float().cpu(), above)
 
 
-def _places(changes: Sequence[BlockChanges], order: Sequence[int]) -> Tensor:
-    """Where the runs of each group, one group after the other, are among the runs sorted by ``order``."""
-    starts = dict(zip(order, accumulate((len(changes[i]) for i in order), initial=0), strict=False))
-    return torch.cat([torch.arange(starts[i], starts[i] + len(group)) for i, group in enumerate(changes)])
+class _Rows:
+    """All runs of an input, sorted by block, of which consecutive ones run together.
 
+    Args:
+        run: the free run.
+        blocks: changed by each run, from 1, rising.
+        states: the changed states, shape (runs, width).
+    """
 
-class _Row:
-    """All runs of an input, sorted by block, of which some consecutive ones run together."""
+    def __init__(self, run: FreeRun, blocks: Tensor, states: Tensor):
+        self.run, self.blocks, self.states = run, blocks, states
+        self._read: Read | None = None
+        self._reads = torch.zeros(len(blocks), dtype=torch.bool)
+        # Runs, block and what was read. They stay on their devices, because the host would wait for each.
+        self._found: list[tuple[Tensor, int, Tensor]] = []
 
-    def __init__(self, run: FreeRun, blocks: list[int], joining: dict[int, Tensor], reads: Tensor, read: Read | None):
-        self.run = run
-        self.blocks = blocks
-        self.joining = joining
-        self.starts = dict(zip(joining, accumulate(map(len, joining.values()), initial=0), strict=False))
-        self.reads = reads
-        self.read = read
-        self.above = torch.empty(0)
+    def read(self, read: Read, which: Tensor) -> None:
+        """Read the changed states, which are the outputs of the changed blocks; and from now on all outputs above.
+
+        Args:
+            read: see :data:`Read`.
+            which: of the runs, shape (runs,), bool.
+        """
+        self._read, self._reads = read, which
+        for block in self.blocks[which].unique().tolist():
+            runs = (which & (self.blocks == block)).nonzero()[:, 0]
+            self._keep(block, runs, self.states[runs.to(self.states.device)])
+
+    def above(self, order: Tensor) -> Tensor:
+        """What was read, of the runs that are read in this order; shape (runs that are read, L, M)."""
+        margins = self._found[0][2].shape[1] if self._found else 0
+        above = torch.full((len(self.blocks), len(self.run.calls), margins), torch.nan)
+        for runs, block, found in self._found:
+            above[runs, block - 1] = found.float().cpu()
+        return above[order[self._reads[order]]]
 
     def chunk(self, start: int, stop: int) -> Tensor:
         """The last block's output in the runs from ``start`` to ``stop``, shape (runs, width)."""
-        run, n_layers = self.run, len(self.run.calls)
+        run, states = self.run, self.states[start:stop]
         blocks = self.blocks[start:stop]
-        # A change behind block l, counted from 1, joins before the block l, counted from 0.
-        joins = [block for block in blocks if block < n_layers]
-        if self.read is not None:
-            self._changed(start, stop)
-        parts = []
-        if joins:
+        # Behind the last block there is nothing to run. A change behind another one, counted from 1, joins before the
+        # next, which has the same number counted from 0.
+        joins = blocks[blocks < len(run.calls)].tolist()
+        if not joins:
+            return states
 
-            def fresh(block: int, first: int, last: int) -> Tensor:
-                offset = start - self.starts[block]
-                return self.joining[block][None, offset + first : offset + last]
+        def fresh(_block: int, first: int, last: int) -> Tensor:
+            return states[None, first:last]
 
-            for block, output in packed_runs(
-                run, run.n_tokens - 1, joins, fresh, lambda mask: OwnMasks(mask, len(joins))
-            ):
-                hidden = output[0]
-                if self.read is not None:
-                    self._keep(block + 1, start, hidden)
-            parts.append(hidden.to(run.top.device))
-        if len(joins) < len(blocks):
-            offset = start - self.starts[n_layers]
-            parts.append(self.joining[n_layers][offset + len(joins) : offset + len(blocks)])
-        return torch.cat(parts)
+        rows = packed_runs(run, run.n_tokens - 1, joins, fresh, lambda mask: OwnMasks(mask, len(joins)))
+        for block, output in rows:
+            hidden = output[0]
+            wanted = self._reads[start : start + len(hidden)].nonzero()[:, 0]
+            if len(wanted):
+                self._keep(block + 1, start + wanted, hidden[wanted.to(hidden.device)])
+        return torch.cat([hidden.to(states.device), states[len(joins) :]])
 
-    def _changed(self, start: int, stop: int) -> None:
-        """Read the changed states themselves, which are the outputs of the changed blocks."""
-        for block, states in self.joining.items():
-            first = self.starts[block]
-            low, high = max(start, first), min(stop, first + len(states))
-            if low < high:
-                self._keep(block, low, states[low - first : high - first])
-
-    def _keep(self, block: int, start: int, states: Tensor) -> None:
-        """Read the output of a block in the runs from ``start`` on."""
-        wanted = self.reads[start : start + len(states)]
-        if not wanted.any():
-            return
-        assert self.read is not None
-        found = self.read(block, states[wanted.to(states.device)]).float().cpu()
-        if not len(self.above):
-            self.above = torch.full((len(self.blocks), len(self.run.calls), found.shape[1]), torch.nan)
-        self.above[start : start + len(states), block - 1][wanted] = found
+    def _keep(self, block: int, runs: Tensor, states: Tensor) -> None:
+        assert self._read is not None
+        self._found.append((runs, block, self._read(block, states)))
 
 
 class OwnMasks:

@@ -18,7 +18,7 @@ from layerwise.states.images import read_image
 from layerwise.states.store import StatesFile
 from tests.faults.reliability import fault
 
-SEED, TRAIN, TEST = 0, 300, 100
+SEED, TRAIN, TEST = 0, 300, 60
 ALL = range(1, BLOCKS + 1)
 
 
