@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -191,30 +192,32 @@ def print_truth(studies: int, confounded: int) -> None:
                   flush=True)  # fmt: skip
 
 
-def print_random(studies: int, test_items: Sequence[int]) -> None:
-    """Rates in untrained models, where every direction is as good as any other."""
+def print_random(studies: Mapping[int, int]) -> None:
+    """Rates in untrained models, where every direction is as good as any other; studies by their test items."""
     print(f"\n**The same in untrained models**, where no concept is used more than a random direction: in percent of "
-          f"{studies} models and {len(COLOURS)} colours ({rate_errors(len(COLOURS) * studies)}), by some block of six. "
-          " *answers*: the interval of the free margin lies above 0. *margin known*: what *used* would be with "
-          "unlimited test items, which tell the sign of any margin.\n")  # fmt: skip
-    print("| test items | score | answers | beyond | used | used, margin known |")
-    print("|---:|---:|---:|---:|---:|---:|")
-    for test in test_items:
-        found = pd.concat([verdicts(seed, random=True, test=test) for seed in range(studies)], ignore_index=True)
+          f"{len(COLOURS)} colours in each model, by some block of six. *answers*: the free margin's interval lies "
+          "above 0. *margin known*: what *used* would be with unlimited test items, which tell the sign of any "
+          "margin.\n")  # fmt: skip
+    print("| test items | models | score | answers | beyond | used | used, margin known |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
+    for test, models in studies.items():
+        found = pd.concat([verdicts(seed, random=True, test=test) for seed in range(models)], ignore_index=True)
         found["known"] = found["shown"] & (found["free"] > 0)
         rates = 100 * found.groupby(["seed", "task"])[["answers", "shown", "used", "known"]].any().mean()
         numbers = " | ".join(f"{rate:.1f}" for rate in rates)
-        print(f"| {test} | {100 * found['score'].mean():.1f} | {numbers} |", flush=True)
+        print(f"| {test} | {models} | {100 * found['score'].mean():.1f} | {numbers} |", flush=True)
+    print(f"\nStandard error of rates in {min(studies.values())} models: at most "
+          f"{50 / np.sqrt(len(COLOURS) * min(studies.values())):.1f}.")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="the default; 5 studies of each kind, some minutes")
-    size.add_argument("--full", action="store_true", help="40 studies of each kind, half an hour")
+    size.add_argument("--quick", action="store_true", help="the default; 5 studies and more, some minutes")
+    size.add_argument("--full", action="store_true", help="40 studies and more, half an hour")
     full = parser.parse_args().full
-    print_truth(*((40, 10) if full else (5, 2)))
-    print_random(40 if full else 5, (100, 400) if full else (100,))
+    print_truth(*((40, 8) if full else (5, 2)))
+    print_random({100: 50, 400: 12} if full else {100: 5})
 
 
 if __name__ == "__main__":
