@@ -3,6 +3,8 @@
 #
 # OUTPUTS
 #   <results>/used/{model}/{task}/{prompt}.concept.safetensors    what is erased and steered in each block, and random controls
+#   <results>/used/{model}/{task}/{prompt}.{at}-{block}.streamed.safetensors    the same of all text or image tokens behind one
+#                                                                   block, for models with such an intervention
 #   <results>/used/{model}/{task}/{prompt}.parquet                the answers of the free run and under every change
 #   <results>/used/{model}/{task}/{prompt}.above.parquet          what kept probes find above the block that is changed
 
@@ -31,7 +33,7 @@ rule fit_concept:
         work=f"{study.results}/work",
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=code_digest("fit_concept.py"),
+        code=CONCEPT_CODE,
     message:
         "Find what to erase of {wildcards.task} in {wildcards.model} with the prompt {wildcards.prompt}"
     shell:
@@ -47,6 +49,57 @@ rule fit_concept:
         "--seed {params.seed} "
         "--threads {threads} "
         "--memory-mb {resources.mem_mb} "
+        "--work {params.work:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule stream_concept:
+    input:
+        # Ancient: see extract_states.
+        model=ancient(lambda wildcards: model_file(wildcards.model)),
+        shown=ancient(asked_of("items.parquet")),
+        stimuli=ancient(asked_of("stimuli.json")),
+        labels="<results>/tasks/{task}/labels.parquet",
+        task="<results>/tasks/{task}/task.json",
+    output:
+        STREAMED,
+    log:
+        "<logs>/used/{model}/{task}/{prompt}.{at}-{block}.streamed.log",
+    benchmark:
+        "<benchmarks>/used/{model}/{task}/{prompt}.{at}-{block}.streamed.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        batch_size=model_key("batch_size"),
+        sharing=model_key("sharing"),
+        device_map=device_map,
+        cards=cards,
+        gpu=gpus,
+        mem_mb=memory_mb,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        cell=streamed_cell,
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
+        task=lambda wildcards, input: Path(input.task).parent,
+        work=f"{study.results}/work",
+        code=lambda wildcards: code_digest("stream_concept.py", adapter_file(study.config, wildcards.model)),
+    message:
+        "Find what to erase of {wildcards.task} at the {wildcards.at} tokens behind block {wildcards.block} of {wildcards.model}"
+    shell:
+        'python "$SCRIPTS"/stream_concept.py '
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--task {params.task:q} "
+        "--cell {params.cell:q} "
+        "--at {wildcards.at} "
+        "--block {wildcards.block} "
+        "--batch-size {resources.batch_size} "
+        "--sharing {resources.sharing} "
+        "--device-map {resources.device_map:q} "
+        "--cards {resources.cards} "
+        "--threads {threads} "
         "--work {params.work:q} "
         "--out {output:q} "
         "> {log:q} 2>&1"

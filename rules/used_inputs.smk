@@ -1,13 +1,25 @@
 # Inputs and params of the rules that erase and steer.
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.used_grid import POSITION
 
 USED_CELLS = grid.used_cells()
 CONCEPT = "<results>/used/{model}/{task}/{prompt}.concept.safetensors"
+STREAMED = "<results>/used/{model}/{task}/{prompt}.{at}-{block}.streamed.safetensors"
 USED = "<results>/used/{model}/{task}/{prompt}.parquet"
 USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
 # Figures and tables that show nothing else, so that the target `used` makes them.
 USED_FIGURES = ["used-by-layer", "used-between-tasks", "used-above-block"]
 USED_TABLES = ["table4"]
+# With the metrics of probes of what is left, of two classes and of more.
+CONCEPT_CODE = code_digest("fit_concept.py", *map(METRICS.file, ["roc_auc", "balanced_accuracy"]))
+
+
+def streamed_cell(wildcards):
+    """What decides the tokens that a concept is fitted to, besides the model, the stimuli and the task. What is kept of
+    them beside is left out."""
+    stimuli = study.config.tasks[wildcards.task].stimuli
+    cell = without(grid.planned(wildcards.model, stimuli, wildcards.prompt), "sites", "dtype", "code")
+    return as_json(cell | {"positions": ["last"]})
 
 
 def other_concepts(wildcards):

@@ -38,7 +38,7 @@ def main() -> None:
     study = Study.load(args.configfile, leave_out=args.leave_out)
     estimates = (estimate_states, estimate_flows, estimate_writing, estimate_used)
     parts = [estimate(study, args.device) for estimate in estimates]
-    states, flows, written, swept = parts
+    states, flows, written, _ = parts
     cells = pd.concat([part for part in parts if len(part)])
 
     row = "{:<24} {:<16} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
@@ -75,7 +75,7 @@ def main() -> None:
             f"Answers are read in {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
             "of tables."
         )
-    if len(swept):
+    if study.grid.concept_cells():
         print(
             f"Concepts are fitted in {_hours(concept_flop(study, states), args.core_gigaflops / 1e3):.3g} core hours. "
             f"They and the tables of sweeps take {used_bytes(study, states) / 1e9:.2g} GB."

@@ -13,9 +13,10 @@ from layerwise import used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
-from layerwise.embedded_models import embedded_name
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
-from layerwise.recipes import adapter_file, as_json, model_files
+from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.relations import RELATIONS
 
@@ -78,6 +79,18 @@ class FlowCell(NamedTuple):
 
     model: str
     questions: str
+
+
+class FittedOn(NamedTuple):
+    """What the concept that a model's intervention erases or steers along is fitted to.
+
+    ``cell`` is one of the model as it is. ``at`` says which tokens: last, text or image. ``block`` is the block whose
+    output they are.
+    """
+
+    cell: ProbeCell
+    at: str
+    block: int
 
 
 class Grid:
@@ -264,16 +277,20 @@ class Grid:
         """
         # A cell without sites has no such key, so that states from before there were sites stay valid.
         sites = self.sites(model, prompt)
-        return ({"sites": sites} if sites else {}) | {
-            "model": model,
-            "stimuli": stimuli,
-            "prompt": prompt,
-            "prompt_entry": self.prompt(stimuli, prompt).shown(),
-            # Sorted, because states do not depend on the order. Only probes do: they read the first position.
-            "positions": sorted(self.config.states.positions),
-            "dtype": self.config.states.dtype,
-            "code": code_digest("extract_states.py", *model_files(self.config, model)),
-        }
+        return (
+            ({"sites": sites} if sites else {})
+            | {
+                "model": model,
+                "stimuli": stimuli,
+                "prompt": prompt,
+                "prompt_entry": self.prompt(stimuli, prompt).shown(),
+                # Sorted, because states do not depend on the order. Only probes do: they read the first position.
+                "positions": sorted(self.config.states.positions),
+                "dtype": self.config.states.dtype,
+                "code": code_digest("extract_states.py", *model_files(self.config, model)),
+            }
+            | self._fitted_by(model)
+        )
 
     def planned_writing(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
         """What decides what a model writes in a cell, besides the model and its stimuli; see :meth:`planned`."""
@@ -310,6 +327,20 @@ class Grid:
         """By model that is one of several draws the name of their entry."""
         entries = self.config.models.items()
         return {name: entry.draw_of for name, entry in entries if entry.draw_of is not None}
+
+    def base_of(self, model: str) -> str | None:
+        """The model without an intervention that has all other keys of one with an intervention; None if there is
+        none."""
+        computed = self._computed(model)
+        return next((name for name in self._base_models if self._computed(name) == computed), None)
+
+    def fitted_on(self, model: str) -> FittedOn | None:
+        """What the concept of a model's intervention is fitted to; None for models that need no concept."""
+        intervention, base = self.config.models[model].intervention, self.base_of(model)
+        if intervention is None or base is None or INTERVENTIONS[intervention.kind].fitted != "concept":
+            return None
+        how = intervention.how.entry()
+        return FittedOn(ProbeCell(base, how["task"], how["prompt"]), how["at"], how["block"])
 
     def twins(self) -> dict[str, list[str]]:
         """By model without intervention the names of its untrained twins, several if there are several draws.
@@ -500,6 +531,21 @@ class Grid:
             named = classes or {name: name for name in others if name in own}
             flipped = _flipped(named, here.answers or {}, there.answers or {})
         return CarriedFrom(kind, prompt, source, classes, flipped)
+
+    def _fitted_by(self, model: str) -> dict[str, str]:
+        """The code that fits what a model's intervention needs; what it is fitted to, the job finds out by content."""
+        if (on := self.fitted_on(model)) is None:
+            return {}
+        if on.at == "last":
+            return {"fitted_by": code_digest("fit_concept.py")}
+        return {"fitted_by": code_digest("stream_concept.py", adapter_file(self.config, on.cell.model))}
+
+    def _computed(self, model: str) -> dict[str, Any]:
+        """What decides what a model computes, but for its intervention."""
+        entry = self.config.models[model]
+        seed = seed_of(self.config, model) if entry.weights == "random" else None
+        made = {"source": entry.source, "embedded": embedded_name(self.config, model), "seed": seed}
+        return made | without(entry.entry(), "intervention", *NOT_COMPUTED)
 
     def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
         """The answers that can be read in a cell of states, by class; empty where there are none."""

@@ -7,20 +7,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from layerwise.config.models import Model
+from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
-from layerwise.embedded_models import embedded_name, seed_of
+from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.probes.metrics.catalogue import METRICS
-from layerwise.recipes import NOT_COMPUTED, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
 
@@ -228,7 +227,7 @@ def _check_language_model(grid: Grid, name: str) -> None:
             f"{where}.made_from: this is a language model itself; give the key to the multimodal model that was made "
             "from it"
         )
-    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
+    if model.intervention is not None and _is_on_image(model.intervention):
         raise InputError(
             f"{where}.intervention.{model.intervention.kind}: it changes the image, and a language model is shown "
             "none; leave the entry out"
@@ -285,6 +284,10 @@ def _check_specifications(grid: Grid) -> None:
             )
 
 
+def _is_on_image(intervention: Intervention) -> bool:
+    return INTERVENTIONS[intervention.kind].on_image(intervention.how.entry())
+
+
 def check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
     """Refuse names that no stimulus set has among its prompts."""
     known = {prompt for stimuli in config.stimuli.values() for prompt in stimuli.prompts}
@@ -299,8 +302,7 @@ def _check_intervention(grid: Grid, name: str) -> None:
     if model.intervention is not None:
         kind = model.intervention.kind
         INTERVENTIONS[kind].check(f"models.{name}.intervention.{kind}", model.intervention.how.entry(), None)
-    base = _computed(config, name)
-    if not any(_computed(config, other) == base for other in grid.base_models()):
+    if grid.base_of(name) is None:
         raise InputError(
             f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
             "of this one's keys but `intervention`"
@@ -337,7 +339,7 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
     model = grid.config.models[cell.model]
     if grid.prompt(cell.stimuli, cell.prompt).image != "none":
         return
-    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
+    if model.intervention is not None and _is_on_image(model.intervention):
         raise InputError(
             f"models.{cell.model}.intervention.{model.intervention.kind}: the prompt {cell.prompt} of "
             f"stimuli.{cell.stimuli} shows no image (`image: none`), so that nothing would be changed; name the other "
@@ -439,11 +441,3 @@ def runs_authors_code(config: StudyConfig, model: str) -> bool:
     """Whether a model runs on its authors' code, in the older environment."""
     adapter = config.adapters.get(config.models[model].adapter)
     return adapter is not None and adapter.environment == "legacy"
-
-
-def _computed(config: StudyConfig, name: str) -> dict[str, object]:
-    """What decides what a model computes, but for its intervention."""
-    model = config.models[name]
-    seed = seed_of(config, name) if model.weights == "random" else None
-    made = {"source": model.source, "embedded": embedded_name(config, name), "seed": seed}
-    return made | without(model.entry(), "intervention", *NOT_COMPUTED)

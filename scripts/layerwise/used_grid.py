@@ -53,8 +53,12 @@ def used_models(grid: Grid) -> list[str]:
 
 
 def concept_cells(grid: Grid) -> list[ProbeCell]:
-    """The cells that a concept is fitted in, in the order of the probe cells."""
-    needed = set(grid.used_cells())
+    """The cells that a concept is fitted in, in the order of the probe cells.
+
+    They are the used cells, and those whose concept an intervention erases or steers along at the last token.
+    """
+    fitted = [on for model in grid.config.models if (on := grid.fitted_on(model)) is not None]
+    needed = {*grid.used_cells(), *(on.cell for on in fitted if on.at == POSITION)}
     return [cell for cell in grid.probe_cells() if cell in needed]
 
 
@@ -97,7 +101,7 @@ def asks_for(grid: Grid, task: str, prompt: str) -> bool:
     entry = grid.config.tasks[task]
     wording = grid.prompt(entry.stimuli, prompt)
     answers = plain_answers(wording)
-    return bool(answers) and _are_of(answers, _classes(grid, entry, task)) and _asks_one_thing(grid, entry, wording)
+    return bool(answers) and _are_of(answers, _classes(grid, entry, task)) and asks_one_thing(grid, entry, wording)
 
 
 def plain_answers(wording: Prompt) -> Mapping[str, Sequence[str]]:
@@ -135,7 +139,7 @@ def _are_of(answers: Mapping[str, Sequence[str]], classes: Sequence[str] | None)
     return classes is None or (len(classes) > 0 and set(classes) <= set(answers))
 
 
-def _asks_one_thing(grid: Grid, entry: Task, wording: Prompt) -> bool:
+def asks_one_thing(grid: Grid, entry: Task, wording: Prompt) -> bool:
     """Whether items of one picture that ask for different categories read differently."""
     kind = KINDS[grid.config.stimuli[entry.stimuli].kind]
     return not kind.asks_category or "category" in placeholders(wording)

@@ -136,6 +136,7 @@ def _run(study: Study, cell: ProbeCell, inputs: Inputs, size: ModelSize) -> tupl
     if study.grid.is_text_only(stimuli, cell.prompt):
         tokens, patches = size.per_input(count_inputs(study, stimuli, cell.prompt))
         return inputs.count * (tokens + again), inputs.count * patches
-    # Items of an image share one run of it, which takes a token more.
+    # Items of an image share one run of it, which takes a token more. They also share words that all begin with: these
+    # are few, and counted for each.
     before, behind, patches = size.alone(inputs)
     return inputs.images * (before + 1) + inputs.count * (behind + again), inputs.images * patches

@@ -28,6 +28,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "head-map": "layerwise.figures.head_map",
         "image-ablation": "layerwise.figures.image_ablation",
         "bypass": "layerwise.figures.bypass",
+        "erased": "layerwise.figures.erased",
         "training-curve": "layerwise.figures.training_curve",
         "used-by-layer": "layerwise.figures.used_by_layer",
         "used-between-tasks": "layerwise.figures.used_between_tasks",

@@ -28,7 +28,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=20,
+    place=21,
     title="Used: {variant}",
     reads=("used", "used-across"),
     draw=draw,

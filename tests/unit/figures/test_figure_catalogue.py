@@ -84,7 +84,8 @@ def test_what_controls_and_interventions_add():
     for control, figures in added.items():
         study = Contents(questions=plain.questions, **{control: True})
         assert set(pictures(study)) - set(pictures(plain)) == figures
-    for kind, figure in {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}.items():
+    of_kinds = {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}
+    for kind, figure in (of_kinds | {"erase": "erased", "steer": "erased"}).items():
         study = Contents(questions=plain.questions, interventions=frozenset({kind}))
         assert set(pictures(study)) - set(pictures(plain)) == {figure}
         assert set(tables(study)) - set(tables(plain)) == {"table3"}

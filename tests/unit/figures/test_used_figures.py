@@ -156,7 +156,7 @@ def test_table_4_shows_the_block_of_the_greatest_difference(given):
     assert share["Probe at the top"] == (
         f"{100 * above['free']:.1f} → {100 * above['erased']:.1f} ({100 * above['control']:.1f})"
     )
-    assert frames["entailment: effects"]["Used in"].iloc[1] == "not tested"
+    assert frames["entailment: effects"]["Used in"].iloc[1] == "no answer"
     assert frames["objects: effects"]["Used in"].iloc[0] == "not used"
     assert frames["Between tasks"].iloc[0]["objects: category"] == "0"
     said = list(frames["In words"]["Verdict"])
