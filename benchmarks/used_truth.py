@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -137,13 +136,12 @@ class Study:
         run_program(command)
 
 
-def verdicts(seed: int, random: bool = False, alike: float = 0.5, test: int = SPLITS["test"]) -> pd.DataFrame:
+def verdicts(seed: int, random: bool = False, alike: float = 0.5) -> pd.DataFrame:
     """The comparison of one study.
 
     Args:
         seed: of the study.
         random, alike: see :mod:`benchmarks.planted_decoder`.
-        test: test items.
 
     Returns:
         The rows of :mod:`layerwise.compare.used`, with the probe's test ``score``, and ``shown``: whether the verdict
@@ -151,7 +149,7 @@ def verdicts(seed: int, random: bool = False, alike: float = 0.5, test: int = SP
     """
     with tempfile.TemporaryDirectory(prefix="used-") as name:
         study = Study(Path(name))
-        study.draw(seed, random, SPLITS | {"test": test}, alike)
+        study.draw(seed, random, alike=alike)
         study.extract()
         for colour in COLOURS:
             study.fit(colour)
@@ -192,22 +190,17 @@ def print_truth(studies: int, confounded: int) -> None:
                   flush=True)  # fmt: skip
 
 
-def print_random(studies: Mapping[int, int]) -> None:
-    """Rates in untrained models, where every direction is as good as any other; studies by their test items."""
+def print_random(studies: int) -> None:
+    """Rates in untrained models, where every direction is as good as any other."""
     print(f"\n**The same in untrained models**, where no concept is used more than a random direction: in percent of "
-          f"{len(COLOURS)} colours in each model, by some block of six. *answers*: the free margin's interval lies "
-          "above 0. *margin known*: what *used* would be with unlimited test items, which tell the sign of any "
-          "margin.\n")  # fmt: skip
-    print("| test items | models | score | answers | beyond | used | used, margin known |")
-    print("|---:|---:|---:|---:|---:|---:|---:|")
-    for test, models in studies.items():
-        found = pd.concat([verdicts(seed, random=True, test=test) for seed in range(models)], ignore_index=True)
-        found["known"] = found["shown"] & (found["free"] > 0)
-        rates = 100 * found.groupby(["seed", "task"])[["answers", "shown", "used", "known"]].any().mean()
-        numbers = " | ".join(f"{rate:.1f}" for rate in rates)
-        print(f"| {test} | {models} | {100 * found['score'].mean():.1f} | {numbers} |", flush=True)
-    print(f"\nStandard error of rates in {min(studies.values())} models: at most "
-          f"{50 / np.sqrt(len(COLOURS) * min(studies.values())):.1f}.")  # fmt: skip
+          f"{studies} models and {len(COLOURS)} colours ({rate_errors(len(COLOURS) * studies)}), by some block of six. "
+          "*answers*: the free margin's interval lies above 0. *margin known*: *used* if there were unlimited test "
+          "items, which tell the sign of any margin.\n")  # fmt: skip
+    print("| score | answers | beyond | used | used, margin known |\n|---:|---:|---:|---:|---:|")
+    found = pd.concat([verdicts(seed, random=True) for seed in range(studies)], ignore_index=True)
+    found["known"] = found["shown"] & (found["free"] > 0)
+    rates = 100 * found.groupby(["seed", "task"])[["answers", "shown", "used", "known"]].any().mean()
+    print(f"| {100 * found['score'].mean():.1f} | {' | '.join(f'{rate:.1f}' for rate in rates)} |")
 
 
 def main() -> None:
@@ -217,7 +210,7 @@ def main() -> None:
     size.add_argument("--full", action="store_true", help="40 studies and more, half an hour")
     full = parser.parse_args().full
     print_truth(*((40, 8) if full else (5, 2)))
-    print_random({100: 50, 400: 12} if full else {100: 5})
+    print_random(50 if full else 5)
 
 
 if __name__ == "__main__":
