@@ -86,7 +86,7 @@ class Sweeping:
 
     def free(self):
         """The free run of the input."""
-        (run,) = free_runs(self.model, [self.prepared], [self.n_tokens - 1], self.room.size)
+        (run,) = free_runs(self.model, [self.prepared], [self.n_tokens - 1], self.room)
         return run
 
     def fast(self) -> Tensor:

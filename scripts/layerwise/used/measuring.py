@@ -154,7 +154,7 @@ class Measuring:
             shown = rows.iloc[list(of_image)]
             prepared = [prepare_rows(self.model, shown.iloc[[i]]) for i in range(len(shown))]
             lasts = [inputs["input_ids"].shape[1] - 1 for inputs in prepared]
-            runs = free_runs(self.model, prepared, lasts, self.room.size, self.with_image)
+            runs = free_runs(self.model, prepared, lasts, self.room, self.with_image)
             yield from zip(shown.itertuples(index=False), runs, prepared, strict=True)
 
     def _check_moved(self, moved: Tensor, rows: pd.DataFrame) -> None:
