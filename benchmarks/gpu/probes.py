@@ -18,7 +18,7 @@ from layerwise.probes.logistic.torch_engine import TorchEngine
 from layerwise.probes.problems import standardise
 
 # No further C of scikit-learn is begun after so many seconds.
-REFERENCE_SECONDS = 30
+REFERENCE_SECONDS = 10
 # The C that are tried, the most usual first.
 ORDER = [1e-2, 1e-5, 10.0, 1e-4, 1.0, 1e-3, 1e-1]
 
