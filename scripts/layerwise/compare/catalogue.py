@@ -10,6 +10,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "best-layers": "layerwise.compare.best_layers",
         "which-layer": "layerwise.compare.which_layer",
         "interventions": "layerwise.compare.interventions",
+        "routes": "layerwise.compare.routes",
         "language-models": "layerwise.compare.language_models",
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",
@@ -25,5 +26,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "said": "layerwise.compare.said",
         "known-said": "layerwise.compare.known_said",
         "known-said-top": "layerwise.compare.known_said_top",
+        "used": "layerwise.compare.used",
+        "used-across": "layerwise.compare.used_across",
+        "used-above": "layerwise.compare.used_above",
     },
 )

@@ -28,12 +28,12 @@ from layerwise.states.named import prepare_rows
 from layerwise.states.shape_checks import check_pictures
 from layerwise.states.work import WorkFolder
 from layerwise.used.answering import Answering, Speaker
-from layerwise.used.checks import SWEEP, check_sweep
+from layerwise.used.checks import check_sweep
 from layerwise.used.items import Items
 from layerwise.used.reading import Reading
 from layerwise.used.results import Above, Sweep, Told
 from layerwise.used.runs import FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
-from layerwise.used.sweep import row_room, swept
+from layerwise.used.sweep import SWEEP, row_room, swept
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ class Measuring:
         self.runs: Runs = planned_runs(plan, concept, others, self.model.n_layers, devices[-1])
         self.reading = Reading(probes, items.classes, description["digest"], devices)
         self.room = row_room(self.model.device)
+        # What is reserved behind a prefix.
+        self.room.size = min(self.room.size, len(self.runs.table))
         strengths = sorted(set(self.runs.table.loc[self.runs.table["strength"] != 0, "strength"]))
         along = cell["along"] if strengths else ""
         self.told = Told(items.classes, tokens, dict(cell), self.model.n_layers, along, strengths, draws=cell["draws"])
