@@ -15,23 +15,20 @@ class Pieces:
 
     def __init__(self, states: np.ndarray, device: torch.device):
         """``states``: shape (rows, d)."""
-        self._states, self._device = states, device
+        self._states, self._device = torch.from_numpy(states), device
         on_card = device.type == "cuda"
         # A card needs many at once to be busy, and pinned memory to be reached fast.
         self._rows = 2048 if on_card else 256
-        self._buffer = np.empty((self._rows, states.shape[1]), states.dtype)
-        if on_card:
-            like = torch.from_numpy(self._buffer)
-            self._buffer = torch.empty_like(like, pin_memory=True).numpy()
+        self._buffer = torch.empty(self._rows, states.shape[1], dtype=self._states.dtype, pin_memory=on_card)
 
     def of(self, index: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
         """Which of the rows ``index``, and their states, shape (rows in the piece, d); the next piece overwrites it."""
         for start in range(0, len(index), self._rows):
             at = slice(start, min(start + self._rows, len(index)))
             piece = self._buffer[: at.stop - at.start]
-            # "clip" writes straight into the piece. The rows are known to exist.
-            np.take(self._states, index[at], axis=0, out=piece, mode="clip")
-            yield at, torch.from_numpy(piece).to(self._device)
+            # By all threads, which NumPy does not use.
+            torch.index_select(self._states, 0, torch.tensor(index[at]), out=piece)
+            yield at, piece.to(self._device)
 
 
 class Rows:
