@@ -28,6 +28,7 @@ from layerwise.flow.free import free_runs
 from layerwise.flow.knockout import Knockouts, blocked_runs, first_target, naive_knockout
 from layerwise.flow.positions import PositionSets
 from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.memory import Room
 
 # Tokens before the image, and after it (a GQA question and how to answer it). The object covers some patches.
 BEFORE, SHORTEST, LONGEST, OBJECT = 5, 22, 34, range(200, 260)
@@ -71,10 +72,10 @@ class Questions:
             for inputs, sets, answer in zip(self.prepared, self.sets, self.answer_ids, strict=True)
         ]
 
-    def fast(self) -> list[Knockouts]:
-        """Reuse one run of the image and one of each question."""
+    def fast(self, row: Room | None = None) -> list[Knockouts]:
+        """Reuse one run of the image and one of each question; ``row`` as :func:`free_runs` takes it."""
         starts = [first_target(sets, FLOWS) for sets in self.sets]
-        runs = free_runs(self.model, self.prepared, starts)
+        runs = free_runs(self.model, self.prepared, starts, row)
         return [
             blocked_runs(run, sets, FLOWS, self.windows, answer)
             for run, sets, answer in zip(runs, self.sets, self.answer_ids, strict=True)

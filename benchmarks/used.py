@@ -86,7 +86,7 @@ class Sweeping:
 
     def free(self):
         """The free run of the input."""
-        (run,) = free_runs(self.model, [self.prepared], [self.n_tokens - 1], self.room.size)
+        (run,) = free_runs(self.model, [self.prepared], [self.n_tokens - 1], self.room)
         return run
 
     def fast(self) -> Tensor:
@@ -200,7 +200,9 @@ def main_gpu(shape: Shape, device: str, rounds: int) -> None:
     """
 
     def clock() -> float:
-        torch.cuda.synchronize()
+        # The program is also tried without a card.
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         return time.perf_counter()
 
     model = _model(shape, str(device), torch.bfloat16)

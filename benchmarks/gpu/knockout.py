@@ -10,14 +10,18 @@ from transformers import BatchFeature
 
 from gpu.card import Card
 from gpu.results import Results
-from gpu.timing import in_turns
+from gpu.timing import Timing, in_turns
 from layerwise.flow.flows import FLOWS
 from layerwise.flow.knockout import Knockouts, naive_knockout
+from layerwise.models.memory import Room
+
+# A round of all ways takes some seconds.
+ROUNDS = 2
 
 
 def run(card: Card, results: Results) -> None:
-    """Twenty questions about one image; the plain loop on two of them in three windows, scaled to all."""
-    number, plain = (3, 1) if card.small else (20, 2)
+    """Six questions about one image; the plain loop on one of them in three windows, scaled to all."""
+    number, plain = (3, 1) if card.small else (6, 1)
     with _larger_weights(card.model.model):
         questions = Questions(card.model, card.shape, number)
         spans = questions.windows
@@ -41,7 +45,20 @@ def run(card: Card, results: Results) -> None:
         def fast() -> None:
             ours[:] = questions.fast()
 
-        timings = in_turns({"loop": loop, "fast": fast}, max(2, card.rounds // 2))
+        timings = in_turns({"loop": loop, "fast": fast}, ROUNDS)
+        _told(results, questions, plain, some, (ours, theirs), timings)
+        _by_row(card, results, questions)
+
+
+def _told(
+    results: Results,
+    questions: Questions,
+    plain: int,
+    some: list[int],
+    found: tuple[list[Knockouts], list[Knockouts]],
+    timings: dict[str, Timing],
+) -> None:
+    (ours, theirs), spans, number = found, questions.windows, len(questions.prepared)
     a_pass = timings["loop"].median / plain / (len(FLOWS) * len(some) + 1)
     passes = len(FLOWS) * len(spans) + 1
     each = timings["fast"].median / number
@@ -54,7 +71,7 @@ def run(card: Card, results: Results) -> None:
     of_plain, of_lower, of_ours = questions.token_blocks()
     results.line(
         f"{number} questions about one image, {len(FLOWS)} flows, {len(spans)} windows of {WINDOW} blocks. The plain "
-        f"loop ran on {plain} questions in {len(some)} windows and is scaled to all."
+        f"loop ran on {plain} of them in {len(some)} windows and is scaled to all."
     )
     results.table(
         *("passes of a question", "a pass, ms", "plain loop, s per question", "fast, s per question", "speed-up"),
@@ -76,6 +93,18 @@ def run(card: Card, results: Results) -> None:
         off=[float(value) for value in off],
         effects=[float(value) for value in effects],
     )
+
+
+def _by_row(card: Card, results: Results, questions: Questions) -> None:
+    """Long rows cost the host fewer kernels, and the card more attention between tokens of different runs."""
+    sizes = (64, 512) if card.small else (512, 1536, 3072, 6144)
+    ways = {f"{size}": lambda size=size: questions.fast(Room(size, "tokens of blocked runs")) for size in sizes}
+    results.line("\nBlocked runs packed in a row, by the most tokens that a row may have.")
+    results.table("tokens in a row", "fast, s per question", "GiB")
+    for size, timing in in_turns(ways, ROUNDS).items():
+        each = timing.median / len(questions.prepared)
+        cells = [size, f"{each:.3f}", f"{timing.gib:.1f}"]
+        results.row(cells, what="row", size=int(size), seconds=timing.seconds, gib=timing.gib)
 
 
 @contextmanager

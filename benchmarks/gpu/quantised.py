@@ -1,9 +1,11 @@
 """Models of 8 and 4 bits, loaded by the project's own key, beside the same weights in bfloat16."""
 
 import importlib.util
+import logging
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,9 @@ def run(card: Card, results: Results) -> None:
     if importlib.util.find_spec("bitsandbytes") is None:
         results.line("bitsandbytes is not installed")
         return
+    # It says in each layer of each pass that LLM.int8 computes in float16.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")
     shape, texts = (SMALL, 3) if card.small else (card.shape, USUAL)
     plain = make_model(shape, card.device, card.dtype) if card.small else card.model
     folder = Path(tempfile.mkdtemp(dir=_roomy()))

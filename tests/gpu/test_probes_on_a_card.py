@@ -42,6 +42,20 @@ def test_logistic_fits_equal_the_cpus(own_rows, n_classes, card):
             assert np.abs(a.coefficients - b.coefficients).max() < 1e-2 * scale
 
 
+@pytest.mark.parametrize("own_rows", [False, True], ids=["shared rows", "own rows"])
+def test_paths_end_where_they_end_on_the_cpu(own_rows, card):
+    """The card computes validation losses itself."""
+    rng = np.random.default_rng(1)
+    states = rng.standard_normal((2000, 40), dtype=np.float32)
+    scores = states @ rng.standard_normal((3, 40, 1)) + 20 * rng.standard_normal((3, 2000, 1))
+    tasks = problems((scores[..., 0] > 0).astype(np.int64), own_rows)
+    strengths = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
+    here, there = (TorchEngine(device=device).fit(states, tasks, strengths) for device in ("cpu", card))
+    ends = [len(path) for path in here]
+    assert [len(path) for path in there] == ends
+    assert min(ends) < len(strengths)
+
+
 def test_perceptrons_learn_what_they_learn_on_the_cpu(card):
     """Whether two numbers have the same sign, which no linear probe can tell."""
     rng = np.random.default_rng(0)

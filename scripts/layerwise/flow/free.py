@@ -27,9 +27,12 @@ from layerwise.models.prefix.decoder import DecoderPositions
 from layerwise.models.prefix.packing import PackedTexts, can_pack
 from layerwise.models.prefix.split import PER_TOKEN, inputs_to
 
-# Blocked runs of a question are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so many
-# tokens, unless a single run is longer.
-TOKENS_PER_CHUNK = 512
+# Runs that go on from a free one are packed in rows, as prompts are in layerwise.models.prefix. A row has at most so
+# many tokens, unless a single run is longer. A token looks at all others of its row although most are masked, so on a
+# processor a row is best about as long as the input itself. A card reads all weights of a block for a row of any
+# length, and in short ones the host starts kernels more slowly than they run, so there rows are long: one holds three
+# flows to a question of 32 tokens in all windows of a model of 32 blocks.
+TOKENS_PER_ROW = {"cpu": 512, "cuda": 3072}
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class FreeRun:
             so use a run before asking for the next one.
         top: the last block's output from P on, shape (1, tokens, width).
         probabilities: of the token after the last position, shape (vocabulary,); float32, on the CPU.
+        row: for how many tokens of runs that go on from this one there is room.
     """
 
     model: AnsweringModel
@@ -68,6 +72,7 @@ class FreeRun:
     prefix: Cache
     top: Tensor
     probabilities: Tensor
+    row: Room
 
     @property
     def n_tokens(self) -> int:
@@ -99,6 +104,11 @@ class Wanted:
 
 
 FLOW = Wanted("information flow", "blocked runs")
+
+
+def row_room(device: torch.device) -> Room:
+    """How many tokens are packed in one row on a device."""
+    return Room(TOKENS_PER_ROW.get(device.type, TOKENS_PER_ROW["cpu"]), "tokens of runs that go on from a free one")
 
 
 def check_served(model: AnsweringModel, wanted: Wanted = FLOW, with_image: bool = True) -> None:
@@ -147,7 +157,7 @@ def free_runs(
     model: AnsweringModel,
     prepared: Sequence[Mapping[str, Tensor]],
     starts: Sequence[int],
-    packed: int = TOKENS_PER_CHUNK,
+    row: Room | None = None,
     with_image: bool = True,
 ) -> Iterator[FreeRun]:
     """Runs of several questions about one image. The image is run once.
@@ -156,7 +166,8 @@ def free_runs(
         model: one that :func:`check_served` lets pass.
         prepared: per question the model's inputs, each a batch of one, with the same image.
         starts: per question the first position that is wanted, after the image.
-        packed: tokens of a row of runs that go on from one of these, if a single run is not longer.
+        row: how many tokens a row of runs that go on from one of these has, if a single run is not longer. Default - as
+            many as suit the device.
         with_image: whether the inputs have an image. Texts without one share the tokens that they begin with.
 
     Yields:
@@ -177,15 +188,24 @@ def free_runs(
     _check_types(model, prepared, length)
     # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
     first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
-    # The longest of each question's own tokens with its packed blocked runs.
-    room = max(len(row) - length + max(packed, len(row) - start) for row, start in zip(rows, starts, strict=True))
+    row = row or row_room(model.device)
+    own = [len(ids) - length for ids in rows]
+    whole = [len(ids) - start for ids, start in zip(rows, starts, strict=True)]
+
+    def run_prefix(packed: int) -> tuple[Cache, int]:
+        # The longest of each question's own tokens with its packed runs.
+        room = max(tokens + max(packed, one) for tokens, one in zip(own, whole, strict=True))
+        return _run_prefix(model, first, length, room)
+
     with torch.inference_mode():
-        prefix, position = Room(1, "images with the start of their prompts").over(
-            1, lambda *_: _run_prefix(model, first, length, room)
-        )[0]
-    for row, start in zip(rows, starts, strict=True):
+        # Where memory does not hold the longest rows, shorter ones do as well.
+        prefix, position = (
+            row.fitted(run_prefix, max(whole))
+            or Room(1, "images with the start of their prompts").over(1, lambda *_: run_prefix(0))[0]
+        )
+    for ids, start in zip(rows, starts, strict=True):
         with torch.inference_mode():
-            run = _run_rest(model, torch.tensor(row[length:]), prefix, length, position, start)
+            run = _run_rest(model, torch.tensor(ids[length:]), prefix, length, position, start, row)
         yield run
 
 
@@ -222,7 +242,9 @@ def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room
     return prefix_cache(cache, room), length if positions.next is None else positions.next
 
 
-def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int) -> FreeRun:
+def _run_rest(
+    model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int, row: Room
+) -> FreeRun:
     """Run a question's own tokens over the image, and keep the inputs of the blocks from ``start`` on."""
     set_length(prefix, length)
     ids = ids[None].to(model.device)
@@ -231,7 +253,7 @@ def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, po
         model.continue_texts(packed, prefix)
     top = outputs[0]
     probabilities = next_token_probabilities(model, model.final_norm(top[0, -1]))
-    return FreeRun(model, start, calls, prefix, top, probabilities)
+    return FreeRun(model, start, calls, prefix, top, probabilities, row)
 
 
 # Arguments of a block that a blocked run replaces.

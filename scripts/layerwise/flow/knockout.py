@@ -10,20 +10,23 @@ blocks from the window's first on, over the keys and values of a free run. Windo
 prompts about one image (:mod:`layerwise.models.prefix`).
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
 from transformers import BatchFeature
 
 from layerwise.flow.flows import Flow
-from layerwise.flow.free import TOKENS_PER_CHUNK, FreeRun, free_runs
-from layerwise.flow.packed_runs import packed_mask, packed_runs
+from layerwise.flow.free import FreeRun, free_runs
+from layerwise.flow.packed_runs import own_columns, packed_mask, packed_runs
 from layerwise.flow.positions import PositionSets
 from layerwise.models.attention_mask import attention_cut, without_pairs
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.head import next_token_probabilities
+from layerwise.models.memory import Room
 
 
 @dataclass(frozen=True)
@@ -109,16 +112,23 @@ def blocked_runs(
     for i, flow in enumerate(flows):
         if len(getattr(sets, flow.source)):
             by_start.setdefault(first_target(sets, [flow]), []).append(i)
+    device = run.top.device
     for start, of_start in by_start.items():
+        pairs = {i: _pairs(sets, flows[i], start).to(device) for i in of_start}
         rows = [(i, j) for j in _by_first_block(windows) for i in of_start]
-        at_once = max(1, TOKENS_PER_CHUNK // (run.n_tokens - start))
-        for chunk in range(0, len(rows), at_once):
-            pairs = rows[chunk : chunk + at_once]
-            cuts = [Cut(_pairs(sets, flows[i], start), windows[j]) for i, j in pairs]
-            states = _run_cuts(run, start, cuts)
-            found = next_token_probabilities(run.model, run.model.final_norm(states))[:, answer_id]
-            for (i, j), probability in zip(pairs, found, strict=True):
-                blocked[i, j] = probability
+        cuts = [Cut(pairs[i], windows[j]) for i, j in rows]
+        tokens = run.n_tokens - start
+        at_once = max(1, run.row.size // tokens)
+        room = Room(at_once, "blocked runs of one question")
+
+        def probabilities(first: int, stop: int, start: int = start, cuts: Sequence[Cut] = cuts) -> Tensor:
+            states = run.model.final_norm(_run_cuts(run, start, cuts[first:stop]))
+            return next_token_probabilities(run.model, states, [answer_id])[:, 0]
+
+        found = torch.cat(room.over(len(rows), probabilities))
+        if room.size < at_once:
+            run.row.size = room.size * tokens
+        blocked[[i for i, _ in rows], [j for _, j in rows]] = found
     return Knockouts(free, blocked)
 
 
@@ -163,28 +173,46 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
 
 
 class PackedMasks:
-    """Masks of packed runs: a token sees the free run's tokens before the start, and those of its own run."""
+    """Masks of packed runs: a token sees the free run's tokens before the start, and those of its own run.
+
+    Each run joins the row in the first block of its window. So all are cut at first, and what their windows leave
+    behind is freed from block to block.
+    """
 
     def __init__(self, mask: Tensor, start: int, cuts: Sequence[Cut]):
-        """Lay out the masks of all runs, cut and not.
+        """Lay out the masks of all runs; each block takes a part of them.
 
         Args:
             mask: of the tokens from ``start`` on in the free run, shape (tokens, all tokens).
             start: the first token that is run again.
             cuts: the runs.
         """
-        self.cuts = cuts
+        self._free, self._start, self._runs = mask, start, len(cuts)
         self.tokens, self.before = mask.shape
         pairs = torch.stack([cut.pairs for cut in cuts])[:, None].to(mask.device)
-        free = mask[None, None].expand(len(cuts), -1, -1, -1)
-        self.free, self.cut = (
-            packed_mask(each[:, 0], start) for each in (free, without_pairs(free, pairs, mask.dtype))
-        )
+        cut = without_pairs(mask[None, None].expand(len(cuts), -1, -1, -1), pairs, mask.dtype)
+        self._mask = packed_mask(cut[:, 0], start)
+        # The first block behind each window, and its run.
+        self._ends = deque(sorted((cut.window[-1] + 1, run) for run, cut in enumerate(cuts)))
 
     def at(self, block: int, joined: int) -> Tensor:
-        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens)."""
-        cut = torch.tensor([block in cut.window for cut in self.cuts[:joined]], device=self.cut.device)
+        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens).
+
+        It is changed when a later block is asked for; no earlier one may be.
+        """
+        ended = []
+        while self._ends and self._ends[0][0] <= block:
+            ended.append(self._ends.popleft()[1])
+        for first, stop in _ranges(sorted(ended)):
+            of_runs = self._mask[first * self.tokens : stop * self.tokens, : self._start]
+            of_runs.unflatten(0, (stop - first, self.tokens))[:] = self._free[:, : self._start]
+            own_columns(self._mask, self._runs)[..., first:stop] = self._free[:, self._start :, None]
         rows = joined * self.tokens
-        columns = self.before + rows
-        is_cut = cut.repeat_interleave(self.tokens)[:, None]
-        return torch.where(is_cut, self.cut[:rows, :columns], self.free[:rows, :columns])[None, None]
+        return self._mask[None, None, :rows, : self.before + rows]
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Consecutive numbers among rising ones, as (first, after the last)."""
+    for _, some in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        consecutive = [number for _, number in some]
+        yield consecutive[0], consecutive[-1] + 1

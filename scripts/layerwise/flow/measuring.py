@@ -18,7 +18,7 @@ from tqdm import tqdm
 from layerwise.errors import InputError
 from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import FLOWS, windows
-from layerwise.flow.free import check_served, free_runs
+from layerwise.flow.free import check_served, free_runs, row_room
 from layerwise.flow.knockout import blocked_runs, first_target
 from layerwise.flow.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, QuestionTokens, position_sets
@@ -171,6 +171,7 @@ def _measure(
         elif not answer.is_right(row.answer):
             found["outcome"][i] = WRONG
     kept = [i for i in range(n) if found["outcome"][i] == KEPT]
+    row_of_runs = row_room(model.device)
     for _, about in groupby(kept, key=lambda i: rows[i].image_sha256):
         of_image = list(about)
         prepared = [prepare_rows(model, shown.iloc[[i]]) for i in of_image]
@@ -178,7 +179,7 @@ def _measure(
         for i, inputs in zip(of_image, prepared, strict=True):
             one, unmapped[i] = _sets(model, rows[i], images[i].size, prompts[i], inputs, takes)
             sets.append(one)
-        runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets])
+        runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets], row_of_runs)
         for i, one, run in zip(of_image, sets, runs, strict=True):
             # If no token shows the object, `other` would be the whole image, and that is a flow of its own.
             there = [f for f, flow in enumerate(FLOWS) if len(getattr(one, flow.source))]

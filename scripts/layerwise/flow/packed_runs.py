@@ -13,6 +13,7 @@ from torch import Tensor
 
 from layerwise.flow.free import FreeRun, per_token
 from layerwise.flow.shared_keys import ARGUMENT, SharedKeys
+from layerwise.models.attention_mask import aligned_rows
 from layerwise.models.frozen import hidden_out
 from layerwise.models.prefix.cache import set_length
 
@@ -51,6 +52,7 @@ def packed_runs(
     set_length(run.prefix, run.n_tokens)
     masks: dict[int, RowMasks] = {}
     shared = SharedKeys(run, start)
+    repeated = _Repeated(run.top.shape[1], tokens, len(joins))
     hidden, present = run.top[:, :0], 0
     for block, (module, call) in enumerate(zip(run.model.blocks, run.calls, strict=True)):
         joined = bisect_right(joins, block)
@@ -65,7 +67,7 @@ def packed_runs(
         if kind not in masks:
             masks[kind] = masks_of(call.mask[-tokens:])
         shared.before(block, joined)
-        more = {key: _repeated(value, call.hidden.shape[1], tokens, joined) for key, value in call.more.items()}
+        more = {key: repeated.first(value, joined) for key, value in call.more.items()}
         if ARGUMENT in more:
             more[ARGUMENT] = shared.passed
         output = module(
@@ -79,33 +81,58 @@ def packed_runs(
         yield block, hidden
 
 
-def packed_mask(masks: Tensor, start: int, columns: int | None = None) -> Tensor:
+def packed_mask(masks: Tensor, start: int) -> Tensor:
     """Masks of single runs as one mask of their row: a token sees the free run's tokens before the start, and its own
     run's.
 
     Args:
         masks: of the runs' tokens, as numbers added to the scores; shape (runs, tokens, all tokens).
         start: the first token that is run again.
-        columns: for so many there is memory in each row. Default - as many as there are.
 
     Returns:
-        Shape (runs * tokens, all tokens + runs * tokens).
+        Shape (runs * tokens, all tokens + runs * tokens), in memory aligned for kernels.
     """
     runs, tokens, before = masks.shape
     width = before + runs * tokens
-    memory = masks.new_full((runs, tokens, columns or width), torch.finfo(masks.dtype).min)
-    packed = memory[..., :width]
-    packed[..., :start] = masks[..., :start]
-    each = torch.arange(runs, device=masks.device)
-    packed[..., before:].unflatten(-1, (runs, tokens))[each, :, each] = masks[..., start:]
-    return packed.flatten(0, 1)
+    packed = aligned_rows(masks, runs * tokens, width).fill_(torch.finfo(masks.dtype).min)
+    packed[:, :start] = masks[..., :start].flatten(0, 1)
+    own_columns(packed, runs).copy_(masks[..., start:].permute(1, 2, 0))
+    return packed
 
 
-def _repeated(value: Any, given: int, tokens: int, times: int) -> Any:
-    """A block's argument for the last ``tokens`` of ``given`` tokens, repeated for each run in the row."""
+def own_columns(packed: Tensor, runs: int) -> Tensor:
+    """A view of where a row's mask says what each run's tokens see of their own run, shape (tokens, tokens, runs)."""
+    tokens = len(packed) // runs
+    of_runs = packed[:, packed.shape[1] - len(packed) :]
+    return of_runs.unflatten(0, (runs, tokens)).unflatten(-1, (runs, tokens)).diagonal(dim1=0, dim2=2)
 
-    def change(part: Tensor, dim: int) -> Tensor:
-        own = part.narrow(dim, given - tokens, tokens)
-        return own.repeat([times if place == dim % own.dim() else 1 for place in range(own.dim())])
 
-    return per_token(value, given, change)
+class _Repeated:
+    """Blocks' arguments for a row: those of the free run's last tokens, repeated for each run.
+
+    Blocks are given the same tensors, such as sines and cosines of positions. So each is repeated once, for all runs,
+    and blocks take the part of the runs that have joined.
+    """
+
+    def __init__(self, given: int, tokens: int, runs: int):
+        """
+        Args:
+            given: tokens of an argument.
+            tokens: the last of them that each run has.
+            runs: in the row.
+        """
+        self._given, self._tokens, self._runs = given, tokens, runs
+        self._known: dict[tuple[Any, ...], Tensor] = {}
+
+    def first(self, value: Any, runs: int) -> Any:
+        """A block's argument for the first ``runs``."""
+        return per_token(value, self._given, lambda part, dim: self._of(part, dim).narrow(dim, 0, runs * self._tokens))
+
+    def _of(self, part: Tensor, dim: int) -> Tensor:
+        # The free run holds them all, so that no other tensor comes to lie in the same place.
+        key = part.data_ptr(), part.device, part.dtype, part.shape, part.stride()
+        if key not in self._known:
+            own = part.narrow(dim, self._given - self._tokens, self._tokens)
+            times = [self._runs if place == dim % own.dim() else 1 for place in range(own.dim())]
+            self._known[key] = own.repeat(times)
+        return self._known[key]

@@ -16,6 +16,9 @@ from layerwise.models.block_kinds import WITHOUT_SCORES
 
 # Attention kernels that use a mask of tokens by tokens. Others ignore it and make their own.
 TAKES_MASKS = ("eager", "sdpa")
+# Rows of masks that are added to scores begin at multiples of so many numbers. Otherwise a card's kernel copies the
+# mask in each block.
+ALIGNED = 16
 # The attribute in which families name the kind of a block, on the block or on a part of it.
 KIND_OF_BLOCK = ("layer_type", "block_type", "attention_type")
 
@@ -118,3 +121,8 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     if bool((saw.any(-1) & ~(saw & ~pairs).any(-1)).any()):
         raise ValueError("a token would see nothing at all: leave it something to attend to, if only itself")
     return mask.masked_fill(pairs, hidden)
+
+
+def aligned_rows(like: Tensor, rows: int, columns: int) -> Tensor:
+    """An empty mask of shape (rows, columns) for numbers like those of ``like``, with its rows aligned in memory."""
+    return like.new_empty(rows, -(-columns // ALIGNED) * ALIGNED)[:, :columns]

@@ -6,7 +6,7 @@ Imports neither torch nor transformers, so that jobs which only read states star
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,15 +76,16 @@ def bend(products: Any, bending: Bending, tanh: Callable[[Any], Any]) -> Any:
     return bending.bound * tanh(logits / bending.bound) if bending.bound else logits
 
 
-def next_token_probabilities(model: AnsweringModel, states: Tensor) -> Tensor:
+def next_token_probabilities(model: AnsweringModel, states: Tensor, tokens: Sequence[int] | None = None) -> Tensor:
     """Softmax over the vocabulary of the output head's logits, with what the family does to them.
 
     Args:
         model: whose head is used.
         states: shape (..., width). The head expects the final norm's output.
+        tokens: whose probabilities are wanted. Default - all, in order.
 
     Returns:
-        Shape (..., vocabulary); float32, on the CPU.
+        Shape (..., tokens); float32, on the CPU.
     """
     import torch
 
@@ -92,4 +93,5 @@ def next_token_probabilities(model: AnsweringModel, states: Tensor) -> Tensor:
     logits = bend(head(states.to(head.weight.device)).float(), bending, torch.tanh)
     if bending.never:
         logits[..., list(bending.never)] = -math.inf
-    return logits.softmax(-1).cpu()
+    probabilities = logits.softmax(-1)
+    return (probabilities if tokens is None else probabilities[..., list(tokens)]).cpu()

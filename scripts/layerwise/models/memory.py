@@ -60,6 +60,18 @@ class Room:
             self._halve(stop - start, reason)
         return results
 
+    def fitted(self, run: Callable[[int], Result], least: int) -> Result | None:
+        """Result of ``run(size)``, with the size halved until memory holds it; None if it comes to ``least``."""
+        while self.size > least:
+            try:
+                return run(self.size)
+            except (RuntimeError, MemoryError) as error:
+                reason = lacking_memory(error)
+                if reason is None:
+                    raise
+            self._halve(self.size, reason)
+        return None
+
     def _halve(self, tried: int, reason: str) -> None:
         if tried == 1:
             raise InputError(

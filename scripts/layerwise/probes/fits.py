@@ -57,7 +57,8 @@ def check_classes(problems: list[Problem]) -> None:
     """Raise InputError on a problem whose training rows lack a class: the log loss then has no minimum."""
     for problem in problems:
         y = problem.y["train"]
-        missing = np.setdiff1d(np.arange(problem.n_classes), y if problem.counts is None else y[problem.counts > 0])
+        seen = np.bincount(y if problem.counts is None else y[problem.counts > 0], minlength=problem.n_classes)
+        missing = np.flatnonzero(seen[: problem.n_classes] == 0)
         if len(missing):
             raise InputError(
                 f"label {problem.label!r} has no training item of class {missing[0]} (of {problem.n_classes}): "

@@ -85,6 +85,8 @@ class Measuring:
         self.runs: Runs = planned_runs(plan, concept, others, self.model.n_layers, devices[-1])
         self.reading = Reading(probes, items.classes, description["digest"], devices)
         self.room = row_room(self.model.device)
+        # What is reserved behind a prefix.
+        self.room.size = min(self.room.size, len(self.runs.table))
         strengths = sorted(set(self.runs.table.loc[self.runs.table["strength"] != 0, "strength"]))
         along = cell["along"] if strengths else ""
         self.told = Told(items.classes, tokens, dict(cell), self.model.n_layers, along, strengths, draws=cell["draws"])
@@ -154,8 +156,7 @@ class Measuring:
             shown = rows.iloc[list(of_image)]
             prepared = [prepare_rows(self.model, shown.iloc[[i]]) for i in range(len(shown))]
             lasts = [inputs["input_ids"].shape[1] - 1 for inputs in prepared]
-            longest = min(self.room.size, len(self.runs.table))
-            runs = free_runs(self.model, prepared, lasts, longest, self.with_image)
+            runs = free_runs(self.model, prepared, lasts, self.room, self.with_image)
             yield from zip(shown.itertuples(index=False), runs, prepared, strict=True)
 
     def _check_moved(self, moved: Tensor, rows: pd.DataFrame) -> None:

@@ -24,8 +24,6 @@ SWEEP = Wanted("whether a concept is used", "changed runs", blocks=False, advice
 # weights of a block for a row of any length, and is idle between short ones, so there rows are long. Where memory does
 # not hold such a row, it is halved.
 RUNS_PER_ROW = {"cpu": 512, "cuda": 2048}
-# Rows of masks begin at multiples of so many numbers. Otherwise a card's kernel for masked attention copies the mask.
-ALIGNED = 16
 
 # Reads something off the outputs of a block: called with its number, from 1, and states of shape (runs, width), it
 # gives a tensor of shape (runs, M).
@@ -160,8 +158,7 @@ class OwnMasks:
             runs: in the row.
         """
         self.before = mask.shape[1]
-        columns = -(-(self.before + runs) // ALIGNED) * ALIGNED
-        self.mask = packed_mask(mask.expand(runs, 1, -1), self.before - 1, columns)
+        self.mask = packed_mask(mask.expand(runs, 1, -1), self.before - 1)
 
     def at(self, block: int, joined: int) -> Tensor:
         """The mask of the first ``joined`` runs, shape (1, 1, joined, all tokens + joined)."""

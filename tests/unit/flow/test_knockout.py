@@ -236,9 +236,40 @@ def test_chunks_change_nothing(monkeypatch):
     arguments = (model, prepared, sets, FLOWS, windows(model.n_layers, 2), ANSWER)
     expected = naive_knockout(*arguments)
     for tokens in (1, 40, 10**4):
-        monkeypatch.setattr(free, "TOKENS_PER_CHUNK", tokens)
-        monkeypatch.setattr(module, "TOKENS_PER_CHUNK", tokens)
+        monkeypatch.setitem(free.TOKENS_PER_ROW, "cpu", tokens)
         assert off(knockout(*arguments), expected) < 1e-5
+
+
+def test_windows_may_end_in_any_order():
+    model = families.frozen(families.llava_mixed_windows)
+    prepared, sets = asked(model)
+    spans = [range(0, 3), range(0, 1), range(1, 2), range(0, 2), range(1, 3), range(2, 3)]
+    arguments = (model, prepared, sets, FLOWS, spans, ANSWER)
+    assert off(knockout(*arguments), naive_knockout(*arguments)) < 1e-5
+
+
+def test_rows_are_shorter_where_memory_does_not_hold_long_ones(monkeypatch):
+    model = families.frozen(families.llava)
+    prepared, sets = asked(model)
+    start = first_target(sets, FLOWS)
+    arguments = (sets, FLOWS, windows(model.n_layers, 2), ANSWER)
+    expected = knockout(model, prepared, *arguments)
+    own, tried = free.prefix_cache, []
+
+    def small(cache, room):
+        tried.append(room)
+        if room > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return own(cache, room)
+
+    monkeypatch.setattr(free, "prefix_cache", small)
+    (run,) = free_runs(model, [prepared], [start])
+    assert len(tried) == 3
+    assert run.row.size == 128
+    assert off(blocked_runs(run, *arguments), expected) < 1e-5
+    monkeypatch.setattr(free, "prefix_cache", lambda cache, room: small(cache, 201))
+    with pytest.raises(InputError, match="too small for a single one of the images with the start of their prompts"):
+        next(free_runs(model, [prepared], [start]))
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 0.1), (torch.float16, 0.0125)])

@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from layerwise.errors import InputError
 from layerwise.probes.fits import Fit, choose, log_loss, margins
 from layerwise.probes.layer_buffer import layer_buffer
+from layerwise.probes.logistic import torch_engine
+from layerwise.probes.logistic.design_matrices import HeldRows
 from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
 from layerwise.probes.logistic.torch_engine import TorchEngine
@@ -108,6 +110,24 @@ def test_agrees_by_sketch(monkeypatch):
     states = states_like(4600, 100)
     problems = problems_of(labels_of(states, 2), 600)
     assert_agrees(states, problems, whole_path().fit(states, problems, C))
+
+
+@pytest.mark.parametrize("n_margins", [1, 3])
+def test_validation_losses_are_those_of_each_problems_own_items(monkeypatch, n_margins):
+    """Of rows that problems share in part, that occur twice, or that there are none of; also in several portions."""
+    rng = np.random.default_rng(0)
+    rows = torch.from_numpy(rng.standard_normal((30, 6), dtype=np.float32))
+    places = [rng.integers(0, 30, n) for n in (12, 0, 25)]
+    y = [rng.integers(0, max(2, n_margins), len(of_one)) for of_one in places]
+    held_out = torch_engine._SharedHeldOut(HeldRows(rows), places, y, rows.device)
+    parameters = 20 * torch.from_numpy(rng.standard_normal((3, n_margins, 7), dtype=np.float32))
+    margins = [rows.numpy() @ one[:, :-1].T + one[:, -1] for one in parameters.numpy()]
+    expected = [log_loss(margins[i][places[i]], y[i]) if len(y[i]) else np.nan for i in range(3)]
+    for portion in (2**22, 1):
+        monkeypatch.setattr(torch_engine, "HELD_OUT_NUMBERS", portion)
+        found = held_out.losses(parameters, np.arange(3))
+        assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
+        assert held_out.losses(parameters[[2, 0]], np.array([2, 0])) == pytest.approx([found[2], found[0]])
 
 
 def test_separable_data():

@@ -15,10 +15,9 @@ from layerwise.models.host import HostSide
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.kind import Tokens
 from layerwise.models.loading import input_device, load_model
-from layerwise.models.memory import Room
 from layerwise.models.parts import find_blocks, find_decoder, find_final_norm, heads_per_block
 from layerwise.models.prefix.decoder import SharedDecoder
-from layerwise.models.prefix.packing import TEXTS_PER_CHUNK, PackedTexts, can_pack
+from layerwise.models.prefix.packing import PackedTexts, can_pack, chunk_room
 from layerwise.models.prefix.split import PromptGroup
 
 Served = TypeVar("Served", bound="GenericModel")
@@ -106,7 +105,7 @@ class GenericModel(HostSide):
         self.shares_prefix = (
             batch_invariant and self.family.shares_prefix and can_pack(self.decoder.config) and self.image_comes_first()
         )
-        self.room = Room(TEXTS_PER_CHUNK, "texts about one image")
+        self.room = chunk_room(self.device)
 
     @torch.inference_mode()
     def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:

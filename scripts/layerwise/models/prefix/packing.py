@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from layerwise.models.attention_mask import TAKES_MASKS
+from layerwise.models.attention_mask import TAKES_MASKS, aligned_rows
+from layerwise.models.memory import Room
 
 # The size of a chunk of texts that run together. Attention grows with its square, although most pairs of tokens are
-# masked; a short chunk makes for thin matrix products.
-TEXTS_PER_CHUNK = 20
+# masked; a short chunk makes for thin matrix products. On a card they are thin for longer, and the host has as many
+# kernels to start for a short chunk as for a long one.
+TEXTS_PER_CHUNK = {"cpu": 20, "cuda": 40}
 TOKENS_PER_CHUNK = 2048
 # Kinds of layers whose masks of packed texts are known. In a reference_sliding layer (Unlimited-OCR) a prompt sees
 # everything before it; only generated tokens see a window.
@@ -86,7 +88,7 @@ class PackedTexts:
             seen &= places > place[:, None] - window
         if chunk is not None:
             seen &= places // chunk == place[:, None] // chunk
-        mask = torch.zeros(seen.shape, dtype=dtype, device=device)
+        mask = aligned_rows(torch.empty(0, dtype=dtype, device=device), *seen.shape).zero_()
         return mask.masked_fill_(~seen, torch.finfo(dtype).min)[None, None]
 
     def masks(self, config: PreTrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
@@ -102,6 +104,11 @@ class PackedTexts:
         if "reference_sliding_attention" in kinds:
             masks["reference_sliding_attention"] = masks["full_attention"]
         return masks if len(masks) > 1 else masks["full_attention"]
+
+
+def chunk_room(device: torch.device) -> Room:
+    """How many texts about one image run together on a device."""
+    return Room(TEXTS_PER_CHUNK.get(device.type, TEXTS_PER_CHUNK["cpu"]), "texts about one image")
 
 
 def can_pack(config: PreTrainedConfig) -> bool:

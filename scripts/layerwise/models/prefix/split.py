@@ -36,11 +36,13 @@ class PromptGroup:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "PromptGroup":
         """The group on a device, with floating-point inputs in the model's precision."""
+        # In one copy: the host waits for each.
+        rests = torch.cat(self.rests).to(device).split([len(rest) for rest in self.rests])
         return replace(
             self,
             prefix=inputs_to(self.prefix, device, dtype),
             image_tokens=self.image_tokens.to(device),
-            rests=[rest.to(device) for rest in self.rests],
+            rests=list(rests),
         )
 
 

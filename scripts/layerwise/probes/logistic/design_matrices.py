@@ -10,6 +10,27 @@ from torch import Tensor
 from layerwise.probes.logistic.spectrum import Spectrum
 
 
+class Pieces:
+    """Rows of states on a device, some at a time, so that copies in float64 stay small whatever their number."""
+
+    def __init__(self, states: np.ndarray, device: torch.device):
+        """``states``: shape (rows, d)."""
+        self._states, self._device = torch.from_numpy(states), device
+        on_card = device.type == "cuda"
+        # A card needs many at once to be busy, and pinned memory to be reached fast.
+        self._rows = 2048 if on_card else 256
+        self._buffer = torch.empty(self._rows, states.shape[1], dtype=self._states.dtype, pin_memory=on_card)
+
+    def of(self, index: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
+        """Which of the rows ``index``, and their states, shape (rows in the piece, d); the next piece overwrites it."""
+        for start in range(0, len(index), self._rows):
+            at = slice(start, min(start + self._rows, len(index)))
+            piece = self._buffer[: at.stop - at.start]
+            # By all threads, which NumPy does not use.
+            torch.index_select(self._states, 0, torch.tensor(index[at]), out=piece)
+            yield at, piece.to(self._device)
+
+
 class Rows:
     """Some rows of a layer's states, centred: kept on the device within a budget, else copied there block by block.
 
@@ -27,29 +48,26 @@ class Rows:
             device: where to compute.
             budget_bytes: how much of the device's memory the rows may take; one block always fits.
         """
-        self._states, self._index, self._mean, self._device = states, index, mean, device
+        self._index = index
         self.n, self.width = len(index), states.shape[1]
         held = 4 * self.n * self.width <= budget_bytes
         self._block_rows = self.n if held else max(1, int(budget_bytes // (16 * self.width)))
+        self._pieces = Pieces(states, device)
         # Allocated once, because repeated allocation would fragment the heap.
-        self._block = torch.empty(self._block_rows, self.width)
-        self._piece = np.empty((min(256, self._block_rows), self.width))
+        self._block = torch.empty(self._block_rows, self.width, device=device)
+        self._centre = torch.from_numpy(mean).to(device)
         self._held = self._load(slice(0, self.n)) if held else None
 
     def _load(self, rows: slice) -> Tensor:
         loaded = self._block[: rows.stop - rows.start]
-        # Small pieces, so that the float64 copy stays small whatever the block.
-        for start in range(rows.start, rows.stop, 256):
-            stop = min(start + 256, rows.stop)
-            piece = self._piece[: stop - start]
-            np.subtract(self._states[self._index[start:stop]], self._mean, out=piece)
-            loaded[start - rows.start : stop - rows.start] = torch.from_numpy(piece)
-        return loaded.to(self._device)
+        for at, piece in self._pieces.of(self._index[rows]):
+            loaded[at] = torch.sub(piece, self._centre)
+        return loaded
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """All rows in order: which, and their values, shape (rows in block, d), float32 on the device.
 
-        A block may be overwritten by the next one.
+        A block is overwritten by the next one.
         """
         if self._held is not None:
             yield slice(0, self.n), self._held
@@ -71,6 +89,19 @@ class Rows:
         for rows, block in self.blocks():
             total.addmm_(residuals[:, rows], block)
         return total
+
+
+def mean_of(states: np.ndarray, index: np.ndarray, device: torch.device) -> np.ndarray:
+    """Mean of some rows in float64, shape (d,), without a float64 copy of them all."""
+    if device.type == "cpu":
+        total = np.zeros(states.shape[1])
+        for start in range(0, len(index), 1024):
+            total += states[index[start : start + 1024]].sum(axis=0, dtype=np.float64)
+        return total / len(index)
+    on_card = torch.zeros(states.shape[1], dtype=torch.float64, device=device)
+    for _, piece in Pieces(states, device).of(index):
+        on_card += piece.sum(0, dtype=torch.float64)
+    return on_card.cpu().numpy() / len(index)
 
 
 class HeldRows:

@@ -234,7 +234,8 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
         new_value = value_at(new_margins, new_parameters)
         # In float32 the value is only known to some 1e-7.
         failed = ~(new_value <= value * (1 + 1e-6))
-        if failed.any():
+        any_failed = bool(failed.any())
+        if any_failed:
             stay = failed[:, None, None]
             new_margins = torch.where(stay, margins, new_margins)
             new_parameters = torch.where(stay, parameters, new_parameters)
@@ -248,6 +249,6 @@ def solve(design: Design, loss: LogLoss, penalty: Tensor, start: Solution, toler
         gradient = new_gradient
         # A step that does not pay is retried once without memory; failing again ends the fit.
         failures = torch.where(failed, failures + 1, 0)
-        if failed.any():
+        if any_failed:
             memory.forget(failed)
     return found

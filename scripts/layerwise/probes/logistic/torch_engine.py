@@ -1,5 +1,6 @@
 """Fits all labels of a layer together, on a GPU if there is one, along a path of C that ends early."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from layerwise.probes.fits import Fit, check_classes, log_loss
-from layerwise.probes.logistic.design_matrices import HeldRows, OwnDesign, Rows, SharedDesign
+from layerwise.probes.logistic.design_matrices import HeldRows, OwnDesign, Rows, SharedDesign, mean_of
 from layerwise.probes.logistic.loss import LogLoss
 from layerwise.probes.logistic.solver import Design, Solution, blank, extrapolate, solve
 from layerwise.probes.logistic.spectrum import Basis, Spectrum, sketched, whole
@@ -22,6 +23,8 @@ SMALL = 1024
 LEAST_USED = 1 / 8
 # Fits solved at once. More would take more memory and be no faster.
 MOST_FITS = 512
+# Margins whose loss is computed at once, in float64.
+HELD_OUT_NUMBERS = 2**22
 # Numbers that the solver holds per fit and row: margins, probabilities, labels, weights, steps and temporaries.
 PER_FIT_AND_ROW = 12
 
@@ -54,30 +57,71 @@ class _Batch:
 class _SharedHeldOut:
     """Validation rows of problems that share a design."""
 
-    def __init__(self, rows: Rows | HeldRows, places: list[np.ndarray]):
-        """``places``: by problem, its rows' places among ``rows``."""
-        self._rows, self._places = rows, places
+    def __init__(self, rows: Rows | HeldRows, places: list[np.ndarray], y: list[np.ndarray], device: torch.device):
+        """
+        Args:
+            rows: of all problems.
+            places: by problem, its rows' places among ``rows``; none for a problem without validation rows.
+            y: by problem, their classes.
+            device: of ``rows``.
+        """
+        self._rows = rows
+        self._n = torch.tensor([len(one) for one in places])
+        self._places, self._y = (_padded(parts).to(device) for parts in (places, y))
 
-    def margins(self, parameters: Tensor, fits: np.ndarray) -> list[np.ndarray]:
-        """By fit, shape (n, K), for parameters of shape (J', K, r + 1)."""
+    def losses(self, parameters: Tensor, fits: np.ndarray) -> list[float]:
+        """Mean log loss by fit, for parameters of shape (J', K, r + 1); NaN for a fit without validation rows."""
         weights = parameters[..., :-1]
-        all_rows = self._rows.times(weights.flatten(0, 1)).unflatten(0, weights.shape[:2]) + parameters[..., -1:]
-        return [margins[:, self._places[fit]].T for margins, fit in zip(all_rows.cpu().numpy(), fits, strict=True)]
+        margins = self._rows.times(weights.flatten(0, 1)).unflatten(0, weights.shape[:2]) + parameters[..., -1:]
+        of = torch.from_numpy(fits)
+        n, of = self._n[of].to(margins.device), of.to(margins.device)
+        at_once = max(1, HELD_OUT_NUMBERS // max(1, self._places.shape[1] * margins.shape[1]))
+        parts = [
+            _mean_log_loss(margins[part], self._places[of[part]].long(), self._y[of[part]].long(), n[part])
+            for part in (slice(i, i + at_once) for i in range(0, len(fits), at_once))
+        ]
+        return torch.cat(parts).tolist()
 
 
 class _OwnHeldOut:
     """Validation rows of problems with rows of their own, in each problem's coordinates."""
 
-    def __init__(self, rows: list[Tensor]):
-        self._rows = rows
+    def __init__(self, rows: list[Tensor], y: list[np.ndarray]):
+        self._rows, self._y = rows, y
 
-    def margins(self, parameters: Tensor, fits: np.ndarray) -> list[np.ndarray]:
-        """See :meth:`_SharedHeldOut.margins`."""
+    def losses(self, parameters: Tensor, fits: np.ndarray) -> list[float]:
+        """See :meth:`_SharedHeldOut.losses`."""
         found = []
         for of_fit, fit in zip(parameters, fits, strict=True):
-            rows = self._rows[fit]
-            found.append((rows @ of_fit[:, : rows.shape[1]].T + of_fit[:, -1]).cpu().numpy())
+            rows, y = self._rows[fit], self._y[fit]
+            margins = rows @ of_fit[:, : rows.shape[1]].T + of_fit[:, -1]
+            found.append(log_loss(margins.cpu().numpy(), y) if len(y) else math.nan)
         return found
+
+
+def _padded(parts: list[np.ndarray]) -> Tensor:
+    """Whole numbers as one array, shape (parts, longest), padded with 0; int32, because there may be very many."""
+    padded = np.zeros((len(parts), max(map(len, parts))), dtype=np.int32)
+    for row, part in zip(padded, parts, strict=True):
+        row[: len(part)] = part
+    return torch.from_numpy(padded)
+
+
+def _mean_log_loss(margins: Tensor, places: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    """What :func:`layerwise.probes.fits.log_loss` is on the rows at some places, for J fits; shape (J,), float64.
+
+    Args:
+        margins: of all rows, shape (J, K, rows).
+        places: of the rows that count, shape (J, m).
+        y: their classes, shape (J, m).
+        n: how many of the m count, the first ones; shape (J,).
+    """
+    own = margins.gather(2, places[:, None].expand(-1, margins.shape[1], -1)).double()
+    if own.shape[1] == 1:
+        own = torch.cat([torch.zeros_like(own), own], dim=1)
+    loss = torch.logsumexp(own, dim=1) - own.gather(1, y[:, None])[:, 0]
+    counts = torch.arange(loss.shape[1], device=n.device) < n[:, None]
+    return (loss * counts).sum(1) / n
 
 
 class TorchEngine:
@@ -124,11 +168,11 @@ class TorchEngine:
         check_classes(problems)
         paths: list[list[Fit]] = [[] for _ in problems]
         for batch in self._batches(states, problems):
-            for member, path in zip(batch.members, self._paths(batch, problems, C), strict=True):
+            for member, path in zip(batch.members, self._paths(batch, C), strict=True):
                 paths[member] = path
         return paths
 
-    def _paths(self, batch: _Batch, problems: list[Problem], C: list[float]) -> list[list[Fit]]:
+    def _paths(self, batch: _Batch, C: list[float]) -> list[list[Fit]]:
         paths: list[list[Fit]] = [[] for _ in batch.members]
         losses: list[list[float]] = [[] for _ in batch.members]
         design, loss, alive = batch.design, batch.loss, np.arange(len(batch.members))
@@ -139,14 +183,13 @@ class TorchEngine:
             start = now if before is None else extrapolate(loss, now, before, penalty)
             before, now = now, solve(design, loss, penalty, start, self.tolerance)
             self.products += now.products
-            held_out = batch.held_out.margins(now.parameters, alive)
-            converged = now.converged.tolist()
+            for fit, made in zip(alive.tolist(), self._fits(batch, alive, now, strength), strict=True):
+                paths[fit].append(made)
             ended = np.zeros(len(alive), dtype=bool)
-            for place, fit in enumerate(alive.tolist()):
-                paths[fit].append(self._fit(batch, fit, now.parameters[place], strength, converged[place]))
-                y = problems[batch.members[fit]].y.get("val")
-                if self.early_end and y is not None and len(y):
-                    losses[fit].append(log_loss(held_out[place], y))
+            if self.early_end:
+                held_out = batch.held_out.losses(now.parameters, alive)
+                for place, (fit, of_fit) in enumerate(zip(alive.tolist(), held_out, strict=True)):
+                    losses[fit].append(of_fit)
                     ended[place] = _rose_twice(losses[fit])
             if ended.all():
                 break
@@ -155,20 +198,26 @@ class TorchEngine:
                 design, loss, before, now = design.take(keep), loss.take(keep), before.take(keep), now.take(keep)
         return paths
 
-    def _fit(self, batch: _Batch, fit: int, parameters: Tensor, strength: float, converged: bool) -> Fit:
-        weights, axes = parameters[:, :-1], batch.axes[fit]
-        if axes is not None:
-            weights = weights[:, : axes.shape[1]] @ axes.T
-        coefficients = weights.cpu().numpy().copy()
-        intercepts = parameters[:, -1].double().cpu().numpy() - coefficients @ batch.means[fit]
-        return Fit(coefficients, intercepts, strength, converged)
+    def _fits(self, batch: _Batch, alive: np.ndarray, found: Solution, strength: float) -> Iterator[Fit]:
+        """The fits of a solution in the states' own coordinates."""
+        # Of all in one copy, because the host waits for each.
+        parameters, converged = found.parameters.cpu(), found.converged.tolist()
+        for place, fit in enumerate(alive.tolist()):
+            axes = batch.axes[fit]
+            if axes is None:
+                coefficients = parameters[place, :, :-1].numpy().copy()
+            else:
+                weights = found.parameters[place, :, :-1]
+                coefficients = (weights[:, : axes.shape[1]] @ axes.T).cpu().numpy().copy()
+            intercepts = parameters[place, :, -1].double().numpy() - coefficients @ batch.means[fit]
+            yield Fit(coefficients, intercepts, strength, converged[place])
 
     def _batches(self, states: np.ndarray, problems: list[Problem]) -> Iterator[_Batch]:
         """Divide the problems by number of classes and by whether they share rows."""
         for n_classes in sorted({problem.n_classes for problem in problems}):
             members = [place for place, problem in enumerate(problems) if problem.n_classes == n_classes]
             rows = [problems[member].rows["train"] for member in members]
-            union = np.unique(np.concatenate(rows))
+            union = _union_of(rows)
             if sum(map(len, rows)) >= LEAST_USED * len(union) * len(members):
                 yield from self._shared(states, problems, members)
                 continue
@@ -180,8 +229,8 @@ class TorchEngine:
 
     def _shared(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
         union, train_places = _union([problems[member].rows["train"] for member in members])
-        held_out = np.unique(np.concatenate([_validation(problems[member]) for member in members]))
-        mean, width = _mean(states, union), states.shape[1]
+        held_out = _union_of([_validation(problems[member]) for member in members])
+        mean, width = mean_of(states, union, self.device), states.shape[1]
         held_out_rows = Rows(states, held_out, mean, self.device, self.budget_bytes)
         rows: Rows | HeldRows
         validation: Rows | HeldRows = held_out_rows
@@ -211,7 +260,7 @@ class TorchEngine:
                 solved_in,
                 [mean] * len(part),
                 [axes] * len(part),
-                _SharedHeldOut(validation, places),
+                _SharedHeldOut(validation, places, [_held_out_classes(problem) for problem in own], self.device),
             )
 
     def _own(self, states: np.ndarray, problems: list[Problem], members: list[int]) -> Iterator[_Batch]:
@@ -227,7 +276,7 @@ class TorchEngine:
         for start in range(0, len(members), at_once):
             part = members[start : start + at_once]
             own = [problems[member] for member in part]
-            means = [_mean(states, problem.rows["train"]) for problem in own]
+            means = [mean_of(states, problem.rows["train"], self.device) for problem in own]
             bases = self._bases(states, own, means)
             n, solved_in = max(len(b.rows) for b in bases), max(b.rows.shape[1] for b in bases)
             rows = torch.zeros(len(own), n, solved_in, device=self.device)
@@ -241,7 +290,8 @@ class TorchEngine:
                 for problem, mean, basis in zip(own, means, bases, strict=True)
             ]
             axes = [basis.axes for basis in bases]
-            yield _Batch(part, OwnDesign(rows, values), loss, sizes, solved_in, means, axes, _OwnHeldOut(held_out))
+            validation = _OwnHeldOut(held_out, [_held_out_classes(problem) for problem in own])
+            yield _Batch(part, OwnDesign(rows, values), loss, sizes, solved_in, means, axes, validation)
 
     def _bases(self, states: np.ndarray, problems: list[Problem], means: list[np.ndarray]) -> list[Basis]:
         """Problems with the same rows - a task and its controls - have one basis."""
@@ -277,23 +327,33 @@ def _union(rows: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     Items that read the same, such as texts without their images, share a row of the states, but each has its own label.
     So the union has a row as often as the problem that has it most often.
     """
+    rows, which = _distinct(rows)
     repeat = [pd.Series(index).groupby(index).cumcount().to_numpy() for index in rows]
     most = 1 + max(map(np.max, repeat))
     keys = [index * most + nth for index, nth in zip(rows, repeat, strict=True)]
     union = np.unique(np.concatenate(keys))
-    return union // most, [np.searchsorted(union, key) for key in keys]
+    places = [np.searchsorted(union, key) for key in keys]
+    return union // most, [places[i] for i in which]
+
+
+def _union_of(rows: list[np.ndarray]) -> np.ndarray:
+    """All rows that occur, ascending."""
+    return np.unique(np.concatenate(_distinct(rows)[0]))
+
+
+def _distinct(rows: list[np.ndarray]) -> tuple[list[np.ndarray], list[int]]:
+    """The different ones of problems' rows, of which there are few, and for each problem which of them it has."""
+    found: dict[bytes, int] = {}
+    which = [found.setdefault(index.tobytes(), len(found)) for index in rows]
+    return [rows[which.index(i)] for i in range(len(found))], which
 
 
 def _validation(problem: Problem) -> np.ndarray:
     return problem.rows.get("val", np.empty(0, dtype=np.int64))
 
 
-def _mean(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Mean of some rows in float64, shape (d,), without a float64 copy of them all."""
-    total = np.zeros(states.shape[1])
-    for start in range(0, len(rows), 1024):
-        total += states[rows[start : start + 1024]].sum(axis=0, dtype=np.float64)
-    return total / len(rows)
+def _held_out_classes(problem: Problem) -> np.ndarray:
+    return problem.y.get("val", np.empty(0, dtype=np.int64))
 
 
 def _rose_twice(losses: list[float]) -> bool:
