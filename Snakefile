@@ -71,6 +71,8 @@ include: "rules/specifications_inputs.smk"
 include: "rules/specifications.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
+include: "rules/used_inputs.smk"
+include: "rules/used.smk"
 include: "rules/figures_inputs.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
@@ -141,4 +143,17 @@ rule kinds:
 rule flow_results:
     input:
         [study.flow_files(cell).changes for cell in grid.flow_cells()],
+    localrule: True
+
+
+rule used:
+    input:
+        [file for cell in USED_CELLS for file in study.used_files(cell)],
+        [f"<shown>/figures/{name}.{format}" for name in PICTURES for format in FORMATS if of_used(name)],
+        [
+            f"<shown>/tables/{table}.{format}"
+            for table in USED_TABLES
+            if table in tables(contents)
+            for format in ["csv", "tex", "md", "html"]
+        ],
     localrule: True

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import check_writable
 from layerwise.jobs.reasons import shorten_reasons
-from layerwise.recipes import HOW_IT_RUNS, NAMED_OTHERWISE, as_before, as_json, in_order, only, without
+from layerwise.recipes import HOW_IT_RUNS, NAMED_OTHERWISE, adapter_file, as_before, as_json, in_order, only, without
 from layerwise.jobs.slurm import keep_asking
 from layerwise.jobs.kept import drop_unused
 from layerwise.jobs.planned import forget_planned, forget_when_stopped, write_planned
@@ -77,6 +77,8 @@ wildcard_constraints:
     source="[^/]+",
     archive="[^/]+",
     annotation="[^/]+",
+    at="text|image",
+    block="[0-9]+",
 
 
 model_file, stimuli_file = study.model_file, study.stimuli_file

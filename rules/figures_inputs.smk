@@ -21,6 +21,8 @@ CAPTIONS = f"{workflow.basedir}/report"
 METRICS_OF_TASKS = {study.config.tasks[task].metric for task in grid.class_tasks()}
 # What figures and tables say of models that they are made without.
 left_out_option = ["--left-out", *left_out] if left_out else []
+SWEPT_MODELS = {cell.model for cell in USED_CELLS}
+SWEPT_TWINS = {twin for model, twins in grid.twins().items() if model in SWEPT_MODELS for twin in twins}
 contents = Contents(
     questions=frozenset(study.config.tasks[task].question for task in grid.class_tasks()),
     random_labels=study.config.probes.controls.random_labels > 0,
@@ -43,6 +45,8 @@ contents = Contents(
     specifications=tuple(SPECIFICATION_CELLS),
     kinds=tuple(model for model in grid.base_models() if any(cell.model == model for cell in KIND_CELLS)),
     made_from=bool(grid.made_from_cells()),
+    # Twins stand in the figures of the models that they are twins of.
+    used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -68,6 +72,8 @@ def files_of(name, question=None, variant=None):
         file, cells = {"answers": (ANSWERS, SAID_CELLS), "generated": (GENERATED, WRITTEN_CELLS)}[name]
         # Several tasks ask for one cell's answers.
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell.task), **cell._asdict()) for cell in cells))
+    if name == "sweeps":
+        return [file for cell in USED_CELLS for file in study.used_files(cell)]
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "specification-effects":
@@ -104,7 +110,7 @@ def files_of_flow(name, wildcards):
 def as_options(wildcards, input):
     """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    for name in ("predictions", "estimates", "answers", "generated"):
+    for name in ("predictions", "estimates", "answers", "generated", "sweeps"):
         if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
@@ -121,7 +127,7 @@ def options_of(comparison):
     known["permutations"] = study.config.probes.permutations
     known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
-    known |= {"made_from": grid.made_from()}
+    known |= {"made_from": grid.made_from(), "used": as_patterns(USED_CELLS)}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
     return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})
 

@@ -10,6 +10,8 @@ rule extract_states:
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "items.parquet")),
         stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),
+        # What an intervention erases or steers along. The job compares what it was fitted from.
+        fitted=fitted_file,
     output:
         STATES if study.config.states.keep else temp(STATES),
     log:
@@ -34,6 +36,7 @@ rule extract_states:
         shard=lambda wildcards: (wildcards.shard[1:] or "1-of-1").split("-of-"),
         stimuli=lambda wildcards, input: Path(input.table).parent,
         work=f"{study.results}/work",
+        fitted=fitted_option,
         # The folder in which finished states are found by their content.
         kept=not_compared(KEPT if study.config.states.keep else []),
     message:
@@ -50,6 +53,7 @@ rule extract_states:
         "--cards {resources.cards} "
         "--threads {threads} "
         "--work {params.work:q} "
+        "{params.fitted:q} "
         "{params.kept:q} "
         "--out {output:q} "
         "> {log:q} 2>&1"

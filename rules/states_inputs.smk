@@ -23,6 +23,17 @@ def states_cell(wildcards):
     return as_json(grid.planned(wildcards.model, stimuli, wildcards.prompt))
 
 
+def fitted_file(wildcards):
+    """The fitted file that the intervention of a model needs; none for most."""
+    file = study.fitted_file(wildcards.model)
+    return [] if file is None else file
+
+
+def fitted_option(wildcards, input):
+    """The same as an option. Snakemake compares the file itself."""
+    return ["--fitted", str(input.fitted)] if input.fitted else []
+
+
 def planned_extractions():
     """The options of all extractions of this run, so that a job may go on with the next cell of its model.
 
@@ -42,5 +53,6 @@ def planned_extractions():
                 "device_map": entry.device_map,
                 "shard": [int(number) for number in job.params.shard],
                 "kept": job.params.kept[1] if job.params.kept else None,
+                "fitted": str(job.input.fitted) if job.input.fitted else None,
                 "out": str(job.output[0]),
             }

@@ -17,6 +17,7 @@ from layerwise.cost.flows import estimate_flows
 from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
 from layerwise.cost.specifications import specification_flop
+from layerwise.cost.used import concept_flop, estimate_used, used_bytes
 from layerwise.jobs.command import run
 from layerwise.leaving_out import said_of
 from layerwise.probes.power import ACCURACY, DISAGREE, IMAGE_ALIKE
@@ -35,8 +36,9 @@ def main() -> None:
     args = parser.parse_args()
 
     study = Study.load(args.configfile, leave_out=args.leave_out)
-    parts = [estimate(study, args.device) for estimate in (estimate_states, estimate_flows, estimate_writing)]
-    states, flows, written = parts
+    estimates = (estimate_states, estimate_flows, estimate_writing, estimate_used)
+    parts = [estimate(study, args.device) for estimate in estimates]
+    states, flows, written, _ = parts
     cells = pd.concat([part for part in parts if len(part)])
 
     row = "{:<24} {:<16} {:<20} {:>9} {:>10} {:>9} {:>8} {:>9}"
@@ -72,6 +74,11 @@ def main() -> None:
         print(
             f"Answers are read in {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
             "of tables."
+        )
+    if study.grid.concept_cells():
+        print(
+            f"Concepts are fitted in {_hours(concept_flop(study, states), args.core_gigaflops / 1e3):.3g} core hours. "
+            f"They and the tables of sweeps take {used_bytes(study, states) / 1e9:.2g} GB."
         )
     if len(written):
         print("Of answers that are written, each input and its tokens are counted; hours are a lower bound.")

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for work in progress")
     parser.add_argument("--kept", type=Path, help="folder of finished states by content")
+    parser.add_argument("--fitted", type=Path, help="the fitted file that the model's intervention needs")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 

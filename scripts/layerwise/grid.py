@@ -9,15 +9,19 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from layerwise import used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
-from layerwise.embedded_models import embedded_name
+from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
-from layerwise.recipes import adapter_file, as_json, model_files
+from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.stimuli.catalogue import KINDS
-from layerwise.stimuli.kind import PLACEHOLDER
 from layerwise.stimuli.relations import RELATIONS
+
+# The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
+FITTED_BY = tuple(f"layerwise/used/{module}.py" for module in ("labelled", "erasers", "steering"))
 
 
 class StatesCell(NamedTuple):
@@ -78,6 +82,18 @@ class FlowCell(NamedTuple):
 
     model: str
     questions: str
+
+
+class FittedOn(NamedTuple):
+    """What the concept that a model's intervention erases or steers along is fitted to.
+
+    ``cell`` is one of the model as it is. ``at`` says which tokens: last, text or image. ``block`` is the block whose
+    output they are.
+    """
+
+    cell: ProbeCell
+    at: str
+    block: int
 
 
 class Grid:
@@ -221,6 +237,28 @@ class Grid:
         flow = self.config.flow
         return [FlowCell(model, questions) for model in flow.models for questions in flow.questions]
 
+    def used_cells(self) -> list[ProbeCell]:
+        """The probe cells in which a task's classes are erased and steered; see :class:`layerwise.config.used.Used`."""
+        return list(self._used)
+
+    def concept_cells(self) -> list[ProbeCell]:
+        """The probe cells that a concept is fitted in: erased and steered there, or by the intervention of a model."""
+        return used_grid.concept_cells(self)
+
+    def other_concepts(self, cell: ProbeCell) -> dict[str, ProbeCell]:
+        """The other concepts that are erased in a used cell, by ``task/prompt``: those of every other used task in the
+        same model, each as its first used prompt has it."""
+        return used_grid.other_concepts(self, cell)
+
+    def concept_draws(self) -> int:
+        """How many random controls a concept has."""
+        return used_grid.concept_draws(self)
+
+    def planned_sweep(self, cell: ProbeCell) -> dict[str, Any]:
+        """What decides the sweep of a used cell, besides its model, stimuli, task, concepts and kept probes; see
+        :meth:`planned`."""
+        return used_grid.planned_sweep(self, cell)
+
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
         states = self.config.states
@@ -242,16 +280,20 @@ class Grid:
         """
         # A cell without sites has no such key, so that states from before there were sites stay valid.
         sites = self.sites(model, prompt)
-        return ({"sites": sites} if sites else {}) | {
-            "model": model,
-            "stimuli": stimuli,
-            "prompt": prompt,
-            "prompt_entry": self.prompt(stimuli, prompt).shown(),
-            # Sorted, because states do not depend on the order. Only probes do: they read the first position.
-            "positions": sorted(self.config.states.positions),
-            "dtype": self.config.states.dtype,
-            "code": code_digest("extract_states.py", *model_files(self.config, model)),
-        }
+        return (
+            ({"sites": sites} if sites else {})
+            | {
+                "model": model,
+                "stimuli": stimuli,
+                "prompt": prompt,
+                "prompt_entry": self.prompt(stimuli, prompt).shown(),
+                # Sorted, because states do not depend on the order. Only probes do: they read the first position.
+                "positions": sorted(self.config.states.positions),
+                "dtype": self.config.states.dtype,
+                "code": code_digest("extract_states.py", *model_files(self.config, model)),
+            }
+            | self._fitted_by(model)
+        )
 
     def planned_writing(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
         """What decides what a model writes in a cell, besides the model and its stimuli; see :meth:`planned`."""
@@ -288,6 +330,20 @@ class Grid:
         """By model that is one of several draws the name of their entry."""
         entries = self.config.models.items()
         return {name: entry.draw_of for name, entry in entries if entry.draw_of is not None}
+
+    def base_of(self, model: str) -> str | None:
+        """The model without an intervention that has all other keys of one with an intervention; None if there is
+        none."""
+        computed = self._computed(model)
+        return next((name for name in self._base_models if self._computed(name) == computed), None)
+
+    def fitted_on(self, model: str) -> FittedOn | None:
+        """What the concept of a model's intervention is fitted to; None for models that need no concept."""
+        intervention, base = self.config.models[model].intervention, self.base_of(model)
+        if intervention is None or base is None or INTERVENTIONS[intervention.kind].fitted != "concept":
+            return None
+        how = intervention.how.entry()
+        return FittedOn(ProbeCell(base, how["task"], how["prompt"]), how["at"], how["block"])
 
     def twins(self) -> dict[str, list[str]]:
         """By model without intervention the names of its untrained twins, several if there are several draws.
@@ -395,6 +451,11 @@ class Grid:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         return KINDS[self.config.stimuli[entry.stimuli].kind].classes
 
+    # Cached, because planning asks for each job.
+    @cached_property
+    def _used(self) -> list[ProbeCell]:
+        return used_grid.used_cells(self)
+
     # Cached, because planning asks for each job several times.
     @cached_property
     def _carried(self) -> dict[CarriedCell, list[CarriedFrom]]:
@@ -474,13 +535,27 @@ class Grid:
             flipped = _flipped(named, here.answers or {}, there.answers or {})
         return CarriedFrom(kind, prompt, source, classes, flipped)
 
+    def _fitted_by(self, model: str) -> dict[str, str]:
+        """The code that fits what a model's intervention needs; what it is fitted to, the job finds out by content."""
+        if (on := self.fitted_on(model)) is None:
+            return {}
+        if on.at == "last":
+            return {"fitted_by": code_digest(*FITTED_BY)}
+        return {"fitted_by": code_digest("stream_concept.py", adapter_file(self.config, on.cell.model))}
+
+    def _computed(self, model: str) -> dict[str, Any]:
+        """What decides what a model computes, but for its intervention."""
+        entry = self.config.models[model]
+        seed = seed_of(self.config, model) if entry.weights == "random" else None
+        made = {"source": entry.source, "embedded": embedded_name(self.config, model), "seed": seed}
+        return made | without(entry.entry(), "intervention", *NOT_COMPUTED)
+
     def _answers(self, model: str, stimuli: str, prompt: str) -> Mapping[str, Sequence[str]]:
         """The answers that can be read in a cell of states, by class; empty where there are none."""
-        answers = self.prompt(stimuli, prompt).answers or {}
         # They are read at the last token. What differs between items, or is any other word, has no first token.
         kept = "last" in self.config.states.positions
-        plain = all(words and not any(map(PLACEHOLDER.search, words)) for words in answers.values())
-        return answers if kept and plain and self._can_answer(model) else {}
+        answers = used_grid.plain_answers(self.prompt(stimuli, prompt))
+        return answers if kept and self._can_answer(model) else {}
 
     def _can_answer(self, model: str) -> bool:
         """Whether a model's answers mean something, and its adapter shows its output head."""

@@ -7,20 +7,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from layerwise.config.models import Model
+from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
-from layerwise.embedded_models import embedded_name, seed_of
+from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.grid import Grid, StatesCell
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.probes.metrics.catalogue import METRICS
-from layerwise.recipes import NOT_COMPUTED, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
 
@@ -47,7 +46,7 @@ def check_study(grid: Grid, data: Locations) -> None:
     _check_embedded(config)
     for name, model in config.models.items():
         _check_model(name, model, sees=grid.sees(name))
-        _check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
+        check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
         for task in model.tasks or []:
             find(config.tasks, task, f"models.{name}.tasks", "`tasks`")
         if not grid.sees(name):
@@ -228,7 +227,7 @@ def _check_language_model(grid: Grid, name: str) -> None:
             f"{where}.made_from: this is a language model itself; give the key to the multimodal model that was made "
             "from it"
         )
-    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
+    if model.intervention is not None and _is_on_image(model.intervention):
         raise InputError(
             f"{where}.intervention.{model.intervention.kind}: it changes the image, and a language model is shown "
             "none; leave the entry out"
@@ -269,7 +268,7 @@ def _check_specifications(grid: Grid) -> None:
         find(dict.fromkeys(grid.base_models()), model, "specifications.models", "`models`, without interventions,")
     for task in asked.tasks or []:
         find(config.tasks, task, "specifications.tasks", "`tasks`")
-    _check_prompt_names(config, "specifications.prompts", asked.prompts or [])
+    check_prompt_names(config, "specifications.prompts", asked.prompts or [])
     # A run without the models that have a curve has none.
     if not grid.specification_cells() and not config.leave_out:
         raise InputError(
@@ -285,7 +284,12 @@ def _check_specifications(grid: Grid) -> None:
             )
 
 
-def _check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
+def _is_on_image(intervention: Intervention) -> bool:
+    return INTERVENTIONS[intervention.kind].on_image(intervention.how.entry())
+
+
+def check_prompt_names(config: StudyConfig, where: str, prompts: Iterable[str]) -> None:
+    """Refuse names that no stimulus set has among its prompts."""
     known = {prompt for stimuli in config.stimuli.values() for prompt in stimuli.prompts}
     for prompt in prompts:
         find(dict.fromkeys(sorted(known)), prompt, where, "`stimuli`")
@@ -298,8 +302,7 @@ def _check_intervention(grid: Grid, name: str) -> None:
     if model.intervention is not None:
         kind = model.intervention.kind
         INTERVENTIONS[kind].check(f"models.{name}.intervention.{kind}", model.intervention.how.entry(), None)
-    base = _computed(config, name)
-    if not any(_computed(config, other) == base for other in grid.base_models()):
+    if grid.base_of(name) is None:
         raise InputError(
             f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
             "of this one's keys but `intervention`"
@@ -310,7 +313,7 @@ def _check_sites(grid: Grid) -> None:
     only = grid.config.states.sites_of
     for name in only.models or []:
         find(grid.config.models, name, "states.sites_of.models", "`models`")
-    _check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
+    check_prompt_names(grid.config, "states.sites_of.prompts", only.prompts or [])
     for model in {cell.model for cell in grid.site_cells()}:
         _check_reach(grid.config, model, "states.sites")
 
@@ -321,11 +324,11 @@ def _check_kinds(grid: Grid) -> None:
         find(grid.config.models, name, "probes.kinds_of.models", "`models`")
     for name in only.tasks or []:
         find(grid.config.tasks, name, "probes.kinds_of.tasks", "`tasks`")
-    _check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
+    check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
 
 
 def _check_reach(config: StudyConfig, model: str, where: str) -> None:
-    if _runs_authors_code(config, model):
+    if runs_authors_code(config, model):
         raise InputError(
             f"{where}: the adapter {config.models[model].adapter} of models.{model} runs its authors' code, and does "
             "not reach into its blocks"
@@ -336,13 +339,13 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
     model = grid.config.models[cell.model]
     if grid.prompt(cell.stimuli, cell.prompt).image != "none":
         return
-    if model.intervention is not None and INTERVENTIONS[model.intervention.kind].touches_image:
+    if model.intervention is not None and _is_on_image(model.intervention):
         raise InputError(
             f"models.{cell.model}.intervention.{model.intervention.kind}: the prompt {cell.prompt} of "
             f"stimuli.{cell.stimuli} shows no image (`image: none`), so that nothing would be changed; name the other "
             f"prompts in models.{cell.model}.prompts"
         )
-    if _runs_authors_code(grid.config, cell.model):
+    if runs_authors_code(grid.config, cell.model):
         raise InputError(
             f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {model.adapter} of "
             f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
@@ -405,7 +408,7 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
             )
         if model.intervention is not None:
             raise InputError(f"{where}: attention is blocked in models without an intervention; leave it out")
-        if _runs_authors_code(config, name):
+        if runs_authors_code(config, name):
             raise InputError(
                 f"{where}: its adapter {model.adapter} runs code whose attention is not blocked; leave it out"
             )
@@ -434,14 +437,7 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
 
 
-def _runs_authors_code(config: StudyConfig, model: str) -> bool:
+def runs_authors_code(config: StudyConfig, model: str) -> bool:
+    """Whether a model runs on its authors' code, in the older environment."""
     adapter = config.adapters.get(config.models[model].adapter)
     return adapter is not None and adapter.environment == "legacy"
-
-
-def _computed(config: StudyConfig, name: str) -> dict[str, object]:
-    """What decides what a model computes, but for its intervention."""
-    model = config.models[name]
-    seed = seed_of(config, name) if model.weights == "random" else None
-    made = {"source": model.source, "embedded": embedded_name(config, name), "seed": seed}
-    return made | without(model.entry(), "intervention", *NOT_COMPUTED)

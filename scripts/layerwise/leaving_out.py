@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from layerwise.config.specifications import Specifications
     from layerwise.config.states import SitesOf
     from layerwise.config.study import StudyConfig
+    from layerwise.config.used import Used
 
 # Sections that may name the models that they are about.
-Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Specifications")
+Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Specifications", "Used")
 
 
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
@@ -58,6 +59,7 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
         "states": config.states.model_copy(update={"sites_of": _without(config.states.sites_of, named)}),
         "probes": config.probes.model_copy(update={"kinds_of": _without(config.probes.kinds_of, named)}),
         "specifications": None if config.specifications is None else _without(config.specifications, named),
+        "used": None if config.used is None else _without(config.used, named),
     }
     return config.model_copy(update=changed), sorted(named)
 

@@ -24,6 +24,7 @@ from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.tasks.labels import read_task
+from layerwise.used.results import read_above, read_sweep
 
 SPLITS = ("val", "test")
 # The name of a folder of stimuli, questions or models: its recipe. See layerwise.recipes.
@@ -78,6 +79,26 @@ class FlowTables(NamedTuple):
     answers: pd.DataFrame
     knockout: pd.DataFrame
     tracing: pd.DataFrame
+
+
+class UsedTables(NamedTuple):
+    """What becomes of a cell's answers, and of the layers above, when its classes are erased or states are steered.
+
+    Both tables have ``item_id``, ``image_id``, ``image`` (path), ``question``, ``y`` and ``truth`` (the item's class),
+    ``block`` (whose output was changed, from 1; 0 for the free run), ``source`` (``own``, ``control``, ``other``) and
+    ``draw`` (of a control, else -1). Then:
+
+    Attributes:
+        answers: a row per item and run: ``change`` (``free``, ``erase``, ``steer``), ``strength``, ``of`` (task/prompt
+            of the concept), ``p:CLASS`` for each class (the probability of its answers among the answers of all
+            classes), ``said`` (the most probable class), ``mass`` (the probability of all answers among all tokens),
+            ``margin`` (log odds of the item's own class).
+        above: a row per item, erasing run and layer above: ``above`` (the block whose output is read), ``margins`` (an
+            array of the kept probe's: one margin for two classes, otherwise one per class), ``predicted``.
+    """
+
+    answers: pd.DataFrame
+    above: pd.DataFrame
 
 
 def states(
@@ -383,6 +404,39 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
         knockout=joined(read_changes(files["knockout"])),
         tracing=joined(read_tracing(files["tracing"])),
     )
+
+
+def used(answers: Path, above: Path, shown: pd.DataFrame, *, made_by: str) -> UsedTables:
+    """The tables of one sweep.
+
+    Args:
+        answers: the cell's ``.parquet``.
+        above: the cell's ``.above.parquet``.
+        shown: :func:`items` of the task's stimuli, the user's turn as ``question``.
+
+    Raises:
+        InputError: when a table is missing or damaged, or has other items.
+    """
+    check_there([answers, above], made_by)
+    swept, read = read_sweep(answers), read_above(above)
+    classes = np.asarray(swept.told.classes, dtype=object)
+    p, margins = np.exp(swept.scores), read.margins
+    predicted = margins.argmax(1) if margins.shape[1] > 1 else (margins[:, 0] > 0).astype(int)
+    of_classes = {f"p:{name}": p[:, place] for place, name in enumerate(classes)}
+    found = swept.table.assign(**of_classes, said=classes[p.argmax(1)], margin=swept.gold_margins)
+    found_above = read.table.assign(margins=list(margins), predicted=classes[predicted])
+
+    def joined(file: Path, table: pd.DataFrame) -> pd.DataFrame:
+        measured = table.astype({"item_id": object}).drop(columns="image")
+        measured.insert(measured.columns.get_loc("y") + 1, "truth", _class_names(measured["y"], swept.told.classes))
+        keys = ["item_id", "image_id", "image", "question"]
+        both = measured.merge(shown[keys], on="item_id", how="left", validate="many_to_one")
+        if (unknown := both["image_id"].isna()).any():
+            item = both.loc[unknown, "item_id"].iloc[0]
+            raise InputError(f"{file}: item {item!r} is not among the stimuli of its task; run again: {made_by}")
+        return both[[*keys, *(name for name in measured if name not in keys)]]
+
+    return UsedTables(joined(answers, found), joined(above, found_above))
 
 
 def check_there(files: Iterable[Path], made_by: str) -> None:

@@ -18,17 +18,19 @@ from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.grid import FlowCell, Grid, KindCell, ProbeCell, StatesCell
+from layerwise.fitted_checks import check_fitted
+from layerwise.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCell, StatesCell
 from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.used_checks import check_used
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from layerwise.probes.kept import LayerProbe
-    from layerwise.results import FlowTables, ItemStates
+    from layerwise.results import FlowTables, ItemStates, UsedTables
 
 # Config files that every study's own config is merged over.
 DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
@@ -46,6 +48,13 @@ class FlowFiles(NamedTuple):
     tracing: str
     answers: str
     description: str
+
+
+class UsedFiles(NamedTuple):
+    """The files of a sweep: the answers under every change, and what kept probes find in the layers above."""
+
+    answers: str
+    above: str
 
 
 class Study:
@@ -93,6 +102,8 @@ class Study:
         self.data = Locations(config)
         self.grid = Grid(config)
         check_study(self.grid, self.data)
+        check_used(self.grid)
+        check_fitted(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -248,6 +259,28 @@ class Study:
         """The files of one model and one set of questions."""
         stem = f"{self.results}/flow/{cell.model}/{cell.questions}"
         return FlowFiles(f"{stem}.parquet", f"{stem}.tracing.parquet", f"{stem}.answers.parquet", f"{stem}.json")
+
+    def concept_file(self, cell: ProbeCell) -> str:
+        """How a task's classes are erased and steered, block by block; only for
+        :meth:`layerwise.grid.Grid.concept_cells`."""
+        return f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}.concept.safetensors"
+
+    def streamed_file(self, on: FittedOn) -> str:
+        """How a task's classes are erased and steered at all tokens of the text or of the image, behind one block."""
+        cell = on.cell
+        return f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}.{on.at}-{on.block}.streamed.safetensors"
+
+    def fitted_file(self, model: str) -> str | None:
+        """The fitted file that a model's intervention needs; None for models that need none."""
+        on = self.grid.fitted_on(model)
+        if on is None:
+            return None
+        return self.concept_file(on.cell) if on.at == "last" else self.streamed_file(on)
+
+    def used_files(self, cell: ProbeCell) -> UsedFiles:
+        """The files of a sweep; only for :meth:`layerwise.grid.Grid.used_cells`."""
+        stem = f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}"
+        return UsedFiles(f"{stem}.parquet", f"{stem}.above.parquet")
 
     def states(
         self, model: str, stimuli: str, prompt: str, position: str = "last", layer: int | str | None = None
@@ -595,6 +628,31 @@ class Study:
             self.directory,
             made_by=self.command("flow_results"),
         )
+
+    def used(self, model: str, task: str, prompt: str) -> UsedTables:
+        """What becomes of a cell's answers when its classes are erased behind a block, or states are steered.
+
+        Example::
+
+            answers = study.used("llava", "entailment", "agree").answers
+            erased = answers.query("change == 'erase'").groupby(["source", "block"])["margin"].mean()
+
+        Args:
+            model, task, prompt: names that the config gives; a used cell.
+
+        Returns:
+            The tables ``answers`` and ``above``, with the item's picture and question: see
+            :class:`layerwise.results.UsedTables`.
+
+        Raises:
+            InputError: when there is no such cell, or it has not been swept yet.
+        """
+        from layerwise import results
+
+        cell = _named(self.grid.used_cells(), model=model, task=task, prompt=prompt)
+        shown = self.items(self.config.tasks[task].stimuli).rename(columns={f"prompt:{prompt}": "question"})
+        found = self.used_files(cell)
+        return results.used(Path(found.answers), Path(found.above), shown, made_by=self.command("used"))
 
     def command(self, target: str) -> str:
         """The command that makes a target of the workflow."""

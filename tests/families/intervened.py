@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,7 +18,9 @@ from layerwise.flow.positions import position_sets
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.models.interventions.fitted import with_file
 from layerwise.models.interventions.model_checks import check_intervention, check_scores
+from tests.concepts import random_concept
 from tests.families.comparing import (
     POSITIONS,
     PROMPTS,
@@ -34,6 +38,8 @@ from tests.families.comparing import (
 ENTRIES = {
     "bypass": {"from": 1, "scale": 0.7},
     "ablate-image": {"from": 2, "with": "mean"},
+    "erase": {"task": "any", "prompt": "any", "block": 1, "at": "text"},
+    "steer": {"task": "any", "prompt": "any", "block": 2, "at": "last", "along": "means", "strength": 3},
 }
 # Any common token. Its probability is compared.
 ANSWER = 17
@@ -104,11 +110,16 @@ def _given(model: GenericModel, intervention: dict[str, Any]) -> Iterator[None]:
     """Register an intervention as a study does, and give it to the model while the block runs."""
     check_intervention("tiny", intervention, model.n_layers, model.model_type)
     check_scores("tiny", intervention, getattr(model.model.config.get_text_config(), "layer_types", None) or ())
-    model.intervention = Intervention(intervention, model.blocks)
-    try:
-        yield
-    finally:
-        model.intervention = None
+    ((kind, how),) = intervention.items()
+    with TemporaryDirectory() as folder:
+        if INTERVENTIONS[kind].fitted == "concept":
+            file = random_concept(Path(folder) / "any.safetensors", model.width, how["at"], how["block"])
+            intervention = with_file(intervention, file)
+        model.intervention = Intervention(intervention, model.blocks)
+        try:
+            yield
+        finally:
+            model.intervention = None
 
 
 def knocked_out(model: GenericModel) -> Intervened | Refusal:

@@ -24,17 +24,20 @@ from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import ALWAYS
 from tests.conftest import make_tiny_llava
-from tests.golden.computed import FILE, differences, of_interventions, of_probes, of_states
+from tests.golden.computed import FILE, differences, of_fitted, of_interventions, of_probes, of_states
 
 STATES = ("extract_states.py", "layerwise/models/adapters/generic.py")
+# Kinds of intervention that need no fitted file.
+PLAIN = [kind for kind in INTERVENTIONS if INTERVENTIONS[kind].fitted is None]
 # By program, the files of each digest that cells have: a model with an intervention adds the module of its kind.
 PROGRAMS = {
-    "states": [STATES, *((*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS)],
+    "states": [STATES, *((*STATES, INTERVENTIONS.file(kind)) for kind in PLAIN)],
+    "fitted": [(*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS if kind not in PLAIN],
     # Whichever of the metrics that are always scored a task has, it is the same code.
     "probes": [("fit_probes.py", ENGINES.file("torch"), *map(METRICS.file, ALWAYS))],
 }
 # By program, the golden numbers that it must give.
-NUMBERS = {"states": ("states", "interventions"), "probes": ("probes",)}
+NUMBERS = {"states": ("states", "interventions"), "fitted": ("fitted",), "probes": ("probes",)}
 
 
 def main() -> None:
@@ -46,10 +49,12 @@ def main() -> None:
         (folder / "model").mkdir()
         (folder / "cell").mkdir()
         (folder / "intervened").mkdir()
+        (folder / "fitted").mkdir()
         make_tiny_llava(folder / "model")
         found = {
             "states": of_states(folder / "cell", folder / "model"),
             "interventions": of_interventions(folder / "intervened", folder / "model"),
+            "fitted": of_fitted(folder / "fitted", folder / "model"),
             "probes": of_probes(folder),
         }
     if args.new:

@@ -22,6 +22,7 @@ from layerwise.models.registration import describe_model
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
 from tests.cells import extraction, write_items
+from tests.concepts import random_concept
 
 FILE = Path(__file__).parent / "numbers.npz"
 ENTRY = {"weights": "pretrained", "adapter": "generic", "conversation": "auto"}
@@ -32,6 +33,14 @@ INTERVENTIONS = [
     {"bypass": {"from": 1, "into": 2, "scale": 0.7}},
     {"ablate-image": {"from": 2, "with": "mean"}},
     {"cut-image": {"blocks": [1, 1]}},
+]
+# And of those that need a concept, at each kind of tokens.
+CONCEPT = {"task": "any", "prompt": "any", "block": 1}
+FITTED = [
+    {"erase": CONCEPT | {"at": "last"}},
+    {"erase": CONCEPT | {"at": "text"}},
+    {"steer": CONCEPT | {"at": "image", "along": "means", "strength": 2}},
+    {"steer": CONCEPT | {"at": "last", "along": "probe", "strength": -1}},
 ]
 
 
@@ -62,6 +71,22 @@ def of_interventions(folder: Path, model: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def of_fitted(folder: Path, model: Path) -> dict[str, np.ndarray]:
+    """Golden hidden states of a model from which a random concept is erased, or that is steered along it; see
+    :func:`of_states`."""
+    _write_inputs(folder)
+    found = {}
+    for intervention in FITTED:
+        entry = ENTRY | {"source": str(model), "dtype": "float32", "intervention": intervention}
+        ((kind, how),) = intervention.items()
+        width = describe_model("tiny", entry, None, 0)["width"]
+        concept = random_concept(folder / f"{how['at']}.safetensors", width, how["at"], how["block"])
+        for sharing in ("always", "never"):
+            read = _read(folder, entry, sharing, "shown", fitted=str(concept))
+            found |= {f"float32 {kind} {how['at']} {sharing} {name}": numbers for name, numbers in read.items()}
+    return found
+
+
 def _write_inputs(folder: Path) -> None:
     shown = []
     for i in range(4):
@@ -73,11 +98,11 @@ def _write_inputs(folder: Path) -> None:
     write_items(folder, shown)
 
 
-def _read(folder: Path, entry: dict[str, Any], sharing: str, image: str) -> dict[str, np.ndarray]:
+def _read(folder: Path, entry: dict[str, Any], sharing: str, image: str, **options: str) -> dict[str, np.ndarray]:
     """Some states, and the norms of all, by position."""
     description = describe_model("tiny", entry, None, 0)
     out = folder / f"{entry['dtype']}-{'-'.join(entry.get('intervention', []))}-{sharing}.h5"
-    command = extraction(folder, description, ["last", "image-mean"], out, {"image": image}, sharing=sharing)
+    command = extraction(folder, description, ["last", "image-mean"], out, {"image": image}, sharing=sharing, **options)
     place = command.index("--cell") + 1
     command[place] = json.dumps(json.loads(command[place]) | {"sites": ["attention", "mlp", "heads"]})
     _run(extract_states.main, command[1:])
@@ -162,7 +187,7 @@ def differences(found: dict[str, np.ndarray], program: str) -> list[str]:
 
     Args:
         found: what the present code gives.
-        program: ``states``, ``interventions`` or ``probes``.
+        program: ``states``, ``interventions``, ``fitted`` or ``probes``.
     """
     with np.load(FILE) as golden:
         expected = {name.partition("/")[2]: golden[name] for name in golden if name.startswith(f"{program}/")}

@@ -7,7 +7,7 @@ import pytest
 from layerwise import code_digest as module
 from tests.conftest import REPOSITORY
 from tests.golden import __main__ as tool
-from tests.golden.computed import differences, of_interventions, of_probes, of_states
+from tests.golden.computed import differences, of_fitted, of_interventions, of_probes, of_states
 
 
 @pytest.mark.slow
@@ -16,6 +16,7 @@ def test_states_and_scores_are_the_golden_ones(tmp_path, tiny_llava):
     states = of_states(tmp_path, tiny_llava)
     assert differences(states, "states") == []
     assert differences(of_interventions(tmp_path, tiny_llava), "interventions") == []
+    assert differences(of_fitted(tmp_path, tiny_llava), "fitted") == []
     assert differences(of_probes(tmp_path), "probes") == []
     # A difference would show.
     name = next(name for name in states if name.endswith("last"))

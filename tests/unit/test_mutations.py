@@ -67,6 +67,7 @@ def plan(config: dict) -> None:
     paths += map(study.questions_folder, study.config.flow.questions)
     paths += map(study.model_folder, study.config.models)
     as_json([paths, [grid.planned(*cell) for cell in grid.states_cells()], study.config.entry()])
+    as_json([(grid.planned_sweep(cell), study.used_files(cell)) for cell in grid.used_cells()])
 
 
 @fault(

@@ -15,6 +15,7 @@ from layerwise.probes.kept import digest_of_labels, probes_file
 from layerwise.probes.problems import Standardisation
 from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
+from layerwise.used.results import Above, Sweep, Told, write_above, write_sweep
 
 LAYERS = ["embeddings", "block 1", "block 2", "final norm"]
 ITEMS = ["a", "b", "c", "d", "e"]
@@ -262,6 +263,41 @@ def test_flows_name_the_question_and_its_picture(tmp_path):
     assert flow.answers["given"].item() == "red"
 
 
+def test_sweeps_stand_beside_what_was_asked(stimuli, tmp_path):
+    told = Told(["absent", "present"], {}, {}, blocks=2, along="probe", strengths=[1.0], draws=1)
+    run = {"block": [0, 1, 2], "change": ["free", "erase", "steer"], "strength": [0.0, 0.0, 1.0]}
+    run |= {"source": ["own", "control", "own"], "of": ["", "", "t/p"], "draw": [-1, 0, -1]}
+    item = {"item_id": ["v/1/dog", "v/1/cat", "v/1/cat"], "image": ["s1"] * 3, "y": [0, 1, 1]}
+    p = np.array([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
+    write_sweep(tmp_path / "p.parquet", Sweep(told, pd.DataFrame(item | run | {"mass": 0.5}), np.log(p)))
+    read = pd.DataFrame(item | {key: run[key] for key in ("block", "source", "draw")} | {"above": [1, 1, 2]})
+    write_above(tmp_path / "p.above.parquet", Above(told, read, np.array([[-1.0], [2.0], [-0.5]])))
+    shown = results.items(stimuli, Path("/project"), made_by="").assign(question=["cat?", "dog?", "cat?"])
+
+    files = tmp_path / "p.parquet", tmp_path / "p.above.parquet"
+    answers, above = results.used(*files, shown, made_by="")
+    first = ["item_id", "image_id", "image", "question", "y", "truth", "block"]
+    assert list(answers)[:7] == list(above)[:7] == first
+    for table in (answers, above):
+        assert list(table["truth"]) == ["absent", "present", "present"]
+        assert list(table["question"]) == ["dog?", "cat?", "cat?"]
+        assert list(table["image"]) == ["/project/pictures/1.png"] * 3
+    np.testing.assert_allclose(answers[["p:absent", "p:present"]], p, rtol=1e-6)
+    assert list(answers["said"]) == ["absent", "present", "absent"]
+    np.testing.assert_allclose(answers["margin"], np.log([0.6 / 0.4, 0.7 / 0.3, 0.1 / 0.9]), rtol=1e-5)
+    assert list(above["predicted"]) == ["absent", "present", "absent"]
+
+    # Of more classes the highest margin counts.
+    told = Told(["a", "b", "c"], {}, {}, blocks=2, along="", strengths=[], draws=1)
+    write_sweep(files[0], Sweep(told, pd.DataFrame(item | run | {"mass": 0.5}), np.log(np.full((3, 3), 1 / 3))))
+    write_above(files[1], Above(told, read, np.eye(3)[[2, 0, 1]]))
+    answers, above = results.used(*files, shown, made_by="")
+    assert list(above["predicted"]) == ["c", "a", "b"]
+    np.testing.assert_allclose(answers["margin"], np.log(0.5), rtol=1e-5)
+    with pytest.raises(InputError, match=r"p\.parquet: item 'v/1/cat' is not among the stimuli .*`?snakemake used"):
+        results.used(*files, shown[1:], made_by="snakemake used")
+
+
 def test_what_is_not_there_yet_says_what_makes_it(tmp_path):
     makes = "snakemake states --cores 2 --configfile my.yaml"
     files = [tmp_path / "p.1-of-2.h5", tmp_path / "p.2-of-2.h5"]
@@ -272,6 +308,7 @@ def test_what_is_not_there_yet_says_what_makes_it(tmp_path):
         lambda: results.gathered({("m", "t", "p"): tmp_path / "none"}, made_by=makes),
         lambda: results.predictions(tmp_path / "none", tmp_path, SHOWN, made_by=makes),
         lambda: results.flow({"knockout": tmp_path / "none"}, tmp_path, tmp_path, made_by=makes),
+        lambda: results.used(tmp_path / "none", tmp_path / "none.above", SHOWN, made_by=makes),
     ):
         with pytest.raises(InputError, match=f"not there yet.*run `{makes}`"):
             read()

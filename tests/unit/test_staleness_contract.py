@@ -23,6 +23,7 @@ from layerwise.config.prompts import Prompt
 from layerwise.config.specifications import Specifications
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
+from layerwise.config.used import Used
 from layerwise.datasets.table import read_table
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
@@ -60,6 +61,7 @@ def known_keys() -> set[str]:
     for name in ("pathvars", "states", "probes", "carry"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
+    keys |= {f"used.{key}" for key in Used.model_fields}
     keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
     return keys | {"seed", "extends", "leave_out"}
 
@@ -87,7 +89,7 @@ def study(tmp_path, monkeypatch, tiny_llava):
     # One model that is trained and one prompt each: planning is asked often here.
     config["models"] = {"shapes-llava": {"source": "embedded"}}
     # Sections that name models, tasks and prompts.
-    for section in ("states", "probes", "carry", "specifications"):
+    for section in ("states", "probes", "carry", "specifications", "used"):
         del config[section]
     for stimuli in config["stimuli"].values():
         stimuli["prompts"] = stimuli["prompts"][:1]
@@ -123,7 +125,8 @@ def planned(config: dict) -> dict[tuple[str, ...], object]:
         cell: (study.model_folder(cell.model), study.questions_folder(cell.questions), grid.planned_flow(*cell))
         for cell in grid.flow_cells()
     }
-    return cells | flows
+    sweeps = {("sweep", *cell): (study.concept_file(cell), grid.planned_sweep(cell)) for cell in grid.used_cells()}
+    return cells | flows | sweeps
 
 
 def stale(before: dict, after: dict) -> set[tuple[str, ...]]:
@@ -230,6 +233,32 @@ def test_keys_about_what_is_kept_and_probed(study, where, value):
     entry[key] = value
     said = documented().get(where, "nothing")
     assert bool(stale(before, planned(study))) is bool(re.match("forward passes|flows$", said))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("items", 50, "sweeps"),
+        ("strengths", [1], "sweeps"),
+        ("along", "means", "sweeps"),
+        ("draws", 3, "concepts and sweeps"),
+        ("tasks", ["entailment", "snli-ve"], "only the new concepts and sweeps"),
+        ("prompts", ["agree"], "only the new concepts and sweeps"),
+        ("models", ["shapes-llava", "folder"], "only the new concepts and sweeps"),
+    ],
+)
+def test_keys_of_what_is_erased_and_steered(study, key, value, said):
+    without = planned(study)
+    study["used"] = {"tasks": ["entailment"], "models": ["shapes-llava"]}
+    before = planned(study)
+    assert not stale(without, before)
+    sweeps = {cell for cell in before if cell[0] == "sweep"}
+    draws = Study.from_config(study).grid.concept_draws()
+    assert len(sweeps) == 1
+    study["used"][key] = value
+    assert stale(before, planned(study)) == (set() if said.startswith("only") else sweeps)
+    assert (Study.from_config(study).grid.concept_draws() != draws) is said.startswith("concepts")
+    assert documented()[f"used.{key}"].startswith(said)
 
 
 def test_the_order_of_positions_is_for_probes_alone(study):

@@ -25,5 +25,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "said": "layerwise.compare.said",
         "known-said": "layerwise.compare.known_said",
         "known-said-top": "layerwise.compare.known_said_top",
+        "used": "layerwise.compare.used",
+        "used-across": "layerwise.compare.used_across",
+        "used-above": "layerwise.compare.used_above",
     },
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from layerwise.compare.inputs import Model
 from layerwise.errors import InputError
+from layerwise.models.interventions.concept_entry import AT
 
 
 def in_words(intervention: Mapping[str, Any]) -> str:
@@ -17,6 +18,13 @@ def in_words(intervention: Mapping[str, Any]) -> str:
     if kind == "cut-image":
         blocks = how["blocks"]
         return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
+    if kind in ("erase", "steer"):
+        concept, place = f"{how['task']}/{how['prompt']}", f"block {how['block']} ({AT[how['at']]})"
+        if kind == "erase":
+            return f"{concept} erased at {place}"
+        toward = f" toward {how['toward']}" if "toward" in how else ""
+        means = "" if how["along"] == "means" else f" along the {how['along']}"
+        return f"{concept} steered by {how['strength']:g} SD{toward}{means} at {place}"
     # Of other kinds, as the config has it.
     return f"{kind}: {', '.join(f'{key} {value}' for key, value in how.items())}"
 

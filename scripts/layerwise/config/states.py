@@ -21,8 +21,9 @@ class States(Section):
     """What is kept of a forward pass."""
 
     keep: bool = True
-    """Whether states stay when all that reads them has run: probes, answers, and carried probes, which need those of
-    all prompts of a task at once. false spares the disk; a later change of any of these then runs the models again."""
+    """Whether states stay when all that reads them has run: probes, answers, concepts, and carried probes, which need
+    those of all prompts of a task at once. false spares the disk; a later change of any of these then runs the models
+    again."""
     positions: Annotated[list[Literal["last", "image-mean"]], Each(1)] = ["last"]
     """last: the last prompt token. image-mean: the mean over the image tokens. One dataset each in the states file;
     probes read the first."""

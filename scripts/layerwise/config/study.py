@@ -15,6 +15,7 @@ from layerwise.config.specifications import Specifications
 from layerwise.config.states import States
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
+from layerwise.config.used import Used
 from layerwise.datasets.catalogue import FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
 
@@ -74,3 +75,7 @@ class StudyConfig(Section):
     specifications: Maybe[Specifications] = None
     """The specification curve: the claim that a layer below the top beats the topmost block, under many combinations of
     choices. Absent: none is made."""
+    used: Maybe[Used] = None
+    """Whether a model uses what a probe finds: the class of a task is erased from the last token's state behind each
+    block, or the state is steered along it, and the model's answers are compared with those of the free run. Absent:
+    nothing is erased."""

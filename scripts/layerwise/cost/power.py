@@ -34,17 +34,20 @@ def held_out_tests(study: Study) -> list[HeldOut]:
     # Table 2 has a row for each.
     cells = sum(study.config.models[cell.model].intervention is None for cell in study.grid.probe_cells())
     for task in study.config.tasks:
-        made = Path(study.task_folder(task)) / "task.json"
-        if made.exists():
-            counts = read_description(made)["sizes"]["test"]
-            size: HeldOutSize | None = HeldOutSize(
-                counts["items"], counts["groups"], counts["items"] / counts["groups"]
-            )
-        else:
-            size = _expected(study, task)
+        made, size = Path(study.task_folder(task)) / "task.json", held_out_size(study, task)
         both = [float("nan")] * 2 if size is None else [planned_difference(size, tests) for tests in (1, cells)]
         found.append(HeldOut(task, size, made.exists(), *both))
     return found
+
+
+def held_out_size(study: Study, task: str) -> HeldOutSize | None:
+    """The test split of a task: counted if it is made, else worked out from the config; None where only the data
+    themselves tell."""
+    made = Path(study.task_folder(task)) / "task.json"
+    if not made.exists():
+        return _expected(study, task)
+    counts = read_description(made)["sizes"]["test"]
+    return HeldOutSize(counts["items"], counts["groups"], counts["items"] / counts["groups"])
 
 
 def _expected(study: Study, task: str) -> HeldOutSize | None:

@@ -80,12 +80,17 @@ def kept_probes_bytes(study: Study, cells: pd.DataFrame) -> float:
     if not study.config.probes.keep:
         return 0.0
     of_cell = cells.set_index(["model", "stimuli", "prompt"])
-    margins = {task: _labels(study, task) * _labels_and_outputs(study, task)[1] for task in study.grid.class_tasks()}
+    margins = {task: _labels(study, task) * outputs_of(study, task) for task in study.grid.class_tasks()}
     total = 0.0
     for model, task, prompt in study.grid.probe_cells():
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         total += 4 * (cell["layers"] + 2) * margins[task] * cell["width"]
     return total
+
+
+def outputs_of(study: Study, task: str) -> int:
+    """Rows of a probe's weights: one for two classes, else one per class."""
+    return _labels_and_outputs(study, task)[1]
 
 
 def training_rows(study: Study, task: str) -> float:

@@ -37,6 +37,8 @@ class Contents:
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
         made_from: whether some model is compared with the language model that it was made from.
+        used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
+            untrained twins of others, which stand in their figures.
     """
 
     questions: frozenset[str] = frozenset()
@@ -55,6 +57,7 @@ class Contents:
     specifications: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
     made_from: bool = False
+    used: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

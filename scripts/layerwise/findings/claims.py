@@ -160,6 +160,14 @@ class Findings:
         """
         return self.sample(how, "trained", objective, task=task, prompt=prompt, layer=self.top + 1)
 
+    def used_in(self, task: str, prompt: str, objective: str = "both") -> dict[int, str]:
+        """The blocks in which some seed uses the task's concept, and how many of the seeds that answer do."""
+        by_block = self._by_layer(
+            {"what": "used", "task": task, "prompt": prompt, "objective": objective, "model": "trained"}
+        )
+        counts = by_block.gt(0).sum()
+        return {int(block): f"{n} of {len(by_block)} seeds" for block, n in counts.items() if n}
+
     def rises_at(self, task: str, prompt: str, objective: str = "both") -> Sample:
         """The first layer, by seed, that is nine tenths as far above chance as the highest layer of the seed."""
         cell = {"task": task, "prompt": prompt, "objective": objective, "model": "trained"}

@@ -8,6 +8,8 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
   the topmost block, is what the model says.
 - ``known, not said``: share of test items that a layer's probe has right and the model's answer has wrong; ``known, not
   said by chance``: the share if the two were independent.
+- ``used``: 100 where the model uses the task's concept in a block (in ``layer``), else 0; ``taken``: the share of the
+  right answer's margin that erasing the concept there takes, in percent. Both of trained models, where they answer.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
 - ``steps``: the length of its training, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
@@ -40,7 +42,8 @@ def gather(study: Study) -> pd.DataFrame:
         InputError: a file is missing or damaged.
     """
     models = {model: about(study.config, model) for model in study.config.models}
-    rows = [*_scores(study, models), *_said(study, models), *_held_out(study), *_flows(study, models)]
+    rows = [*_scores(study, models), *_said(study, models), *_used(study, models), *_held_out(study)]
+    rows += _flows(study, models)
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = table["value"].round(2) + 0.0
     return table.sort_values(KEYS, ignore_index=True)
@@ -104,6 +107,19 @@ def _said(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
         key = *models[row.model], row.task, row.prompt, row.layer
         rows.append(("known, not said", *key, 100 * row.value))
         rows.append(("known, not said by chance", *key, 100 * row.independent))
+    return rows
+
+
+def _used(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    if not study.grid.used_cells():
+        return []
+    table = study.comparison("used")
+    trained = [model for model, (group, _, _) in models.items() if group == "trained"]
+    rows = []
+    for row in table[(table["change"] == "erase") & table["model"].isin(trained) & table["answers"]].itertuples():
+        key = *models[row.model], row.task, row.prompt, row.block
+        rows.append(("used", *key, 100.0 * row.used))
+        rows.append(("taken", *key, 100 * row.completeness))
     return rows
 
 

@@ -22,6 +22,7 @@ class Options:
         work: folder for work in progress.
         kept: folder of finished states by content; None where none are kept.
         out: the states file to write.
+        fitted: the fitted file that the model's intervention needs; None for most.
     """
 
     model: Path
@@ -34,3 +35,4 @@ class Options:
     work: Path
     kept: Path | None
     out: Path
+    fitted: Path | None = None

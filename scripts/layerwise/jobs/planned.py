@@ -109,6 +109,6 @@ class Planned:
                 continue
         for job in sorted(found, key=lambda job: job["out"]):
             if Path(job["model"]) == model:
-                paths = {key: Path(job[key]) for key in ("model", "stimuli", "out")}
-                kept = Path(job["kept"]) if job["kept"] else None
-                yield Options(**job | paths | {"work": self.work, "kept": kept, "shard": tuple(job["shard"])})
+                paths: dict[str, Path | None] = {key: Path(job[key]) for key in ("model", "stimuli", "out")}
+                paths |= {key: Path(job[key]) if job[key] else None for key in ("kept", "fitted")}
+                yield Options(**job | paths | {"work": self.work, "shard": tuple(job["shard"])})

@@ -1,13 +1,13 @@
 """An intervention on a loaded decoder: its kind from the catalogue, its config entry, and the decoder's blocks."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.models.interventions.kind import InterventionKind
+from layerwise.models.interventions.kind import InterventionKind, Tokens
 
 
 class Intervention:
@@ -16,19 +16,22 @@ class Intervention:
     Attributes:
         kind: its key in the config.
         about: its entry in the catalogue.
-        on_image: whether it needs to know where the image's tokens are.
+        on_image: whether it changes what the image's tokens hold or who sees them.
     """
 
-    def __init__(self, intervention: dict[str, Any], blocks: Sequence[nn.Module]):
+    def __init__(
+        self, intervention: dict[str, Any], blocks: Sequence[nn.Module], about: InterventionKind | None = None
+    ):
         """
         Args:
             intervention: one kind, checked by
                 :func:`layerwise.models.interventions.model_checks.check_intervention`.
             blocks: the decoder's.
+            about: its kind, if the catalogue does not have it.
         """
         ((self.kind, self._how),) = intervention.items()
-        self.about: InterventionKind = INTERVENTIONS[self.kind]
-        self.on_image = self.about.touches_image
+        self.about: InterventionKind = INTERVENTIONS[self.kind] if about is None else about
+        self.on_image = self.about.on_image(self._how)
         self._blocks = blocks
 
     def everywhere(self) -> "Intervention":
@@ -41,11 +44,6 @@ class Intervention:
             raise ValueError(f"{self.kind} does not touch the image")
         return Intervention({self.kind: self.about.everywhere(len(self._blocks))}, self._blocks)
 
-    def applied(self, image: Tensor | None, before: Tensor | None = None) -> AbstractContextManager[None]:
+    def applied(self, tokens: Tokens) -> AbstractContextManager[None]:
         """Intervene while the block runs; see :class:`layerwise.models.interventions.kind.Apply`."""
-        return self.about.apply(self._how, self._blocks, image, before)
-
-
-def untouched(_image: Tensor | None, _before: Tensor | None = None) -> nullcontext[None]:
-    """In place of :meth:`Intervention.applied`, for a model as it is."""
-    return nullcontext()
+        return self.about.apply(self._how, self._blocks, tokens)

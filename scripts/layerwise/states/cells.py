@@ -12,8 +12,10 @@ from layerwise.descriptions import read_description
 NAMES = ("model", "stimuli", "prompt")
 
 
-def made_from(cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mapping[str, Any]) -> dict[str, Any]:
-    """A planned cell with the digests of its model and stimuli.
+def made_from(
+    cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mapping[str, Any], fitted: str | None = None
+) -> dict[str, Any]:
+    """A planned cell with the digests of its model and stimuli, and of what its intervention was fitted from.
 
     The digests are known only once both have been described. A plan that guessed them would be wrong exactly when they
     change.
@@ -22,8 +24,11 @@ def made_from(cell: Mapping[str, Any], model: Mapping[str, Any], stimuli: Mappin
         cell: what the config and the code decide.
         model: ``model.json``.
         stimuli: ``stimuli.json``.
+        fitted: see :func:`layerwise.models.interventions.fitted.digest_of`; None for models without a fitted file.
     """
-    return dict(cell) | {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"]}
+    # Cells without a fitted file have no such key, so that states from before there were any stay valid.
+    of_fitted = {} if fitted is None else {"fitted_digest": fitted}
+    return dict(cell) | {"model_digest": model["digest"], "stimuli_digest": stimuli["digest"]} | of_fitted
 
 
 def content_of(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def check_intervention(model: FrozenModel, inputs: pd.DataFrame) -> None:
             f"item {row['item_id']}: all states are the same with and without the intervention {kind}: it does nothing "
             f"in this model of type {model.model_type}; choose other blocks, or leave the entry out"
         )
-    if not intervention.on_image or image is None:
+    if intervention.about.everywhere is None or image is None:
         return
     if intervention.about.cuts_attention and not _self_attention_alone(model):
         return

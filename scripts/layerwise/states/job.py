@@ -11,6 +11,7 @@ import pandas as pd
 from layerwise.descriptions import read_description
 from layerwise.jobs.kept import KeptFiles
 from layerwise.jobs.options import Options
+from layerwise.models.interventions.fitted import digest_of, with_file
 from layerwise.models.versions import library_versions
 from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
@@ -47,7 +48,7 @@ class Job:
 
     Attributes:
         options: its options.
-        description: ``model.json``.
+        description: ``model.json``, with the path of its intervention's fitted file if it needs one.
         cell: what its states are made from, by name and by content.
         positions: token positions and sites that are kept.
         inputs: all distinct inputs of the cell, including those of its other shards.
@@ -61,7 +62,12 @@ class Job:
         self.options = options
         self.description = read_description(options.model, "digest")
         items, stimuli = read_items(options.stimuli)
-        self.cell, prompt = made_from(options.cell, self.description, stimuli), options.cell["prompt_entry"]
+        fitted = None
+        if options.fitted is not None:
+            intervention = self.description["intervention"]
+            fitted = digest_of(intervention, options.fitted)
+            self.description = self.description | {"intervention": with_file(intervention, options.fitted)}
+        self.cell, prompt = made_from(options.cell, self.description, stimuli, fitted), options.cell["prompt_entry"]
         check_cue(self.cell["prompt"], prompt, stimuli["categories"])
         number, n_shards = options.shard
         self.shard = {"shard": list(options.shard)} if n_shards > 1 else {}

@@ -21,27 +21,30 @@ class Moments:
         self.mean, self.share = np.zeros(width), np.zeros(n_classes)
         self._squares, self._products = np.zeros((width, width)), np.zeros((width, n_classes))
 
-    def update(self, states: np.ndarray, classes: np.ndarray) -> None:
+    def update(self, states: np.ndarray, classes: np.ndarray, weight: int = 1) -> None:
         """Add rows.
 
         Args:
             states: shape (n, d).
-            classes: their classes as ones among zeros (one-hot), shape (n, k).
+            classes: their classes as ones among zeros (one-hot), shape (n, k); or shares of classes, for rows that
+                stand for several.
+            weight: how often each row counts.
         """
         if not len(states):
             return
         states, classes = states.astype(np.float64), classes.astype(np.float64)
-        mean, share, total = states.mean(axis=0), classes.mean(axis=0), self.count + len(states)
+        count = weight * len(states)
+        mean, share, total = states.mean(axis=0), classes.mean(axis=0), self.count + count
         states -= mean
         apart, shares_apart = mean - self.mean, share - self.share
-        between = self.count * len(states) / total
-        self._squares += states.T @ states
-        self._products += states.T @ (classes - share)
+        between = self.count * count / total
+        self._squares += weight * (states.T @ states)
+        self._products += weight * (states.T @ (classes - share))
         if self.count:
             self._squares += between * np.outer(apart, apart)
             self._products += between * np.outer(apart, shares_apart)
-        self.mean = self.mean + apart * (len(states) / total)
-        self.share = self.share + shares_apart * (len(states) / total)
+        self.mean = self.mean + apart * (count / total)
+        self.share = self.share + shares_apart * (count / total)
         self.count = total
 
     @property

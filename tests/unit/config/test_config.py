@@ -45,7 +45,7 @@ REFUSED = [
         "stimuli.captions.prompts: 'agree' is there twice",
     ),
     (lambda c: c["datasets"]["shapes-coco"].update(images="x"), "datasets.shapes-coco: give either `world`, or both"),
-    (lambda c: c.update(sed=1), "top level: unknown key 'sed'; did you mean 'seed'"),
+    (lambda c: c.update(seedd=1), "top level: unknown key 'seedd'; did you mean 'seed'"),
     (
         lambda c: c["models"]["shapes-llava"].update(dtyp="float32"),
         r"models.shapes-llava: unknown key 'dtyp'; did you mean 'dtype'\?; known keys: source, .*dtype",

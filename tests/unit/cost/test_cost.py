@@ -18,6 +18,7 @@ from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
 from layerwise.cost.probing import kept_probes_bytes, probe_flop
 from layerwise.cost.sizes import sizes_of
+from layerwise.cost.used import concept_flop, estimate_used, runs_per_block, used_bytes
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
@@ -436,3 +437,65 @@ def test_answers_that_are_written_and_read_are_counted(own, tmp_path):
     layers = model.n_layers + 2
     assert flop == 2 * 10 * layers * model.model.get_output_embeddings().weight.numel()
     assert stored == 16 * 10 * layers
+
+
+@pytest.fixture
+def used(study) -> dict:
+    """The demo's tasks, each under one prompt, in a model of 32 blocks of width 4096."""
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["used"] = {"tasks": ["entailment", "snli-ve", "objects"], "prompts": ["agree", "statement", "category"]}
+    return study
+
+
+def test_a_sweep_runs_one_token_through_the_blocks_above_each_change(used, tmp_path):
+    study = planned(used, tmp_path)
+    runs = {cell.task: runs_per_block(study, cell) for cell in study.grid.used_cells()}
+    # Erased: the own concept, ten random ones, two of other tasks. Steered, at four strengths: the own, ten random.
+    assert runs == {"entailment": 13 + 4 * 11, "snli-ve": 13, "objects": 13 + 4 * 11}
+    cells = estimate_used(study, "cuda").set_index("prompt")
+    assert not cells["exact"].any()
+    # Of the test items, two are about an image of captions, six of hypotheses, and 2.5 of objects.
+    assert cells["inputs"].to_dict() == {"agree": 200, "statement": 200, "category": 200}
+    assert cells["images"].to_dict() == {"agree": 100, "statement": 33, "category": 80}
+    text = count_inputs(study, "captions", "agree")
+    behind = (40 + text.before + text.after) / 4
+    tokens = 100 * (576 + 40 / 4 + 1) + 200 * (behind + 57 * sum(32 - block for block in range(1, 33)) / 32)
+    assert cells.loc["agree", "tokens"] == round(tokens)
+    assert cells.loc["agree", "flop"] == pytest.approx(2 * (6.5e9 * tokens + 0.3e9 * 100 * 576))
+    # Without a picture there is none to share.
+    used["used"] = {"tasks": ["entailment"], "prompts": ["agree-text-only"], "items": 60}
+    (cell,) = estimate_used(planned(used, tmp_path), "cuda").itertuples()
+    read, _ = sizes_of(study, ["seven-billion"], "cuda")["seven-billion"].per_input(
+        count_inputs(study, "captions", "agree-text-only")
+    )
+    assert cell.tokens == pytest.approx(60 * (read + (1 + 10 + 44) * 31 / 2), abs=1)
+
+
+def test_no_more_items_are_swept_than_a_test_split_has(used, tmp_path):
+    used["used"]["items"] = 10_000
+    cells = estimate_used(planned(used, tmp_path), "cuda").set_index("prompt")
+    # 400 images of the official validation part with two captions each, and 160 of snli-ve with six statements.
+    assert cells["inputs"].to_dict() == {"agree": 800, "statement": 960, "category": 1000}
+
+
+def test_concepts_and_tables_of_sweeps_take_space(used, tmp_path):
+    study = planned(used, tmp_path)
+    cells = estimate_states(study, "cuda")
+    erased = {"entailment": 1, "snli-ve": 2, "objects": 1}
+    directions = {"entailment": 1, "snli-ve": 3, "objects": 1}
+    concepts = tables = 0
+    for task, rank in erased.items():
+        vectors = 1 + 2 * rank * (10 + 1) + 10 + 2 * directions[task]
+        concepts += 4 * 32 * (4096 * vectors + 2 * directions[task])
+        runs = 13 if task == "snli-ve" else 57
+        # Log probabilities and mass, and a byte for all else.
+        tables += 200 * (1 + 32 * runs) * (4 * (rank + 1) + 4 + 1)
+        # The free run's probes, and those from each changed block up.
+        tables += 200 * (32 + 11 * 32 * 33 / 2) * (4 * directions[task] + 1)
+    assert used_bytes(study, cells) == concepts + tables
+    # A covariance and its eigenvectors in each block; each item has one label.
+    rows = [3200, 820 * 6, 4000]
+    assert concept_flop(study, cells) == pytest.approx(sum(32 * (2 * n * 4096**2 + 9 * 4096**3) for n in rows))
+    del used["used"]
+    assert used_bytes(planned(used, tmp_path), cells) == concept_flop(planned(used, tmp_path), cells) == 0

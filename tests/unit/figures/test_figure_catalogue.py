@@ -18,6 +18,7 @@ GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers"}
 GIVEN |= {"specification-effects", "specification-units"}
+GIVEN |= {"sweeps"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -30,13 +31,14 @@ def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
+        known |= {"used"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         assert set(entry.reads) <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
         # One figure shows scores of single draws of random weights as they are, which comparisons merge.
         shown = {"scores"} if entry is FIGURES["carried-matrix"] else set()
-        measured = {"scores", "curves", "kinds", "sites", "predictions", "changes", "tracing", "answers"}
+        measured = {"scores", "curves", "kinds", "sites", "predictions", "changes", "tracing", "answers", "sweeps"}
         assert not (set(entry.reads) - shown) & measured
 
 
@@ -82,7 +84,8 @@ def test_what_controls_and_interventions_add():
     for control, figures in added.items():
         study = Contents(questions=plain.questions, **{control: True})
         assert set(pictures(study)) - set(pictures(plain)) == figures
-    for kind, figure in {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}.items():
+    of_kinds = {"cut-image": "image-ablation", "ablate-image": "image-ablation", "bypass": "bypass"}
+    for kind, figure in (of_kinds | {"erase": "erased", "steer": "erased"}).items():
         study = Contents(questions=plain.questions, interventions=frozenset({kind}))
         assert set(pictures(study)) - set(pictures(plain)) == {figure}
         assert set(tables(study)) - set(tables(plain)) == {"table3"}

@@ -137,12 +137,35 @@ def test_bypass_puts_the_changed_top_above_the_block_that_was_routed(scores):
     assert value("base", "asked", L) - 0.02 > axes.get_ylim()[0] > 0.4
 
 
-@pytest.mark.parametrize("figure", ["image-ablation", "bypass"])
+def test_what_is_erased_or_steered_is_beside_the_model_as_it_is(scores):
+    concept = {"task": "agree", "prompt": "asked", "block": 2, "at": "last"}
+    models = {
+        "base": MODELS["base"],
+        "cut": made("cut", erase=concept),
+        "mean": made("mean", steer=concept | {"at": "text", "along": "means", "strength": -2}),
+    }
+    figure = drawn("erased", models, scores=scores[scores["model"].isin(models)])
+    axes = facets(figure)["agree: asked"]
+    expected = {
+        "as it is": "base",
+        "agree/asked erased at block 2 (last token)": "cut",
+        "agree/asked steered by -2 SD at block 2 (text tokens)": "mean",
+    }
+    for label, name in expected.items():
+        np.testing.assert_allclose(line(axes, label).get_ydata(), [value(name, "asked", k) for k in range(L + 1)])
+    # No line of the model without an image, though the study has such a prompt.
+    legend = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    assert legend == [*expected, "95 % interval", "majority baseline"]
+
+
+@pytest.mark.parametrize("figure", ["image-ablation", "bypass", "erased"])
 def test_interventions_need_their_base_model(scores, figure):
     with pytest.raises(InputError, match="no model has an intervention of the kinds"):
         drawn(figure, {"base": MODELS["base"]}, scores=scores)
+    changed = {name: each for name, each in MODELS.items() if name != "base"}
+    changed["erased"] = made("erased", erase={"task": "agree", "prompt": "asked", "block": 2, "at": "last"})
     with pytest.raises(InputError, match="has an intervention, but the same model without it is not in the study"):
-        drawn(figure, {name: each for name, each in MODELS.items() if name != "base"}, scores=scores)
+        drawn(figure, changed, scores=scores)
 
 
 def test_other_figures_and_tables_are_of_models_as_they_are(scores):

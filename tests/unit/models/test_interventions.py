@@ -1,6 +1,9 @@
 """Interventions: each against a forward pass written out by hand, in batches and over a shared prefix."""
 
 import re
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from layerwise.study import Study
 from tests import families
 from tests.conftest import REPOSITORY
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
+from tests.families.text_models import LANGUAGE_MODELS
 
 LAYERS = 3
 KINDS = {
@@ -135,6 +139,78 @@ def test_a_text_without_an_image_is_left_alone(intervention):
     model = intervened(intervention)
     plain = families.frozen(families.llava)
     assert torch.equal(model.states([None], ["Hm."], ["last"])["last"], plain.states([None], ["Hm."], ["last"])["last"])
+
+
+def seen_by(model, run):
+    """The tokens of every forward pass that an intervention is given while something runs."""
+    passes = []
+
+    @contextmanager
+    def keep(tokens):
+        passes.append(tokens)
+        yield
+
+    model.intervention = SimpleNamespace(applied=keep)
+    run()
+    return passes
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_intervention_is_told_what_the_tokens_of_a_whole_pass_are(side):
+    model, images = families.frozen(families.llava), [pictures()[0]] * len(PROMPTS)
+    model.processor.tokenizer.padding_side = side
+    prepared = model.prepare(images, PROMPTS)
+    (tokens,) = seen_by(model, lambda: model.run(prepared, POSITIONS))
+    (again,) = seen_by(model, lambda: model.reported(prepared, POSITIONS))
+    lengths = prepared["attention_mask"].sum(1).tolist()
+    assert len(set(lengths)) > 1
+    assert tokens.before is None
+    for row, (length, own) in enumerate(zip(lengths, prepared["input_ids"] == model.image_token_id, strict=True)):
+        end = length - 1 if side == "right" else own.shape[0] - 1
+        assert tokens.last[row].nonzero().flatten().tolist() == [end]
+        present = torch.arange(len(own)) <= end if side == "right" else torch.arange(len(own)) > end - length
+        assert torch.equal(tokens.image[row], own)
+        assert torch.equal(tokens.text[row], present & ~own)
+    assert all(torch.equal(getattr(again, name), getattr(tokens, name)) for name in ("image", "last", "text"))
+
+
+SAME_START = ["Is it red", "Is it red or blue?", "Is it red and round?"]
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, SAME_START, ["Is it red?"] * 3], ids=["differ", "a start", "equal"])
+def test_an_intervention_is_told_what_the_tokens_of_a_shared_prefix_are(prompts):
+    """Together, the passes over the prefix and the rests have the tokens of whole passes, whatever the texts share."""
+    model, image = families.frozen(families.llava), pictures()[0]
+    group = model.prepare_shared(image, prompts)
+    prefix, rests = seen_by(model, lambda: model.run_shared(group, POSITIONS))
+    in_prefix = group.prefix["input_ids"]
+    assert prefix.before is None
+    assert not prefix.last.any()
+    assert torch.equal(prefix.image, in_prefix == model.image_token_id)
+    assert torch.equal(prefix.text, in_prefix != model.image_token_id)
+    assert torch.equal(rests.before, prefix.image)
+    assert not rests.image.any()
+    assert rests.text.all()
+    # Rests of similar length run together, the shortest first.
+    assert rests.last[0].nonzero().flatten().tolist() == [
+        sum(lengths) - 1 for lengths in accumulated(sorted(len(rest) for rest in group.rests))
+    ]
+    whole = [seen_by(model, partial(model.states, [image], [prompt], POSITIONS))[0] for prompt in prompts]
+    texts = sum(int(tokens.text.sum()) for tokens in whole)
+    assert len(prompts) * int(prefix.text.sum()) + int(rests.text.sum()) == texts
+
+
+def accumulated(lengths):
+    return [lengths[: end + 1] for end in range(len(lengths))]
+
+
+def test_a_language_model_has_no_tokens_of_an_image():
+    model = LANGUAGE_MODELS[0].served()
+    (tokens,) = seen_by(model, lambda: model.states([None] * 2, ["A cat.", "It is a cat, and it sleeps."], ["last"]))
+    assert tokens.image is None
+    assert tokens.before is None
+    assert tokens.last.sum(1).tolist() == [1, 1]
+    assert tokens.text.sum(1).unique().numel() == 2
 
 
 def test_thirds_of_a_decoder():

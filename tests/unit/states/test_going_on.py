@@ -48,7 +48,14 @@ class Run:
         command = self.command(name, text)
         cell = json.loads(command[command.index("--cell") + 1])
         entry = {"model": str(self.folder / "model.json"), "stimuli": str(self.folder), "cell": cell, "batch_size": 2}
-        entry |= {"sharing": "auto", "device_map": None, "shard": [1, 1], "kept": None, "out": str(self.out(name))}
+        entry |= {
+            "sharing": "auto",
+            "device_map": None,
+            "shard": [1, 1],
+            "kept": None,
+            "fitted": None,
+            "out": str(self.out(name)),
+        }
         return entry | others
 
     def plan(self, *jobs: dict) -> None:
@@ -153,7 +160,7 @@ def test_a_device_that_fails_behind_its_own_cell_fails_no_job(run, caplog):
 def test_a_list_that_the_disk_does_not_take_stops_nothing(small_disk, monkeypatch, caplog):
     monkeypatch.setenv(WORKFLOW_PID, "1")
     entry = {"model": "m", "stimuli": "s", "cell": {"long": "x" * 5000}, "batch_size": 1, "sharing": "auto"}
-    entry |= {"device_map": None, "shard": [1, 1], "kept": None}
+    entry |= {"device_map": None, "shard": [1, 1], "kept": None, "fitted": None}
     write_planned(small_disk, 1, (entry | {"out": str(i)} for i in range(100)))
     assert "planned-1: No space left on device; extractions that are not listed there" in caplog.text
     # Half a file is none.

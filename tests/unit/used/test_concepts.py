@@ -17,7 +17,8 @@ from layerwise.probes.kept import KeptProbes
 from layerwise.probes.metrics import roc_auc
 from layerwise.states.store import StatesFile
 from layerwise.used import remaining
-from layerwise.used.concepts import Labelled
+from layerwise.used.concepts import by_split
+from layerwise.used.labelled import Labelled
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 
@@ -178,7 +179,7 @@ def labelled(made, rows=None):
 
 
 def test_tasks_without_one_class_for_each_state_are_refused():
-    assert labelled(task()).rows().y["train"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert by_split(labelled(task())).y["train"].tolist() == [0, 1, 2, 0, 1, 2]
     # Two inputs that are the same count once, if their class is the same.
     assert len(labelled(task(), np.array([0, 1, 2, 0, 4, 5])).table) == 5
     description, labels = task()

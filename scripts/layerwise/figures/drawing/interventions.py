@@ -1,4 +1,4 @@
-"""Interventions: the image hidden from some blocks, and blocks routed past those above them."""
+"""Interventions: the image hidden from some blocks, concepts erased or steered along, and blocks routed past others."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,9 +62,40 @@ def draw_ablation(
     Raises:
         InputError: No model hides the image, or its base model was not run.
     """
+    words = {(prompt["stimuli"], prompt["prompt"]): {"image": "shown", **prompt} for prompt in prompts}
+    return _draw_by_layer(headline, tasks, models, kinds, words)
+
+
+def draw_erased(
+    headline: pd.DataFrame, tasks: Mapping[str, Task], models: Mapping[str, Model], kinds: Sequence[str]
+) -> Figure:
+    """Draw the test score by layer of models from which a concept is erased, or that are steered along one.
+
+    One facet per task and prompt: the concept itself where the prompt is that of its states, and others beside it.
+
+    Args:
+        headline: Headline scores, see :mod:`layerwise.compare.headline`.
+        tasks: Task descriptions.
+        models: Model descriptions.
+        kinds: of the interventions that are shown.
+
+    Raises:
+        InputError: No model has such an intervention, or its base model was not run.
+    """
+    return _draw_by_layer(headline, tasks, models, kinds, {})
+
+
+def _draw_by_layer(
+    headline: pd.DataFrame,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    kinds: Sequence[str],
+    words: Mapping[tuple[str, str], Mapping[str, str]],
+) -> Figure:
+    """Draw changed models and the model as it is; ``words`` are those of prompts, by stimulus set and name, to find the
+    model as it is without the image."""
     changed = _changed(models, kinds)
     majority = majority_scores(headline, tasks)
-    words = {(prompt["stimuli"], prompt["prompt"]): {"image": "shown", **prompt} for prompt in prompts}
     lines = [AS_IT_IS, *dict.fromkeys(in_words(model.intervention or {}) for model in changed.values())]
     without = [name for image, name in WITHOUT_IMAGE.items() if any(image == p["image"] for p in words.values())]
     # A wide line, because changed models often score like the model as it is and would hide it.
@@ -77,9 +108,9 @@ def draw_ablation(
         for name, model in changed.items():
             if model.base == models[facet.base].digest:
                 shown[in_words(model.intervention or {})] = of_prompt[of_prompt["model"] == name]
-        asked = words[task.stimuli, facet.prompt]
+        asked = words[task.stimuli, facet.prompt]["text"] if words else None
         for (stimuli, name), prompt in words.items():
-            if stimuli == task.stimuli and prompt["text"] == asked["text"] and prompt["image"] != "shown":
+            if stimuli == task.stimuli and prompt["text"] == asked and prompt["image"] != "shown":
                 of_base = rows[(rows["prompt"] == name) & (rows["model"] == facet.base)]
                 shown[WITHOUT_IMAGE[prompt["image"]]] = of_base
         for line, of_line in shown.items():

@@ -1,7 +1,7 @@
 """Any family that ``AutoModelForImageTextToText`` loads, with its decoder under ``get_decoder()``."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -12,7 +12,8 @@ from layerwise.errors import InputError
 from layerwise.models.explained import said_by
 from layerwise.models.frozen import LayerReadings, Select, last_token, mean_over, read_layers
 from layerwise.models.host import HostSide
-from layerwise.models.intervening import Intervention, untouched
+from layerwise.models.intervening import Intervention
+from layerwise.models.interventions.kind import Tokens
 from layerwise.models.loading import input_device, load_model
 from layerwise.models.memory import Room
 from layerwise.models.parts import find_blocks, find_decoder, find_final_norm, heads_per_block
@@ -115,7 +116,7 @@ class GenericModel(HostSide):
             return {position: torch.cat([part[position] for part in parts]) for position in positions}
         inputs = prepared.to(self.device, self.dtype)
         select = {position: self._select(inputs, position) for position in positions}
-        with read_layers(self.blocks, self.final_norm, select) as readings, self._intervened(inputs):
+        with read_layers(self.blocks, self.final_norm, select) as readings, self._intervened(self._whole, inputs):
             self.forward(**inputs, use_cache=False)
         return readings.stacked()
 
@@ -128,7 +129,7 @@ class GenericModel(HostSide):
         # Otherwise the last reported state may be the topmost block's output, before the final norm.
         tied, config.tie_last_hidden_states = getattr(config, "tie_last_hidden_states", None), True
         try:
-            with self._intervened(inputs):
+            with self._intervened(self._whole, inputs):
                 output = self.forward(**inputs, use_cache=False, output_hidden_states=True)
         finally:
             config.tie_last_hidden_states = tied
@@ -141,14 +142,13 @@ class GenericModel(HostSide):
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
         group = prepared.to(self.device, self.dtype)
-        intervened = self.intervention.applied if self.intervention else untouched
 
         def run_prefix(**inputs: Any) -> Any:
-            with intervened(group.image_tokens):
+            with self._intervened(_in_prefix, group):
                 return self.forward(**inputs)
 
         def continue_texts(packed: PackedTexts, prefix: Cache) -> None:
-            with intervened(torch.zeros_like(packed.ids, dtype=torch.bool), group.image_tokens):
+            with self._intervened(_in_rests, packed, group):
                 self.continue_texts(packed, prefix)
 
         shared = SharedDecoder(run_prefix, self.decoder, self.blocks, self.final_norm, continue_texts, self.across)
@@ -178,13 +178,34 @@ class GenericModel(HostSide):
             # The model around the decoder makes the mask of what each token sees across.
             self.forward(**inputs, cross_attention_mask=packed.across)
 
-    def _intervened(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """The model's intervention, if any, for a forward pass over whole inputs."""
-        if self.intervention is None:
-            return untouched(None)
-        return self.intervention.applied(self.image_tokens(inputs) if self.intervention.on_image else None)
+    def image_tokens_if_any(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """Where the image's tokens are; None for a model that is shown no image."""
+        return self.image_tokens(inputs)
+
+    def _intervened(self, tokens: Callable[..., Tokens], *of: Any) -> AbstractContextManager[None]:
+        """The model's intervention, if any, for a forward pass whose tokens are ``tokens(*of)``."""
+        return nullcontext() if self.intervention is None else self.intervention.applied(tokens(*of))
+
+    def _whole(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        """The tokens of a batch of whole inputs."""
+        image, present = self.image_tokens_if_any(inputs), inputs["attention_mask"].bool()
+        # Whichever side is padded.
+        last = present & (present.flip(1).cumsum(1).flip(1) == 1)
+        return Tokens(image, None, last, present if image is None else present & ~image)
 
     def _select(self, inputs: Mapping[str, Tensor], position: str) -> Select:
         if position == "image-mean":
             return mean_over(self.image_tokens(inputs))
         return last_token(inputs["attention_mask"])
+
+
+def _in_prefix(group: PromptGroup) -> Tokens:
+    """The tokens of the prefix: every text goes on behind it (:func:`layerwise.models.prefix.split.split_prefix`)."""
+    image = group.image_tokens
+    return Tokens(image, None, torch.zeros_like(image), ~image)
+
+
+def _in_rests(packed: PackedTexts, group: PromptGroup) -> Tokens:
+    """The tokens of texts behind the prefix, which holds the whole image."""
+    image = torch.zeros_like(packed.ids, dtype=torch.bool)
+    return Tokens(image, group.image_tokens, packed.last, ~image)

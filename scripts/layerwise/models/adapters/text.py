@@ -86,3 +86,6 @@ class TextModel(GenericModel):
             InputError: always.
         """
         raise InputError(f"a model of type {self.model_type} is a language model: there are no tokens of an image")
+
+    def image_tokens_if_any(self, inputs: Mapping[str, Tensor]) -> None:
+        """There are none."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from layerwise.config.base import Section, whole
 from layerwise.models.interventions.entry_checks import check_blocks
-from layerwise.models.interventions.kind import How, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,10 +30,10 @@ def _check(where: str, how: How, n_layers: int | None) -> None:
 
 
 @contextmanager
-def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
-    if image is None:
+def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[None]:
+    if tokens.image is None:
         raise ValueError("ablate-image needs to know where the image's tokens are")
-    with image_ablated(blocks[how["from"] - 1 :], image, how["with"]):
+    with image_ablated(blocks[how["from"] - 1 :], tokens.image, how["with"]):
         yield
 
 

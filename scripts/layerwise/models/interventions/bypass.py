@@ -9,7 +9,7 @@ from pydantic import Field
 from layerwise.config.base import Maybe, Number, Section, whole
 from layerwise.errors import InputError
 from layerwise.models.interventions.entry_checks import check_blocks
-from layerwise.models.interventions.kind import How, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +40,7 @@ def _check(where: str, how: How, n_layers: int | None) -> None:
 
 
 @contextmanager
-def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
+def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[None]:
     with bypass(blocks, how["from"], how.get("into", len(blocks)), how["scale"]):
         yield
 

@@ -13,5 +13,7 @@ INTERVENTIONS: Catalogue[InterventionKind] = Catalogue(
         "bypass": "layerwise.models.interventions.bypass",
         "ablate-image": "layerwise.models.interventions.ablate_image",
         "cut-image": "layerwise.models.interventions.cut_image",
+        "erase": "layerwise.models.interventions.erase",
+        "steer": "layerwise.models.interventions.steer",
     },
 )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from layerwise.config.base import Either, Exactly, Section, whole
 from layerwise.errors import InputError
-from layerwise.models.interventions.kind import How, InterventionKind
+from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 THIRDS = ("lower", "middle", "upper")
 
@@ -64,15 +64,16 @@ def cut_blocks(blocks: str | Sequence[int], n_layers: int, where: str) -> range:
 
 
 @contextmanager
-def _apply(how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None") -> Iterator[None]:
+def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[None]:
     import torch
 
     from layerwise.models.attention_mask import attention_cut
 
+    image = tokens.image
     if image is None:
         raise ValueError("cut-image needs to know where the image's tokens are")
     cut = [blocks[number - 1] for number in _blocks(how, len(blocks))]
-    seen = image if before is None else torch.cat([before, image], dim=1)
+    seen = image if tokens.before is None else torch.cat([tokens.before, image], dim=1)
     # Tokens before the image do not see it anyway; padding there may see nothing else that could be left.
     behind = seen.cumsum(1)[:, -image.shape[1] :] > 0
     with attention_cut(cut, behind & ~image, seen):

@@ -3,33 +3,51 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # A config entry of one kind, such as ``{"from": 4, "with": "zero"}``.
 How = Mapping[str, Any]
+# The key under which an entry gets the path of its fitted file when it is carried out. The config never has it.
+FILE = "file"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the tokens of one forward pass are. All masks have shape (batch, tokens).
+
+    A whole pass has each text with its last token. Where texts share a prefix, one pass has the prefix, with no text's
+    last token, and another has the rests of all texts in one row, with the last token of each.
+
+    Attributes:
+        image: true at the image's tokens; None for a model that is shown no image.
+        before: ``image`` of the tokens whose keys and values are kept from an earlier pass, shape (batch, earlier
+            tokens); None where there are none.
+        last: true at the last token of each text.
+        text: true at all tokens that are neither the image's nor padding.
+    """
+
+    image: "Tensor | None"
+    before: "Tensor | None"
+    last: "Tensor"
+    text: "Tensor"
 
 
 class Apply(Protocol):
     """Intervene while a block of code runs."""
 
-    def __call__(
-        self, how: How, blocks: "Sequence[nn.Module]", image: "Tensor | None", before: "Tensor | None"
-    ) -> AbstractContextManager[None]:
+    def __call__(self, how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> AbstractContextManager[None]:
         """Hook the decoder.
 
         The hooks come before all others on a block, so that what is read of it, here or by the family's own forward
         pass, is what the intervention left. They are gone when the context ends.
 
         Args:
-            how: the config entry.
+            how: the config entry, with the path of its fitted file (:data:`FILE`) if its kind needs one.
             blocks: the decoder's.
-            image: true at the image's tokens in this forward pass, shape (batch, tokens); None where the kind does not
-                touch the image.
-            before: the same of the tokens whose keys and values are kept from an earlier pass, shape (batch, tokens);
-                None where there are none.
+            tokens: of this forward pass.
         """
         ...
 
@@ -40,8 +58,8 @@ class InterventionKind:
 
     Attributes:
         name: its key in the config, below ``models.NAME.intervention``.
-        touches_image: whether it changes what the image's tokens hold or who sees them. It then needs an image, and a
-            family whose image is in these tokens alone.
+        touches_image: whether it changes what the image's tokens hold or who sees them, whatever an entry says. It then
+            needs an image, and a family whose image is in these tokens alone. See :meth:`on_image`.
         check: refuses an entry by what the schema cannot see. Called as ``check(where, how, n_layers)`` with the key
             for messages; ``n_layers`` is None before the model is known. Raises an InputError.
         apply: carries it out.
@@ -50,6 +68,8 @@ class InterventionKind:
             many blocks, counted from 1. These blocks must have such scores. None for other kinds.
         everywhere: for a kind that touches the image, the entry that keeps all of the image out in a decoder of so many
             blocks: with it the last token's state must not depend on the picture. None for other kinds.
+        fitted: what it needs a fitted file of: ``concept`` or ``route``; None for kinds that need none. An entry of a
+            concept names its ``task``, ``prompt``, ``block`` and ``at`` which tokens.
     """
 
     name: str
@@ -59,6 +79,11 @@ class InterventionKind:
     figure: str | None = None
     cut_blocks: Callable[[How, int], range] | None = None
     everywhere: Callable[[int], How] | None = None
+    fitted: Literal["concept", "route"] | None = None
+
+    def on_image(self, how: How) -> bool:
+        """Whether an entry changes what the image's tokens hold or who sees them."""
+        return self.touches_image or how.get("at") == "image"
 
     @property
     def cuts_attention(self) -> bool:

@@ -24,7 +24,7 @@ def check_intervention(name: str, intervention: dict[str, Any], n_layers: int, m
     ((kind_name, how),) = intervention.items()
     kind, family = INTERVENTIONS[kind_name], family_of(model_type)
     where = f"models.{name}.intervention.{kind_name}"
-    for needed, why in ((kind.touches_image, family.image_out_of_reach), (kind.cuts_attention, family.cut_leaks)):
+    for needed, why in ((kind.on_image(how), family.image_out_of_reach), (kind.cuts_attention, family.cut_leaks)):
         if needed and why:
             raise InputError(f"{where}: a model of type {model_type} allows none: {why}")
     kind.check(where, how, n_layers)

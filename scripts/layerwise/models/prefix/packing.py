@@ -44,6 +44,13 @@ class PackedTexts:
         return self.lengths.cumsum(0) - 1
 
     @property
+    def last(self) -> Tensor:
+        """True at each text's last token, shape (1, tokens)."""
+        last = torch.zeros_like(self.ids, dtype=torch.bool)
+        last[0, self.ends] = True
+        return last
+
+    @property
     def places(self) -> Tensor:
         """Each token's place in its own text, from 0; shape (tokens,)."""
         starts = self.lengths.cumsum(0) - self.lengths
