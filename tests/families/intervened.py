@@ -53,7 +53,8 @@ class Intervened:
 
     Attributes:
         exact: the greatest difference of states in a batch, and over the shared prefixes of one image and of several
-            where they are used, from those of one input at a time; for attention knockout that of probabilities from whole forward passes.
+            where they are used, from those of one input at a time; for attention knockout that of probabilities from
+            whole forward passes.
         change: the difference that it makes to the topmost state at the last token, or to the probability.
         leak: how far the same differ between two pictures when all of the image is kept out in all blocks; None for a
             kind that does not touch the image.
