@@ -62,7 +62,7 @@ def batches_of(groups: Sequence[PromptGroup], most: int) -> list[list[int]]:
         groups: on the host.
         most: how many may run together.
     """
-    if most == 1:
+    if most == 1 or len(groups) == 1:
         return [[i] for i in range(len(groups))]
     kinds = [_kind(group) for group in groups]
     batches: list[list[int]] = []
