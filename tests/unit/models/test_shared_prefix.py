@@ -73,22 +73,30 @@ def study(images, folder, least_texts=0):
     return table.iloc[running_order(table, least_texts)].reset_index(drop=True)
 
 
-def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
+def test_a_whole_extraction_is_the_same_on_all_paths(llava, images, tmp_path, monkeypatch):
+    """In plain batches, over the prefix of an image, and over the prefixes of both."""
     states = {}
-    for shares in (False, True):
+    images_seen = []
+    handle = llava.blocks[0].register_forward_pre_hook(lambda _, args: images_seen.append(len(args[0])))
+    for shares in (0, 1, 2):
         (tmp_path / f"{shares}").mkdir()
+        monkeypatch.setattr(llava, "images", Room(max(shares, 1), "images"))
         least_texts = 2 if shares else 0
         table, work = study(images, tmp_path, least_texts), WorkFolder(tmp_path / f"{shares}")
         parts = plan_parts(table, least_texts, batch_size=4)
         check_sharing(llava, table, parts, POSITIONS)
+        images_seen.clear()
         ranges = extract_parts(llava, table, parts, POSITIONS, work)
+        assert shares == 0 or images_seen == ([1] * 4 if shares == 1 else [2] * 2)
         rows = torch.from_numpy(np.concatenate([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges]))
         states[shares] = dict(zip(table["item_id"], rows, strict=True))
+    handle.remove()
     assert path_of(parts) == SHARED
-    assert sorted(states[True]) == sorted(states[False])
-    for item, row in states[True].items():
+    assert sorted(states[0]) == sorted(states[1]) == sorted(states[2])
+    for item, row in states[0].items():
         # Batches are padded, which rounds differently.
-        assert relative(row, states[False][item]) < 1e-5
+        assert relative(states[1][item], row) < 1e-5
+        assert relative(states[2][item], states[1][item]) < 1e-5
 
 
 def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
