@@ -27,6 +27,7 @@ from layerwise.states.work import WorkFolder
 from tests import families
 from tests.cells import extraction, write_items
 from tests.families import experts
+from tests.families.comparing import all_at_once
 from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
 # Float32, norm of the difference over norm of the vector, at every layer.
@@ -373,6 +374,20 @@ def test_several_images_share_the_memory(images, monkeypatch, caplog):
     small.tokens = 0
     with pytest.raises(InputError, match=r"too small for a single one of the texts about one image"):
         model.run_several(groups, POSITIONS)
+
+
+@pytest.mark.parametrize("family", [families.qwen2_vl, families.qwen3_vl], ids=lambda family: family.__name__)
+def test_images_of_other_shapes_with_as_many_tokens_go_on_at_their_own_positions(family):
+    """Four by four patches and two by eight: inputs of the same shape, but the text behind them begins elsewhere."""
+    model, images = families.frozen(family), [pictures(5)[0], pictures(5)[4]]
+    groups = [model.prepare_shared(image, PROMPTS) for image in images]
+    assert not torch.equal(*(group.prefix["image_grid_thw"] for group in groups))
+    with all_at_once(model) as rows:
+        at_once = model.run_several(groups, POSITIONS)
+    assert rows == [2, 2]
+    for image, states in zip(images, at_once, strict=True):
+        alone = one_at_a_time(model, image, PROMPTS)
+        assert all(relative(states[position], alone[position]) <= EXACT for position in POSITIONS)
 
 
 def test_a_cpu_runs_one_image_at_a_time(llava):
