@@ -9,6 +9,7 @@ import torch
 from extraction import Ways
 from torch import Tensor
 
+from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
 from layerwise.models.prefix import together
 from layerwise.models.prefix.split import PromptGroup, inputs_to
@@ -40,7 +41,7 @@ class SeveralImages:
 
 
 @contextmanager
-def at_once(model, images: int) -> Iterator[None]:
+def at_once(model: GenericModel, images: int) -> Iterator[None]:
     """Run so many images at once, however many tokens they have."""
     own, model.images = model.images, Room(images, model.images.what)
     try:
