@@ -47,6 +47,7 @@ contents = Contents(
     made_from=bool(grid.made_from_cells()),
     # Twins stand in the figures of the models that they are twins of.
     used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
+    routes=bool(USED_ROUTES),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -76,6 +77,8 @@ def files_of(name, question=None, variant=None):
         return [file for cell in USED_CELLS for file in study.used_files(cell)]
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
+    if name == "route-controls":
+        return [study.route_files(route).control for route in USED_ROUTES]
     if name == "specification-effects":
         return [SPECIFICATION_EFFECTS.format(**cell._asdict()) for cell in SPECIFICATION_CELLS]
     if name == "specification-units":

@@ -1,4 +1,5 @@
 # Inputs and params of the rules that erase and steer.
+from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.used_grid import POSITION
 
@@ -10,8 +11,10 @@ USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
 # Figures and tables that show nothing else, so that the target `used` makes them.
 USED_FIGURES = ["used-by-layer", "used-between-tasks", "used-above-block"]
 USED_TABLES = ["table4"]
-# With the metrics of probes of what is left, of two classes and of more.
-CONCEPT_CODE = code_digest("fit_concept.py", *map(METRICS.file, ["roc_auc", "balanced_accuracy"]))
+# With the solver and the metrics of probes of what is left (layerwise.used.remaining).
+CONCEPT_CODE = code_digest(
+    "fit_concept.py", ENGINES.file("sklearn"), *map(METRICS.file, ["roc_auc", "balanced_accuracy"])
+)
 
 
 def streamed_cell(wildcards):

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from layerwise import used_grid
+from layerwise import route_grid, used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -258,6 +258,19 @@ class Grid:
         """What decides the sweep of a used cell, besides its model, stimuli, task, concepts and kept probes; see
         :meth:`planned`."""
         return used_grid.planned_sweep(self, cell)
+
+    def route_cells(self) -> dict[str, ProbeCell]:
+        """By trained route the probe cell that it is trained on; see :class:`layerwise.config.routes.Route`."""
+        entries = route_grid.routes(self).items()
+        return {name: ProbeCell(route.model, route.task, route.prompt) for name, route in entries}
+
+    def route_of(self, model: str) -> str | None:
+        """The trained route that a model runs with; None for models without one."""
+        return route_grid.route_of(self, model)
+
+    def planned_route(self, name: str) -> dict[str, Any]:
+        """What decides a trained route, besides its states, labels and model; see :meth:`planned`."""
+        return route_grid.planned_route(self, name)
 
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
@@ -537,6 +550,8 @@ class Grid:
 
     def _fitted_by(self, model: str) -> dict[str, str]:
         """The code that fits what a model's intervention needs; what it is fitted to, the job finds out by content."""
+        if (route := self.route_of(model)) is not None:
+            return {"fitted_by": route_grid.route_code(self, route)}
         if (on := self.fitted_on(model)) is None:
             return {}
         if on.at == "last":

@@ -59,7 +59,7 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
         "states": config.states.model_copy(update={"sites_of": _without(config.states.sites_of, named)}),
         "probes": config.probes.model_copy(update={"kinds_of": _without(config.probes.kinds_of, named)}),
         "specifications": None if config.specifications is None else _without(config.specifications, named),
-        "used": None if config.used is None else _without(config.used, named),
+        "used": None if config.used is None else _without_routes(_without(config.used, named), named),
     }
     return config.model_copy(update=changed), sorted(named)
 
@@ -74,6 +74,12 @@ def _without(section: Naming, names: set[str]) -> Naming:
     if section.models is None:
         return section
     return section.model_copy(update={"models": [name for name in section.models if name not in names]})
+
+
+def _without_routes(used: Used, names: set[str]) -> Used:
+    """The section without the routes of some models."""
+    left = {name: route for name, route in used.routes.items() if route.model not in names}
+    return used.model_copy(update={"routes": left})
 
 
 def _compared_with(entry: Model, names: set[str]) -> Model:

@@ -23,6 +23,7 @@ from layerwise.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCell, States
 from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
+from layerwise.route_checks import check_routes
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.used_checks import check_used
 
@@ -55,6 +56,13 @@ class UsedFiles(NamedTuple):
 
     answers: str
     above: str
+
+
+class RouteFiles(NamedTuple):
+    """The files of a trained route: the route, and what a probe in its place finds."""
+
+    route: str
+    control: str
 
 
 class Study:
@@ -103,6 +111,7 @@ class Study:
         self.grid = Grid(config)
         check_study(self.grid, self.data)
         check_used(self.grid)
+        check_routes(self.grid)
         check_fitted(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
@@ -272,10 +281,18 @@ class Study:
 
     def fitted_file(self, model: str) -> str | None:
         """The fitted file that a model's intervention needs; None for models that need none."""
+        if (route := self.grid.route_of(model)) is not None:
+            return self.route_files(route).route
         on = self.grid.fitted_on(model)
         if on is None:
             return None
         return self.concept_file(on.cell) if on.at == "last" else self.streamed_file(on)
+
+    def route_files(self, name: str) -> RouteFiles:
+        """The files of a trained route."""
+        cell = self.grid.route_cells()[name]
+        stem = f"{self.results}/used/routes/{cell.model}/{cell.task}/{cell.prompt}/{name}"
+        return RouteFiles(f"{stem}.safetensors", f"{stem}.control.parquet")
 
     def used_files(self, cell: ProbeCell) -> UsedFiles:
         """The files of a sweep; only for :meth:`layerwise.grid.Grid.used_cells`."""

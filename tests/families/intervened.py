@@ -34,6 +34,7 @@ from tests.families.comparing import (
     relative,
     unlike_prompts,
 )
+from tests.routes import random_route
 
 # An entry of each kind that changes something in any decoder of at least two blocks. A kind that cuts attention has
 # none: it is tried in one block after the other, because not all blocks of all families have attention to cut.
@@ -42,6 +43,7 @@ ENTRIES = {
     "ablate-image": {"from": 2, "with": "mean"},
     "erase": {"task": "any", "prompt": "any", "block": 1, "at": "text"},
     "steer": {"task": "any", "prompt": "any", "block": 2, "at": "last", "along": "means", "strength": 3},
+    "route": {"name": "any"},
 }
 # Any common token. Its probability is compared.
 ANSWER = 17
@@ -133,6 +135,8 @@ def _given(model: GenericModel, intervention: dict[str, Any]) -> Iterator[None]:
         if INTERVENTIONS[kind].fitted == "concept":
             file = random_concept(Path(folder) / "any.safetensors", model.width, how["at"], how["block"])
             intervention = with_file(intervention, file)
+        if INTERVENTIONS[kind].fitted == "route":
+            intervention = with_file(intervention, random_route(Path(folder) / "any.safetensors", "gates", model))
         model.intervention = Intervention(intervention, model.blocks)
         try:
             yield

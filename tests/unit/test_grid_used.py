@@ -136,9 +136,9 @@ def test_a_sweep_is_decided_by_its_own_keys(used):
     before = sweep(used)
     assert before["prompt_entry"]["answers"] == {"match": ["yes"], "mismatch": ["no"]}
     assert {key: before[key] for key in ("stimuli", "items", "strengths", "along", "draws", "seed")} == {
-        "stimuli": "captions", "items": 200, "strengths": [-2, -1, 1, 2], "along": "probe", "draws": 10, "seed": 0,
+        "stimuli": "captions", "items": 200, "strengths": [-2, -1, 1, 2], "along": "means", "draws": 10, "seed": 0,
     }  # fmt: skip
-    for key, value in {"items": 9, "strengths": [0.5], "along": "means", "draws": 3}.items():
+    for key, value in {"items": 9, "strengths": [0.5], "along": "probe", "draws": 3}.items():
         changed = copy.deepcopy(used)
         changed["used"][key] = value
         assert {name for name, kept in sweep(changed).items() if kept != before[name]} == {key}

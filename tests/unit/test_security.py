@@ -80,7 +80,7 @@ def test_the_check_finds_what_it_looks_for(code):
 # What may stand in a command without quotes: numbers, words of a fixed list, and names, which the schema restricts.
 NUMBERS = {"C", "random_labels", "permutations", "resamples", "seed", "steps_scale", "train", "val", "flickr"}
 NUMBERS |= {"batch_size", "mem_mb"}
-NUMBERS |= {"cards", "shard", "penalties", "training_draws"}
+NUMBERS |= {"cards", "shard", "penalties", "training_draws", "draws"}
 WORDS = {"kind", "permuted", "description_length", "engine", "position", "python", "sharing", "commit", "objective"}
 NAMES = {"cells", "comparison", "figure", "left_out", "model", "questions", "stimuli", "task"}
 

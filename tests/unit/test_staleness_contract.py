@@ -20,6 +20,7 @@ from layerwise.config.data import World
 from layerwise.config.flow import Flow, FlowModel, Questions
 from layerwise.config.models import EmbeddedModel, Model
 from layerwise.config.prompts import Prompt
+from layerwise.config.routes import Route
 from layerwise.config.specifications import Specifications
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
@@ -61,7 +62,8 @@ def known_keys() -> set[str]:
     for name in ("pathvars", "states", "probes", "carry"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
-    keys |= {f"used.{key}" for key in Used.model_fields}
+    keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
+    keys |= {f"used.routes.NAME.{field.alias or key}" for key, field in Route.model_fields.items()}
     keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
     return keys | {"seed", "extends", "leave_out"}
 
@@ -126,7 +128,8 @@ def planned(config: dict) -> dict[tuple[str, ...], object]:
         for cell in grid.flow_cells()
     }
     sweeps = {("sweep", *cell): (study.concept_file(cell), grid.planned_sweep(cell)) for cell in grid.used_cells()}
-    return cells | flows | sweeps
+    routes = {("route", name): (study.route_files(name), grid.planned_route(name)) for name in grid.route_cells()}
+    return cells | flows | sweeps | routes
 
 
 def stale(before: dict, after: dict) -> set[tuple[str, ...]]:
@@ -240,7 +243,7 @@ def test_keys_about_what_is_kept_and_probed(study, where, value):
     [
         ("items", 50, "sweeps"),
         ("strengths", [1], "sweeps"),
-        ("along", "means", "sweeps"),
+        ("along", "probe", "sweeps"),
         ("draws", 3, "concepts and sweeps"),
         ("tasks", ["entailment", "snli-ve"], "only the new concepts and sweeps"),
         ("prompts", ["agree"], "only the new concepts and sweeps"),
@@ -259,6 +262,30 @@ def test_keys_of_what_is_erased_and_steered(study, key, value, said):
     assert stale(before, planned(study)) == (set() if said.startswith("only") else sweeps)
     assert (Study.from_config(study).grid.concept_draws() != draws) is said.startswith("concepts")
     assert documented()[f"used.{key}"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("map", "kind", "attention"),
+        ("map", "from", 2),
+        ("map", "rank", 2),
+        ("attention", "heads", 2),
+        ("attention", "size", 2),
+        ("map", "model", "folder"),
+        ("map", "task", "matching"),
+        ("map", "prompt", "caption"),
+    ],
+)
+def test_keys_of_a_route(study, kind, key, value):
+    study["stimuli"]["captions"]["prompts"] = ["agree", "caption"]
+    study["tasks"]["matching"] = study["tasks"]["entailment"]
+    route = {"kind": kind, "model": "shapes-llava", "task": "entailment", "prompt": "agree", "from": 1}
+    study["used"] = {"tasks": ["entailment"], "routes": {"up": dict(route), "other": dict(route)}}
+    before = planned(study)
+    study["used"]["routes"]["up"][key] = value
+    assert stale(before, planned(study)) == {("route", "up")}
+    assert documented()[f"used.routes.NAME.{key}"].startswith("this route")
 
 
 def test_the_order_of_positions_is_for_probes_alone(study):

@@ -108,8 +108,8 @@ def test_what_a_change_makes_stale(project):
     other = planned(lambda c: c["models"]["routed"]["intervention"]["bypass"].update(scale=3.0))
     assert (other["register_model"], other["extract_states"], other["fit_probes"]) == (1, 1, 1)
     assert "fit_site_probes" not in other
-    # One cell keeps more; the others stay. The concept is fitted to that cell, so the job of the model without it starts
-    # too, and finds that its states are the same (tests/unit/used/test_streaming.py).
+    # One cell keeps more; the others stay. The concept is fitted to that cell, so the job of the model without it
+    # starts too, and finds that its states are the same (tests/unit/used/test_streaming.py).
     more = planned(lambda c: c["states"]["sites"].append("mlp"))
     assert (more["extract_states"], more["fit_probes"], more["fit_site_probes"]) == (2, 2, 1)
     assert (more["fit_concept"], "stream_concept" in more) == (1, False)

@@ -116,7 +116,7 @@ def test_concepts_are_as_large_as_the_estimate_says(study):
     [
         (lambda c: None, {}),
         (lambda c: c["used"].update(strengths=[-2, 2]), {"sweep_used": 4}),
-        (lambda c: c["used"].update(along="means", items=9), {"sweep_used": 4}),
+        (lambda c: c["used"].update(along="probe", items=9), {"sweep_used": 4}),
         (lambda c: c["used"].update(draws=3), {"fit_concept": 4, "sweep_used": 4}),
         # The sweeps of the other task erase the concept of this one.
         (

@@ -10,6 +10,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "best-layers": "layerwise.compare.best_layers",
         "which-layer": "layerwise.compare.which_layer",
         "interventions": "layerwise.compare.interventions",
+        "routes": "layerwise.compare.routes",
         "language-models": "layerwise.compare.language_models",
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",

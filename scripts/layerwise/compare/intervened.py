@@ -25,6 +25,8 @@ def in_words(intervention: Mapping[str, Any]) -> str:
         toward = f" toward {how['toward']}" if "toward" in how else ""
         means = "" if how["along"] == "means" else f" along the {how['along']}"
         return f"{concept} steered by {how['strength']:g} SD{toward}{means} at {place}"
+    if kind == "route":
+        return f"trained route {how['name']} into the last block"
     # Of other kinds, as the config has it.
     return f"{kind}: {', '.join(f'{key} {value}' for key, value in how.items())}"
 

@@ -46,7 +46,7 @@ Columns:
 - ``completeness``: effect / free, within 0 and 1, of erasing; NaN where the model does not answer
 - ``selectivity``: 1 less the mean completeness with which erasing this concept takes other tasks' answers; NaN where no
   other task is answered
-- ``reliability``: harmonic mean of both
+- ``product``: of both
 - ``others``: the tasks that selectivity is over, separated by spaces
 - ``twins``: names of the model's untrained twins in this table, separated by spaces
 - ``missing``: why there is no verdict; empty if there is one
@@ -115,7 +115,7 @@ COMPARISON = Comparison(
         "control_accuracy",
         "completeness",
         "selectivity",
-        "reliability",
+        "product",
         "others",
         "twins",
         "missing",

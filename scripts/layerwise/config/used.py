@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from layerwise.config.base import Checked, Count, Each, Maybe, Names, Section, whole
+from layerwise.config.base import Checked, Count, Each, Maybe, Name, Names, Section, whole
+from layerwise.config.routes import Route
 
 # A strength of 0 changes nothing, and a bool is no number.
 Strength = Annotated[
@@ -34,8 +35,10 @@ class Used(Section):
     strengths: Annotated[list[Strength], Each(1)] = [-2, -1, 1, 2]
     """How far states are steered, in standard deviations of the training items' projections onto the direction.
     Positive strengths go towards the second class."""
-    along: Literal["probe", "means"] = "probe"
-    """The direction that states are steered along. probe: the kept probe's weights. means: the difference of the class
-    means of the training items."""
+    along: Literal["probe", "means"] = "means"
+    """The direction that states are steered along. means: the difference of the class means of the training items.
+    probe: the kept probe's weights, which tell classes apart but need not be the way from one to the other."""
     draws: ControlDraws = 10
     """Random changes of the same size per block, with which each change is compared."""
+    routes: dict[Name, Route] = {}
+    """Paths that are trained to route what lower layers know to the top, by name."""

@@ -46,6 +46,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table2": "layerwise.figures.table2",
         "table3": "layerwise.figures.table3",
         "table4": "layerwise.figures.table4",
+        "table-routes": "layerwise.figures.routes_table",
         "table-language-models": "layerwise.figures.language_models_table",
         "table-known-said": "layerwise.figures.table_known_said",
         "number-layers": "layerwise.figures.number_layers",

@@ -36,6 +36,7 @@ class Contents:
         sources: those of them whose kept probes are carried.
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
+        routes: whether some model runs with a trained route.
         made_from: whether some model is compared with the language model that it was made from.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
@@ -58,6 +59,7 @@ class Contents:
     kinds: tuple[str, ...] = ()
     made_from: bool = False
     used: tuple[str, ...] = ()
+    routes: bool = False
 
     @property
     def probes(self) -> bool:

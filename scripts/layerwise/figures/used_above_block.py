@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=22,
+    place=23,
     title="Used: what probes find above, {variant}",
     reads=("used-above",),
     draw=draw,

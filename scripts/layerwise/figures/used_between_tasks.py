@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=21,
+    place=22,
     title="Used: between tasks",
     reads=("used", "used-across"),
     draw=draw,

@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from layerwise.compare.inputs import Given
 
 # What a variant's name ends in.
-SHOWN = ERASE, STEER, RELIABILITY = "erase", "steer", "reliability"
+SHOWN = ERASE, STEER, SHARES = "erase", "steer", "shares"
 
 
 def draw(given: Given, variant: str) -> Drawing:
-    from layerwise.figures.drawing.used import draw_erased, draw_reliability, draw_steered
+    from layerwise.figures.drawing.used import draw_erased, draw_shares, draw_steered
 
     model, _, what = variant.rpartition("-")
     used = given.comparison("used")
     if what == STEER:
         return draw_steered(used, model)
-    if what == RELIABILITY:
-        return draw_reliability(used, model)
+    if what == SHARES:
+        return draw_shares(used, model)
     return draw_erased(used, given.comparison("used-across"), model)
 
 
 FIGURE = Figure(
-    place=20,
+    place=21,
     title="Used: {variant}",
     reads=("used", "used-across"),
     draw=draw,

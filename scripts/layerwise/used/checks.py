@@ -10,17 +10,14 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.flow.checks import TOLERANCE
-from layerwise.flow.free import FreeRun, Wanted
+from layerwise.flow.free import FreeRun
 from layerwise.models.frozen import AnsweringModel
 from layerwise.used.answering import Answering
 from layerwise.used.naive import hooked
 from layerwise.used.runs import CONTROL, OWN, STEER, Runs
-from layerwise.used.sweep import swept
+from layerwise.used.sweep import SWEEP, swept
 
 log = logging.getLogger(__name__)
-
-# The sweep in the words of a refusal.
-SWEEP = Wanted("whether a concept is used", "changed runs", blocks=False, advice="leave it out of `used.models`")
 
 
 def check_sweep(model: AnsweringModel, run: FreeRun, prepared: BatchFeature, answering: Answering, runs: Runs) -> None:

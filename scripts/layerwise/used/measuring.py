@@ -28,12 +28,12 @@ from layerwise.states.named import prepare_rows
 from layerwise.states.shape_checks import check_pictures
 from layerwise.states.work import WorkFolder
 from layerwise.used.answering import Answering, Speaker
-from layerwise.used.checks import SWEEP, check_sweep
+from layerwise.used.checks import check_sweep
 from layerwise.used.items import Items
 from layerwise.used.reading import Reading
 from layerwise.used.results import Above, Sweep, Told
 from layerwise.used.runs import FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
-from layerwise.used.sweep import row_room, swept
+from layerwise.used.sweep import SWEEP, row_room, swept
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,8 @@ class Measuring:
             shown = rows.iloc[list(of_image)]
             prepared = [prepare_rows(self.model, shown.iloc[[i]]) for i in range(len(shown))]
             lasts = [inputs["input_ids"].shape[1] - 1 for inputs in prepared]
-            runs = free_runs(self.model, prepared, lasts, self.room.size, self.with_image)
+            longest = min(self.room.size, len(self.runs.table))
+            runs = free_runs(self.model, prepared, lasts, longest, self.with_image)
             yield from zip(shown.itertuples(index=False), runs, prepared, strict=True)
 
     def _check_moved(self, moved: Tensor, rows: pd.DataFrame) -> None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerwise.models.interventions.concept_file import Change
-from layerwise.probes.metrics import balanced_accuracy, roc_auc
+from layerwise.probes.logistic.engines.catalogue import ENGINES
+from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.metric import Metric
 from layerwise.probes.problems import Problem, Standardisation
 
+# Metrics for two classes and for more, and the solver.
+SCORED, ENGINE = ("roc_auc", "balanced_accuracy"), "sklearn"
 # Numbers of a split that are erased and probed at most. At width 4096 these are 16384 rows, and a fit takes seconds.
 MOST_NUMBERS = 2**26
 # Decimals of margins that count. A probe that found nothing has margins that differ by rounding alone, and a ranking of
@@ -34,7 +37,7 @@ class Rows:
     @property
     def metric(self) -> Metric:
         """What probes are scored by: of either metric, chance does not depend on how frequent classes are."""
-        return roc_auc.METRIC if self.n_classes == 2 else balanced_accuracy.METRIC
+        return METRICS[SCORED[0] if self.n_classes == 2 else SCORED[1]]
 
     def sample(self, width: int, seed: int) -> "Rows":
         """Rows whose states hold at most :data:`MOST_NUMBERS` numbers in each split.
@@ -88,16 +91,13 @@ def _margins(
     erased: Mapping[str, np.ndarray], rows: Rows, fitted_to: str, scored: Mapping[str, str], C: float
 ) -> dict[str, np.ndarray | None]:
     """Margins of a probe that is fitted to one split, by the name of each score."""
-    # Imported late: it takes a second.
-    from layerwise.probes.logistic.engines.sklearn_logistic import SklearnEngine
-
     y, states = rows.y.get(fitted_to, np.empty(0, int)), erased.get(fitted_to)
     if states is None or len(np.unique(y)) < rows.n_classes:
         return dict.fromkeys(scored)
     every = np.arange(len(y))
     standardisation = Standardisation.of(states, every)
     problem = Problem("erased", rows.n_classes, {}, {}, {"train": every}, {"train": y})
-    ((fit,),) = SklearnEngine().fit(standardisation.apply(states.copy()), [problem], [C])
+    ((fit,),) = ENGINES[ENGINE].start(1, 0).fit(standardisation.apply(states.copy()), [problem], [C])
     return {
         name: fit.scores(standardisation.apply(erased[split].copy())) if split in erased else None
         for name, split in scored.items()

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from layerwise.flow.free import FreeRun
+from layerwise.flow.free import FreeRun, Wanted
 from layerwise.flow.packed_runs import packed_mask, packed_runs
 from layerwise.models.memory import Room
 from layerwise.used.changes import Changes
 
+# The sweep in the words of a refusal.
+SWEEP = Wanted("whether a concept is used", "changed runs", blocks=False, advice="leave it out of `used.models`")
 # Most runs that are packed in one row. A run costs a token's pass through the blocks above, and looks at all other runs
 # although their keys are masked, so on a processor a row is best about as long as the input itself. A card reads all
 # weights of a block for a row of any length, and is idle between short ones, so there rows are long. Where memory does

@@ -118,7 +118,7 @@ def test_steering_is_the_move_of_the_second_class_in_the_sense_of_the_strength(g
         assert np.isnan(found["completeness"].item())
 
 
-def test_selectivity_is_over_the_other_tasks_and_reliability_the_harmonic_mean(given):
+def test_selectivity_is_over_the_other_tasks(given):
     across = given.comparison("used-across")
     for row in rows(given, model="m", change="erase").to_dict("records"):
         of = f"{row['task']}/{row['prompt']}"
@@ -129,7 +129,7 @@ def test_selectivity_is_over_the_other_tasks_and_reliability_the_harmonic_mean(g
         assert row["selectivity"] == pytest.approx(1 - others["completeness"].mean())
         assert row["completeness"] == pytest.approx(hit[hit["own"]]["completeness"].item())
         complete, selective = row["completeness"], row["selectivity"]
-        assert row["reliability"] == pytest.approx(2 * complete * selective / (complete + selective))
+        assert row["product"] == pytest.approx(complete * selective)
     # The concept that takes 15 % of another task is the only one that is not selective.
     assert rows(given, model="m", task="objects", change="erase")["selectivity"].mean() == pytest.approx(
         0.925, abs=0.01
@@ -226,7 +226,7 @@ def test_a_model_that_does_not_answer_has_neither_verdict_nor_completeness(given
     assert set(twin["missing"]) == {"the model does not answer"}
     assert not twin["answers"].any()
     assert not twin["used"].any()
-    assert twin[["completeness", "selectivity", "reliability"]].isna().all(axis=None)
+    assert twin[["completeness", "selectivity", "product"]].isna().all(axis=None)
     assert set(rows(given, model="m", task="entailment")["twins"]) == {"m-untrained"}
     # Nor does a verdict come from a model that says the opposite: its margin is below 0.
     assert (rows(given, model="m")["free_low"] > 0).all()
@@ -276,7 +276,7 @@ def test_a_cell_without_other_concepts_has_no_selectivity(tmp_path):
     write_cell(tmp_path, planted)
     found = _computed(tmp_path, planted)
     assert found["selectivity"].isna().all()
-    assert found["reliability"].isna().all()
+    assert found["product"].isna().all()
     assert found["completeness"].notna().all()
     assert set(found["used"][1:4]) == {True}
 

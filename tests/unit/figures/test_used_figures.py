@@ -80,9 +80,9 @@ def test_a_model_in_which_nothing_was_steered_has_a_figure_that_says_so(tmp_path
 
 
 def test_shares_are_drawn_by_block(given):
-    axes = facets(drawn(given, "used-by-layer", "m-reliability"))["entailment: agree"]
+    axes = facets(drawn(given, "used-by-layer", "m-shares"))["entailment: agree"]
     found = rows(given, model="m", task="entailment", change="erase")
-    for part in ("completeness", "selectivity", "reliability"):
+    for part in ("completeness", "selectivity", "product"):
         np.testing.assert_allclose(line(axes, f"_{part}")[1], found[part])
 
 
@@ -156,7 +156,7 @@ def test_table_4_shows_the_block_of_the_greatest_difference(given):
     assert share["Probe at the top"] == (
         f"{100 * above['free']:.1f} → {100 * above['erased']:.1f} ({100 * above['control']:.1f})"
     )
-    assert frames["entailment: effects"]["Used in"].iloc[1] == "not tested"
+    assert frames["entailment: effects"]["Used in"].iloc[1] == "no answer"
     assert frames["objects: effects"]["Used in"].iloc[0] == "not used"
     assert frames["Between tasks"].iloc[0]["objects: category"] == "0"
     said = list(frames["In words"]["Verdict"])
@@ -172,6 +172,6 @@ def test_only_a_study_that_erases_has_them():
     plain = Contents(questions=frozenset({"local"}))
     erases = Contents(questions=frozenset({"local"}), used=("a", "b-erase"))
     added = set(pictures(erases)) - set(pictures(plain))
-    by_layer = {f"used-by-layer-{model}-{what}" for model in erases.used for what in ("erase", "steer", "reliability")}
+    by_layer = {f"used-by-layer-{model}-{what}" for model in erases.used for what in ("erase", "steer", "shares")}
     assert added == by_layer | {"used-between-tasks", "used-above-block-a", "used-above-block-b-erase"}
     assert set(tables(erases)) - set(tables(plain)) == {"table4"}

@@ -88,10 +88,11 @@ def check_exact(model, inputs, changes, run, read=lambda _block, states: states,
         below = read_of[place][0] - 1
         assert above[:below].isnan().all()
         assert relative(above[below:], states[place, below:]) < 2e-6
-    # Each changes something, or equality would say nothing.
+    # Or equality would say nothing. A random eraser may by chance find next to nothing to erase.
     plain, _ = hooked(model, inputs, None)
     effects = ((expected - plain.log_softmax(-1)).abs() * likely).amax(-1)
-    assert float(effects.min()) > 1e-4
+    assert float(effects.min()) > 0
+    assert float(effects.median()) > 1e-3
     assert (fast.moved > 0).all()
     return fast
 

@@ -1,7 +1,7 @@
 """Which concepts are used: how much erasing or steering them changes the answer, against controls of the same size.
 
-Completeness and selectivity are those of Canby et al. 2024 (arXiv 2408.15510), who name their harmonic mean
-reliability, with the model's own answers in place of probes.
+Completeness and selectivity are those of Canby et al. 2024 (arXiv 2408.15510), with the model's own answers in place
+of probes.
 """
 
 import hashlib
@@ -132,15 +132,15 @@ def _change_rows(
         row |= {"flips": float(flips[i].mean()), "flips_low": flips_low, "flips_high": flips_high}
         row |= {"control_flips": float(cell.flipped(drawn[i]).mean())}
         row |= {"accuracy": float(cell.right(scores).mean()), "control_accuracy": float(cell.right(drawn[i]).mean())}
-        rows.append(row | _reliability(cell, change, int(block), effect, free, falls) | {"missing": missing})
+        rows.append(row | _shares(cell, change, int(block), effect, free, falls) | {"missing": missing})
     return rows
 
 
-def _reliability(
+def _shares(
     cell: Swept, change: str, block: int, effect: float, free: Mapping[str, Any], falls: pd.DataFrame
 ) -> dict[str, Any]:
-    """Completeness, selectivity and reliability of erasing, and the tasks that selectivity is over."""
-    found: dict[str, Any] = {"completeness": np.nan, "selectivity": np.nan, "reliability": np.nan, "others": ""}
+    """Completeness and selectivity of erasing, their product, and the tasks that selectivity is over."""
+    found: dict[str, Any] = {"completeness": np.nan, "selectivity": np.nan, "product": np.nan, "others": ""}
     if change != ERASE:
         return found
     complete = float(_completeness(np.array([effect]), free)[0])
@@ -149,9 +149,7 @@ def _reliability(
     # Prompts of one task are not several tasks.
     by_task = hit.groupby("task", sort=False)["completeness"].mean()
     selective = 1 - float(by_task.mean()) if len(by_task) else np.nan
-    both = complete + selective
-    reliable = 2 * complete * selective / both if both > 0 else (0.0 if both == 0 else np.nan)
-    found |= {"completeness": complete, "selectivity": selective, "reliability": reliable}
+    found |= {"completeness": complete, "selectivity": selective, "product": complete * selective}
     return found | {"others": " ".join(map(str, by_task.index))}
 
 

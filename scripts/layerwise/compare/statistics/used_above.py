@@ -57,8 +57,9 @@ def _cell_rows(cell: Above, n_resamples: int, seed: int) -> pd.DataFrame:
         )
     runs = {run: rows.index.to_numpy() for run, rows in table.groupby(RUN, sort=True)}
     first = table.loc[next(iter(runs.values()))]
+    ids = table["item_id"].to_numpy(str)
     for run, rows in runs.items():
-        if len(rows) != len(first) or (table.loc[rows, "item_id"].to_numpy() != first["item_id"].to_numpy()).any():
+        if len(rows) != len(first) or (ids[rows] != ids[first.index]).any():
             said = ", ".join(f"{name} {value}" for name, value in zip(RUN, run, strict=True))
             raise InputError(f"{cell.file}: the run {said} is of other items than the rest; delete it and run again")
     y, images = first["y"].to_numpy().astype(int), first["image"].to_numpy()
@@ -75,6 +76,10 @@ def _cell_rows(cell: Above, n_resamples: int, seed: int) -> pd.DataFrame:
         return {name: found, f"{name}_low": low, f"{name}_high": high}
 
     free: Mapping[int, dict[str, float]] = {run[1]: bounded(run, "free") for run in runs if run[0] == 0}
+    drawn: dict[tuple[int, int], list[float]] = {}
+    for run in runs:
+        if run[2] == CONTROL:
+            drawn.setdefault(run[:2], []).append(value(run))
     counts = np.bincount(y, minlength=n_classes)
     names: dict[str, Any] = {"model": cell.model, "task": cell.task.task, "prompt": cell.prompt, "metric": metric.name}
     rows = []
@@ -84,7 +89,7 @@ def _cell_rows(cell: Above, n_resamples: int, seed: int) -> pd.DataFrame:
             continue
         if above not in free:
             raise InputError(f"{cell.file}: has no free run of block {above} to compare with; delete it and run again")
-        draws = [value(other) for other in runs if other[:3] == (block, above, CONTROL)]
+        draws = drawn.get((block, above), [])
         row = names | {"block": int(block), "above": int(above), "n_layers": cell.n_layers}
         row |= free[above] | bounded(run, "erased")
         row |= {"control": float(np.mean(draws)) if draws else np.nan}

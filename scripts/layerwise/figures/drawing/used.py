@@ -16,22 +16,24 @@ from matplotlib.ticker import MaxNLocator
 
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import NAME_WIDTH, grid_width, lay_out_grid
-from layerwise.figures.drawing.style import CHANCE_COLOUR, PALETTE, LineStyle, wrap_name
+from layerwise.figures.drawing.style import CHANCE_COLOUR, DASHES, PALETTE, LineStyle, wrap_name
 
 OWN = LineStyle(PALETTE[0], "o", "-", 1.8)
 TWIN = LineStyle("#000000", "", ":", 1.2)
 CONTROL_COLOUR = "#8A8A8A"
+# For other concepts: without the blue of the own one and the black of the twin.
+COLOURS = len(PALETTE) - 2
 X_LABEL = "block whose output is changed"
-# The parts of reliability, and how they are drawn.
+# Shares of margins, and how they are drawn.
 PARTS = {
     "completeness": LineStyle(PALETTE[1], "s", "-"),
     "selectivity": LineStyle(PALETTE[2], "^", (0, (4, 2))),
-    "reliability": LineStyle(PALETTE[0], "o", "-", 2.0),
+    "product": LineStyle(PALETTE[0], "o", "-", 2.0),
 }
 SHARES = "Blues"
 FOUND = "cividis"
 EMPTY = "#EDEDED"
-# A cell of a map that is at least so wide holds a number.
+# In deeper models marks are smaller, and cells of a map hold no numbers.
 MOST_NUMBERED = 12
 
 
@@ -49,7 +51,7 @@ def draw_erased(used: pd.DataFrame, across: pd.DataFrame, model: str) -> Figure:
     rows = _of_model(erased, model)
     foreign = across[(across["model"] == model) & ~across["own"]]
     others = {
-        str(name): LineStyle(PALETTE[1 + place % (len(PALETTE) - 2)], "", "-", 0.9)
+        str(name): LineStyle(PALETTE[1 + place % COLOURS], "", DASHES[place // COLOURS % len(DASHES)], 0.9)
         for place, name in enumerate(foreign["of"].unique())
     }
     twins = set(" ".join(rows["twins"].unique()).split())
@@ -134,8 +136,8 @@ def draw_steered(used: pd.DataFrame, model: str) -> Figure:
     return drawing
 
 
-def draw_reliability(used: pd.DataFrame, model: str) -> Figure:
-    """Draw completeness, selectivity and reliability of erasing by block.
+def draw_shares(used: pd.DataFrame, model: str) -> Figure:
+    """Draw completeness and selectivity of erasing and their product by block.
 
     Args:
         used: see :mod:`layerwise.compare.used`.
@@ -218,9 +220,11 @@ def draw_above(above: pd.DataFrame, model: str) -> Figure:
         InputError: nothing was erased in the model.
     """
     rows = _of_model(above, model)
-    handles = {"probe at chance in the unchanged run": Patch(facecolor=EMPTY, edgecolor="#8A8A8A", linewidth=0.5)}
+    grey = Patch(facecolor=EMPTY, edgecolor="#8A8A8A", linewidth=0.5)
+    handles = {"probe at chance in the unchanged run": grey} if (rows["free_low"] <= rows["chance"]).any() else {}
     drawing, facets = _facets(rows, handles, "block that is read")
     scale, n_layers = Normalize(0, 1), int(rows["n_layers"].max())
+    edge = 0.4 if n_layers <= MOST_NUMBERED else 0.0
     found = []
     for axes, _, of_cell in facets:
         found.append(axes)
@@ -230,7 +234,7 @@ def draw_above(above: pd.DataFrame, model: str) -> Figure:
             share = float(np.clip((row.erased - row.chance) / (row.free - row.chance), 0, 1)) if known else np.nan
             colour = colormaps[FOUND](scale(share)) if known else EMPTY
             place = (row.above - 0.5, row.block - 0.5)
-            axes.add_patch(Rectangle(place, 1, 1, facecolor=colour, edgecolor="white", linewidth=0.4))
+            axes.add_patch(Rectangle(place, 1, 1, facecolor=colour, edgecolor="white", linewidth=edge))
             if n_layers <= MOST_NUMBERED and known:
                 ink = "#222222" if share > 0.55 else "white"
                 axes.annotate(
@@ -289,9 +293,10 @@ def _facets(
     drawing = Figure(layout="constrained")
     width = grid_width(len(cells))
     drawing.set_figwidth(width)
-    longest = max(map(len, handles))
-    columns = min(len(handles), max(1, int(width / (0.065 * longest + 0.6))))
-    drawing.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
+    columns = max(1, int(width / (0.065 * max(map(len, handles), default=0) + 0.6)))
+    columns = min(max(len(handles), 1), columns)
+    if handles:
+        drawing.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
     band, grid = lay_out_grid(drawing, len(cells), -(-len(handles) // columns))
     for axes, ((task, prompt), of_cell) in zip(grid, cells, strict=True):
         axes.set_title(wrap_name(f"{task}: {prompt}", NAME_WIDTH))
@@ -310,13 +315,15 @@ def _of_model(rows: pd.DataFrame, model: str) -> pd.DataFrame:
 
 def _mark(axes: Axes, x: pd.Series, y: pd.Series, used: pd.Series, style: LineStyle) -> None:
     """Filled marks where the verdict holds, open ones elsewhere."""
+    size = 1.0 if len(x) <= MOST_NUMBERED else 0.65
     for holds in (False, True):
         at = used.to_numpy(bool) == holds
         axes.plot(
             x[at],
             y[at],
             style.marker,
-            markersize=5.5 if holds else 3.5,
+            markersize=size * (5.5 if holds else 3.5),
+            markeredgewidth=size,
             markeredgecolor=style.colour,
             markerfacecolor=style.colour if holds else "white",
             linestyle="none",
@@ -333,14 +340,17 @@ def _draw_all_of_it(axes: Axes, rows: pd.DataFrame) -> None:
     free = float(rows["free"].iloc[0])
     axes.axhline(free, color=CHANCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1, zorder=1)
     axes.annotate(
-        *(f"all of the margin: {free:.2f}", (1, free)),
+        # On the left, because effects grow with the block.
+        *(f"all of the margin: {free:.2f}", (0, free)),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 2),
+        xytext=(2, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         fontsize=6.5,
         color=CHANCE_COLOUR,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+        zorder=6,
     )
     low, high = axes.get_ylim()
     axes.set_ylim(low, max(high, free + 0.14 * (max(high, free) - low)))

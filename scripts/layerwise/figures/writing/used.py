@@ -24,7 +24,7 @@ EFFECTS = (
 FOUND = (
     "In the same block. Margin: log odds of the right answer in the unchanged run, with its 95 % interval over images. "
     "Complete: % of the margin that erasing takes. Selective: 100 less the mean % that it takes of other tasks' "
-    "margins. Reliable: the harmonic mean of both. Probe at the top: score × 100 of the kept probe of the "
+    "margins. Product: of both. Probe at the top: score × 100 of the kept probe of the "
     "topmost block, before and after erasing; in round brackets, with random directions. A dash: not defined, because "
     "the model does not answer, or no other task is answered."
 )
@@ -94,7 +94,7 @@ def _steering(row: Mapping[str, Any]) -> str:
 
 
 def used_sections(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
-    """A section of sentences, one per task, and one of every concept against every task.
+    """A section of sentences, two per task, and one of every concept against every task.
 
     Args:
         table: see :func:`used_table`.
@@ -102,6 +102,8 @@ def used_sections(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
     """
     words = pd.DataFrame({"Verdict": table["sentence"]})
     sections = [Section("In words", words, WORDS, texts=(("Verdict", 0.95),), row_names=0)]
+    effects: list[Section] = []
+    shares: list[Section] = []
     for task, rows in table.groupby("task", sort=False):
         names = {"Model": rows["model"], "Prompt": rows["prompt"]}
         block = {"Block": [f"{row.block} / {row.n_layers}" for row in rows.itertuples()]}
@@ -121,16 +123,20 @@ def used_sections(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
             "Margin": _bounded(rows, "free"),
             "Complete": _percent(rows["completeness"], ".0f"),
             "Selective": _percent(rows["selectivity"], ".0f"),
-            "Reliable": _percent(rows["reliability"], ".0f"),
+            "Product": _percent(rows["product"], ".0f"),
             "Probe at the top": _changed(rows["top_free"], rows["top_erased"], rows["top_control"]),
         }
         metric = ", ".join(metric_name(name) for name in rows["metric"].dropna().unique())
         found = f"{task}: shares of the answer, and what probes find ({metric})" if metric else f"{task}: shares"
-        for title, columns, note in ((f"{task}: effects", effect, EFFECTS), (found, share, FOUND)):
-            shown = pd.DataFrame(columns)
-            texts = (("Model", 0.14), ("Prompt", 0.1))
-            sections.append(Section(title, shown, note, tuple(shown.columns[2:]), texts, row_names=2))
-    return [*sections, *_across(table, across)]
+        effects.append(_section(f"{task}: effects", effect, EFFECTS))
+        shares.append(_section(found, share, FOUND))
+    # Sections with one note stand together, because a page shows it once.
+    return [*sections, *effects, *shares, *_across(table, across)]
+
+
+def _section(title: str, columns: Mapping[str, Any], note: str) -> Section:
+    shown, texts = pd.DataFrame(columns), (("Model", 0.14), ("Prompt", 0.1))
+    return Section(title, shown, note, tuple(shown.columns[2:]), texts, row_names=2)
 
 
 def _across(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
@@ -156,7 +162,7 @@ def _across(table: pd.DataFrame, across: pd.DataFrame) -> list[Section]:
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["missing"]:
-        return "not tested"
+        return "not tested" if row["answers"] else "no answer"
     return f"used: {ranges(row['used_at'])}" if row["used_at"] else "not used"
 
 

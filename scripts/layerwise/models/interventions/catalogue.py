@@ -15,5 +15,6 @@ INTERVENTIONS: Catalogue[InterventionKind] = Catalogue(
         "cut-image": "layerwise.models.interventions.cut_image",
         "erase": "layerwise.models.interventions.erase",
         "steer": "layerwise.models.interventions.steer",
+        "route": "layerwise.models.interventions.route",
     },
 )

@@ -30,7 +30,7 @@ def digest_of(intervention: Mapping[str, Any], file: Path) -> str:
         InputError: when the file is missing, damaged, or lacks what the entry needs.
     """
     ((kind, how),) = intervention.items()
-    told = {"concept": _told_of_concept}[str(INTERVENTIONS[kind].fitted)](how, file)
+    told = {"concept": _told_of_concept, "route": _told_of_route}[str(INTERVENTIONS[kind].fitted)](how, file)
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -45,3 +45,11 @@ def _told_of_concept(how: How, file: Path) -> list[Any]:
         # How a probe was fitted is told nowhere in full.
         told.append(hashlib.sha256(steering.direction.tobytes() + steering.deviation.tobytes()).hexdigest())
     return told
+
+
+def _told_of_route(_how: How, file: Path) -> Any:
+    """The route itself: trained on a GPU, the same items need not give the same one."""
+    from layerwise.models.interventions.route_file import read_about, weights_digest
+
+    about = read_about(file)
+    return [about["kind"], about["shape"], weights_digest(file)]
