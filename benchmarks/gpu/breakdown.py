@@ -13,12 +13,14 @@ from torch.profiler import ProfilerActivity, profile
 from transformers.cache_utils import DynamicCache
 
 from gpu.card import Card
-from gpu.extraction import USUAL, on_host
+from gpu.extraction import USUAL
 from gpu.results import Results
+from gpu.several import SeveralImages, on_host
 from gpu.timing import on_card, synchronise
 from layerwise.models.frozen import read_layers
 from layerwise.models.prefix.cache import prefix_cache
 from layerwise.models.prefix.packing import PackedTexts
+from layerwise.models.prefix.together import joined
 
 # The first that matches a kernel's name decides.
 KINDS = {
@@ -92,26 +94,26 @@ def run(card: Card, results: Results) -> None:
 
 def _stages(card: Card, texts: int) -> dict[str, Callable[[], object]]:
     model, ways = card.model, Ways(card.model, card.shape, texts)
-    host = on_host(ways)
-    group = host.to(model.device, model.dtype)
+    host, several = on_host(ways), SeveralImages(ways, model.images_at_once)
+    group = joined([host]).to(model.device, model.dtype)
     with torch.inference_mode():
         cache = DynamicCache()
         model.forward(**group.prefix, past_key_values=cache, use_cache=True)
         kept = list(cache.layers)
-        length, rests = group.prefix["input_ids"].shape[1], group.rests
-        lengths = torch.tensor([len(rest) for rest in rests], device=model.device)
-        packed = PackedTexts(torch.cat(rests)[None], lengths, length, length)
+        length, (rests,) = group.prefix["input_ids"].shape[1], group.rests
+        lengths = torch.tensor([[len(rest) for rest in rests]])
+        packed = PackedTexts(torch.cat(rests)[None].to(model.device), lengths, length, length)
         over = prefix_cache(_of(kept), packed.ids.shape[1])
         ends = packed.ends
-        with read_layers(model.blocks, model.final_norm, {"last": lambda hidden: hidden[0, ends]}) as readings:
+        with read_layers(model.blocks, model.final_norm, {"last": lambda hidden: hidden[ends]}) as readings:
             model.continue_texts(packed, over)
 
     def packed_texts() -> None:
-        with read_layers(model.blocks, model.final_norm, {"last": lambda hidden: hidden[0, ends]}):
+        with read_layers(model.blocks, model.final_norm, {"last": lambda hidden: hidden[ends]}):
             model.continue_texts(packed, over)
 
     return {
-        "inputs to the card": lambda: host.to(model.device, model.dtype),
+        "inputs to the card": lambda: joined([host]).to(model.device, model.dtype),
         "vision tower, projector": lambda: model.model.base_model.get_image_features(ways.pixels),
         "tower and prefix": lambda: model.forward(**group.prefix, past_key_values=DynamicCache(), use_cache=True),
         "room behind the prefix": lambda: prefix_cache(_of(kept), packed.ids.shape[1]),
@@ -119,6 +121,7 @@ def _stages(card: Card, texts: int) -> dict[str, Callable[[], object]]:
         "states to the host": readings.stacked,
         "whole run": lambda: model.run_shared(host, ["last"]),
         "pure forward": ways.pure,
+        f"whole run of {several.images} images": several.shared,
     }
 
 

@@ -6,10 +6,9 @@ from extraction import Ways
 from gpu import operations
 from gpu.card import Card
 from gpu.results import Results
-from gpu.several import SeveralImages
+from gpu.several import SeveralImages, on_host
 from gpu.timing import in_turns
 from layerwise.models.memory import Room
-from layerwise.models.prefix.split import PromptGroup
 
 TEXTS, IMAGES, CHUNKS = (1, 2, 5, 18, 80), (1, 2, 4, 8), (10, 20, 40, 80)
 # A usual number of questions about an image.
@@ -27,26 +26,29 @@ def run(card: Card, results: Results) -> None:
 def _by_texts(card: Card, results: Results, numbers: tuple[int, ...]) -> None:
     shape = card.shape
     results.line(
-        "Milliseconds per text. `shared` begins with inputs on the host and ends with states on the host, as in a run. "
+        "Milliseconds per text. `shared` begins with inputs on the host and ends with states on the host, and runs as "
+        f"many images at once as a run does, of {card.model.images_at_once} that it is given; `one image` runs one. "
         "Shares of the peak count the operations that each way needs."
     )
     results.table(
-        *("texts per image", "alone ms", "padded ms", "shared ms", "pure ms", "shared tokens/s", "of pure"),
+        *("texts per image", "alone ms", "padded ms", "one image ms", "shared ms", "pure ms", "shared tokens/s"),
+        "of pure",
         *("speed-up", "shared TFLOP/s", "of measured peak", "of datasheet", "pure of peak", "alone of peak"),
         *("shared GiB", "spread"),
     )
     for texts in numbers:
         ways = Ways(card.model, shape, texts)
-        group = on_host(ways)
+        group, several = on_host(ways), SeveralImages(ways, card.model.images_at_once)
         runs = {
             "alone": ways.alone,
             "padded": ways.padded,
-            "shared": lambda group=group: card.model.run_shared(group, ["last"]),
+            "one image": lambda group=group: card.model.run_shared(group, ["last"]),
+            "shared": several.shared,
             "pure": ways.pure,
         }
         with torch.inference_mode():
             timings = in_turns(runs, card.rounds)
-        scale = {"alone": ways.scale, "padded": ways.scale}
+        scale = {"alone": ways.scale, "padded": ways.scale, "shared": 1 / several.images}
         seconds = {name: timing.median * scale.get(name, 1) for name, timing in timings.items()}
         sizes = sizes_of(ways)
         needed = operations.prefix(shape, ways.prefix) + operations.texts(shape, ways.prefix, sizes)
@@ -78,35 +80,38 @@ def _by_texts(card: Card, results: Results, numbers: tuple[int, ...]) -> None:
 
 def _by_images(card: Card, results: Results, numbers: tuple[int, ...], texts: int) -> None:
     results.line(
-        f"\nSeveral images in a batch, {texts} texts each: an experiment, since the project runs one image at a time. "
-        "Milliseconds per image."
+        f"\nSeveral images at once, {texts} texts each. Milliseconds per image. *in a run*: of so many images, as many "
+        "at once as a run chooses. *differs*: the states of the first image from those that it has alone."
     )
     results.table(
-        "images", "shared ms", "pure ms", "shared tokens/s", "shared of peak", "pure of peak", "GiB", "differs"
+        *("images", "at once ms", "in a run ms", "pure ms", "at once tokens/s", "at once of peak", "pure of peak"),
+        *("GiB", "differs"),
     )
     shape = card.shape
     ways = Ways(card.model, shape, texts)
     expected = card.model.run_shared(on_host(ways), ["last"])["last"]
     for images in numbers:
         several = SeveralImages(ways, images)
-        # The texts of an image come in their own order here, in the group's there; both give rows per text.
-        difference = float((several.shared()[:texts] - expected).norm() / expected.norm())
-        timings = in_turns({"shared": several.shared, "pure": several.pure}, card.rounds)
-        shared, pure = timings["shared"].median, timings["pure"].median
-        sizes = several.sizes
+        difference = float((several.shared_at_once()[0]["last"] - expected).norm() / expected.norm())
+        runs = {"at once": several.shared_at_once, "in a run": several.shared, "pure": several.pure}
+        timings = in_turns(runs, card.rounds)
+        shared, in_a_run, pure = (timings[name].median for name in runs)
+        sizes = sizes_of(ways)
         needed = operations.prefix(shape, ways.prefix) + operations.texts(shape, ways.prefix, sizes)
         of_pure = card.shares(images * operations.in_a_row(shape, ways.prefix, sizes), pure)[1]
         results.row(
             [
                 f"{images}",
-                *(f"{1e3 * shared / images:.2f}", f"{1e3 * pure / images:.2f}", f"{several.tokens / shared:,.0f}"),
+                *(f"{1e3 * seconds / images:.2f}" for seconds in (shared, in_a_run, pure)),
+                f"{several.row.numel() / shared:,.0f}",
                 *(f"{card.shares(images * needed, shared)[1]:.2f}", f"{of_pure:.2f}"),
-                *(f"{timings['shared'].gib:.1f}", f"{difference:.1e}"),
+                *(f"{timings['at once'].gib:.1f}", f"{difference:.1e}"),
             ],
             what="images",
             images=images,
             texts=texts,
             shared=shared,
+            in_a_run=in_a_run,
             pure=pure,
             difference=difference,
         )
@@ -125,11 +130,6 @@ def _by_chunk(card: Card, results: Results, sizes: tuple[int, ...], texts: int) 
             results.row(cells, what="chunk", size=size, texts=texts, seconds=timing.seconds, gib=timing.gib)
     finally:
         card.model.room = own
-
-
-def on_host(ways: Ways) -> PromptGroup:
-    """The texts and their image as the project prepares them: on the host, in float32."""
-    return ways.group().to(torch.device("cpu"), torch.float32)
 
 
 def sizes_of(ways: Ways) -> list[int]:

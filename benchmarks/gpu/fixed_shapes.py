@@ -18,6 +18,7 @@ from layerwise.models.frozen import read_layers
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.packing import PackedTexts
 from layerwise.models.prefix.split import PromptGroup
+from layerwise.models.prefix.together import joined
 
 BUCKET = 64
 
@@ -34,22 +35,17 @@ class FixedShapes:
         """
         self.model, self.base = ways.model, ways.model.model.base_model
         device = self.model.device
-        on_card = group.to(device, self.model.dtype)
+        on_card = joined([group]).to(device, self.model.dtype)
         self.length = on_card.prefix["input_ids"].shape[1]
         self.prefix_ids, self.pixels = on_card.prefix["input_ids"], on_card.prefix["pixel_values"]
         first = int(group.image_tokens[0].int().argmax())
         self.image = slice(first, first + int(group.image_tokens.sum()))
         sizes = [len(rest) for rest in group.rests]
         filled = -(-sum(sizes) // BUCKET) * BUCKET - sum(sizes)
-        self.ids = functional.pad(torch.cat(on_card.rests), (0, filled))[None]
-        lengths = torch.tensor([*sizes, filled] if filled else sizes, device=device)
-        packed = PackedTexts(self.ids, lengths, self.length, self.length)
+        self.ids = functional.pad(torch.cat(group.rests), (0, filled))[None].to(device)
+        packed = PackedTexts(self.ids, torch.tensor([sizes]), self.length, self.length)
         # Made once: none of them depends on the words.
-        self.ends, self.positions, self.mask = (
-            packed.ends[: len(sizes)],
-            packed.positions,
-            packed.mask(self.model.dtype),
-        )
+        self.ends, self.positions, self.mask = packed.ends, packed.positions, packed.mask(self.model.dtype)
         cache = DynamicCache()
         with torch.inference_mode():
             self.model.decoder(inputs_embeds=self._embedded(), past_key_values=cache, use_cache=True)
@@ -77,7 +73,7 @@ class FixedShapes:
 
     def texts(self) -> Tensor:
         """The packed texts: states, shape (texts, L + 2, width), on the device."""
-        with read_layers(self.model.blocks, self.model.final_norm, {"last": lambda h: h[0, self.ends]}) as readings:
+        with read_layers(self.model.blocks, self.model.final_norm, {"last": lambda h: h[self.ends]}) as readings:
             self.model.decoder(
                 input_ids=self.ids,
                 position_ids=self.positions,

@@ -9,9 +9,10 @@ from extraction import Ways
 from torch import Tensor, nn
 
 from gpu.card import Card
-from gpu.extraction import USUAL, on_host
+from gpu.extraction import USUAL
 from gpu.fixed_shapes import BUCKET, FixedShapes, Recorded
 from gpu.results import Results
+from gpu.several import on_host
 from gpu.timing import in_turns, on_card
 
 TEXTS = (USUAL, 5, 80)

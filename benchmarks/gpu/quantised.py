@@ -15,8 +15,9 @@ from extraction import NoProcessor, Shape, Ways, make_model
 from torch import Tensor
 
 from gpu.card import Card
-from gpu.extraction import USUAL, on_host
+from gpu.extraction import USUAL
 from gpu.results import Results
+from gpu.several import on_host
 from gpu.timing import Timing, in_turns, on_card
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.embedded.architecture import make_processor

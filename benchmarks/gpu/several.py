@@ -1,62 +1,57 @@
-"""The shared prefix for several images at once, which the project does not do: what would it gain?
+"""Texts about each of several images, as a run has them: the same texts, which costs the same as others so long."""
 
-Images whose texts have the same lengths run as a batch: first their prefixes, then their packed texts, over caches with
-a row for each image.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
 
 import torch
 from extraction import Ways
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
-from layerwise.models.frozen import read_layers
-from layerwise.models.prefix.cache import prefix_cache
-from layerwise.models.prefix.packing import PackedTexts
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.memory import Room
+from layerwise.models.prefix import together
+from layerwise.models.prefix.split import PromptGroup, inputs_to
 
 
 class SeveralImages:
-    """Texts about each of several images; the same texts, which costs the same as others of these lengths."""
+    """Texts about each of several images. Prepared inputs lie on the host, in float32, as in a run."""
 
     def __init__(self, ways: Ways, images: int):
-        self.model, self.length = ways.model, ways.prefix
+        self.model, self.images = ways.model, images
+        self.groups = [on_host(ways)] * images
+        rests = [ids[ways.prefix :] for ids in ways.ids]
+        self.row = torch.cat([ways.ids[0][: ways.prefix], *rests])[None].repeat(images, 1)
         self.pixels = ways.pixels.expand(images, -1, -1, -1).contiguous()
-        rests = [ids[self.length :] for ids in ways.ids]
-        self.prefix_ids = ways.ids[0][None, : self.length].repeat(images, 1)
-        self.row = torch.cat([self.prefix_ids[0], *rests])[None].repeat(images, 1)
-        lengths = torch.tensor([len(rest) for rest in rests], device=self.row.device)
-        self.packed = PackedTexts(torch.cat(rests)[None], lengths, self.length, self.length)
-        self.images = images
 
-    @property
-    def tokens(self) -> int:
-        """Of all images and texts."""
-        return self.row.numel()
+    def shared(self) -> list[dict[str, Tensor]]:
+        """States at the last token of each text of each image, on the CPU: as many images at once as in a run."""
+        return self.model.run_several(self.groups, ["last"])
 
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Tokens of each text."""
-        return self.packed.lengths.tolist()
-
-    @torch.inference_mode()
-    def shared(self) -> Tensor:
-        """States at the last token of each text, shape (images x texts, L + 2, width), on the CPU."""
-        model, cache = self.model, DynamicCache()
-        model.forward(input_ids=self.prefix_ids, pixel_values=self.pixels, past_key_values=cache, use_cache=True)
-        over = prefix_cache(cache, self.packed.ids.shape[1])
-        ends = self.packed.ends
-        with read_layers(model.blocks, model.final_norm, {"last": lambda h: h[:, ends].flatten(0, 1)}) as readings:
-            model.decoder(
-                input_ids=self.packed.ids.expand(self.images, -1),
-                position_ids=self.packed.positions.expand(self.images, -1),
-                attention_mask=self.packed.mask(model.dtype).expand(self.images, -1, -1, -1),
-                past_key_values=over,
-                use_cache=True,
-            )
-        return readings.stacked()["last"]
+    def shared_at_once(self) -> list[dict[str, Tensor]]:
+        """The same, with all of these images at once."""
+        with at_once(self.model, self.images):
+            return self.shared()
 
     @torch.inference_mode()
     def pure(self) -> None:
         """One forward pass of the same tokens, an image in each row."""
         self.model.model.base_model(input_ids=self.row, pixel_values=self.pixels, use_cache=False)
+
+
+@contextmanager
+def at_once(model: GenericModel, images: int) -> Iterator[None]:
+    """Run so many images at once, however many tokens they have."""
+    own, model.images = model.images, Room(images, model.images.what)
+    try:
+        with patch.object(together, "TOKENS_TOGETHER", 10**9):
+            yield
+    finally:
+        model.images = own
+
+
+def on_host(ways: Ways) -> PromptGroup:
+    """The texts and their image as the project prepares them: on the host, in float32."""
+    group, host = ways.group(), torch.device("cpu")
+    return replace(group, prefix=inputs_to(group.prefix, host, torch.float32), image_tokens=group.image_tokens.to(host))

@@ -19,7 +19,7 @@ from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.embedded.architecture import make_processor
 from layerwise.models.embedded.tokenizer import train_tokenizer
 from layerwise.states.extract import extract_parts
-from layerwise.states.named import prepare_group, run_group
+from layerwise.states.named import prepare_group, run_groups
 from layerwise.states.plan import plan_parts, ranges_of, running_order
 from layerwise.states.work import WorkFolder
 
@@ -32,7 +32,7 @@ def run(card: Card, results: Results) -> None:
     pictures, size = (2, (64, 48)) if card.small else (48, (640, 480))
     results.line(
         f"{pictures} JPEG pictures of {size[0]} x {size[1]}, milliseconds per image. *prepared*: decoded, scaled and "
-        "tokenized, on one thread of the host. *card*: `run_shared` of what was prepared, with its states on the host. "
+        "tokenized, on one thread of the host. *card*: what was prepared is run, with its states on the host. "
         "*run*: both at the same time, with parts written to disk. The first row warms up."
     )
     results.table("texts per image", "tokens per image", "prepared", "card", "run", "card of run", "texts/s")
@@ -50,8 +50,12 @@ def _measure(results: Results, model: GenericModel, paths: list[str], texts: int
     groups = [of_image for _, of_image in table.groupby("image", sort=False)]
     prepared = []
     preparing = timed(lambda: prepared.extend(prepare_group(model, group) for group in groups))
+    most = model.images_at_once
     on_card = timed(
-        lambda: [run_group(model, group, one, ["last"]) for group, one in zip(groups, prepared, strict=True)]
+        lambda: [
+            run_groups(model, groups[i : i + most], prepared[i : i + most], ["last"])
+            for i in range(0, len(groups), most)
+        ]
     )
     parts = plan_parts(table, 2, 16)
     with tempfile.TemporaryDirectory(dir=folder) as work:

@@ -1,15 +1,20 @@
 """Inputs that all families are shown, and how states of two runs are compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from layerwise.errors import InputError
-from layerwise.models.frozen import FrozenModel
+from layerwise.models.adapters.generic import GenericModel
+from layerwise.models.frozen import FrozenModel, hidden_in
+from layerwise.models.memory import Room
+from layerwise.models.prefix import together
 
 POSITIONS = ["last", "image-mean"]
 PROMPTS = [
@@ -51,6 +56,29 @@ def unlike() -> tuple[list[Image.Image], list[str]]:
     """A batch of unlike inputs: pictures of all shapes, prompts of all lengths, and the first input once more."""
     images = pictures(len(SIZES))
     return [*images, images[0]], [*PROMPTS, PROMPTS[0]]
+
+
+def unlike_prompts() -> list[list[str]]:
+    """Prompts about each of three images: as many, as long and as much alike as in no other of them."""
+    return [PROMPTS, ["Is there a circle?", "Is there a circle right of a star?"], PROMPTS[:3]]
+
+
+@contextmanager
+def all_at_once(model: GenericModel) -> Iterator[list[int]]:
+    """Let any images run together whose inputs have the same shapes. Lists the rows of each pass of the decoder."""
+    own, model.images = model.images, Room(100, "images")
+    rows: list[int] = []
+
+    def before(_block: nn.Module, args: tuple, kwargs: dict) -> None:
+        rows.append(len(hidden_in(args, kwargs)))
+
+    handle = model.blocks[0].register_forward_pre_hook(before, with_kwargs=True)
+    with patch.object(together, "TOKENS_TOGETHER", 10**9), patch.object(together, "MOST_ADDED", 10**9):
+        try:
+            yield rows
+        finally:
+            handle.remove()
+            model.images = own
 
 
 def relative(first: Tensor, second: Tensor) -> float:

@@ -25,12 +25,14 @@ from tests.families.comparing import (
     POSITIONS,
     PROMPTS,
     Refusal,
+    all_at_once,
     furthest,
     greatest,
     one_at_a_time,
     or_refusal,
     pictures,
     relative,
+    unlike_prompts,
 )
 from tests.routes import random_route
 
@@ -52,8 +54,9 @@ class Intervened:
     """What an intervention does in a family.
 
     Attributes:
-        exact: the greatest difference of states in a batch, and over a shared prefix where one is used, from those of
-            one input at a time; for attention knockout that of probabilities from whole forward passes.
+        exact: the greatest difference of states in a batch, and over the shared prefixes of one image and of several
+            where they are used, from those of one input at a time; for attention knockout that of probabilities from
+            whole forward passes.
         change: the difference that it makes to the topmost state at the last token, or to the probability.
         leak: how far the same differ between two pictures when all of the image is kept out in all blocks; None for a
             kind that does not touch the image.
@@ -97,7 +100,22 @@ def _measured(model: GenericModel, intervention: dict[str, Any]) -> Intervened:
         if model.shares_prefix:
             shared = model.states_shared(images[0], prompts[::2], POSITIONS)
             exact = greatest(exact, furthest(shared, {position: states[::2] for position, states in alone.items()}))
+            if model.joins_images:
+                exact = greatest(exact, _several(model))
     return Intervened(exact, relative(alone["last"][:, -1], plain["last"][:, -1]))
+
+
+def _several(model: GenericModel) -> float:
+    """Two images at once against each text alone, with texts of unlike number and length."""
+    images, prompts = [pictures(1, seed)[0] for seed in (0, 1)], unlike_prompts()[:2]
+    with all_at_once(model) as rows:
+        groups = [model.prepare_shared(image, some) for image, some in zip(images, prompts, strict=True)]
+        several = model.run_several(groups, POSITIONS)
+    assert rows == [2, 2]
+    each = zip(images, prompts, several, strict=True)
+    return greatest(
+        *(furthest(states, one_at_a_time(model, [image] * len(some), some)) for image, some, states in each)
+    )
 
 
 def _leak(model: GenericModel, intervention: dict[str, Any]) -> float:

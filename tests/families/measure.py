@@ -14,6 +14,7 @@ from tests.families.comparing import (
     POSITIONS,
     PROMPTS,
     Refusal,
+    all_at_once,
     furthest,
     greatest,
     one_at_a_time,
@@ -21,6 +22,7 @@ from tests.families.comparing import (
     pictures,
     relative,
     unlike,
+    unlike_prompts,
 )
 from tests.families.intervened import Intervened, interventions, knocked_out
 from tests.families.within_blocks import adds_up, sites
@@ -116,6 +118,23 @@ class Measured:
                 assert shared[position].shape == (len(PROMPTS), self.model.n_layers + 2, self.model.width)
             differences.append(furthest(shared, expected))
             self.model.run_shared(groups[0], ["last"])
+        return greatest(*differences)
+
+    @cached_property
+    def several(self) -> float:
+        """Prompts over the prefixes of several images at once, against each alone, whether declared exact or not."""
+        differences, images, prompts = [], [pictures(1, seed)[0] for seed in range(3)], unlike_prompts()
+        groups = [self.model.prepare_shared(image, some) for image, some in zip(images, prompts, strict=True)]
+        lengths = {group.prefix["input_ids"].shape[1] for group in groups}
+        assert len(lengths) > 1
+        with all_at_once(self.model) as rows:
+            several = self.model.run_several(groups, POSITIONS)
+        # The prefixes, then the texts.
+        assert rows == [len(groups)] * 2
+        for image, some, states in zip(images, prompts, several, strict=True):
+            for position in POSITIONS:
+                assert states[position].shape == (len(some), self.model.n_layers + 2, self.model.width)
+            differences.append(furthest(states, one_at_a_time(self.model, [image] * len(some), some)))
         return greatest(*differences)
 
     @cached_property

@@ -14,6 +14,7 @@ from layerwise.states.images import read_image
 from layerwise.states.store import StatesFile
 from tests import families
 from tests.cells import extraction, write_items
+from tests.families.comparing import all_at_once, unlike_prompts
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
 
 pytestmark = pytest.mark.gpu
@@ -70,6 +71,32 @@ def test_half_precision_shares_as_exactly_as_it_rounds(family, dtype, card):
         # Eight bits of bfloat16 in a few blocks; zero would mean that nothing ran in half precision.
         assert 1e-5 < plain < 0.1
         assert ours < 2 * plain
+
+
+@FAMILIES
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_several_images_at_once_are_as_exact_as_one(family, dtype, card, exact_convolutions):
+    """In half precision all three ways round, so all are compared with float32."""
+    model = on(families.frozen(family), card, dtype)
+    assert model.images_at_once > 1
+    images, prompts = [pictures(1, seed)[0] for seed in range(3)], unlike_prompts()
+    groups = [model.prepare_shared(image, some) for image, some in zip(images, prompts, strict=True)]
+    with all_at_once(model) as rows:
+        at_once = model.run_several(groups, POSITIONS)
+    assert rows == [3, 3]
+    on_cpu = families.frozen(family)
+    for image, some, group, states in zip(images, prompts, groups, at_once, strict=True):
+        assert states["last"].dtype == dtype
+        one, by_itself = one_at_a_time(model, [image] * len(some), some), model.run_shared(group, POSITIONS)
+        truth = one_at_a_time(on_cpu, [image] * len(some), some)
+        for position in POSITIONS:
+            if dtype == torch.float32:
+                assert relative(states[position], one[position]) < WIDEST * TOLERANCE[dtype]
+                assert relative(states[position], by_itself[position]) < WIDEST * TOLERANCE[dtype]
+            else:
+                plain, ours = (relative(way[position].float(), truth[position]) for way in (one, states))
+                assert 1e-5 < plain < 0.1
+                assert ours < 2 * plain
 
 
 def test_a_run_on_the_card_keeps_what_the_card_made(tiny_llava, tmp_path, card):

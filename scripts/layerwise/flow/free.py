@@ -239,7 +239,7 @@ def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room
     cache, positions = DynamicCache(), DecoderPositions(length)
     with positions.read(model.decoder):
         model.forward(**inputs, past_key_values=cache, use_cache=True)
-    return prefix_cache(cache, room), length if positions.next is None else positions.next
+    return prefix_cache(cache, room), length if positions.next is None else int(positions.next)
 
 
 def _run_rest(
@@ -248,7 +248,7 @@ def _run_rest(
     """Run a question's own tokens over the image, and keep the inputs of the blocks from ``start`` on."""
     set_length(prefix, length)
     ids = ids[None].to(model.device)
-    packed = PackedTexts(ids, torch.tensor([ids.shape[1]], device=ids.device), length, position)
+    packed = PackedTexts(ids, torch.tensor([[ids.shape[1]]]), length, position)
     with _reading(model.blocks, start - length) as (calls, outputs):
         model.continue_texts(packed, prefix)
     top = outputs[0]

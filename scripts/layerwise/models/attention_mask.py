@@ -123,6 +123,7 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     return mask.masked_fill(pairs, hidden)
 
 
-def aligned_rows(like: Tensor, rows: int, columns: int) -> Tensor:
-    """An empty mask of shape (rows, columns) for numbers like those of ``like``, with its rows aligned in memory."""
-    return like.new_empty(rows, -(-columns // ALIGNED) * ALIGNED)[:, :columns]
+def aligned_rows(like: Tensor, *shape: int) -> Tensor:
+    """An empty mask of this shape for numbers like those of ``like``, with its rows aligned in memory."""
+    *rows, columns = shape
+    return like.new_empty(*rows, -(-columns // ALIGNED) * ALIGNED)[..., :columns]

@@ -36,6 +36,7 @@ class Family:
         puts_image_first: whether its processor puts the image before every text, so that no text says where it is.
         runs_alone: whether a picture's tokens or states depend on the rest of its batch, or a batch cannot be prepared,
             so that inputs must run one by one.
+        joins_images: whether the inputs of several pictures, put one behind the other, are those of a batch of them.
         flat_images: whether its processor takes the pictures of a batch as one list, not as a list for each text.
         writes_begin: whether its processor writes the begin token, so that the tokenizer must not add another.
         image_out_of_reach: why no intervention on image tokens is allowed: it would miss the image, or change the text
@@ -55,6 +56,7 @@ class Family:
     needs_image: str = ""
     runs_alone: bool = field(default=False, metadata=NUMBERS)
     puts_image_first: bool = field(default=False, metadata=NUMBERS)
+    joins_images: bool = True
     flat_images: bool = False
     writes_begin: bool = field(default=False, metadata=NUMBERS)
     image_out_of_reach: str = ""
@@ -187,7 +189,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False),
     "molmo2": Family(
-        not_shared="", writes_begin=True, cut_leaks="tokens before the image also see it, and the text sees them"
+        not_shared="",
+        # They name patches by their numbers in the batch.
+        joins_images=False,
+        writes_begin=True,
+        cut_leaks="tokens before the image also see it, and the text sees them",
     ),
     "muse_glimmer": Family(not_shared="", patches="native"),
     "muse_spark": Family(not_shared="", patches="native"),

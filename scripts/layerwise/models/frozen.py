@@ -65,6 +65,11 @@ class FrozenModel(ABC):
     across: Collection[int] = frozenset()
     intervention: "Intervention | None" = None
 
+    @property
+    def images_at_once(self) -> int:
+        """How many prepared images :meth:`run_several` is best given at once."""
+        return 1
+
     @abstractmethod
     def render(self, prompt: str) -> str:
         """The model's whole input text for a user's turn about one image.
@@ -102,13 +107,17 @@ class FrozenModel(ABC):
     def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
         """Prepare the inputs of several prompts about one image on the host. The image is processed once.
 
-        This and the next two methods are called only if ``shares_prefix`` is true.
+        This and the next three methods are called only if ``shares_prefix`` is true.
         """
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
     def run_shared(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
         """States of prepared prompts about one image; see :meth:`states_shared`."""
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
+
+    def run_several(self, prepared: Sequence[Any], positions: Sequence[str]) -> list[dict[str, Tensor]]:
+        """What :meth:`run_shared` gives for each of several images. A model may run some of them together."""
+        return [self.run_shared(one, positions) for one in prepared]
 
     def spared_flop(self, prepared: Any) -> float:
         """Floating-point operations per block that the shared prefix saves for each text after the first."""

@@ -14,7 +14,7 @@ from layerwise.models.explained import explained
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import AT_SITE, layers_at
-from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
+from layerwise.states.named import prepare_group, prepare_rows, run_groups, run_rows
 from layerwise.states.plan import Unit
 from layerwise.states.shape_checks import shapes
 
@@ -187,14 +187,16 @@ def check_sharing(
 ) -> None:
     """Compare states over a shared prefix with those of the same inputs run alone.
 
-    It uses the shortest and the longest prompt of the first two images that share, and does nothing if none does.
+    It uses the shortest and the longest prompt of the first two images that share, which run together if images do, and
+    does nothing if none shares.
 
     Raises:
         InputError: naming the item and the layer where they differ by more than rounding.
     """
-    for unit in islice((unit for units in parts for unit in units if unit.shared), 2):
-        rows = inputs.iloc[sorted({unit.start, unit.stop - 1})]
-        shared = run_group(model, rows, prepare_group(model, rows), positions)
+    first = islice((unit for units in parts for unit in units if unit.shared), 2)
+    tables = [inputs.iloc[sorted({unit.start, unit.stop - 1})] for unit in first]
+    prepared = [prepare_group(model, rows) for rows in tables]
+    for rows, shared in zip(tables, run_groups(model, tables, prepared, positions), strict=True):
         batch = run_rows(model, rows, positions)
         single = [run_rows(model, rows.iloc[[place]], positions) for place in range(len(rows))]
         for position in positions:

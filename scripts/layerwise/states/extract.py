@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -16,13 +17,13 @@ from tqdm import tqdm
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import layers_at
-from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
+from layerwise.states.named import prepare_group, prepare_rows, run_groups, run_rows
 from layerwise.states.plan import Unit, ranges_of
 from layerwise.states.work import WorkFolder
 
 log = logging.getLogger(__name__)
 
-# Batches prepared on the host before the device asks for them.
+# How much is prepared on the host before the device asks for it: so many times what runs together.
 AHEAD = 2
 
 Given = TypeVar("Given")
@@ -64,13 +65,14 @@ def extract_parts(
                 progress.update(stop - start)
         extraction = _Extraction(model, inputs, positions)
         with ThreadPoolExecutor(1) as writer, _ended(ThreadPoolExecutor(1)) as host:
-            prepared = ahead(host, extraction.prepare, [unit for units in missing for unit in units])
+            units_ahead = AHEAD * extraction.most_together
+            prepared = ahead(host, extraction.prepare, [unit for units in missing for unit in units], units_ahead)
             written: Future | None = None
             for units in missing:
                 done: list[dict[str, Tensor]] = []
-                for unit in units:
-                    done.append(extraction.run(unit, next(prepared)))
-                    progress.update(unit.stop - unit.start)
+                for some in extraction.together(units):
+                    done += extraction.run(some, list(islice(prepared, len(some))))
+                    progress.update(some[-1].stop - some[0].start)
                 states = {position: torch.cat([made[position] for made in done]) for position in positions}
                 # At most one part waits to be written, so that a slow disk does not fill the memory.
                 if written:
@@ -90,15 +92,17 @@ def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def ahead(pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequence[Given]) -> Iterator[Made]:
-    """What ``make`` returns for each of ``given``, in order, with at most ``AHEAD`` of them made in advance.
+def ahead(
+    pool: ThreadPoolExecutor, make: Callable[[Given], Made], given: Sequence[Given], most: int = AHEAD
+) -> Iterator[Made]:
+    """What ``make`` returns for each of ``given``, in order, with at most ``most`` of them made in advance.
 
     An error in the thread is raised here when its result is due.
     """
     waiting: deque[Future] = deque()
     for one in given:
         waiting.append(pool.submit(make, one))
-        if len(waiting) > AHEAD:
+        if len(waiting) > most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
@@ -128,26 +132,47 @@ class _Extraction:
         with self.host:
             return prepare_rows(self.model, rows)
 
-    def run(self, unit: Unit, prepared: Any) -> dict[str, Tensor]:
-        """What the device does: states by position, float32, shape (rows, L + 2, width), on the CPU.
+    @property
+    def most_together(self) -> int:
+        """The most units that :meth:`together` puts together."""
+        return self.model.images_at_once
+
+    def together(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+        """Units as the device gets them: images with their texts several at a time, a batch by itself."""
+        start = 0
+        while start < len(units):
+            stop = start + 1
+            while (
+                stop < len(units) and units[start].shared and units[stop].shared and stop - start < self.most_together
+            ):
+                stop += 1
+            yield list(units[start:stop])
+            start = stop
+
+    def run(self, units: Sequence[Unit], prepared: Sequence[Any]) -> list[dict[str, Tensor]]:
+        """What the device does: states of each unit by position, float32, shape (rows, L + 2, width), on the CPU.
 
         Raises:
             FloatingPointError: on a state that is not finite.
         """
-        rows = self.inputs.iloc[unit.start : unit.stop]
-        if unit.shared:
-            pieces = [run_group(self.model, rows, prepared, self.positions)]
+        tables = [self.inputs.iloc[unit.start : unit.stop] for unit in units]
+        if units[0].shared:
+            made = run_groups(self.model, tables, prepared, self.positions)
         else:
-
-            def run_piece(start: int, stop: int) -> dict[str, Tensor]:
-                piece = rows[start:stop]
-                whole = prepared is not None and len(piece) == len(rows)
-                return run_rows(self.model, piece, self.positions, prepared if whole else self._prepare_batch(piece))
-
-            pieces = self.room.over(len(rows), run_piece)
-        states = {position: torch.cat([piece[position] for piece in pieces]).float() for position in self.positions}
-        check_finite(states, self.layers, list(rows["item_id"]))
+            made = [self._run_batch(rows, one) for rows, one in zip(tables, prepared, strict=True)]
+        states = [{position: one[position].float() for position in self.positions} for one in made]
+        for rows, of_unit in zip(tables, states, strict=True):
+            check_finite(of_unit, self.layers, list(rows["item_id"]))
         return states
+
+    def _run_batch(self, rows: pd.DataFrame, prepared: Any) -> dict[str, Tensor]:
+        def run_piece(start: int, stop: int) -> dict[str, Tensor]:
+            piece = rows[start:stop]
+            whole = prepared is not None and len(piece) == len(rows)
+            return run_rows(self.model, piece, self.positions, prepared if whole else self._prepare_batch(piece))
+
+        pieces = self.room.over(len(rows), run_piece)
+        return {position: torch.cat([piece[position] for piece in pieces]) for position in self.positions}
 
 
 def check_finite(states: dict[str, Tensor], layers: Sequence[str], item_ids: Sequence[str]) -> None:

@@ -78,16 +78,31 @@ def run_group(model: FrozenModel, rows: pd.DataFrame, prepared: Any, positions: 
     Raises:
         InputError: as :func:`run_rows`.
     """
+    return run_groups(model, [rows], [prepared], positions)[0]
+
+
+def run_groups(
+    model: FrozenModel, groups: Sequence[pd.DataFrame], prepared: Sequence[Any], positions: Sequence[str]
+) -> list[dict[str, Tensor]]:
+    """States of prepared prompts about each of several images; see :meth:`FrozenModel.run_several`.
+
+    Raises:
+        InputError: as :func:`run_rows`.
+    """
     try:
-        states = model.run_shared(prepared, positions)
+        states = model.run_several(prepared, positions)
     except Exception as error:
         if lacking_memory(error) is not None or isinstance(error, InputError | FloatingPointError):
             raise
+        if len(groups) > 1 and "CUDA error" not in str(error):
+            # One image at a time, to find the one at fault.
+            for rows, one in zip(groups, prepared, strict=True):
+                run_group(model, rows, one, positions)
         raise InputError(
-            f"a model of type {model.model_type} cannot run the items {_items(rows)} over their image: "
-            f"{said_by(error)}; give the model's entry `sharing: never`"
+            f"a model of type {model.model_type} cannot run the items {_items(pd.concat(groups))} over their "
+            f"{'image' if len(groups) == 1 else 'images'}: {said_by(error)}; give the model's entry `sharing: never`"
         ) from error
-    return _one_each(model, rows, states)
+    return [_one_each(model, rows, made) for rows, made in zip(groups, states, strict=True)]
 
 
 def _one_each(model: FrozenModel, rows: pd.DataFrame, states: dict[str, Tensor]) -> dict[str, Tensor]:

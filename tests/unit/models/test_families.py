@@ -60,6 +60,16 @@ def test_sharing_is_exact_or_not_used(family):
 
 
 @each_family
+def test_several_images_at_once_are_exact_or_not_used(family):
+    measured = measure(family)
+    if measured.model.joins_images and measured.declared:
+        assert measured.several <= EXACT
+    elif measured.declared and not family_of(measured.model_type).joins_images:
+        # Rightly so: forced to run together, they are far off.
+        assert measured.several > 1e-4
+
+
+@each_family
 def test_the_image_matters(family):
     """Or equality would say nothing."""
     assert measure(family).image > 1e-3

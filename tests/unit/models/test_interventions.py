@@ -20,6 +20,7 @@ from layerwise.recipes import model_files
 from layerwise.study import Study
 from tests import families
 from tests.conftest import REPOSITORY
+from tests.families.comparing import all_at_once, unlike_prompts
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
 from tests.families.text_models import LANGUAGE_MODELS
 
@@ -172,6 +173,30 @@ def test_an_intervention_is_told_what_the_tokens_of_a_whole_pass_are(side):
         assert torch.equal(tokens.image[row], own)
         assert torch.equal(tokens.text[row], present & ~own)
     assert all(torch.equal(getattr(again, name), getattr(tokens, name)) for name in ("image", "last", "text"))
+
+
+def test_an_intervention_is_told_what_the_tokens_of_several_images_are():
+    """Together they have the tokens of each image alone; what fills up a row is no text."""
+    model, images = families.frozen(families.llava), [pictures(1, seed)[0] for seed in range(3)]
+    groups = [model.prepare_shared(image, some) for image, some in zip(images, unlike_prompts(), strict=True)]
+    with all_at_once(model):
+        prefix, rests = seen_by(model, lambda: model.run_several(groups, POSITIONS))
+    assert prefix.image.any(1).all()
+    assert torch.equal(rests.before, prefix.image)
+    assert not prefix.last.any()
+    assert not rests.image.any()
+    counts = rests.last.sum(1)
+    assert sorted(counts.tolist()) == sorted(len(group.rests) for group in groups)
+    # Each row's text ends with the last token of its last text.
+    last = rests.last.int()
+    assert torch.equal(rests.text, last.flip(1).cumsum(1).flip(1) > 0)
+    assert not rests.text.all()
+    together = int(rests.text.sum()) + int((counts * prefix.text.sum(1)).sum())
+    alone = 0
+    for group in groups:
+        before, behind = seen_by(model, partial(model.run_shared, group, POSITIONS))
+        alone += int(behind.text.sum()) + len(group.rests) * int(before.text.sum())
+    assert together == alone
 
 
 SAME_START = ["Is it red", "Is it red or blue?", "Is it red and round?"]

@@ -14,9 +14,9 @@ from layerwise.models import host
 from layerwise.models.adapters import generic
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.memory import Room
-from layerwise.models.prefix import packing
+from layerwise.models.prefix import packing, together
 from layerwise.models.prefix.packing import PackedTexts, can_pack
-from layerwise.models.prefix.split import expanded_like, split_prefix
+from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import check_sharing
 from layerwise.states.extract import extract_parts
@@ -27,6 +27,7 @@ from layerwise.states.work import WorkFolder
 from tests import families
 from tests.cells import extraction, write_items
 from tests.families import experts
+from tests.families.comparing import all_at_once
 from tests.families.measure import POSITIONS, PROMPTS, pictures, relative
 
 # Float32, norm of the difference over norm of the vector, at every layer.
@@ -73,22 +74,30 @@ def study(images, folder, least_texts=0):
     return table.iloc[running_order(table, least_texts)].reset_index(drop=True)
 
 
-def test_a_whole_extraction_is_the_same_on_both_paths(llava, images, tmp_path):
+def test_a_whole_extraction_is_the_same_on_all_paths(llava, images, tmp_path, monkeypatch):
+    """In plain batches, over the prefix of an image, and over the prefixes of both."""
     states = {}
-    for shares in (False, True):
+    images_seen = []
+    handle = llava.blocks[0].register_forward_pre_hook(lambda _, args: images_seen.append(len(args[0])))
+    for shares in (0, 1, 2):
         (tmp_path / f"{shares}").mkdir()
+        monkeypatch.setattr(llava, "images", Room(max(shares, 1), "images"))
         least_texts = 2 if shares else 0
         table, work = study(images, tmp_path, least_texts), WorkFolder(tmp_path / f"{shares}")
         parts = plan_parts(table, least_texts, batch_size=4)
         check_sharing(llava, table, parts, POSITIONS)
+        images_seen.clear()
         ranges = extract_parts(llava, table, parts, POSITIONS, work)
+        assert shares == 0 or images_seen == ([1] * 4 if shares == 1 else [2] * 2)
         rows = torch.from_numpy(np.concatenate([work.load(start, stop, POSITIONS)["last"] for start, stop in ranges]))
         states[shares] = dict(zip(table["item_id"], rows, strict=True))
+    handle.remove()
     assert path_of(parts) == SHARED
-    assert sorted(states[True]) == sorted(states[False])
-    for item, row in states[True].items():
+    assert sorted(states[0]) == sorted(states[1]) == sorted(states[2])
+    for item, row in states[0].items():
         # Batches are padded, which rounds differently.
-        assert relative(row, states[False][item]) < 1e-5
+        assert relative(states[1][item], row) < 1e-5
+        assert relative(states[2][item], states[1][item]) < 1e-5
 
 
 def test_the_program_shares_and_says_so(tiny_llava, images, tmp_path):
@@ -216,14 +225,14 @@ def test_the_prefix_is_run_once_and_kept_once(llava, images):
 
 
 class SmallDevice:
-    """Makes a model's decoder run out of memory above so many tokens behind the prefix."""
+    """Makes a model's decoder run out of memory above so many tokens behind its prefixes."""
 
     def __init__(self, model, tokens):
         self.model, self.tokens, self.inner, self.tried = model, tokens, model.continue_texts, []
 
     def __call__(self, packed, cache):
-        self.tried.append(len(packed.lengths))
-        if packed.ids.shape[1] > self.tokens:
+        self.tried.append(int((packed.lengths > 0).sum()))
+        if packed.ids.numel() > self.tokens:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         self.inner(packed, cache)
 
@@ -260,18 +269,130 @@ def test_out_of_memory_in_the_prefix_says_what_to_do(images, monkeypatch):
 
 
 def test_packed_mask():
-    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([2, 1]), prefix=2, start=7)
+    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[2, 1]]), prefix=2, start=7)
     assert packed.positions.tolist() == [[7, 8, 7]]
-    assert packed.ends.tolist() == [1, 2]
+    assert [index.tolist() for index in packed.ends] == [[0, 0], [1, 2]]
+    assert packed.present.all()
     seen = (packed.mask(torch.float32)[0, 0] == 0).int().tolist()
     assert seen == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
     # A token sees itself and the one before it in its own text or, at its start, the prefix's last.
     seen = (packed.mask(torch.bfloat16, window=2)[0, 0] == 0).int().tolist()
     assert seen == [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 1]]
     # The third token of either text begins a chunk of its own: chunks are counted in a text, not in the row.
-    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([2, 1]), prefix=3, start=3)
+    packed = PackedTexts(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[2, 1]]), prefix=3, start=3)
     seen = (packed.mask(torch.float32, chunk=2)[0, 0] == 0).int().tolist()
     assert seen == [[0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 1, 0, 0, 1]]
+
+
+def test_packed_mask_of_several_images():
+    """Each row is as if it were alone. What fills up the second one is read by no text, and sees something."""
+    ids, starts = torch.zeros(2, 4, dtype=torch.long), torch.tensor([[7], [9]])
+    packed = PackedTexts(ids, torch.tensor([[1, 3], [2, 0]]), prefix=2, start=starts)
+    assert packed.positions.tolist() == [[7, 7, 8, 9], [9, 10, 9, 9]]
+    assert [index.tolist() for index in packed.ends] == [[0, 0, 1], [0, 3, 1]]
+    assert packed.last.tolist() == [[True, False, False, True], [False, True, False, False]]
+    assert packed.present.tolist() == [[True] * 4, [True, True, False, False]]
+    for kind in ({}, {"window": 2}, {"chunk": 2}):
+        mask = packed.mask(torch.float32, **kind)
+        assert mask.shape == (2, 1, 4, 6)
+        first = PackedTexts(ids[:1], torch.tensor([[1, 3]]), prefix=2, start=7).mask(torch.float32, **kind)
+        second = PackedTexts(ids[:1, :2], torch.tensor([[2]]), prefix=2, start=9).mask(torch.float32, **kind)
+        assert torch.equal(mask[:1], first)
+        assert torch.equal(mask[1:, :, :2, :4], second)
+        assert (mask[1, 0, :2, 4:] < 0).all()
+        assert ((mask == 0).sum(-1) > 0).all()
+
+
+def of_size(width, prompts, prefix=5, image=4):
+    """A group whose prefix has so many tokens, with texts of so many tokens behind it."""
+    ids = torch.arange(prefix)[None]
+    return PromptGroup(
+        {"input_ids": ids, "pixel_values": torch.zeros(1, 3, width)}, ids < image, list(map(ones, prompts))
+    )
+
+
+def ones(count):
+    return torch.ones(count, dtype=torch.long)
+
+
+def test_images_run_together_that_fit():
+    small, large = of_size(8, [2, 3]), of_size(9, [2, 3])
+    assert together.batches_of([small, large, small, small, large], 8) == [[0, 2, 3], [1, 4]]
+    assert together.batches_of([small, large, small, small, large], 2) == [[0, 2], [3], [1, 4]]
+    assert together.batches_of([small] * 3, 1) == [[0], [1], [2]]
+    # A row that would mostly be padding runs with others like it.
+    assert together.batches_of([of_size(8, [30]), small, of_size(8, [9, 20])], 8) == [[1], [2, 0]]
+    # So does an image of another size or place, and whatever is not known to be of one image.
+    assert together.batches_of([small, of_size(8, [2, 3], image=3)], 8) == [[0], [1]]
+    other = of_size(8, [2, 3])
+    other.prefix["scale"] = 0.5
+    assert together.batches_of([small, other, other], 8) == [[0], [1], [2]]
+    most = together.TOKENS_TOGETHER // 3
+    assert together.batches_of([of_size(8, [most - 5])] * 4, 8) == [[0, 1, 2], [3]]
+    assert together.batches_of([of_size(8, [2 * most])] * 2, 8) == [[0], [1]]
+
+
+def test_a_prefix_ends_where_the_shortest_does():
+    """Unless too much would have to run for each text again."""
+    short, long = of_size(8, [2, 3]), of_size(8, [1, 2], prefix=6)
+    assert together.batches_of([short, long], 8) == [[1, 0]]
+    groups = together.joined([short, long])
+    assert groups.prefix["input_ids"].tolist() == [[0, 1, 2, 3, 4]] * 2
+    assert groups.prefix["pixel_values"].shape == (2, 3, 8)
+    assert groups.image_tokens.tolist() == [[True] * 4 + [False]] * 2
+    assert [[rest.tolist() for rest in rests] for rests in groups.rests] == [
+        [[1, 1], [1, 1, 1]],
+        [[5, 1], [5, 1, 1]],
+    ]
+    assert together.batches_of([of_size(8, [1] * 9), of_size(8, [1] * 9, prefix=8)], 8) == [[0], [1]]
+
+
+def test_several_images_share_the_memory(images, monkeypatch, caplog):
+    """What does not fit runs with fewer images, and then with fewer texts about one; results keep their order."""
+    model = families.frozen(families.llava)
+    prompts = [PROMPTS, PROMPTS[:5], PROMPTS[1:], PROMPTS]
+    groups = [model.prepare_shared(images[i % 2], some) for i, some in enumerate(prompts)]
+    expected = [model.run_shared(group, POSITIONS) for group in groups]
+    small = SmallDevice(model, 2 * max(sum(map(len, group.rests)) for group in groups))
+    monkeypatch.setattr(model, "continue_texts", small)
+    monkeypatch.setattr(together, "MOST_ADDED", 10)
+
+    def check():
+        small.tried.clear()
+        for states, alone in zip(model.run_several(groups, POSITIONS), expected, strict=True):
+            assert all(relative(states[position], alone[position]) <= EXACT for position in POSITIONS)
+
+    model.images = Room(8, "images with the start of their prompts")
+    check()
+    assert len(small.tried) == 3
+    assert model.images_at_once == 2
+    assert "out of device memory with 4 images with the start of their prompts at once" in caplog.text
+    small.tokens = max(len(rest) for group in groups for rest in group.rests)
+    check()
+    assert model.images_at_once == 1
+    assert "texts about one image at once" in caplog.text
+    small.tokens = 0
+    with pytest.raises(InputError, match=r"too small for a single one of the texts about one image"):
+        model.run_several(groups, POSITIONS)
+
+
+@pytest.mark.parametrize("family", [families.qwen2_vl, families.qwen3_vl], ids=lambda family: family.__name__)
+def test_images_of_other_shapes_with_as_many_tokens_go_on_at_their_own_positions(family):
+    """Four by four patches and two by eight: inputs of the same shape, but the text behind them begins elsewhere."""
+    model, images = families.frozen(family), [pictures(5)[0], pictures(5)[4]]
+    groups = [model.prepare_shared(image, PROMPTS) for image in images]
+    assert not torch.equal(*(group.prefix["image_grid_thw"] for group in groups))
+    with all_at_once(model) as rows:
+        at_once = model.run_several(groups, POSITIONS)
+    assert rows == [2, 2]
+    for image, states in zip(images, at_once, strict=True):
+        alone = one_at_a_time(model, image, PROMPTS)
+        assert all(relative(states[position], alone[position]) <= EXACT for position in POSITIONS)
+
+
+def test_a_cpu_runs_one_image_at_a_time(llava):
+    assert llava.joins_images
+    assert llava.images_at_once == 1
 
 
 def test_attention_that_is_scaled_by_the_place_in_a_row_limits_the_row(monkeypatch):

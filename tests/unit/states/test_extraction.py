@@ -49,7 +49,7 @@ class CountingModel(FrozenModel):
 
     def __init__(self, fail_at=None, shares_prefix=False, holds=None, error=0.0):
         self.seen, self.fail_at, self.shares_prefix, self.holds, self.error = [], fail_at, shares_prefix, holds, error
-        self.groups, self.batches, self.threads = [], [], set()
+        self.groups, self.batches, self.threads, self.several, self.most_images = [], [], set(), [], 1
 
     def run_out(self):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
@@ -80,6 +80,14 @@ class CountingModel(FrozenModel):
     def run_shared(self, prepared, positions):
         self.groups.append(len(prepared))
         return {position: values + self.error for position, values in self.run(prepared, positions).items()}
+
+    def run_several(self, prepared, positions):
+        self.several.append([len(one) for one in prepared])
+        return super().run_several(prepared, positions)
+
+    @property
+    def images_at_once(self):
+        return self.most_images
 
 
 def extract(model, inputs, work, batch_size=1):
@@ -183,6 +191,48 @@ def test_groups_are_shared_and_single_prompts_batched(tmp_path):
     assert model.batches == [2, 1, 3, 2]
     rows = np.concatenate([WorkFolder(tmp_path).load(start, stop, ["last"])["last"] for start, stop in parts])
     assert rows[:, 0, 0].tolist() == table["prompt"].str.len().tolist()
+
+
+def test_several_images_run_together(tmp_path):
+    """Those of a part, after its batches; a part that is made again gives the same."""
+    table = images_of(tmp_path, [9, 1, 9, 9, 2, 12, 1, 30])
+    table = table.iloc[running_order(table, least_texts=2)].reset_index(drop=True)
+    for most, several in ((1, [[9], [9], [9], [2], [12], [30]]), (2, [[9, 9], [9, 2], [12], [30]])):
+        model, work = CountingModel(shares_prefix=True), WorkFolder(tmp_path / f"{most}")
+        model.most_images = most
+        parts = extract(model, table, work)
+        assert model.several == several
+        assert len(parts) == 3
+        rows = np.concatenate([work.load(start, stop, ["last"])["last"] for start, stop in parts])
+        assert rows[:, 0, 0].tolist() == table["prompt"].str.len().tolist()
+
+
+def test_an_image_that_fails_is_named_whatever_runs_with_it(tmp_path):
+    class Refuses(CountingModel):
+        """Refuses a word, whether it is run or prepared."""
+
+        def run_shared(self, prepared, positions):
+            if any("fault" in prompt for prompt in prepared):
+                raise IndexError("no such word")
+            return super().run_shared(prepared, positions)
+
+        def prepare_shared(self, image, prompts):
+            if any("worse" in prompt for prompt in prompts):
+                raise IndexError("no such word")
+            return super().prepare_shared(image, prompts)
+
+    table = images_of(tmp_path, [3, 2, 4])
+    named = {
+        "fault": r"cannot run the items 1-0 \(.*1\.png\), 1-1 \(.*1\.png\) over their image: .*no such word",
+        "worse": r"item 1-1 \(.*1\.png\): .* cannot prepare it: .*no such word",
+    }
+    for word, message in named.items():
+        given = table.assign(prompt=table["prompt"].where(table["item_id"] != "1-1", "x" * 20 + word))
+        given = given.iloc[running_order(given, least_texts=2)].reset_index(drop=True)
+        model = Refuses(shares_prefix=True)
+        model.most_images = 8
+        with pytest.raises(InputError, match=message):
+            extract(model, given, WorkFolder(tmp_path / word))
 
 
 def test_a_model_that_does_not_share_runs_plain_batches(tmp_path):

@@ -15,12 +15,17 @@ from layerwise.models.host import HostSide
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.kind import Tokens
 from layerwise.models.loading import input_device, load_model
+from layerwise.models.memory import Room
 from layerwise.models.parts import find_blocks, find_decoder, find_final_norm, heads_per_block
 from layerwise.models.prefix.decoder import SharedDecoder
 from layerwise.models.prefix.packing import PackedTexts, can_pack, chunk_room
 from layerwise.models.prefix.split import PromptGroup
+from layerwise.models.prefix.together import PromptGroups, batches_of, joined
 
 Served = TypeVar("Served", bound="GenericModel")
+
+# On a card. Images of few tokens would otherwise run together by the hundred, and as many would be prepared in advance.
+IMAGES_AT_ONCE = 8
 
 
 def load(description: dict[str, Any], device: str) -> "GenericModel":
@@ -63,6 +68,8 @@ class GenericModel(HostSide):
 
     Attributes:
         room: how many texts about one image run at once.
+        joins_images: whether several images can run at once, each with its texts.
+        images: how many of them do. One on a CPU, which is busy with one image.
     """
 
     goes_on = True
@@ -106,6 +113,9 @@ class GenericModel(HostSide):
             batch_invariant and self.family.shares_prefix and can_pack(self.decoder.config) and self.image_comes_first()
         )
         self.room = chunk_room(self.device)
+        self.joins_images = self.family.joins_images and not self.runs_alone and not self.across
+        together = self.joins_images and self.device.type == "cuda"
+        self.images = Room(IMAGES_AT_ONCE if together else 1, "images with the start of their prompts")
 
     @torch.inference_mode()
     def run(self, prepared: Any, positions: Sequence[str]) -> dict[str, Tensor]:
@@ -137,21 +147,41 @@ class GenericModel(HostSide):
             readings.take(hidden)
         return readings.stacked()
 
-    @torch.inference_mode()
+    @property
+    def images_at_once(self) -> int:
+        """See :class:`FrozenModel`."""
+        return self.images.size
+
     def run_shared(self, prepared: PromptGroup, positions: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`FrozenModel.run_shared`."""
-        group = prepared.to(self.device, self.dtype)
+        return self.run_several([prepared], positions)[0]
+
+    @torch.inference_mode()
+    def run_several(self, prepared: Sequence[PromptGroup], positions: Sequence[str]) -> list[dict[str, Tensor]]:
+        """See :meth:`FrozenModel.run_several`."""
+        states: dict[int, dict[str, Tensor]] = {}
+        for batch in batches_of(prepared, self.images.size):
+
+            def run(start: int, stop: int, batch: Sequence[int] = batch) -> list[dict[str, Tensor]]:
+                return self._over_prefixes(joined([prepared[i] for i in batch[start:stop]]), positions)
+
+            found = [one for piece in self.images.over(len(batch), run) for one in piece]
+            states |= zip(batch, found, strict=True)
+        return [states[i] for i in range(len(prepared))]
+
+    def _over_prefixes(self, prepared: PromptGroups, positions: Sequence[str]) -> list[dict[str, Tensor]]:
+        groups = prepared.to(self.device, self.dtype)
 
         def run_prefix(**inputs: Any) -> Any:
-            with self._intervened(_in_prefix, group):
+            with self._intervened(_in_prefix, groups):
                 return self.forward(**inputs)
 
         def continue_texts(packed: PackedTexts, prefix: Cache) -> None:
-            with self._intervened(_in_rests, packed, group):
+            with self._intervened(_in_rests, packed, groups):
                 self.continue_texts(packed, prefix)
 
         shared = SharedDecoder(run_prefix, self.decoder, self.blocks, self.final_norm, continue_texts, self.across)
-        return shared.states(group, positions, self.room)
+        return shared.states(groups, positions, self.room)
 
     def spared_flop(self, prepared: PromptGroup) -> float:
         """See :meth:`FrozenModel.spared_flop`: two per parameter and token."""
@@ -198,13 +228,12 @@ class GenericModel(HostSide):
         return last_token(inputs["attention_mask"])
 
 
-def _in_prefix(group: PromptGroup) -> Tokens:
+def _in_prefix(groups: PromptGroups) -> Tokens:
     """The tokens of the prefix: every text goes on behind it (:func:`layerwise.models.prefix.split.split_prefix`)."""
-    image = group.image_tokens
+    image = groups.image_tokens
     return Tokens(image, None, torch.zeros_like(image), ~image)
 
 
-def _in_rests(packed: PackedTexts, group: PromptGroup) -> Tokens:
+def _in_rests(packed: PackedTexts, groups: PromptGroups) -> Tokens:
     """The tokens of texts behind the prefix, which holds the whole image."""
-    image = torch.zeros_like(packed.ids, dtype=torch.bool)
-    return Tokens(image, group.image_tokens, packed.last, ~image)
+    return Tokens(torch.zeros_like(packed.present), groups.image_tokens, packed.last, packed.present)

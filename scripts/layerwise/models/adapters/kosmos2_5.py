@@ -44,7 +44,7 @@ class Kosmos25Model(Kosmos2Model):
             input_ids=packed.ids,
             # Its positions begin after the padding token's id.
             position_ids=packed.positions + self.decoder.embed_positions.padding_idx + 1,
-            image_embeds_position_mask=behind[None].long(),
+            image_embeds_position_mask=behind.long(),
             attention_mask=packed.mask(self.dtype),
             past_key_values=prefix,
             use_cache=True,

@@ -1,4 +1,4 @@
-"""Run a prefix once, and the texts behind it chunk by chunk over its keys and values."""
+"""Run prefixes once, and the texts behind them over their keys and values: chunk by chunk, or an image in each row."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.models.frozen import Select, mean_over, read_layers
-from layerwise.models.memory import Result, Room
+from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, prefix_length
 from layerwise.models.prefix.packing import PackedTexts, chunks_of
-from layerwise.models.prefix.split import PromptGroup
+from layerwise.models.prefix.together import PromptGroups
 
 
 @dataclass
@@ -25,11 +26,12 @@ class DecoderPositions:
 
     Attributes:
         tokens: how many tokens the prefix has, if others run with it; None if all belong to it.
-        next: the position that follows; None as long as no pass was observed, or where the decoder is given none.
+        next: the position that follows, shape (rows or 1, 1); None as long as no pass was observed, or where the
+            decoder is given none.
     """
 
     tokens: int | None = None
-    next: int | None = None
+    next: Tensor | None = None
 
     @contextmanager
     def read(self, decoder: nn.Module) -> Iterator[None]:
@@ -38,8 +40,9 @@ class DecoderPositions:
         def before(_module, _args, kwargs):
             positions = kwargs.get("position_ids")
             if positions is not None:
-                # The rows are time, height and width; a fourth row before them simply counts tokens.
-                self.next = int(positions[-3:, ..., : self.tokens].max()) + 1
+                last = positions[..., : self.tokens].amax(-1, keepdim=True)
+                # Time, height and width; a fourth count before them is simply that of tokens.
+                self.next = (last if last.dim() == 2 else last[-3:].amax(0)) + 1
 
         handle = decoder.register_forward_pre_hook(before, with_kwargs=True)
         try:
@@ -68,71 +71,102 @@ class SharedDecoder:
     continue_texts: Callable[[PackedTexts, Cache], None]
     across: Collection[int] = ()
 
-    def states(self, group: PromptGroup, positions: Sequence[str], room: Room) -> dict[str, Tensor]:
-        """States of a group whose tensors are on the device, by position, shape (prompts, L + 2, width), on the CPU.
+    def states(self, groups: PromptGroups, positions: Sequence[str], room: Room) -> list[dict[str, Tensor]]:
+        """States of groups whose prefixes are on the device, by position, shape (prompts, L + 2, width), on the CPU.
 
         Args:
-            group: what :func:`layerwise.models.prefix.split.split_prefix` made.
+            groups: what :func:`layerwise.models.prefix.together.joined` made.
             positions: as :meth:`layerwise.models.frozen.FrozenModel.states` takes them.
-            room: how many texts may be packed together.
+            room: how many texts may be packed together about an image that runs by itself.
+
+        Returns:
+            The states of each image's texts.
         """
         # The image is in the prefix, so its mean is the same for all texts.
-        select = {p: mean_over(group.image_tokens) for p in positions if p == "image-mean"}
+        select = {p: mean_over(groups.image_tokens) for p in positions if p == "image-mean"}
         in_prefix = DecoderPositions()
         # A plain cache keeps the whole prefix even for layers that see a window of it; the mask holds the window.
         cache = DynamicCache()
         with in_prefix.read(self.decoder), read_layers(self.blocks, self.final_norm, select) as readings:
-            _whole(lambda *_: self.run_prefix(**group.prefix, past_key_values=cache, use_cache=True))
-        states = {p: values.expand(len(group.rests), -1, -1) for p, values in readings.stacked().items()}
+            self.run_prefix(**groups.prefix, past_key_values=cache, use_cache=True)
+        means = readings.stacked()
+        found = [
+            {position: values[row].expand(len(rests), -1, -1) for position, values in means.items()}
+            for row, rests in enumerate(groups.rests)
+        ]
         if at_last := [position for position in positions if position not in select]:
-            start = group.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
+            start = groups.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
             # The image is in the prefix, so every later token sees as much of it as the prefix's last token.
-            across = group.prefix.get("cross_attention_mask")
-            across = across if across is None else across[:, -1:]
-            states |= self._last(group, cache, start, across, room, at_last)
-        return {position: states[position] for position in positions}
+            across = groups.prefix.get("cross_attention_mask")
+            device = groups.image_tokens.device
+            behind = _Behind(start, across if across is None else across[:, -1:], at_last, device)
+            if len(groups.rests) == 1:
+                last = [self._in_chunks(groups.rests[0], cache, behind, room)]
+            else:
+                last = self._in_rows(groups.rests, cache, behind)
+            found = [first | second for first, second in zip(found, last, strict=True)]
+        return [{position: states[position] for position in positions} for states in found]
 
-    def _last(
-        self,
-        group: PromptGroup,
-        cache: DynamicCache,
-        start: int,
-        across: Tensor | None,
-        room: Room,
-        positions: Sequence[str],
+    def _in_chunks(
+        self, rests: Sequence[Tensor], cache: DynamicCache, behind: "_Behind", room: Room
     ) -> dict[str, Tensor]:
-        lengths = torch.tensor([len(rest) for rest in group.rests])
+        """One image's texts, as many at a time as there is room for."""
+        lengths = torch.tensor([len(rest) for rest in rests])
         # Texts of similar length run together, so that chunks are even.
         order = lengths.argsort(stable=True)
         sizes = lengths[order].tolist()
         chunks = chunks_of(sizes, room.size)
-        most = max(sum(sizes[first:end]) for first, end in chunks)
-        prefix = _whole(lambda *_: prefix_cache(cache, most, self.across))
+        prefix = prefix_cache(cache, max(sum(sizes[first:end]) for first, end in chunks), self.across)
         parts = []
         for first, end in chunks:
-            texts = [group.rests[i] for i in order[first:end]]
+            texts = [rests[i] for i in order[first:end]]
 
             def run(a: int, b: int, texts: list[Tensor] = texts) -> dict[str, Tensor]:
-                return self._chunk(texts[a:b], prefix, start, across, positions)
+                return self._packed([texts[a:b]], prefix, behind)
 
             parts += room.over(end - first, run)
-        return {position: torch.cat([part[position] for part in parts])[order.argsort()] for position in positions}
+        return {p: torch.cat([part[p] for part in parts])[order.argsort()] for p in behind.positions}
 
-    def _chunk(
-        self, texts: list[Tensor], prefix: Cache, start: int, across: Tensor | None, positions: Sequence[str]
-    ) -> dict[str, Tensor]:
-        """States at the last token of each text, by position, shape (texts, L + 2, width), on the CPU."""
-        lengths = torch.tensor([len(text) for text in texts], device=texts[0].device)
-        ids = torch.cat(texts)[None]
-        across = across if across is None else across.expand(-1, ids.shape[1], -1, -1)
-        packed = PackedTexts(ids, lengths, prefix_length(prefix), start, across)
-        ends = packed.ends
-        select: dict[str, Select] = dict.fromkeys(positions, lambda hidden: hidden[0, ends.to(hidden.device)])
+    def _in_rows(
+        self, rests: Sequence[Sequence[Tensor]], cache: DynamicCache, behind: "_Behind"
+    ) -> list[dict[str, Tensor]]:
+        """The texts of several images, all at once."""
+        prefix = prefix_cache(cache, max(sum(map(len, texts)) for texts in rests), self.across)
+        states = self._packed(rests, prefix, behind)
+        counts = [len(texts) for texts in rests]
+        of_images = {position: values.split(counts) for position, values in states.items()}
+        return [{position: values[i] for position, values in of_images.items()} for i in range(len(rests))]
+
+    def _packed(self, texts: Sequence[Sequence[Tensor]], prefix: Cache, behind: "_Behind") -> dict[str, Tensor]:
+        """States at the last token of each text of each image, by position, on the CPU.
+
+        Returns:
+            Shape (texts of all images, L + 2, width).
+        """
+        lengths = pad_sequence([torch.tensor([len(text) for text in row]) for row in texts], batch_first=True)
+        ids = pad_sequence([torch.cat(list(row)) for row in texts], batch_first=True).to(behind.device)
+        across = behind.across if behind.across is None else behind.across.expand(-1, ids.shape[1], -1, -1)
+        packed = PackedTexts(ids, lengths, prefix_length(prefix), behind.start, across)
+        rows, columns = packed.ends
+        select: dict[str, Select] = dict.fromkeys(
+            behind.positions, lambda hidden: hidden[rows.to(hidden.device), columns.to(hidden.device)]
+        )
         with read_layers(self.blocks, self.final_norm, select) as readings:
             self.continue_texts(packed, prefix)
         return readings.stacked()
 
 
-def _whole(run: Callable[[int, int], Result]) -> Result:
-    """Run what cannot be divided: an image and the prefix around it."""
-    return Room(1, "images with the start of their prompts").over(1, run)[0]
+@dataclass(frozen=True)
+class _Behind:
+    """What the texts behind a prefix begin with, and what is read of them.
+
+    Attributes:
+        start, across: see :class:`layerwise.models.prefix.packing.PackedTexts`; ``across`` of the prefix's last token.
+        positions: what is read at their last tokens.
+        device: where their ids go.
+    """
+
+    start: int | Tensor
+    across: Tensor | None
+    positions: Sequence[str]
+    device: torch.device

@@ -1,8 +1,9 @@
-"""Several texts in one row after a prefix: positions, masks, and how many texts fit in a row."""
+"""Several texts in a row after a prefix: positions, masks, and how many texts fit in a row."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,49 +24,72 @@ PACKABLE = {"full_attention", "sliding_attention", "chunked_attention", "referen
 
 @dataclass(frozen=True)
 class PackedTexts:
-    """Texts in one row after a prefix of P tokens.
+    """Texts in a row after a prefix of P tokens, for one image or several, with a row each.
 
     Attributes:
-        ids: token ids, shape (1, tokens).
-        lengths: tokens per text, shape (texts,), on the same device.
+        ids: token ids, shape (images, tokens). A row that is shorter than the others ends in any tokens.
+        lengths: tokens per text, on the host, shape (images, texts); 0 at the end of a row that has fewer texts.
         prefix: P.
-        start: the position of each text's first token in the decoder's count; P for most families.
-        across: the tiles of the image that each token sees in blocks of cross-attention, shape (1, tokens, images,
-            tiles); None for other families.
+        start: the position of each text's first token in the decoder's count, for all images or of shape (images, 1); P
+            for most families.
+        across: the tiles of the image that each token sees in blocks of cross-attention, shape (images, tokens, images
+            of a text, tiles); None for other families.
     """
 
     ids: Tensor
     lengths: Tensor
     prefix: int
-    start: int
+    start: int | Tensor
     across: Tensor | None = None
 
-    @property
-    def ends(self) -> Tensor:
-        """The row's index of each text's last token, shape (texts,)."""
-        return self.lengths.cumsum(0) - 1
+    @cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """The row and the column of each text's last token, each of shape (texts of all images,)."""
+        rows, texts = self.lengths.nonzero(as_tuple=True)
+        columns = self.lengths.cumsum(1)[rows, texts] - 1
+        return rows.to(self.ids.device), columns.to(self.ids.device)
 
     @property
     def last(self) -> Tensor:
-        """True at each text's last token, shape (1, tokens)."""
+        """True at each text's last token, shape (images, tokens)."""
         last = torch.zeros_like(self.ids, dtype=torch.bool)
-        last[0, self.ends] = True
+        last[self.ends] = True
         return last
 
     @property
-    def places(self) -> Tensor:
-        """Each token's place in its own text, from 0; shape (tokens,)."""
-        starts = self.lengths.cumsum(0) - self.lengths
-        return torch.arange(self.ids.shape[1], device=self.ids.device) - self._per_token(starts)
+    def present(self) -> Tensor:
+        """True at the tokens of texts, false behind the last one of a row; shape (images, tokens)."""
+        return self._texts < self.lengths.shape[1]
 
-    def _per_token(self, per_text: Tensor) -> Tensor:
-        # Without output_size the host would wait for the device to count.
-        return per_text.repeat_interleave(self.lengths, output_size=self.ids.shape[1])
+    @property
+    def places(self) -> Tensor:
+        """Each token's place in its own text, from 0, and 0 behind the last text; shape (images, tokens)."""
+        return self._texts_and_places[1]
+
+    @property
+    def _texts(self) -> Tensor:
+        return self._texts_and_places[0]
+
+    @cached_property
+    def _texts_and_places(self) -> tuple[Tensor, Tensor]:
+        """Each token's text, and its place in it. Counted on the host, which need not wait for the device then."""
+        rows, columns = self.ids.shape
+        behind = self.lengths.shape[1]
+        sizes = torch.cat([self.lengths, columns - self.lengths.sum(1, keepdim=True)], dim=1)
+
+        def per_token(per_text: Tensor) -> Tensor:
+            return per_text.flatten().repeat_interleave(sizes.flatten()).view(rows, columns)
+
+        texts = per_token(torch.arange(behind + 1).expand(rows, -1))
+        places = torch.arange(columns) - per_token(sizes.cumsum(1) - sizes)
+        # What is behind the last text could be longer than any text, and positions end somewhere.
+        places[texts == behind] = 0
+        return texts.to(self.ids.device), places.to(self.ids.device)
 
     @property
     def positions(self) -> Tensor:
-        """Positions in the decoder's count, shape (1, tokens)."""
-        return (self.start + self.places)[None]
+        """Positions in the decoder's count, shape (images, tokens)."""
+        return self.start + self.places
 
     def mask(self, dtype: torch.dtype, window: int | None = None, chunk: int | None = None) -> Tensor:
         """Which tokens each token sees: 0 where it does, the least number of ``dtype`` where it does not.
@@ -76,20 +100,19 @@ class PackedTexts:
             chunk: the size of the chunks of a text beyond which a chunked layer sees nothing; None without chunks.
 
         Returns:
-            Shape (1, 1, tokens, P + tokens).
+            Shape (images, 1, tokens, P + tokens).
         """
-        device = self.ids.device
-        text = self._per_token(torch.arange(len(self.lengths), device=device))
-        place = self.prefix + self.places
-        own = (text[:, None] == text) & (place[:, None] >= place)
-        seen = torch.cat([own.new_ones(len(text), self.prefix), own], dim=1)
-        places = torch.cat([torch.arange(self.prefix, device=device), place])
+        device, (rows, _) = self.ids.device, self.ids.shape
+        text, place = self._texts, self.prefix + self.places
+        own = (text[:, :, None] == text[:, None]) & (place[:, :, None] >= place[:, None])
+        seen = torch.cat([own.new_ones(*text.shape, self.prefix), own], dim=2)
+        places = torch.cat([torch.arange(self.prefix, device=device).expand(rows, -1), place], dim=1)[:, None]
         if window is not None:
-            seen &= places > place[:, None] - window
+            seen &= places > place[:, :, None] - window
         if chunk is not None:
-            seen &= places // chunk == place[:, None] // chunk
+            seen &= places // chunk == place[:, :, None] // chunk
         mask = aligned_rows(torch.empty(0, dtype=dtype, device=device), *seen.shape).zero_()
-        return mask.masked_fill_(~seen, torch.finfo(dtype).min)[None, None]
+        return mask.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
 
     def masks(self, config: PreTrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
         """The mask that a decoder of this configuration takes: by kind of layer if it has several kinds."""

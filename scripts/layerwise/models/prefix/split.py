@@ -1,7 +1,7 @@
 """Find and cut off the prefix that several texts about one image share."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,17 +33,6 @@ class PromptGroup:
     prefix: dict[str, Any]
     image_tokens: Tensor
     rests: list[Tensor]
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> "PromptGroup":
-        """The group on a device, with floating-point inputs in the model's precision."""
-        # In one copy: the host waits for each.
-        rests = torch.cat(self.rests).to(device).split([len(rest) for rest in self.rests])
-        return replace(
-            self,
-            prefix=inputs_to(self.prefix, device, dtype),
-            image_tokens=self.image_tokens.to(device),
-            rests=list(rests),
-        )
 
 
 def inputs_to(inputs: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
