@@ -25,7 +25,7 @@ SECTIONS = (
     Section("extraction", "Extraction", 110, "model"),
     Section("breakdown", "Where the time of the shared prefix goes", 50, "model"),
     Section("whole_run", "A whole run", 50, "model"),
-    Section("knockout", "Attention knockout", 60, "model"),
+    Section("knockout", "Attention knockout", 90, "model"),
     Section("used", "Used sweep", 60, "model"),
     Section("graphs", "CUDA graphs and compiled modules (an experiment)", 100, "model"),
     Section("tested", "Tests that need a GPU", 90, "tests"),
