@@ -144,8 +144,9 @@ def verdicts(seed: int, random: bool = False, alike: float = 0.5) -> pd.DataFram
         random, alike: see :mod:`benchmarks.planted_decoder`.
 
     Returns:
-        The rows of :mod:`layerwise.compare.used`, with the probe's test ``score``, and ``shown``: whether the verdict
-        would be *used* for a model that answers.
+        The rows of :mod:`layerwise.compare.used`, with the probe's test ``score``; ``shown``: whether the verdict would
+        be *used* for a model that answers; and ``by_gold``: the same if controls were signed by the items' classes
+        alone.
     """
     with tempfile.TemporaryDirectory(prefix="used-") as name:
         study = Study(Path(name))
@@ -158,7 +159,8 @@ def verdicts(seed: int, random: bool = False, alike: float = 0.5) -> pd.DataFram
         table = study.compare(seed)
         scores = {colour: study.probe_scores(colour) for colour in COLOURS}
     table["score"] = [scores[row.task][row.block] for row in table.itertuples()]
-    return table.assign(seed=seed, shown=table["beyond"] & (table["p_value"] < LEVEL))
+    by_gold = (table["effect"] > table["control_greatest"].clip(lower=0)) & (table["p_value"] < LEVEL)
+    return table.assign(seed=seed, shown=table["beyond"] & (table["p_value"] < LEVEL), by_gold=by_gold)
 
 
 def print_truth(studies: int, confounded: int) -> None:
