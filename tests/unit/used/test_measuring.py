@@ -24,8 +24,8 @@ from layerwise.states.work import WorkFolder
 from layerwise.stimuli.items import read_items
 from layerwise.tasks.labels import read_task
 from layerwise.used import measuring, program
-from layerwise.used.items import cell_items
 from layerwise.used.changes import Changes
+from layerwise.used.items import cell_items
 from layerwise.used.measuring import Measuring
 from layerwise.used.pseudo import pseudo_classes, simplex
 from layerwise.used.results import gold_margins, read_above, read_sweep
