@@ -144,8 +144,9 @@ def verdicts(seed: int, random: bool = False, alike: float = 0.5) -> pd.DataFram
         random, alike: see :mod:`benchmarks.planted_decoder`.
 
     Returns:
-        The rows of :mod:`layerwise.compare.used`, with the probe's test ``score``, and ``shown``: whether the verdict
-        would be *used* for a model that answers.
+        The rows of :mod:`layerwise.compare.used`, with the probe's test ``score``; ``shown``: whether the verdict would
+        be *used* for a model that answers; and ``by_gold``: the same if controls were signed by the items' classes
+        alone.
     """
     with tempfile.TemporaryDirectory(prefix="used-") as name:
         study = Study(Path(name))
@@ -158,7 +159,8 @@ def verdicts(seed: int, random: bool = False, alike: float = 0.5) -> pd.DataFram
         table = study.compare(seed)
         scores = {colour: study.probe_scores(colour) for colour in COLOURS}
     table["score"] = [scores[row.task][row.block] for row in table.itertuples()]
-    return table.assign(seed=seed, shown=table["beyond"] & (table["p_value"] < LEVEL))
+    by_gold = (table["effect"] > table["control_greatest"].clip(lower=0)) & (table["p_value"] < LEVEL)
+    return table.assign(seed=seed, shown=table["beyond"] & (table["p_value"] < LEVEL), by_gold=by_gold)
 
 
 def print_truth(studies: int, confounded: int) -> None:
@@ -171,11 +173,12 @@ def print_truth(studies: int, confounded: int) -> None:
           f"{SWEPT['draws']} controls. The model answers by red. *{CONFOUNDED}*: in {confounded} further studies, blue "
           f"is as bright as red in {100 * ALIKE:.0f} % of items, and is erased together with a part of red. *score*: "
           "accuracy of the probe. *effect*: the fall of the gold margin by erasing, mean and standard deviation, where "
-          "1 is the mean margin of red. *beyond*: p < 0.05, and the effect exceeds that of every control. *used*: the "
-          "same, and the model answers the colour better than by chance. *steered*: the verdict of steering by two "
-          "standard deviations, in either direction.\n")  # fmt: skip
-    print("| colour | block | truly used | score | effect | beyond | used | steered |")
-    print("|---|---:|---|---:|---:|---:|---:|---:|")
+          "1 is the mean margin of red. *by gold*: p < 0.05, the effect exceeds that of every control on the right "
+          "answers, and the model answers the colour better than by chance. *used*: the same, and the effect exceeds "
+          "that of every control on its own classes. *beyond*: *used*, if the model answered. *steered*: the verdict "
+          "of steering by two standard deviations, in either direction.\n")  # fmt: skip
+    print("| colour | block | truly used | score | effect | beyond | by gold | used | steered |")
+    print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
     found, also = (table[table["change"] == "erase"] for table in (found, also))
     unit = found.loc[found["task"] == "red", "free"].mean()
     parts = {**dict(list(found.groupby("task", sort=False))), CONFOUNDED: also[also["task"] == "blue"]}
@@ -186,7 +189,8 @@ def print_truth(studies: int, confounded: int) -> None:
             steer = f"{100 * steered.loc[block, 'used']:.0f}" if colour == "red" else "–"
             print(f"| {colour} | {block} | {true} | {100 * rows['score'].mean():.1f} | "
                   f"{rows['effect'].mean() / unit:.2f} ± {rows['effect'].std() / unit:.2f} | "
-                  f"{100 * rows['shown'].mean():.0f} | {100 * rows['used'].mean():.0f} | {steer} |",
+                  f"{100 * rows['shown'].mean():.0f} | {100 * (rows['by_gold'] & rows['answers']).mean():.0f} | "
+                  f"{100 * rows['used'].mean():.0f} | {steer} |",
                   flush=True)  # fmt: skip
 
 
@@ -195,12 +199,15 @@ def print_random(studies: int) -> None:
     print(f"\n**The same in untrained models**, where no concept is used more than a random direction: in percent of "
           f"{studies} models and {len(COLOURS)} colours ({rate_errors(len(COLOURS) * studies)}), by some block of six. "
           "*answers*: the free margin's interval lies above 0. *margin known*: *used* if there were unlimited test "
-          "items, which tell the sign of any margin.\n")  # fmt: skip
-    print("| score | answers | beyond | used | used, margin known |\n|---:|---:|---:|---:|---:|")
+          "items, which tell the sign of any margin. *by gold*: without the controls' effects on their own "
+          "classes.\n")  # fmt: skip
+    print("| verdict | score | answers | beyond | used | used, margin known |\n|---|---:|---:|---:|---:|---:|")
     found = pd.concat([verdicts(seed, random=True) for seed in range(studies)], ignore_index=True)
-    found["known"] = found["shown"] & (found["free"] > 0)
-    rates = 100 * found.groupby(["seed", "task"])[["answers", "shown", "used", "known"]].any().mean()
-    print(f"| {100 * found['score'].mean():.1f} | {' | '.join(f'{rate:.1f}' for rate in rates)} |")
+    score = f"{100 * found['score'].mean():.1f}"
+    for name, beyond in (("by gold", found["by_gold"]), ("used", found["shown"])):
+        kinds = {"beyond": beyond, "used": beyond & found["answers"], "known": beyond & (found["free"] > 0)}
+        by_cell = found.assign(**kinds).groupby(["seed", "task"])[["answers", *kinds]].any()
+        print(f"| {name} | {score} | {' | '.join(f'{rate:.1f}' for rate in 100 * by_cell.mean())} |")
 
 
 def main() -> None:
@@ -208,9 +215,12 @@ def main() -> None:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="the default; 5 studies and more, some minutes")
     size.add_argument("--full", action="store_true", help="40 studies and more, half an hour")
-    full = parser.parse_args().full
-    print_truth(*((40, 8) if full else (5, 2)))
-    print_random(50 if full else 5)
+    kinds = ("CIRCUIT", "CONFOUNDED", "UNTRAINED")
+    size.add_argument("--studies", type=int, nargs=3, metavar=kinds, help="so many of each, 8 seconds each")
+    given = parser.parse_args()
+    circuit, confounded, untrained = given.studies or ((40, 8, 50) if given.full else (5, 2, 5))
+    print_truth(circuit, confounded)
+    print_random(untrained)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Planted:
         answers: log odds by which the right class leads in the free run; 0 for a model that does not answer.
         spread: of the share that a control takes: the standard deviation over draws.
         skewed: whether draws are squares of normal numbers.
+        signed: log odds that each control of erasing takes from the classes that it itself gives the items.
         bias: is added to the last class.
         steered: by block the log odds that one standard deviation of steering adds; None for no steering.
         n_images, per_image: how many images, and items of each.
@@ -46,6 +47,7 @@ class Planted:
     answers: float = 2.5
     spread: float = 0.03
     skewed: bool = False
+    signed: float = 0.0
     bias: float = 0.4
     steered: tuple[float, ...] | None = (0.1, 0.8, 1.2, 0.7, 0.1, 0)
     n_images: int = 100
@@ -69,11 +71,12 @@ def sweep_table(planted: Planted) -> pd.DataFrame:
     base[:, -1] += planted.bias
     parts = []
 
-    def add(logits, block, change, source="own", of="", draw=-1, strength=0.0):
+    def add(logits, block, change, source="own", of="", draw=-1, strength=0.0, pseudo=-1):
         logits = logits + (0.15 * rng.standard_normal((n, k)) if block else 0)
         run = {"block": block, "change": change, "strength": strength, "source": source, "of": of, "draw": draw}
         scores = list(log_softmax(logits, axis=1).astype(np.float32))
         items = {"item_id": [f"i{i:04d}" for i in range(n)], "image": [f"p{i:03d}" for i in images], "y": y}
+        items["pseudo"] = np.broadcast_to(pseudo, n)
         # Files need not be in the order of the items.
         parts.append(
             pd.DataFrame(items | run | {"scores": scores, "mass": np.float32(0.8)}).sample(frac=1, random_state=block)
@@ -88,7 +91,9 @@ def sweep_table(planted: Planted) -> pd.DataFrame:
         share = draws(1)[0] if planted.taken is None else planted.taken[block - 1]
         add(base - share * planted.answers * gold, block, "erase", of=planted.name)
         for draw, of_draw in enumerate(draws(DRAWS)):
-            add(base - of_draw * planted.answers * gold, block, "erase", "control", draw=draw)
+            given_classes = np.random.default_rng([planted.seed, block, draw]).integers(k, size=n)
+            taken = of_draw * planted.answers * gold + planted.signed * np.eye(k)[given_classes]
+            add(base - taken, block, "erase", "control", draw=draw, pseudo=given_classes)
         for of, of_other in planted.others.items():
             add(base - of_other * planted.answers * gold, block, "erase", "other", of)
         for strength in STRENGTHS if planted.steered is not None else ():

@@ -266,7 +266,7 @@ def test_flows_name_the_question_and_its_picture(tmp_path):
 def test_sweeps_stand_beside_what_was_asked(stimuli, tmp_path):
     told = Told(["absent", "present"], {}, {}, blocks=2, along="probe", strengths=[1.0], draws=1)
     run = {"block": [0, 1, 2], "change": ["free", "erase", "steer"], "strength": [0.0, 0.0, 1.0]}
-    run |= {"source": ["own", "control", "own"], "of": ["", "", "t/p"], "draw": [-1, 0, -1]}
+    run |= {"source": ["own", "control", "own"], "of": ["", "", "t/p"], "draw": [-1, 0, -1], "pseudo": [-1, 1, -1]}
     item = {"item_id": ["v/1/dog", "v/1/cat", "v/1/cat"], "image": ["s1"] * 3, "y": [0, 1, 1]}
     p = np.array([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
     write_sweep(tmp_path / "p.parquet", Sweep(told, pd.DataFrame(item | run | {"mass": 0.5}), np.log(p)))

@@ -27,6 +27,9 @@ Columns:
 - ``control``: the same for the controls: mean over draws
 - ``control_least``: of the least draw
 - ``control_greatest``: of the greatest draw
+- ``control_own``: of erasing, how far a random concept's eraser moves the classes that this concept itself gives the
+  items: the absolute mean fall of their margins, as a mean over draws; a draw that gives a class no item is left out
+- ``control_own_greatest``: of the greatest draw; NaN for steering, whose draws have a sign of their own anyway
 - ``difference``: effect - control
 - ``difference_low``: lower end of its 95 % interval over images and draws
 - ``difference_high``: upper end
@@ -34,7 +37,7 @@ Columns:
   strengths of the cell and change; NaN where there is no test
 - ``p_fixed``: the same of swaps of whole images, which take the draws as fixed: too small if the concept is as good as
   one more draw
-- ``beyond``: whether the effect is above 0 and above that of every draw
+- ``beyond``: whether the effect is above 0, above that of every draw and, of erasing, above control_own_greatest
 - ``used``: the verdict: beyond, p_value below 0.05, and the model answers
 - ``peak``: whether it is the cell's block in which erasing has the greatest difference
 - ``flips``: share of items whose most probable answer changes
@@ -99,6 +102,8 @@ COMPARISON = Comparison(
         "control",
         "control_least",
         "control_greatest",
+        "control_own",
+        "control_own_greatest",
         "difference",
         "difference_low",
         "difference_high",

@@ -30,16 +30,17 @@ from layerwise.states.work import WorkFolder
 from layerwise.used.answering import Answering, Speaker
 from layerwise.used.checks import check_sweep
 from layerwise.used.items import Items
+from layerwise.used.pseudo import pseudo_classes
 from layerwise.used.reading import Reading
 from layerwise.used.results import Above, Sweep, Told
-from layerwise.used.runs import FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
+from layerwise.used.runs import CONTROL, ERASE, FREE, OWN, RUN_COLUMNS, Plan, Runs, planned_runs
 from layerwise.used.sweep import SWEEP, row_room, swept
 
 log = logging.getLogger(__name__)
 
-# What is saved for each item: scores of the answers and their mass, of each run; margins of the probes, of the free run
-# and of each run that is read, behind each block.
-MEASURED = ("scores", "mass", "margins")
+# What is saved for each item: scores of the answers and their mass, of each run; the class that each changed run's
+# concept gives it; margins of the probes, of the free run and of each run that is read, behind each block.
+MEASURED = ("scores", "mass", "pseudo", "margins")
 
 
 class Measuring:
@@ -135,7 +136,8 @@ class Measuring:
             of_free = [read(block, before[block : block + 1]) for block in self._blocks()]
             free = torch.stack([margins.float().cpu() for margins in of_free], dim=1)
             assert changed.above is not None
-            values = (scores, mass, torch.cat([free, changed.above]))
+            pseudo = pseudo_classes(before, self.runs.changes)
+            values = (scores, mass, pseudo, torch.cat([free, changed.above]))
             if not (torch.isfinite(scores).all() and torch.isfinite(mass).all() and torch.isfinite(free).all()):
                 raise FloatingPointError(
                     f"an answer's probability or a margin is not a number, item {row.item_id}; a model in float16 may "
@@ -175,14 +177,16 @@ class Measuring:
     def tables(self, work: WorkFolder, parts: Sequence[tuple[int, int]]) -> tuple[Sweep, Above]:
         """The tables of finished parts."""
         measured = [values for _, values in work.assemble(parts, MEASURED)]
-        scores, mass, margins = (np.concatenate([values[name] for values in measured]) for name in MEASURED)
-        return self._sweep(scores, mass), self._above(margins)
+        scores, mass, pseudo, margins = (np.concatenate([values[name] for values in measured]) for name in MEASURED)
+        return self._sweep(scores, mass, pseudo), self._above(margins)
 
-    def _sweep(self, scores: np.ndarray, mass: np.ndarray) -> Sweep:
-        """Tables from scores, shape (items, runs, K), and masses."""
+    def _sweep(self, scores: np.ndarray, mass: np.ndarray, pseudo: np.ndarray) -> Sweep:
+        """Tables from scores, shape (items, runs, K), masses, and pseudo classes, shape (items, changed runs)."""
         free = {"block": 0, "change": FREE, "strength": 0.0, "source": OWN, "of": "", "draw": -1}
         runs = pd.concat([pd.DataFrame([free]), self.runs.table], ignore_index=True)[RUN_COLUMNS]
-        table = self._per_item(runs).assign(mass=mass.reshape(-1))
+        drawn = (runs["change"] == ERASE) & (runs["source"] == CONTROL)
+        of_draws = np.where(drawn, np.insert(pseudo, 0, -1, axis=1), -1)
+        table = self._per_item(runs).assign(pseudo=of_draws.reshape(-1), mass=mass.reshape(-1))
         return Sweep(self.told, table, scores.reshape(-1, scores.shape[2]))
 
     def _above(self, margins: np.ndarray) -> Above:

@@ -9,6 +9,7 @@
 - ``source``: ``own`` - the cell's concept (and the free run), ``control`` - a random one, ``other`` - another task's
 - ``of``: the concept's ``task/prompt``; empty for controls and the free run
 - ``draw``: which control; -1 for others
+- ``pseudo``: the class that a control of erasing gives the item (:mod:`layerwise.used.pseudo`); -1 for others
 - ``scores``: for each class the log probability of its answers, among the answers of all classes; shape (K,), float32
 - ``mass``: the probability of all answers together, float32
 
@@ -35,7 +36,10 @@ import pyarrow.parquet as pq
 from layerwise.errors import InputError
 
 KEY = b"layerwise.used"
-SWEEP_COLUMNS = ["item_id", "image", "y", "block", "change", "strength", "source", "of", "draw", "scores", "mass"]
+SWEEP_COLUMNS = [
+    *("item_id", "image", "y", "block", "change", "strength", "source", "of", "draw"),
+    *("pseudo", "scores", "mass"),
+]
 ABOVE_COLUMNS = ["item_id", "image", "y", "block", "above", "source", "draw", "margins"]
 # Columns of few values, which the files hold once each.
 NAMES = ("item_id", "image", "change", "source", "of")
@@ -44,6 +48,7 @@ TYPES = {
     "block": np.int16,
     "above": np.int16,
     "draw": np.int16,
+    "pseudo": np.int16,
     "strength": np.float32,
     "mass": np.float32,
 }
@@ -144,6 +149,9 @@ def read_sweep(path: str | Path) -> Sweep:
         raise InputError(f"{path}: has scores of {scores.shape[1]} classes, but names {len(told.classes)}")
     _check(path, table, "block", 0, told.blocks)
     _check(path, table, "y", 0, len(told.classes) - 1)
+    drawn = (table["change"] == "erase") & (table["source"] == "control")
+    _check(path, table[drawn], "pseudo", 0, len(told.classes) - 1)
+    _check(path, table[~drawn], "pseudo", -1, -1)
     # Rounding may take a sum over several tokens a little beyond 1.
     _check(path, table, "mass", 0, 1 + 1e-4)
     return Sweep(told, table, scores)
@@ -206,8 +214,8 @@ def _read(path: str | Path, columns: Sequence[str], listed: str) -> tuple[Told, 
 def _check(path: str | Path, table: pd.DataFrame, column: str, low: float, high: float) -> None:
     bad = ~table[column].between(low, high)
     if bad.any():
-        row = int(bad.to_numpy().argmax())
+        row = bad.idxmax()
         raise InputError(
-            f"{path}: row {row} has {column} = {table[column].iat[row]}, which is not from {low:g} to {high:g}; delete "
+            f"{path}: row {row} has {column} = {table.at[row, column]}, which is not from {low:g} to {high:g}; delete "
             "the file and run again"
         )

@@ -73,6 +73,38 @@ def test_one_more_random_draw_is_not_used_though_images_alone_would_say_so(given
     assert drawn["beyond"].any()
 
 
+@pytest.mark.parametrize("task", [AGREE, THREE], ids=lambda task: task.task)
+def test_no_concept_is_used_where_random_ones_move_their_own_classes_as_far(tmp_path, task):
+    """As in a model that makes of every direction what it makes of the concept's: controls signed by y hide that."""
+    planted = Planted(task=task, taken=(0.4,) * BLOCKS, steered=None, signed=1.5)
+    write_cell(tmp_path, planted)
+    found = _computed(tmp_path, planted)
+    assert (found["effect"] > found["control_greatest"] + 0.5).all()
+    assert (found["p_value"] < 0.05).all()
+    assert found["answers"].all()
+    assert found["control_own"].to_numpy() == pytest.approx(1.5, abs=0.1)
+    assert not found[["beyond", "used"]].any(axis=None)
+    # In the other sense too: which end of a random direction is which class is arbitrary.
+    write_cell(tmp_path, replace(planted, signed=-1.5))
+    assert not _computed(tmp_path, planted)["used"].any()
+    write_cell(tmp_path, replace(planted, signed=0.5))
+    assert _computed(tmp_path, planted)["used"].all()
+
+
+def test_draws_that_give_a_class_no_item_have_no_effect_of_their_own(tmp_path):
+    planted = Planted(steered=None, signed=0.5)
+    write_cell(tmp_path, planted)
+    table, before = sweep_table(planted), _computed(tmp_path, planted)
+    flat = (table["pseudo"] >= 0) & ((table["block"] == 3) | ((table["block"] == 2) & (table["draw"] > 0)))
+    write(tmp_path / "used/m/entailment/agree.parquet", table.assign(pseudo=table["pseudo"].mask(flat, 1)), AGREE)
+    found = _computed(tmp_path, planted).set_index("block")
+    assert found["control_own"].isna().tolist() == [False, False, True, False, False, False]
+    # A single draw is left.
+    assert found.loc[2, "control_own"] == found.loc[2, "control_own_greatest"] != before["control_own"][1]
+    assert found.loc[3, "missing"] == "no control gives the items all classes"
+    assert list(found.index[found["used"]]) == [2, 4]
+
+
 @pytest.mark.parametrize("planted", study()[:3], ids=lambda planted: planted.task.task)
 def test_effects_are_those_of_a_plain_computation(given, planted):
     table = sweep_table(planted)
@@ -80,6 +112,9 @@ def test_effects_are_those_of_a_plain_computation(given, planted):
     table["said"] = [np.argmax(scores) for scores in table["scores"]]
     free = table[table["change"] == "free"].set_index("item_id")
     table["fall"] = free.loc[table["item_id"], "margin"].to_numpy() - table["margin"]
+    # Signed by the class that a random concept gives the item.
+    before = free.loc[table["item_id"]].assign(y=table["pseudo"].to_numpy())
+    table["own_fall"] = margins(before) - margins(table.assign(y=table["pseudo"]))
     table["flipped"] = free.loc[table["item_id"], "said"].to_numpy() != table["said"]
     table["right"] = table["said"] == table["y"]
     for block in range(1, BLOCKS + 1):
@@ -88,6 +123,7 @@ def test_effects_are_those_of_a_plain_computation(given, planted):
         draws = [of_draw for _, of_draw in erased[erased["source"] == "control"].groupby("draw")]
         (found,) = rows(given, model="m", task=planted.task.task, change="erase", block=block).to_dict("records")
         of_draws = [class_mean(of_draw, "fall") for of_draw in draws]
+        signed = [abs(of_draw.groupby("pseudo")["own_fall"].mean().mean()) for of_draw in draws]
         expected = {
             "free": class_mean(free, "margin"),
             "free_accuracy": (free["said"] == free["y"]).mean(),
@@ -95,6 +131,8 @@ def test_effects_are_those_of_a_plain_computation(given, planted):
             "control": np.mean(of_draws),
             "control_least": min(of_draws),
             "control_greatest": max(of_draws),
+            "control_own": np.mean(signed),
+            "control_own_greatest": max(signed),
             "difference": class_mean(own, "fall") - np.mean(of_draws),
             "flips": own["flipped"].mean(),
             "control_flips": np.mean([of_draw["flipped"].mean() for of_draw in draws]),

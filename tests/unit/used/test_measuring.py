@@ -14,7 +14,7 @@ import torch
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.frozen import layer_names
-from layerwise.models.interventions.concept_file import Concept, ConceptFile, Steering, write_concept
+from layerwise.models.interventions.concept_file import Change, Concept, ConceptFile, Steering, write_concept
 from layerwise.models.registration import describe_model
 from layerwise.probes.fits import Fit
 from layerwise.probes.kept import KeptProbes, probes_file
@@ -24,8 +24,10 @@ from layerwise.states.work import WorkFolder
 from layerwise.stimuli.items import read_items
 from layerwise.tasks.labels import read_task
 from layerwise.used import measuring, program
+from layerwise.used.changes import Changes
 from layerwise.used.items import cell_items
 from layerwise.used.measuring import Measuring
+from layerwise.used.pseudo import pseudo_classes, simplex
 from layerwise.used.results import gold_margins, read_above, read_sweep
 from layerwise.used.runs import planned_runs
 from tests.cells import run_here, write_items
@@ -186,9 +188,10 @@ def test_every_number_is_that_of_a_whole_pass(tables, model, given):
             here = (other if what.source == "other" else concept).block(what.block)
             draw = what.draw if what.source == "control" else None
             change = here.erased(draw) if what.change == "erase" else here.steered("probe", what.strength, draw=draw)
-        states = []
+        states, own = [], []
 
-        def replace_last(_block, _args, output, change=change):
+        def replace_last(_block, _args, output, change=change, own=own):
+            own.append(output[0, -1].numpy())
             changed = output.clone()
             changed[0, -1] = torch.from_numpy(change.of(output[0, -1].numpy()))
             return changed
@@ -202,6 +205,10 @@ def test_every_number_is_that_of_a_whole_pass(tables, model, given):
             p = model.model(**inputs).logits[0, -1].double().softmax(-1)
         for handle in handles:
             handle.remove()
+        if what.change == "erase" and what.source == "control":
+            assert what.pseudo == (change.from_[0] @ (own[0] - change.mean) > 0)
+        else:
+            assert what.pseudo == -1
         of_classes = torch.stack([p[of_class].sum() for of_class in ids])
         np.testing.assert_allclose(what.mass, of_classes.sum(), rtol=1e-5)
         np.testing.assert_allclose(what.scores, (of_classes / of_classes.sum()).log(), rtol=1e-5, atol=1e-6)
@@ -216,6 +223,28 @@ def test_every_number_is_that_of_a_whole_pass(tables, model, given):
         for block, margins in zip(read["above"], read["margins"], strict=True):
             expected = probes[block].margins(states[block - 1][None])[0]
             np.testing.assert_allclose(margins, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_classes_that_a_random_concept_gives(tables):
+    """By hand: of two classes the side of the mean, of three the third of the plane around it."""
+    _, sweep, _ = tables
+    assert set(sweep.table.loc[sweep.table["pseudo"] >= 0, "pseudo"]) == {0, 1}
+    coordinates = {(-2.0, 0.0): 0, (2.0, 0.1): 1, (0.1, 3.0): 2, (-0.5, -1.5): 0, (0.5, -1.5): 1, (-1.0, 0.9): 2}
+    # Behind block 1 the state is this far from the mean, in dimensions 1 and 2 of 3.
+    mean, frame, line = np.array([5, -1, 2], np.float32), np.eye(3, dtype=np.float32)[1:], np.zeros((1, 3), np.float32)
+    line[0, 1] = 1
+
+    def eraser(from_):
+        return Change(from_, from_, mean, 0 * mean)
+
+    nothing = np.zeros((0, 3), np.float32)
+    groups = [Changes.of([eraser(part)], [1], [True], torch.device("cpu")) for part in (line, nothing, frame)]
+    for (first, second), third in coordinates.items():
+        states = torch.from_numpy(np.stack([mean, mean + np.float32([7, first, second])]))
+        assert pseudo_classes(states, groups).tolist() == [int(first > 0), -1, third]
+    for k in (2, 3, 5):
+        corners = simplex(k)
+        np.testing.assert_allclose(corners @ corners.T, np.eye(k) - 1 / k, atol=1e-12)
 
 
 def test_margins_are_of_an_items_own_class(tables):
@@ -365,6 +394,8 @@ def test_images_stay_whole_and_parts_are_small(given):
     [
         (lambda sweep: replace(sweep, table=sweep.table.assign(block=99)), "row 0 has block = 99"),
         (lambda sweep: replace(sweep, table=sweep.table.assign(mass=1.5)), "row 0 has mass = 1.5"),
+        (lambda sweep: replace(sweep, table=sweep.table.assign(pseudo=0)), "row 0 has pseudo = 0"),
+        (lambda sweep: replace(sweep, table=sweep.table.assign(pseudo=-1)), r"row \d+ has pseudo = -1"),
         (lambda sweep: replace(sweep, scores=sweep.scores[:, :1]), "scores of 1 classes, but names 2"),
     ],
 )

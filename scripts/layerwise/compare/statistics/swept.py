@@ -1,6 +1,6 @@
 """One sweep as arrays: what a model answers while a concept is erased or steered, block by block, on the same items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from layerwise.compare.statistics.gains import Gains
 from layerwise.errors import InputError
 from layerwise.probes.bootstrap import resample_weights, standard_error
 from layerwise.probes.metrics.margins import class_margins
+from layerwise.used.results import gold_margins
 
 FREE, ERASE, STEER = "free", "erase", "steer"
 OWN, CONTROL, OTHER = "own", "control", "other"
@@ -88,6 +89,7 @@ class Swept:
         items: in the order of the scores.
         runs: the index of a run's scores, by :data:`RUN`.
         scores: log probability of each class among the answers, shape (runs, n, K), float64.
+        pseudo: for controls of erasing the class that the draw gives each item, else -1; shape (runs, n).
     """
 
     model: str
@@ -97,6 +99,7 @@ class Swept:
     items: Items
     runs: pd.Series
     scores: np.ndarray
+    pseudo: np.ndarray
 
     @classmethod
     def of(
@@ -142,7 +145,8 @@ class Swept:
         runs = pd.Series(np.arange(len(first)), index=pd.MultiIndex.from_frame(first))
         images = rankdata(free["image"].to_numpy(), "dense").astype(int) - 1 if n else np.zeros(0, int)
         items = Items(free["y"].to_numpy().astype(int), images, scores.shape[1])
-        return cls(*cell, n_layers, items, runs, scores.reshape(len(first), n, -1))
+        pseudo = table["pseudo"].to_numpy().astype(int).reshape(-1, n)
+        return cls(*cell, n_layers, items, runs, scores.reshape(len(first), n, -1), pseudo)
 
     @property
     def name(self) -> str:
@@ -181,6 +185,24 @@ class Swept:
             return np.asarray(self.gold(self.free) - self.gold(scores))
         moved = (scores[..., 1] - scores[..., 0]) - (self.free[:, 1] - self.free[:, 0])
         return np.asarray(np.sign(strength) * moved)
+
+    def own_effects(self, drawn: pd.Series) -> np.ndarray:
+        """The absolute effects of erasing random concepts on the classes that they themselves give the items.
+
+        Args:
+            drawn: controls of erasing, as :meth:`places` gives them.
+
+        Returns:
+            The mean fall of the margin of each item's pseudo class, as a mean over these classes; without its sign,
+            because nothing says which end of a random direction a class is. Shape (D,); NaN where a class has no items.
+        """
+        found = np.full(len(drawn), np.nan)
+        for draw, at in enumerate(drawn):
+            items = replace(self.items, y=self.pseudo[at])
+            if items.has_all_classes:
+                fall = gold_margins(self.free, items.y) - gold_margins(self.scores[at], items.y)
+                found[draw] = abs(items.means(fall))
+        return found
 
     def right(self, scores: np.ndarray) -> np.ndarray:
         """Whether the most probable answer is the right one, shape (..., n)."""

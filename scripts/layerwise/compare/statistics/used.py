@@ -19,6 +19,8 @@ from layerwise.errors import InputError
 from layerwise.probes.bootstrap import resample_weights, score_interval
 
 NO_ANSWER = "the model does not answer"
+NO_OWN = "no control gives the items all classes"
+UNSIGNED = {"control_own": np.nan, "control_own_greatest": np.nan}
 KEYS = ["model", "task", "prompt"]
 
 
@@ -119,21 +121,33 @@ def _change_rows(
         difference = difference_from_draws(items, moved[i], by_draw[i])
         low, high = interval(difference) if len(of_draws) > 1 else (np.nan, np.nan)
         flips_low, flips_high = score_interval(float(flips[i].mean()), flipped[:, i], items.n_images)
-        beyond = effect > 0 and effect > of_draws.max()
+        signed = _own_of_draws(cell, controls[i]) if change == ERASE else {}
+        lacks = "; ".join(filter(None, [missing, NO_OWN if change == ERASE and not signed else ""]))
+        least = max(0.0, of_draws.max(), signed.get("control_own_greatest", 0.0))
+        beyond = bool(effect > least)
         row: dict[str, Any] = {"model": cell.model, "task": cell.task, "prompt": cell.prompt, "change": change}
         row |= {"strength": float(strength), "block": int(block), "n_layers": cell.n_layers}
         row |= {"n": len(items.y), "n_images": items.n_images, "draws": len(of_draws)} | free
         row |= {"effect": effect, "effect_low": effect - halves[i], "effect_high": effect + halves[i]}
         row |= {"control": float(of_draws.mean())}
-        row |= {"control_least": float(of_draws.min()), "control_greatest": float(of_draws.max())}
+        row |= {"control_least": float(of_draws.min()), "control_greatest": float(of_draws.max())} | UNSIGNED | signed
         row |= {"difference": difference.value, "difference_low": low, "difference_high": high}
         row |= {"p_value": p_values[i], "p_fixed": fixed[i], "beyond": beyond}
-        row |= {"used": bool(beyond and p_values[i] < LEVEL and not missing)}
+        row |= {"used": bool(beyond and p_values[i] < LEVEL and not lacks)}
         row |= {"flips": float(flips[i].mean()), "flips_low": flips_low, "flips_high": flips_high}
         row |= {"control_flips": float(cell.flipped(drawn[i]).mean())}
         row |= {"accuracy": float(cell.right(scores).mean()), "control_accuracy": float(cell.right(drawn[i]).mean())}
-        rows.append(row | _shares(cell, change, int(block), effect, free, falls) | {"missing": missing})
+        rows.append(row | _shares(cell, change, int(block), effect, free, falls) | {"missing": lacks})
     return rows
+
+
+def _own_of_draws(cell: Swept, drawn: pd.Series) -> dict[str, float]:
+    """The effects of controls on their own classes; empty where none of them gives the items all classes."""
+    effects = cell.own_effects(drawn)
+    effects = effects[~np.isnan(effects)]
+    if len(effects) == 0:
+        return {}
+    return {"control_own": float(effects.mean()), "control_own_greatest": float(effects.max())}
 
 
 def _shares(

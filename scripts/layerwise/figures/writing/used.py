@@ -29,8 +29,9 @@ FOUND = (
     "the model does not answer, or no other task is answered."
 )
 WORDS = (
-    "Used: the effect is above 0 and above that of every random draw, p is below 0.05, and the model answers the task "
-    "at all. Steered: the same of the margin moved by steering, at every strength."
+    "Used: the effect is above 0, above that of every random draw, and above what every draw does to the classes that "
+    "it itself gives the items; p is below 0.05; and the model answers the task at all. Steered: at every strength, "
+    "the effect of steering is above 0 and above that of every random draw, with such a p and such answers."
 )
 
 
