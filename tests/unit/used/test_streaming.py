@@ -126,6 +126,7 @@ def streamed(folder, model, at, out, **options):
     return [*made, "--task", str(folder / "task"), "--at", at, "--block", str(BLOCK)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["erase", "steer"])
 def test_a_concept_at_text_tokens_is_fitted_and_changes_states_from_its_block_on(kind, given, monkeypatch):
     folder, _, model = given
@@ -163,6 +164,7 @@ def test_states_without_their_concept_are_not_made(given, monkeypatch):
         run_here(extraction(folder, changed, ["last"], folder / "states.h5"), monkeypatch)
 
 
+@pytest.mark.slow
 def test_kept_states_of_another_concept_are_not_taken(given, monkeypatch, caplog):
     folder, table, model = given
     how = {"task": "circles", "prompt": "text", "block": BLOCK, "at": "text"}
