@@ -11,7 +11,7 @@ USED_ABOVE = "<results>/used/{model}/{task}/{prompt}.above.parquet"
 # Figures and tables that show nothing else, so that the target `used` makes them.
 USED_FIGURES = ["used-by-layer", "used-between-tasks", "used-above-block"]
 USED_TABLES = ["table4"]
-# With the solver and the metrics of probes of what is left (layerwise.used.remaining).
+# With the solver and the metrics of probes of what is left (layerwise.used.concepts.remaining).
 CONCEPT_CODE = code_digest(
     "fit_concept.py", ENGINES.file("sklearn"), *map(METRICS.file, ["roc_auc", "balanced_accuracy"])
 )

@@ -14,8 +14,8 @@ from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import open_states
 from layerwise.tasks.labels import read_task
-from layerwise.used.concepts import ConceptProbes, FittedConcept
-from layerwise.used.labelled import Labelled, concept_cell
+from layerwise.used.concepts.fitting import ConceptProbes, FittedConcept
+from layerwise.used.concepts.labelled import Labelled, concept_cell
 
 
 def main() -> None:

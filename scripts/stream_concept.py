@@ -6,7 +6,7 @@ from pathlib import Path
 
 from layerwise.jobs.command import run
 from layerwise.jobs.options import Options
-from layerwise.used.streamed import stream_concept
+from layerwise.used.concepts.streamed import stream_concept
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from layerwise.jobs.command import run
-from layerwise.used.route_files import RouteFiles
-from layerwise.used.route_program import train_route
+from layerwise.used.routes.files import RouteFiles
+from layerwise.used.routes.program import train_route
 
 
 def main() -> None:

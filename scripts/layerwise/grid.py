@@ -21,7 +21,7 @@ from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.relations import RELATIONS
 
 # The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
-FITTED_BY = tuple(f"layerwise/used/{module}.py" for module in ("labelled", "erasers", "steering"))
+FITTED_BY = tuple(f"layerwise/used/concepts/{module}.py" for module in ("labelled", "erasers", "steering"))
 
 
 class StatesCell(NamedTuple):

@@ -135,7 +135,7 @@ def test_a_change_makes_its_own_concepts_and_sweeps_again(swept, change, jobs):
 
 @pytest.mark.slow
 def test_edited_code_makes_what_it_decides_again(swept):
-    with edited(swept, "scripts/layerwise/used/erasers.py", "\nimport", "\nEDITED = 1\nimport"):
+    with edited(swept, "scripts/layerwise/used/concepts/erasers.py", "\nimport", "\nEDITED = 1\nimport"):
         assert planned(swept, with_own(), "used") == {"fit_concept": 4, "sweep_used": 4}
     with edited(swept, "scripts/layerwise/used/sweep.py", "\nimport", "\nEDITED = 1\nimport"):
         assert planned(swept, with_own(), "used") == {"sweep_used": 4}

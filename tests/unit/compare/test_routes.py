@@ -10,7 +10,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.errors import InputError
 from layerwise.figures.catalogue import TABLES
-from layerwise.used.route_files import write_control
+from layerwise.used.routes.files import write_control
 from tests.answers import BINARY, MODEL, items, made, noisy, probe_scores, write_cell
 
 BASE = replace(MODEL, n_layers=2, digest="d")

@@ -16,9 +16,9 @@ from layerwise.models.interventions.concept_file import ConceptFile
 from layerwise.probes.kept import KeptProbes
 from layerwise.probes.metrics import roc_auc
 from layerwise.states.store import StatesFile
-from layerwise.used import remaining
-from layerwise.used.concepts import by_split
-from layerwise.used.labelled import Labelled
+from layerwise.used.concepts import remaining
+from layerwise.used.concepts.fitting import by_split
+from layerwise.used.concepts.labelled import Labelled
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 

@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from layerwise.models.interventions.concept_file import Change
-from layerwise.used.erasers import Covariance, Eraser
-from layerwise.used.moments import Moments, one_hot
+from layerwise.used.concepts.erasers import Covariance, Eraser
+from layerwise.used.concepts.moments import Moments, one_hot
 
 N, WIDTH = 1500, 40
 

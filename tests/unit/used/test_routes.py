@@ -24,11 +24,11 @@ from layerwise.models.interventions.route_paths import build_route, read_route
 from layerwise.models.registration import describe_model
 from layerwise.states.shards import open_states
 from layerwise.states.writing import new_states, write_rows
-from layerwise.used import route_training
-from layerwise.used.answer_head import AnswerHead
-from layerwise.used.route_files import read_control_about
-from layerwise.used.route_fitting import fit_route
-from layerwise.used.route_training import ControlProbe
+from layerwise.used.routes import training as route_training
+from layerwise.used.routes.answer_head import AnswerHead
+from layerwise.used.routes.files import read_control_about
+from layerwise.used.routes.fitting import fit_route
+from layerwise.used.routes.training import ControlProbe
 from tests import families
 from tests.cells import extraction, run_here, write_items
 from tests.conftest import REPOSITORY

@@ -15,9 +15,9 @@ from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.plan import Unit, plan_parts, running_order
 from layerwise.states.store import StatesFile
-from layerwise.used.moments import Moments, one_hot
-from layerwise.used.streamed import fit_tokens
-from layerwise.used.streaming import streamed_moments
+from layerwise.used.concepts.moments import Moments, one_hot
+from layerwise.used.concepts.streamed import fit_tokens
+from layerwise.used.concepts.streaming import streamed_moments
 from tests import families
 from tests.cells import extraction, run_here, write_items
 from tests.conftest import REPOSITORY

@@ -18,7 +18,7 @@ from layerwise.compare.statistics.layers import check_same_run
 from layerwise.compare.statistics.paired import paired_difference
 from layerwise.compare.statistics.significance import with_holm
 from layerwise.errors import InputError
-from layerwise.used.route_files import control_cell, read_control_about
+from layerwise.used.routes.files import control_cell, read_control_about
 
 # The two that each question compares, by the names that they have below.
 QUESTIONS = {

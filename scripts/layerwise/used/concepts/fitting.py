@@ -11,11 +11,11 @@ from layerwise.probes.kept import KeptProbes, LayerProbe
 from layerwise.probes.problems import in_blocks
 from layerwise.states.cells import content_of
 from layerwise.stimuli.parts import SPLITS
-from layerwise.used.erasers import Covariance, Eraser
-from layerwise.used.labelled import Labelled
-from layerwise.used.moments import Moments, one_hot
-from layerwise.used.remaining import Rows, remaining, score
-from layerwise.used.steering import along_means, along_probe, unit
+from layerwise.used.concepts.erasers import Covariance, Eraser
+from layerwise.used.concepts.labelled import Labelled
+from layerwise.used.concepts.moments import Moments, one_hot
+from layerwise.used.concepts.remaining import Rows, remaining, score
+from layerwise.used.concepts.steering import along_means, along_probe, unit
 
 
 class FittedConcept:

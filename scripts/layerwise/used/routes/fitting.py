@@ -15,9 +15,9 @@ from layerwise.probes.metrics.margins import predicted
 from layerwise.probes.problems import Problem
 from layerwise.probes.scoring import HELD_OUT, Guess, predictions
 from layerwise.states.shards import States
-from layerwise.used.answer_head import AnswerHead
-from layerwise.used.route_data import read_problems, states_at, training_items
-from layerwise.used.route_training import ITEMS_AT_ONCE, ControlProbe, Fitted, train
+from layerwise.used.routes.answer_head import AnswerHead
+from layerwise.used.routes.data import read_problems, states_at, training_items
+from layerwise.used.routes.training import ITEMS_AT_ONCE, ControlProbe, Fitted, train
 
 # For some items' ids: states of image tokens, which are there, and the image of each item;
 # see layerwise.used.route_images.

@@ -16,7 +16,7 @@ from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 from layerwise.models.memory import Room
 from layerwise.states.named import prepare_group, prepare_rows, run_group, run_rows
 from layerwise.states.plan import Unit
-from layerwise.used.moments import Moments
+from layerwise.used.concepts.moments import Moments
 
 if TYPE_CHECKING:
     from torch import nn

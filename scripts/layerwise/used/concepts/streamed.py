@@ -16,10 +16,10 @@ from layerwise.states.device import start_torch
 from layerwise.states.job import Job
 from layerwise.states.plan import plan_parts, running_order
 from layerwise.tasks.labels import read_task
-from layerwise.used.erasers import Covariance
-from layerwise.used.labelled import Labelled, concept_cell
-from layerwise.used.moments import Moments, one_hot
-from layerwise.used.steering import along_means
+from layerwise.used.concepts.erasers import Covariance
+from layerwise.used.concepts.labelled import Labelled, concept_cell
+from layerwise.used.concepts.moments import Moments, one_hot
+from layerwise.used.concepts.steering import along_means
 
 if TYPE_CHECKING:
     from layerwise.models.frozen import FrozenModel
@@ -100,7 +100,7 @@ def _moments(
     from layerwise.states.image_checks import check_sight
     from layerwise.states.shape_checks import check_pictures
     from layerwise.states.sharing import least_texts
-    from layerwise.used.streaming import streamed_moments
+    from layerwise.used.concepts.streaming import streamed_moments
 
     check_prompts(model, inputs)
     share_from = 0

@@ -28,7 +28,7 @@ from layerwise.stimuli.items import read_items
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.tasks.labels import read_task
-from layerwise.used.route_files import RouteFiles, write_control
+from layerwise.used.routes.files import RouteFiles, write_control
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,7 +103,7 @@ def train_route(
     def make(_folder: WorkFolder) -> None:
         from layerwise.models.interventions.route_paths import write_route
         from layerwise.models.opening import open_model
-        from layerwise.used.route_fitting import fit_route
+        from layerwise.used.routes.fitting import fit_route
 
         where = f"stimuli.{cell['stimuli']}.prompts: {cell['prompt']}"
         items, stimuli_json = read_items(stimuli)
@@ -122,7 +122,7 @@ def train_route(
                 inputs = _inputs(cell["prompt_entry"], items, stimuli_json)
 
                 def image_tokens(ids: np.ndarray) -> "tuple[Tensor, Tensor, Tensor]":
-                    from layerwise.used.route_images import read_image_tokens
+                    from layerwise.used.routes.images import read_image_tokens
 
                     return read_image_tokens(frozen, route["from"], inputs.loc[ids].reset_index(), batch_size)
 

@@ -26,7 +26,7 @@ from typing import Literal
 
 import numpy as np
 
-from layerwise.used.moments import Moments
+from layerwise.used.concepts.moments import Moments
 
 # A direction whose correlation with every class is this small is rounding.
 UNCORRELATED = 1e-9

@@ -4,8 +4,8 @@ import numpy as np
 
 from layerwise.models.interventions.concept_file import Steering
 from layerwise.probes.kept import LayerProbe
-from layerwise.used.erasers import Covariance
-from layerwise.used.moments import Moments
+from layerwise.used.concepts.erasers import Covariance
+from layerwise.used.concepts.moments import Moments
 
 
 def along_probe(probe: LayerProbe, covariance: Covariance) -> Steering:
