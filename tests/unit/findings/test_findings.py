@@ -108,9 +108,9 @@ def test_it_says_what_is_used_and_by_how_many_seeds(text):
         "| captions agree? (global) | both | 2.0 ± 1.6 | 2.0 ± 1.6 | 82.0 ± 1.6 | 50.0 ± 45.2 | 2.0 ± 1.6 | 2.0" in text
     )
     begins = "- *captions agree? (global), trained for captions and questions.* Used in "
-    assert f"{begins}block 3 (5 of 5 seeds), block 4 (3 of 5 seeds).\n" in text
+    assert f"{begins}block 3 (5 of 5 seeds), block 4 (3 of 5 seeds). Its probe reaches nine tenths" in text
     begins = "- *objects, with the category (local), trained for captions and questions.* "
-    assert f"{begins}No seed is shown to use it in any block.\n" in text
+    assert f"{begins}No seed is shown to use it in any block. Its probe" in text
 
 
 def test_a_study_that_erases_nothing_has_no_section_of_it(text):
