@@ -1,8 +1,8 @@
-"""What erasing and steering at every block costs, if benchmarks/used.py measures it."""
+"""What erasing and steering at every block costs, as benchmarks/used.py measures it."""
 
-import importlib.util
 from contextlib import redirect_stdout
-from importlib import import_module
+
+import used
 
 from gpu.card import Card
 from gpu.results import Results
@@ -25,12 +25,6 @@ class _Page:
 
 
 def run(card: Card, results: Results) -> None:
-    """What ``main_gpu(shape, device, rounds)`` prints or returns."""
-    if importlib.util.find_spec("used") is None:
-        results.line("not built")
-        return
+    """The table of benchmarks/used.py for one model."""
     with redirect_stdout(_Page(results)):
-        returned = import_module("used").main_gpu(card.shape, card.device, card.rounds)
-    if returned is not None:
-        results.line(str(returned))
-        results.record(what="used", returned=str(returned))
+        used.main_gpu(card.shape, card.device, card.rounds)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from tests.conftest import REPOSITORY
 
 
 def run(folder: Path, used: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """The program with a module ``used`` of ours, which one section runs."""
-    (folder / "used.py").write_text(used)
-    environment = os.environ | {"OUT_DIR": str(folder / "out"), "PYTHON": sys.executable, "PYTHONPATH": str(folder)}
-    command = ["bash", REPOSITORY / "benchmarks/gpu.sh", "--small", *options]
+    """The program with a benchmark ``used`` of ours, which one section runs."""
+    shutil.copytree(REPOSITORY / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "scripts").symlink_to(REPOSITORY / "scripts")
+    (folder / "benchmarks/used.py").write_text(used)
+    environment = os.environ | {"OUT_DIR": str(folder / "out"), "PYTHON": sys.executable}
+    command = ["bash", folder / "benchmarks/gpu.sh", "--small", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
