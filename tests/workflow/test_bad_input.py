@@ -28,7 +28,7 @@ def failure(project, change, *arguments) -> str:
 
 def test_mistakes_in_the_config_stop_the_plan(project):
     cases = [
-        (lambda c: c.update(sead=1), "top level: unknown key 'sead'; did you mean 'seed'?"),
+        (lambda c: c.update(seeds=1), "top level: unknown key 'seeds'; did you mean 'seed'?"),
         (
             lambda c: c["stimuli"]["own"].update(file="own/gone.csv"),
             "stimuli.own.file: there is no file 'own/gone.csv'",
