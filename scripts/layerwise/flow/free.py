@@ -183,6 +183,11 @@ def free_runs(
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
     image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1 if with_image else 1
     length = _common(rows, min(starts))
+    if length < image_end and not with_image and len(rows) > 1:
+        # Without a begin token, texts need not begin with the same one. Each runs by itself then.
+        for inputs, start in zip(prepared, starts, strict=True):
+            yield from free_runs(model, [inputs], [start], row, with_image)
+        return
     if length < image_end:
         raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
     _check_types(model, prepared, length)

@@ -38,7 +38,7 @@ def check_sweep(model: AnsweringModel, run: FreeRun, prepared: BatchFeature, ans
     """
     some = list(_compared(runs, model.n_layers))
     changes = runs.chosen(some)
-    ours = torch.cat([run.top[:, -1], swept(run, changes).top])
+    ours = torch.cat([run.top[:, -1], swept(run, changes, room=run.row).top])
     fast = _probabilities(*answering.of_states(ours))
     logits = [hooked(model, prepared, change)[0] for change in (None, *changes)]
     whole = _probabilities(*answering.of_logits(torch.stack(logits)))

@@ -71,6 +71,18 @@ def test_half_precision_loses_no_digits_behind_the_final_norm():
     assert (rounded - found.of_states(states)[0]).abs().max() > 0.01
 
 
+def test_answers_are_never_more_probable_than_all_tokens(monkeypatch):
+    """Although products of the whole head may round otherwise than those of the answers' rows."""
+    monkeypatch.setattr(answering, "ROWS_AT_ONCE", 100)
+    model = families.frozen(families.llava)
+    ids = [{"id": i, "text": ""} for i in range(model.model.get_output_embeddings().out_features)]
+    found = Answering(model, {"yes": ids[::2], "no": ids[1::2]})
+    plain = found._products
+    monkeypatch.setattr(found, "_products", lambda normed, rows: plain(normed, rows) - 1e-3)
+    _, mass = found.of_states(torch.randn(5, model.width, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(mass, torch.ones(5), rtol=0, atol=1e-6)
+
+
 def test_a_head_that_is_not_one_matrix_is_refused():
     model = families.frozen(families.llava)
     model.model.set_output_embeddings(nn.Sequential(model.model.get_output_embeddings()))

@@ -168,6 +168,13 @@ def test_the_tables_have_every_run_of_whole_images(tables, model, given):
     assert len(above.table) == 8 * per_item
 
 
+def test_the_check_keeps_to_the_room_that_memory_left(model, registered, given):
+    """It compares more runs than a row has where memory holds only short rows."""
+    measuring = measuring_of(model, registered, given)
+    measuring.room.size = 2
+    measuring._check(measuring.items.rows.iloc[[0]])
+
+
 def test_every_number_is_that_of_a_whole_pass(tables, model, given):
     """One item's, from NumPy's version of the changes and of the probes."""
     _, sweep, above = tables

@@ -120,6 +120,22 @@ def test_texts_without_an_image(language_model):
     check_exact(model, inputs, some_changes(model), free(model, inputs, with_image=False))
 
 
+def test_texts_without_an_image_need_not_begin_alike():
+    """As those of a tokenizer without a begin token."""
+    model = families.frozen(families.llava)
+    texts = [model.prepare([None], [prompt]) for prompt in PROMPTS[:2]]
+    first = next(
+        place
+        for place, (one, other) in enumerate(zip(*(text["input_ids"][0] for text in texts), strict=False))
+        if one != other
+    )
+    inputs = [type(text)({key: value[:, first:] for key, value in text.items()}) for text in texts]
+    lasts = [text["input_ids"].shape[1] - 1 for text in inputs]
+    runs = free_runs(model, inputs, lasts, with_image=False)
+    for text, run in zip(inputs, runs, strict=True):
+        check_exact(model, text, some_changes(model), run)
+
+
 def test_a_multimodal_model_reads_a_text_without_an_image():
     model = families.frozen(families.llava)
     inputs = model.prepare([None], [PROMPTS[1]])
