@@ -16,6 +16,7 @@ from layerwise.datasets.tables import (
     check_readable,
     class_names,
     column_names,
+    holds_pictures,
     read_cells,
     read_rows,
     read_table,
@@ -320,6 +321,7 @@ def test_pictures_in_cells(write_parquet):
     pictures = [{"bytes": b"x", "path": "a.png"}, {"bytes": None, "path": "b.png"}, {"bytes": b"", "path": None}, None]
     file = write_parquet(
         {
+            "n": [1, 2, 3, 4],
             "struct": pa.array(pictures, PICTURE),
             "large": pa.array([b"x", b"", None, b"y"], pa.large_binary()),
             "fixed": pa.array([b"xy", None, None, None], pa.binary(2)),
@@ -337,6 +339,8 @@ def test_pictures_in_cells(write_parquet):
     assert [row["fixed"] for row in rows] == [Picture(b"xy", None), None, None, None]
     assert [row["list"] for row in rows] == [[both, path], [], None, [None]]
     assert [row["deep"] for row in rows] == [{"name": "n", "image": picture} for picture in (both, path, None, None)]
+    assert all(holds_pictures(file, [column]) for column in rows[0] if column != "n")
+    assert not holds_pictures(file, ["n", "absent"])
     assert rows[0]["wide"] == {"bytes": Picture(b"x", None), "width": 3}
     assert repr(Picture(b"x" * 10**6, "a.png")) == "Picture(content=<1000000 bytes>, path='a.png')"
 
