@@ -186,6 +186,10 @@ def test_cells_of_json_keep_their_types(write):
         {"key": "a7", "n": 1, "f": [1.5, None], "d": {"x": True}, "late": None},
         {"key": "a8", "n": None, "f": None, "d": None, "late": "ü"},
     ]
+    # However it is broken into lines.
+    assert cells(write("t.json", '{"a7":\n{"n": 1}, "a8":\n{"n": 2}}'), ["key", "n"])[1] == {"key": "a8", "n": 2}
+    many = {str(number): {"n": number, "text": "x" * 999} for number in range(1200)}
+    assert cells(write("t.json", json.dumps(many)), ["n"]) == [{"n": number} for number in range(1200)]
     # One record on one line is no mapping of records.
     assert cells(write("one.json", '{"n": 1, "d": {"x": true}}\n')) == [{"n": 1, "d": {"x": True}}]
 
