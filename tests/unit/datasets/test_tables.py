@@ -194,6 +194,14 @@ def test_cells_of_json_keep_their_types(write):
     assert cells(write("one.json", '{"n": 1, "d": {"x": true}}\n')) == [{"n": 1, "d": {"x": True}}]
 
 
+def test_records_of_json_may_be_lists(write):
+    """As those of What'sUp are: their columns are their places."""
+    file = write("t.json", '[[285, "a dog", "a cat"],\n[286, "a cup"]]')
+    assert column_names(file) == ["0", "1", "2"]
+    assert cells(file, ["0", "2"]) == [{"0": 285, "2": "a cat"}, {"0": 286, "2": None}]
+    assert cells(write("t.jsonl", "[1]\n[2, 3]\n")) == [{"0": 1, "1": None}, {"0": 2, "1": 3}]
+
+
 def test_a_list_of_records_is_read_in_parts(write):
     """With records longer than a part, and values that end where a part does."""
     records = [{"n": number, "text": "é" * (number * 997 % 200_000)} for number in range(40)]
@@ -235,7 +243,7 @@ def test_a_list_of_records_is_read_in_parts(write):
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n3,\xe9"), "t.csv.gz, line 3: not UTF-8 (the byte 0xe9); save"),
         ("t.csv", "version https://git-lfs.github.com/spec/v1\n", "t.csv: a pointer of Git LFS, ... git lfs pull"),
         ("t.jsonl", '{"a": 1}\n\n{"a":', "t.jsonl, line 3: not valid JSON ( ... correct the line or take it out"),
-        ("t.jsonl", '{"a": 1}\n[1]\n', 't.jsonl, line 2: [1] is no record such as {"image": "a.jpg", "text": "a dog"}'),
+        ("t.jsonl", '{"a": 1}\n"x"\n', "t.jsonl, line 2: 'x' is no record such as"),
         (
             "t.jsonl",
             '{"a": "\\ud800"}\n',
