@@ -1,0 +1,132 @@
+"""Labels from the columns of a table: which column, and what its cells mean.
+
+A label is either a class, which is text, or a number, which has a unit.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from layerwise.config.base import Filled, Maybe, Section, Text, Words
+from layerwise.datasets.text_files import shown
+from layerwise.errors import InputError
+
+
+class LabelColumn(Section):
+    """A label, from a column of the table."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["classes", "as"]}})
+
+    column: Maybe[Text] = None
+    """Its column. Default: the column of the label's own name."""
+    classes: Maybe[Annotated[dict[str, Text], Filled()]] = None
+    """The class that each cell means, such as `{"1": present, "0": absent}`. Upper and lower case, and blanks at the
+    ends of a cell, make no difference. Default: each cell is a class itself."""
+    as_: Maybe[Literal["number"]] = Field(None, alias="as")
+    """Cells are numbers, for tasks with `metric: r2`."""
+    unit: Maybe[Text] = None
+    """Unit of the numbers, for figures and tables."""
+    others: Literal["refuse", "leave-out"] = "refuse"
+    """What is done about empty cells, and cells that are not in `classes` or are no number. refuse: an error names the
+    row. leave-out: the item lacks this label."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number rather than a class."""
+        return self.as_ is not None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "LabelColumn":
+        if self.unit is not None and not self.is_number:
+            raise PydanticCustomError("unfit", "a class has no `unit`; add `as: number`, or leave it out")
+        if self.classes is None:
+            return self
+        if self.is_number:
+            raise PydanticCustomError("unfit", "must have either `classes` or `as: number`")
+        if len(set(self.classes.values())) < 2:
+            raise PydanticCustomError("unfit", "must have two different `classes` or more")
+        meant: dict[str, str] = {}
+        for cell, name in self.classes.items():
+            if meant.setdefault(_key(cell), name) != name:
+                said = {"cell": repr(cell.strip()), "first": meant[_key(cell)], "second": name}
+                raise PydanticCustomError("unfit", "in `classes`, {cell} means both {first} and {second}", said)
+        return self
+
+
+# The tags are part of messages: "known keys of the kind label column".
+Labels = Annotated[
+    Annotated[Words, Tag("list")] | Annotated[Annotated[dict[Text, LabelColumn], Filled()], Tag("label column")],
+    Discriminator(lambda labels: "label column" if isinstance(labels, dict) else "list"),
+]
+
+
+def labels_of(labels: Sequence[str] | Mapping[str, LabelColumn]) -> dict[str, LabelColumn]:
+    """The labels of a config entry by name, each with its column filled in."""
+    given = labels if isinstance(labels, Mapping) else {name: LabelColumn.model_validate({}) for name in labels}
+    return {name: label.model_copy(update={"column": label.column or name}) for name, label in given.items()}
+
+
+def read_label(name: str, column: LabelColumn, cell: Any, where: str) -> str | float | None:
+    """What a cell says of a label: a class or a number; None if the item is to lack the label.
+
+    Args:
+        name: of the label.
+        column: how it is read.
+        cell: of the table: text, a number, true or false, or None.
+        where: the cell's file and row, for messages.
+
+    Raises:
+        InputError: when the cell is empty or means nothing here, and ``column`` does not leave such items out.
+    """
+    if not (cell is None or isinstance(cell, str | bool | int | float)):
+        raise InputError(f"{where}: the column {column.column or name!r} holds {shown(cell)}, not text or a number")
+    found = _number(cell) if column.is_number else _class(column.classes, cell)
+    if found is None and column.others == "refuse":
+        raise InputError(f"{where}: the column {column.column or name!r} {_refusal(name, column, cell)}")
+    return found
+
+
+def _class(classes: Mapping[str, str] | None, cell: str | bool | int | float | None) -> str | None:
+    text = _text(cell)
+    if classes is None or not text:
+        return text or None
+    return {_key(key): name for key, name in classes.items()}.get(_key(text))
+
+
+def _number(cell: str | bool | int | float | None) -> float | None:
+    if cell is None or isinstance(cell, bool):
+        return None
+    try:
+        found = float(cell)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _refusal(name: str, column: LabelColumn, cell: Any) -> str:
+    """What is wrong with a cell, and the fix."""
+    leave_out = f"`others: leave-out` under labels.{name}"
+    if not _text(cell):
+        return f"is empty; fill the cell, or leave such items out of this label with {leave_out}"
+    if column.is_number:
+        comma = "; write a point in place of the comma" if _number(str(cell).replace(",", ".")) is not None else ""
+        return f"is {shown(cell)}, not a number{comma}; or leave such items out of this label with {leave_out}"
+    known = ", ".join(map(repr, column.classes or ()))
+    return (
+        f"is {shown(cell)}, not one of {known[:300]}; add it to labels.{name}.classes, or leave such items out of this "
+        f"label with {leave_out}"
+    )
+
+
+def _text(cell: str | bool | int | float | None) -> str:
+    """A cell as text: without blanks at the ends, true and false as JSON has them; empty for a missing value."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
+
+
+def _key(text: str) -> str:
+    return text.strip().casefold()
