@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -14,11 +15,17 @@ from layerwise.config.base import Filled, Maybe, Section, Text, Words
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 
+# How the columns of the provenance that hold labels begin.
+CLASS = "label:"
+NUMBER = "number:"
+
 
 class LabelColumn(Section):
     """A label, from a column of the table."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["classes", "as"]}})
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"required": ["classes", "as"]}, "dependentRequired": {"unit": ["as"]}}
+    )
 
     column: Maybe[Text] = None
     """Its column. Default: the column of the label's own name."""
@@ -87,6 +94,23 @@ def read_label(name: str, column: LabelColumn, cell: Any, where: str) -> str | f
     if found is None and column.others == "refuse":
         raise InputError(f"{where}: the column {column.column or name!r} {_refusal(name, column, cell)}")
     return found
+
+
+def provenance_column(name: str, column: LabelColumn) -> str:
+    """The column of the provenance that holds a label: text, or float64 if it is a number; missing where an item lacks
+    it."""
+    return f"{NUMBER if column.is_number else CLASS}{name}"
+
+
+def described_labels(labels: Mapping[str, LabelColumn], provenance: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What ``stimuli.json`` says of each label: the classes that its items have, or the unit of its numbers."""
+    described: dict[str, dict[str, Any]] = {}
+    for name, column in labels.items():
+        if column.is_number:
+            described[name] = {"unit": column.unit or ""}
+        else:
+            described[name] = {"classes": sorted(provenance[provenance_column(name, column)].dropna().unique())}
+    return described
 
 
 def _class(classes: Mapping[str, str] | None, cell: str | bool | int | float | None) -> str | None:
