@@ -4,7 +4,8 @@ A label is either a class, which is text, or a number, which has a unit.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -12,12 +13,17 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import Filled, Maybe, Section, Text, Words
+from layerwise.config.tasks import R2, Task
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 
 # How the columns of the provenance that hold labels begin.
 CLASS = "label:"
 NUMBER = "number:"
+# So many rows are looked at when a study is planned. The task's own job looks at all.
+LOOKED_AT = 10_000
+# So many classes of a label are named in a message.
+NAMED = 6
 
 
 class LabelColumn(Section):
@@ -74,6 +80,92 @@ def labels_of(labels: Sequence[str] | Mapping[str, LabelColumn]) -> dict[str, La
     """The labels of a config entry by name, each with its column filled in."""
     given = labels if isinstance(labels, Mapping) else {name: LabelColumn.model_validate({}) for name in labels}
     return {name: label.model_copy(update={"column": label.column or name}) for name, label in given.items()}
+
+
+def labels_read(labels: Mapping[str, LabelColumn], task: Task | None) -> dict[str, LabelColumn]:
+    """The labels that a task reads: those that it names, or all that its metric is for. Without a task, all classes."""
+    names = labels if task is None or task.labels is None else task.labels
+    is_number = task is not None and task.is_number
+    return {name: labels[name] for name in names if name in labels and labels[name].is_number == is_number}
+
+
+def classes_told(labels: Mapping[str, LabelColumn]) -> list[str] | None:
+    """The classes that the config names for some labels; None if a label's classes are known only from its cells."""
+    told: set[str] = set()
+    for column in labels.values():
+        if column.classes is None:
+            return None
+        told.update(column.classes.values())
+    return sorted(told)
+
+
+def check_labels(where: str, task: Task, labels: Mapping[str, LabelColumn], stimuli: str) -> None:
+    """Refuse a task over labels that are not there, or not of the kind that its metric is for.
+
+    Args:
+        where: the task's key.
+        task: of the config.
+        labels: of its stimulus set.
+        stimuli: the stimulus set's name.
+
+    Raises:
+        InputError: naming the key and the fix.
+    """
+    if unknown := [name for name in task.labels or () if name not in labels]:
+        known = ", ".join(labels)
+        raise InputError(f"{where}.labels: there is no label {unknown[0]!r}; stimuli.{stimuli} has {known}")
+    named = task.labels or list(labels)
+    numbers = [name for name in named if labels[name].is_number]
+    classes = [name for name in named if not labels[name].is_number]
+    if task.labels is not None and numbers and classes:
+        raise InputError(
+            f"{where}.labels: {numbers[0]} is a number, and {classes[0]} has classes; write a task for each, with "
+            f"`metric: {R2}` for the numbers. Neither costs a forward pass"
+        )
+    if task.is_number and not numbers:
+        raise InputError(
+            f"{where}.metric: {R2} is for numbers, and {', '.join(classes)} of stimuli.{stimuli} "
+            f"{'has' if len(classes) == 1 else 'have'} classes; take another metric, such as accuracy, or add `as: "
+            f"number` to stimuli.{stimuli}.labels.{classes[0]}"
+        )
+    if not task.is_number and not classes:
+        raise InputError(
+            f"{where}.metric: {task.metric} is for classes, and {', '.join(numbers)} of stimuli.{stimuli} "
+            f"{'is a number' if len(numbers) == 1 else 'are numbers'}; write `metric: {R2}`"
+        )
+
+
+def check_several(where: str, task: Task, labels: Mapping[str, LabelColumn], rows: Iterable[Sequence[Any]]) -> None:
+    """Refuse a task of several labels that do not share the same two classes.
+
+    Args:
+        where: the task's key.
+        task: of the config.
+        labels: that it reads.
+        rows: their cells, row by row; only the first :data:`LOOKED_AT` rows are looked at, and cells that mean nothing
+            are left to the job that makes the stimuli.
+
+    Raises:
+        InputError: naming the key, the classes and the fix.
+    """
+    if len(labels) < 2 or task.is_number:
+        return
+    found: dict[str, dict[str, None]] = {name: {} for name in labels}
+    for row in islice(rows, LOOKED_AT):
+        for (name, column), cell in zip(labels.items(), row, strict=True):
+            meant = _class(column.classes, cell) if isinstance(cell, str | bool | int | float) else None
+            if meant is not None and (task.classes is None or meant in task.classes):
+                found[name][meant] = None
+        if len({meant for classes in found.values() for meant in classes}) > 2:
+            break
+    else:
+        return
+    told = [f"{name} has {', '.join(sorted(classes)[:NAMED])}" for name, classes in found.items() if classes]
+    raise InputError(
+        f"{where}.labels: the labels of one task share the same two classes, but {' and '.join(told[:2])}; write a "
+        f"task for each label, with {' or '.join(f'`labels: [{name}]`' for name in list(found)[:2])}, which costs no "
+        "forward pass. Or give them the same two `classes`"
+    )
 
 
 def read_label(name: str, column: LabelColumn, cell: Any, where: str) -> str | float | None:

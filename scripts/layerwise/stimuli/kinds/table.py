@@ -23,8 +23,12 @@ from layerwise.stimuli.kind import ExpectedItems, StimulusKind, placeholders
 from layerwise.stimuli.label_columns import (
     LabelColumn,
     Labels,
+    check_labels,
+    check_several,
+    classes_told,
     described_labels,
     labels_of,
+    labels_read,
     provenance_column,
     read_label,
 )
@@ -86,9 +90,10 @@ class _Table(StimulusKind[Entry]):
 
     def check_task(self, where: str, task: Task, entry: Entry, stimuli: str) -> None:
         super().check_task(where, task, entry, stimuli)
-        for label in task.labels or ():
-            if label not in entry.labels:
-                raise InputError(f"{where}.labels: {label!r} is not among the table's labels {list(entry.labels)}")
+        labels = labels_of(entry.labels)
+        check_labels(where, task, labels, stimuli)
+        read = labels_read(labels, task)
+        check_several(where, task, read, read_cells(entry.file, [str(column.column) for column in read.values()]))
         if task.split.by == "official" and entry.split_column is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
@@ -97,8 +102,14 @@ class _Table(StimulusKind[Entry]):
             return []
         return [f"{where}.text_column: none of its prompts shows {{text}}, so models see the image alone"]
 
-    def labels(self, entry: Entry) -> int:
-        return len(entry.labels)
+    def labels(self, entry: Entry, task: Task) -> int:
+        return len(labels_read(labels_of(entry.labels), task))
+
+    def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
+        return classes_told(labels_read(labels_of(entry.labels), task))
+
+    def numbers(self, entry: Entry) -> list[str]:
+        return [name for name, column in labels_of(entry.labels).items() if column.is_number]
 
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
         rows = read_table(entry.file, [entry.image_column])
