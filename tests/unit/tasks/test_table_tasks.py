@@ -141,6 +141,8 @@ def test_other_sections_refuse_numbers(planned, study):
     for section, complaint in [
         ({"used": {"tasks": ["far"]}}, "used.tasks: far is about numbers"),
         ({"carry": {"labels": ["far"]}}, "carry.labels: far is about numbers"),
+        ({"specifications": {"tasks": ["far"]}}, "specifications.tasks: far is about numbers"),
+        ({"probes": {"kinds_of": {"tasks": ["far"]}}}, "probes.kinds_of.tasks: far is about numbers"),
         ({"carry": {"tasks": [{"from": "wet", "to": "far"}]}}, "carry.tasks.0.to: far is about numbers"),
     ]:
         study |= section
