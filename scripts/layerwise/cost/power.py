@@ -29,7 +29,7 @@ class HeldOut(NamedTuple):
 
 
 def held_out_tests(study: Study) -> list[HeldOut]:
-    """The test splits of all tasks about classes; those of made tasks are counted, others worked out from the config."""
+    """The test splits of all tasks about classes; those of made tasks are counted, others follow from the config."""
     found = []
     # Table 2 has a row for each.
     cells = sum(study.config.models[cell.model].intervention is None for cell in study.grid.probe_cells())

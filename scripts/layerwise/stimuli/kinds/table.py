@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from layerwise.config.tasks import Task
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.file_marks import written
 from layerwise.datasets.format import DataSize
-from layerwise.datasets.tables import check_columns, read_cells, read_table
+from layerwise.datasets.tables import check_columns, read_cells, read_rows, read_table
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
@@ -29,6 +29,7 @@ from layerwise.stimuli.label_columns import (
     described_labels,
     labels_of,
     labels_read,
+    others_told,
     provenance_column,
     read_label,
 )
@@ -93,7 +94,10 @@ class _Table(StimulusKind[Entry]):
         labels = labels_of(entry.labels)
         check_labels(where, task, labels, stimuli)
         read = labels_read(labels, task)
-        check_several(where, task, read, read_cells(entry.file, [str(column.column) for column in read.values()]))
+        if len(read) > 1:
+            columns = [str(column.column) for column in read.values()]
+            rows = read_rows([Path(entry.file)], list(dict.fromkeys(columns)))
+            check_several(where, task, read, ([row.cells[column] for column in columns] for row in rows))
         if task.split.by == "official" and entry.split_column is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
@@ -107,6 +111,9 @@ class _Table(StimulusKind[Entry]):
 
     def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
         return classes_told(labels_read(labels_of(entry.labels), task))
+
+    def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
+        return others_told(labels_of(entry.labels), task, answers)
 
     def numbers(self, entry: Entry) -> list[str]:
         return [name for name, column in labels_of(entry.labels).items() if column.is_number]
@@ -170,13 +177,10 @@ def build_table(entry: Entry) -> Stimuli:
 
 def _labelled(file: Path, labels: dict[str, LabelColumn]) -> dict[str, pd.Series]:
     """The labels of each row, by column of the provenance."""
-    columns = [column.column or name for name, column in labels.items()]
+    columns = list(dict.fromkeys(str(column.column) for column in labels.values()))
     found = [
-        [
-            read_label(name, column, cell, f"{file}, row {row}")
-            for (name, column), cell in zip(labels.items(), cells, strict=True)
-        ]
-        for row, cells in enumerate(read_cells(file, columns), start=2)
+        [read_label(name, column, row.cells[str(column.column)], row.where) for name, column in labels.items()]
+        for row in read_rows([file], columns)
     ]
     return {
         provenance_column(name, column): pd.Series(values, dtype="float64" if column.is_number else object)
