@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerwise.config.prompts import Prompt
 from layerwise.config.tasks import Task
-from layerwise.datasets.disk import check_free_space, is_file
+from layerwise.datasets.disk import check_free_space, is_dir, is_file
 from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import HubFiles, read_receipt
@@ -89,6 +89,9 @@ class _Table(StimulusKind[Entry]):
                     f"{' or '.join(self.formats)}, or a `file`"
                 )
             data.check_parts(where, *reads)
+        for root in _roots(entry) if entry.image_root is not None else ():
+            if not is_dir(root):
+                raise InputError(f"{where}.image_root: there is no folder {str(root)!r}")
         try:
             # Of a data set, as soon as it is there.
             if tables := _tables_there(entry, data):
@@ -254,11 +257,10 @@ def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
 
 def _check_columns(entry: Entry, tables: Sequence[Sequence[Path]]) -> None:
     """Refuse what headers alone tell: columns that are missing, or hold what is no text."""
-    may_hold_more = {*entry.picture_columns(), *entry.list_columns()}
     for files in tables:
         check_readable(files, entry.all_columns())
         for file in files:
-            check_columns(file, [column for column in entry.all_columns() if column not in may_hold_more])
+            check_columns(file, entry.text_columns())
 
 
 def _label_columns(entry: Entry) -> list[str]:
