@@ -462,7 +462,8 @@ class Grid:
             return entry.classes
         if entry.knowledge is not None:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
-        return KINDS[self.config.stimuli[entry.stimuli].kind].classes
+        stimuli = self.config.stimuli[entry.stimuli]
+        return KINDS[stimuli.kind].classes_of(stimuli, entry)
 
     # Cached, because planning asks for each job.
     @cached_property

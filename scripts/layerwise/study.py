@@ -519,7 +519,10 @@ class Study:
             InputError: when no task is about numbers, or a cell has not been probed yet.
         """
         if not self.grid.number_cells():
-            raise InputError("no task is about numbers; ask for one with `knowledge: {about: count, as: number}`")
+            raise InputError(
+                "no task is about numbers; ask for one with `metric: r2`, over a table's label `as: number` or with "
+                "`knowledge: {about: count, as: number}`"
+            )
         return self._gathered(self.grid.number_cells(), self.regression_file)
 
     def predictions(

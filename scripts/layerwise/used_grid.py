@@ -118,8 +118,7 @@ def has_several_labels(grid: Grid, task: str) -> bool:
         # Values of an attribute, and pairs of categories.
         return entry.knowledge.about == "attributes" or entry.knowledge.about in RELATIONS
     stimuli = grid.config.stimuli[entry.stimuli]
-    labels = KINDS[stimuli.kind].labels(stimuli)
-    return labels > 1 and (entry.labels is None or len(entry.labels) > 1)
+    return KINDS[stimuli.kind].labels(stimuli, entry) > 1
 
 
 def _classes(grid: Grid, entry: Task, task: str) -> Sequence[str] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from layerwise.config.base import InputFile, InputFolder, Maybe, Words
+from layerwise.config.base import InputFile, InputFolder, Maybe
 from layerwise.config.prompts import Prompt
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
@@ -20,6 +20,18 @@ from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.kind import ExpectedItems, StimulusKind, placeholders
+from layerwise.stimuli.label_columns import (
+    LabelColumn,
+    Labels,
+    check_labels,
+    check_several,
+    classes_told,
+    described_labels,
+    labels_of,
+    labels_read,
+    provenance_column,
+    read_label,
+)
 from layerwise.stimuli.parts import SPLITS
 
 if TYPE_CHECKING:
@@ -41,8 +53,9 @@ class Entry(StimuliEntry):
     """Column with the text shown beside the image."""
     id_column: Maybe[str] = None
     """Column with unique item ids. Default: the row number."""
-    labels: Words
-    """Label columns. One column of two or more classes, or several of two classes each."""
+    labels: Labels
+    """Label columns; or a mapping from labels to what their columns hold, classes or numbers. Each task reads some of
+    them, and none costs a forward pass."""
     split_column: Maybe[str] = None
     """Column with the words train, val and test, for tasks with `split: official`."""
 
@@ -65,7 +78,8 @@ class _Table(StimulusKind[Entry]):
         if not is_file(entry.file):
             raise InputError(f"{where}.file: there is no file {entry.file!r}")
         try:
-            check_columns(entry.file, table_columns(entry))
+            labels = [str(column.column) for column in labels_of(entry.labels).values()]
+            check_columns(entry.file, list(dict.fromkeys([*table_columns(entry), *labels])))
         except InputError as error:
             raise InputError(f"{where}.file: {error}") from error
 
@@ -76,9 +90,10 @@ class _Table(StimulusKind[Entry]):
 
     def check_task(self, where: str, task: Task, entry: Entry, stimuli: str) -> None:
         super().check_task(where, task, entry, stimuli)
-        for label in task.labels or ():
-            if label not in entry.labels:
-                raise InputError(f"{where}.labels: {label!r} is not among the table's labels {entry.labels}")
+        labels = labels_of(entry.labels)
+        check_labels(where, task, labels, stimuli)
+        read = labels_read(labels, task)
+        check_several(where, task, read, read_cells(entry.file, [str(column.column) for column in read.values()]))
         if task.split.by == "official" and entry.split_column is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
@@ -87,8 +102,14 @@ class _Table(StimulusKind[Entry]):
             return []
         return [f"{where}.text_column: none of its prompts shows {{text}}, so models see the image alone"]
 
-    def labels(self, entry: Entry) -> int:
-        return len(entry.labels)
+    def labels(self, entry: Entry, task: Task) -> int:
+        return len(labels_read(labels_of(entry.labels), task))
+
+    def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
+        return classes_told(labels_read(labels_of(entry.labels), task))
+
+    def numbers(self, entry: Entry) -> list[str]:
+        return [name for name, column in labels_of(entry.labels).items() if column.is_number]
 
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
         rows = read_table(entry.file, [entry.image_column])
@@ -97,9 +118,9 @@ class _Table(StimulusKind[Entry]):
 
 
 def table_columns(entry: Entry) -> list[str]:
-    """The columns that an entry reads, each once."""
+    """The columns that an entry reads besides the labels, each once."""
     optional = [column for column in (entry.text_column, entry.id_column, entry.split_column) if column is not None]
-    return list(dict.fromkeys([entry.image_column, *entry.labels, *optional]))
+    return list(dict.fromkeys([entry.image_column, *optional]))
 
 
 def build_table(entry: Entry) -> Stimuli:
@@ -134,18 +155,33 @@ def build_table(entry: Entry) -> Stimuli:
     shown = pd.DataFrame({"item_id": ids, "image": paths})
     if entry.text_column is not None:
         shown["text"] = table[entry.text_column]
-    # Blanks at the ends of cells make no classes of their own.
-    labels = {f"label:{column}": table[column].str.strip() for column in entry.labels}
+    labels = labels_of(entry.labels)
     provenance = pd.DataFrame(
-        {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
+        {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **_labelled(file, labels)}
     )
     order = provenance.sort_values("image_id", kind="stable").index
     return Stimuli(
         shown=shown.loc[order].reset_index(drop=True),
         provenance=provenance.loc[order].reset_index(drop=True),
         categories=[],
-        notes={},
+        notes={"labels": described_labels(labels, provenance)},
     )
+
+
+def _labelled(file: Path, labels: dict[str, LabelColumn]) -> dict[str, pd.Series]:
+    """The labels of each row, by column of the provenance."""
+    columns = [column.column or name for name, column in labels.items()]
+    found = [
+        [
+            read_label(name, column, cell, f"{file}, row {row}")
+            for (name, column), cell in zip(labels.items(), cells, strict=True)
+        ]
+        for row, cells in enumerate(read_cells(file, columns), start=2)
+    ]
+    return {
+        provenance_column(name, column): pd.Series(values, dtype="float64" if column.is_number else object)
+        for (name, column), values in zip(labels.items(), zip(*found, strict=True), strict=True)
+    }
 
 
 def table_mark(entry: Entry) -> str:
