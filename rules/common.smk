@@ -75,6 +75,8 @@ wildcard_constraints:
     source="[^/]+",
     archive="[^/]+",
     annotation="[^/]+",
+    repository="[^/]+",
+    asked="[0-9a-f]{8}",
     at="text|image",
     block="[0-9]+",
 

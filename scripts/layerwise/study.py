@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -41,6 +42,13 @@ CLONE = Path(__file__).resolve().parents[2]
 INSTALLED = Path(__file__).parent / "shared_config"
 
 Cell = TypeVar("Cell", StatesCell, ProbeCell, FlowCell)
+
+
+class NamedDownload(NamedTuple):
+    """What a data format downloads: for which data set, and what decides what it is."""
+
+    dataset: str
+    asked: dict[str, Any]
 
 
 class FlowFiles(NamedTuple):
@@ -165,6 +173,13 @@ class Study:
         asked = [(entry.dataset, entry.types) for entry in self.config.flow.questions.values()]
         needed = [self.data.receipts(*parts) for parts in [*read, *asked] if parts is not None]
         return list(dict.fromkeys(receipt for receipts in needed for receipt in receipts))
+
+    @cached_property
+    def own_downloads(self) -> dict[str, NamedDownload]:
+        """The downloads that data formats make themselves, by their receipts."""
+        read = [KINDS[entry.kind].reads(entry) for entry in self.config.stimuli.values()]
+        made = [(parts.dataset, self.data.own_download(*parts)) for parts in read if parts is not None]
+        return {own.receipt: NamedDownload(name, own.asked) for name, own in made if own is not None}
 
     def stimuli_folder(self, stimuli: str) -> str:
         """The folder of a stimulus set."""

@@ -53,6 +53,7 @@ class Task:
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     balance: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     excluded: list[dict[str, str]] = field(default_factory=list)
+    sources: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def headline_label(self) -> str:
