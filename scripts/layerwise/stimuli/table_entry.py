@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import Each, Filled, InputFolder, InputTable, Maybe, Section, Text, Words, text, whole
 from layerwise.config.stimuli import Images, StimuliEntry
-from layerwise.stimuli.label_columns import LabelColumn, Labels, labels_of
+from layerwise.stimuli.cell_values import Only
+from layerwise.stimuli.label_columns import LabelColumn, Labels, columns_of, labels_of
 
 # A column in a template.
 COLUMN = re.compile(r"\{([^{}]+)\}")
@@ -17,7 +18,6 @@ COLUMN = re.compile(r"\{([^{}]+)\}")
 ANSWER, RIGHT = "answer", "right"
 RIGHT_CLASSES = ("wrong", "right")
 
-Cell = str | int | float | bool
 Named = TypeVar("Named", "Item", "Entry")
 
 
@@ -33,9 +33,6 @@ Files = Annotated[
 Folders = Annotated[
     Annotated[InputFolder, Tag("folder")] | Annotated[Annotated[list[InputFolder], Each(1)], Tag("list")],
     _list_or("folder"),
-]
-Cells = Annotated[
-    Annotated[Cell, Tag("value")] | Annotated[Annotated[list[Cell], Each(1)], Tag("list")], _list_or("value")
 ]
 ItemLabel = Annotated[
     Annotated[Text, Tag("class")] | Annotated[LabelColumn, Tag("label column")],
@@ -158,7 +155,7 @@ class Entry(StimuliEntry):
     group_column: Maybe[str] = None
     """Column that says which rows belong together: a split never divides them. Rows that share a picture are never
     divided either. Default: the picture."""
-    only: Maybe[Annotated[dict[str, Cells], Filled()]] = None
+    only: Maybe[Only] = None
     """Take only rows with one of these values in a column, such as `{category: [adversarial]}`. Upper and lower case,
     and blanks at the ends of a cell, make no difference."""
     labels: Maybe[Labels] = None
@@ -222,8 +219,8 @@ class Entry(StimuliEntry):
 
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
-        labels = [str(column.column) for column in self.row_labels.values()]
-        of_items = [str(column.column) for item in self.made for column in item_columns(item).values()]
+        labels = columns_of(self.row_labels)
+        of_items = [column for item in self.made for column in columns_of(item_columns(item))]
         answers = [answer for answer in self.answers() if isinstance(answer, str)]
         grouped = [] if self.group_column is None else [self.group_column]
         return list(dict.fromkeys([*self.shown_columns(), *grouped, *labels, *of_items, *answers]))
