@@ -9,8 +9,9 @@ from typing import Any
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
+from layerwise.stimuli.cell_values import key_of
 from layerwise.stimuli.table_entry import Choices
-from layerwise.stimuli.table_rows import TableRow, as_text, is_empty, key_of
+from layerwise.stimuli.table_rows import TableRow, as_text, is_empty
 
 LETTERS = string.ascii_uppercase
 # A letter alone: B, (B), B. or B)

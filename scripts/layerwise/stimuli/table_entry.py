@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import Each, Filled, InputFolder, InputTable, Maybe, Section, Text, Words, text, whole
 from layerwise.config.stimuli import Images, StimuliEntry
-from layerwise.stimuli.label_columns import LabelColumn, Labels, labels_of
+from layerwise.stimuli.cell_values import Only
+from layerwise.stimuli.label_columns import LabelColumn, Labels, columns_of, labels_of
 
 # A column in a template.
 COLUMN = re.compile(r"\{([^{}]+)\}")
@@ -17,7 +18,6 @@ COLUMN = re.compile(r"\{([^{}]+)\}")
 ANSWER, RIGHT = "answer", "right"
 RIGHT_CLASSES = ("wrong", "right")
 
-Cell = str | int | float | bool
 Named = TypeVar("Named", "Item", "Entry")
 
 
@@ -33,9 +33,6 @@ Files = Annotated[
 Folders = Annotated[
     Annotated[InputFolder, Tag("folder")] | Annotated[Annotated[list[InputFolder], Each(1)], Tag("list")],
     _list_or("folder"),
-]
-Cells = Annotated[
-    Annotated[Cell, Tag("value")] | Annotated[Annotated[list[Cell], Each(1)], Tag("list")], _list_or("value")
 ]
 ItemLabel = Annotated[
     Annotated[Text, Tag("class")] | Annotated[LabelColumn, Tag("label column")],
@@ -158,7 +155,7 @@ class Entry(StimuliEntry):
     group_column: Maybe[str] = None
     """Column that says which rows belong together: a split never divides them. Rows that share a picture are never
     divided either. Default: the picture."""
-    only: Maybe[Annotated[dict[str, Cells], Filled()]] = None
+    only: Maybe[Only] = None
     """Take only rows with one of these values in a column, such as `{category: [adversarial]}`. Upper and lower case,
     and blanks at the ends of a cell, make no difference."""
     labels: Maybe[Labels] = None
@@ -221,11 +218,15 @@ class Entry(StimuliEntry):
         of_files = [column for spec in self.image_specs if spec.column is None for column in spec.columns]
         of_texts = [column for item in self.made if item.text_spec for column in item.text_spec.columns]
         of_choices = [] if self.choices is None or len(self.choices.columns) == 1 else self.choices.columns
-        of_labels = [*self.row_labels.values(), *(label for item in self.made for label in item_columns(item).values())]
-        named = [self.id_column, self.split_column, self.group_column, *(label.column for label in of_labels)]
+        of_rows = [column for column in (self.id_column, self.split_column, self.group_column) if column is not None]
+        of_labels = [*columns_of(self.row_labels), *self.item_label_columns()]
         answers = [answer for answer in self.answers() if isinstance(answer, str)]
-        given = [column for column in named if column is not None]
-        return list(dict.fromkeys([*of_files, *of_texts, *of_choices, *(self.only or ()), *given, *answers]))
+        named = [*of_files, *of_texts, *of_choices, *(self.only or ()), *of_rows, *of_labels, *answers]
+        return list(dict.fromkeys(named))
+
+    def item_label_columns(self) -> list[str]:
+        """The columns of labels that items have of their own."""
+        return [column for item in self.made for column in columns_of(item_columns(item))]
 
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""

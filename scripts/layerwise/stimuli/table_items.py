@@ -1,14 +1,14 @@
 """Make items of the rows of a table: of each row one, several, or one per choice."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.label_columns import LabelColumn, described_labels, provenance_column, read_label
+from layerwise.stimuli.label_columns import described_labels, provenance_column, read_labels
 from layerwise.stimuli.parts import SPLITS
 from layerwise.stimuli.table_choices import LETTERS, choices_of, listed, right_choices
 from layerwise.stimuli.table_entry import ANSWER, RIGHT, RIGHT_CLASSES, Entry, Item, item_classes, item_columns
@@ -40,10 +40,10 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
     labels = entry.all_labels
     shown, provenance = [], []
     for place, row in enumerate(rows):
-        own = _labels(entry.row_labels, row)
+        own = read_labels(entry.row_labels, row.cells, row.where)
         group = row.image.name if entry.group_column is None else row.text(entry.group_column)
         for number, item in enumerate(entry.made):
-            of_item = own | dict(item_classes(item)) | _labels(item_columns(item), row)
+            of_item = own | dict(item_classes(item)) | read_labels(item_columns(item), row.cells, row.where)
             image = row.images[item.image_spec]
             text = {} if item.text_spec is None else {"text": row.text_of(item.text_spec)}
             for end, placeholders, label in chosen[number][place]:
@@ -57,6 +57,9 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
     columns = [provenance_column(name, column) for name, column in labels.items()]
     found = pd.DataFrame(provenance, columns=["item_id", "image_id", "group", "part", *columns])
     for name, column in labels.items():
+        if column.only is not None and found[provenance_column(name, column)].isna().all():
+            asked = "; ".join(f"{key}: {value}" for key, value in column.only.items())
+            raise InputError(f"no row has the label {name!r}, which is for rows with {{{asked}}} alone (its `only`)")
         if column.is_number:
             found[provenance_column(name, column)] = found[provenance_column(name, column)].astype("float64")
     order = found.sort_values("image_id", kind="stable").index
@@ -101,13 +104,6 @@ def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
                     "shared by splits"
                 )
     return parts
-
-
-def _labels(columns: Mapping[str, LabelColumn], row: TableRow) -> dict[str, Any]:
-    """What the cells of a row say of some labels."""
-    return {
-        name: read_label(name, column, row.cells[column.column or name], row.where) for name, column in columns.items()
-    }
 
 
 def _chosen(entry: Entry, item: Item, rows: Sequence[TableRow]) -> list[list[_Chosen]]:

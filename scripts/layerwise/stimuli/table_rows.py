@@ -18,6 +18,7 @@ from layerwise.datasets.tables.files import ending_of
 from layerwise.datasets.tables.parquet import holds_bytes, schema_of
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
+from layerwise.stimuli.cell_values import has_keys, key_of, wanted_keys
 from layerwise.stimuli.sampling import sample_ids
 from layerwise.stimuli.table_entry import COLUMN, Entry, Spec
 
@@ -164,27 +165,16 @@ def as_text(cell: Any, column: str, where: str) -> str:
     raise InputError(f"{where}: the column {column!r} holds {held}, not text or a number")
 
 
-def key_of(cell: Any) -> str:
-    """A cell as it is compared with values of the config: as text, without blanks at its ends, upper case as lower."""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell).strip().casefold()
-
-
 def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[TableRow]:
     """The rows of a part that ``only`` keeps, with pictures told apart over all of them."""
-    wanted = {
-        column: {key_of(value) for value in (values if isinstance(values, list) else [values])}
-        for column, values in (entry.only or {}).items()
-    }
+    wanted = wanted_keys(entry.only)
     met: dict[str, dict[str, None]] = {column: {} for column in wanted}
     rows, numbers = [], 0
     for number, read in enumerate(read_rows(part.files, entry.all_columns())):
         numbers += 1
-        keys = {column: key_of(read.cells[column]) for column in wanted}
-        for column, key in keys.items():
-            met[column].setdefault(key)
-        if any(keys[column] not in values for column, values in wanted.items()):
+        for column in wanted:
+            met[column].setdefault(key_of(read.cells[column]))
+        if not has_keys(read.cells, wanted):
             continue
         images = {spec: _image(spec, part, read.where, read.cells) for spec in entry.image_specs}
         if missing := [spec for spec, image in images.items() if image is None]:

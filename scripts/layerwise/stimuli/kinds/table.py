@@ -17,7 +17,14 @@ from layerwise.datasets.tables import Row, check_columns, check_readable, read_r
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.kind import DataParts, ExpectedItems, StimulusKind, placeholders
-from layerwise.stimuli.label_columns import check_labels, check_several, classes_told, labels_read
+from layerwise.stimuli.label_columns import (
+    check_labels,
+    check_several,
+    classes_told,
+    columns_of,
+    label_cell,
+    labels_read,
+)
 from layerwise.stimuli.picture_files import bytes_missing, write_picture
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
 from layerwise.stimuli.table_items import table_items
@@ -38,7 +45,7 @@ class _Table(StimulusKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"text", *OF_CHOICES.values()})
     formats = ("hub",)
-    not_shown = frozenset({"prompts", "file", "dataset", "image_root", "labels", "split_column"})
+    not_shown = frozenset({"prompts", "file", "dataset", "image_root", "labels", "split_column", "group_column"})
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -67,11 +74,10 @@ class _Table(StimulusKind[Entry]):
 
     def shown(self, entry: Entry, data: "Locations") -> dict[str, Any]:
         found = super().shown(entry, data)
-        if (reads := self.reads(entry)) is None:
+        if (reads := self.reads(entry)) is not None:
             # Groups decide which images are sampled, and nothing else of what is shown.
-            found.pop("group_column", None)
-        else:
-            found |= data.shown(*reads)
+            sampled = {} if entry.group_column is None else {"group_column": entry.group_column}
+            found |= sampled | data.shown(*reads)
         if entry.each is not None:
             found["each"] = [_without(item, "labels", "answer") for item in found["each"]]
         if entry.choices is not None:
@@ -264,17 +270,15 @@ def _check_columns(entry: Entry, tables: Sequence[Sequence[Path]]) -> None:
 
 
 def _label_columns(entry: Entry) -> list[str]:
-    of_items = [column for item in entry.made for column in item_columns(item).values()]
-    return list(dict.fromkeys(str(column.column) for column in [*entry.row_labels.values(), *of_items]))
+    return list(dict.fromkeys([*columns_of(entry.row_labels), *entry.item_label_columns()]))
 
 
 def _label_cells(entry: Entry, row: Row, labels: Sequence[str]) -> Iterator[list[Any]]:
-    """The cells of some labels, for each item of a row; None where choices decide them."""
+    """The cells of some labels, for each item of a row; None where choices decide them, or the row lacks them."""
     for item in entry.made:
-        columns = entry.row_labels | item_columns(item)
+        columns, told = entry.row_labels | item_columns(item), dict(item_classes(item))
         yield [
-            row.cells[str(columns[label].column)] if label in columns else dict(item_classes(item)).get(label)
-            for label in labels
+            label_cell(label, columns[label], row.cells) if label in columns else told.get(label) for label in labels
         ]
 
 
