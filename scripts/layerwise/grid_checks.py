@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from layerwise.config.data import FolderEntry
 from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -428,7 +429,7 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
             f"{where}.dataset: questions are read from data sets of format {' or '.join(QUESTIONS)}, and "
             f"{entry.dataset} is {dataset.format}"
         )
-    if dataset.world is None and dataset.annotations is not None:
+    if isinstance(dataset, FolderEntry) and dataset.world is None and dataset.annotations is not None:
         try:
             QUESTIONS[dataset.format].check(dataset.annotations, entry.types)
         except InputError as error:

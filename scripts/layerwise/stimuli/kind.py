@@ -223,7 +223,7 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         return DataParts(entry.dataset, list(entry.images))
 
     def options(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
-        return data.options(entry.dataset)
+        return data.options(*self.reads(entry))
 
     def source_files(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
         return data.source_files(*self.reads(entry))

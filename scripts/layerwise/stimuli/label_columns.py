@@ -16,6 +16,7 @@ from layerwise.config.base import Filled, Maybe, Section, Text, Words
 from layerwise.config.tasks import R2, Task
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
+from layerwise.stimuli.cell_values import Only, has_keys, wanted_keys
 
 # How the columns of the provenance that hold labels begin.
 CLASS = "label:"
@@ -45,6 +46,9 @@ class LabelColumn(Section):
     others: Literal["refuse", "leave-out"] = "refuse"
     """What is done about empty cells, and cells that are not in `classes` or are no number. refuse: an error names the
     row. leave-out: the item lacks this label."""
+    only: Maybe[Only] = None
+    """Only rows with one of these values in a column have this label, such as `{relation: [left of, right of]}`. Upper
+    and lower case, and blanks at the ends of a cell, make no difference. Default: all rows."""
 
     @property
     def is_number(self) -> bool:
@@ -80,6 +84,12 @@ def labels_of(labels: Sequence[str] | Mapping[str, LabelColumn]) -> dict[str, La
     """The labels of a config entry by name, each with its column filled in."""
     given = labels if isinstance(labels, Mapping) else {name: LabelColumn.model_validate({}) for name in labels}
     return {name: label.model_copy(update={"column": label.column or name}) for name, label in given.items()}
+
+
+def columns_of(labels: Mapping[str, LabelColumn]) -> list[str]:
+    """The columns that labels are read from, each once."""
+    named = [[label.column or name, *(label.only or ())] for name, label in labels.items()]
+    return list(dict.fromkeys(column for columns in named for column in columns))
 
 
 def labels_read(labels: Mapping[str, LabelColumn], task: Task | None) -> dict[str, LabelColumn]:
@@ -175,6 +185,21 @@ def check_several(where: str, task: Task, labels: Mapping[str, LabelColumn], row
     )
 
 
+def read_labels(
+    labels: Mapping[str, LabelColumn], cells: Mapping[str, Any], where: str
+) -> dict[str, str | float | None]:
+    """What the cells of a row say of labels; None for a label that its items are to lack. See :func:`read_label`."""
+    return {
+        name: read_label(name, label, cells[label.column or name], where) if _has(label, cells) else None
+        for name, label in labels.items()
+    }
+
+
+def label_cell(name: str, label: LabelColumn, cells: Mapping[str, Any]) -> Any:
+    """The cell of a row that says a label; None if its items are to lack it."""
+    return cells[label.column or name] if _has(label, cells) else None
+
+
 def read_label(name: str, column: LabelColumn, cell: Any, where: str) -> str | float | None:
     """What a cell says of a label: a class or a number; None if the item is to lack the label.
 
@@ -210,6 +235,10 @@ def described_labels(labels: Mapping[str, LabelColumn], provenance: pd.DataFrame
         else:
             described[name] = {"classes": sorted(provenance[provenance_column(name, column)].dropna().unique())}
     return described
+
+
+def _has(label: LabelColumn, cells: Mapping[str, Any]) -> bool:
+    return label.only is None or has_keys(cells, wanted_keys(label.only))
 
 
 def _class(classes: Mapping[str, str] | None, cell: str | bool | int | float | None) -> str | None:

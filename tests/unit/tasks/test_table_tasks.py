@@ -168,7 +168,7 @@ def test_other_sections_refuse_numbers(planned, study):
 @pytest.fixture(scope="module")
 def made(folder):
     """Provenance and notes of the table's stimuli."""
-    stimuli = build_table(read_entry({"kind": "table", "file": str(folder / "own.csv"), "labels": LABELS}))
+    stimuli, _ = build_table(read_entry({"kind": "table", "file": str(folder / "own.csv"), "labels": LABELS}))
     return stimuli.provenance, stimuli.notes["labels"]
 
 

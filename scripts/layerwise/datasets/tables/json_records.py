@@ -1,4 +1,7 @@
-"""JSON: one record a line, a list of records, or a mapping from ids to records."""
+"""JSON: one record a line, a list of records, or a mapping from ids to records.
+
+A record is a mapping from columns to cells, or a list of cells, whose columns are their places: 0, 1, and so on.
+"""
 
 import json
 import re
@@ -62,6 +65,8 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
 def _checked(record: _Record) -> dict[str, Any]:
     if isinstance(record.value, dict):
         return record.value
+    if isinstance(record.value, list) and record.key is None:
+        return {str(place): cell for place, cell in enumerate(record.value)}
     fix = 'such as {"image": "a.jpg", "text": "a dog"}'
     if record.key is not None and isinstance(record.value, list):
         fix += "; is it the list of records? Write it into a file of its own"

@@ -1,4 +1,4 @@
-"""Table 1: what was probed. The tasks and their data, the models, the prompts."""
+"""Table 1: what was probed. The tasks and their data, whose these are, the models, the prompts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -38,7 +38,8 @@ def overview_sections(
         InputError: A task has no majority baseline in the scores.
     """
     majority = majority_scores(scores, tasks).groupby("task")["value"].agg(["min", "max"])
-    sections = [_tasks(tasks.values(), majority), _models(models.values()), _prompts(prompts, PROBED[position])]
+    sections = [_tasks(tasks.values(), majority), *_data_sets(tasks.values())]
+    sections += [_models(models.values()), _prompts(prompts, PROBED[position])]
     sections.append(_balance(tasks.values()))
     excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
     if excluded:
@@ -69,6 +70,31 @@ def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
     )
     numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
     return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
+
+
+def _data_sets(tasks: Iterable[Task]) -> list[Section]:
+    """Whose data tasks are about: a row for each commit on the hub. Empty where nothing came from there."""
+    stimuli: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], Mapping[str, str]] = {}
+    for task in tasks:
+        for source in task.sources:
+            if "repository" in source:
+                of_hub = (source["repository"], source["revision"])
+                said[of_hub] = source
+                stimuli.setdefault(of_hub, []).append(task.stimuli)
+    rows = [
+        {
+            "Data set": repository,
+            "Stimuli": ", ".join(dict.fromkeys(stimuli[repository, revision])),
+            "Revision": revision[:12],
+            "Licence": source["licence"] or "not stated",
+            "Citation": source["citation"] or "not stated",
+        }
+        for (repository, revision), source in said.items()
+    ]
+    note = "From the Hugging Face hub. Licence and citation are what the data set's card says."
+    texts = (("Data set", 0.18), ("Stimuli", 0.14), ("Licence", 0.1), ("Citation", 0.42))
+    return [Section("Data sets", pd.DataFrame(rows), note, texts=texts)] if rows else []
 
 
 def _balance(tasks: Iterable[Task]) -> Section:
