@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from layerwise.stimuli.label_columns import (
     columns_of,
     label_cell,
     labels_read,
+    others_told,
 )
 from layerwise.stimuli.picture_files import bytes_missing, write_picture
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
@@ -145,6 +146,9 @@ class _Table(StimulusKind[Entry]):
 
     def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
         return classes_told(labels_read(entry.all_labels, task))
+
+    def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
+        return others_told(entry.all_labels, task, answers)
 
     def numbers(self, entry: Entry) -> list[str]:
         return [name for name, column in entry.all_labels.items() if column.is_number]
