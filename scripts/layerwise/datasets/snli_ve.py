@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.datasets.table import read_table
+from layerwise.datasets.tables import read_table
 from layerwise.datasets.text_files import is_text, read_records, shown
 from layerwise.errors import InputError
 
