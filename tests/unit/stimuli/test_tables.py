@@ -580,6 +580,13 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     assert table_mark(entry_of(tmp_path)) != before
 
 
+@pytest.mark.parametrize("entry", [{"labels": ["odd"]}, {"text_column": "odd"}, {"text_column": "image"}])
+def test_a_picture_where_text_is_meant_is_refused(make, entry):
+    rows = [{"image": held(PICTURES[0]), "odd": PICTURES[1], "wet": "a"}]
+    with pytest.raises(InputError, match=r"row 2: the column '(odd|image)' holds a picture, not text or a number"):
+        make(rows, **entry)
+
+
 def test_rows_that_are_read_hold_no_picture(make, tmp_path):
     make([{"image": held(PICTURES[0]), "wet": "a"}])
     (row,), _ = sampled_rows(entry_of(tmp_path), [TablePart("all", [tmp_path / "t.parquet"], [])], 0)

@@ -159,7 +159,8 @@ class _Table(StimulusKind[Entry]):
                 f"datasets.{entry.dataset}: how many rows it has is not known before the stimuli are made; make them "
                 "first (`snakemake stimuli`)"
             )
-        rows, _ = sampled_rows(entry, _own_parts(entry), 0)
+        # Who asks what a run will cost may have no pictures yet.
+        rows, _ = sampled_rows(entry, [TablePart("all", _files(entry), roots=[])], 0)
         made = table_items(entry, rows, {})
         words = made.shown.drop(columns=["item_id", "image"], errors="ignore")
         texts = words.agg("".join, axis=1) if len(words.columns) else None
