@@ -100,6 +100,8 @@ def test_what_fits_is_planned(plan, entry, more):
         (TINT | {"text_column": None, "text": "{hint}"}, {}, "t-0.parquet: there is no column 'hint'"),
         (TINT | {"text_column": "options"}, {}, "'options' holds values of type list"),
         (TINT | {"text_column": "picture"}, {}, "'picture' holds pictures"),
+        (TINT | {"image_column": "image"}, {}, "there is no column 'image'"),
+        (LETTERS | {"choices": CHOICES | {"columns": ["choices"]}}, {}, "there is no column 'choices'"),
         (TINT | {"only": {"category": "x"}}, {}, "there is no column 'category'"),
         (TINT | {"group_column": "pair"}, {}, "there is no column 'pair'"),
         (TINT | {"labels": None}, {}, "must have `labels`, labels of the items in `each`, or `choices`"),
@@ -153,6 +155,7 @@ def test_what_does_not_fit_is_refused_by_its_key(plan, entry, more, complaint):
 
 
 def test_a_text_that_no_prompt_shows_is_told(plan):
+    assert plan({"labels": ["tint"]}, text="What is there?").notes == []
     (note,) = plan(TINT, text="What is there?").notes
     assert "stimuli.t.text_column: none of its prompts shows {text}" in note
 
