@@ -152,7 +152,20 @@ def _check_task(config: StudyConfig, name: str) -> None:
     KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
     if task.split.by == "random" and task.split.val + task.split.test >= 1:
         raise InputError(f"{where}.split: val and test together leave nothing to train on")
+    _check_unseen_texts(task, where, entry.kind)
     _check_numbers(task, where)
+
+
+def _check_unseen_texts(task: Task, where: str, kind: str) -> None:
+    if task.split.unseen_texts is None:
+        return
+    if task.is_number:
+        raise InputError(f"{where}.split.unseen_texts: parts of the test set are scored for classes alone; leave it out")
+    if KINDS[kind].asks_category and task.knowledge is None:
+        raise InputError(
+            f"{where}.split.unseen_texts: each category of {kind} is a label of its own with one text, so that no probe "
+            "could be fitted for an unseen one; leave it out"
+        )
 
 
 def _check_numbers(task: Task, where: str) -> None:
