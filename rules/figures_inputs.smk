@@ -48,6 +48,7 @@ contents = Contents(
     # Twins stand in the figures of the models that they are twins of.
     used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
     routes=bool(USED_ROUTES),
+    parts=tuple(grid.tasks_in_parts()),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -86,6 +87,8 @@ def files_of(name, question=None, variant=None):
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)
+    if name == "labels":
+        return expand("<results>/tasks/{task}/labels.parquet", task=grid.unseen_text_tasks())
     if name == "number-scores":
         return "<shown>/probes/numbers.parquet"
     if name == "estimates":

@@ -391,6 +391,25 @@ class Grid:
         """Names of the tasks whose labels are numbers."""
         return [name for name, task in self.config.tasks.items() if task.is_number]
 
+    def unseen_text_tasks(self) -> list[str]:
+        """Names of the tasks whose test items have texts that were seen in training and texts that were not."""
+        return [name for name, task in self.config.tasks.items() if task.split.unseen_texts is not None]
+
+    def tasks_in_parts(self) -> list[str]:
+        """Names of the tasks whose test items are scored in parts: with unseen texts, or asked of a model that is nobody's
+        untrained twin both with an image and in the same words without one."""
+        found = set(self.unseen_text_tasks())
+        own_twins = {twin for of_model in self.twins().values() for twin in of_model}
+        wordings: dict[tuple[str, str, str], set[bool]] = {}
+        for cell in self.probe_cells():
+            if cell.model in self._base_models and cell.model not in own_twins:
+                stimuli = self.config.tasks[cell.task].stimuli
+                text = self.prompt(stimuli, cell.prompt).text
+                key = (cell.model, cell.task, text)
+                wordings.setdefault(key, set()).add(self.is_text_only(stimuli, cell.prompt))
+        found |= {task for (_, task, _), images in wordings.items() if len(images) == 2}
+        return [task for task in self.class_tasks() if task in found]
+
     def tasks_about(self, question: str) -> list[str]:
         """Names of the tasks about classes whose question is ``global`` or ``local``."""
         return [name for name in self.class_tasks() if self.config.tasks[name].question == question]

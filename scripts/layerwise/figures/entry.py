@@ -40,6 +40,7 @@ class Contents:
         made_from: whether some model is compared with the language model that it was made from.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
+        parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
     """
 
     questions: frozenset[str] = frozenset()
@@ -60,6 +61,7 @@ class Contents:
     made_from: bool = False
     used: tuple[str, ...] = ()
     routes: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
