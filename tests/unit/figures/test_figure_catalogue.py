@@ -18,7 +18,7 @@ GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
-GIVEN |= {"sweeps"}
+GIVEN |= {"sweeps", "labels"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
