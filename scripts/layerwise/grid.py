@@ -396,8 +396,10 @@ class Grid:
         return [name for name, task in self.config.tasks.items() if task.split.unseen_texts is not None]
 
     def tasks_in_parts(self) -> list[str]:
-        """Names of the tasks whose test items are scored in parts: with unseen texts, or asked of a model that is nobody's
-        untrained twin both with an image and in the same words without one."""
+        """Names of the tasks whose test items are scored in parts.
+
+        They have unseen texts, or a model that is nobody's untrained twin reads their words with and without an image.
+        """
         found = set(self.unseen_text_tasks())
         own_twins = {twin for of_model in self.twins().values() for twin in of_model}
         wordings: dict[tuple[str, str, str], set[bool]] = {}

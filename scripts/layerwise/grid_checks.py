@@ -160,11 +160,13 @@ def _check_unseen_texts(task: Task, where: str, kind: str) -> None:
     if task.split.unseen_texts is None:
         return
     if task.is_number:
-        raise InputError(f"{where}.split.unseen_texts: parts of the test set are scored for classes alone; leave it out")
+        raise InputError(
+            f"{where}.split.unseen_texts: parts of the test set are scored for classes alone; leave it out"
+        )
     if KINDS[kind].asks_category and task.knowledge is None:
         raise InputError(
-            f"{where}.split.unseen_texts: each category of {kind} is a label of its own with one text, so that no probe "
-            "could be fitted for an unseen one; leave it out"
+            f"{where}.split.unseen_texts: each category of {kind} is a label of its own with one text, so that no "
+            "probe could be fitted for an unseen one; leave it out"
         )
 
 

@@ -353,8 +353,9 @@ class Given:
     ``tasks``, ``models`` and ``prompts`` (descriptions), ``changes``, ``tracing`` and ``description`` (of information
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates``
     (of tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes),
-    ``labels`` (of tasks with unseen texts), ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
-    ``specification-effects`` and ``specification-units``, and those of the tables of comparisons.
+    ``labels`` (of tasks with unseen texts), ``sweeps`` (their folder: concepts erased and steered),
+    ``route-controls`` (of trained routes), ``specification-effects`` and ``specification-units``, and those of the
+    tables of comparisons.
 
     Args:
         files: by name, one or more.

@@ -1,4 +1,4 @@
-"""Scores on parts of the test items: whose text was seen in training or not, and which the text alone gives away or not.
+"""Scores on parts of the test items: by whether the text was seen in training, and by what the text alone has right.
 
 A row per layer and part of every cell that has parts: its task has unseen texts, or the model also reads the same words
 without the image. The probes are those of the scores; none is fitted here.
@@ -13,8 +13,8 @@ Columns:
 - ``layer``: 0 for the embedding output, n_layers for the topmost block, n_layers + 1 for the final norm
 - ``n_layers``: blocks of the model
 - ``is_best``: whether it is the layer with the highest validation score, of 0 to n_layers; the lowest of equals
-- ``part``: "all"; "seen texts" and "unseen texts"; "text alone wrong" and "text alone right", the items that the probe of
-  the same words without the image has wrong or right, in the layer that is best for it on validation
+- ``part``: "all"; "seen texts" and "unseen texts"; "text alone wrong" and "text alone right", the items that the probe
+  of the same words without the image has wrong or right, in the layer that is best for it on validation
 - ``value``: test score of the part
 - ``low``: lower end of its 95 % interval
 - ``high``: upper end
@@ -22,10 +22,10 @@ Columns:
 - ``n_groups``: groups of items that a split keeps together
 - ``n_texts``: texts that the interval is over, too; 0 for none
 - ``majority``: score of the majority baseline on the same items
-- ``text_only``: score, on the same items, of the probe of the same layer that reads the same words without the image; NaN
-  without such a prompt
+- ``text_only``: score, on the same items, of the probe of the same layer that reads the same words without the image;
+  NaN without such a prompt
 - ``text_only_prompt``: name of that prompt; else empty
-- ``difference``: of "unseen texts" its value less that of "seen texts"; else NaN; with difference_low and difference_high
+- ``difference``: of "unseen texts" its value less that of "seen texts"; else NaN; with difference_low and _high
 - ``difference_low``: lower end of its 95 % interval
 - ``difference_high``: upper end
 """

@@ -1,4 +1,4 @@
-"""Parts of the test items: the best layer's score on seen and unseen texts, and where the text alone is wrong or right."""
+"""Parts of the test items: the best layer's score on seen and unseen texts, and where the text alone is wrong."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from layerwise.stimuli.items import ITEM_COLUMNS, further_columns
 SEEN, UNSEEN = "seen texts", "unseen texts"
 # Columns that :func:`with_parts` adds to the labels.
 TEXT, PART = "text", "test_part"
-# What prompts may show of an item and is no text of its own: ids and pictures, and the premise, which stands in place of
-# the item's picture.
+# Columns of an item that are no text of its own: ids and pictures, and the premise, which stands in place of the
+# item's picture.
 NO_TEXT = {"item_id", "image", "image_sha256", "premise"}
 
 

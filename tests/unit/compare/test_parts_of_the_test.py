@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from layerwise.compare.catalogue import COMPARISONS
@@ -211,7 +210,10 @@ def test_of_several_labels_the_mean_is_over_those_that_the_metric_is_defined_for
 def test_a_label_without_items_of_both_classes_leaves_the_mean_to_the_others():
     y, group = np.array([0, 1, 0, 1, 1, 1]), np.arange(6)
     both = pd.concat(
-        [predictions(np.array([1, 1, 1, 0]) == 1, y[:4], group[:4], "a"), predictions(y[4:] == 1, y[4:], group[4:], "b")]
+        [
+            predictions(np.array([1, 1, 1, 0]) == 1, y[:4], group[:4], "a"),
+            predictions(y[4:] == 1, y[4:], group[4:], "b"),
+        ]
     ).reset_index(drop=True)
     task = Task("t", "s", "local", "multilabel", ["a", "b"], ["no", "yes"], "roc_auc")
     margins = np.stack(both["scores"].to_numpy())
@@ -270,10 +272,13 @@ def test_which_items_the_text_alone_has_wrong_by_hand(tmp_path):
     assert found.loc[("words", 1, UNSEEN), "value"] == 0.5
     # A part without items has no row.
     assert UNSEEN not in scored({"t": text.assign(test_part=SEEN)}).index.get_level_values("part")
-    with pytest.raises(InputError, match="item 'agrees00007' is no test item of the task's labels"):
+    with pytest.raises(InputError, match="'agrees00007' is no test item of the task's labels"):
         scored({"t": text[:-1]})
     with pytest.raises(InputError, match="the two are from different runs"):
-        scored({}, [row | ({"value": 0.1} if row["split"] == "test" and row["probe"] == "logistic" else {}) for row in rows])
+        scored(
+            {},
+            [row | ({"value": 0.1} if row["split"] == "test" and row["probe"] == "logistic" else {}) for row in rows],
+        )
 
 
 def test_a_study_without_parts_has_an_empty_table(binary, tmp_path):

@@ -17,7 +17,7 @@ assert official_parts(KIND)["val2017"] == "test"
 
 
 def some_items(n_images=80, n_texts=10):
-    """Two items per image, of opposite classes; every image has two of the texts, and the last ones a third of their own."""
+    """Two items per image, of opposite classes and with two of the texts."""
     rows = []
     for image in range(n_images):
         for turn, name in enumerate(("match", "mismatch")):
@@ -103,7 +103,13 @@ def test_texts_of_one_group_are_unseen_anyway_and_cost_no_item():
 
 def test_a_text_is_all_that_prompts_show_of_an_item_but_its_premise():
     items = pd.DataFrame(
-        {"item_id": list("abcde"), "image": list("vwxyz"), "image_sha256": list("vwxyz"), "text": None, "category": None}
+        {
+            "item_id": list("abcde"),
+            "image": list("vwxyz"),
+            "image_sha256": list("vwxyz"),
+            "text": None,
+            "category": None,
+        }
         | {"first": ["cat", "dog", "cat", "cat", None], "second": ["dog", "cat", "dog", "dog", "cat"]}
         | {"premise": list("12345")}
     )
@@ -147,7 +153,9 @@ def test_what_leaves_no_text_to_see_is_refused():
     with pytest.raises(InputError, match="train has no text that may be seen; lower the share"):
         made(OFFICIAL | {"unseen_texts": 0.97})
     # Each of two labels has one text.
-    columns = {f"label:{name}": provenance["label:match"].where(provenance.index % 2 == odd) for odd, name in enumerate("ab")}
+    columns = {
+        f"label:{name}": provenance["label:match"].where(provenance.index % 2 == odd) for odd, name in enumerate("ab")
+    }
     several = provenance.drop(columns="label:match").assign(**columns)
     of_label = items.assign(text=["one", "two"] * 80)
     with pytest.raises(InputError, match="all items of the label 'a' have the same text"):

@@ -84,7 +84,9 @@ class PartScorer:
         values = np.stack(found)
         defined = np.isfinite(values)
         count = defined.sum(axis=0)
-        return np.divide(np.where(defined, values, 0).sum(axis=0), count, out=np.full(len(count), np.nan), where=count > 0)
+        return np.divide(
+            np.where(defined, values, 0).sum(axis=0), count, out=np.full(len(count), np.nan), where=count > 0
+        )
 
     def score(self, scores: np.ndarray) -> dict[str, float]:
         """``value``, ``low`` and ``high`` of all items."""
@@ -140,9 +142,7 @@ def score_parts(
                 twin = text_only_twin(cell, task, prompts, test)
                 if name not in labels and twin is None:
                     continue
-                rows = _of_cell(
-                    cell, task, of_cell, predictions, labels.get(name), twin, validation, n_resamples, seed
-                )
+                rows = _of_cell(cell, task, of_cell, predictions, labels.get(name), twin, validation, n_resamples, seed)
                 described = dict(zip(CELL, cell, strict=True)) | {"metric": task.metric, "label": task.headline_label}
                 described |= {"n_layers": int(of_cell["n_layers"].iloc[0]), "text_only_prompt": twin[2] if twin else ""}
                 best = choose_layer(validation[cell])
@@ -206,10 +206,8 @@ def _by_text(items: pd.DataFrame, labels: pd.DataFrame, path: Path) -> dict[str,
     """Which of the items, shape (n,), have a text that was seen in training, and which have none."""
     part_of = labels.set_index(KEYS)[PART].reindex(pd.MultiIndex.from_frame(items[KEYS]))
     if part_of.isna().any():
-        raise InputError(
-            f"{path}: item {items['item_id'][part_of.isna().to_numpy()].iloc[0]!r} is no test item of the task's labels; "
-            "run the probes of this cell again"
-        )
+        item = items["item_id"][part_of.isna().to_numpy()].iloc[0]
+        raise InputError(f"{path}: {item!r} is no test item of the task's labels; run the probes of this cell again")
     return {part: (part_of == part).to_numpy() for part in (SEEN, UNSEEN)}
 
 

@@ -1,4 +1,4 @@
-"""Scores by layer on parts of the test items: per model a band for seen and unseen texts, and one for the text alone."""
+"""Scores by layer on parts of the test items: per model a band for seen texts, and one for the text alone."""
 
 from collections.abc import Sequence
 
@@ -43,8 +43,8 @@ DASHED = LineStyle("#777777", "", (0, (2, 2)), 1.0)
 def draw_test_parts(table: pd.DataFrame, task: Task) -> Figure:
     """Draw a task: for each model up to two bands, a facet for each prompt, a line for each part.
 
-    In the colour of a part, a dashed line is the score, on the same items, of the probes that read the same words without
-    the image, and a dotted one that of the majority baseline.
+    In the colour of a part, a dashed line is the score, on the same items, of the probes that read the same words
+    without the image, and a dotted one that of the majority baseline.
 
     Args:
         table: see :mod:`layerwise.compare.test_parts`.
@@ -63,9 +63,11 @@ def draw_test_parts(table: pd.DataFrame, task: Task) -> Figure:
     if not bands:
         raise InputError(f"the comparison `test-parts` has no part of the task {task.task}")
     blocks = {title: _prompts(rows, parts) for title, (rows, parts) in bands.items()}
-    drawn = [part for part in STYLES if any(part in parts for _, parts in bands.values()) and part in set(table["part"])]
-    styles = {part: STYLES[part] for part in drawn}
-    legend = styles | ({TEXT_ONLY: DASHED} if table["text_only"].notna().any() else {})
+    drawn = [
+        part for part in STYLES if any(part in parts for _, parts in bands.values()) and part in set(table["part"])
+    ]
+    legend = {"all test items" if part == ALL else part: STYLES[part] for part in drawn}
+    legend |= {TEXT_ONLY: DASHED} if table["text_only"].notna().any() else {}
 
     width = max(drawing_width(blocks), 6.5)
     drawing = Figure(layout="constrained")

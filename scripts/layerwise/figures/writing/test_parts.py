@@ -10,15 +10,15 @@ from layerwise.figures.writing.words import HOLDS_FOR
 
 SHARED = f"Test scores × 100 with 95 % intervals over images, in the layer with the best validation score. {HOLDS_FOR}"
 BY_TEXT = (
-    f"{SHARED} Unseen texts are read by no training or validation item. The difference is measured on the same resamples; "
-    "it also holds what makes these texts harder or easier than others. Without the image: the probe of the same layer "
-    "that reads the same words."
+    f"{SHARED} Unseen texts are read by no training or validation item. The difference is measured on the same "
+    "resamples; it also holds what makes these texts harder or easier than others. Without the image: the probe of the "
+    "same layer that reads the same words."
 )
 BY_TEXT_ALONE = (
-    f"{SHARED} Items are chosen by the errors of another probe: that of the same words without the image, in its own best "
-    "layer. So chance is no baseline for either part. What hangs on the words is low in one and high in the other; what the "
-    "image tells is above chance in both. Beside them, on the same items: the same layer without the image, and the "
-    "majority baseline."
+    f"{SHARED} Items are chosen by the errors of another probe: that of the same words without the image, in its own "
+    "best layer. So chance is no baseline for either part. What hangs on the words is low in one and high in the "
+    "other; what the image tells is above chance in both. Beside them, on the same items: the same layer without the "
+    "image, and the majority baseline."
 )
 
 
@@ -30,7 +30,9 @@ def test_parts_sections(table: pd.DataFrame) -> list[Section]:
     """
     best = table[table["is_best"]]
     sections = [_by_text(of_task) for _, of_task in best.groupby("task", sort=False) if _has(of_task, SEEN, UNSEEN)]
-    sections += [_by_text_alone(of_task) for _, of_task in best.groupby("task", sort=False) if _has(of_task, WRONG, RIGHT)]
+    sections += [
+        _by_text_alone(of_task) for _, of_task in best.groupby("task", sort=False) if _has(of_task, WRONG, RIGHT)
+    ]
     return sections
 
 
