@@ -1,7 +1,7 @@
 """Scores on parts of the test items: by whether the text was seen in training, and by what the text alone has right.
 
-A row per layer and part of every cell that has parts: its task has unseen texts, or the model also reads the same words
-without the image. The probes are those of the scores; none is fitted here.
+A row per layer and part of every cell that has parts: its task has unseen texts, which its prompt shows, or the model
+also reads the same words without the image. The probes are those of the scores; none is fitted here.
 
 Columns:
 

@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.stimuli.item_texts import NO_TEXT
 from layerwise.stimuli.items import ITEM_COLUMNS, further_columns
 
 SEEN, UNSEEN = "seen texts", "unseen texts"
 # Columns that :func:`with_parts` adds to the labels.
 TEXT, PART = "text", "test_part"
-# Columns of an item that are no text of its own: ids and pictures, and the premise, which stands in place of the
-# item's picture.
-NO_TEXT = {"item_id", "image", "image_sha256", "premise"}
 
 
 def numbered_texts(items: pd.DataFrame, seed: int) -> pd.Series:

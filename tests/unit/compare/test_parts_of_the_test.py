@@ -249,8 +249,8 @@ def test_which_items_the_text_alone_has_wrong_by_hand(tmp_path):
     balance = {"agrees": {"train": {"no": 3, "yes": 5}}}
     task = Task("t", "s", "global", "binary", ["agrees"], ["no", "yes"], "accuracy", balance=balance)
 
-    def scored(labels, scores=rows):
-        how = {"t": task}, {"own": MODELS["own"]}, PROMPTS[:2], labels
+    def scored(labels, scores=rows, prompts=PROMPTS[:2]):
+        how = {"t": task}, {"own": MODELS["own"]}, prompts, labels
         found = score_parts(pd.DataFrame(scores), *how, tmp_path, 50, 0)
         return found.set_index(["prompt", "layer", "part"])
 
@@ -272,6 +272,9 @@ def test_which_items_the_text_alone_has_wrong_by_hand(tmp_path):
     assert found.loc[("words", 1, UNSEEN), "value"] == 0.5
     # A part without items has no row.
     assert UNSEEN not in scored({"t": text.assign(test_part=SEEN)}).index.get_level_values("part")
+    # Nor has a prompt that shows no text any part by texts.
+    no_text = [prompt | {"text": "Which of {categories}? {premise}"} for prompt in PROMPTS[:2]]
+    assert set(scored({"t": text}, prompts=no_text).index.get_level_values("part")) == {ALL, WRONG, RIGHT}
     with pytest.raises(InputError, match="'agrees00007' is no test item of the task's labels"):
         scored({"t": text[:-1]})
     with pytest.raises(InputError, match="the two are from different runs"):

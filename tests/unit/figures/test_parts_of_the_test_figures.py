@@ -120,3 +120,8 @@ def test_tasks_in_parts_are_those_with_unseen_texts_or_words_that_are_read_alone
     config["tasks"]["snli-ve"]["split"]["unseen_texts"] = 0.3
     grid = Study.from_config(config).grid
     assert grid.tasks_in_parts() == grid.unseen_text_tasks() == ["snli-ve"]
+    # A prompt that shows no text of an item reads the same for seen and unseen ones.
+    config["tasks"]["objects"] |= {"knowledge": {"about": "count", "bins": 2}, "split": {"unseen_texts": 0.3}}
+    assert Study.from_config(config).grid.tasks_in_parts() == ["snli-ve"]
+    config["models"]["shapes-llava"]["prompts"].append("category")
+    assert Study.from_config(config).grid.tasks_in_parts() == ["snli-ve", "objects"]

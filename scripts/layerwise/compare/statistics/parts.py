@@ -23,6 +23,7 @@ from layerwise.probes.clusters import Clusters
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.margins import constant_margins, predicted
 from layerwise.probes.scoring import HELD_OUT
+from layerwise.stimuli.item_texts import shows_text
 from layerwise.tasks.unseen_texts import PART
 
 KEYS = ["label", "item_id"]
@@ -126,12 +127,14 @@ def score_parts(
 
     Returns:
         A row per cell, layer and part; :mod:`layerwise.compare.test_parts` lists the columns. A cell has rows if its
-        task has unseen texts, or if the model also reads its words without the image. Parts without items have no row.
+        task has unseen texts and its prompt shows them, or if the model also reads its words without the image. Parts
+        without items have no row.
 
     Raises:
         InputError: The predictions of a cell do not fit its scores, its task, or those without the image.
     """
     validation, test = (dict(list(headline_scores(scores, tasks, split).groupby(CELL))) for split in ("val", "test"))
+    wordings = {(prompt["stimuli"], prompt["prompt"]): prompt["text"] for prompt in prompts}
     predictions = Path(predictions_root)
     parts = []
     for name, task in tasks.items():
@@ -140,9 +143,11 @@ def score_parts(
                 if cell[:2] != (model, name):
                     continue
                 twin = text_only_twin(cell, task, prompts, test)
-                if name not in labels and twin is None:
+                # A prompt that shows no text of an item reads the same for seen and unseen ones.
+                of_task = labels.get(name) if shows_text(wordings.get((task.stimuli, cell[2]), "")) else None
+                if of_task is None and twin is None:
                     continue
-                rows = _of_cell(cell, task, of_cell, predictions, labels.get(name), twin, validation, n_resamples, seed)
+                rows = _of_cell(cell, task, of_cell, predictions, of_task, twin, validation, n_resamples, seed)
                 described = dict(zip(CELL, cell, strict=True)) | {"metric": task.metric, "label": task.headline_label}
                 described |= {"n_layers": int(of_cell["n_layers"].iloc[0]), "text_only_prompt": twin[2] if twin else ""}
                 best = choose_layer(validation[cell])
