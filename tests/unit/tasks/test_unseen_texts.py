@@ -8,7 +8,7 @@ from layerwise.probes.problems import make_problems
 from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
 from layerwise.tasks.resplits import resplit
-from layerwise.tasks.unseen_texts import SEEN, UNSEEN, left_out, numbered_texts
+from layerwise.tasks.unseen_texts import SEEN, UNSEEN, left_out, numbered_texts, with_parts
 
 OFFICIAL = {"by": "official", "val": 0.25, "unseen_texts": 0.3}
 RANDOM = {"by": "random", "val": 0.25, "test": 0.25, "unseen_texts": 0.3}
@@ -160,3 +160,17 @@ def test_what_leaves_no_text_to_see_is_refused():
     of_label = items.assign(text=["one", "two"] * 80)
     with pytest.raises(InputError, match="all items of the label 'a' have the same text"):
         made(OFFICIAL, (of_label, several))
+
+
+def test_by_hand_a_text_is_seen_where_a_probe_of_the_same_label_was_fitted_or_chosen_on_it():
+    rows = [
+        *[("a", 0, "train"), ("a", 1, "val"), ("a", 2, "train"), ("a", 2, "test"), ("a", 0, "test"), ("a", 1, "test")],
+        *[("b", 0, "train"), ("b", 3, "val"), ("b", 1, "test"), ("b", 0, "test")],
+    ]
+    labels = pd.DataFrame(rows, columns=["label", "text", "split"]).assign(**{"split:5": "train"})
+    # The split loses the training item with text 2 of the label a.
+    lost = pd.Series([place == 2 for place in range(len(rows))])
+    found = with_parts(labels, {"split": lost})
+    assert found["test_part"].fillna("").tolist() == ["", "", "", UNSEEN, SEEN, SEEN, "", "", UNSEEN, SEEN]
+    assert found["split"].isna().equals(lost)
+    assert found["split:5"].equals(labels["split:5"])
