@@ -38,6 +38,7 @@ contents = Contents(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
         for cell in grid.probe_cells()
     ),
+    parts=tuple(grid.tasks_in_parts()),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
@@ -48,7 +49,6 @@ contents = Contents(
     # Twins stand in the figures of the models that they are twins of.
     used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
     routes=bool(USED_ROUTES),
-    parts=tuple(grid.tasks_in_parts()),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")

@@ -30,6 +30,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
+        parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
         says: names of the models, without interventions, whose answers are read off the states and scored.
         writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
@@ -40,7 +41,6 @@ class Contents:
         made_from: whether some model is compared with the language model that it was made from.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
-        parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
     """
 
     questions: frozenset[str] = frozenset()
@@ -52,6 +52,7 @@ class Contents:
     flow: bool = False
     numbers: bool = False
     premise: bool = False
+    parts: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
@@ -61,7 +62,6 @@ class Contents:
     made_from: bool = False
     used: tuple[str, ...] = ()
     routes: bool = False
-    parts: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
