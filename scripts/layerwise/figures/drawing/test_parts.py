@@ -76,7 +76,7 @@ def draw_test_parts(table: pd.DataFrame, task: Task) -> Figure:
     laid_out = lay_out(drawing, dict.fromkeys(bands, task), blocks, legend_rows, width, AXES["layer"])
     for title, band, grid in laid_out:
         rows, parts = bands[title]
-        band.suptitle(wrap_name(f"{task.task}, {title}", int(width * 11)), x=0.01, ha="left", fontsize=9, weight="bold")
+        band.suptitle(wrap_name(f"{task.task}, {title}", int(width * 12)), x=0.01, ha="left", fontsize=9, weight="bold")
         for axes, prompt in zip(grid.flat, blocks[title], strict=False):
             axes.set_title(wrap_name(prompt, NAME_WIDTH))
             of_facet = rows[(rows["prompt"] == prompt) & rows["part"].isin(parts)]
