@@ -34,7 +34,7 @@ def numbered_texts(items: pd.DataFrame, seed: int) -> pd.Series:
     """
     columns = [column for column in [*ITEM_COLUMNS, *further_columns(items)] if column not in NO_TEXT]
     shown = items[columns].astype(object)
-    texts = shown.where(shown.notna(), None).apply(lambda row: json.dumps(list(row)), axis=1)
+    texts = [json.dumps(row) for row in shown.where(shown.notna(), None).itertuples(index=False, name=None)]
     distinct = sorted(set(texts))
     if len(distinct) < 2:
         raise InputError(
@@ -42,7 +42,7 @@ def numbered_texts(items: pd.DataFrame, seed: int) -> pd.Series:
         )
     # Sorted first, so that the order depends on the texts alone.
     number_of = dict(zip(distinct, np.random.default_rng(seed).permutation(len(distinct)).tolist(), strict=True))
-    return pd.Series(texts.map(number_of).to_numpy(np.int64), index=items["item_id"], name=TEXT)
+    return pd.Series([number_of[text] for text in texts], index=items["item_id"], name=TEXT, dtype=np.int64)
 
 
 def left_out(texts: pd.Series, split: pd.Series, share: float) -> pd.Series:
