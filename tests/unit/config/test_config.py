@@ -382,6 +382,20 @@ def asked(config: dict) -> dict:
         ),
         (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
         (
+            lambda c: c["tasks"]["objects"].update(split={"unseen_texts": 0.3}),
+            "tasks.objects.split.unseen_texts: each category of coco-objects is a label of its own with one text",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(
+                knowledge={"about": "count", "as": "number"}, metric="r2", split={"unseen_texts": 0.3}
+            ),
+            "tasks.objects.split.unseen_texts: parts of the test set are scored for classes alone",
+        ),
+        (
+            lambda c: c["tasks"]["entailment"].update(split={"unseen_texts": 1}),
+            "tasks.entailment.split.unseen_texts: ",
+        ),
+        (
             lambda c: c["tasks"]["snli-ve"].update(knowledge={"about": "left-right"}),
             "tasks.snli-ve.knowledge: stimuli.hypotheses is snli-ve, which has no annotated objects",
         ),
