@@ -1,0 +1,144 @@
+"""From what can be said about single images to pairs of images, and from pairs to items.
+
+Each pair of images A and B has two statements, a (true of A, false of B) and b (the reverse), and four items: A with a,
+A with b, B with a, B with b. So within every pair each image and each statement is a match once and a mismatch once:
+whoever sees the text alone, or the picture alone, is right in exactly half of the items. And any score that is a sum of
+one for the text and one for the picture has the same mean over matches as over mismatches.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from layerwise.datasets.annotated import AnnotatedPart
+from layerwise.errors import InputError
+from layerwise.stimuli.building import Stimuli
+
+if TYPE_CHECKING:
+    from layerwise.stimuli.minimal_pairs.swap import Claims
+
+
+def build_pairs(
+    parts: dict[str, AnnotatedPart],
+    claims: Mapping[str, "Claims"],
+    images: Mapping[str, int | str],
+    needs: str,
+    seed: int,
+) -> Stimuli:
+    """Pair the images of each part, and make four items of each pair.
+
+    Each image is in one pair at most, and pairs never cross parts. Where fewer images are asked for than can be paired,
+    the pairs are drawn in rounds, one of each contrast in each, so that as many different statements as possible
+    remain.
+
+    Args:
+        parts: annotated images by official part.
+        claims: what can be said about the images of each part.
+        images: how many images to take from each part (an odd one is left out), or ``"all"``.
+        needs: what an image must have, for messages.
+        seed: seed of every choice.
+
+    Raises:
+        InputError: when no two images of a part can be paired.
+    """
+    shown, provenance = [], []
+    counts = {"pairs": 0, "images_without_statement": 0, "images_without_partner": 0, "images_not_sampled": 0}
+    left_out: dict[str, int] = {}
+    for name, count in images.items():
+        part, said = parts[name], claims[name]
+        for reason, number in said.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + number
+        # One stream per part: adding a part changes nothing in the others.
+        rng = np.random.default_rng([seed, *name.encode()])
+        found = pair_off(said.table, list(said.contrast), len(part.images), rng)
+        with_statement = said.table["image"].nunique()
+        if found.empty:
+            reasons = ", ".join(f"{reason.replace('_', ' ')}: {number}" for reason, number in said.left_out.items())
+            raise InputError(
+                f"stimuli: no two images of {name} make a pair: of {len(part.images)} images, {with_statement} have "
+                f"{needs}, and of these no two differ in a statement that is true of one and false of the other "
+                f"({reasons or 'nothing was left out'}); sample a larger part, or choose another `mismatch`"
+            )
+        kept = found if isinstance(count, str) else _in_rounds(found, count // 2, rng)
+        counts["pairs"] += len(kept)
+        counts["images_without_statement"] += len(part.images) - with_statement
+        counts["images_without_partner"] += with_statement - 2 * len(found)
+        counts["images_not_sampled"] += 2 * (len(found) - len(kept))
+        ids, paths = part.images["image_id"].to_numpy(), part.images["image"].to_numpy()
+        for pair in kept.sort_values("one").itertuples():
+            group = f"{name}/{ids[pair.one]}+{ids[pair.other]}"
+            texts = said.statements(tuple(getattr(pair, column) for column in said.contrast))
+            for place, image in enumerate((pair.one, pair.other)):
+                for which, text in enumerate(texts):
+                    item_id = f"{name}/{ids[image]}/{('first', 'second')[which]}"
+                    match = "match" if which == place else "mismatch"
+                    shown.append((item_id, paths[image], text))
+                    provenance.append((item_id, f"{name}/{ids[image]}", group, name, match))
+    items = pd.DataFrame(shown, columns=["item_id", "image", "text"])
+    return Stimuli(
+        shown=items,
+        provenance=pd.DataFrame(provenance, columns=["item_id", "image_id", "group", "part", "label:match"]),
+        categories=[],
+        notes=counts | {"statements": items["text"].nunique(), "left_out": left_out},
+    )
+
+
+def pair_off(claims: pd.DataFrame, contrast: list[str], n_images: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Pair images of which opposite statements are true, each image at most once.
+
+    Rare contrasts choose first: the images of common ones find a partner elsewhere. Of contrasts with a ``rank``, those
+    of the first rank choose first, then those of the second too, and so on.
+
+    Args:
+        claims: see :class:`layerwise.stimuli.minimal_pairs.swap.Claims`.
+        contrast: its columns that name two statements.
+        n_images: in the part.
+        rng: for every choice.
+
+    Returns:
+        ``one`` and ``other`` (images of side 0 and 1) and the columns of the contrast; a row for each pair.
+    """
+    # Rows are sorted before they are shuffled, so that their order in the file decides nothing.
+    claims = claims.sort_values([*contrast, "image"], ignore_index=True)
+    claims = claims.iloc[rng.permutation(len(claims))]
+    names = claims[contrast].drop_duplicates().sort_values(contrast, ignore_index=True)
+    code = claims.merge(names.reset_index(names="code"), on=contrast, how="left")["code"].to_numpy()
+    image, side = claims["image"].to_numpy(), claims["side"].to_numpy()
+    rank = claims["rank"].to_numpy() if "rank" in claims else np.ones(len(claims), dtype=int)
+    free = np.ones(n_images, dtype=bool)
+    pairs: list[tuple[int, int, int]] = []
+    for level in np.unique(rank):
+        rows = np.flatnonzero((rank <= level) & free[image])
+        rows = rows[np.lexsort((side[rows], code[rows]))]
+        for of_contrast, (firsts, seconds) in _by_scarcity(code[rows], side[rows], image[rows], len(names), rng):
+            firsts, seconds = firsts[free[firsts]], seconds[free[seconds]]
+            for first, second in zip(firsts.tolist(), seconds.tolist(), strict=False):
+                free[first] = free[second] = False
+                pairs.append((first, second, of_contrast))
+    table = pd.DataFrame(pairs, columns=["one", "other", "code"])
+    return table.join(names, on="code").drop(columns="code")
+
+
+def _by_scarcity(
+    code: np.ndarray, side: np.ndarray, image: np.ndarray, n: int, rng: np.random.Generator
+) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
+    """The images of either side of each contrast, those with fewest on one side first; equal ones in random order.
+
+    Rows are sorted by contrast and side.
+    """
+    ends = np.searchsorted(2 * code + side, np.arange(2 * n + 1))
+    sizes = np.diff(ends).reshape(n, 2).min(axis=1)
+    order = np.lexsort((rng.permutation(n), sizes))
+    for contrast in order[sizes[order] > 0].tolist():
+        start, middle, end = ends[2 * contrast : 2 * contrast + 3]
+        yield contrast, (image[start:middle], image[middle:end])
+
+
+def _in_rounds(pairs: pd.DataFrame, number: int, rng: np.random.Generator) -> pd.DataFrame:
+    """So many pairs, the first of each contrast before the second of any."""
+    shuffled = pairs.iloc[rng.permutation(len(pairs))]
+    contrast = [column for column in pairs if column not in ("one", "other")]
+    rounds = shuffled.groupby(contrast).cumcount()
+    return shuffled.iloc[np.argsort(rounds, kind="stable")[:number]]
