@@ -1,7 +1,7 @@
 """What annotations and captions tell of the images of a part, as matrices of images x categories.
 
-An object may be there without being annotated, and a caption need not say all. So a question is answered with "yes" only
-if annotations and captions agree as far as they speak; :class:`Known` says what makes an answer doubtful.
+An object may be there without being annotated, and a caption need not say all. So a question is answered with "yes"
+only if annotations and captions agree as far as they speak; :class:`Known` says what makes an answer doubtful.
 """
 
 from collections import Counter

@@ -39,20 +39,20 @@ def _noun(names: str = "", hints: str = "", **more: bool | str) -> Noun:
 NOUNS: dict[str, Noun] = {
     "person": _noun(
         "man, woman, boy, girl, child, guy, lady, gentleman, baby, toddler, kid",
-        "crowd, group, couple, family, player, rider, skier, snowboarder, surfer, skateboarder, skater, batter, pitcher, "
-        "catcher, umpire, cyclist, biker, driver, officer, policeman, cop, soldier, worker, chef, cook, waiter, student, "
-        "teacher, pedestrian, tourist, passenger, audience, team, bride, groom, someone, somebody, he, she, his, her, "
-        "hand, arm, leg, finger, foot, feet, face, friend, human, adult, mother, father, mom, dad, son, daughter, "
-        "brother, sister, male, female, youth, teen, teenager, spectator, athlete, jockey, farmer, businessman, "
-        "performer, model, customer, employee, doctor, nurse, owner, shopper, hiker, swimmer, kitesurfer, wakeboarder, "
-        "tennis, baseball, himself, herself, couple of men, guest, folk",
+        "crowd, group, couple, family, player, rider, skier, snowboarder, surfer, skateboarder, skater, batter, "
+        "pitcher, catcher, umpire, cyclist, biker, driver, officer, policeman, cop, soldier, worker, chef, cook, "
+        "waiter, student, teacher, pedestrian, tourist, passenger, audience, team, bride, groom, someone, somebody, "
+        "he, she, his, her, hand, arm, leg, finger, foot, feet, face, friend, human, adult, mother, father, mom, "
+        "dad, son, daughter, brother, sister, male, female, youth, teen, teenager, spectator, athlete, jockey, "
+        "farmer, businessman, performer, model, customer, employee, doctor, nurse, owner, shopper, hiker, swimmer, "
+        "kitesurfer, wakeboarder, tennis, baseball, himself, herself, guest, folk",
         described=False,
     ),
     "bicycle": _noun("", "bike, cyclist, biker, cycle, cycling, biking, tricycle"),
     "car": _noun(
         "sedan",
-        "vehicle, van, taxi, cab, suv, jeep, automobile, auto, traffic, limo, hatchback, convertible, minivan, truck, "
-        "parking lot, station wagon",
+        "vehicle, van, taxi, cab, suv, jeep, automobile, auto, traffic, limo, hatchback, convertible, minivan, "
+        "truck, parking lot, station wagon",
     ),
     "motorcycle": _noun("motorbike", "bike, biker, scooter, moped, cycle, harley, motor, motorcyclist"),
     "airplane": _noun(
@@ -70,8 +70,8 @@ NOUNS: dict[str, Noun] = {
     ),
     "boat": _noun(
         "sailboat, rowboat, motorboat",
-        "ship, canoe, kayak, ferry, yacht, vessel, barge, raft, gondola, dinghy, sail, tugboat, houseboat, speedboat, "
-        "harbor, marina",
+        "ship, canoe, kayak, ferry, yacht, vessel, barge, raft, gondola, dinghy, sail, tugboat, houseboat, "
+        "speedboat, harbor, marina",
     ),
     "traffic light": _noun("traffic signal, stoplight, stop light", "signal, light, lights", countable=False),
     "fire hydrant": _noun("hydrant", "fireplug"),
@@ -80,15 +80,15 @@ NOUNS: dict[str, Noun] = {
     "bench": _noun("park bench", "seat, pew"),
     "bird": _noun(
         "seagull, pigeon, parrot, duck, goose, owl, swan, eagle",
-        "gull, flamingo, crow, hawk, ostrich, peacock, chicken, rooster, hen, pelican, heron, penguin, turkey, vulture, "
-        "sparrow, cardinal, robin, hummingbird, parakeet, cockatoo, crane, stork, fowl, raven, egret, woodpecker, finch, "
-        "emu, toucan, falcon, duckling, flock, puffin, bluebird, animal",
+        "gull, flamingo, crow, hawk, ostrich, peacock, chicken, rooster, hen, pelican, heron, penguin, turkey, "
+        "vulture, sparrow, cardinal, robin, hummingbird, parakeet, cockatoo, crane, stork, fowl, raven, egret, "
+        "woodpecker, finch, emu, toucan, falcon, duckling, flock, puffin, bluebird, animal",
     ),
     "cat": _noun("kitten, kitty", "feline, kitties, tabby, animal, pet"),
     "dog": _noun(
         "puppy",
-        "pup, doggy, doggie, poodle, terrier, retriever, labrador, dalmatian, bulldog, beagle, collie, corgi, chihuahua, "
-        "husky, pug, hound, dachshund, shepherd, canine, animal, pet, spaniel, mutt, lab, dogs",
+        "pup, doggy, doggie, poodle, terrier, retriever, labrador, dalmatian, bulldog, beagle, collie, corgi, "
+        "chihuahua, husky, pug, hound, dachshund, shepherd, canine, animal, pet, spaniel, mutt, lab, dogs",
     ),
     "horse": _noun(
         "pony",

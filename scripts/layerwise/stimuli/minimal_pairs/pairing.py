@@ -56,9 +56,10 @@ def build_pairs(
         with_statement = said.table["image"].nunique()
         if found.empty:
             reasons = ", ".join(f"{reason.replace('_', ' ')}: {number}" for reason, number in said.left_out.items())
+            source = part.annotations["file"].iloc[0] if len(part.annotations) else "stimuli"
             raise InputError(
-                f"stimuli: no two images of {name} make a pair: of {len(part.images)} images, {with_statement} have "
-                f"{needs}, and of these no two differ in a statement that is true of one and false of the other "
+                f"{source}: no two images of {name} make a pair: of {len(part.images)} images, {with_statement} have "
+                f"{needs}, and no two of these differ in a statement that is true of one and false of the other "
                 f"({reasons or 'nothing was left out'}); sample a larger part, or choose another `mismatch`"
             )
         kept = found if isinstance(count, str) else _in_rounds(found, count // 2, rng)
@@ -100,7 +101,7 @@ def pair_off(claims: pd.DataFrame, contrast: list[str], n_images: int, rng: np.r
     Returns:
         ``one`` and ``other`` (images of side 0 and 1) and the columns of the contrast; a row for each pair.
     """
-    # Rows are sorted before they are shuffled, so that their order in the file decides nothing.
+    # Sorted before they are shuffled, so that the order in which they were found decides nothing.
     claims = claims.sort_values([*contrast, "image"], ignore_index=True)
     claims = claims.iloc[rng.permutation(len(claims))]
     names = claims[contrast].drop_duplicates().sort_values(contrast, ignore_index=True)
