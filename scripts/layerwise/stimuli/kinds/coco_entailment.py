@@ -43,8 +43,9 @@ class Entry(ImagesEntry):
     mismatch: Annotated[str, among(("random", "hard", *SWAPS))] = "random"
     """Whose caption is the mismatch: a random image's, or that of an image that shares most object categories (hard).
     The paper's rule is unknown; random is our choice. Or a minimal pair, of statements in place of captions: two
-    objects exchange their attribute (attribute) or their places (relation), there is one object more or less
-    (number), or one noun is replaced by a likely one (noun). Both statements are checked against both images."""
+    objects exchange their attribute (attribute) or their places (relation), or an object has another attribute
+    (adjective), there is one more or less (number), or another thing is there (noun). Both statements are checked
+    against both images."""
     margin: Maybe[Margin] = None
     """Of relation only: how far apart the centres of two boxes must be, as a share of the image's width or height, for
     one to be left of or above the other. Default: 0.1."""

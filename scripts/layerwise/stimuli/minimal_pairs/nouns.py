@@ -45,7 +45,7 @@ NOUNS: dict[str, Noun] = {
         "he, she, his, her, hand, arm, leg, finger, foot, feet, face, friend, human, adult, mother, father, mom, "
         "dad, son, daughter, brother, sister, male, female, youth, teen, teenager, spectator, athlete, jockey, "
         "farmer, businessman, performer, model, customer, employee, doctor, nurse, owner, shopper, hiker, swimmer, "
-        "kitesurfer, wakeboarder, tennis, baseball, himself, herself, guest, folk",
+        "kitesurfer, wakeboarder, tennis, baseball, himself, herself, guest, folk, persons",
         described=False,
     ),
     "bicycle": _noun("", "bike, cyclist, biker, cycle, cycling, biking, tricycle"),
