@@ -357,6 +357,7 @@ def surely(caption: str) -> set[tuple[str, str]]:
         ("A red double bus", set()),
         ("A red dog's bowl", set()),
         ("A toy red bus", set()),
+        ("A picture of red bus", set()),
         # Hints never carry an adjective.
         ("A small brown bird feeder", set()),
         ("A white plane", {("airplane", "white")}),
@@ -378,6 +379,7 @@ def test_predicates_only_contradict():
         ("Two dogs", 2),
         ("Three small brown dogs", 3),
         ("Dogs", 0),
+        ("A couple dogs", 0),
         ("A dog", 1),
         ("The two men and some dogs", 0),
         ("5 puppies", 5),
@@ -386,6 +388,14 @@ def test_predicates_only_contradict():
 def test_numbers_in_captions(caption, number):
     dogs = [mention.number for mention in READER.mentions(caption) if mention.sure and mention.category == 16]
     assert dogs == [number]
+
+
+@pytest.mark.parametrize(
+    ("caption", "number"),
+    [("A sheep", 1), ("Two white sheep", 2), ("Sheep on a hill", 0), ("12345678901234567890 sheep", 100)],
+)
+def test_numbers_of_what_has_no_plural(caption, number):
+    assert [m.number for m in READER.mentions(caption) if m.sure] == [number]
 
 
 def test_words():

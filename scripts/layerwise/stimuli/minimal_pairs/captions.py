@@ -28,7 +28,7 @@ FOLLOWING = {
     "beside", "between", "inside", "outside", "into", "onto", "through", "across", "along", "against", "around",
     "while", "as", "for", "up", "down", "off", "out", "sits", "stands", "lays", "lies", "sit", "stand", "lay", "lie",
     "parked", "filled", "covered", "surrounded", "topped", "made", "seen", "mounted", "attached", "tied", "hanging",
-    "sitting", "standing", "laying", "lying", "parking", "driving", "traveling", "travelling", "riding", "walking",
+    "sitting", "standing", "laying", "lying", "driving", "traveling", "travelling", "riding", "walking",
     "flying", "running", "eating", "holding", "looking", "playing", "jumping", "grazing", "drinking", "sleeping",
     "resting", "swimming", "wearing", "passing", "pulling", "moving", "going", "coming", "floating", "leaning",
     "facing", "being", "taking", "carrying", "pulled",
@@ -41,6 +41,8 @@ BACK = 4
 MANY = {word: number for number, word in enumerate(NUMBERS) if number > 0}
 # The number of a plural that stands without one.
 SOME = 0
+# Any number of three digits or more, of which some are years.
+UNCOUNTED = 100
 
 
 class Said(NamedTuple):
@@ -79,6 +81,8 @@ class CaptionReader:
             for hint in noun.hints:
                 self._add(hint, index, many=False, sure=False)
                 self._add(plural(hint), index, many=False, sure=False)
+        # The same word for one and for many.
+        self.invariable = {index for index, category in enumerate(categories) if plural(category) == category}
         for phrases in self.phrases.values():
             phrases.sort(key=lambda phrase: (-len(phrase[0]), not phrase[3]))
 
@@ -101,18 +105,22 @@ class CaptionReader:
                     yield Mention(category, 1, sure=False)
                     continue
                 taken = end
-                number = _number_before(tokens, start) if many else 1
+                number = 1
+                if many or category in self.invariable:
+                    number = _number_before(tokens, start, SOME if many else 1)
                 yield Mention(category, number, True, tuple(_adjectives(tokens, start, end)))
 
 
-def _number_before(tokens: list[str], start: int) -> int:
-    """The number that stands before a plural and its adjectives."""
+def _number_before(tokens: list[str], start: int, of_article: int) -> int:
+    """The number that stands before a noun and its adjectives, ``of_article`` where an article does."""
     for place in range(start - 1, max(start - 1 - BACK, -1), -1):
         token = tokens[place]
-        if token in MANY or token.isdigit():
-            return MANY.get(token) or int(token)
+        if token in MANY:
+            return MANY[token]
+        if token.isdigit():
+            return int(token) if len(token) < 3 else UNCOUNTED
         if token in STOPS:
-            break
+            return of_article if token in ("a", "an", "another") else SOME
     return SOME
 
 

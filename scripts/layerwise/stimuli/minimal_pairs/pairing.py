@@ -89,14 +89,14 @@ def build_pairs(
 def pair_off(claims: pd.DataFrame, contrast: list[str], n_images: int, rng: np.random.Generator) -> pd.DataFrame:
     """Pair images of which opposite statements are true, each image at most once.
 
-    Rare contrasts choose first: the images of common ones find a partner elsewhere. Of contrasts with a ``rank``, those
-    of the first rank choose first, then those of the second too, and so on.
+    Images with the fewest possible partners choose first, and choose partners that have few: others find one elsewhere.
+    Of contrasts with a ``rank``, those of the first rank are tried first, then those of the second too, and so on.
 
     Args:
         claims: see :class:`layerwise.stimuli.minimal_pairs.swap.Claims`.
         contrast: its columns that name two statements.
         n_images: in the part.
-        rng: for every choice.
+        rng: for every choice between equals.
 
     Returns:
         ``one`` and ``other`` (images of side 0 and 1) and the columns of the contrast; a row for each pair.
@@ -106,35 +106,54 @@ def pair_off(claims: pd.DataFrame, contrast: list[str], n_images: int, rng: np.r
     claims = claims.iloc[rng.permutation(len(claims))]
     names = claims[contrast].drop_duplicates().sort_values(contrast, ignore_index=True)
     code = claims.merge(names.reset_index(names="code"), on=contrast, how="left")["code"].to_numpy()
-    image, side = claims["image"].to_numpy(), claims["side"].to_numpy()
+    image, claim = claims["image"].to_numpy(), 2 * code + claims["side"].to_numpy()
     rank = claims["rank"].to_numpy() if "rank" in claims else np.ones(len(claims), dtype=int)
     free = np.ones(n_images, dtype=bool)
-    pairs: list[tuple[int, int, int]] = []
+    pairs = []
     for level in np.unique(rank):
-        rows = np.flatnonzero((rank <= level) & free[image])
-        rows = rows[np.lexsort((side[rows], code[rows]))]
-        for of_contrast, (firsts, seconds) in _by_scarcity(code[rows], side[rows], image[rows], len(names), rng):
-            firsts, seconds = firsts[free[firsts]], seconds[free[seconds]]
-            for first, second in zip(firsts.tolist(), seconds.tolist(), strict=False):
-                free[first] = free[second] = False
-                pairs.append((first, second, of_contrast))
+        rows = (rank <= level) & free[image]
+        pairs += list(_matched(image[rows], claim[rows], n_images))
+        free[[place for pair in pairs for place in pair[:2]]] = False
     table = pd.DataFrame(pairs, columns=["one", "other", "code"])
     return table.join(names, on="code").drop(columns="code")
 
 
-def _by_scarcity(
-    code: np.ndarray, side: np.ndarray, image: np.ndarray, n: int, rng: np.random.Generator
-) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-    """The images of either side of each contrast, those with fewest on one side first; equal ones in random order.
+def _matched(image: np.ndarray, claim: np.ndarray, n_images: int) -> Iterator[tuple[int, int, int]]:
+    """Pairs of images with opposite claims, and their contrast.
 
-    Rows are sorted by contrast and side.
+    Args:
+        image: of each claim, in random order.
+        claim: 2 x contrast + side.
+        n_images: in the part.
     """
-    ends = np.searchsorted(2 * code + side, np.arange(2 * n + 1))
-    sizes = np.diff(ends).reshape(n, 2).min(axis=1)
-    order = np.lexsort((rng.permutation(n), sizes))
-    for contrast in order[sizes[order] > 0].tolist():
-        start, middle, end = ends[2 * contrast : 2 * contrast + 3]
-        yield contrast, (image[start:middle], image[middle:end])
+    sizes = np.bincount(claim, minlength=claim.max(initial=0) + 2)
+    # A partner counts once for each contrast.
+    partners = np.bincount(image, weights=sizes[claim ^ 1], minlength=n_images)
+    order = np.argsort(partners[image], kind="stable")
+    claims_of: dict[int, list[int]] = {}
+    images_of: dict[int, list[int]] = {}
+    for place, made in zip(image[order].tolist(), claim[order].tolist(), strict=True):
+        claims_of.setdefault(place, []).append(made)
+        images_of.setdefault(made, []).append(place)
+    # The last of each list chooses first.
+    for places in images_of.values():
+        places.reverse()
+    taken: set[int] = set()
+    for place, made in claims_of.items():
+        if place in taken:
+            continue
+        found = []
+        for own in made:
+            others = images_of.get(own ^ 1, [])
+            while others and others[-1] in taken:
+                others.pop()
+            if others:
+                found.append((partners[others[-1]], others[-1], own))
+        if found:
+            # The first of equals, in random order.
+            _, other, own = min(found, key=lambda each: each[0])
+            taken |= {place, other}
+            yield (other, place, own // 2) if own % 2 else (place, other, own // 2)
 
 
 def _in_rounds(pairs: pd.DataFrame, number: int, rng: np.random.Generator) -> pd.DataFrame:

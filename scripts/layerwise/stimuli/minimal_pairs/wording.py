@@ -40,7 +40,7 @@ def plural(name: str) -> str:
 
 def with_article(words: str) -> str:
     """``a red bus``, ``an apple``."""
-    vowel = words[0] in "aeiou" and not words.startswith(NO_VOWEL)
+    vowel = words[0].lower() in "aeiou" and not words.lower().startswith(NO_VOWEL)
     return f"{'an' if vowel else 'a'} {words}"
 
 
