@@ -25,7 +25,7 @@ from layerwise.config.specifications import Specifications
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
 from layerwise.config.used import Used
-from layerwise.datasets.table import read_table
+from layerwise.datasets.tables import read_table
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 from tests.conftest import REPOSITORY

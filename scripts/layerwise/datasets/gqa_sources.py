@@ -7,7 +7,7 @@ from layerwise.datasets.disk import is_file
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS, graph_files, read_graphs
 from layerwise.datasets.gqa_tables import read_tables, table_columns, table_files
 from layerwise.datasets.questions import Found
-from layerwise.datasets.table import check_columns
+from layerwise.datasets.tables import check_columns
 from layerwise.errors import InputError
 from layerwise.gqa_types import TABLES
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerwise.datasets.questions import AskedObject, Found, Question, check_ids, checked_object, whole_pixels
-from layerwise.datasets.table import read_table
+from layerwise.datasets.tables import read_table
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 from layerwise.gqa_types import TABLES

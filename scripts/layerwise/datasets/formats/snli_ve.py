@@ -9,7 +9,7 @@ from layerwise.config.data import DatasetEntry, World
 from layerwise.datasets import snli_ve
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
-from layerwise.datasets.table import check_columns
+from layerwise.datasets.tables import check_columns
 from layerwise.datasets.world.snli_ve import TRIPLETS_PER_IMAGE
 from layerwise.errors import InputError
 

@@ -15,7 +15,7 @@ from layerwise.config.tasks import Task
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.file_marks import written
 from layerwise.datasets.format import DataSize
-from layerwise.datasets.table import check_columns, read_cells, read_table
+from layerwise.datasets.tables import check_columns, read_cells, read_table
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
