@@ -3,6 +3,8 @@
 # images and texts -> stimuli -> hidden states of frozen models -> probes -> figures, tables, report
 #
 # README.md says how to run it, config/README.md how to change what it runs.
+import sys
+
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
@@ -10,8 +12,9 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
-# First the defaults of every study: needs of adapters, prompts, and addresses of data sets. Then the study itself. A config
-# given on the command line replaces the demo's and is never merged into it. layerwise.study reads the same files.
+# First the defaults of every study: needs of adapters, prompts, and addresses of data sets. Then what the study includes, and
+# the study itself. A config given on the command line replaces the demo's and is never merged into it. layerwise.study reads
+# the same files.
 configfile: f"{workflow.basedir}/config/adapters.yaml"
 configfile: f"{workflow.basedir}/config/prompts.yaml"
 configfile: f"{workflow.basedir}/config/sources.yaml"
@@ -20,6 +23,14 @@ configfile: f"{workflow.basedir}/config/sources.yaml"
 if not workflow.overwrite_configfiles:
 
     configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+from layerwise.config.including import included
+
+for file in included(workflow.overwrite_configfiles, f"{workflow.basedir}/config"):
+
+    configfile: str(file)
 
 
 report: "report/workflow.rst"

@@ -15,7 +15,7 @@ with tempfile.TemporaryDirectory() as build:
         package_dir={"": "scripts", "layerwise.programs": "scripts", "layerwise.shared_config": "config"},
         package_data={
             "layerwise": ["same_code.json"],
-            "layerwise.shared_config": ["adapters.yaml", "prompts.yaml", "sources.yaml"],
+            "layerwise.shared_config": ["adapters.yaml", "prompts.yaml", "sources.yaml", "recipes/*.yaml"],
         },
         include_package_data=False,
         options={"build": {"build_base": build}, "egg_info": {"egg_base": build}},

@@ -5,8 +5,6 @@ import shutil
 import sys
 from functools import cache
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
 from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import check_writable
 from layerwise.jobs.reasons import shorten_reasons
@@ -77,6 +75,8 @@ wildcard_constraints:
     source="[^/]+",
     archive="[^/]+",
     annotation="[^/]+",
+    repository="[^/]+",
+    asked="[0-9a-f]{8}",
     at="text|image",
     block="[0-9]+",
 

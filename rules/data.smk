@@ -5,6 +5,7 @@
 #   <data>/{source}/archives/{archive}.json           the receipt of a download, which lies beside it
 #   <data>/{source}/annotations/{annotation}          annotation files, taken out of their archive
 #   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
+#   <data>/hub/{repository}/{commit}/{asked}.json     the receipt of a download from the Hugging Face hub, into its cache
 #   <results>/stimuli/{stimuli}/{recipe}/images.txt   the images that the sampled items show
 #   <results>/stimuli/{stimuli}/{recipe}/unpacked.json    once they have been taken out of their archives
 
@@ -66,6 +67,31 @@ rule download_archive:
         "--source {wildcards.source:q} "
         "--address {resources.address:q} "
         "--expected {params.expected:q} "
+        "--receipt {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule download_hub_files:
+    output:
+        "<data>/hub/{repository}/{commit}/{asked}.json",
+    log:
+        "<logs>/downloads/hub.{repository}.{commit}.{asked}.log",
+    priority: CHECK_FIRST
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    resources:
+        # No param: another name of the same data set makes nothing stale.
+        dataset=lambda wildcards: own_download(wildcards).dataset,
+    params:
+        asked=lambda wildcards: as_json(own_download(wildcards).asked),
+        told=not_compared(told_of_hub),
+    message:
+        "Download {resources.dataset}: {params.told}"
+    shell:
+        'python "$SCRIPTS"/download_hub_files.py '
+        "--name {resources.dataset:q} "
+        "--asked {params.asked:q} "
         "--receipt {output:q} "
         "> {log:q} 2>&1"
 

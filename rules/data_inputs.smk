@@ -1,5 +1,6 @@
 # Inputs and params of the rules of data sets and their images.
 from layerwise.datasets.formats.snli import split_lists
+from layerwise.datasets.hub_files import read_receipt
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 
 
@@ -13,6 +14,22 @@ def dataset_options(wildcards):
     """Options that name a stimulus set's data set; empty for a kind that reads none."""
     entry = study.config.stimuli[wildcards.stimuli]
     return KINDS[entry.kind].options(entry, study.data)
+
+
+def own_download(wildcards):
+    """The download from the hub whose receipt has these wildcards."""
+    return study.own_downloads[
+        f"{study.data.root}/hub/{wildcards.repository}/{wildcards.commit}/{wildcards.asked}.json"
+    ]
+
+
+def told_of_hub(wildcards):
+    """What a plan says of a download from the hub. Its licence is known as soon as some of it is there."""
+    asked = own_download(wildcards).asked
+    page = f"https://huggingface.co/datasets/{asked['repository']}"
+    receipts = Path(study.data.root, "hub", wildcards.repository, wildcards.commit).glob("[0-9a-f]*.json")
+    licence = next((read_receipt(receipt).licence for receipt in receipts), "")
+    return f"{asked['repository']} at {asked['revision'][:12]} (licence: {licence or f'see {page}'})"
 
 
 def image_receipts(wildcards):

@@ -26,7 +26,8 @@ def question_image_folder(wildcards):
 
 def question_options(wildcards):
     """Options that name the data set that questions are read from."""
-    return study.data.options(study.config.flow.questions[wildcards.questions].dataset)
+    entry = study.config.flow.questions[wildcards.questions]
+    return study.data.options(entry.dataset, entry.types)
 
 
 def question_entry(wildcards):

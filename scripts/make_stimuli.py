@@ -6,14 +6,13 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
 from layerwise.stimuli.building import finish_items
 from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.looks import look_at
-from layerwise.stimuli.making import add_options, build_stimuli, read_options
+from layerwise.stimuli.making import add_options, build_stimuli, read_options, source_records
 from layerwise.stimuli.parts import official_parts
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def main() -> None:
         "items_per_part": dict(Counter(provenance["part"])),
         "items_dropped_as_duplicates": dropped,
         "duplicates": dict(Counter(duplicates["kind"])),
-        "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in files],
+        "sources": source_records(sources, files),
         **stimuli.notes,
     }
     with finished_file(args.out / "stimuli.json") as file:

@@ -46,7 +46,9 @@ def main() -> None:
     objects = pd.read_parquet(args.stimuli / "objects.parquet") if "knowledge" in args.entry else None
     try:
         if args.entry["metric"] == R2:
-            labels, description = build_number_task(provenance, stimuli["kind"], args.entry, args.seed, objects)
+            labels, description = build_number_task(
+                provenance, stimuli["kind"], args.entry, args.seed, objects, stimuli.get("labels")
+            )
         else:
             labels, description = build_task(
                 provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects

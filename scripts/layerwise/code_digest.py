@@ -24,6 +24,7 @@ LEFT_OUT = {
     "layerwise.datasets.disk": "looks at the disk before a run",
     "layerwise.datasets.format": "describes what a data format is asked for",
     "layerwise.errors": "the class of refusals",
+    "layerwise.hub_client": "downloads files, which count by their content",
     "layerwise.jobs": "how jobs start, wait, fail, write files and find finished ones",
     "layerwise.models.explained": "words the errors of other libraries",
     "layerwise.models.families": "chooses between ways to the same states, or refuses one",

@@ -462,7 +462,8 @@ class Grid:
             return entry.classes
         if entry.knowledge is not None:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
-        return KINDS[self.config.stimuli[entry.stimuli].kind].classes
+        stimuli = self.config.stimuli[entry.stimuli]
+        return KINDS[stimuli.kind].classes_of(stimuli, entry)
 
     # Cached, because planning asks for each job.
     @cached_property
@@ -582,7 +583,9 @@ class Grid:
         entry, classes = self.config.tasks[task], self.classes_of(task)
         if classes is None:
             # A table's classes are known only when it is read. Measured quantities are no words.
-            return bool(answers) and entry.knowledge is None
+            stimuli = self.config.stimuli[entry.stimuli]
+            of_others = KINDS[stimuli.kind].asks_of_others(stimuli, entry, answers)
+            return bool(answers) and entry.knowledge is None and not of_others
         return set(classes) <= set(answers)
 
     def _task_cells(self) -> list[ProbeCell]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from layerwise.config.data import FolderEntry
 from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -142,7 +143,8 @@ def _classes_asked(config: StudyConfig, stimuli: str) -> list[str]:
     """The classes that a stimulus set and the tasks over it have; empty where the config alone does not tell."""
     grid = Grid(config)
     asked = [grid.classes_of(name) for name, task in config.tasks.items() if task.stimuli == stimuli]
-    of_all = [KINDS[config.stimuli[stimuli].kind].classes, *asked]
+    entry = config.stimuli[stimuli]
+    of_all = [KINDS[entry.kind].classes_of(entry, None), *asked]
     return [] if None in of_all else list(dict.fromkeys(name for some in of_all for name in some or ()))
 
 
@@ -152,11 +154,12 @@ def _check_task(config: StudyConfig, name: str) -> None:
     KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
     if task.split.by == "random" and task.split.val + task.split.test >= 1:
         raise InputError(f"{where}.split: val and test together leave nothing to train on")
-    _check_numbers(task, where)
+    of_items = task.knowledge is None and bool(KINDS[entry.kind].numbers(entry))
+    _check_numbers(task, where, can_be_numbers=task.knowledge is not None or of_items)
 
 
-def _check_numbers(task: Task, where: str) -> None:
-    if not task.is_number:
+def _check_numbers(task: Task, where: str, can_be_numbers: bool) -> None:
+    if not (task.is_number and can_be_numbers):
         if task.metric == R2:
             raise InputError(
                 f"{where}.metric: {R2} is for numbers, and this task has classes; take {', '.join(METRICS)}"
@@ -267,7 +270,7 @@ def _check_specifications(grid: Grid) -> None:
     for model in asked.models or []:
         find(dict.fromkeys(grid.base_models()), model, "specifications.models", "`models`, without interventions,")
     for task in asked.tasks or []:
-        find(config.tasks, task, "specifications.tasks", "`tasks`")
+        _find_class_task(config, task, "specifications.tasks")
     check_prompt_names(config, "specifications.prompts", asked.prompts or [])
     # A run without the models that have a curve has none.
     if not grid.specification_cells() and not config.leave_out:
@@ -282,6 +285,11 @@ def _check_specifications(grid: Grid) -> None:
                 f"specifications.budget: {asked.budget} is less than the {len(prompts)} prompts of the task {task!r}, "
                 "whose own specifications are always made; raise it, or name fewer `prompts`"
             )
+
+
+def _find_class_task(config: StudyConfig, name: str, where: str) -> None:
+    if find(config.tasks, name, where, "`tasks`").is_number:
+        raise InputError(f"{where}: {name} is about numbers, which ridge regression alone reads; leave it out")
 
 
 def _is_on_image(intervention: Intervention) -> bool:
@@ -323,7 +331,7 @@ def _check_kinds(grid: Grid) -> None:
     for name in only.models or []:
         find(grid.config.models, name, "probes.kinds_of.models", "`models`")
     for name in only.tasks or []:
-        find(grid.config.tasks, name, "probes.kinds_of.tasks", "`tasks`")
+        _find_class_task(grid.config, name, "probes.kinds_of.tasks")
     check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
 
 
@@ -384,8 +392,7 @@ def _check_carry(grid: Grid) -> None:
             raise InputError(f"carry.labels: {task} is about numbers, and only probes of classes are carried")
         stimuli = config.stimuli[entry.stimuli]
         kind = KINDS[stimuli.kind]
-        labels = kind.labels(stimuli) if entry.labels is None else len(entry.labels)
-        if entry.knowledge is None and not kind.asks_category and labels == 1:
+        if entry.knowledge is None and not kind.asks_category and kind.labels(stimuli, entry) == 1:
             raise InputError(f"carry.labels: the task {task} has only one label; leave it out")
 
 
@@ -422,7 +429,7 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
             f"{where}.dataset: questions are read from data sets of format {' or '.join(QUESTIONS)}, and "
             f"{entry.dataset} is {dataset.format}"
         )
-    if dataset.world is None and dataset.annotations is not None:
+    if isinstance(dataset, FolderEntry) and dataset.world is None and dataset.annotations is not None:
         try:
             QUESTIONS[dataset.format].check(dataset.annotations, entry.types)
         except InputError as error:

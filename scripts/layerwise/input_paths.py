@@ -5,9 +5,11 @@ is still looked up from the working directory, with a warning. Results, logs and
 relative to the working directory.
 """
 
+import glob
 import os
 from pathlib import Path
 
+from layerwise.config.base import PATTERN
 from layerwise.datasets.disk import is_dir, is_file
 from layerwise.errors import InputError
 
@@ -35,7 +37,8 @@ class InputPaths:
 
         Args:
             path: as written in the config. A path that is found from the working directory is returned unchanged.
-            what: what to call it in messages; None if it need not exist, because it may be a name or an address.
+            what: what to call it in messages; None if it need not exist, because it may be a name or an address;
+                :data:`layerwise.config.base.PATTERN` for a file or a pattern, of which some file must exist.
 
         Raises:
             InputError: when both folders have it, as two different files, or when it must exist and neither has it.
@@ -43,6 +46,10 @@ class InputPaths:
         beside, here = self.root / path, self.directory / path
         if not path or Path(path).is_absolute() or beside == here == Path(path):
             return path
+        if what == PATTERN:
+            if glob.has_magic(path) and not any(map(is_file, (beside, here))):
+                return self._locate_pattern(path)
+            what = "file"
         found, found_here = (is_file(place) or is_dir(place) for place in (beside, here))
         if found and found_here and not beside.samefile(here):
             raise InputError(
@@ -60,6 +67,26 @@ class InputPaths:
                 f"working directory ({self.directory.absolute()})"
             )
         return path
+
+    def _locate_pattern(self, pattern: str) -> str:
+        """Where the files of a pattern lie, see :meth:`locate`. The folder's own name is no pattern."""
+        folders = (self.root, self.directory)
+        beside, here = (str(Path(glob.escape(str(folder)), pattern)) for folder in folders)
+        found, found_here = ({file.resolve() for file in folder.glob(pattern)} for folder in folders)
+        if found and found_here and found != found_here:
+            raise InputError(
+                f"{pattern!r} matches files in the study's folder ({self.root.absolute()}) and others in the working "
+                f"directory ({self.directory.absolute()}); give the absolute path of those you mean"
+            )
+        if found:
+            return beside
+        if found_here:
+            self.from_directory.append(pattern)
+            return pattern if self.directory == Path() else here
+        raise InputError(
+            f"no file matches {pattern!r}, neither in the study's folder ({self.root.absolute()}) nor in the working "
+            f"directory ({self.directory.absolute()})"
+        )
 
     def notes(self) -> list[str]:
         """A warning about the paths that were found from ``directory``."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from layerwise import recipes
 from layerwise.compare.catalogue import COMPARISONS
+from layerwise.config.including import included
 from layerwise.config.reading import merge, read_config, validate
 from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
@@ -40,6 +42,13 @@ CLONE = Path(__file__).resolve().parents[2]
 INSTALLED = Path(__file__).parent / "shared_config"
 
 Cell = TypeVar("Cell", StatesCell, ProbeCell, FlowCell)
+
+
+class NamedDownload(NamedTuple):
+    """What a data format downloads: for which data set, and what decides what it is."""
+
+    dataset: str
+    asked: dict[str, Any]
 
 
 class FlowFiles(NamedTuple):
@@ -118,7 +127,7 @@ class Study:
 
     @classmethod
     def load(cls, *files: str | Path, leave_out: Sequence[str] = (), directory: str | Path | None = None) -> Study:
-        """Read a study from its config files; later files override earlier ones.
+        """Read a study from its config files; later files override earlier ones, and all of them what they include.
 
         Relative paths to the user's own files start from the folder of the first config file; see
         :mod:`layerwise.input_paths`.
@@ -132,7 +141,8 @@ class Study:
             InputError: naming what is wrong with the config.
         """
         config: dict[str, Any] = {}
-        for file in [*_defaults(files), *files]:
+        shared = _shared_config(files)
+        for file in [*(shared / name for name in DEFAULTS), *included(files, shared), *files]:
             merge(config, read_config(file))
         return cls.from_config(config, [Path(file) for file in files], leave_out, directory)
 
@@ -163,6 +173,13 @@ class Study:
         asked = [(entry.dataset, entry.types) for entry in self.config.flow.questions.values()]
         needed = [self.data.receipts(*parts) for parts in [*read, *asked] if parts is not None]
         return list(dict.fromkeys(receipt for receipts in needed for receipt in receipts))
+
+    @cached_property
+    def own_downloads(self) -> dict[str, NamedDownload]:
+        """The downloads that data formats make themselves, by their receipts."""
+        read = [KINDS[entry.kind].reads(entry) for entry in self.config.stimuli.values()]
+        made = [(parts.dataset, self.data.own_download(*parts)) for parts in read if parts is not None]
+        return {own.receipt: NamedDownload(name, own.asked) for name, own in made if own is not None}
 
     def stimuli_folder(self, stimuli: str) -> str:
         """The folder of a stimulus set."""
@@ -517,7 +534,10 @@ class Study:
             InputError: when no task is about numbers, or a cell has not been probed yet.
         """
         if not self.grid.number_cells():
-            raise InputError("no task is about numbers; ask for one with `knowledge: {about: count, as: number}`")
+            raise InputError(
+                "no task is about numbers; ask for one with `metric: r2`, over a table's label `as: number` or with "
+                "`knowledge: {about: count, as: number}`"
+            )
         return self._gathered(self.grid.number_cells(), self.regression_file)
 
     def predictions(
@@ -725,12 +745,11 @@ def _other_shards(names: set[str], prompt: str) -> list[int]:
     return sorted(int(found[1] or 1) for found in counts if found)
 
 
-def _defaults(files: Sequence[str | Path]) -> list[Path]:
-    """The default config files: those of the clone that this code is in, else of the study's clone, else installed."""
+def _shared_config(files: Sequence[str | Path]) -> Path:
+    """The folder of the default config files: in this code's clone, else in the study's clone, else installed."""
     above = [folder for file in files[:1] for folder in Path(file).resolve().parents]
     folders = [*(folder / "config" for folder in (CLONE, *above)), INSTALLED]
-    found = next(folder for folder in folders if all((folder / name).is_file() for name in DEFAULTS))
-    return [found / name for name in DEFAULTS]
+    return next(folder for folder in folders if all((folder / name).is_file() for name in DEFAULTS))
 
 
 def _named(cells: Sequence[Cell], **names: str) -> Cell:

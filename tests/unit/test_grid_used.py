@@ -86,7 +86,7 @@ def test_a_relation_is_asked_by_its_own_prompts(used):
 
 
 def test_the_classes_of_a_table_are_known_only_when_it_is_read(used, tmp_path):
-    (tmp_path / "own.csv").write_text("image,rising,even\na.png,up,yes\nb.png,down,no\n")
+    (tmp_path / "own.csv").write_text("image,rising,even\na.png,up,up\nb.png,down,down\n")
     own = {"kind": "table", "file": str(tmp_path / "own.csv"), "labels": ["rising"], "prompts": ["describe"]}
     used["stimuli"]["own"], used["tasks"]["own"] = own, {"stimuli": "own", "question": "local"}
     used["used"] = {"tasks": ["own"], "models": ["shapes-llava"]}

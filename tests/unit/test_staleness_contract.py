@@ -65,7 +65,7 @@ def known_keys() -> set[str]:
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
     keys |= {f"used.routes.NAME.{field.alias or key}" for key, field in Route.model_fields.items()}
     keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
-    return keys | {"seed", "extends", "leave_out"}
+    return keys | {"seed", "include", "extends", "leave_out"}
 
 
 def test_the_docs_speak_of_every_key():
@@ -222,6 +222,7 @@ def test_keys_of_stimuli(study, key):
         ("flow.resamples", 200),
         ("flow.question_tokens", "words"),
         ("leave_out", ["hub"]),
+        ("include", []),
         ("extends", []),
         ("pathvars", {"logs": "elsewhere"}),
         ("tasks.own", {"stimuli": "own", "question": "global", "min_per_class": 2, "split": {"seed": 3}}),

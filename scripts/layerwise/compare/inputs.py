@@ -53,6 +53,9 @@ class Task:
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     balance: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     excluded: list[dict[str, str]] = field(default_factory=list)
+    sources: list[dict[str, str]] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     @property
     def headline_label(self) -> str:

@@ -200,13 +200,18 @@ class Located(Protocol):
         """
 
 
+# What stands for several files, such as data/test-*.parquet.
+PATTERN = "file or pattern of files"
+
+
 class FromStudy:
     """The path of something that the user has, from the folder of the study's file.
 
     Validation looks it up with its context, a :class:`Located`; without one the path stays as it is.
 
     Args:
-        what: the word for it in messages, file or folder; None for what need not be a path.
+        what: the word for it in messages, file or folder; None for what need not be a path; :data:`PATTERN` for a
+            file, or a pattern of files.
     """
 
     def __init__(self, what: str | None):
@@ -285,6 +290,7 @@ Text = Annotated[
     ),
 ]
 InputFile = Annotated[str, FromStudy("file")]
+InputTable = Annotated[str, FromStudy(PATTERN)]
 InputFolder = Annotated[str, FromStudy("folder")]
 Names = Annotated[list[Name], Each(1)]
 Words = Annotated[list[str], Each(1)]

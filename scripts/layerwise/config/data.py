@@ -82,10 +82,17 @@ class World(Section):
 
 
 class DatasetEntry(Section):
-    """What data sets of every format have: a `world`, folders of your own, or a download.
+    """What data sets of every format have.
 
     Each format's own class is ``Entry`` in its module (:mod:`layerwise.datasets.catalogue`).
     """
+
+    format: str
+    """How images and annotations are laid out."""
+
+
+class FolderEntry(DatasetEntry):
+    """What data sets in folders have: a `world`, folders of your own, or a download from one of `sources`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -97,8 +104,6 @@ class DatasetEntry(Section):
         }
     )
 
-    format: str
-    """How images and annotations are laid out."""
     world: Maybe[str] = None
     """Name of an entry of `worlds` that stands in for real files."""
     images: Maybe[str] = None
@@ -110,7 +115,7 @@ class DatasetEntry(Section):
     archives of the parts that are sampled, and of those only the images that are sampled are unpacked."""
 
     @model_validator(mode="after")
-    def _comes_from_one_place(self) -> "DatasetEntry":
+    def _comes_from_one_place(self) -> "FolderEntry":
         given = {key for key in ("world", *FILES) if getattr(self, key, None) is not None}
         ways = [given == {"world"}, given >= {"images", "annotations"}, "download" in given]
         if sum(ways) != 1 or ("world" in given and given != {"world"}):

@@ -46,7 +46,9 @@ def _choose(annotation: Any, config: Any) -> Any:
 
 
 def _is_of(kind: Any, config: Any) -> bool:
-    """Whether a mapping has the words that a class requires of it."""
+    """Whether a mapping is read as this: as entries by name, or as a class whose words it has."""
+    if get_origin(kind) is dict:
+        return isinstance(config, Mapping)
     if not (isinstance(kind, type) and issubclass(kind, Section) and isinstance(config, Mapping)):
         return False
     fields = kind.model_fields

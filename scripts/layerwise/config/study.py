@@ -29,6 +29,9 @@ class StudyConfig(Section):
 
     seed: Seed = 0
     """One seed for everything that draws at random: world, sampling, splits, bootstrap, random weights."""
+    include: list[str] = []
+    """Config files that this one builds on, by their paths from its own folder or from the project's `config` folder
+    (recipes/pope.yaml). What they say is merged beneath this study's own keys, so that it can change any of them."""
     extends: list[str] = []
     """Studies whose results root this one shares, by the paths of their configs from this one's. What both have in
     common is replaced by this study's. Without it, a root that holds another study's results is refused."""

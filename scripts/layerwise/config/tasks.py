@@ -132,17 +132,19 @@ class Task(Section):
     classes: Maybe[Annotated[list[str], Each(2)]] = None
     """Keep only items of these classes, in this order (for example SNLI-VE without neutral). Default: all."""
     labels: Maybe[Words] = None
-    """Of several labels (categories, label columns) keep only these. Default: all."""
+    """Of several labels (categories, label columns) keep only these. Default: all; of a table's, those that `metric`
+    is for: numbers for r2, classes for the others."""
     min_per_class: MinPerClass = 5
     """A label with fewer items of any class in any split is left out, and listed in task.json. For numbers: with fewer
     items in any split."""
     metric: Annotated[str, among([*METRICS, R2])] = "accuracy"
     """Headline metric of figures and Table 2; all metrics are in the scores. The paper's is unknown; our choice. Tasks
-    about numbers have r2, the share of the variance that is explained."""
+    about numbers have r2, the share of the variance that is explained. Over a table with labels `as: number`, r2 makes
+    a task one about numbers."""
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
 
     @property
     def is_number(self) -> bool:
         """Whether the labels are numbers, which are read by ridge regression, rather than classes."""
-        return self.knowledge is not None and self.knowledge.is_number
+        return self.metric == R2 if self.knowledge is None else self.knowledge.is_number

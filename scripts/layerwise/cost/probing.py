@@ -130,8 +130,8 @@ def _labels_and_outputs(study: Study, task: str) -> tuple[int, int]:
     kind = KINDS[stimuli.kind]
     labels, classes = 1, 2
     if entry.knowledge is None:
-        labels = min(kind.labels(stimuli), len(entry.labels or range(kind.labels(stimuli))))
-        classes = len(entry.classes or kind.classes or range(2))
+        labels = kind.labels(stimuli, entry)
+        classes = len(entry.classes or kind.classes_of(stimuli, entry) or range(2))
     else:
         bins = getattr(entry.knowledge, "bins", 2)
         classes = bins if isinstance(bins, int) else len(bins)

@@ -21,6 +21,7 @@ FORMATS: "Catalogue[DataFormat[Any]]" = Catalogue(
         "coco": "layerwise.datasets.formats.coco",
         "snli-ve": "layerwise.datasets.formats.snli_ve",
         "gqa": "layerwise.datasets.formats.gqa",
+        "hub": "layerwise.datasets.formats.hub",
     },
 )
 # By the `format` of an entry of `sources`.

@@ -1,7 +1,8 @@
 """What a study asks of a data format when it is planned: where files lie, what is downloaded, what is refused.
 
 A format's module has a class ``Entry``, the keys of its data sets, and ``FORMAT``, an instance of a subclass of
-:class:`DataFormat`. Its files are read by other modules, which the programs import: nothing here decides a number.
+:class:`FolderFormat`, or of :class:`DataFormat` where the files do not lie in folders of images and annotations. Its
+files are read by other modules, which the programs import: nothing here decides a number.
 """
 
 from abc import ABC, abstractmethod
@@ -10,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from layerwise.config.data import DatasetEntry, World
+from layerwise.config.data import DatasetEntry, FolderEntry, World
 from layerwise.datasets.catalogue import FORMATS
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
 
 EntryT = TypeVar("EntryT", bound=DatasetEntry)
+FolderEntryT = TypeVar("FolderEntryT", bound=FolderEntry)
 
 
 class Folders(NamedTuple):
@@ -24,6 +26,18 @@ class Folders(NamedTuple):
 
     annotations: str
     images: str
+
+
+class OwnDownload(NamedTuple):
+    """A download that a format makes itself, and not from one of ``sources``.
+
+    Attributes:
+        receipt: the file, below the data root, that says what was downloaded, and where it lies.
+        asked: what decides what is downloaded, for the job that does it.
+    """
+
+    receipt: str
+    asked: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,39 +96,29 @@ class DataFormat(ABC, Generic[EntryT]):
 
     Attributes:
         entry_class: of its config entries.
-        packings: how sources may pack its annotations, by names of :data:`layerwise.datasets.catalogue.PACKINGS`; empty
-            for formats that are not downloaded.
-        image_packing: how the source of its images packs them.
         named_in_jobs: whether jobs are told this format. Those that came first are not named, so that what was made of
             them before there were others is not stale.
         reading_options: what :meth:`options` may tell, by option, with a help text.
     """
 
     entry_class: type[EntryT]
-    packings: ClassVar[tuple[str, ...]] = ()
-    image_packing: ClassVar[str] = ""
     named_in_jobs: ClassVar[bool] = True
     reading_options: ClassVar[Mapping[str, str]] = {}
-
-    @abstractmethod
-    def annotation_files(self, folder: str, parts: Sequence[str]) -> list[Path]:
-        """The files in a folder of annotations that parts are read from (of questions: types)."""
 
     @abstractmethod
     def size(self, world: World | None) -> DataSize:
         """How large the official data set is, or a world in this format."""
 
-    def drawn(self, world: str) -> Folders | None:
-        """The folders of this format in the folder of a world; None for formats that no world is drawn in."""
+    def own_download(self, entry: EntryT, parts: Sequence[str]) -> OwnDownload | None:
+        """How parts of a data set are downloaded; None for formats that are not downloaded, or from ``sources``."""
         return None
 
-    def image_source(self, entry: EntryT) -> str | None:
-        """The source that images are downloaded from where a data set is downloaded and has no folder of them."""
-        return entry.download
+    def check_parts(self, where: str, entry: EntryT, parts: Sequence[str]) -> None:
+        """Refuse parts that the data set cannot have, as far as the config tells.
 
-    def further_files(self, entry: EntryT, parts: Sequence[str]) -> list[Path]:
-        """Other files of the user's that parts are read from."""
-        return []
+        Raises:
+            InputError: naming the key.
+        """
 
     def options(self, entry: EntryT) -> dict[str, Any]:
         """What else the programs that read this format are told, by option, as JSON."""
@@ -130,6 +134,35 @@ class DataFormat(ABC, Generic[EntryT]):
         Raises:
             InputError: naming the key.
         """
+
+
+class FolderFormat(DataFormat[FolderEntryT]):
+    """A format with a folder of annotations and one of images.
+
+    Attributes:
+        packings: how sources may pack its annotations, by names of :data:`layerwise.datasets.catalogue.PACKINGS`; empty
+            for formats that are not downloaded.
+        image_packing: how the source of its images packs them.
+    """
+
+    packings: ClassVar[tuple[str, ...]] = ()
+    image_packing: ClassVar[str] = ""
+
+    @abstractmethod
+    def annotation_files(self, folder: str, parts: Sequence[str]) -> list[Path]:
+        """The files in a folder of annotations that parts are read from (of questions: types)."""
+
+    def drawn(self, world: str) -> Folders | None:
+        """The folders of this format in the folder of a world; None for formats that no world is drawn in."""
+        return None
+
+    def image_source(self, entry: FolderEntryT) -> str | None:
+        """The source that images are downloaded from where a data set is downloaded and has no folder of them."""
+        return entry.download
+
+    def further_files(self, entry: FolderEntryT, parts: Sequence[str]) -> list[Path]:
+        """Other files of the user's that parts are read from."""
+        return []
 
 
 def format_options(name: str) -> list[str]:

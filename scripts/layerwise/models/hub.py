@@ -1,19 +1,13 @@
-"""Download models from the Hugging Face hub: pinned to a commit, resumed after an interruption, and checked.
-
-Addresses, cache and token come from the standard environment (``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_CACHE``,
-``HF_TOKEN``, ``HF_HUB_OFFLINE``). Only rules that run beside the workflow itself download; jobs are offline.
-"""
+"""Download models from the Hugging Face hub: pinned to a commit, resumed after an interruption, and checked."""
 
 import json
 import logging
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from huggingface_hub import HfApi, constants, get_cached_repo_tree, hf_hub_url, snapshot_download
+from huggingface_hub import get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     HfHubHTTPError,
@@ -21,33 +15,30 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
 )
-from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, filter_repo_objects, httpx
+from huggingface_hub.utils import filter_repo_objects, httpx
 
-from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
+from layerwise.hub_client import (
+    FAILURES,
+    KEPT,
+    Repository,
+    ask_for_files,
+    check_large_files,
+    download_large_files,
+    few,
+    in_words,
+    large_files,
+    without_secrets,
+)
 
 log = logging.getLogger(__name__)
-# It logs every address, and addresses of a mirror or a storage server may be signed, which makes them secrets.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 # No pickles and no code: weights are safetensors, everything else is text.
 TEXT = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 WEIGHTS, CODE = ["*.safetensors"], ["*.py"]
 # Copies of the same weights in the layout of their authors' code.
 TWICE = ["consolidated*.safetensors", "*/*.safetensors"]
-# How many missing files a message names.
-NAMED = 3
-COMMIT, SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
-
-
-class LargeFile(NamedTuple):
-    """A file that the hub keeps by its checksum."""
-
-    path: str
-    size: int
-    sha256: str
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, str]:
@@ -65,25 +56,18 @@ def snapshot(name: str, source: str, revision: str | None, patterns: Sequence[st
     Raises:
         InputError: when the files cannot be downloaded, or have other checksums than the hub says.
     """
+    repository = Repository(f"models.{name}", source)
     commit = revision if revision and COMMIT.fullmatch(revision) else None
     shown = f"{source} (revision {revision or 'main'})"
     wanted: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": TWICE}
     try:
-        folder = (commit and _cached(source, commit, wanted)) or _downloaded(name, source, revision, wanted)
+        folder = (commit and _cached(source, commit, wanted)) or _downloaded(repository, revision, wanted)
     except InputError:
         raise
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError, ValueError) as error:
-        raise InputError(
-            f"models.{name}: cannot download {shown}: {error}\nWhat was downloaded is kept; the same command goes on."
-        ) from error
-    for file in sorted(folder.rglob("*")):
-        # The cache names large files by their checksum but checks only their size.
-        blob = file.resolve()
-        if SHA256.fullmatch(blob.name) and (found := file_sha256(blob)) != blob.name:
-            raise InputError(
-                f"models.{name}: {file.name} has the SHA-256 {found}, but the hub's is {blob.name}; delete {blob} and "
-                "run again"
-            )
+    except FAILURES as error:
+        raise InputError(f"models.{name}: cannot download {shown}: {in_words(error, repository)}\n{KEPT}") from error
+    there = sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+    check_large_files(repository.key, folder, there)
     # The cache names a snapshot's folder by its commit.
     found_commit = folder.name
     if commit is None:
@@ -106,29 +90,31 @@ def _cached(source: str, revision: str, wanted: dict[str, Any]) -> Path | None:
         return None
 
 
-def _downloaded(name: str, source: str, revision: str | None, wanted: dict[str, Any]) -> Path:
+def _downloaded(repository: Repository, revision: str | None, wanted: dict[str, Any]) -> Path:
     """The folder of a snapshot, with missing files downloaded; the cached snapshot if the hub cannot be reached."""
     pinned = bool(COMMIT.fullmatch(revision or ""))
     try:
-        commit, files = _large_files(source, revision, wanted)
+        commit, listed = ask_for_files(repository, revision)
     except (httpx.ConnectError, httpx.TimeoutException, OfflineModeIsEnabled) as error:
-        return _kept(name, source, revision, wanted, error)
+        return _kept(repository, revision, wanted, error)
     except HfHubHTTPError as error:
         # Only the hub knows the present commit of a branch. A commit stays the same, even without a token.
         if not pinned:
             raise
-        return _kept(name, source, revision, wanted, error)
-    _download_large_files(name, source, commit, files)
-    return Path(snapshot_download(source, revision=revision, **wanted))
+        return _kept(repository, revision, wanted, error)
+    paths = filter_repo_objects([file.path for file in listed], **wanted)
+    download_large_files(repository, commit, large_files(listed, paths))
+    return Path(snapshot_download(repository.source, revision=revision, **wanted))
 
 
-def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Any], reason: Exception) -> Path:
+def _kept(repository: Repository, revision: str | None, wanted: dict[str, Any], reason: Exception) -> Path:
     """The cached snapshot, when the hub does not answer.
 
     Raises:
         InputError: naming the files that are missing.
     """
-    log.warning("the hub cannot be asked (%s); looking for %s in the cache", reason, source)
+    source = repository.source
+    log.warning("the hub cannot be asked (%s); looking for %s in the cache", without_secrets(reason), source)
     try:
         folder = Path(snapshot_download(source, revision=revision, local_files_only=True, **wanted))
         missing = _missing(folder, wanted["allow_patterns"])
@@ -139,11 +125,10 @@ def _kept(name: str, source: str, revision: str | None, wanted: dict[str, Any], 
     except LocalEntryNotFoundError:
         raise reason from None
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise InputError(
-            f"models.{name}: the cache holds only part of {source} (revision {revision or 'main'}), and the hub cannot "
-            f"be asked for the rest ({reason}). Missing in {folder}: {', '.join(missing[:NAMED])}{more}. Run the same "
-            "command where the hub can be reached"
+            f"{repository.key}: the cache holds only part of {source} (revision {revision or 'main'}), and the hub "
+            f"cannot be asked for the rest ({in_words(reason, repository)}). Missing in {folder}: {few(missing)}. Run "
+            "the same command where the hub can be reached"
         )
     return folder
 
@@ -158,71 +143,3 @@ def _missing(folder: Path, patterns: Sequence[str]) -> list[str]:
         elif not any(folder.glob("*.safetensors")):
             needed.append("model.safetensors")
     return [path for path in needed if not (folder / path).is_file()]
-
-
-def _large_files(source: str, revision: str | None, wanted: dict[str, Any]) -> tuple[str, list[LargeFile]]:
-    """Ask the hub for a snapshot's commit and its wanted large files."""
-    api = HfApi()
-    # Also for a pinned commit: without a network this fails at once, the list of files only after half a minute.
-    commit = api.model_info(source, revision=revision).sha
-    tree = api.list_repo_tree(source, recursive=True, revision=commit)
-    files = [
-        LargeFile(file.path, file.size, file.lfs.sha256) for file in tree if isinstance(file, RepoFile) and file.lfs
-    ]
-    if commit is None:
-        raise ValueError("the hub names no commit")
-    return commit, list(filter_repo_objects(files, key=lambda file: file.path, **wanted))
-
-
-def _download_large_files(name: str, source: str, commit: str, files: Sequence[LargeFile]) -> None:
-    """Download large files into the hub's cache, where its client then finds them.
-
-    The client itself would discard a partial file when its process ends.
-    """
-    repository = repo_folder_name(repo_id=source, repo_type="model")
-    blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
-    locks = Path(constants.HF_HUB_CACHE) / ".locks" / repository
-    missing = [file for file in files if not (blobs / file.sha256).exists()]
-    for folder in (blobs, locks):
-        folder.mkdir(parents=True, exist_ok=True)
-    _check_space(name, blobs, sum(file.size - _size(_partial(blobs / file.sha256)) for file in missing))
-    for file in missing:
-        # The hub sends larger files by another protocol.
-        if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
-            continue
-        blob = blobs / file.sha256
-        # This is the hub client's own lock.
-        with WeakFileLock(locks / f"{blob.name}.lock"):
-            if blob.exists():
-                continue
-            partial = _partial(blob)
-            with open(partial, "ab") as content:
-                start = content.tell()
-                log.info("%s: %d of %d bytes are there", file.path, start, file.size)
-                address = hf_hub_url(source, file.path, revision=commit)
-                http_get(address, content, resume_size=start, headers=build_hf_headers(), expected_size=file.size)
-                os.fsync(content.fileno())
-            if (found := file_sha256(partial)) != blob.name:
-                partial.unlink()
-                raise InputError(
-                    f"models.{name}: what came of {file.path} has the SHA-256 {found}, but the hub's is {blob.name}; "
-                    "it was deleted, run again"
-                )
-            os.replace(partial, blob)
-
-
-def _partial(blob: Path) -> Path:
-    return blob.with_name(f"{blob.name}.partial")
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
-
-
-def _check_space(name: str, folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"models.{name}: {needed / 1e9:.1f} GB are missing, but {folder} has {free / 1e9:.1f} GB left; make room, "
-            "or set HF_HOME to a folder on another disk"
-        )

@@ -39,4 +39,7 @@ def read_image(path: str | Path | None) -> Image.Image | None:
         with Image.open(path) as image:
             return upright_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: the image cannot be decoded ({error}); replace the file") from error
+        raise InputError(
+            f"{path}: the image cannot be decoded ({error}); replace the file. If it came out of a table, delete the "
+            "folder of its stimulus set in results/stimuli and run the same command again"
+        ) from error

@@ -78,7 +78,10 @@ def _size(path: str) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: the image cannot be decoded ({error}); replace the file") from error
+        raise InputError(
+            f"{path}: the image cannot be decoded ({error}); replace the file. If it came out of a table, delete the "
+            "folder of its stimulus set in results/stimuli and run the same command again"
+        ) from error
 
 
 def _keeps_colour(model: FrozenModel, size: tuple[int, int], prompt: str) -> bool:

@@ -33,7 +33,7 @@ class Stimuli:
 
     Attributes:
         shown: ``item_id``, ``image``, and a column for each placeholder of the kind's prompts that items fill.
-        provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` columns.
+        provenance: ``item_id``, ``image_id``, ``group``, ``part``, ``label:...`` and ``number:...`` columns.
         categories: for category cues, the category names in order; empty elsewhere.
         notes: what was counted or left out, for ``stimuli.json``.
         objects: what is annotated in the images, with the columns

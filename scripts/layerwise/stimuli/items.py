@@ -4,8 +4,9 @@
 column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. It holds no label and no
 split. Those are in ``provenance.parquet``: ``item_id``, ``image_id``, ``group`` (what must stay on one side of a split:
 an image, or a pair of images that share captions), ``part`` (official part of the data set), labels in columns named
-``label:...`` and, for category pairs, ``category``. ``stimuli.json`` holds counts, sources and the digest of the items'
-content, which hidden states are bound to.
+``label:...`` (classes) and ``number:...`` (numbers), missing where an item lacks the label, and, for category pairs,
+``category``. ``stimuli.json`` holds counts, sources and the digest of the items' content, which hidden states are bound
+to; of a table also ``labels``: by name the ``classes``, or the ``unit`` of a number.
 """
 
 import hashlib

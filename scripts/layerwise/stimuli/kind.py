@@ -150,9 +150,22 @@ class StimulusKind(ABC, Generic[EntryT]):
         """The keys of an entry that decide what models are shown, for the recipe."""
         return {key: value for key, value in entry.entry().items() if key not in self.not_shown}
 
-    def labels(self, entry: EntryT) -> int:
-        """How many labels an item has, at most."""
+    def labels(self, entry: EntryT, task: Task) -> int:
+        """How many labels of an item a task reads, at most."""
         return 1
+
+    def classes_of(self, entry: EntryT, task: Task | None) -> Sequence[str] | None:
+        """The classes of a task's labels, or without a task of all labels, in index order; None if the config alone
+        does not tell them."""
+        return self.classes
+
+    def asks_of_others(self, entry: EntryT, task: Task, answers: Collection[str]) -> bool:
+        """Whether a prompt's answers are the classes of labels that a task does not read."""
+        return False
+
+    def numbers(self, entry: EntryT) -> list[str]:
+        """The labels of items that are numbers, for tasks with `metric: r2`."""
+        return []
 
     def unused(self, where: str, entry: EntryT, prompts: Sequence[Prompt]) -> list[str]:
         """Keys of an entry that have no effect with these prompts, for a warning."""
@@ -210,7 +223,7 @@ class ImagesKind(StimulusKind[ImagesEntryT]):
         return DataParts(entry.dataset, list(entry.images))
 
     def options(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
-        return data.options(entry.dataset)
+        return data.options(*self.reads(entry))
 
     def source_files(self, entry: ImagesEntryT, data: "Locations") -> list[str]:
         return data.source_files(*self.reads(entry))

@@ -2,14 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from layerwise.checksums import file_sha256
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.datasets.catalogue import FORMATS
 from layerwise.datasets.format import format_of_job
+from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.catalogue import KINDS
@@ -34,6 +37,13 @@ def build_stimuli(entry: StimuliEntry, sources: Sources, seed: int) -> tuple[Sti
     """The stimuli of an entry, and the files that they were read from; see
     :meth:`layerwise.stimuli.kind.StimulusKind.build`."""
     return KINDS[entry.kind].build(entry, sources, seed)
+
+
+def source_records(sources: Sources, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """What ``stimuli.json`` says of files that stimuli were read from: checksums and, of the hub's, their origin."""
+    if sources.format == "hub":
+        return read_receipt(sources.annotations).records(files)
+    return [{"file": str(file), "sha256": file_sha256(file)} for file in files]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

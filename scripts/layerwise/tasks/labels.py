@@ -58,16 +58,19 @@ def build_task(
             raise InputError(f"knowledge: the annotations of no image tell of {entry['knowledge']['about']}")
         categories = ()
     else:
-        long, known = _long(provenance), list(KINDS[kind].classes or ())
+        long, known = classes_of_items(provenance), list(KINDS[kind].classes or ())
     # Thresholds from the training images would move with the split, and the classes with them.
     if not isinstance(entry.get("knowledge", {}).get("bins"), int):
         # Balanced over all classes, even those not asked for, so that tasks over the same stimuli share their splits.
-        contents = long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
-        of_group = splits_of(provenance, entry["split"], official, seed, contents)
-    unlabelled = len(provenance) - long["item_id"].nunique()
+        of_group = splits_of(provenance, entry["split"], official, seed, contents_of(long))
     wanted = entry.get("labels") or list(dict.fromkeys([*categories, *long["label"]]))
     if unknown := [label for label in wanted if label not in {*categories, *long["label"]}]:
+        if f"label:{unknown[0]}" in provenance:
+            raise InputError(f"no item has the label {unknown[0]!r}; its cells are empty, or all are left out")
         raise InputError(f"there is no label {unknown[0]!r}; the stimuli have {', '.join(sorted(set(long['label'])))}")
+    # Where no item has two labels, those of other labels, such as other categories, are not this task's.
+    alone = "knowledge" in entry or long["item_id"].is_unique
+    unlabelled = len(provenance) - (long if alone else long[long["label"].isin(wanted)])["item_id"].nunique()
     long = long[long["label"].isin(wanted)]
     classes = _classes(long, known, entry)
     dropped = unlabelled + int((~long["class"].isin(classes)).sum())
@@ -153,8 +156,14 @@ def splits_of(
     return {column: random_split(groups, entry["val"], entry["test"], of, contents) for column, of in seeds.items()}
 
 
-def _long(provenance: pd.DataFrame) -> pd.DataFrame:
-    """One row per item and label, with the class's name."""
+def contents_of(long: pd.DataFrame) -> pd.DataFrame:
+    """Items of each group, by label and class, for a split that balances them."""
+    return long.pivot_table(index="group", columns=["label", "class"], aggfunc="size", fill_value=0)
+
+
+def classes_of_items(provenance: pd.DataFrame) -> pd.DataFrame:
+    """One row per item and label of the stimuli's own, with the class's name: ``item_id``, ``image_id``, ``group``,
+    ``label``, ``class``."""
     keys = ["item_id", "image_id", "group"]
     if "category" in provenance:
         return provenance.rename(columns={"category": "label", "label:presence": "class"})[[*keys, "label", "class"]]
@@ -173,7 +182,11 @@ def _classes(long: pd.DataFrame, known: list[str], entry: dict[str, Any]) -> lis
     if len(classes) < 2:
         raise InputError(f"every label is {classes[0]!r}; a probe needs two classes")
     if long["label"].nunique() > 1 and len(classes) > 2:
-        raise InputError(f"several labels must share the same two classes, but they have {', '.join(classes)}")
+        names = list(dict.fromkeys(long["label"]))
+        raise InputError(
+            f"the labels {', '.join(names)} must share the same two classes, but they have {', '.join(classes)}; write "
+            f"a task for each, such as one with `labels: [{names[0]}]`, which costs no forward pass"
+        )
     return list(classes)
 
 

@@ -1,4 +1,4 @@
-"""Tasks about numbers: measured quantities of the annotated objects, each item with its value.
+"""Tasks about numbers: measured quantities of the annotated objects, or a table's own; each item with its value.
 
 ``labels.parquet`` is that of :mod:`layerwise.tasks.labels`, and ``y`` is the number itself.
 """
@@ -11,9 +11,10 @@ import pandas as pd
 
 from layerwise.datasets.annotated import check_measured
 from layerwise.errors import InputError
+from layerwise.stimuli.label_columns import NUMBER
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import counted, largest_sizes, only_ones
-from layerwise.tasks.labels import LABEL_COLUMNS, sizes_of, splits_of
+from layerwise.tasks.labels import LABEL_COLUMNS, classes_of_items, contents_of, sizes_of, splits_of
 
 KIND = "regression"
 # By what is asked, each label's unit.
@@ -25,16 +26,22 @@ UNITS = {
 
 
 def build_number_task(
-    provenance: pd.DataFrame, kind: str, entry: dict[str, Any], seed: int, objects: pd.DataFrame
+    provenance: pd.DataFrame,
+    kind: str,
+    entry: dict[str, Any],
+    seed: int,
+    objects: pd.DataFrame | None = None,
+    described: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Numbers and splits of a task.
 
     Args:
         provenance: of the stimulus set, see :mod:`layerwise.stimuli.items`.
         kind: the stimulus set's kind.
-        entry: the task's config entry, whose ``knowledge`` asks for numbers.
+        entry: the task's config entry; its ``knowledge``, if it has any, asks for numbers.
         seed: of the split, unless the entry has its own.
-        objects: the objects annotated in the images.
+        objects: the objects annotated in the images, for an entry with ``knowledge``.
+        described: what ``stimuli.json`` says of the labels, for an entry without: the ``unit`` of each number.
 
     Returns:
         The labels, and their description: ``kind`` (regression), ``labels``, ``classes`` (none), ``units`` by label,
@@ -44,13 +51,19 @@ def build_number_task(
     Raises:
         InputError: on an object that lacks what is measured, naming its file and record, or when no label is left.
     """
-    units = UNITS[entry["knowledge"]["about"]]
+    about = entry["knowledge"]["about"] if "knowledge" in entry else None
+    # Those with classes have no unit.
+    own = {label: said["unit"] for label, said in (described or {}).items() if "unit" in said}
+    units = own if about is None else UNITS[about]
     wanted = entry.get("labels") or list(units)
     if unknown := [label for label in wanted if label not in units]:
         raise InputError(f"there is no label {unknown[0]!r}; the labels are {', '.join(units)}")
-    found = _measured(provenance, objects, entry["knowledge"]["about"])
+    found = _given(provenance, wanted) if about is None else _measured(provenance, objects, about)
     found = found[found["label"].isin(wanted)].reset_index(drop=True)
-    of_group = splits_of(provenance, entry["split"], official_parts(kind), seed)
+    classes = classes_of_items(provenance) if about is None else pd.DataFrame()
+    # Balanced over the classes that items have besides, so that all tasks over the stimuli share their splits.
+    contents = None if classes.empty else contents_of(classes)
+    of_group = splits_of(provenance, entry["split"], official_parts(kind), seed, contents)
     found["split"] = found["group"].map(of_group["split"])
     excluded = _too_few(found, wanted, entry["min_per_class"])
     left = [label for label in wanted if label not in {each["label"] for each in excluded}]
@@ -70,6 +83,14 @@ def build_number_task(
         "excluded": excluded,
         "dropped_items": len(provenance) - found["item_id"].nunique(),
     }
+
+
+def _given(provenance: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """The same as :func:`_measured` gives, from the numbers that items have; those without have no row."""
+    keys = ["item_id", "image_id", "group"]
+    columns = {f"{NUMBER}{label}": label for label in labels}
+    long = provenance[[*keys, *columns]].rename(columns=columns).melt(id_vars=keys, var_name="label", value_name="y")
+    return long.dropna(subset="y", ignore_index=True)
 
 
 def _measured(provenance: pd.DataFrame, objects: pd.DataFrame, about: str) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from layerwise.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "config/schemas/config.schema.yaml"
+TABLE = {"kind": "table", "file": "mine.csv", "prompts": ["look"]}
 RELATIONS = {"kind": "coco-relations", "dataset": "shapes-coco", "images": {"val2017": "all"}, "prompts": ["where"]}
 
 
@@ -58,6 +59,24 @@ REFUSED = [
         lambda c: c["stimuli"]["captions"].update(mismatc="hard"),
         r"captions: unknown key 'mismatc'; did you mean 'mismatch'\?; known keys of the kind coco-entailment: kind",
     ),
+    (
+        lambda c: c["stimuli"].update(mine=TABLE | {"labels": {"wet": {"clases": {}}}}),
+        r"mine.labels.wet: unknown key 'clases'; did you mean 'classes'\?; known keys of the kind label column: column",
+    ),
+    (
+        lambda c: c["stimuli"].update(mine=TABLE | {"labels": {"wet": {"as": "text"}}}),
+        "mine.labels.wet.as: 'text' is not one of number",
+    ),
+    (
+        lambda c: c["stimuli"].update(mine=TABLE | {"labels": {"wet": None}}),
+        "mine.labels.wet: has no value; give it one",
+    ),
+    (
+        lambda c: c["stimuli"].update(mine=TABLE | {"labels": {"wet": {"unit": "mm"}}}),
+        "mine.labels.wet: a class has no `unit`; add `as: number`",
+    ),
+    (lambda c: c["stimuli"].update(mine=TABLE | {"labels": "wet"}), "mine.labels: must be a list; found 'wet'"),
+    (lambda c: c["stimuli"].update(mine=TABLE | {"labels": {}}), "mine.labels: must have at least one entry"),
     (
         lambda c: c["stimuli"]["captions"].update(kind=None),
         "stimuli.captions.kind: has no value; give it one, or leave the key out",

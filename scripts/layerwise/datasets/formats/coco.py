@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from layerwise.config.base import InputFolder, Maybe
-from layerwise.config.data import DatasetEntry, World
+from layerwise.config.data import FolderEntry, World
 from layerwise.datasets import coco
-from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
+from layerwise.datasets.format import DataSize, FolderFormat, Folders, Packing
 from layerwise.datasets.world.scenes import COLOURS, SHAPES
 
 
-class Entry(DatasetEntry):
+class Entry(FolderEntry):
     """A data set in COCO 2017's folders and JSON files."""
 
     format: Literal["coco"]
@@ -22,7 +22,7 @@ class Entry(DatasetEntry):
     """Folder with instances_PART.json and captions_PART.json."""
 
 
-class _Coco(DataFormat[Entry]):
+class _Coco(FolderFormat[Entry]):
     entry_class = Entry
     packings = ("coco",)
     image_packing = "coco"

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from layerwise.config.base import InputFolder, Maybe
-from layerwise.config.data import DatasetEntry, World
-from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
+from layerwise.config.data import FolderEntry, World
+from layerwise.datasets.format import DataSize, FolderFormat, Folders, Packing
 from layerwise.datasets.gqa_sources import question_files
 
 
-class Entry(DatasetEntry):
+class Entry(FolderEntry):
     """A data set of questions about GQA's images, for `flow`."""
 
     format: Literal["gqa"]
@@ -22,7 +22,7 @@ class Entry(DatasetEntry):
     and val_sceneGraphs.json."""
 
 
-class _Gqa(DataFormat[Entry]):
+class _Gqa(FolderFormat[Entry]):
     entry_class = Entry
     packings = ("gqa",)
     image_packing = "gqa"

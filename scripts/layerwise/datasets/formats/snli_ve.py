@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from layerwise.config.base import InputFile, InputFolder, Maybe, Section
-from layerwise.config.data import DatasetEntry, World
+from layerwise.config.data import FolderEntry, World
 from layerwise.datasets import snli_ve
 from layerwise.datasets.disk import is_dir, is_file
-from layerwise.datasets.format import DataFormat, DataSize, Folders, Packing
+from layerwise.datasets.format import DataSize, FolderFormat, Folders, Packing
 from layerwise.datasets.tables import check_columns
 from layerwise.datasets.world.snli_ve import TRIPLETS_PER_IMAGE
 from layerwise.errors import InputError
@@ -28,7 +28,7 @@ class CorrectedLabels(Section):
     """Corrected test labels."""
 
 
-class Entry(DatasetEntry):
+class Entry(FolderEntry):
     """A data set of SNLI-VE's jsonl files and Flickr30k images."""
 
     format: Literal["snli-ve"]
@@ -51,7 +51,7 @@ class Entry(DatasetEntry):
         return self.corrected_labels.entry() if self.corrected_labels else {}
 
 
-class _SnliVe(DataFormat[Entry]):
+class _SnliVe(FolderFormat[Entry]):
     entry_class = Entry
     packings = ("snli-ve", "snli")
     image_packing = "flickr30k"

@@ -1,4 +1,4 @@
-"""Table 1: what was probed. The tasks and their data, the models, the prompts."""
+"""Table 1: what was probed. The tasks and their data, whose these are, the models, the prompts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,23 +24,29 @@ def overview_sections(
     models: Mapping[str, Model],
     prompts: Sequence[Mapping[str, str]],
     position: str,
+    numbers: Mapping[str, Task] | None = None,
 ) -> list[Section]:
-    """The sections of Table 1; class counts and excluded labels are marked as detail.
+    """The sections of Table 1; class counts, numbers and excluded labels are marked as detail.
 
     Args:
         scores: The headline scores, see :mod:`layerwise.compare.headline`.
-        tasks: Task descriptions.
+        tasks: Descriptions of tasks about classes.
         models: Model descriptions.
         prompts: The grid's prompts.
         position: Which states are probed, "last" or "image-mean".
+        numbers: Descriptions of tasks about numbers.
 
     Raises:
         InputError: A task has no majority baseline in the scores.
     """
     majority = majority_scores(scores, tasks).groupby("task")["value"].agg(["min", "max"])
-    sections = [_tasks(tasks.values(), majority), _models(models.values()), _prompts(prompts, PROBED[position])]
+    every = [*tasks.values(), *(numbers or {}).values()]
+    sections = [_tasks(every, majority), *_data_sets(every)]
+    sections += [_models(models.values()), _prompts(prompts, PROBED[position])]
     sections.append(_balance(tasks.values()))
-    excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
+    if numbers:
+        sections.append(_numbers(numbers.values()))
+    excluded = [(task.task, drop["label"], drop["reason"]) for task in every for drop in task.excluded]
     if excluded:
         frame = pd.DataFrame(excluded, columns=["Task", "Label", "Reason"])
         sections.append(Section("Excluded labels", frame, texts=(("Reason", 0.6),), detail=True))
@@ -60,15 +66,41 @@ def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
         for split in SPLITS:
             sizes = task.sizes.get(split, {})
             row[split.capitalize()] = f"{sizes['items']} / {sizes['images']}" if sizes else "0 / 0"
-        # One value, unless prompts were scored on different items.
-        ends = dict.fromkeys(number(100 * value, ".1f") for value in majority.loc[task.task])
+        # One value, unless prompts were scored on different items. Numbers have no majority.
+        of_task = majority.loc[task.task] if task.classes else [float("nan")]
+        ends = dict.fromkeys(number(100 * value, ".1f") for value in of_task)
         rows.append(row | {"Majority": "–".join(ends)})
     note = (
         "Train, val and test give items / images. Majority: test score × 100 of always answering the most frequent "
-        "class of the train split, as in Table 2. Excluded: labels left out for want of examples."
+        "class of the train split, as in Table 2; a dash for numbers. Excluded: labels left out for want of examples."
     )
     numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
     return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
+
+
+def _data_sets(tasks: Iterable[Task]) -> list[Section]:
+    """Whose data tasks are about: a row for each commit on the hub. Empty where nothing came from there."""
+    stimuli: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], Mapping[str, str]] = {}
+    for task in tasks:
+        for source in task.sources:
+            if "repository" in source:
+                of_hub = (source["repository"], source["revision"])
+                said[of_hub] = source
+                stimuli.setdefault(of_hub, []).append(task.stimuli)
+    rows = [
+        {
+            "Data set": repository,
+            "Stimuli": ", ".join(dict.fromkeys(stimuli[repository, revision])),
+            "Revision": revision[:12],
+            "Licence": source["licence"] or "not stated",
+            "Citation": source["citation"] or "not stated",
+        }
+        for (repository, revision), source in said.items()
+    ]
+    note = "From the Hugging Face hub. Licence and citation are what the data set's card says."
+    texts = (("Data set", 0.18), ("Stimuli", 0.14), ("Licence", 0.1), ("Citation", 0.42))
+    return [Section("Data sets", pd.DataFrame(rows), note, texts=texts)] if rows else []
 
 
 def _balance(tasks: Iterable[Task]) -> Section:
@@ -81,6 +113,19 @@ def _balance(tasks: Iterable[Task]) -> Section:
             rows.append(row)
     frame = pd.DataFrame(rows, columns=["Task", "Label", *map(str.capitalize, SPLITS)])
     return Section("Class balance", frame, "Items of each class.", detail=True, row_names=2)
+
+
+def _numbers(tasks: Iterable[Task]) -> Section:
+    rows = []
+    for task in tasks:
+        for label, splits in task.numbers.items():
+            row = {"Task": task.task, "Label": label, "Unit": task.units.get(label, "")}
+            for split in SPLITS:
+                mean, deviation = (number(splits[split][key], ".3g") for key in ("mean", "std"))
+                row[split.capitalize()] = f"{mean} ({deviation})"
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=["Task", "Label", "Unit", *map(str.capitalize, SPLITS)])
+    return Section("Numbers", frame, "Mean, and in brackets standard deviation.", detail=True, row_names=2)
 
 
 def _models(models: Iterable[Model]) -> Section:

@@ -1,170 +1,296 @@
-"""Stimuli from a user's own table of image, text and labels."""
+"""Stimuli from the rows of a table: a user's own file, or a data set of the hub."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from layerwise.config.base import InputFile, InputFolder, Maybe, Words
 from layerwise.config.prompts import Prompt
-from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
-from layerwise.datasets.disk import is_file
-from layerwise.datasets.file_marks import written
+from layerwise.datasets.disk import check_free_space, is_dir, is_file
+from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.format import DataSize
-from layerwise.datasets.tables import check_columns, read_cells, read_table
-from layerwise.datasets.text_files import shown as short
+from layerwise.datasets.hub_files import HubFiles, read_receipt
+from layerwise.datasets.tables import Row, check_columns, check_readable, read_rows, table_files
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.kind import ExpectedItems, StimulusKind, placeholders
-from layerwise.stimuli.parts import SPLITS
+from layerwise.stimuli.kind import DataParts, ExpectedItems, StimulusKind, placeholders
+from layerwise.stimuli.label_columns import (
+    check_labels,
+    check_several,
+    classes_told,
+    columns_of,
+    label_cell,
+    labels_read,
+    others_told,
+)
+from layerwise.stimuli.picture_files import bytes_missing, write_picture
+from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
+from layerwise.stimuli.table_items import table_items
+from layerwise.stimuli.table_rows import TablePart, TableRow, cell_path, holds_pictures, pictures_of, sampled_rows
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
 
+__all__ = ["KIND", "Entry"]
 
-class Entry(StimuliEntry):
-    """A stimulus set of a user's own table."""
-
-    kind: Literal["table"]
-    """How items are made."""
-    file: InputFile
-    """CSV or Parquet file, one stimulus per row."""
-    image_column: str = "image"
-    """Column with image paths."""
-    image_root: Maybe[InputFolder] = None
-    """Folder that relative image paths start from. Default: the file's folder."""
-    text_column: Maybe[str] = None
-    """Column with the text shown beside the image."""
-    id_column: Maybe[str] = None
-    """Column with unique item ids. Default: the row number."""
-    labels: Words
-    """Label columns. One column of two or more classes, or several of two classes each."""
-    split_column: Maybe[str] = None
-    """Column with the words train, val and test, for tasks with `split: official`."""
+# The folder of pictures that tables hold, below that of downloads.
+PICTURES = "pictures"
+# The placeholder of each way to make items of choices.
+OF_CHOICES = {"row": "choices", "choice": "choice"}
 
 
 class _Table(StimulusKind[Entry]):
     entry_class = Entry
-    allowed = frozenset({"text"})
-    not_shown = frozenset({"prompts", "file", "image_root", "labels", "split_column"})
+    allowed = frozenset({"text", *OF_CHOICES.values()})
+    formats = ("hub",)
+    not_shown = frozenset({"prompts", "file", "dataset", "image_root", "labels", "split_column", "group_column"})
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        # As the hub calls it.
+        return {"validation": "val"}
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
-        return build_table(entry), [Path(entry.file)]
+        receipt = read_receipt(sources.annotations) if entry.dataset is not None else None
+        return build_table(entry, seed, Path(sources.images) if sources.images else None, receipt)
+
+    def reads(self, entry: Entry) -> DataParts | None:
+        return None if entry.dataset is None else DataParts(entry.dataset, list(entry.images or ()))
+
+    def options(self, entry: Entry, data: "Locations") -> list[str]:
+        reads = self.reads(entry)
+        of_dataset = [] if reads is None else data.options(*reads)
+        return [*of_dataset, f"--images={data.root}/{PICTURES}"]
 
     def source_files(self, entry: Entry, data: "Locations") -> list[str]:
-        return [entry.file]
+        reads = self.reads(entry)
+        return list(map(str, _files(entry))) if reads is None else data.source_files(*reads)
 
     def mark(self, entry: Entry, data: "Locations") -> list[Any]:
-        return [table_mark(entry)]
+        reads = self.reads(entry)
+        return [table_mark(entry)] if reads is None else [data.mark(*reads), data.seed]
+
+    def shown(self, entry: Entry, data: "Locations") -> dict[str, Any]:
+        found = super().shown(entry, data)
+        if (reads := self.reads(entry)) is not None:
+            # Groups decide which images are sampled, and nothing else of what is shown.
+            sampled = {} if entry.group_column is None else {"group_column": entry.group_column}
+            found |= sampled | data.shown(*reads)
+        if entry.each is not None:
+            found["each"] = [_without(item, "labels", "answer") for item in found["each"]]
+        if entry.choices is not None:
+            found["choices"] = _without(found["choices"], "answer", "answer_is", "first")
+        return found
 
     def check(self, where: str, entry: Entry, data: "Locations") -> None:
-        if not is_file(entry.file):
-            raise InputError(f"{where}.file: there is no file {entry.file!r}")
+        if (reads := self.reads(entry)) is not None:
+            if reads.dataset not in data.datasets:
+                known = ", ".join(data.datasets) or "nothing"
+                raise InputError(f"{where}.dataset: there is no {reads.dataset!r}; the config has {known}")
+            if (found := data.datasets[reads.dataset].format) not in self.formats:
+                raise InputError(
+                    f"{where}.dataset: {reads.dataset} has the format {found}; a table reads data sets of format "
+                    f"{' or '.join(self.formats)}, or a `file`"
+                )
+            data.check_parts(where, *reads)
+        for root in _roots(entry) if entry.image_root is not None else ():
+            if not is_dir(root):
+                raise InputError(f"{where}.image_root: there is no folder {str(root)!r}")
         try:
-            check_columns(entry.file, table_columns(entry))
+            # Of a data set, as soon as it is there.
+            if tables := _tables_there(entry, data):
+                _check_columns(entry, tables)
         except InputError as error:
-            raise InputError(f"{where}.file: {error}") from error
+            raise InputError(f"{where}.{'file' if entry.dataset is None else 'dataset'}: {error}") from error
 
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
         super().check_prompt(where, prompt, entry)
-        if "text" in placeholders(prompt) and entry.text_column is None:
-            raise InputError(f"{where}: the prompt has {{text}}, but its stimulus set names no `text_column`")
+        found = placeholders(prompt)
+        if "text" in found and (lacking := [item for item in entry.made if item.text_spec is None]):
+            in_each = "an item of `each`" if entry.each and len(lacking) < len(entry.made) else "its stimulus set"
+            raise InputError(f"{where}: the prompt has {{text}}, but {in_each} names no `text_column`")
+        needed = None if entry.choices is None else OF_CHOICES[entry.choices.items]
+        for name in sorted(found & set(OF_CHOICES.values()) - {needed}):
+            fix = "names no `choices`" if entry.choices is None else f"makes one item per {entry.choices.items}"
+            raise InputError(
+                f"{where}: the prompt has {{{name}}}, but its stimulus set {fix}"
+                + ("" if needed is None else f"; write {{{needed}}}, or change `choices.items`")
+            )
+        if needed is not None and needed not in found:
+            what = "nobody can answer with a letter" if needed == "choices" else "all choices of a row read the same"
+            raise InputError(f"{where}: without {{{needed}}} in the prompt, {what}; add it")
 
     def check_task(self, where: str, task: Task, entry: Entry, stimuli: str) -> None:
         super().check_task(where, task, entry, stimuli)
-        for label in task.labels or ():
-            if label not in entry.labels:
-                raise InputError(f"{where}.labels: {label!r} is not among the table's labels {entry.labels}")
-        if task.split.by == "official" and entry.split_column is None:
+        labels = entry.all_labels
+        check_labels(where, task, labels, stimuli)
+        read = labels_read(labels, task)
+        if len(read) > 1 and entry.file is not None:
+            rows = read_rows(_files(entry), _label_columns(entry))
+            check_several(where, task, read, (cells for row in rows for cells in _label_cells(entry, row, list(read))))
+        if task.split.by == "official" and entry.split_column is None and entry.dataset is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
     def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
-        if entry.text_column is None or any("text" in placeholders(prompt) for prompt in prompts):
+        named = [spec for item in entry.made if (spec := item.text_spec) is not None]
+        if not named or any("text" in placeholders(prompt) for prompt in prompts):
             return []
-        return [f"{where}.text_column: none of its prompts shows {{text}}, so models see the image alone"]
+        key = "text" if named[0].column is None else "text_column"
+        return [f"{where}.{key}: none of its prompts shows {{text}}, so models see the image alone"]
 
-    def labels(self, entry: Entry) -> int:
-        return len(entry.labels)
+    def labels(self, entry: Entry, task: Task) -> int:
+        return len(labels_read(entry.all_labels, task))
+
+    def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
+        return classes_told(labels_read(entry.all_labels, task))
+
+    def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
+        return others_told(entry.all_labels, task, answers)
+
+    def numbers(self, entry: Entry) -> list[str]:
+        return [name for name, column in entry.all_labels.items() if column.is_number]
 
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
-        rows = read_table(entry.file, [entry.image_column])
-        images = rows[entry.image_column].nunique()
-        return ExpectedItems(images, len(rows) / images, characters=0, distinct_texts=images * (len(rows) / images))
+        if entry.dataset is not None:
+            raise InputError(
+                f"datasets.{entry.dataset}: how many rows it has is not known before the stimuli are made; make them "
+                "first (`snakemake stimuli`)"
+            )
+        # Who asks what a run will cost may have no pictures yet.
+        rows, _ = sampled_rows(entry, [TablePart("all", _files(entry), roots=[])], 0)
+        made = table_items(entry, rows, {})
+        words = made.shown.drop(columns=["item_id", "image"], errors="ignore")
+        texts = words.agg("".join, axis=1) if len(words.columns) else None
+        images = made.provenance["image_id"].nunique()
+        return ExpectedItems(
+            images,
+            len(made.shown) / images,
+            characters=0 if texts is None else texts.str.len().mean(),
+            distinct_texts=len(made.shown) if texts is None else texts.nunique(),
+        )
 
 
-def table_columns(entry: Entry) -> list[str]:
-    """The columns that an entry reads, each once."""
-    optional = [column for column in (entry.text_column, entry.id_column, entry.split_column) if column is not None]
-    return list(dict.fromkeys([entry.image_column, *entry.labels, *optional]))
+def build_table(
+    entry: Entry, seed: int = 0, pictures: Path | None = None, receipt: HubFiles | None = None
+) -> tuple[Stimuli, list[Path]]:
+    """The items of a table, and its files.
 
-
-def build_table(entry: Entry) -> Stimuli:
-    """One item per row of the table; the image is the group that a split keeps together.
+    Args:
+        entry: of the config.
+        seed: that images are sampled by.
+        pictures: folder that pictures inside rows are written to; may be None for a table without.
+        receipt: of the download, for an entry with ``dataset``.
 
     Raises:
         InputError: on a missing column or image, an empty cell, a repeated id, or an unknown word in the split column.
     """
-    file = Path(entry.file)
-    table = read_table(file, table_columns(entry))
-    if entry.id_column is not None and (repeated := table.index[table[entry.id_column].duplicated()]).size:
-        raise InputError(
-            f"{file}, row {repeated[0] + 2}: the id {short(table[entry.id_column][repeated[0]])} is in a row above "
-            "too; ids must be unique"
-        )
-    root = Path(entry.image_root or file.parent)
-    images = table[entry.image_column]
-    paths = [str(root / image) for image in images]
-    for row, path in enumerate(paths):
-        if not is_file(path):
-            raise InputError(f"{file}, row {row + 2}: there is no image {path[:300]}; relative paths start from {root}")
-    parts = table[entry.split_column] if entry.split_column is not None else pd.Series("all", index=table.index)
-    if entry.split_column is not None and (unknown := table.index[~parts.isin(SPLITS)]).size:
-        column, word = entry.split_column, parts[unknown[0]]
-        raise InputError(f"{file}, row {unknown[0] + 2}: {column!r} is {short(word)}, not one of {', '.join(SPLITS)}")
-    if entry.split_column is not None and (parts.groupby(images).nunique() > 1).any():
-        image = parts.groupby(images).nunique().gt(1).idxmax()
-        raise InputError(
-            f"{file}: rows of the image {short(image)} are in different splits; images must not be shared by splits"
-        )
-    ids = table.index.astype(str) if entry.id_column is None else table[entry.id_column]
-    shown = pd.DataFrame({"item_id": ids, "image": paths})
-    if entry.text_column is not None:
-        shown["text"] = table[entry.text_column]
-    # Blanks at the ends of cells make no classes of their own.
-    labels = {f"label:{column}": table[column].str.strip() for column in entry.labels}
-    provenance = pd.DataFrame(
-        {"item_id": shown["item_id"], "image_id": images, "group": images, "part": parts, **labels}
-    )
-    order = provenance.sort_values("image_id", kind="stable").index
-    return Stimuli(
-        shown=shown.loc[order].reset_index(drop=True),
-        provenance=provenance.loc[order].reset_index(drop=True),
-        categories=[],
-        notes={},
-    )
+    parts = _own_parts(entry) if receipt is None else _downloaded_parts(entry, receipt)
+    rows, counts = sampled_rows(entry, parts, seed)
+    made = table_items(entry, rows, _written(entry, rows, pictures))
+    notes = made.notes | {name: count for name, count in counts.items() if count}
+    return replace(made, notes=notes), [file for part in parts for file in part.files]
 
 
-def table_mark(entry: Entry) -> str:
-    """A mark of what a table shows: the cells of its rows but the labels, and size and time of its pictures."""
-    file = Path(entry.file)
-    shown = (entry.image_column, entry.id_column, entry.text_column, entry.split_column)
-    columns = [column for column in shown if column is not None]
-    digest = hashlib.sha256()
-    pictures: dict[str, list[int] | None] = {}
-    root = Path(entry.image_root or file.parent)
+def table_mark(entry: Entry) -> Any:
+    """A mark of what a user's own table shows: the cells of its rows but the labels, and size and time of its pictures.
+
+    Of a table that holds pictures, size and time of its files: they may be gigabytes, and each plan asks.
+    """
+    files = _files(entry)
     try:
-        for row in read_cells(file, columns):
-            if row[0] not in pictures:
-                pictures[row[0]] = written(root / str(row[0]))
-            digest.update(json.dumps([row, pictures[row[0]]], default=str).encode())
+        if any(holds_pictures(file, entry.picture_columns()) for file in files):
+            return files_mark(files)
+        roots, specs = _roots(entry), entry.image_specs
+        digest = hashlib.sha256()
+        pictures: dict[str, list[int] | None] = {}
+        for row in read_rows(files, entry.shown_columns()):
+            paths = [path for spec in specs if (path := cell_path(spec, row.cells, row.where)) is not None]
+            for path in paths:
+                if path not in pictures:
+                    pictures[path] = next(filter(None, (written(root / path) for root in roots)), None)
+            digest.update(json.dumps([row.cells, [pictures[path] for path in paths]], default=str).encode())
     except InputError:
         # No table that can be read: the job that makes the stimuli says why.
-        return json.dumps(written(file))
+        return files_mark(files)
     return digest.hexdigest()
+
+
+def _written(entry: Entry, rows: Sequence[TableRow], folder: Path | None) -> dict[str, str]:
+    """The files of the pictures that the table holds, by SHA-256."""
+    held = {image.sha256: image.size for row in rows for image in row.images.values() if image.sha256}
+    if not held:
+        return {}
+    if folder is None:
+        raise InputError(f"{rows[0].where}: the table holds its pictures; name a folder to write them to with --images")
+    folder.mkdir(parents=True, exist_ok=True)
+    check_free_space(folder, bytes_missing(folder, held), f"writing {len(held)} pictures")
+    return {
+        image.sha256: str(write_picture(folder, image.sha256, content, where))
+        for where, image, content in pictures_of(entry, rows)
+    }
+
+
+def _files(entry: Entry) -> list[Path]:
+    return table_files(entry.file or "")
+
+
+def _roots(entry: Entry) -> list[Path]:
+    """The folders that the user names."""
+    roots = [entry.image_root] if isinstance(entry.image_root, str) else entry.image_root
+    if roots is not None:
+        return list(map(Path, roots))
+    return list(dict.fromkeys(file.parent for file in _files(entry))) if entry.file is not None else []
+
+
+def _own_parts(entry: Entry) -> list[TablePart]:
+    return [TablePart("all", _files(entry), _roots(entry))]
+
+
+def _downloaded_parts(entry: Entry, receipt: HubFiles) -> list[TablePart]:
+    roots = [receipt.root, *_roots(entry)]
+    return [
+        TablePart(split, receipt.files(split), roots, f"{split}/", count, own=False)
+        for split, count in (entry.images or {}).items()
+    ]
+
+
+def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
+    """The files of each part, if they are there when a study is planned."""
+    if entry.dataset is None:
+        return [_files(entry)]
+    (receipt,) = data.receipts(entry.dataset, list(entry.images or ()))
+    if not is_file(receipt):
+        return []
+    found = read_receipt(receipt)
+    return [found.files(split) for split in entry.images or ()]
+
+
+def _check_columns(entry: Entry, tables: Sequence[Sequence[Path]]) -> None:
+    """Refuse what headers alone tell: columns that are missing, or hold what is no text."""
+    for files in tables:
+        check_readable(files, entry.all_columns())
+        for file in files:
+            check_columns(file, entry.text_columns())
+
+
+def _label_columns(entry: Entry) -> list[str]:
+    return list(dict.fromkeys([*columns_of(entry.row_labels), *entry.item_label_columns()]))
+
+
+def _label_cells(entry: Entry, row: Row, labels: Sequence[str]) -> Iterator[list[Any]]:
+    """The cells of some labels, for each item of a row; None where choices decide them, or the row lacks them."""
+    for item in entry.made:
+        columns, told = entry.row_labels | item_columns(item), dict(item_classes(item))
+        yield [
+            label_cell(label, columns[label], row.cells) if label in columns else told.get(label) for label in labels
+        ]
+
+
+def _without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in keys}
 
 
 KIND = _Table()

@@ -1,0 +1,339 @@
+"""What a study says of a table: where its rows are, and which columns make an item."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple, TypeVar
+
+from pydantic import ConfigDict, Discriminator, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from layerwise.config.base import Each, Filled, InputFolder, InputTable, Maybe, Section, Text, Words, text, whole
+from layerwise.config.stimuli import Images, StimuliEntry
+from layerwise.stimuli.cell_values import Only
+from layerwise.stimuli.label_columns import LabelColumn, Labels, columns_of, labels_of
+
+# A column in a template.
+COLUMN = re.compile(r"\{([^{}]+)\}")
+# The labels of items with choices.
+ANSWER, RIGHT = "answer", "right"
+RIGHT_CLASSES = ("wrong", "right")
+
+Named = TypeVar("Named", "Item", "Entry")
+
+
+def _list_or(other: str) -> Discriminator:
+    """Tells a list from one value. The tags are part of messages."""
+    return Discriminator(lambda value: "list" if isinstance(value, list) else other)
+
+
+Files = Annotated[
+    Annotated[InputTable, Tag("file")] | Annotated[Annotated[list[InputTable], Each(1)], Tag("list")],
+    _list_or("file"),
+]
+Folders = Annotated[
+    Annotated[InputFolder, Tag("folder")] | Annotated[Annotated[list[InputFolder], Each(1)], Tag("list")],
+    _list_or("folder"),
+]
+ItemLabel = Annotated[
+    Annotated[Text, Tag("class")] | Annotated[LabelColumn, Tag("label column")],
+    Discriminator(lambda label: "label column" if isinstance(label, dict | LabelColumn) else "class"),
+]
+Answer = Annotated[
+    Annotated[Text, Tag("column")] | Annotated[int, whole(0), Tag("number")],
+    Discriminator(lambda answer: "column" if isinstance(answer, str) else "number"),
+]
+
+
+ImageFile = Annotated[
+    str, text(r"[^{}]*(\{[^{}]+\}[^{}]*)+", 'a path with columns in braces, such as "pictures/{number}.jpg"')
+]
+
+
+class Spec(NamedTuple):
+    """What a row says in one column, or in several that are put into a template."""
+
+    column: str | None
+    template: str | None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return [self.column] if self.column is not None else COLUMN.findall(self.template or "")
+
+
+class Item(Section):
+    """One of several items that are made of each row. What it does not name is the table's."""
+
+    text_column: Maybe[Text] = None
+    """Column with its text."""
+    text: Maybe[Text] = None
+    """In place of `text_column`: its text, made of columns."""
+    image_column: Maybe[Text] = None
+    """Column with its picture."""
+    image_file: Maybe[ImageFile] = None
+    """In place of `image_column`: path of its picture, made of columns."""
+    labels: Maybe[Annotated[dict[Text, ItemLabel], Filled()]] = None
+    """Its labels: a class, such as `{match: mismatch}`, or a column of its own, such as `{match: {column: fits_1}}`.
+    All items of a row have the same labels."""
+    answer: Maybe[Answer] = None
+    """With `choices`: its right choice, in place of `choices.answer`."""
+
+    @property
+    def image_spec(self) -> Spec:
+        """Where its picture is said."""
+        return Spec(self.image_column, self.image_file)
+
+    @property
+    def text_spec(self) -> Spec | None:
+        """Where its text is said; None if it has none."""
+        return None if self.text_column is None and self.text is None else Spec(self.text_column, self.text)
+
+    @model_validator(mode="after")
+    def _says_each_once(self) -> "Item":
+        return _once(self)
+
+
+class Choices(Section):
+    """Several answers to a row's question, one of which is right."""
+
+    columns: Words
+    """One column whose cells are lists, or several columns, one per choice. Empty cells at the end are no choices."""
+    answer: Maybe[Answer] = None
+    """Column that says which choice is right: by its index, by its letter (B or (B)), or by its own words. Or a whole
+    number, the index of the choice that is right in every row."""
+    first: Maybe[Annotated[int, whole(0, 1)]] = None
+    """Index of the first choice. Default: 0."""
+    answer_is: Maybe[Literal["index", "letter", "words"]] = None
+    """How `answer` says it, where the cells may mean two things: a 2 may be the index or the words of a choice."""
+    items: Literal["row", "choice"]
+    """row: one item per row. Prompts list the choices with {choices}, and the label `answer` is the letter of the right
+    one. choice: one item per choice. Prompts have {choice}, and the label `right` is wrong or right."""
+
+
+class Entry(StimuliEntry):
+    """A stimulus set of a table: a user's own file, or a data set of the hub."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["file"], "not": {"anyOf": [{"required": ["dataset"]}, {"required": ["images"]}]}},
+                {
+                    "required": ["dataset", "images"],
+                    "not": {"anyOf": [{"required": ["file"]}, {"required": ["split_column"]}]},
+                },
+            ],
+            "anyOf": [{"required": ["labels"]}, {"required": ["each"]}, {"required": ["choices"]}],
+        }
+    )
+
+    kind: Literal["table"]
+    """How items are made."""
+    file: Maybe[Files] = None
+    """A CSV, TSV, JSON, JSON-lines or Parquet file with one row per stimulus; or a pattern such as test-*.parquet, or a
+    list of files with the same columns."""
+    dataset: Maybe[str] = None
+    """In place of `file`: an entry of `datasets` with the format hub."""
+    images: Maybe[Annotated[dict[str, Images], Filled()]] = None
+    """With `dataset`: how many images to sample from each of its splits (by seed), with all their rows; the word `all`
+    takes every image. Of a row with several pictures the first one counts. With `group_column`: how many groups."""
+    image_column: str = "image"
+    """Column with the pictures: their paths, or the pictures themselves, as in the hub's Parquet files."""
+    image_file: Maybe[ImageFile] = None
+    """In place of `image_column`: path of each picture, made of columns, such as "pictures/{number}.jpg"."""
+    image_root: Maybe[Folders] = None
+    """Folder that relative image paths start from, or several, searched in this order. Default: the file's folder. With
+    `dataset`, its own folder is searched first."""
+    without_image: Maybe[Literal["refuse", "leave-out"]] = None
+    """What is done about rows that have no picture. Default: refuse."""
+    text_column: Maybe[str] = None
+    """Column with the text shown beside the image."""
+    text: Maybe[Text] = None
+    """In place of `text_column`: the text, made of columns, such as "{hint} {question}". Of some columns cells may be
+    empty."""
+    id_column: Maybe[str] = None
+    """Column with unique ids of rows. Default: the row number."""
+    group_column: Maybe[str] = None
+    """Column that says which rows belong together: a split never divides them. Rows that share a picture are never
+    divided either. Default: the picture."""
+    only: Maybe[Only] = None
+    """Take only rows with one of these values in a column, such as `{category: [adversarial]}`. Upper and lower case,
+    and blanks at the ends of a cell, make no difference."""
+    labels: Maybe[Labels] = None
+    """Label columns; or a mapping from labels to what their columns hold, classes or numbers. Each task reads some of
+    them, and none costs a forward pass."""
+    each: Maybe[Annotated[list[Item], Each(1)]] = None
+    """Several items of each row, such as one for the right caption and one for a wrong one. They stay together in every
+    split."""
+    choices: Maybe[Choices] = None
+    """Several answers to each row's question."""
+    split_column: Maybe[str] = None
+    """Column with the words train, val and test, for tasks with `split: official`. With `dataset`, its own splits
+    are these."""
+
+    @property
+    def made(self) -> list[Item]:
+        """The items of a row, each with its picture and text filled in."""
+        return [self._filled(item) for item in self.each or [Item.model_validate({})]]
+
+    @property
+    def row_labels(self) -> dict[str, LabelColumn]:
+        """The labels that all items of a row share, each with its column."""
+        return labels_of(self.labels or {})
+
+    @property
+    def all_labels(self) -> dict[str, LabelColumn]:
+        """All labels that items may have. Of one that the config says, and no column, the classes are told."""
+        found = self.row_labels
+        for name in self._item_labels:
+            found[name] = _joined([(item.labels or {})[name] for item in self.each or ()])
+        if self.choices is not None:
+            of_choice = {"classes": {name: name for name in RIGHT_CLASSES}}
+            is_row = self.choices.items == "row"
+            found[ANSWER if is_row else RIGHT] = LabelColumn.model_validate({} if is_row else of_choice)
+        return found
+
+    @property
+    def _item_labels(self) -> list[str]:
+        return list((self.each or [Item.model_validate({})])[0].labels or ())
+
+    @property
+    def image_specs(self) -> list[Spec]:
+        """Where a row's pictures are said, each once."""
+        return list(dict.fromkeys(item.image_spec for item in self.made))
+
+    def shown_columns(self) -> list[str]:
+        """The columns that decide what models are shown, each once."""
+        of_texts = [item.text_spec for item in self.made if item.text_spec is not None]
+        of_items = [column for spec in [*self.image_specs, *of_texts] for column in spec.columns]
+        of_choices = [] if self.choices is None else self.choices.columns
+        further = [column for column in (self.id_column, self.split_column) if column is not None]
+        return list(dict.fromkeys([*of_items, *of_choices, *(self.only or ()), *further]))
+
+    def picture_columns(self) -> list[str]:
+        """The columns whose cells may be pictures."""
+        return [spec.column for spec in self.image_specs if spec.column is not None]
+
+    def text_columns(self) -> list[str]:
+        """The columns whose cells are text or numbers, each once."""
+        of_files = [column for spec in self.image_specs if spec.column is None for column in spec.columns]
+        of_texts = [column for item in self.made if item.text_spec for column in item.text_spec.columns]
+        of_choices = [] if self.choices is None or len(self.choices.columns) == 1 else self.choices.columns
+        of_rows = [column for column in (self.id_column, self.split_column, self.group_column) if column is not None]
+        of_labels = [*columns_of(self.row_labels), *self.item_label_columns()]
+        answers = [answer for answer in self.answers() if isinstance(answer, str)]
+        named = [*of_files, *of_texts, *of_choices, *(self.only or ()), *of_rows, *of_labels, *answers]
+        return list(dict.fromkeys(named))
+
+    def item_label_columns(self) -> list[str]:
+        """The columns of labels that items have of their own."""
+        return [column for item in self.made for column in columns_of(item_columns(item))]
+
+    def other_columns(self) -> list[str]:
+        """The columns whose cells are no pictures, each once."""
+        of_choices = [] if self.choices is None else self.choices.columns
+        return list(dict.fromkeys([*of_choices, *self.text_columns()]))
+
+    def all_columns(self) -> list[str]:
+        """Every column that is read, each once."""
+        return list(dict.fromkeys([*self.picture_columns(), *self.other_columns()]))
+
+    def answers(self) -> list[str | int]:
+        """Which choice is right, by item of a row."""
+        return [] if self.choices is None else [item.answer for item in self.made if item.answer is not None]
+
+    @model_validator(mode="after")
+    def _says_where_rows_are(self) -> "Entry":
+        if (self.file is None) == (self.dataset is None):
+            raise PydanticCustomError("unfit", "must have either `file` or `dataset`")
+        if (self.dataset is None) != (self.images is None):
+            fix = "say in `images` how many of each split" if self.images is None else "`images` needs `dataset`"
+            raise PydanticCustomError("unfit", "{fix}", {"fix": fix})
+        if self.dataset is not None and self.split_column is not None:
+            raise PydanticCustomError("unfit", "the splits of a `dataset` are its own; leave out `split_column`")
+        # A default is written out where jobs are given an entry.
+        return _once(self, image_default="image")
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> "Entry":
+        if any(set(item.labels or ()) != set(self._item_labels) for item in self.each or ()):
+            raise PydanticCustomError("unfit", "the items of `each` must have the same `labels`")
+        of_choices = [] if self.choices is None else [ANSWER if self.choices.items == "row" else RIGHT]
+        names = [*self.row_labels, *self._item_labels, *of_choices]
+        if not names:
+            raise PydanticCustomError("unfit", "must have `labels`, labels of the items in `each`, or `choices`")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            said = {"name": twice, "fix": f"labels: {{other-name: {{column: {twice}}}}}"}
+            raise PydanticCustomError("unfit", "two labels are called {name}; give one another name: `{fix}`", said)
+        for name in self._item_labels:
+            given = [(item.labels or {})[name] for item in self.each or ()]
+            if isinstance(given[0], str) and given.count(given[0]) == len(given):
+                said = {"name": repr(name), "only": repr(given[0])}
+                message = "in `each`, the label {name} is always {only}; a probe needs two classes"
+                raise PydanticCustomError("unfit", message, said)
+            if len({isinstance(label, LabelColumn) and label.is_number for label in given}) > 1:
+                message = "in `each`, the label {name} is a number here and a class there"
+                raise PydanticCustomError("unfit", message, {"name": repr(name)})
+        return self
+
+    @model_validator(mode="after")
+    def _has_answers(self) -> "Entry":
+        if self.choices is None:
+            if any(item.answer is not None for item in self.each or ()):
+                raise PydanticCustomError("unfit", "in `each`, an `answer` needs `choices`")
+            return self
+        if len(self.answers()) < len(self.made):
+            raise PydanticCustomError("unfit", "`choices` needs `answer`, here or in every item of `each`")
+        constant = {answer for answer in self.answers() if isinstance(answer, int)}
+        if self.choices.items == "row" and len(constant) == 1 and not any(isinstance(a, str) for a in self.answers()):
+            raise PydanticCustomError(
+                "unfit", "one letter would be right in every row; take `items: choice` in `choices`"
+            )
+        return self
+
+    def _filled(self, item: Item) -> Item:
+        """An item with what it does not name itself."""
+        found: dict[str, str | int | None] = {}
+        if item.text_spec is None:
+            found |= {"text_column": self.text_column, "text": self.text}
+        if item.image_spec == Spec(None, None):
+            found |= {"image_column": None if self.image_file else self.image_column, "image_file": self.image_file}
+        if item.answer is None and self.choices is not None:
+            found["answer"] = self.choices.answer
+        return item.model_copy(update=found)
+
+
+def _once(entry: Named, image_default: str | None = None) -> Named:
+    """Refuse an entry with two texts or two pictures."""
+    pairs = [("text_column", entry.text_column, "text", entry.text)]
+    if entry.image_column != image_default:
+        pairs.append(("image_column", entry.image_column, "image_file", entry.image_file))
+    for column, given, template, other in pairs:
+        if given is not None and other is not None:
+            said = {"column": column, "template": template}
+            raise PydanticCustomError("unfit", "must have either `{column}` or `{template}`", said)
+    return entry
+
+
+def _joined(labels: list[str | LabelColumn]) -> LabelColumn:
+    """A label of several items as one column: its classes, as far as the config tells them."""
+    columns = [label for label in labels if isinstance(label, LabelColumn)]
+    if any(column.is_number for column in columns):
+        return columns[0]
+    classes = {label: label for label in labels if isinstance(label, str)}
+    for column in columns:
+        if column.classes is None:
+            return LabelColumn.model_validate({})
+        classes |= {name: name for name in column.classes.values()}
+    return LabelColumn.model_validate({"classes": classes})
+
+
+def item_columns(item: Item) -> dict[str, LabelColumn]:
+    """The labels of an item that columns say, each with its column."""
+    return labels_of({name: label for name, label in (item.labels or {}).items() if isinstance(label, LabelColumn)})
+
+
+def item_classes(item: Item) -> Iterator[tuple[str, str]]:
+    """The labels of an item that are the same in every row."""
+    for name, label in (item.labels or {}).items():
+        if isinstance(label, str):
+            yield name, label
