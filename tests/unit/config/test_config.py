@@ -38,6 +38,10 @@ REFUSED = [
     ),
     (lambda c: c["stimuli"]["captions"].pop("kind"), "stimuli.captions: the key 'kind' is missing"),
     (
+        lambda c: c["stimuli"]["captions"].update(mismatch="colour"),
+        "stimuli.captions.mismatch: must be one of random, hard, attribute, adjective, relation, number, noun, not",
+    ),
+    (
         lambda c: c["stimuli"]["captions"].update(images={"train2017": 0}),
         "stimuli.captions.images.train2017: must be a whole number of at least 1, or the word all, not 0",
     ),
@@ -287,6 +291,18 @@ def asked(config: dict) -> dict:
             "there is no 'nope'; prompts.coco-entailment has agree",
         ),
         (lambda c: c["stimuli"]["captions"].update(dataset="nope"), "stimuli.captions.dataset: there is no 'nope'"),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", captions_per_image=2),
+            "captions.captions_per_image: `mismatch: noun` shows statements, one for each image",
+        ),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", margin=0.2),
+            "captions.margin: only `mismatch: relation` has one, not noun",
+        ),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", images={"val2017": 1}),
+            "captions.images.val2017: a pair takes two images",
+        ),
         (lambda c: c["stimuli"]["captions"].update(dataset="shapes-snli-ve"), "reads data sets of format coco"),
         (lambda c: c["tasks"]["objects"].update(stimuli="nope"), "tasks.objects.stimuli: there is no 'nope'"),
         (lambda c: c["datasets"]["shapes-coco"].update(world="nope"), "datasets.shapes-coco.world"),
