@@ -23,10 +23,11 @@ from layerwise.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.duplicates import in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds.table import KIND, build_table, table_mark
+from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.parts import official_parts
 from layerwise.stimuli.prompts import render_prompts
+from layerwise.stimuli.table_files import table_mark
 from layerwise.stimuli.table_rows import TablePart, sampled_rows
 from tests.faults.reliability import fault
 from tests.items import finished
