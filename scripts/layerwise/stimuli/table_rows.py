@@ -171,7 +171,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
     """The rows of a part that ``only`` keeps, with pictures told apart over all of them."""
     wanted = wanted_keys(entry.only)
     met: dict[str, dict[str, None]] = {column: {} for column in wanted}
-    others = entry.other_columns()
+    others, specs = entry.other_columns(), entry.image_specs
     rows, numbers = [], 0
     for number, read in enumerate(read_rows(part.files, entry.all_columns())):
         numbers += 1
@@ -179,7 +179,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
             met[column].setdefault(key_of(read.cells[column]))
         if not has_keys(read.cells, wanted):
             continue
-        images = {spec: _image(spec, part, read.where, read.cells) for spec in entry.image_specs}
+        images = {spec: _image(spec, part, read.where, read.cells) for spec in specs}
         if missing := [spec for spec, image in images.items() if image is None]:
             if entry.without_image != "leave-out":
                 said = " and ".join(repr(column) for column in missing[0].columns)

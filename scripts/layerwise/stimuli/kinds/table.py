@@ -10,7 +10,7 @@ from layerwise.config.tasks import Task
 from layerwise.datasets.disk import check_free_space, is_dir, is_file
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import HubFiles, read_receipt
-from layerwise.datasets.tables import Row, check_columns, check_readable, read_rows
+from layerwise.datasets.tables import check_columns, check_readable, read_rows
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.kind import DataParts, ExpectedItems, StimulusKind, placeholders
@@ -127,8 +127,7 @@ class _Table(StimulusKind[Entry]):
         check_labels(where, task, labels, stimuli)
         read = labels_read(labels, task)
         if len(read) > 1 and entry.file is not None:
-            rows = read_rows(files_of(entry), _label_columns(entry))
-            check_several(where, task, read, (cells for row in rows for cells in _label_cells(entry, row, list(read))))
+            check_several(where, task, read, _label_cells(entry, list(read)))
         if task.split.by == "official" and entry.split_column is None and entry.dataset is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
@@ -230,13 +229,14 @@ def _label_columns(entry: Entry) -> list[str]:
     return list(dict.fromkeys([*columns_of(entry.row_labels), *entry.item_label_columns()]))
 
 
-def _label_cells(entry: Entry, row: Row, labels: Sequence[str]) -> Iterator[list[Any]]:
-    """The cells of some labels, for each item of a row; None where choices decide them, or the row lacks them."""
-    for item in entry.made:
-        columns, told = entry.row_labels | item_columns(item), dict(item_classes(item))
-        yield [
-            label_cell(label, columns[label], row.cells) if label in columns else told.get(label) for label in labels
-        ]
+def _label_cells(entry: Entry, labels: Sequence[str]) -> Iterator[list[Any]]:
+    """The cells of some labels, item by item; None where choices decide them, or the row lacks them."""
+    told = [(entry.row_labels | item_columns(item), dict(item_classes(item))) for item in entry.made]
+    for row in read_rows(files_of(entry), _label_columns(entry)):
+        for columns, classes in told:
+            yield [
+                label_cell(name, columns[name], row.cells) if name in columns else classes.get(name) for name in labels
+            ]
 
 
 def _without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:
