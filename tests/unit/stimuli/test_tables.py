@@ -23,10 +23,11 @@ from layerwise.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.duplicates import in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds.table import KIND, build_table, table_mark
+from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.parts import official_parts
 from layerwise.stimuli.prompts import render_prompts
+from layerwise.stimuli.table_files import table_mark
 from layerwise.stimuli.table_rows import TablePart, sampled_rows
 from tests.faults.reliability import fault
 from tests.items import finished
@@ -578,6 +579,13 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     assert before == files_mark([tmp_path / "t.parquet"])
     make([{"image": held(PICTURES[1]), "wet": "a"}])
     assert table_mark(entry_of(tmp_path)) != before
+
+
+@pytest.mark.parametrize("entry", [{"labels": ["odd"]}, {"text_column": "odd"}, {"text_column": "image"}])
+def test_a_picture_where_text_is_meant_is_refused(make, entry):
+    rows = [{"image": held(PICTURES[0]), "odd": PICTURES[1], "wet": "a"}]
+    with pytest.raises(InputError, match=r"row 2: the column '(odd|image)' holds a picture, not text or a number"):
+        make(rows, **entry)
 
 
 def test_rows_that_are_read_hold_no_picture(make, tmp_path):
