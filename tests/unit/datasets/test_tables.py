@@ -140,10 +140,13 @@ def test_a_plan_reads_only_the_header(tmp_path):
         ("t.csv", b"\xef\xbb\xbf" + b'image,text\n007,"a dog, ""Rex"""\n8,\n'),
         ("t.csv", 'image,text\n007,"a dog, ""Rex"""\n8,\n'.encode("utf-16")),
         ("t.csv", b"\xfe\xff" + 'image,text\n007,"a dog, ""Rex"""\n8,'.encode("utf-16-be")),
-        ("t.csv.gz", gzip.compress(b'image,text\n007,"a dog, ""Rex"""\n8,')),
-        ("t.tsv.GZ", gzip.compress('image\ttext\n007\t"a dog, ""Rex"""\n8\n'.encode("utf-16"))),
+        ("t.csv.gz", gzip.compress(b'image,text\n007,"a dog, ""Rex"""\n8,', mtime=0)),
+        ("t.tsv.GZ", gzip.compress('image\ttext\n007\t"a dog, ""Rex"""\n8\n'.encode("utf-16"), mtime=0)),
         ("t.jsonl", '{"image": "007", "text": "a dog, \\"Rex\\""}\n\n{"image": "8"}\n'),
-        ("t.jsonl.gz", gzip.compress(b'{"image": "007", "text": "a dog, \\"Rex\\""}\n{"image": "8", "text": null}')),
+        (
+            "t.jsonl.gz",
+            gzip.compress(b'{"image": "007", "text": "a dog, \\"Rex\\""}\n{"image": "8", "text": null}', mtime=0),
+        ),
         ("t.json", '[{"image": "007", "text": "a dog, \\"Rex\\""},\n {"image": "8"}\n]\n'),
         # JSON lines by another name, as data sets of the hub have it.
         ("t.json", '{"image": "007", "text": "a dog, \\"Rex\\""}\n{"image": "8", "text": NaN}\n'),
