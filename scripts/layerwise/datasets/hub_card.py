@@ -88,9 +88,10 @@ def _citation(text: str) -> str:
     """The BibTeX entries below a heading about citing, or else the first one anywhere."""
     headings = list(HEADING.finditer(text))
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
+    # A card without a heading has an end too many.
     sections = [
         text[heading.end() : end]
-        for heading, end in zip(headings, ends, strict=True)
+        for heading, end in zip(headings, ends, strict=False)
         if re.search(r"\bcit(e|ing|ation)", heading[1], re.IGNORECASE)
     ]
     cited = [entry for section in sections for entry in _bibtex(section)] or _bibtex(text)[:1]
