@@ -18,7 +18,9 @@ def dataset_options(wildcards):
 
 def own_download(wildcards):
     """The download from the hub whose receipt has these wildcards."""
-    return study.own_downloads[f"{study.data.root}/hub/{wildcards.repository}/{wildcards.commit}/{wildcards.asked}.json"]
+    return study.own_downloads[
+        f"{study.data.root}/hub/{wildcards.repository}/{wildcards.commit}/{wildcards.asked}.json"
+    ]
 
 
 def told_of_hub(wildcards):

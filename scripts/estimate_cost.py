@@ -86,7 +86,7 @@ def main() -> None:
         print("Information flow is counted as if each question were answered rightly: others are not measured.")
     if not cells["exact"].all():
         print("~: worked out from the config; exact once the stimuli are made and the model's files are here.")
-    if study.config.tasks:
+    if study.grid.class_tasks():
         print_power(study)
 
 

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def warm() -> Iterator[str]:
     # Not in pytest's folder: a socket's path is short.
     with tempfile.TemporaryDirectory() as folder, warm_python(Path(folder)) as python:
         yield python
+
+
+@pytest.fixture
+def serve_hub() -> Iterator[Callable]:
+    """Serve repositories for the time of a test, as on the Hugging Face hub: see tests/hub.py."""
+    from tests.hub import serve
+
+    with ExitStack() as stack:
+        yield lambda *hubs: stack.enter_context(serve(*hubs))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ A test writes a repository, and serves it together with others at one address, t
         in_process(pope, tmp_path, [...])  # Python, with a cache of its own in tmp_path/hf
         project.snakemake("stimuli", env=environment(pope, tmp_path))
 
-The config's entry is ``{format: hub, repository: lab/pope, revision: COMMIT}``. The layout is the hub's own: ``/api/models``
-and ``/api/datasets`` with ``/revision``, ``/tree`` and ``/refs``, ``/resolve`` with redirects to a storage for large files
-(by their names, as ``.gitattributes`` has it on the hub), ranges, git ids and SHA-256. Attributes of a repository decide
-what fails: a connection that breaks after so many bytes (``left``), wrong bytes (``damage``), a token that must be shown
-(``token``), for the files alone (``gated``), addresses with a signature (``signature``).
+The config's entry is ``{format: hub, repository: lab/pope, revision: COMMIT}``. The layout is the hub's own:
+``/api/models`` and ``/api/datasets`` with ``/revision``, ``/tree`` and ``/refs``; ``/resolve`` with ranges, git ids and
+SHA-256, and redirects to a storage for large files (which are large is told by their names). Attributes of a repository
+decide what fails: a connection that breaks after so many bytes (``left``), wrong bytes (``damage``), a token that must
+be shown (``token``), for the files alone (``gated``), addresses with a signature (``signature``).
 """
 
 import hashlib
@@ -31,8 +31,11 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
+from huggingface_hub import constants
 
+from layerwise.hub_client import ask_for_files
 from tests.conftest import REPOSITORY
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -51,7 +54,9 @@ class Hub:
         token: what a request must show; None for a public repository.
         gated: whether the token is asked for files alone, but for the card.
         signature: what the address of a large file in the storage ends in; None to send it without a redirect.
+        expired: whether the storage takes signatures no longer.
         left: how many bytes of large files are sent before every connection breaks; None for no end.
+        breaks: how many connections then break before there is no end again; None for all.
         sent: per path the ranges (first byte, byte after the last) that were sent.
         asked: the paths of all requests, in order.
         damage: whether the last byte of large files is sent wrong.
@@ -65,7 +70,9 @@ class Hub:
         self.token: str | None = None
         self.gated = False
         self.signature: str | None = None
+        self.expired = False
         self.left: int | None = None
+        self.breaks: int | None = None
         self.damage = False
         self.claimed: dict[str, int] = {}
         self.sent: dict[str, list[tuple[int, int]]] = {}
@@ -142,6 +149,20 @@ def environment(hub: Hub, folder: Path) -> dict[str, str]:
     """This process's environment with a cache in ``folder`` and no hub but this one."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     return inherited | {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "hf")}
+
+
+@contextmanager
+def in_this_process(hub: Hub, folder: Path, token: str = "") -> Iterator[None]:
+    """Let the hub's client in this process use this hub, a cache in ``folder``, and a token."""
+    ask_for_files.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", hub.address)
+        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hf/hub"))
+        patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "hf/token"))
+        patch.setenv("HF_TOKEN", token)
+        yield
 
 
 def in_process(hub: Hub, folder: Path, arguments: Sequence[Any], **further: str) -> subprocess.CompletedProcess:
@@ -229,7 +250,7 @@ def _handler(hubs: Sequence[Hub]) -> type[BaseHTTPRequestHandler]:
 
         def _storage(self, hub: Hub, path: str, head: bool) -> None:
             commit, _, name = unquote(path).partition("/")
-            if urlsplit(self.path).query == f"Signature={hub.signature}":
+            if urlsplit(self.path).query == f"Signature={hub.signature}" and not hub.expired:
                 self._file(hub, commit, name, head)
             else:
                 self._send(403, b"expired", {}, head)
@@ -251,6 +272,9 @@ def _handler(hubs: Sequence[Hub]) -> type[BaseHTTPRequestHandler]:
             if hub.left is not None and _large(name) and not head:
                 stop = min(stop, first + hub.left)
                 hub.left -= stop - first
+                if stop < len(content) and hub.breaks is not None:
+                    hub.breaks -= 1
+                    hub.left = hub.left if hub.breaks else None
             if not head:
                 hub.sent.setdefault(name, []).append((first, stop))
             self._send(206 if wanted else 200, content[first:], headers, head, stop - first)

@@ -583,7 +583,9 @@ class Grid:
         entry, classes = self.config.tasks[task], self.classes_of(task)
         if classes is None:
             # A table's classes are known only when it is read. Measured quantities are no words.
-            return bool(answers) and entry.knowledge is None
+            stimuli = self.config.stimuli[entry.stimuli]
+            of_others = KINDS[stimuli.kind].asks_of_others(stimuli, entry, answers)
+            return bool(answers) and entry.knowledge is None and not of_others
         return set(classes) <= set(answers)
 
     def _task_cells(self) -> list[ProbeCell]:

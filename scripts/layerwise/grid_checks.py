@@ -270,7 +270,7 @@ def _check_specifications(grid: Grid) -> None:
     for model in asked.models or []:
         find(dict.fromkeys(grid.base_models()), model, "specifications.models", "`models`, without interventions,")
     for task in asked.tasks or []:
-        find(config.tasks, task, "specifications.tasks", "`tasks`")
+        _find_class_task(config, task, "specifications.tasks")
     check_prompt_names(config, "specifications.prompts", asked.prompts or [])
     # A run without the models that have a curve has none.
     if not grid.specification_cells() and not config.leave_out:
@@ -285,6 +285,11 @@ def _check_specifications(grid: Grid) -> None:
                 f"specifications.budget: {asked.budget} is less than the {len(prompts)} prompts of the task {task!r}, "
                 "whose own specifications are always made; raise it, or name fewer `prompts`"
             )
+
+
+def _find_class_task(config: StudyConfig, name: str, where: str) -> None:
+    if find(config.tasks, name, where, "`tasks`").is_number:
+        raise InputError(f"{where}: {name} is about numbers, which ridge regression alone reads; leave it out")
 
 
 def _is_on_image(intervention: Intervention) -> bool:
@@ -326,7 +331,7 @@ def _check_kinds(grid: Grid) -> None:
     for name in only.models or []:
         find(grid.config.models, name, "probes.kinds_of.models", "`models`")
     for name in only.tasks or []:
-        find(grid.config.tasks, name, "probes.kinds_of.tasks", "`tasks`")
+        _find_class_task(grid.config, name, "probes.kinds_of.tasks")
     check_prompt_names(grid.config, "probes.kinds_of.prompts", only.prompts or [])
 
 

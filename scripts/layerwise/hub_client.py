@@ -175,6 +175,8 @@ def fetch(repository: Repository, commit: str, files: dict[str, str]) -> Path:
             with ThreadPoolExecutor(AT_A_TIME) as pool:
                 for _ in pool.map(lambda path: _fetch_one(repository, commit, path), missing):
                     pass
+        except InputError:
+            raise
         except FAILURES as error:
             raise InputError(
                 f"{repository.key}: cannot download {shown}: {in_words(error, repository)}\n"

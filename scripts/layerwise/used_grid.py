@@ -101,7 +101,13 @@ def asks_for(grid: Grid, task: str, prompt: str) -> bool:
     entry = grid.config.tasks[task]
     wording = grid.prompt(entry.stimuli, prompt)
     answers = plain_answers(wording)
-    return bool(answers) and _are_of(answers, _classes(grid, entry, task)) and asks_one_thing(grid, entry, wording)
+    if not answers or not asks_one_thing(grid, entry, wording):
+        return False
+    classes, stimuli = _classes(grid, entry, task), grid.config.stimuli[entry.stimuli]
+    if classes is None:
+        # A table's classes are known only when it is read.
+        return not KINDS[stimuli.kind].asks_of_others(stimuli, entry, answers)
+    return len(classes) > 0 and set(classes) <= set(answers)
 
 
 def plain_answers(wording: Prompt) -> Mapping[str, Sequence[str]]:
@@ -131,11 +137,6 @@ def _classes(grid: Grid, entry: Task, task: str) -> Sequence[str] | None:
     if grid.config.stimuli[entry.stimuli].kind == "coco-relations":
         return [name for label in entry.labels or () for name in RELATIONS[label][1]]
     return None
-
-
-def _are_of(answers: Mapping[str, Sequence[str]], classes: Sequence[str] | None) -> bool:
-    """Whether all classes have answers. A table's classes (None) are known only when it is read."""
-    return classes is None or (len(classes) > 0 and set(classes) <= set(answers))
 
 
 def asks_one_thing(grid: Grid, entry: Task, wording: Prompt) -> bool:

@@ -271,6 +271,6 @@ def test_own_tables(tmp_path, data):
         odd = pa.array([b"1" if kind == pa.binary() else None] * 2, kind)
         cells = {name: odd if name == column else pa.array(table[name].astype(object), pa.string()) for name in columns}
         pq.write_table(pa.table(cells), entry["file"])
-    stimuli = read_or_refused(lambda: build_table(read_entry(entry)), entry["file"])
+    stimuli = read_or_refused(lambda: build_table(read_entry(entry), pictures=tmp_path)[0], entry["file"])
     for part in () if stimuli is None else (stimuli.shown, stimuli.provenance):
         part.to_parquet(io.BytesIO())

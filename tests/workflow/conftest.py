@@ -103,11 +103,12 @@ def copy_project(folder: Path, python: str = sys.executable) -> Project:
     (folder / "own").mkdir()
     with open(folder / "own/colours.csv", "w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "warm", "even"])
+        rows.writerow(["image", "warm", "even", "fifth", "shade"])
         for i in range(80):
             warm = i % 2
             Image.new("RGB", (80, 60), (150 + i, 60, 40) if warm else (40, 60, 150 + i)).save(folder / f"own/{i}.png")
-            rows.writerow([f"{i}.png", "yes" if warm else "no", "yes" if i % 4 < 2 else "no"])
+            even = "yes" if i % 4 < 2 else "no"
+            rows.writerow([f"{i}.png", "yes" if warm else "no", even, "abcde"[i % 5], 150 + i])
     project = Project(folder, python)
     project.configure(TINY)
     return project

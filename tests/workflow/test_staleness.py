@@ -183,6 +183,23 @@ def test_probes_and_labels_rerun_no_states(finished, change, jobs):
         assert finished.planned() == AFTER_PROBES | jobs
 
 
+def test_each_label_of_a_table_is_a_task_without_a_forward_pass(finished):
+    """Two classes, five classes and a number, over states that are there."""
+
+    def add(config):
+        config["stimuli"]["own"]["labels"] = {"warm": {}, "fifth": {}, "shade": {"as": "number", "unit": "steps"}}
+        own = config["tasks"]["warm"]
+        own["labels"] = ["warm"]
+        config["tasks"] |= {"fifth": own | {"labels": ["fifth"]}}
+        config["tasks"] |= {"shade": {"stimuli": "own", "question": "local", "metric": "r2"}}
+
+    with configured(finished, add):
+        planned = finished.planned()
+    jobs = {"make_stimuli": 1, "check_prompts": 1, "make_task": 3, "fit_probes": 4, "fit_regressions": 2}
+    assert {rule: planned.get(rule) for rule in jobs} == jobs
+    assert not planned.keys() & {"register_model", "extract_states", "read_answers"}
+
+
 def test_corrected_labels_in_a_table_rerun_no_states(finished):
     with edited(finished, "own/colours.csv", "\n0.png,no", "\n0.png,yes"):
         planned = finished.planned()

@@ -54,6 +54,7 @@ class Task:
     balance: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     excluded: list[dict[str, str]] = field(default_factory=list)
     sources: list[dict[str, str]] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
 
     @property
     def headline_label(self) -> str:

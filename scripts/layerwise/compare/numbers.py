@@ -34,6 +34,10 @@ Columns:
 - ``selectivity``: of the best layer, above permuted numbers; NaN without controls
 - ``selectivity_low``: lower end of its 95 % interval
 - ``selectivity_high``: upper end
+- ``error``: mean absolute error of the best layer on test; NaN for the mean over labels
+- ``error_low``: lower end of its 95 % interval
+- ``error_high``: upper end
+- ``unit``: of the error; empty if none is known, and for the mean over labels
 - ``training_mean``: test R² of always giving the mean of the training items
 """
 
@@ -93,6 +97,10 @@ COMPARISON = Comparison(
         "selectivity",
         "selectivity_low",
         "selectivity_high",
+        "error",
+        "error_low",
+        "error_high",
+        "unit",
         "training_mean",
     ),
     compute=compute,

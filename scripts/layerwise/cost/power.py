@@ -29,11 +29,11 @@ class HeldOut(NamedTuple):
 
 
 def held_out_tests(study: Study) -> list[HeldOut]:
-    """The test splits of all tasks; those of made tasks are counted, others worked out from the config."""
+    """The test splits of all tasks about classes; those of made tasks are counted, others follow from the config."""
     found = []
     # Table 2 has a row for each.
     cells = sum(study.config.models[cell.model].intervention is None for cell in study.grid.probe_cells())
-    for task in study.config.tasks:
+    for task in study.grid.class_tasks():
         made, size = Path(study.task_folder(task)) / "task.json", held_out_size(study, task)
         both = [float("nan")] * 2 if size is None else [planned_difference(size, tests) for tests in (1, cells)]
         found.append(HeldOut(task, size, made.exists(), *both))

@@ -86,14 +86,9 @@ def _licence(data: Mapping[str, Any]) -> str:
 
 def _citation(text: str) -> str:
     """The BibTeX entries below a heading about citing, or else the first one anywhere."""
-    headings = list(HEADING.finditer(text))
-    ends = [heading.start() for heading in headings[1:]] + [len(text)]
-    # A card without a heading has an end too many.
-    sections = [
-        text[heading.end() : end]
-        for heading, end in zip(headings, ends, strict=False)
-        if re.search(r"\bcit(e|ing|ation)", heading[1], re.IGNORECASE)
-    ]
+    _, *parts = HEADING.split(text)
+    below = zip(parts[::2], parts[1::2], strict=True)
+    sections = [section for heading, section in below if re.search(r"\bcit(e|ing|ation)", heading, re.IGNORECASE)]
     cited = [entry for section in sections for entry in _bibtex(section)] or _bibtex(text)[:1]
     return one_line(" ".join(cited), LONGEST_CITATION)
 

@@ -8,7 +8,7 @@ from typing import Any
 from layerwise.checksums import file_sha256
 from layerwise.datasets.disk import readable
 from layerwise.datasets.hub_card import Card, read_card
-from layerwise.datasets.hub_splits import asked_files, find_splits, is_table, listed
+from layerwise.datasets.hub_splits import asked_files, check_found, find_splits, is_table, listed
 from layerwise.errors import InputError
 from layerwise.hub_client import CARD, SHA256, Repository, ask_for_commit, fetch, list_files
 
@@ -111,7 +111,9 @@ def _splits(
             f"{key}: {repository.source} has no split {missing[0]!r} in tables that can be read; it has "
             f"{listed(list(found)) or 'none'}. `files` names the files of a split (the repository has {listed(paths)})"
         )
-    return {split: found[split] for split in asked["splits"]}
+    splits = {split: found[split] for split in asked["splits"]}
+    check_found(key, splits)
+    return splits
 
 
 def _way_out(repository: Repository) -> str:

@@ -50,14 +50,14 @@ def find_splits(
     Raises:
         InputError: when there is no such configuration, or neither card nor names tell.
     """
-    tables = [path for path in paths if is_table(path)]
+    tables = [path for path in paths if is_table(path) and not _is_hidden(path)]
     name, chosen = _choose(where, card, configuration)
     if chosen is not None and chosen.data_files is not None:
         found = {
             split: [path for pattern in patterns for path in matching(_below(chosen.folder, pattern), tables)]
             for split, patterns in chosen.data_files.items()
         }
-        return _each_of_one_kind(where, {split: list(dict.fromkeys(files)) for split, files in found.items()})
+        return {split: list(dict.fromkeys(files)) for split, files in found.items() if files}
     if program is not None:
         raise InputError(
             f"{where}: only the repository's own program {program} knows which files are which split, and no code of a "
@@ -75,8 +75,7 @@ def find_splits(
             )
     beginning = f"{folder}/" if folder else ""
     inside = [path.removeprefix(beginning) for path in tables if path.startswith(beginning)]
-    found = {split: [beginning + path for path in files] for split, files in _by_name(inside).items()}
-    return _each_of_one_kind(where, found)
+    return {split: [beginning + path for path in files] for split, files in _by_name(inside).items()}
 
 
 def asked_files(where: str, asked: Mapping[str, Sequence[str]], paths: Sequence[str]) -> dict[str, list[str]]:
@@ -88,10 +87,31 @@ def asked_files(where: str, asked: Mapping[str, Sequence[str]], paths: Sequence[
     return {key: list(dict.fromkeys(_named(f"{where}.{key}", patterns, paths))) for key, patterns in asked.items()}
 
 
+def check_found(where: str, splits: Mapping[str, Sequence[str]]) -> None:
+    """Refuse splits that card or names give, but no reader could take as they are meant.
+
+    Raises:
+        InputError: when the files of a split are of several kinds, which cannot be one table, or splits share a file.
+    """
+    split_of: dict[str, str] = {}
+    for split, files in splits.items():
+        kinds = {next(end for end in sorted(TABLES, key=len, reverse=True) if path.endswith(end)) for path in files}
+        if len(kinds) > 1:
+            raise InputError(
+                f"{where}: the split {split!r} is in files of several kinds ({', '.join(sorted(kinds))}), "
+                f"{listed(files)}; name those to read with `files`"
+            )
+        for path in files:
+            if (other := split_of.setdefault(path, split)) != split:
+                raise InputError(
+                    f"{where}: {listed([path])} is in the splits {other!r} and {split!r}; name the files of each with "
+                    "`files`"
+                )
+
+
 def is_table(path: str) -> bool:
-    """Whether a path is that of a table. Hidden files, and those in folders such as ``__pycache__``, are none."""
-    name, hidden = PurePosixPath(path).name, any(part.startswith((".", "__")) for part in PurePosixPath(path).parts)
-    return name.endswith(TABLES) and name not in NO_DATA and not hidden
+    """Whether a path is that of a table, by its name."""
+    return path.endswith(TABLES) and PurePosixPath(path).name not in NO_DATA
 
 
 def matching(pattern: str, paths: Sequence[str]) -> list[str]:
@@ -181,20 +201,9 @@ def _by_name(paths: Sequence[str]) -> dict[str, list[str]]:
     return {DEFAULT_SPLIT: list(paths)} if paths else {}
 
 
-def _each_of_one_kind(where: str, splits: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The splits that have files; of each, all must be of one kind.
-
-    Raises:
-        InputError: when there are none, or a split mixes kinds, which cannot be one table.
-    """
-    for split, files in splits.items():
-        kinds = {next(end for end in sorted(TABLES, key=len, reverse=True) if path.endswith(end)) for path in files}
-        if len(kinds) > 1:
-            raise InputError(
-                f"{where}: the split {split!r} is in files of several kinds ({', '.join(sorted(kinds))}), "
-                f"{listed(files)}; name those to read with `files`"
-            )
-    return {split: list(files) for split, files in splits.items() if files}
+def _is_hidden(path: str) -> bool:
+    """Whether a file or one of its folders is called as ``.git`` or ``__pycache__`` are."""
+    return any(part.startswith((".", "__")) and part != ".." for part in PurePosixPath(path).parts)
 
 
 def _below(folder: str, pattern: str) -> str:

@@ -159,6 +159,10 @@ class StimulusKind(ABC, Generic[EntryT]):
         does not tell them."""
         return self.classes
 
+    def asks_of_others(self, entry: EntryT, task: Task, answers: Collection[str]) -> bool:
+        """Whether a prompt's answers are the classes of labels that a task does not read."""
+        return False
+
     def numbers(self, entry: EntryT) -> list[str]:
         """The labels of items that are numbers, for tasks with `metric: r2`."""
         return []

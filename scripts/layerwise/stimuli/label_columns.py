@@ -4,7 +4,7 @@ A label is either a class, which is text, or a number, which has a unit.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -107,6 +107,13 @@ def classes_told(labels: Mapping[str, LabelColumn]) -> list[str] | None:
             return None
         told.update(column.classes.values())
     return sorted(told)
+
+
+def others_told(labels: Mapping[str, LabelColumn], task: Task, answers: Collection[str]) -> bool:
+    """Whether a prompt's answers are classes that the config names for a label which a task does not read."""
+    read = labels_read(labels, task)
+    others = [column.classes.values() for name, column in labels.items() if column.classes and name not in read]
+    return any(set(answers) <= set(classes) for classes in others)
 
 
 def check_labels(where: str, task: Task, labels: Mapping[str, LabelColumn], stimuli: str) -> None:

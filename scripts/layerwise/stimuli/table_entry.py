@@ -209,21 +209,29 @@ class Entry(StimuliEntry):
         further = [column for column in (self.id_column, self.split_column) if column is not None]
         return list(dict.fromkeys([*of_items, *of_choices, *(self.only or ()), *further]))
 
-    def list_columns(self) -> list[str]:
-        """The columns whose cells may be lists."""
-        return [] if self.choices is None or len(self.choices.columns) > 1 else self.choices.columns
-
     def picture_columns(self) -> list[str]:
         """The columns whose cells may be pictures."""
         return [spec.column for spec in self.image_specs if spec.column is not None]
 
+    def text_columns(self) -> list[str]:
+        """The columns whose cells are text or numbers, each once."""
+        of_files = [column for spec in self.image_specs if spec.column is None for column in spec.columns]
+        of_texts = [column for item in self.made if item.text_spec for column in item.text_spec.columns]
+        of_choices = [] if self.choices is None or len(self.choices.columns) == 1 else self.choices.columns
+        of_rows = [column for column in (self.id_column, self.split_column, self.group_column) if column is not None]
+        of_labels = [*columns_of(self.row_labels), *self.item_label_columns()]
+        answers = [answer for answer in self.answers() if isinstance(answer, str)]
+        named = [*of_files, *of_texts, *of_choices, *(self.only or ()), *of_rows, *of_labels, *answers]
+        return list(dict.fromkeys(named))
+
+    def item_label_columns(self) -> list[str]:
+        """The columns of labels that items have of their own."""
+        return [column for item in self.made for column in columns_of(item_columns(item))]
+
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
-        labels = columns_of(self.row_labels)
-        of_items = [column for item in self.made for column in columns_of(item_columns(item))]
-        answers = [answer for answer in self.answers() if isinstance(answer, str)]
-        grouped = [] if self.group_column is None else [self.group_column]
-        return list(dict.fromkeys([*self.shown_columns(), *grouped, *labels, *of_items, *answers]))
+        of_choices = [] if self.choices is None else self.choices.columns
+        return list(dict.fromkeys([*self.picture_columns(), *of_choices, *self.text_columns()]))
 
     def answers(self) -> list[str | int]:
         """Which choice is right, by item of a row."""
@@ -250,8 +258,10 @@ class Entry(StimuliEntry):
         if not names:
             raise PydanticCustomError("unfit", "must have `labels`, labels of the items in `each`, or `choices`")
         if twice := next((name for name in names if names.count(name) > 1), None):
-            said = {"name": repr(twice)}
-            raise PydanticCustomError("unfit", "the label {name} is there twice; call one of them otherwise", said)
+            message = (
+                "two labels are called {name}; give one another name, as in `labels: {{other: {{column: {name}}}}}`"
+            )
+            raise PydanticCustomError("unfit", message, {"name": twice})
         for name in self._item_labels:
             given = [(item.labels or {})[name] for item in self.each or ()]
             if isinstance(given[0], str) and given.count(given[0]) == len(given):

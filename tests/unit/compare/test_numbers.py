@@ -119,12 +119,31 @@ def test_the_best_layer_is_chosen_on_validation_and_compared_on_test(tmp_path, c
     assert row.difference == pytest.approx(of_test[1] - of_test[2], abs=1e-6)
     assert row.p_holm < 0.01
     assert row.training_mean == -0.01
+    assert (row.unit, np.isnan(row.error)) == ("", True)
     (section,), as_csv = TABLES["number-layers"].write(made, "last")
     assert section.title == "area: R², mean over labels"
+    assert not any(column.startswith("Error") for column in section.frame)
     assert section.frame.loc[0, ["Best layer", "As good", "Training mean"]].tolist() == ["1 / 2", "1", "−1.0"]
     assert as_csv.startswith("model,")
     headline = made.comparison("number-headline")
     assert (set(headline["label"]), set(headline["probe"])) == ({"macro"}, {"ridge", "mean"})
+
+
+def test_one_label_has_its_mean_error_in_its_unit(tmp_path, cell):
+    scores = cell["number-scores"].query("label == 'a'")
+    of_test = scores["split"] == "test"
+    errors = scores[of_test & (scores["probe"] == "ridge")].assign(metric="mae")
+    errors = errors.assign(value=1 / (2 + errors["layer"]), low=0.25, high=12.5)
+    cell["number-scores"] = pd.concat([scores, errors])
+    file = cell["estimates"] / "m/area/p.estimates.parquet"
+    pd.read_parquet(file).query("label == 'a'").to_parquet(file)
+    described = vars(AREA) | {"labels": ["a"], "units": {"a": "m", "b": "s"}}
+    cell["number-tasks"].write_text(json.dumps(described))
+    made = given(tmp_path, ("numbers",), **cell)
+    (row,) = made.comparison("numbers").itertuples()
+    assert (row.best_layer, row.error, row.error_low, row.unit) == (1, pytest.approx(1 / 3), 0.25, "m")
+    (section,), _ = TABLES["number-layers"].write(made, "last")
+    assert section.frame.loc[0, "Error (m)"] == "0.333 [0.25, 12.5]"
 
 
 def test_estimates_of_another_run_are_refused(tmp_path, cell):

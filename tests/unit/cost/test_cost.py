@@ -16,7 +16,8 @@ from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
-from layerwise.cost.probing import kept_probes_bytes, probe_flop
+from layerwise.cost.power import held_out_tests
+from layerwise.cost.probing import kept_probes_bytes, probe_flop, training_rows
 from layerwise.cost.sizes import sizes_of
 from layerwise.cost.used import concept_flop, estimate_used, runs_per_block, used_bytes
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
@@ -240,6 +241,25 @@ def test_a_regression_costs_one_decomposition_a_layer(study, tmp_path):
     # 1600 images, fewer than dimensions: the kernel of all pairs of images, and its eigenvectors.
     of_layer = 2 * 1600**2 * 4096 + 9 * 1600**3
     assert probe_flop(planned(study, tmp_path), cells) == pytest.approx(34 * of_layer)
+    # A smallest difference in accuracy is for classes.
+    assert held_out_tests(planned(study, tmp_path)) == []
+
+
+def test_a_table_s_labels_cost_what_the_config_tells_of_their_classes(study, tmp_path):
+    (tmp_path / "own.csv").write_text("image,a,b,c,far\n" + "".join(f"{i}.png,x,y,z,{i}\n" for i in range(100)))
+    two, three = {"x": "p", "y": "q"}, {"x": "p", "y": "q", "z": "r"}
+    labels = {"a": {"classes": two}, "b": {"classes": two}, "c": {"classes": three}, "far": {"as": "number"}}
+    study["stimuli"] = {"own": {"kind": "table", "file": str(tmp_path / "own.csv"), "labels": labels}}
+    study["stimuli"]["own"]["prompts"] = ["look"]
+    study["prompts"]["table"]["look"] = {"text": "Look."}
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    own = {"stimuli": "own", "question": "local"}
+    study["tasks"] = {"one": own | {"labels": ["a"]}, "two": own | {"labels": ["a", "b"]}, "c": own | {"labels": ["c"]}}
+    study["tasks"]["far"] = own | {"metric": "r2"}
+    found = planned(study, tmp_path)
+    assert {task: training_rows(found, task) for task in ("one", "two", "c")} == {"one": 100, "two": 200, "c": 300}
+    assert [test.task for test in held_out_tests(found)] == ["one", "two", "c"]
 
 
 def test_the_rows_of_a_task_that_was_made_are_counted(study, world, tmp_path):

@@ -1,17 +1,13 @@
-"""Readers of COCO, SNLI-VE and tables: what they read, and how they complain."""
+"""Readers of COCO and SNLI-VE: what they read, and how they complain."""
 
 import gzip
 import json
 import math
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from layerwise.datasets import coco, snli, snli_ve
 from layerwise.datasets.annotated import check_measured
-from layerwise.datasets.tables import check_columns, read_table
 from layerwise.errors import InputError
 from tests.faults.reliability import fault
 
@@ -440,64 +436,3 @@ def test_snli_complaints(snli_folder, world, tmp_path):
     with pytest.raises(InputError, match=r"snli_1.0_dev.jsonl, line 1: there is no field 'annotator_labels'"):
         snli.build_snli_ve(tmp_path, lists, tmp_path / "built")
     assert not (tmp_path / "built").exists()
-
-
-def test_tables(tmp_path):
-    table = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "id": ["007", "008"], "text": ["None", "NA, {x}"]})
-    table.to_csv(tmp_path / "t.csv", index=False)
-    table.to_parquet(tmp_path / "t.parquet")
-    for file in ("t.csv", "t.parquet"):
-        assert read_table(tmp_path / file, ["image", "id", "text"]).equals(table)
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("image,label\na.jpg,x\nb.jpg,\n", r"t.csv, row 3: the column 'label' is empty"),
-        ("image,label\na.jpg,x\nb.jpg, \n", r"t.csv, row 3: the column 'label' is empty"),
-        ("image,text\na.jpg,x\n", r"no column 'label'; it has 'image', 'text'$"),
-        ("Image;Label\na.jpg;x\n", r"no column 'image'; it has 'Image', 'Label'; is it 'Image'\?$"),
-        ("image, label\na.jpg,x\n", r"no column 'label'; it has 'image', ' label'; take the blanks out of its header"),
-        ("image,label,label\na.jpg,x,y\n", "there are 2 columns 'label'; rename all but one"),
-        # Cells without a name in every row: a reader that shifts them takes the text for the image.
-        ("image,label\na.jpg,x,y\nb.jpg,x,y\n", "row 2: 3 cells, but the header names 2 columns"),
-        ("image,label\n", "the table has no rows"),
-        ("", "it is empty"),
-    ],
-)
-def test_table_complaints(tmp_path, content, complaint):
-    file = tmp_path / "t.csv"
-    file.write_text(content)
-    with pytest.raises(InputError, match=complaint):
-        read_table(file, ["image", "label"])
-
-
-def test_tables_that_are_none(tmp_path):
-    with pytest.raises(InputError, match=r"t.txt: a table is a .csv, .tsv, .jsonl, .json or .parquet file"):
-        read_table(tmp_path / "t.txt", [])
-    (tmp_path / "broken.parquet").write_text("no parquet")
-    with pytest.raises(InputError, match="cannot be read as a table"):
-        read_table(tmp_path / "broken.parquet", [])
-
-
-def test_pictures_within_a_table_are_refused_and_never_printed(tmp_path):
-    """As data sets of the hub hold them: bytes, or bytes and a path. A column beside them is not read."""
-    picture = bytes(range(256)) * 1000
-    struct = pa.StructArray.from_arrays([pa.array([picture] * 2), pa.array(["a", "b"])], ["bytes", "path"])
-    for column in (struct, pa.array([picture] * 2), pa.array([[1], [2]])):
-        file = tmp_path / "t.parquet"
-        pq.write_table(pa.table({"image": column, "y": [1, 2]}), file)
-        with pytest.raises(InputError, match=r"t.parquet: the column 'image' holds .*not text or numbers") as error:
-            read_table(file, ["image", "y"])
-        assert len(str(error.value)) < 400
-        assert read_table(file, ["y"])["y"].tolist() == ["1", "2"]
-
-
-def test_a_plan_reads_only_the_header(tmp_path):
-    file = tmp_path / "t.csv"
-    file.write_bytes(b"\xef\xbb\xbfimage,label\n\xff")
-    check_columns(file, ["image", "label"])
-    with pytest.raises(InputError, match="there is no column 'text'"):
-        check_columns(file, ["text"])
-    with pytest.raises(InputError, match=r"t.csv, line 2: not UTF-8"):
-        read_table(file, ["image"])

@@ -218,7 +218,7 @@ def table(tmp_path):
             Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.jpg")
         (tmp_path / "mine.csv").write_text(rows)
         given = {"kind": "table", "file": str(tmp_path / "mine.csv"), "labels": ["wet"]} | entry
-        return build_table(read_entry(given))
+        return build_table(read_entry(given))[0]
 
     return write
 

@@ -19,6 +19,7 @@ from layerwise.stimuli.making import read_entry
 from layerwise.study import Study
 from layerwise.tasks.labels import build_task, read_task
 from layerwise.tasks.numbers import build_number_task
+from layerwise.used_grid import asks_for
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 
@@ -124,6 +125,19 @@ def test_answers_are_checked_against_the_classes_that_a_table_names(planned, stu
         planned({name: LABELS[name] for name in ("wet", "seen", "far")}, mine={"labels": ["wet"]})
 
 
+def test_a_prompt_that_asks_for_one_label_is_not_scored_for_another(planned, study):
+    """Although the sides are only in the cells, and `seen` has the same classes as `wet`."""
+    study["prompts"]["table"]["look"]["answers"] = {"wet": ["yes"], "dry": ["no"]}
+    several = {name: {"labels": [name]} for name in ("wet", "seen", "side")}
+    grid = planned(**several).grid
+    assert {cell.task for cell in grid.said_cells()} == {"wet", "seen"}
+    assert asks_for(grid, "wet", "look")
+    assert not asks_for(grid, "side", "look")
+    assert planned(side=several["side"]).grid.said_cells() == []
+    # Where no label names these classes, the sides may be meant.
+    assert planned(["side", "seen"], side=several["side"]).grid.said_cells()
+
+
 def test_each_label_is_a_task_and_none_costs_a_forward_pass(planned):
     several = {"wet": {"labels": ["wet"]}, "side": {"labels": ["side"]}, "far": {"metric": "r2"}}
     one, all_ = planned(wet=several["wet"]).grid, planned(**several).grid
@@ -141,6 +155,8 @@ def test_other_sections_refuse_numbers(planned, study):
     for section, complaint in [
         ({"used": {"tasks": ["far"]}}, "used.tasks: far is about numbers"),
         ({"carry": {"labels": ["far"]}}, "carry.labels: far is about numbers"),
+        ({"specifications": {"tasks": ["far"]}}, "specifications.tasks: far is about numbers"),
+        ({"probes": {"kinds_of": {"tasks": ["far"]}}}, "probes.kinds_of.tasks: far is about numbers"),
         ({"carry": {"tasks": [{"from": "wet", "to": "far"}]}}, "carry.tasks.0.to: far is about numbers"),
     ]:
         study |= section

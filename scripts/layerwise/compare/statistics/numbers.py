@@ -174,6 +174,8 @@ def compare_number_layers(
     selectivity = None
     if "selectivity" in set(scores["probe"]):
         selectivity = headline_scores(scores, tasks, "test", probe="selectivity").set_index([*CELL, "layer"])
+    errors = scores[(scores["probe"] == "ridge") & (scores["metric"] == "mae") & (scores["split"] == "test")]
+    errors = errors.set_index([*CELL, "layer", "label"])
     rows = []
     for cell, of_cell in test.groupby(CELL, sort=False):
         model, task, prompt = cell
@@ -191,6 +193,11 @@ def compare_number_layers(
         for column, suffix in BOUNDED:
             above = np.nan if selectivity is None else selectivity.loc[(*cell, best), column]
             described[f"selectivity{suffix}"] = above
+        # Labels of different units have no mean error.
+        of_best = (*cell, best, tasks[task].headline_label)
+        for column, suffix in BOUNDED:
+            described[f"error{suffix}"] = errors[column].get(of_best, np.nan)
+        described["unit"] = tasks[task].units.get(tasks[task].headline_label, "")
         rows.append(described | {"training_mean": baseline[cell]})
     table = with_holm(pd.DataFrame(rows))
     place = {"task": list(tasks), "model": list(models)}

@@ -5,7 +5,9 @@ from pathlib import Path
 from types import ModuleType
 
 from layerwise.datasets.tables import delimited, json_records, parquet
+from layerwise.datasets.tables.arrow_cells import holds_bytes, is_text_or_number
 from layerwise.datasets.tables.files import ending_of
+from layerwise.datasets.tables.json_records import HEADER_RECORDS
 from layerwise.errors import InputError
 
 _READERS = {
@@ -76,8 +78,8 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     names = column_names(file) if schema is None else list(schema.names)
     for column in columns:
         _check_column(file, names, column)
-        if schema is not None and not parquet.is_text_or_number(kind := schema.field(column).type):
-            held = "pictures (bytes)" if parquet.holds_bytes(kind) else f"values of type {str(kind)[:60]}"
+        if schema is not None and not is_text_or_number(kind := schema.field(column).type):
+            held = "pictures (bytes)" if holds_bytes(kind) else f"values of type {str(kind)[:60]}"
             raise InputError(
                 f"{file}: the column {column!r} holds {held}, not text or numbers; write pictures into files of their "
                 "own, and their paths into the table"
@@ -86,7 +88,8 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
 
 def _check_column(file: Path, names: list[str], column: str) -> None:
     if column not in names:
-        raise InputError(f"{file}: there is no column {column!r}; it has {_listed(names)}{_hint(names, column)}")
+        where = f" in its first {HEADER_RECORDS} records" if reader_of(file) is json_records else ""
+        raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{_hint(names, column)}")
     if names.count(column) > 1:
         raise InputError(f"{file}: there are {names.count(column)} columns {column!r}; rename all but one")
 

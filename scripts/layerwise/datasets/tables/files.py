@@ -4,7 +4,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.datasets.disk import is_file
+from layerwise.datasets.disk import is_dir, is_file
 from layerwise.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -77,4 +77,6 @@ def _matches(pattern: str) -> list[str]:
         if found := [path for path in glob.glob(pattern, recursive=True) if is_file(path)]:  # noqa: PTH207
             return found
         raise InputError(f"no file matches {pattern!r}; relative patterns start from {Path.cwd()}")
+    if is_dir(pattern):
+        raise InputError(f"{pattern!r} is a folder; name the files in it, such as {pattern.rstrip('/')}/*.parquet")
     raise InputError(f"there is no file {pattern!r}; relative paths start from {Path.cwd()}")

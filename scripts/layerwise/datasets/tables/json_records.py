@@ -59,7 +59,11 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
             if KEY in columns and KEY in fields:
                 raise InputError(f"{record.where}: has an id and a field {KEY!r} too; rename the field")
             fields = {KEY: record.key} | fields
-        yield Row(record.where, {column: _plain(fields.get(column), record.where, column) for column in columns})
+        try:
+            cells = {column: _plain(fields.get(column), record.where, column) for column in columns}
+        except RecursionError as error:
+            raise InputError(f"{record.where}: lists or mappings nested too deeply; take them out") from error
+        yield Row(record.where, cells)
 
 
 def _checked(record: _Record) -> dict[str, Any]:
@@ -110,13 +114,18 @@ def _of_lines(file: Path) -> Iterator[_Record]:
 
 
 def _is_of_lines(file: Path) -> bool:
-    """Whether a file that is called .json has one record a line, as many do: a second one, or one with plain fields."""
+    """Whether a file that is called .json has one record a line, as many do: several, or one with plain fields."""
     lines = (line for line in unicode_lines(file) if not line.isspace())
     try:
         first = json.loads(next(lines))
     except (ValueError, RecursionError):
         return False
-    return next(lines, None) is not None or not all(isinstance(value, dict) for value in first.values())
+    if next(lines, None) is not None:
+        return True
+    values = list(first.values())
+    # A list of mappings is the table itself, one level too deep: the reader of mappings says so.
+    holds_records = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values)
+    return not (holds_records or all(isinstance(value, dict) for value in values))
 
 
 def _of_list(file: Path, text: "_Text") -> Iterator[_Record]:

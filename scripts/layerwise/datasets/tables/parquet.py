@@ -1,32 +1,24 @@
-"""Parquet: cells of any type that comes to text, numbers, pictures, or lists and structs of them."""
+"""Parquet files, read in small batches: a row group may hold gigabytes of pictures."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 
-from layerwise.datasets.tables.cells import Picture, Row
-from layerwise.datasets.tables.features import class_names_of, features_of, field, inner, type_of
+from layerwise.datasets.tables.arrow_cells import Convert, NoCellError, converter, holds_bytes
+from layerwise.datasets.tables.cells import Row
+from layerwise.datasets.tables.features import class_names_of, features_of
 from layerwise.datasets.tables.files import beginning_of
 from layerwise.errors import InputError
 
 # Of a batch, and at most so many rows: equal values are stored once and read as many.
 BYTES, ROWS, ROWS_OF_BYTES = 2**23, 4096, 32
 
-# From what pyarrow gives to what a cell is.
-_Convert = Callable[[Any], Any]
-_TEXT = (types.is_string, types.is_large_string, types.is_string_view)
-_BYTES = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
-_LISTS = (
-    *(types.is_list, types.is_large_list, types.is_fixed_size_list),
-    *(types.is_list_view, types.is_large_list_view),
-)
-_AS_THEY_ARE = (*_TEXT, types.is_boolean, types.is_integer, types.is_null)
+# What pyarrow raises of cells that Python cannot hold, such as a date after the year 9999.
+_CONVERSION = (ValueError, OverflowError, pa.ArrowException)
 
 
 def schema_of(file: Path) -> pa.Schema:
@@ -54,20 +46,6 @@ def class_names(file: Path) -> dict[str, list[str]]:
     return {name: names for name in schema.names if (names := class_names_of(features.get(name)))}
 
 
-def whole(file: Path, columns: Sequence[str]) -> pa.Table:
-    """The columns as Arrow has them, at once.
-
-    Raises:
-        InputError: when the file cannot be read.
-    """
-    beginning_of(file)
-    try:
-        # Only these columns: others may hold gigabytes of pictures.
-        return pq.read_table(file, columns=list(dict.fromkeys(columns)))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(file, error) from error
-
-
 def check(file: Path, columns: Sequence[str]) -> None:
     """Refuse columns that hold what is no cell, such as unions.
 
@@ -84,59 +62,72 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
         InputError: on a class without a name, or when the file cannot be read.
     """
     converters = _converters(file, columns)
-    number = 1
-    for batch in batches(file, columns):
-        cells = [batch.column(column).to_pylist() for column in columns]
-        for place in range(len(batch)):
-            number += 1
-            where = f"{file}, row {number}"
-            row = {}
-            for column, values in zip(columns, cells, strict=True):
-                try:
-                    row[column] = converters[column](values[place])
-                except _NoCellError as error:
-                    raise InputError(f"{where}: the column {column!r} holds {error}; correct it") from error
-            yield Row(where, row)
+    for number, values in enumerate(cells(file, columns), start=2):
+        where = f"{file}, row {number}"
+        row = {}
+        for column, value in zip(columns, values, strict=True):
+            try:
+                row[column] = converters[column](value)
+            except NoCellError as error:
+                raise InputError(f"{where}: the column {column!r} holds {error}; correct it") from error
+        yield Row(where, row)
 
 
-def batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The columns as Arrow has them, in batches of some 8 MB; other columns are not read.
+def cells(file: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """The cells of each row as Arrow gives them.
+
+    Raises:
+        InputError: on a cell that Python cannot hold, such as text that is not UTF-8, or when the file cannot be read.
+    """
+    number = 2
+    for batch in _batches(file, columns):
+        arrays = [batch.column(column) for column in columns]
+        try:
+            values = [array.to_pylist() for array in arrays]
+        except _CONVERSION as error:
+            raise _unconverted(file, columns, arrays, number) or _unreadable(file, error) from error
+        yield from map(list, zip(*values, strict=True)) if values else ([] for _ in range(len(batch)))
+        number += len(batch)
+
+
+def whole(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns as pandas has them, at once.
 
     Raises:
         InputError: when the file cannot be read.
     """
+    beginning_of(file)
     try:
-        # Read as it is needed: a row group may hold gigabytes of pictures.
+        # Only these columns: others may hold gigabytes of pictures.
+        table = pq.read_table(file, columns=list(dict.fromkeys(columns)))
+        return table.to_pandas(ignore_metadata=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unconverted(file: Path, columns: Sequence[str], arrays: Sequence[pa.Array], first: int) -> InputError | None:
+    """The first cell of a batch that Python cannot hold."""
+    for place in range(len(arrays[0])):
+        for column, array in zip(columns, arrays, strict=True):
+            try:
+                array[place].as_py()
+            except _CONVERSION as error:
+                return InputError(
+                    f"{file}, row {first + place}: the cell of the column {column!r} cannot be read "
+                    f"({str(error)[:200]}); correct it"
+                )
+    return None
+
+
+def _batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The columns as Arrow has them, in batches of some 8 MB; other columns are not read."""
+    try:
+        # Read as it is needed, without the buffer that would hold all that is read, to the end.
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20) as opened:
             size = _batch_size(opened, columns)
             yield from opened.iter_batches(size, columns=list(dict.fromkeys(columns)), use_threads=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(file, error) from error
-
-
-def is_text_or_number(kind: pa.DataType) -> bool:
-    """Whether cells of a type are text, numbers, truth values or times."""
-    if types.is_dictionary(kind):
-        return is_text_or_number(kind.value_type)
-    plain = (*_AS_THEY_ARE, types.is_floating, types.is_decimal, types.is_temporal)
-    return any(is_one(kind) for is_one in plain)
-
-
-def holds_bytes(kind: pa.DataType) -> bool:
-    """Whether pictures may be in cells of a type."""
-    if types.is_dictionary(kind):
-        return holds_bytes(kind.value_type)
-    if types.is_nested(kind):
-        return any(holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
-    return _is(kind, _BYTES)
-
-
-class _NoCellError(ValueError):
-    """What a cell holds that is none."""
-
-
-def _is(kind: pa.DataType, checks: Sequence[Callable[[pa.DataType], bool]]) -> bool:
-    return any(is_one(kind) for is_one in checks)
 
 
 def _unreadable(file: Path, error: Exception) -> InputError:
@@ -155,13 +146,13 @@ def _batch_size(file: pq.ParquetFile, columns: Sequence[str]) -> int:
     return max(1, min(most, BYTES * file.metadata.num_rows // max(1, size)))
 
 
-def _converters(file: Path, columns: Sequence[str]) -> dict[str, _Convert]:
+def _converters(file: Path, columns: Sequence[str]) -> dict[str, Convert]:
     schema = schema_of(file)
     features = features_of(schema, file)
     found = {}
     for column in columns:
         kind = schema.field(column).type
-        convert = _converter(kind, features.get(column))
+        convert = converter(kind, features.get(column))
         if convert is None:
             raise InputError(
                 f"{file}: the column {column!r} holds values of type {str(kind)[:60]}, which cannot be read; write "
@@ -169,94 +160,3 @@ def _converters(file: Path, columns: Sequence[str]) -> dict[str, _Convert]:
             )
         found[column] = convert
     return found
-
-
-def _converter(kind: pa.DataType, feature: Any) -> _Convert | None:
-    """How values of a type become cells; None for a type that has none."""
-    if isinstance(kind, pa.BaseExtensionType):
-        if kind.extension_name == "arrow.json":
-            return _json
-        return _converter(kind.storage_type, feature)
-    if types.is_dictionary(kind):
-        return _converter(kind.value_type, feature)
-    if _is(kind, _LISTS):
-        return _of_list(_converter(kind.value_type, inner(feature)))
-    if types.is_map(kind):
-        return _of_map(_converter(kind.key_type, None), _converter(kind.item_type, None))
-    if types.is_struct(kind):
-        return _of_struct(kind, feature)
-    if types.is_integer(kind) and (names := class_names_of(feature)) is not None:
-        return lambda value: _class_name(value, names)
-    if _is(kind, _AS_THEY_ARE):
-        return lambda value: value
-    if types.is_floating(kind):
-        return _short_number(np.float16 if types.is_float16(kind) else np.float32) if kind.bit_width < 64 else _number
-    if types.is_decimal(kind):
-        return _decimal
-    if types.is_temporal(kind):
-        return lambda value: None if value is None else str(value)
-    if _is(kind, _BYTES):
-        return lambda value: Picture(value, None) if value else None
-    return None
-
-
-def _of_list(part: _Convert | None) -> _Convert | None:
-    if part is None:
-        return None
-    return lambda values: None if values is None else [part(value) for value in values]
-
-
-def _of_map(key: _Convert | None, item: _Convert | None) -> _Convert | None:
-    if key is None or item is None:
-        return None
-    return lambda pairs: None if pairs is None else {key(name): item(value) for name, value in pairs}
-
-
-def _of_struct(kind: pa.StructType, feature: Any) -> _Convert | None:
-    fields = {part.name: part.type for part in kind}
-    is_picture = _is(fields.get("bytes", pa.null()), _BYTES) and fields.keys() <= {"bytes", "path"}
-    if is_picture or (type_of(feature) == "Image" and "path" in fields):
-        return _picture
-    parts = {name: _converter(part, field(feature, name)) for name, part in fields.items()}
-    converters = {name: convert for name, convert in parts.items() if convert is not None}
-    if len(converters) < kind.num_fields:
-        return None
-    return lambda value: None if value is None else {name: part(value[name]) for name, part in converters.items()}
-
-
-def _picture(value: dict[str, Any] | None) -> Picture | None:
-    if value is None:
-        return None
-    content, path = value.get("bytes") or None, value.get("path") or None
-    return None if content is None and path is None else Picture(content, path)
-
-
-def _json(value: str | None) -> Any:
-    try:
-        return None if value is None else json.loads(value)
-    except ValueError as error:
-        raise _NoCellError(f"no valid JSON ({error})") from error
-
-
-def _class_name(value: int | None, names: list[str]) -> str | None:
-    # As datasets writes an unknown class.
-    if value is None or value == -1:
-        return None
-    if not 0 <= value < len(names):
-        raise _NoCellError(f"the class {value}, but only 0 to {len(names) - 1} have names")
-    return names[value]
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or value != value else value
-
-
-def _short_number(width: type[np.floating]) -> _Convert:
-    # 0.1 as float32 is 0.10000000149011612 otherwise.
-    return lambda value: None if _number(value) is None else float(str(width(value)))
-
-
-def _decimal(value: Any) -> int | float | None:
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)

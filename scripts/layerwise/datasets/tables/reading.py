@@ -45,7 +45,7 @@ def read_table(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     file = Path(file)
     check_columns(file, columns)
     if ending_of(file) == ".parquet":
-        table = parquet.whole(file, columns).to_pandas(ignore_metadata=True)
+        table = parquet.whole(file, columns)
         where = [f"{file}, row {number}" for number in range(2, len(table) + 2)]
     else:
         rows = [_of_text(row) for row in reader_of(file).rows(file, list(dict.fromkeys(columns)))]
@@ -69,8 +69,7 @@ def read_cells(file: str | Path, columns: Sequence[str]) -> Iterator[list[Any]]:
     file = Path(file)
     check_columns(file, columns)
     if ending_of(file) == ".parquet":
-        for batch in parquet.batches(file, columns):
-            yield from map(list, zip(*(batch.column(column).to_pylist() for column in columns), strict=True))
+        yield from parquet.cells(file, columns)
         return
     is_text = ending_of(file) in (".csv", ".tsv")
     for row in reader_of(file).rows(file, list(dict.fromkeys(columns))):

@@ -19,7 +19,8 @@ def number_sections(table: pd.DataFrame) -> list[Section]:
         "(embeddings = 0; the lowest of equals). p: two-sided, corrected over all rows by Holm's method. A dash: the "
         "best layer is the topmost, or there are too few images or shared texts for a test. As good: layers that are "
         "not worse than the best one at the level of 5 %, corrected over the row's layers. Selectivity: the best "
-        "layer's R² less that of permuted numbers. Training mean: always giving the mean of the training items."
+        "layer's R² less that of permuted numbers. Training mean: always giving the mean of the training items. "
+        "Error: the best layer's mean absolute error, in the numbers' own unit."
     )
     sections = []
     for task, rows in table.groupby("task", sort=False):
@@ -40,8 +41,17 @@ def number_sections(table: pd.DataFrame) -> list[Section]:
                 "Training mean": [number(100 * value, ".1f") for value in rows["training_mean"]],
             }
         )
+        if rows["error"].notna().any():
+            unit = rows["unit"].iloc[0]
+            shown[f"Error ({unit})" if unit else "Error"] = _errors(rows)
         mean = ", mean over labels" if rows["label"].iloc[0] == "macro" else ""
         names = (("Model", 0.12), ("Prompt", 0.11))
         title = f"{task}: {metric_name('r2')}{mean}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
     return sections
+
+
+def _errors(rows: pd.DataFrame) -> list[str]:
+    """Mean absolute errors with their intervals, as they are."""
+    parts = ([number(value, ".3g") for value in rows[name]] for name in ("error", "error_low", "error_high"))
+    return [f"{value} [{low}, {high}]" for value, low, high in zip(*parts, strict=True)]

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.config.prompts import Prompt
 from layerwise.config.tasks import Task
-from layerwise.datasets.disk import check_free_space, is_file
+from layerwise.datasets.disk import check_free_space, is_dir, is_file
 from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import HubFiles, read_receipt
@@ -24,6 +24,7 @@ from layerwise.stimuli.label_columns import (
     columns_of,
     label_cell,
     labels_read,
+    others_told,
 )
 from layerwise.stimuli.picture_files import bytes_missing, write_picture
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
@@ -45,7 +46,7 @@ class _Table(StimulusKind[Entry]):
     entry_class = Entry
     allowed = frozenset({"text", *OF_CHOICES.values()})
     formats = ("hub",)
-    not_shown = frozenset({"prompts", "file", "dataset", "image_root", "labels", "split_column"})
+    not_shown = frozenset({"prompts", "file", "dataset", "image_root", "labels", "split_column", "group_column"})
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -74,11 +75,10 @@ class _Table(StimulusKind[Entry]):
 
     def shown(self, entry: Entry, data: "Locations") -> dict[str, Any]:
         found = super().shown(entry, data)
-        if (reads := self.reads(entry)) is None:
+        if (reads := self.reads(entry)) is not None:
             # Groups decide which images are sampled, and nothing else of what is shown.
-            found.pop("group_column", None)
-        else:
-            found |= data.shown(*reads)
+            sampled = {} if entry.group_column is None else {"group_column": entry.group_column}
+            found |= sampled | data.shown(*reads)
         if entry.each is not None:
             found["each"] = [_without(item, "labels", "answer") for item in found["each"]]
         if entry.choices is not None:
@@ -96,6 +96,9 @@ class _Table(StimulusKind[Entry]):
                     f"{' or '.join(self.formats)}, or a `file`"
                 )
             data.check_parts(where, *reads)
+        for root in _roots(entry) if entry.image_root is not None else ():
+            if not is_dir(root):
+                raise InputError(f"{where}.image_root: there is no folder {str(root)!r}")
         try:
             # Of a data set, as soon as it is there.
             if tables := _tables_there(entry, data):
@@ -143,6 +146,9 @@ class _Table(StimulusKind[Entry]):
 
     def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
         return classes_told(labels_read(entry.all_labels, task))
+
+    def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
+        return others_told(entry.all_labels, task, answers)
 
     def numbers(self, entry: Entry) -> list[str]:
         return [name for name, column in entry.all_labels.items() if column.is_number]
@@ -261,16 +267,14 @@ def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
 
 def _check_columns(entry: Entry, tables: Sequence[Sequence[Path]]) -> None:
     """Refuse what headers alone tell: columns that are missing, or hold what is no text."""
-    may_hold_more = {*entry.picture_columns(), *entry.list_columns()}
     for files in tables:
         check_readable(files, entry.all_columns())
         for file in files:
-            check_columns(file, [column for column in entry.all_columns() if column not in may_hold_more])
+            check_columns(file, entry.text_columns())
 
 
 def _label_columns(entry: Entry) -> list[str]:
-    of_items = [column for item in entry.made for column in columns_of(item_columns(item))]
-    return list(dict.fromkeys([*columns_of(entry.row_labels), *of_items]))
+    return list(dict.fromkeys([*columns_of(entry.row_labels), *entry.item_label_columns()]))
 
 
 def _label_cells(entry: Entry, row: Row, labels: Sequence[str]) -> Iterator[list[Any]]:
