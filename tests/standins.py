@@ -14,7 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image
+
+from tests.conftest import REPOSITORY
+from tests.hub import Hub
 
 # Pictures of most sets. A random split then has six of them or more in each part.
 PICTURES = 32
@@ -53,6 +57,21 @@ class StandIn:
         for name, content in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+
+    def hubs(self, recipe: str) -> list[Hub]:
+        """Its repositories, at the commits that a recipe asks for."""
+        commits = {entry["repository"]: entry["revision"] for entry in recipe_of(recipe).get("datasets", {}).values()}
+        served = []
+        for repository, files in self.repositories.items():
+            hub = Hub(repository, {}, "dataset")
+            hub.commits, hub.branches = {commits[repository]: files}, {"main": commits[repository]}
+            served.append(hub)
+        return served
+
+
+def recipe_of(name: str) -> dict[str, Any]:
+    """What a recipe says."""
+    return yaml.safe_load((REPOSITORY / f"config/recipes/{name}.yaml").read_text())
 
 
 @cache
