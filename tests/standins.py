@@ -169,6 +169,16 @@ def whatsup() -> StandIn:
             records.append({"image_path": path, "caption_options": captions})
         table = {"photos": "controlled_images_dataset", "rendered": "controlled_clevr_dataset"}[name]
         files[f"whatsup/data/{table}.json"] = json.dumps(records).encode()
+    for source, folder, width in (("coco", "val2017", 12), ("vg", "vg_images", 0)):
+        for number in range(PICTURES):
+            files[f"whatsup/data/{folder}/{2000 + number:0{width}}.jpg"] = picture(f"{source} {number}")
+        for many, end in {"one": "", "two": " of a bed"}.items():
+            sides = [["left", "right"], ["right", "left"]]
+            records = [
+                [2000 + number, *(f"A photo of a cat on the {side}{end}" for side in sides[number % 2])]
+                for number in range(PICTURES)
+            ]
+            files[f"whatsup/data/{source}_qa_{many}_obj.json"] = json.dumps(records).encode()
     return StandIn({}, files)
 
 

@@ -186,6 +186,13 @@ def test_cells_of_json_keep_their_types(write):
     assert cells(write("one.json", '{"n": 1, "d": {"x": true}}\n')) == [{"n": 1, "d": {"x": True}}]
 
 
+def test_records_may_be_lists_whose_columns_are_their_places(write):
+    file = write("t.json", '[[7, "a dog", "a cat"], [8, "a bed"]]')
+    assert column_names(file) == ["0", "1", "2"]
+    assert cells(file) == [{"0": 7, "1": "a dog", "2": "a cat"}, {"0": 8, "1": "a bed", "2": None}]
+    assert cells(write("t.jsonl", "[1]\n[2]\n")) == [{"0": 1}, {"0": 2}]
+
+
 def test_a_list_of_records_is_read_in_parts(write):
     """With records longer than a part, and values that end where a part does."""
     records = [{"n": number, "text": "é" * (number * 997 % 200_000)} for number in range(40)]
@@ -239,6 +246,7 @@ def test_a_list_of_records_is_read_in_parts(write):
         ("t.json", "\n", "t.json: cannot be read as a table (it is empty); a list of records ... is one"),
         ("t.json", "3", "t.json: cannot be read as a table (it begins with '3'); a list of records ... is one"),
         ("t.json", '["x"]', "t.json, record 1: 'x' is no record such as"),
+        ("t.json", '[[1, "x"], {"a": 1}]', "t.json, record 2: {'a': 1} is no record such as ["),
         ("t.json", '{"info": {}, "rows": [{"a": 1}]}', "t.json, key 'rows': ... Write it into a file of its own"),
         ("t.json", '{"7": {"key": 1}}', "t.json, key '7': has an id and a field 'key' too; rename the field"),
         ("t.parquet", "PAR1", "t.parquet: cannot be read as a table ( ... fetch it again"),
