@@ -261,10 +261,8 @@ class Entry(StimuliEntry):
         if not names:
             raise PydanticCustomError("unfit", "must have `labels`, labels of the items in `each`, or `choices`")
         if twice := next((name for name in names if names.count(name) > 1), None):
-            message = (
-                "two labels are called {name}; give one another name, as in `labels: {{other: {{column: {name}}}}}`"
-            )
-            raise PydanticCustomError("unfit", message, {"name": twice})
+            said = {"name": twice, "fix": f"labels: {{other-name: {{column: {twice}}}}}"}
+            raise PydanticCustomError("unfit", "two labels are called {name}; give one another name: `{fix}`", said)
         for name in self._item_labels:
             given = [(item.labels or {})[name] for item in self.each or ()]
             if isinstance(given[0], str) and given.count(given[0]) == len(given):

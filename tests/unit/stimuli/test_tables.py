@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from layerwise.datasets.file_marks import files_mark
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
@@ -37,7 +38,7 @@ def jpeg(seed: int) -> bytes:
     return content.getvalue()
 
 
-PICTURES = [jpeg(seed) for seed in range(4)]
+PICTURES = [jpeg(seed) for seed in range(5)]
 
 
 @pytest.fixture
@@ -112,6 +113,9 @@ def test_pictures_inside_rows_become_files_named_by_their_content(make, tmp_path
         {"image": held(PICTURES[2], "same.jpg"), "wet": "no"},
         {"image": held(PICTURES[3], "same.jpg"), "wet": "yes"},
         {"image": held(PICTURES[2], None), "wet": "yes"},
+        # A content that has two paths.
+        {"image": held(PICTURES[4], "first.jpg"), "wet": "yes"},
+        {"image": held(PICTURES[4], "second.jpg"), "wet": "yes"},
     ]
     stimuli = make(rows)
     shas = [hashlib.sha256(content).hexdigest() for content in PICTURES]
@@ -119,8 +123,9 @@ def test_pictures_inside_rows_become_files_named_by_their_content(make, tmp_path
         f"pictures/{sha[:2]}/{sha}.jpg": content for sha, content in zip(shas, PICTURES, strict=True)
     }
     items = finished(stimuli).merge(stimuli.provenance, on="item_id").set_index("item_id").sort_index()
-    assert items["image_sha256"].tolist() == [shas[i] for i in (0, 1, 0, 2, 3, 2)]
-    assert items["image_id"].tolist() == ["cat.jpg", "dog.jpg", "cat.jpg", shas[2][:16], shas[3][:16], shas[2][:16]]
+    assert items["image_sha256"].tolist() == [shas[i] for i in (0, 1, 0, 2, 3, 2, 4, 4)]
+    of_content = [shas[i][:16] for i in (2, 3, 2, 4, 4)]
+    assert items["image_id"].tolist() == ["cat.jpg", "dog.jpg", "cat.jpg", *of_content]
     assert (items["group"] == items["image_id"]).all()
     assert [Path(path).name for path in items["image"]] == [f"{sha}.jpg" for sha in items["image_sha256"]]
 
@@ -159,7 +164,7 @@ def test_a_picture_that_cannot_be_decoded_is_named_by_its_row(make, tmp_path, co
 
 
 def test_pictures_are_never_all_in_memory(make, tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 255, (12, 1024, 1024, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 1024, 1024, 3), dtype=np.uint8)
     rows = []
     for picture in pixels:
         content = io.BytesIO()
@@ -171,8 +176,8 @@ def test_pictures_are_never_all_in_memory(make, tmp_path):
     build_table(entry_of(tmp_path), 0, tmp_path / "pictures")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < size / 2
-    assert len(written(tmp_path)) == 12
+    assert peak < 0.6 * size
+    assert len(written(tmp_path)) == 8
 
 
 def test_rows_without_a_picture_are_refused_or_left_out(make):
@@ -414,7 +419,7 @@ def test_images_of_a_data_set_are_sampled_with_all_their_rows(tmp_path):
     # Only what is sampled is written.
     assert len(written(tmp_path)) == 8
     of_test = set(stimuli.provenance.query("part == 'test'")["item_id"])
-    assert set(made(1, test=2, train=3).provenance.query("part == 'test'")["item_id"]) == of_test
+    assert set(made(1, train=3, test=2).provenance.query("part == 'test'")["item_id"]) == of_test
     assert any(set(made(seed, test=2).provenance["item_id"]) != of_test for seed in (2, 3, 4))
 
 
@@ -522,7 +527,8 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     rows = [{"image": held(PICTURES[0]), "wet": "a"}]
     make(rows)
     before = table_mark(entry_of(tmp_path))
-    assert table_mark(entry_of(tmp_path)) == before
+    # Not of their content, which takes long to read.
+    assert before == files_mark([tmp_path / "t.parquet"])
     make([{"image": held(PICTURES[1]), "wet": "a"}])
     assert table_mark(entry_of(tmp_path)) != before
 
