@@ -34,7 +34,8 @@ exec {python} -IS {client} "$@"
 # Stands for a program until it ends, with its exit status and its signals.
 CLIENT = """\
 import json, os, signal, socket, sys
-if not sys.argv[1:2] or not (sys.argv[1] == "-m" or sys.argv[1].endswith(".py")):
+# The hub's client reads where the hub is when it is imported.
+if not sys.argv[1:2] or not (sys.argv[1] == "-m" or sys.argv[1].endswith(".py")) or "download_hub" in sys.argv[1]:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})

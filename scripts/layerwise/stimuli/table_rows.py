@@ -35,6 +35,7 @@ class TablePart(NamedTuple):
         roots: folders that relative image paths start from.
         prefix: of the ids of its items and images.
         images: how many to sample, or "all".
+        own: whether the rows are the user's own. Paths in a stranger's rows must not lead out of the folders.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TablePart(NamedTuple):
     roots: list[Path]
     prefix: str = ""
     images: int | str = "all"
+    own: bool = True
 
 
 class RowImage(NamedTuple):
@@ -270,6 +272,10 @@ def _padded(text: str, digits: str | None, column: str, where: str) -> str:
 
 def _found(path: str, part: TablePart, where: str) -> str:
     """The file of a picture, in the first folder that has it."""
+    if not part.own and (Path(path).is_absolute() or ".." in Path(path).parts):
+        raise InputError(
+            f"{where}: the picture's path {short(path)} leads out of the data set's folder, and is not read"
+        )
     places = [str(root / path) for root in part.roots]
     found = next((place for place in places if is_file(place)), None)
     if found is not None:

@@ -249,7 +249,7 @@ def _own_parts(entry: Entry) -> list[TablePart]:
 def _downloaded_parts(entry: Entry, receipt: HubFiles) -> list[TablePart]:
     roots = [receipt.root, *_roots(entry)]
     return [
-        TablePart(split, receipt.files(split), roots, f"{split}/", count)
+        TablePart(split, receipt.files(split), roots, f"{split}/", count, own=False)
         for split, count in (entry.images or {}).items()
     ]
 
