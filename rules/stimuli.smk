@@ -5,6 +5,7 @@
 #                                                          stimuli.json
 #   <results>/stimuli/{stimuli}/{recipe}/prompts.json      what a model will read for the first item, by prompt
 #   <results>/tasks/{task}/labels.parquet, task.json
+#   <data>/pictures/AB/SHA256.jpg                          pictures that tables hold in their rows, each once
 
 
 rule make_stimuli:

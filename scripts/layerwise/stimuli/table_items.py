@@ -1,5 +1,6 @@
 """Make items of the rows of a table: of each row one, several, or one per choice."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from layerwise.stimuli.parts import SPLITS
 from layerwise.stimuli.table_choices import LETTERS, choices_of, listed, right_choices
 from layerwise.stimuli.table_entry import ANSWER, RIGHT, RIGHT_CLASSES, Entry, Item, item_classes, item_columns
 from layerwise.stimuli.table_rows import TableRow
+
+log = logging.getLogger(__name__)
 
 
 class _Chosen(NamedTuple):
@@ -88,6 +91,7 @@ def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
     """The official part that each row is in. No picture of a user's own table, and no group, is in two."""
     column = entry.split_column
     if column is None:
+        _tell_of_groups(entry, rows)
         return [row.part.name for row in rows]
     parts = [row.text(column) for row in rows]
     part_of: dict[tuple[str, str], str] = {}
@@ -104,6 +108,18 @@ def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
                     "shared by splits"
                 )
     return parts
+
+
+def _tell_of_groups(entry: Entry, rows: Sequence[TableRow]) -> None:
+    """Say which groups of a data set are in several of its splits; their rows stay in the split nearest to the test."""
+    parts_of: dict[str, set[str]] = {}
+    for row in rows if entry.group_column is not None else ():
+        parts_of.setdefault(row.text(str(entry.group_column)), set()).add(row.part.name)
+    if shared := [group for group, parts in parts_of.items() if len(parts) > 1]:
+        log.warning(
+            "%d groups (%s) are in several splits, such as %s; the rows in the split nearest to the test are kept",
+            *(len(shared), entry.group_column, short(shared[0])),
+        )
 
 
 def _chosen(entry: Entry, item: Item, rows: Sequence[TableRow]) -> list[list[_Chosen]]:

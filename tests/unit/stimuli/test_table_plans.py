@@ -100,6 +100,8 @@ def test_what_fits_is_planned(plan, entry, more):
         (TINT | {"text_column": None, "text": "{hint}"}, {}, "t-0.parquet: there is no column 'hint'"),
         (TINT | {"text_column": "options"}, {}, "'options' holds values of type list"),
         (TINT | {"text_column": "picture"}, {}, "'picture' holds pictures"),
+        (TINT | {"image_column": "image"}, {}, "there is no column 'image'"),
+        (LETTERS | {"choices": CHOICES | {"columns": ["choices"]}}, {}, "there is no column 'choices'"),
         (TINT | {"only": {"category": "x"}}, {}, "there is no column 'category'"),
         (TINT | {"group_column": "pair"}, {}, "there is no column 'pair'"),
         (TINT | {"labels": None}, {}, "must have `labels`, labels of the items in `each`, or `choices`"),

@@ -20,13 +20,15 @@ from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
 from layerwise.input_paths import InputPaths
-from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.duplicates import join_groups
+from layerwise.stimuli.building import Sources, Stimuli
+from layerwise.stimuli.duplicates import in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds.table import KIND, build_table, table_mark
 from layerwise.stimuli.making import read_entry
+from layerwise.stimuli.parts import official_parts
 from layerwise.stimuli.prompts import render_prompts
 from layerwise.stimuli.table_rows import TablePart, sampled_rows
+from tests.faults.reliability import fault
 from tests.items import finished
 
 
@@ -143,6 +145,12 @@ def test_a_picture_is_written_once_and_again_where_its_file_is_not_it(make, tmp_
     assert len(written(tmp_path)) == 2
 
 
+def test_who_makes_stimuli_by_hand_is_asked_for_a_folder_of_pictures(make, tmp_path):
+    make([{"image": held(PICTURES[0]), "wet": "a"}])
+    with pytest.raises(InputError, match=r"t.parquet, row 2: the table holds its pictures; .* --images"):
+        KIND.build(entry_of(tmp_path), Sources(), 0)
+
+
 def test_the_format_of_a_picture_is_its_own(make, tmp_path):
     content = io.BytesIO()
     Image.new("RGB", (4, 4)).save(content, "PNG")
@@ -150,6 +158,11 @@ def test_the_format_of_a_picture_is_its_own(make, tmp_path):
     assert [Path(name).suffix for name in written(tmp_path)] == [".png"]
 
 
+@fault(
+    "a picture inside a row of a table is cut short, or is none",
+    sees="one error that names the table and the row, before a model is loaded",
+    kept="the pictures that were written, and all finished work",
+)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -421,6 +434,24 @@ def test_images_of_a_data_set_are_sampled_with_all_their_rows(tmp_path):
     of_test = set(stimuli.provenance.query("part == 'test'")["item_id"])
     assert set(made(1, train=3, test=2).provenance.query("part == 'test'")["item_id"]) == of_test
     assert any(set(made(seed, test=2).provenance["item_id"]) != of_test for seed in (2, 3, 4))
+
+
+def test_a_group_in_several_splits_of_a_data_set_stays_in_the_one_nearest_to_the_test(tmp_path, caplog):
+    rows = {
+        split: [{"image": held(jpeg(place * 3 + i)), "wet": "a", "pair": pair} for i, pair in enumerate(pairs)]
+        for place, (split, pairs) in enumerate({"train": ["p", "q", "q"], "test": ["q", "r", "r"]}.items())
+    }
+    given = {"kind": "table", "dataset": "mine", "images": dict.fromkeys(rows, "all"), "labels": ["wet"]}
+    entry = read_entry(given | {"group_column": "pair"})
+    made, _ = build_table(entry, 0, tmp_path / "pictures", read_receipt(receipt(tmp_path, rows)))
+    assert "1 groups (pair) are in several splits, such as 'q'" in caplog.text
+    kept = made.provenance[in_their_own_part(made.provenance, official_parts("table"))]
+    assert sorted(kept["part"] + kept["group"]) == ["testq", "testr", "testr", "trainp"]
+    # Of a group, all rows are sampled or none.
+    entry = read_entry(given | {"group_column": "pair", "images": {"train": 1}})
+    for seed in range(4):
+        made, _ = build_table(entry, seed, tmp_path / "pictures", read_receipt(tmp_path / "receipt.json"))
+        assert "".join(made.provenance["group"]) in ("p", "qq")
 
 
 def test_pictures_of_a_data_set_lie_in_its_own_folder_first(tmp_path):

@@ -55,7 +55,7 @@ class _Table(StimulusKind[Entry]):
 
     def build(self, entry: Entry, sources: Sources, seed: int) -> tuple[Stimuli, list[Path]]:
         receipt = read_receipt(sources.annotations) if entry.dataset is not None else None
-        return build_table(entry, seed, Path(sources.images), receipt)
+        return build_table(entry, seed, Path(sources.images) if sources.images else None, receipt)
 
     def reads(self, entry: Entry) -> DataParts | None:
         return None if entry.dataset is None else DataParts(entry.dataset, list(entry.images or ()))
@@ -173,14 +173,14 @@ class _Table(StimulusKind[Entry]):
 
 
 def build_table(
-    entry: Entry, seed: int = 0, pictures: Path = Path(), receipt: HubFiles | None = None
+    entry: Entry, seed: int = 0, pictures: Path | None = None, receipt: HubFiles | None = None
 ) -> tuple[Stimuli, list[Path]]:
     """The items of a table, and its files.
 
     Args:
         entry: of the config.
         seed: that images are sampled by.
-        pictures: folder that pictures inside rows are written to.
+        pictures: folder that pictures inside rows are written to; may be None for a table without.
         receipt: of the download, for an entry with ``dataset``.
 
     Raises:
@@ -217,11 +217,13 @@ def table_mark(entry: Entry) -> Any:
     return digest.hexdigest()
 
 
-def _written(entry: Entry, rows: Sequence[TableRow], folder: Path) -> dict[str, str]:
+def _written(entry: Entry, rows: Sequence[TableRow], folder: Path | None) -> dict[str, str]:
     """The files of the pictures that the table holds, by SHA-256."""
     held = {image.sha256: image.size for row in rows for image in row.images.values() if image.sha256}
     if not held:
         return {}
+    if folder is None:
+        raise InputError(f"{rows[0].where}: the table holds its pictures; name a folder to write them to with --images")
     folder.mkdir(parents=True, exist_ok=True)
     check_free_space(folder, bytes_missing(folder, held), f"writing {len(held)} pictures")
     return {
