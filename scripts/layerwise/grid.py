@@ -379,7 +379,7 @@ class Grid:
         return [name for name, model in models if model.intervention is not None and model.intervention.kind in kinds]
 
     def asked_tasks(self) -> list[str]:
-        """Names of the tasks that are asked of some model. A recipe that is included may have more than a study needs."""
+        """Names of the tasks that are asked of some model. An included recipe may have more than a study needs."""
         asked = {task for model in self.config.models for task in self.tasks_of(model)}
         return [name for name in self.config.tasks if name in asked]
 
