@@ -7,7 +7,7 @@ from typing import Any
 
 from layerwise.checksums import file_sha256
 from layerwise.datasets.disk import readable
-from layerwise.datasets.hub_card import Card, read_card
+from layerwise.datasets.hub_card import LONGEST_CITATION, LONGEST_LICENCE, Card, one_line, read_card
 from layerwise.datasets.hub_splits import asked_files, check_found, find_splits, is_table, listed
 from layerwise.errors import InputError
 from layerwise.hub_client import CARD, SHA256, Repository, ask_for_commit, fetch, list_files
@@ -24,7 +24,8 @@ def download_hub_files(key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         key: its key in the config, for messages.
         asked: ``repository``, ``revision``, ``splits``, and where they are given ``configuration``, ``files`` (patterns
-            by split) and ``pictures`` (patterns); see :class:`layerwise.datasets.format.OwnDownload`.
+            by split), ``pictures`` (patterns), ``licence`` and ``citation``; see
+            :class:`layerwise.datasets.format.OwnDownload`.
 
     Returns:
         The receipt; see :class:`layerwise.datasets.hub_files.HubFiles`.
@@ -36,9 +37,8 @@ def download_hub_files(key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     known = list_files(repository, revision)
     paths = list(known)
     card = _card(repository, revision, known, strict="files" not in asked)
-    log.info(
-        "%s (%s)", repository.source, f"licence: {card.licence}" if card.licence else f"no licence on {repository.page}"
-    )
+    licence = one_line(asked["licence"], LONGEST_LICENCE) if "licence" in asked else card.licence
+    log.info("%s (%s)", repository.source, f"licence: {licence}" if licence else f"no licence on {repository.page}")
     splits = _splits(key, asked, repository, paths, card)
     pictures = asked_files(key, {"pictures": asked.get("pictures", [])}, paths)["pictures"]
     wanted = dict.fromkeys([path for files in splits.values() for path in files] + pictures)
@@ -51,8 +51,8 @@ def download_hub_files(key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         "repository": repository.source,
         "revision": revision,
         "configuration": asked.get("configuration"),
-        "licence": card.licence,
-        "citation": card.citation,
+        "licence": licence,
+        "citation": one_line(asked["citation"], LONGEST_CITATION) if "citation" in asked else card.citation,
         "root": str(root),
         "files": files,
         "pictures": [_record(root, path) for path in pictures],

@@ -12,6 +12,7 @@ from layerwise.datasets.hub_download import download_hub_files
 from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
 from tests.conftest import REPOSITORY
+from tests.faults.reliability import fault
 from tests.hub import COMMIT, Hub, card, in_process, in_this_process, parquet
 
 ASKED = {"repository": "lab/own", "revision": COMMIT, "splits": ["test"]}
@@ -117,6 +118,8 @@ def test_files_that_a_user_names_need_no_card_and_are_read_in_that_order(downloa
     receipt = download(files={"test": ["b.csv", "*.csv"]})
     assert [record["path"] for record in receipt["files"]["test"]] == ["b.csv", "a.csv"]
     assert receipt["licence"] == ""
+    told = download(files={"test": ["a.csv"]}, licence="MIT,\n ours", citation="Us 2023")
+    assert (told["licence"], told["citation"]) == ("MIT, ours", "Us 2023")
     with pytest.raises(
         InputError, match=r"^datasets.own.files.test: notes.txt, pictures/2.png cannot be read as tables"
     ):
@@ -136,6 +139,11 @@ def test_a_split_that_is_not_there_is_told_with_those_that_are(download, hub):
     assert list(hub.sent) == ["README.md"]
 
 
+@fault(
+    "the connection breaks while a data set of the hub is downloaded",
+    sees="one line that names the missing files",
+    kept="finished files, and the beginning of the others: the same command asks for the rest",
+)
 def test_an_interrupted_download_goes_on_where_it_broke_off_and_is_there_offline(download, hub, monkeypatch):
     # The client tries again five times, a second apart.
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -171,6 +179,11 @@ def test_offline_a_file_that_is_missing_is_named(download, hub, tmp_path):
         download(revision="1" * 40)
 
 
+@fault(
+    "a file of a data set of the hub arrives damaged, or goes bad in the cache",
+    sees="one line with both checksums, and which file to delete",
+    kept="everything else",
+)
 def test_damaged_files_are_refused(download, hub, tmp_path):
     hub.damage = True
     with pytest.raises(
@@ -252,6 +265,11 @@ def test_a_repository_that_only_its_own_program_can_read_is_refused_with_the_way
     assert not any(path.endswith(".py") for path in hub.sent)
 
 
+@fault(
+    "a data set of the hub has a file whose name leads out of its folder",
+    sees="one line that names the file; other files of the data set can be had",
+    kept="the machine is safe: nothing is written elsewhere, and no code of a repository is run",
+)
 @pytest.mark.parametrize(
     "name", ["../../evil.csv", "/tmp/evil.csv", "a/../../evil.csv", "a\\evil.csv", "evil\n.csv", "a//b.csv"]
 )

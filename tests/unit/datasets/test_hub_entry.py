@@ -90,6 +90,7 @@ def test_receipt_and_recipe_depend_on_what_is_downloaded_and_on_nothing_else(stu
         told({"files": files}),
         told({"files": files | {"test": "c.csv"}}),
         told({"pictures": "pictures/*"}),
+        told({"licence": "mit"}),
     ]
     for place in (0, 1):
         assert len({plain[place], *(other[place] for other in others)}) == len(others) + 1

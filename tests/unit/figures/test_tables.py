@@ -5,6 +5,7 @@ import io
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +396,25 @@ def test_overview_states_sizes_balance_and_exclusions(grid):
     assert list(sections["Models"].frame["Model"]) == ["b", "a"]
     assert list(sections["Prompts"].frame.iloc[0]) == ["images", "free", "Describe it."]
     assert "Excluded labels" not in to_latex(list(sections.values()))
+
+
+def test_overview_says_whose_data_came_from_the_hub(grid):
+    plain = [section.title for section in overview(grid)]
+    assert "Data sets" not in plain
+    own = {"file": "own.csv", "sha256": "0" * 64}
+    pope = own | {"repository": "lab/pope", "revision": "a" * 40, "licence": "mit", "citation": "@misc{pope}"}
+    other = own | {"repository": "lab/<b>", "revision": "b" * 40, "licence": "", "citation": ""}
+    sources = {"objects": [own, pope, pope, other], "agree": [pope]}
+    tasks = {name: replace(task, sources=sources[name]) for name, task in TASKS.items()}
+    sections = overview_sections(grid[0], tasks, MODELS, PROMPTS, "last")
+    assert [section.title for section in sections] == [plain[0], "Data sets", *plain[1:]]
+    assert sections[1].frame.to_numpy().tolist() == [
+        ["lab/pope", "images, pairs", "aaaaaaaaaaaa", "mit", "@misc{pope}"],
+        ["lab/<b>", "images", "bbbbbbbbbbbb", "not stated", "not stated"],
+    ]
+    # A stranger's words are shown as they are, and nothing of them is read as a page or a program.
+    assert "<b>" not in to_html("T", sections)
+    assert r"lab/\textless{}b\textgreater{}" in to_latex(sections)
 
 
 def test_the_majority_is_the_same_in_both_tables_and_the_figure(grid):

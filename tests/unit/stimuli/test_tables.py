@@ -467,6 +467,22 @@ def test_pictures_of_a_data_set_lie_in_its_own_folder_first(tmp_path):
     assert [Path(path).parent.name for path in stimuli.shown["image"]] == ["hub", "own"]
 
 
+@pytest.mark.parametrize("outside", ["../own.jpg", "{folder}/own.jpg", "a/../../own.jpg"])
+def test_a_strangers_rows_name_no_picture_outside_their_folder(tmp_path, outside):
+    (tmp_path / "own.jpg").write_bytes(PICTURES[0])
+    (tmp_path / "hub/a").mkdir(parents=True)
+    row = {"image": outside.format(folder=tmp_path), "wet": "y"}
+    file = receipt(tmp_path / "hub", {"test": [row]})
+    given = {"kind": "table", "dataset": "vsr", "images": {"test": "all"}, "labels": ["wet"]}
+    with pytest.raises(
+        InputError, match=r"test.parquet, row 2: the picture's path '.*own.jpg' leads out of the data set's"
+    ):
+        build_table(read_entry(given), 0, tmp_path / "pictures", read_receipt(file))
+    # A user's own rows may name any file.
+    own = entry_of(tmp_path / "hub", file=str(tmp_path / "hub/test.parquet"))
+    assert len(build_table(own)[0].shown) == 1
+
+
 def test_several_files_are_one_table(tmp_path):
     for number in (1, 2):
         rows = [{"image": PICTURES[2 * number - 2 + i], "wet": str(i)} for i in (0, 1)]

@@ -50,6 +50,10 @@ class Entry(DatasetEntry):
     what the files' names say."""
     pictures: Maybe[Patterns] = None
     """Further files that are downloaded, such as pictures which rows name by their path in the repository."""
+    licence: Maybe[Text] = None
+    """The licence as results tell it. Default: what its card says."""
+    citation: Maybe[Text] = None
+    """What to cite, as results tell it. Default: the BibTeX entries of its card."""
 
     @model_validator(mode="after")
     def _names_files_once(self) -> "Entry":
@@ -64,7 +68,8 @@ class _Hub(DataFormat[Entry]):
     entry_class = Entry
 
     def own_download(self, entry: Entry, parts: Sequence[str]) -> OwnDownload:
-        asked = entry.model_dump(include={"repository", "revision", "configuration"}, exclude_none=True)
+        told = {"repository", "revision", "configuration", "licence", "citation"}
+        asked = entry.model_dump(include=told, exclude_none=True)
         asked["splits"] = sorted(parts)
         if entry.files is not None:
             asked["files"] = {split: _listed(entry.files.get(split, [])) for split in asked["splits"]}
