@@ -104,15 +104,15 @@ class TableRow:
         """
         if spec.column is not None:
             return self.text(spec.column)
-        found = COLUMN.sub(lambda match: self._in_text(match[1]), str(spec.template)).strip()
+        found = COLUMN.sub(lambda match: self._in_text(match[1], match[2]), str(spec.template)).strip()
         if not found:
             said = " and ".join(map(repr, spec.columns))
             raise InputError(f"{self.where}: the columns {said} are empty, and with them the text")
         return found
 
-    def _in_text(self, column: str) -> str:
+    def _in_text(self, column: str, digits: str | None) -> str:
         cell = self.cells[column]
-        return "" if is_empty(cell) else as_text(cell, column, self.where)
+        return "" if is_empty(cell) else _padded(as_text(cell, column, self.where), digits, column, self.where)
 
 
 def sampled_rows(entry: Entry, parts: Sequence[TablePart], seed: int) -> tuple[list[TableRow], dict[str, int]]:
@@ -227,7 +227,7 @@ def cell_path(spec: Spec, cells: Mapping[str, Any], where: str) -> str | None:
         return None
     if spec.column is None:
         template = str(spec.template)
-        return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], where), template)
+        return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], match[2], where), template)
     cell = cells[spec.column]
     if isinstance(cell, Picture):
         return None if cell.content else cell.path
@@ -254,11 +254,23 @@ def _image(spec: Spec, part: TablePart, where: str, cells: Mapping[str, Any]) ->
     return RowImage(cell.path or "", "", hashlib.sha256(cell.content).hexdigest(), len(cell.content))
 
 
-def _in_path(cell: Any, column: str, where: str) -> str:
+def _in_path(cell: Any, column: str, digits: str | None, where: str) -> str:
     """A cell in a file name. A column of whole numbers with a gap comes as 7.0, and means 7."""
     if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return as_text(cell, column, where).strip()
+        cell = int(cell)
+    return _padded(as_text(cell, column, where).strip(), digits, column, where)
+
+
+def _padded(text: str, digits: str | None, column: str, where: str) -> str:
+    """A whole number with zeros in front, if so many digits are asked for."""
+    if digits is None:
+        return text
+    if not text.isdecimal():
+        raise InputError(
+            f"{where}: the column {column!r} is {short(text)}, no whole number that `{{{column}:0{digits}}}` could put "
+            "zeros in front of"
+        )
+    return text.zfill(int(digits))
 
 
 def _found(path: str, part: TablePart, where: str) -> str:

@@ -270,6 +270,7 @@ def test_a_list_of_records_is_read_in_parts(write):
         ("t.json", "\n", "t.json: cannot be read as a table (it is empty); a list of records ... is one"),
         ("t.json", "3", "t.json: cannot be read as a table (it begins with '3'); a list of records ... is one"),
         ("t.json", '["x"]', "t.json, record 1: 'x' is no record such as"),
+        ("t.json", '[[1, "x"], {"a": 1}]', "t.json, record 2: {'a': 1} is no record such as ["),
         ("t.json", '{"info": {}, "rows": [{"a": 1}]}', "t.json, key 'rows': ... Write it into a file of its own"),
         ("t.json", '{"7": {"key": 1}}', "t.json, key '7': has an id and a field 'key' too; rename the field"),
         ("t.parquet", "PAR1", "t.parquet: cannot be read as a table ( ... fetch it again"),
