@@ -14,7 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image
+
+from tests.conftest import REPOSITORY
+from tests.hub import Hub
 
 # Pictures of most sets. A random split then has six of them or more in each part.
 PICTURES = 32
@@ -53,6 +57,21 @@ class StandIn:
         for name, content in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+
+    def hubs(self, recipe: str) -> list[Hub]:
+        """Its repositories, at the commits that a recipe asks for."""
+        commits = {entry["repository"]: entry["revision"] for entry in recipe_of(recipe).get("datasets", {}).values()}
+        served = []
+        for repository, files in self.repositories.items():
+            hub = Hub(repository, {}, "dataset")
+            hub.commits, hub.branches = {commits[repository]: files}, {"main": commits[repository]}
+            served.append(hub)
+        return served
+
+
+def recipe_of(name: str) -> dict[str, Any]:
+    """What a recipe says."""
+    return yaml.safe_load((REPOSITORY / f"config/recipes/{name}.yaml").read_text())
 
 
 @cache
@@ -150,6 +169,16 @@ def whatsup() -> StandIn:
             records.append({"image_path": path, "caption_options": captions})
         table = {"photos": "controlled_images_dataset", "rendered": "controlled_clevr_dataset"}[name]
         files[f"whatsup/data/{table}.json"] = json.dumps(records).encode()
+    for source, folder, width in (("coco", "val2017", 12), ("vg", "vg_images", 0)):
+        for number in range(PICTURES):
+            files[f"whatsup/data/{folder}/{2000 + number:0{width}}.jpg"] = picture(f"{source} {number}")
+        for many, end in {"one": "", "two": " of a bed"}.items():
+            sides = [["left", "right"], ["right", "left"]]
+            records = [
+                [2000 + number, *(f"A photo of a cat on the {side}{end}" for side in sides[number % 2])]
+                for number in range(PICTURES)
+            ]
+            files[f"whatsup/data/{source}_qa_{many}_obj.json"] = json.dumps(records).encode()
     return StandIn({}, files)
 
 
@@ -194,7 +223,8 @@ def winoground() -> StandIn:
 def cv_bench() -> StandIn:
     def rows(type_: str, tasks: Mapping[str, tuple[int, str]]) -> Iterator[dict[str, Any]]:
         for task, (many, question) in tasks.items():
-            for number in range(PICTURES):
+            # Four classes need more pictures than two.
+            for number in range(2 * PICTURES if many > 2 else PICTURES):
                 choices = [str((number + place) % 9) if task == "Count" else f"cup {place}" for place in range(many)]
                 listed = "\n".join(f"({letter}) {choice}" for letter, choice in zip("ABCDEF", choices, strict=False))
                 yield {
@@ -238,9 +268,9 @@ def scienceqa() -> StandIn:
     def rows(part: str) -> list[dict[str, Any]]:
         found = []
         for subject in ("natural science", "social science", "language science"):
-            for number in range(PICTURES):
-                many = 2 + number % 4
+            for number in range(2 * PICTURES):
                 shown = subject != "language science" and number % 2 == 0
+                many = 2 + number // 2 % 4
                 # A few pictures are in two parts, as the same map or diagram may be.
                 name = f"science {subject} {number if number < 4 else (part, number)}"
                 found.append(
@@ -248,7 +278,7 @@ def scienceqa() -> StandIn:
                         "image": {"bytes": picture(name), "path": "image.png"} if shown else None,
                         "question": f"Which of these states is farthest north, in {part} {number}?",
                         "choices": [f"state {place}" for place in range(many)],
-                        "answer": (number // 2) % many,
+                        "answer": number // 8 % many,
                         "hint": "" if number % 3 else "Look at the map.",
                         "task": "closed choice",
                         "grade": "grade2",
@@ -292,7 +322,7 @@ def a_okvqa() -> StandIn:
             for number in range(many)
         ]
 
-    many = {"train": PICTURES, "validation": 8, "test": 4}
+    many = {"train": 2 * PICTURES, "validation": 8, "test": 4}
     files = {
         f"data/{part}-00000-of-00001-d306bf3ad53b6618.parquet": _parquet(rows(part, of), correct_choice_idx=pa.int8())
         for part, of in many.items()

@@ -379,18 +379,23 @@ class Grid:
         models = self.config.models.items()
         return [name for name, model in models if model.intervention is not None and model.intervention.kind in kinds]
 
+    def asked_tasks(self) -> list[str]:
+        """Names of the tasks that are asked of some model. An included recipe may have more than a study needs."""
+        asked = {task for model in self.config.models for task in self.tasks_of(model)}
+        return [name for name in self.config.tasks if name in asked]
+
     def used_stimuli(self) -> list[str]:
-        """Names of the stimulus sets that some task reads."""
-        used = {task.stimuli for task in self.config.tasks.values()}
+        """Names of the stimulus sets that some task reads which is asked of a model."""
+        used = {self.config.tasks[name].stimuli for name in self.asked_tasks()}
         return [name for name in self.config.stimuli if name in used]
 
     def class_tasks(self) -> list[str]:
-        """Names of the tasks whose labels are classes."""
-        return [name for name, task in self.config.tasks.items() if not task.is_number]
+        """Names of the tasks that are asked, and whose labels are classes."""
+        return [name for name in self.asked_tasks() if not self.config.tasks[name].is_number]
 
     def number_tasks(self) -> list[str]:
-        """Names of the tasks whose labels are numbers."""
-        return [name for name, task in self.config.tasks.items() if task.is_number]
+        """Names of the tasks that are asked, and whose labels are numbers."""
+        return [name for name in self.asked_tasks() if self.config.tasks[name].is_number]
 
     def unseen_text_tasks(self) -> list[str]:
         """Names of the tasks whose test items have texts that were seen in training and texts that were not."""

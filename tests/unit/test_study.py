@@ -95,6 +95,22 @@ def test_states_are_the_shards_that_are_there(project):
     assert study.states_files("hub", "own", "describe") == halves
 
 
+def test_a_task_that_no_model_is_asked_is_not_made(project):
+    def study(**tasks) -> Study:
+        config = copy.deepcopy(OWN)
+        config["stimuli"]["other"] = config["stimuli"]["own"]
+        config["tasks"]["dry"] = {"stimuli": "other", "question": "global"}
+        for model, only in tasks.items():
+            config["models"][model]["tasks"] = only
+        write("studies/mine.yaml", config)
+        return Study.load("studies/mine.yaml")
+
+    grid = study(hub=["wet"]).grid
+    assert (sorted(grid.class_tasks()), sorted(grid.used_stimuli())) == (["dry", "wet"], ["other", "own"])
+    grid = study(hub=["wet"], other=["wet"]).grid
+    assert (grid.class_tasks(), grid.used_stimuli(), grid.tasks_about("global")) == (["wet"], ["own"], [])
+
+
 def test_files_are_looked_for_beside_the_study(project):
     study = Study.load("studies/mine.yaml")
     assert study.config.stimuli["own"].file == "studies/own.csv"

@@ -129,7 +129,7 @@ def test_cleared_pictures_are_written_again(project):
     states = project.folder / "results/states/tiny/letters/letter.h5"
     shutil.rmtree(project.folder / "data/pictures")
     shutil.rmtree(project.folder / "results/kept")
-    assert project.planned() == {}
+    assert project.planned("states") == {}
     states.unlink()
     failed = project.snakemake("states", check=False)
     said = failed.stdout + failed.stderr

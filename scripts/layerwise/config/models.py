@@ -197,7 +197,8 @@ class Model(Section):
     """Run only these of the stimulus sets' prompts on this model. Default: all; for a language model, all without an
     image (`image: none`)."""
     tasks: Maybe[Names] = None
-    """Only these tasks are asked of this model. Default: all."""
+    """Only these tasks are asked of this model. Default: all. A task that is asked of no model is not made, nor are its
+    stimuli."""
     made_from: Maybe[Name] = None
     """The language model that this multimodal model was made from: an entry with `adapter: text`, of the same depth and
     width. Figures pair the two, and a table compares them in the prompts without an image. Changes no state."""

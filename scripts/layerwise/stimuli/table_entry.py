@@ -12,8 +12,8 @@ from layerwise.config.stimuli import Images, StimuliEntry
 from layerwise.stimuli.cell_values import Only
 from layerwise.stimuli.label_columns import LabelColumn, Labels, columns_of, labels_of
 
-# A column in a template.
-COLUMN = re.compile(r"\{([^{}]+)\}")
+# A column in a template. A number may be padded to so many digits, as in the names of COCO's pictures.
+COLUMN = re.compile(r"\{([^{}]+?)(?::0([1-9][0-9]?))?\}")
 # The labels of items with choices.
 ANSWER, RIGHT = "answer", "right"
 RIGHT_CLASSES = ("wrong", "right")
@@ -58,7 +58,9 @@ class Spec(NamedTuple):
     @property
     def columns(self) -> list[str]:
         """The columns that are read."""
-        return [self.column] if self.column is not None else COLUMN.findall(self.template or "")
+        if self.column is not None:
+            return [self.column]
+        return list(dict.fromkeys(column for column, _ in COLUMN.findall(self.template or "")))
 
 
 class Item(Section):
@@ -139,7 +141,8 @@ class Entry(StimuliEntry):
     image_column: str = "image"
     """Column with the pictures: their paths, or the pictures themselves, as in the hub's Parquet files."""
     image_file: Maybe[ImageFile] = None
-    """In place of `image_column`: path of each picture, made of columns, such as "pictures/{number}.jpg"."""
+    """In place of `image_column`: path of each picture, made of columns, such as "pictures/{number}.jpg". {number:012}
+    puts zeros in front of a whole number, to twelve digits, as in the names of COCO's pictures."""
     image_root: Maybe[Folders] = None
     """Folder that relative image paths start from, or several, searched in this order. Default: the file's folder. With
     `dataset`, its own folder is searched first."""

@@ -104,15 +104,15 @@ class TableRow:
         """
         if spec.column is not None:
             return self.text(spec.column)
-        found = COLUMN.sub(lambda match: self._in_text(match[1]), str(spec.template)).strip()
+        found = COLUMN.sub(lambda match: self._in_text(match[1], match[2]), str(spec.template)).strip()
         if not found:
             said = " and ".join(map(repr, spec.columns))
             raise InputError(f"{self.where}: the columns {said} are empty, and with them the text")
         return found
 
-    def _in_text(self, column: str) -> str:
+    def _in_text(self, column: str, digits: str | None) -> str:
         cell = self.cells[column]
-        return "" if is_empty(cell) else as_text(cell, column, self.where)
+        return "" if is_empty(cell) else _padded(as_text(cell, column, self.where), digits, column, self.where)
 
 
 def sampled_rows(entry: Entry, parts: Sequence[TablePart], seed: int) -> tuple[list[TableRow], dict[str, int]]:
@@ -145,7 +145,7 @@ def pictures_of(entry: Entry, rows: Sequence[TableRow]) -> Iterator[tuple[str, R
             for spec, image in of_part[number].images.items() if number in of_part else ():
                 if image.sha256 in waiting:
                     waiting.remove(image.sha256)
-                    yield read.where, image, read.cells[str(spec.column)].content
+                    yield read.where, image, _alone(read.cells[str(spec.column)]).content
 
 
 def is_empty(cell: Any) -> bool:
@@ -171,7 +171,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
     """The rows of a part that ``only`` keeps, with pictures told apart over all of them."""
     wanted = wanted_keys(entry.only)
     met: dict[str, dict[str, None]] = {column: {} for column in wanted}
-    others = entry.other_columns()
+    others, specs = entry.other_columns(), entry.image_specs
     rows, numbers = [], 0
     for number, read in enumerate(read_rows(part.files, entry.all_columns())):
         numbers += 1
@@ -179,7 +179,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
             met[column].setdefault(key_of(read.cells[column]))
         if not has_keys(read.cells, wanted):
             continue
-        images = {spec: _image(spec, part, read.where, read.cells) for spec in entry.image_specs}
+        images = {spec: _image(spec, part, read.where, read.cells) for spec in specs}
         if missing := [spec for spec, image in images.items() if image is None]:
             if entry.without_image != "leave-out":
                 said = " and ".join(repr(column) for column in missing[0].columns)
@@ -192,7 +192,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
         for column in (column for column in others if isinstance(read.cells[column], Picture)):
             as_text(read.cells[column], column, read.where)
         # The content of pictures stays on disk.
-        cells = {column: cell for column, cell in read.cells.items() if not isinstance(cell, Picture)}
+        cells = {column: read.cells[column] for column in others}
         found = {spec: image for spec, image in images.items() if image is not None}
         rows.append(TableRow(read.where, number, part, cells, found))
     counts["rows"] += len(rows)
@@ -223,14 +223,19 @@ def cell_path(spec: Spec, cells: Mapping[str, Any], where: str) -> str | None:
     Raises:
         InputError: when a cell holds anything but text, a number or a picture.
     """
-    if any(is_empty(cells[column]) for column in spec.columns):
+    if any(is_empty(_alone(cells[column])) for column in spec.columns):
         return None
     if spec.column is None:
         template = str(spec.template)
-        return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], where), template)
-    cell = cells[spec.column]
+        return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], match[2], where), template)
+    cell = _alone(cells[spec.column])
     if isinstance(cell, Picture):
         return None if cell.content else cell.path
+    if isinstance(cell, list):
+        raise InputError(
+            f"{where}: the column {spec.column!r} holds {len(cell)} pictures, and an item shows one; give each a "
+            "column of its own"
+        )
     return as_text(cell, spec.column, where)
 
 
@@ -247,18 +252,35 @@ def _image(spec: Spec, part: TablePart, where: str, cells: Mapping[str, Any]) ->
     path = cell_path(spec, cells, where)
     if path is not None:
         return RowImage(part.prefix + path, _found(path, part, where))
-    cell = None if spec.column is None else cells[spec.column]
+    cell = None if spec.column is None else _alone(cells[spec.column])
     if not isinstance(cell, Picture) or not cell.content:
         return None
     # Named by its path for now; see `_named`.
     return RowImage(cell.path or "", "", hashlib.sha256(cell.content).hexdigest(), len(cell.content))
 
 
-def _in_path(cell: Any, column: str, where: str) -> str:
+def _alone(cell: Any) -> Any:
+    """A cell; of a list of one, what it holds."""
+    return (cell or [None])[0] if isinstance(cell, list) and len(cell) < 2 else cell
+
+
+def _in_path(cell: Any, column: str, digits: str | None, where: str) -> str:
     """A cell in a file name. A column of whole numbers with a gap comes as 7.0, and means 7."""
     if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return as_text(cell, column, where).strip()
+        cell = int(cell)
+    return _padded(as_text(cell, column, where).strip(), digits, column, where)
+
+
+def _padded(text: str, digits: str | None, column: str, where: str) -> str:
+    """A whole number with zeros in front, if so many digits are asked for."""
+    if digits is None:
+        return text
+    if not text.isdecimal():
+        raise InputError(
+            f"{where}: the column {column!r} is {short(text)}, no whole number that `{{{column}:0{digits}}}` could put "
+            "zeros in front of"
+        )
+    return text.zfill(int(digits))
 
 
 def _found(path: str, part: TablePart, where: str) -> str:
@@ -274,7 +296,9 @@ def _found(path: str, part: TablePart, where: str) -> str:
     if found is not None:
         return found
     roots = ", then ".join(map(str, part.roots))
-    raise InputError(f"{where}: there is no image {places[0][:300]}; relative paths start from {roots}")
+    # Longer than any path, as pictures in the text of a table are.
+    base64 = "; is it a picture in base64? Write it into a file" if len(path) > 4096 else ""
+    raise InputError(f"{where}: there is no image {places[0][:300]}; relative paths start from {roots}{base64}")
 
 
 def _named(rows: list[TableRow]) -> list[TableRow]:
@@ -286,7 +310,9 @@ def _named(rows: list[TableRow]) -> list[TableRow]:
         for image in row.images.values():
             if image.sha256:
                 paths.setdefault(image.sha256, set()).add(image.name)
-                contents.setdefault(image.name, set()).add(image.sha256)
+            # An image of a file has its prefix already.
+            path = image.name if image.sha256 else image.name.removeprefix(row.part.prefix)
+            contents.setdefault(path, set()).add(image.sha256)
 
     def name(image: RowImage, prefix: str) -> RowImage:
         if not image.sha256:

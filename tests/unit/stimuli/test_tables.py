@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from layerwise.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.duplicates import in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds.table import KIND, build_table, table_mark
+from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.parts import official_parts
+from layerwise.stimuli.picture_files import write_picture
 from layerwise.stimuli.prompts import render_prompts
+from layerwise.stimuli.table_files import table_mark
 from layerwise.stimuli.table_rows import TablePart, sampled_rows
 from tests.faults.reliability import fault
 from tests.items import finished
@@ -132,6 +135,13 @@ def test_pictures_inside_rows_become_files_named_by_their_content(make, tmp_path
     assert [Path(path).name for path in items["image"]] == [f"{sha}.jpg" for sha in items["image_sha256"]]
 
 
+def test_a_file_and_a_picture_inside_a_row_may_have_one_name(make, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(PICTURES[0])
+    rows = [{"image": held(None, "a.jpg"), "wet": "a"}, {"image": held(PICTURES[1], "a.jpg"), "wet": "b"}]
+    own = hashlib.sha256(PICTURES[1]).hexdigest()[:16]
+    assert set(make(rows).provenance["image_id"]) == {"a.jpg", own}
+
+
 def test_a_picture_is_written_once_and_again_where_its_file_is_not_it(make, tmp_path):
     rows = [{"image": content, "wet": "yes"} for content in PICTURES[:2]]
     make(rows)
@@ -143,6 +153,17 @@ def test_a_picture_is_written_once_and_again_where_its_file_is_not_it(make, tmp_
     assert damaged.read_bytes() == content
     assert whole.stat().st_mtime_ns == before
     assert len(written(tmp_path)) == 2
+
+
+def test_jobs_may_write_the_same_picture_at_once(tmp_path):
+    sha = hashlib.sha256(PICTURES[0]).hexdigest()
+    for trial in range(10):
+        folder = tmp_path / str(trial) / "pictures"
+        with ThreadPoolExecutor(8) as pool:
+            paths = list(pool.map(lambda _: write_picture(folder, sha, PICTURES[0], "t.csv, row 2"), range(16)))  # noqa: B023
+        assert {path.relative_to(folder) for path in paths} == {Path(sha[:2], f"{sha}.jpg")}
+        # Nothing half-written is left.
+        assert written(folder.parent) == {f"pictures/{sha[:2]}/{sha}.jpg": PICTURES[0]}
 
 
 def test_who_makes_stimuli_by_hand_is_asked_for_a_folder_of_pictures(make, tmp_path):
@@ -578,6 +599,23 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     assert before == files_mark([tmp_path / "t.parquet"])
     make([{"image": held(PICTURES[1]), "wet": "a"}])
     assert table_mark(entry_of(tmp_path)) != before
+
+
+def test_a_list_of_one_picture_is_that_picture(make, tmp_path):
+    rows = [{"image": [held(PICTURES[0], "a.jpg")], "wet": "a"}, {"image": [held(PICTURES[1], "b.jpg")], "wet": "b"}]
+    assert make(rows).provenance["image_id"].tolist() == ["a.jpg", "b.jpg"]
+    assert len(written(tmp_path)) == 2
+    rows.append({"image": [], "wet": "a"})
+    with pytest.raises(InputError, match="row 4: the row has no picture"):
+        make(rows)
+    rows[2]["image"] = [held(PICTURES[0]), held(PICTURES[1])]
+    with pytest.raises(InputError, match="row 4: the column 'image' holds 2 pictures, and an item shows one"):
+        make(rows)
+
+
+def test_a_picture_in_base64_is_told_from_a_path(make):
+    with pytest.raises(InputError, match=r"row 2: there is no image .*; is it a picture in base64\?"):
+        make([{"image": "/9j/4AAQ" * 1000, "wet": "a"}])
 
 
 @pytest.mark.parametrize("entry", [{"labels": ["odd"]}, {"text_column": "odd"}, {"text_column": "image"}])

@@ -40,8 +40,8 @@ def header(file: Path) -> list[str]:
         InputError: when the file cannot be read, is empty, or holds other things than records.
     """
     found: dict[str, None] = {}
-    for record in islice(_records(file), HEADER_RECORDS):
-        found |= dict.fromkeys(([] if record.key is None else [KEY]) + list(_checked(record)))
+    for record, fields in islice(_with_fields(file), HEADER_RECORDS):
+        found |= dict.fromkeys(([] if record.key is None else [KEY]) + list(fields))
     if not found:
         raise InputError(f"{file}: cannot be read as a table (it is empty)")
     return list(found)
@@ -53,8 +53,7 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         InputError: on what is no record, text that holds half a character, or when the file cannot be read.
     """
-    for record in _records(file):
-        fields = _checked(record)
+    for record, fields in _with_fields(file):
         if record.key is not None:
             if KEY in columns and KEY in fields:
                 raise InputError(f"{record.where}: has an id and a field {KEY!r} too; rename the field")
@@ -66,12 +65,21 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
         yield Row(record.where, cells)
 
 
-def _checked(record: _Record) -> dict[str, Any]:
-    if isinstance(record.value, dict):
-        return record.value
-    if isinstance(record.value, list) and record.key is None:
+def _with_fields(file: Path) -> Iterator[tuple[_Record, dict[str, Any]]]:
+    """The records, each with its fields. The first one says whether all are mappings or lists."""
+    are_lists: bool | None = None
+    for record in _records(file):
+        if are_lists is None:
+            are_lists = isinstance(record.value, list) and record.key is None
+        yield record, _fields(record, are_lists)
+
+
+def _fields(record: _Record, is_list: bool) -> dict[str, Any]:
+    if is_list and isinstance(record.value, list):
         return {str(place): cell for place, cell in enumerate(record.value)}
-    fix = 'such as {"image": "a.jpg", "text": "a dog"}'
+    if not is_list and isinstance(record.value, dict):
+        return record.value
+    fix = 'such as ["a.jpg", "a dog"]' if is_list else 'such as {"image": "a.jpg", "text": "a dog"}'
     if record.key is not None and isinstance(record.value, list):
         fix += "; is it the list of records? Write it into a file of its own"
     raise InputError(f"{record.where}: {shown(record.value)} is no record {fix}")

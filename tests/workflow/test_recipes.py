@@ -1,0 +1,83 @@
+"""All recipes in one study, through the workflow: planned, and run to figures on stand-ins of their data sets."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.hub import environment, serve
+from tests.standins import STAND_INS, recipe_of
+from tests.workflow.conftest import Project, copy_project
+
+# A task of each recipe, and one over some rows of a stimulus set.
+TASKS = [
+    "pope-popular",
+    "vsr",
+    "vsr-orientation",
+    "vsr-zeroshot",
+    "whatsup-photos",
+    "sugarcrepe-swap-object",
+    "winoground",
+    "cv-bench-count",
+    "mmvp",
+    "scienceqa-natural",
+    "a-okvqa",
+]
+STUDY = {
+    "seed": 1,
+    "include": [f"recipes/{name}.yaml" for name in STAND_INS],
+    "tasks": {task: {"min_per_class": 1} for task in TASKS},
+    "models": {"llava": {"source": "models/llava", "batch_size": 32, "tasks": TASKS}},
+    "probes": {"C": [1.0], "resamples": 100},
+}
+
+
+@pytest.fixture
+def project(tmp_path, tiny_llava) -> Project:
+    """A copy of the project with the tiny LLaVA, the study, and what its user must have."""
+    project = copy_project(tmp_path / "project")
+    shutil.copytree(tiny_llava, project.folder / "models/llava")
+    for stand_in in STAND_INS.values():
+        stand_in().write(project.folder)
+    project.configure(STUDY)
+    return project
+
+
+@pytest.mark.slow
+def test_all_recipes_are_planned_before_anything_is_downloaded(project):
+    planned = project.planned()
+    datasets = {dataset for name in STAND_INS for dataset in recipe_of(name).get("datasets", {})}
+    assert planned["download_hub_files"] == len(datasets) == 8
+    assert planned["make_task"] == len(TASKS)
+    # VSR's tasks read the same states.
+    assert planned["extract_states"] == 2 * (len(TASKS) - 1)
+
+
+@pytest.mark.whole
+def test_all_recipes_run_to_figures(project, warm, monkeypatch):
+    hubs = [hub for name, stand_in in STAND_INS.items() for hub in stand_in().hubs(name)]
+    with serve(*hubs) as hub:
+        for key, value in environment(hub, project.folder).items():
+            if key.startswith("HF_"):
+                monkeypatch.setenv(key, value)
+        project.snakemake("downloads")
+    # What follows is offline.
+    project.python = warm
+    project.snakemake()
+    results = project.folder / "results"
+    scores = pd.read_parquet(results / "probes/scores.parquet")
+    assert set(scores["task"]) == set(TASKS)
+    # Both classes have the same texts: without the picture, nothing is found.
+    for name in ("winoground", "mmvp"):
+        alone = scores.query(f"prompt == '{name}-text-only' and split == 'test' and metric == 'accuracy'")
+        assert len(alone) > 3
+        assert (alone["value"] == 0.5).all()
+    table = (results / "tables/table1.md").read_text()
+    for name in STAND_INS:
+        for entry in recipe_of(name).get("datasets", {}).values():
+            (row,) = [line for line in table.splitlines() if line.startswith(f"| {entry['repository']} |")]
+            assert entry["revision"][:12] in row
+    assert "cc-by-sa-4.0" in table
+    for figure in ("entailment-by-layer", "which-layer", "known-and-said-llava"):
+        assert (results / f"figures/{figure}.png").stat().st_size > 1000
+    assert project.planned() == {}
