@@ -99,7 +99,7 @@ def _refuse(
     said = ", ".join(map(repr, choices[at]))[:200]
     if sum(key_of(word) == key_of(cells[at]) for word in choices[at]) > 1:
         raise InputError(
-            f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, which are the words of two choices: {said}; say "
+            f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, the words of two choices: {said}; say "
             "which by its index or letter, or take the row out with `only`"
         )
     raise InputError(

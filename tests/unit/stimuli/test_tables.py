@@ -388,7 +388,7 @@ def test_choices_in_columns_of_their_own_and_answers_of_each_item(make):
         (
             ["red", "Red", "blue"],
             "red",
-            "row 2: the column 'answer' is 'red', which are the words of two choices: 'red'",
+            "row 2: the column 'answer' is 'red', the words of two choices: 'red'",
         ),
         (COLOURS, float("inf"), "row 2: the column 'answer' is inf, which is neither index"),
         (["red"], 0, "row 2: 'options' has 1 choices; there must be 2 to 26"),
