@@ -48,15 +48,15 @@ def shortcut_cells(grid: Grid) -> list[ShortcutCell]:
 
 def pictures_cells(grid: Grid) -> list[PicturesCell]:
     """The models and stimulus sets of the shortcuts, each once."""
-    return list(dict.fromkeys(PicturesCell(cell.model, grid.config.tasks[cell.task].stimuli) for cell in grid.shortcuts))
+    return list(
+        dict.fromkeys(PicturesCell(cell.model, grid.config.tasks[cell.task].stimuli) for cell in grid.shortcuts)
+    )
 
 
 def shown_prompts(grid: Grid, task: str) -> list[str]:
     """The prompts of a task that show the item's own picture and its text."""
     prompts = grid.prompts(grid.config.tasks[task].stimuli).items()
-    return [
-        name for name, prompt in prompts if prompt.image in (None, "shown") and "text" in placeholders(prompt)
-    ]
+    return [name for name, prompt in prompts if prompt.image in (None, "shown") and "text" in placeholders(prompt)]
 
 
 def shortcut_columns(grid: Grid, task: str) -> list[str]:

@@ -48,6 +48,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table4": "layerwise.figures.table4",
         "table-routes": "layerwise.figures.routes_table",
         "table-language-models": "layerwise.figures.language_models_table",
+        "table-shortcuts": "layerwise.figures.shortcuts_table",
         "table-known-said": "layerwise.figures.table_known_said",
         "number-layers": "layerwise.figures.number_layers",
         "specifications": "layerwise.figures.specifications_table",

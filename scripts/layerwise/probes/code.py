@@ -35,7 +35,9 @@ def shortcut_code(engine: str, metric: str) -> str:
 
     Arguments are those of :func:`probe_code`.
     """
-    return code_digest("fit_shortcuts.py", ENGINES.file(engine), *map(METRICS.file, dict.fromkeys(("accuracy", metric))))
+    return code_digest(
+        "fit_shortcuts.py", ENGINES.file(engine), *map(METRICS.file, dict.fromkeys(("accuracy", metric)))
+    )
 
 
 def kind_code(kind: str, metric: str) -> str:

@@ -1,9 +1,9 @@
 """Shortcuts: simple features of an item's text and picture, and what the probes of a task reach on them.
 
-They say how much of a task can be solved without a model that relates picture and text. ``words`` is a bag of words, as
-the hypothesis-only baselines of Poliak et al. 2018 (arXiv 1805.01042) and Gururangan et al. 2018 (arXiv 1803.02324);
-``picture`` is what the decoder gets from the vision tower. ``words + picture`` puts both side by side. A linear probe on
-them is a sum of a score of the text and one of the picture, so that it cannot tell which text belongs to which picture.
+They say how much of a task can be solved without a model that relates picture and text. ``words`` is a bag of words,
+as in the hypothesis-only baselines of Poliak et al. 2018 (arXiv 1805.01042) and Gururangan et al. 2018 (arXiv
+1803.02324); ``picture`` is what the decoder gets from the vision tower. ``words + picture`` puts both side by side. A
+linear probe on them adds a score of the text and one of the picture, and cannot tell which belongs to which.
 ``words x picture`` adds products of the two, a bilinear form as in Kim et al. 2017 (arXiv 1610.04325), on principal
 components: it can learn that a word goes with a feature of the picture.
 """

@@ -12,7 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerwise.compare.inputs import Task
-from layerwise.figures.drawing.style import CHANCE_COLOUR, LineStyle, wrap_name
+from layerwise.figures.drawing.style import (
+    CHANCE_COLOUR,
+    SHORTCUT_DASH,
+    SHORTCUT_WIDTH,
+    LineStyle,
+    wrap_name,
+)
 
 FACET_INCHES = (2.3, 1.75)
 MAX_COLUMNS = 4
@@ -169,6 +175,7 @@ def draw_legend(
     baseline: str | None,
     norm: bool = True,
     wider: bool = False,
+    shortcuts: bool = False,
 ) -> int:
     """Put the legend below the facets, as wide as the figure allows. Returns its number of lines of text.
 
@@ -193,6 +200,9 @@ def draw_legend(
     if baseline:
         handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=":", linewidth=1))
         labels.append(baseline)
+    if shortcuts:
+        handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=SHORTCUT_DASH, linewidth=SHORTCUT_WIDTH))
+        labels.append("shortcut")
     longest = max(len(line) for label in labels for line in label.splitlines())
     # Inches per character of the legend's font, and of a handle with its padding.
     columns = min(len(labels), max(1, int(drawing.get_figwidth() / (0.065 * longest + 0.6))))

@@ -44,9 +44,7 @@ def has_image_tokens(model: FrozenModel, inputs: pd.DataFrame) -> bool:
     return not torch.equal(*naming(model, "run", both, first))
 
 
-def embed_parts(
-    model: FrozenModel, inputs: pd.DataFrame, parts: Sequence[Sequence[Unit]], work: WorkFolder
-) -> None:
+def embed_parts(model: FrozenModel, inputs: pd.DataFrame, parts: Sequence[Sequence[Unit]], work: WorkFolder) -> None:
     """Make every part that is missing, of shape (rows, 1, width). One thread prepares pictures while the device works.
 
     Args:

@@ -111,11 +111,19 @@ def _write(
     cell: dict[str, Any],
 ) -> None:
     positions = [] if "none" in cell else [POSITION]
-    shape = {"rows": len(inputs), "width": width, "dtype": "float32"}
-    items = {"item_ids": list(item_ids), "row_of_item": row_of_item}
     with (
         finished_file(out) as partial,
-        new_states(partial, positions=positions, layers=[LAYER], cell=cell, **shape, **items) as datasets,
+        new_states(
+            partial,
+            positions=positions,
+            layers=[LAYER],
+            rows=len(inputs),
+            width=width,
+            dtype="float32",
+            item_ids=list(item_ids),
+            row_of_item=row_of_item,
+            cell=cell,
+        ) as datasets,
     ):
         for start, values in work.assemble(ranges if positions else [], positions):
             write_rows(datasets[POSITION], start, values[POSITION])

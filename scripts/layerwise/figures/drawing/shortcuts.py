@@ -1,0 +1,74 @@
+"""Thin, named lines at what shortcuts reach, behind the scores by layer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+
+from layerwise.figures.drawing.style import CHANCE_COLOUR, SHORTCUT_DASH, SHORTCUT_WIDTH, LineStyle
+
+NAME_SIZE = 5.5
+# What the columns of :mod:`layerwise.compare.shortcuts` are called beside a line.
+NAMES = {"words": "words", "picture": "picture", "sum": "words + picture", "product": "words × picture"}
+NAMES |= {"text": "text alone"}
+# Names closer to each other than this share of the axis stand in one line.
+APART = 0.09
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One line: its height, its name, and its colour."""
+
+    value: float
+    name: str
+    colour: str
+
+
+def levels(rows: pd.DataFrame, styles: Mapping[str, LineStyle]) -> list[_Level]:
+    """The lines of one facet, from the lowest up: the words, which are the same for all models, and for each model its
+    best shortcut, in the model's colour.
+
+    Args:
+        rows: of the facet, see :mod:`layerwise.compare.shortcuts`; may be empty.
+        styles: of the models.
+    """
+    found = [_Level(value, NAMES["words"], CHANCE_COLOUR) for value in rows["words"].iloc[:1]]
+    for row in rows[rows["shortcut"] != "words"].itertuples():
+        if row.model in styles:
+            found.append(_Level(row.shortcut_value, NAMES[row.shortcut], styles[row.model].colour))
+    return sorted(found, key=lambda level: level.value)
+
+
+def draw_levels(axes: Axes, found: list[_Level]) -> None:
+    """Draw the lines of a facet. Call it before the axis has its limits, so that all lines are within them."""
+    for level in found:
+        how = {"color": level.colour, "linestyle": SHORTCUT_DASH, "linewidth": SHORTCUT_WIDTH}
+        axes.axhline(level.value, label=f"_shortcut {level.name}", zorder=1.5, **how)
+
+
+def name_levels(axes: Axes, found: list[_Level]) -> None:
+    """Write the names of the lines above them, on the left. Call it when the axis has its limits."""
+    low, high = axes.get_ylim()
+    together: list[list[_Level]] = []
+    for level in found:
+        if together and level.value - together[-1][-1].value < APART * (high - low):
+            together[-1].append(level)
+        else:
+            together.append([level])
+    for group in together:
+        colours = {level.colour for level in group}
+        axes.annotate(
+            ", ".join(dict.fromkeys(level.name for level in group)),
+            (0, group[-1].value),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 1),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=NAME_SIZE,
+            color=colours.pop() if len(colours) == 1 else CHANCE_COLOUR,
+            path_effects=[withStroke(linewidth=1.2, foreground="white")],
+            zorder=5,
+        )
