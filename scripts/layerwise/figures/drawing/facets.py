@@ -10,15 +10,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.typing import LineStyleType
 
 from layerwise.compare.inputs import Task
-from layerwise.figures.drawing.style import (
-    CHANCE_COLOUR,
-    SHORTCUT_DASH,
-    SHORTCUT_WIDTH,
-    LineStyle,
-    wrap_name,
-)
+from layerwise.figures.drawing.style import CHANCE_COLOUR, LineStyle, wrap_name
 
 FACET_INCHES = (2.3, 1.75)
 MAX_COLUMNS = 4
@@ -31,6 +26,9 @@ LEAST_RANGE = 0.2
 CHANCE = "_chance"
 # Share of a facet's height that stays free for the name of the baseline.
 LABEL_ROOM = 0.16
+# Of the lines at what shortcuts reach.
+SHORTCUT_DASH: LineStyleType = (0, (3, 1, 1, 1))
+SHORTCUT_WIDTH = 0.7
 
 
 def lay_out(

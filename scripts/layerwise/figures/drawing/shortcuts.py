@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from layerwise.figures.drawing.style import CHANCE_COLOUR, SHORTCUT_DASH, SHORTCUT_WIDTH, LineStyle
+from layerwise.figures.drawing.facets import SHORTCUT_DASH, SHORTCUT_WIDTH
+from layerwise.figures.drawing.style import CHANCE_COLOUR, LineStyle
 
 NAME_SIZE = 5.5
 # What the columns of :mod:`layerwise.compare.shortcuts` are called beside a line.
@@ -44,8 +45,8 @@ def levels(rows: pd.DataFrame, styles: Mapping[str, LineStyle]) -> list[_Level]:
 def draw_levels(axes: Axes, found: list[_Level]) -> None:
     """Draw the lines of a facet. Call it before the axis has its limits, so that all lines are within them."""
     for level in found:
-        how = {"color": level.colour, "linestyle": SHORTCUT_DASH, "linewidth": SHORTCUT_WIDTH}
-        axes.axhline(level.value, label=f"_shortcut {level.name}", zorder=1.5, **how)
+        line = axes.axhline(level.value, label=f"_shortcut {level.name}", zorder=1.5)
+        line.set(color=level.colour, linestyle=SHORTCUT_DASH, linewidth=SHORTCUT_WIDTH)
 
 
 def name_levels(axes: Axes, found: list[_Level]) -> None:
