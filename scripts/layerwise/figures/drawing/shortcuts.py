@@ -16,6 +16,8 @@ NAMES = {"words": "words", "picture": "picture", "sum": "words + picture", "prod
 NAMES |= {"text": "text alone"}
 # Names closer to each other than this share of the axis stand in one line.
 APART = 0.09
+# Left of the final norm.
+RIGHT = 0.82
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ def draw_levels(axes: Axes, found: list[_Level]) -> None:
 
 
 def name_levels(axes: Axes, found: list[_Level]) -> None:
-    """Write the names of the lines above them, on the left. Call it when the axis has its limits."""
+    """Write the names of the lines above them. Call it when the axis has its limits.
+
+    They stand on the left, below which lines of models rise. Only the words are on the right: the lowest layers know no
+    more than they do.
+    """
     low, high = axes.get_ylim()
     together: list[list[_Level]] = []
     for level in found:
@@ -59,14 +65,15 @@ def name_levels(axes: Axes, found: list[_Level]) -> None:
         else:
             together.append([level])
     for group in together:
-        colours = {level.colour for level in group}
+        colours, names = {level.colour for level in group}, list(dict.fromkeys(level.name for level in group))
+        left = names != [NAMES["words"]]
         axes.annotate(
-            ", ".join(dict.fromkeys(level.name for level in group)),
-            (0, group[-1].value),
+            ", ".join(names),
+            (0 if left else RIGHT, group[-1].value),
             xycoords=("axes fraction", "data"),
             xytext=(2, 1),
             textcoords="offset points",
-            ha="left",
+            ha="left" if left else "right",
             va="bottom",
             fontsize=NAME_SIZE,
             color=colours.pop() if len(colours) == 1 else CHANCE_COLOUR,
