@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -15,7 +16,6 @@ from layerwise.models.frozen import FrozenModel
 from layerwise.models.image_embeddings import POSITION, image_embeddings
 from layerwise.models.memory import Room
 from layerwise.states.extract import ahead, check_finite
-from layerwise.states.image_checks import other_picture
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows
 from layerwise.states.plan import Unit, ranges_of
@@ -37,8 +37,10 @@ def has_image_tokens(model: FrozenModel, inputs: pd.DataFrame) -> bool:
     first = inputs.iloc[:1]
     shown = read_image(first["image"].iat[0])
 
+    other = Image.linear_gradient("L").convert("RGB").resize(shown.size)
+
     def both(rows: pd.DataFrame) -> tuple[Tensor, ...]:
-        pictures = shown, other_picture(shown)
+        pictures = shown, other
         return tuple(image_embeddings(model, model.prepare([picture], list(rows["prompt"]))) for picture in pictures)
 
     return not torch.equal(*naming(model, "run", both, first))
