@@ -76,7 +76,11 @@ def test_the_best_layer_is_compared_with_the_best_shortcut_on_validation(made, t
         assert row[column] == own[name, "test"]
         assert row[f"{column}_low"] <= row[column] <= row[f"{column}_high"]
     # Of two prompts with the text alone the one that is better on validation, in its best layer.
-    of_layers = scores.query("probe == 'logistic' and metric == 'accuracy'").set_index(["prompt", "split", "layer"])
+    of_layers = (
+        scores.query("probe == 'logistic' and metric == 'accuracy'")
+        .set_index(["prompt", "split", "layer"])
+        .sort_index()
+    )
     alone = {name: of_layers["value"][name, "val"].loc[:2] for name in ("alone", "other")}
     chosen = max(alone, key=lambda name: alone[name].max())
     layer = alone[chosen].idxmax()
@@ -86,16 +90,14 @@ def test_the_best_layer_is_compared_with_the_best_shortcut_on_validation(made, t
     best = max(on_validation, key=on_validation.get)
     assert row["shortcut"] == dict(zip(FEATURES, ("words", "picture", "sum", "product"), strict=True)).get(best, "text")
     # The difference is that of the same items.
-    files = {
-        "first": root / "m/agree/shown.predictions.parquet",
-        "second": root / "m/agree/shortcuts-predictions.parquet",
-    }
     hits = {}
-    for name, layer in (("first", row["best_layer"]), ("second", FEATURES.index(best))):
-        rows = pd.read_parquet(files[name]).query("split == 'test' and layer == @layer").set_index("item_id")
+    for name, place in (("shown.predictions", row["best_layer"]), ("shortcuts-predictions", FEATURES.index(best))):
+        rows = pd.read_parquet(root / f"m/agree/{name}.parquet")
+        rows = rows[(rows["split"] == "test") & (rows["layer"] == place)].set_index("item_id")
         hits[name] = (rows["pred"] == rows["y"]).astype(float)
-    assert row["difference"] == pytest.approx((hits["first"] - hits["second"]).mean())
-    assert row["shortcut_value"] == pytest.approx(hits["second"].mean())
+    of_layer, of_shortcut = hits.values()
+    assert row["difference"] == pytest.approx((of_layer - of_shortcut).mean())
+    assert row["shortcut_value"] == pytest.approx(of_shortcut.mean())
     assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
     assert row["p_value"] < 0.05
 
