@@ -20,14 +20,10 @@ from layerwise.errors import InputError
 from layerwise.probes.engine import ProbeEngine
 from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.problems import Problem
-from layerwise.probes.shortcut_names import FEATURES, SCORE_COLUMNS
+from layerwise.probes.shortcut_names import FEATURES, MOST_COMPONENTS, MOST_WORDS, SCORE_COLUMNS
 
 log = logging.getLogger(__name__)
 
-# The most frequent words of the training texts.
-MOST_WORDS = 5000
-# Of each of text and picture; their products are the square of this.
-MOST_COMPONENTS = 64
 # A word is a run of letters and digits, and may be a single one: numbers count.
 WORD = r"(?u)\b\w+\b"
 

@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from layerwise.errors import InputError
 from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.problems import make_problems
-from layerwise.probes.shortcut_names import FEATURES, SCORE_COLUMNS
-from layerwise.probes.shortcuts import MOST_COMPONENTS, ShortcutFeatures, fit_shortcuts
+from layerwise.probes.shortcut_names import FEATURES, MOST_COMPONENTS, SCORE_COLUMNS
+from layerwise.probes.shortcuts import ShortcutFeatures, fit_shortcuts
 
 C = [0.001, 0.1, 10.0]
 COLOURS, SHAPES = ("red", "blue", "green", "grey"), ("circle", "square", "star", "moon")
