@@ -2,7 +2,7 @@
 
 FEATURES = ("words", "picture", "words + picture", "words x picture")
 # The most frequent words of the training texts.
-MOST_WORDS = 5000
+MOST_WORDS = 2000
 # Of each of text and picture; their products are the square of this.
 MOST_COMPONENTS = 64
 SCORE_COLUMNS = [

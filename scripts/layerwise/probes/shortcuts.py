@@ -51,16 +51,17 @@ class ShortcutFeatures:
             raise InputError(
                 f"the training items have no words to count ({error}); set probes.shortcuts to false"
             ) from error
-        self._words = self.vocabulary.transform(texts).toarray()
+        # Sparse: the features of a large study fit into memory only once.
+        self._words = self.vocabulary.transform(texts)
 
     def tables(self) -> Iterator[tuple[str, np.ndarray]]:
         """The name of each kind of features, one of :data:`FEATURES`, and a new array of shape (items, width)."""
-        yield FEATURES[0], self._words.copy()
+        yield FEATURES[0], self._words.toarray()
         if self._pictures is None:
             return
         yield FEATURES[1], self._pictures.copy()
-        yield FEATURES[2], np.hstack([self._words, self._pictures])
-        words, pictures = self._components(self._words), self._components(self._pictures)
+        yield FEATURES[2], np.hstack([self._words.toarray(), self._pictures])
+        words, pictures = self._components(self._words.toarray()), self._components(self._pictures)
         products = (words[:, :, None] * pictures[:, None, :]).reshape(len(words), -1)
         yield FEATURES[3], np.hstack([words, pictures, products])
 
