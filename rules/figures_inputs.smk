@@ -154,12 +154,12 @@ def table_files(table):
     return lambda wildcards: {name: files_of(name) for name in TABLES[table].reads}
 
 
-def caption_params(axis="", window=None):
+def caption_params(axis="", window=None, figure=None):
     """What captions may name, as JSON."""
     named = {"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))}
     draws = study.config.probes.training_draws
     named |= {"made_from": True} if contents.made_from else {}
-    named |= {"shortcuts": True} if contents.shortcuts else {}
+    named |= {"shortcuts": True} if figure and "shortcuts" in FIGURES[figure].reads_too(contents) else {}
     return as_json(named | ({"training_draws": draws} if draws else {}))
 
 
