@@ -54,9 +54,12 @@ rule embed_pictures:
 
 rule fit_shortcuts:
     input:
-        **{**PROBE_INPUT, "states": lambda wildcards: study.pictures_file(
-            PicturesCell(wildcards.model, study.config.tasks[wildcards.task].stimuli)
-        )},
+        **{
+            **PROBE_INPUT,
+            "states": lambda wildcards: study.pictures_file(
+                PicturesCell(wildcards.model, study.config.tasks[wildcards.task].stimuli)
+            ),
+        },
     output:
         scores=SHORTCUT_SCORES,
         predictions=SHORTCUT_PREDICTIONS,
