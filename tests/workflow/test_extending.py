@@ -43,6 +43,10 @@ NEW = {
     # The intervention's own answers to two prompts, and the trained model's about the new stimuli.
     "read_head": 1,
     "read_answers": 2 + 1,
+    # Three new tasks of the trained model show a picture and a text, one of them over new stimuli.
+    "embed_pictures": 1,
+    "fit_shortcuts": 3,
+    "gather_shortcuts": 1,
 }
 
 
