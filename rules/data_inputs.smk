@@ -27,7 +27,7 @@ def told_of_hub(wildcards):
     """What a plan says of a download from the hub. Its licence is known as soon as some of it is there."""
     asked = own_download(wildcards).asked
     page = f"https://huggingface.co/datasets/{asked['repository']}"
-    receipts = Path(study.data.root, "hub", wildcards.repository, wildcards.commit).glob("*.json")
+    receipts = Path(study.data.root, "hub", wildcards.repository, wildcards.commit).glob("[0-9a-f]*.json")
     licence = next((read_receipt(receipt).licence for receipt in receipts), "")
     return f"{asked['repository']} at {asked['revision'][:12]} (licence: {licence or f'see {page}'})"
 

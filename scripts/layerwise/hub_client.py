@@ -25,7 +25,14 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, httpx
+from huggingface_hub.utils import (
+    WeakFileLock,
+    build_hf_headers,
+    disable_progress_bars,
+    enable_progress_bars,
+    httpx,
+)
+from tqdm import tqdm
 
 from layerwise.checksums import file_sha256
 from layerwise.errors import InputError
@@ -79,7 +86,9 @@ class LargeFile(NamedTuple):
 
 def in_words(error: Exception, repository: Repository) -> str:
     """What a failed request says, without secrets, and what to do about it."""
-    said = without_secrets(error)
+    # The client then speaks of a network that may be down, whatever the reason is.
+    hidden = isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None
+    said = without_secrets(error.__cause__ if hidden else error)
     if isinstance(error, GatedRepoError):
         return (
             f"{said}\nIt is gated: accept its terms on {repository.page}, and set HF_TOKEN to a token of that account."
@@ -171,10 +180,10 @@ def fetch(repository: Repository, commit: str, files: dict[str, str]) -> Path:
     if missing := [path for path in files if not (folder / path).is_file()]:
         try:
             listed = ask_for_files(repository, commit)[1]
-            download_large_files(repository, commit, large_files(listed, missing))
-            with ThreadPoolExecutor(AT_A_TIME) as pool:
-                for _ in pool.map(lambda path: _fetch_one(repository, commit, path), missing):
-                    pass
+            # Of smaller files the client reads nothing that could be kept.
+            least = constants.DOWNLOAD_CHUNK_SIZE
+            download_large_files(repository, commit, large_files(listed, missing), least)
+            _fetch_each(repository, commit, missing)
         except InputError:
             raise
         except FAILURES as error:
@@ -182,14 +191,14 @@ def fetch(repository: Repository, commit: str, files: dict[str, str]) -> Path:
                 f"{repository.key}: cannot download {shown}: {in_words(error, repository)}\n"
                 f"Missing: {few(missing)}. {KEPT}"
             ) from error
-    check_large_files(repository.key, folder, files)
     for path, git_id in files.items():
         blob = (folder / path).resolve()
-        if not SHA256.fullmatch(blob.name) and (found := _git_id(blob)) != git_id:
-            raise InputError(
-                f"{repository.key}: {path} has the git id {found}, but the hub's is {git_id}; delete {blob} and run "
-                "again"
-            )
+        if not (damage := _damage(blob, git_id)):
+            continue
+        if path in missing:
+            blob.unlink()
+            raise InputError(f"{repository.key}: what came of {path} {damage}; it was deleted, run again")
+        raise InputError(f"{repository.key}: {path} {damage}; delete {blob} and run again")
     return folder
 
 
@@ -213,17 +222,23 @@ def check_large_files(key: str, folder: Path, paths: Iterable[str]) -> None:
     """
     for path in paths:
         blob = (folder / path).resolve()
-        if SHA256.fullmatch(blob.name) and (found := file_sha256(blob)) != blob.name:
-            raise InputError(
-                f"{key}: {Path(path).name} has the SHA-256 {found}, but the hub's is {blob.name}; delete {blob} and "
-                "run again"
-            )
+        if SHA256.fullmatch(blob.name) and (damage := _damage(blob)):
+            raise InputError(f"{key}: {Path(path).name} {damage}; delete {blob} and run again")
 
 
-def download_large_files(repository: Repository, commit: str, files: Sequence[LargeFile]) -> None:
-    """Download large files into the hub's cache, where its client then finds them.
+def download_large_files(repository: Repository, commit: str, files: Sequence[LargeFile], least: int = 0) -> None:
+    """Download large files into the hub's cache, where its client then finds them, after a look at the free space.
 
     The client itself would discard a partial file when its process ends.
+
+    Args:
+        repository: where they are.
+        commit: of the repository.
+        files: that are wanted.
+        least: smaller ones, in bytes, are left to the client.
+
+    Raises:
+        InputError: when the disk is too small, or a file has another checksum than the hub says.
     """
     blobs, locks = repository.cache / "blobs", Path(constants.HF_HUB_CACHE) / ".locks" / repository.cache.name
     missing = [file for file in files if not (blobs / file.sha256).exists()]
@@ -231,8 +246,8 @@ def download_large_files(repository: Repository, commit: str, files: Sequence[La
         folder.mkdir(parents=True, exist_ok=True)
     _check_space(repository.key, blobs, sum(file.size - _size(_partial(blobs / file.sha256)) for file in missing))
     for file in missing:
-        # The hub sends larger files by another protocol.
-        if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+        # The hub sends still larger files by another protocol.
+        if file.size < least or file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             continue
         blob = blobs / file.sha256
         # This is the hub client's own lock.
@@ -255,8 +270,30 @@ def download_large_files(repository: Repository, commit: str, files: Sequence[La
             os.replace(partial, blob)
 
 
-def _fetch_one(repository: Repository, commit: str, path: str) -> None:
-    hf_hub_download(repository.source, path, repo_type=repository.kind, revision=commit)
+def _fetch_each(repository: Repository, commit: str, paths: Sequence[str]) -> None:
+    """Let the client put files into its cache, several at a time; those that are there already take no time."""
+
+    def fetch_one(path: str) -> None:
+        hf_hub_download(repository.source, path, repo_type=repository.kind, revision=commit)
+
+    # One bar for all, and not one for each of thousands of pictures.
+    disable_progress_bars("huggingface_hub.http_get")
+    try:
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            done = pool.map(fetch_one, paths)
+            for _ in tqdm(done, desc=repository.source, total=len(paths), unit="file", mininterval=5):
+                pass
+    finally:
+        enable_progress_bars("huggingface_hub.http_get")
+
+
+def _damage(blob: Path, git_id: str = "") -> str:
+    """What is wrong with a file of the cache; empty if nothing is."""
+    if SHA256.fullmatch(blob.name):
+        found = file_sha256(blob)
+        return "" if found == blob.name else f"has the SHA-256 {found}, but the hub's is {blob.name}"
+    found = _git_id(blob)
+    return "" if found == git_id else f"has the git id {found}, but the hub's is {git_id}"
 
 
 def _git_id(file: Path) -> str:

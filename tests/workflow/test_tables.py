@@ -112,6 +112,14 @@ def test_a_table_that_holds_its_pictures_comes_to_figures(project):
     assert project.planned() == {}
 
 
+def test_another_label_in_the_table_runs_no_model(project):
+    log = project.folder / "logs/states/tiny/captions/fits.log"
+    write_rows(project.folder / "own", ["here", "there"])
+    assert "extract_states" in project.planned("states")
+    project.snakemake("states")
+    assert "its content exists already" in log.read_text()
+
+
 @fault(
     "`data/pictures`, with the pictures that tables hold, was cleared",
     sees="finished results stay; a model that is run again names a picture and the stimulus set's folder to delete",
@@ -121,7 +129,7 @@ def test_cleared_pictures_are_written_again(project):
     states = project.folder / "results/states/tiny/letters/letter.h5"
     shutil.rmtree(project.folder / "data/pictures")
     shutil.rmtree(project.folder / "results/kept")
-    assert project.planned() == {}
+    assert project.planned("states") == {}
     states.unlink()
     failed = project.snakemake("states", check=False)
     said = failed.stdout + failed.stderr
@@ -129,11 +137,3 @@ def test_cleared_pictures_are_written_again(project):
     shutil.rmtree(project.folder / "results/stimuli/letters")
     project.snakemake("states")
     assert states.exists()
-
-
-def test_another_label_in_the_table_runs_no_model(project):
-    log = project.folder / "logs/states/tiny/captions/fits.log"
-    write_rows(project.folder / "own", ["here", "there"])
-    assert "extract_states" in project.planned("states")
-    project.snakemake("states")
-    assert "its content exists already" in log.read_text()

@@ -55,6 +55,7 @@ class Task:
     excluded: list[dict[str, str]] = field(default_factory=list)
     sources: list[dict[str, str]] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     @property
     def headline_label(self) -> str:

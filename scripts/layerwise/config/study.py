@@ -51,9 +51,10 @@ class StudyConfig(Section):
         dict[PromptKind, dict[Name, Prompt]], Field(json_schema_extra={"propertyNames": {"enum": [*KINDS, *QUESTIONS]}})
     ]
     """The wording that each kind of stimulus is wrapped in. Placeholders are {text} (caption, hypothesis or the table's
-    text), {category} (one category cue per prompt), {categories} (the whole category list as a cue), and {first} and
-    {second} (the two categories of coco-relations). A prompt of coco-objects without a placeholder has no cue. The
-    first paper's wording is unknown; ours is our choice. Prompts of gqa wrap the questions of `flow`."""
+    text), {choices} and {choice} (of a table with `choices`: all of a row, or one), {category} (one category cue per
+    prompt), {categories} (the whole category list as a cue), and {first} and {second} (the two categories of
+    coco-relations). A prompt of coco-objects without a placeholder has no cue. The first paper's wording is unknown;
+    ours is our choice. Prompts of gqa wrap the questions of `flow`."""
     stimuli: dict[Name, Annotated[StimuliEntry, OneOf("kind", KINDS)]] = {}
     """What the models are shown. One forward pass per model, stimulus and prompt; tasks reuse it."""
     tasks: dict[Name, Task] = {}

@@ -93,7 +93,7 @@ def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[s
 
     Args:
         pairs: as :func:`read_part` returns them.
-        file: a CSV or Parquet file with the columns ``pairID`` and ``gold_label``; others are not read.
+        file: a table with the columns ``pairID`` and ``gold_label``; others are not read.
 
     Returns:
         The corrected pairs, and ``labels_corrected`` and ``pairs_without_corrected_label``.
@@ -102,9 +102,9 @@ def correct(pairs: pd.DataFrame, file: str | Path) -> tuple[pd.DataFrame, dict[s
         InputError: on a missing column, an unknown label, a repeated pairID, or when no pair is of this part.
     """
     table = read_table(file, CORRECTED)
-    if (unknown := table.index[~table["gold_label"].isin(LABELS)]).size:
-        label = table.at[unknown[0], "gold_label"]
-        raise InputError(f"{file}, row {unknown[0] + 2}: gold_label {label!r} is none of {LABELS}")
+    if (unknown := table[~table["gold_label"].isin(LABELS)]).size:
+        pair, label = unknown.iloc[0]
+        raise InputError(f"{file}: the gold_label of the pairID {pair!r} is {label!r}, none of {LABELS}")
     if (repeated := table.loc[table["pairID"].duplicated(), "pairID"]).size:
         raise InputError(f"{file}: the pairID {repeated.iloc[0]!r} appears twice")
     label = pairs["pair_id"].map(table.set_index("pairID")["gold_label"])

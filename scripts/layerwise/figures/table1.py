@@ -18,7 +18,8 @@ def write(given: Given, position: str) -> tuple[list[Section], str]:
 
     headline = given.comparison("headline")
     models = with_draws(given.models, headline)
-    sections = overview_sections(headline, given.tasks, models, given.prompts, position)
+    numbers = given.number_tasks if given.files.get("number-tasks") else {}
+    sections = overview_sections(headline, given.tasks, models, given.prompts, position, numbers)
     return sections, to_csv(sections)
 
 
@@ -26,7 +27,7 @@ TABLE = Table(
     title="Table 1: tasks, models and prompts",
     category="Tables",
     labels={"table": "1 What was probed"},
-    reads=("headline", "tasks", "models", "prompts"),
+    reads=("headline", "tasks", "number-tasks", "models", "prompts"),
     write=write,
     exists=lambda study: study.probes,
 )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from PIL import Image, UnidentifiedImageError
 
@@ -37,8 +38,8 @@ def write_picture(folder: Path, sha256: str, content: bytes, where: str) -> Path
             return path
         _check_whole(content, where)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Another job may write the same picture now.
-        partial = path.with_name(f".{sha256}.{os.getpid()}.partial")
+        # Another job may write the same picture now, on this machine or another one.
+        partial = path.with_name(f".{sha256}.{uuid4().hex}.partial")
         try:
             partial.write_bytes(content)
             sync(partial)

@@ -231,10 +231,14 @@ class Entry(StimuliEntry):
         """The columns of labels that items have of their own."""
         return [column for item in self.made for column in columns_of(item_columns(item))]
 
+    def other_columns(self) -> list[str]:
+        """The columns whose cells are no pictures, each once."""
+        of_choices = [] if self.choices is None else self.choices.columns
+        return list(dict.fromkeys([*of_choices, *self.text_columns()]))
+
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
-        of_choices = [] if self.choices is None else self.choices.columns
-        return list(dict.fromkeys([*self.picture_columns(), *of_choices, *self.text_columns()]))
+        return list(dict.fromkeys([*self.picture_columns(), *self.other_columns()]))
 
     def answers(self) -> list[str | int]:
         """Which choice is right, by item of a row."""

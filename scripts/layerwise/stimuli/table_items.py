@@ -39,14 +39,14 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
             column; naming file and row.
     """
     ids, parts = _ids(entry, rows), _parts(entry, rows)
-    chosen = [_chosen(entry, item, rows) for item in entry.made]
-    labels = entry.all_labels
+    made, row_labels, labels = entry.made, entry.row_labels, entry.all_labels
+    chosen, own_labels = [_chosen(entry, item, rows) for item in made], [item_columns(item) for item in made]
     shown, provenance = [], []
     for place, row in enumerate(rows):
-        own = read_labels(entry.row_labels, row.cells, row.where)
+        of_row = read_labels(row_labels, row.cells, row.where)
         group = row.image.name if entry.group_column is None else row.text(entry.group_column)
-        for number, item in enumerate(entry.made):
-            of_item = own | dict(item_classes(item)) | read_labels(item_columns(item), row.cells, row.where)
+        for number, item in enumerate(made):
+            of_item = of_row | dict(item_classes(item)) | read_labels(own_labels[number], row.cells, row.where)
             image = row.images[item.image_spec]
             text = {} if item.text_spec is None else {"text": row.text_of(item.text_spec)}
             for end, placeholders, label in chosen[number][place]:

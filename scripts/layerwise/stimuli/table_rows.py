@@ -32,7 +32,7 @@ class TablePart(NamedTuple):
     Attributes:
         name: of the part; "all" for a user's own files.
         files: of its rows.
-        roots: folders that relative image paths start from.
+        roots: folders that relative image paths start from; none where no picture is looked for.
         prefix: of the ids of its items and images.
         images: how many to sample, or "all".
         own: whether the rows are the user's own. Paths in a stranger's rows must not lead out of the folders.
@@ -171,6 +171,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
     """The rows of a part that ``only`` keeps, with pictures told apart over all of them."""
     wanted = wanted_keys(entry.only)
     met: dict[str, dict[str, None]] = {column: {} for column in wanted}
+    others, specs = entry.other_columns(), entry.image_specs
     rows, numbers = [], 0
     for number, read in enumerate(read_rows(part.files, entry.all_columns())):
         numbers += 1
@@ -178,7 +179,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
             met[column].setdefault(key_of(read.cells[column]))
         if not has_keys(read.cells, wanted):
             continue
-        images = {spec: _image(spec, part, read.where, read.cells) for spec in entry.image_specs}
+        images = {spec: _image(spec, part, read.where, read.cells) for spec in specs}
         if missing := [spec for spec, image in images.items() if image is None]:
             if entry.without_image != "leave-out":
                 said = " and ".join(repr(column) for column in missing[0].columns)
@@ -188,7 +189,9 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
                 )
             counts["rows_without_image"] += 1
             continue
-        # A picture in two columns of one row, or a text that is one: its content stays on disk.
+        for column in (column for column in others if isinstance(read.cells[column], Picture)):
+            as_text(read.cells[column], column, read.where)
+        # The content of pictures stays on disk.
         cells = {column: cell for column, cell in read.cells.items() if not isinstance(cell, Picture)}
         found = {spec: image for spec, image in images.items() if image is not None}
         rows.append(TableRow(read.where, number, part, cells, found))
@@ -276,6 +279,8 @@ def _found(path: str, part: TablePart, where: str) -> str:
         raise InputError(
             f"{where}: the picture's path {short(path)} leads out of the data set's folder, and is not read"
         )
+    if not part.roots:
+        return path
     places = [str(root / path) for root in part.roots]
     found = next((place for place in places if is_file(place)), None)
     if found is not None:

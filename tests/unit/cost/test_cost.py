@@ -247,6 +247,8 @@ def test_a_regression_costs_one_decomposition_a_layer(study, tmp_path):
 
 def test_a_table_s_labels_cost_what_the_config_tells_of_their_classes(study, tmp_path):
     (tmp_path / "own.csv").write_text("image,a,b,c,far\n" + "".join(f"{i}.png,x,y,z,{i}\n" for i in range(100)))
+    for i in range(100):
+        (tmp_path / f"{i}.png").touch()
     two, three = {"x": "p", "y": "q"}, {"x": "p", "y": "q", "z": "r"}
     labels = {"a": {"classes": two}, "b": {"classes": two}, "c": {"classes": three}, "far": {"as": "number"}}
     study["stimuli"] = {"own": {"kind": "table", "file": str(tmp_path / "own.csv"), "labels": labels}}

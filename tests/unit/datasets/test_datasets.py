@@ -353,7 +353,7 @@ def test_corrected_labels(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        (f"{CORRECTED}b,1.jpg,?,maybe,c\n", "dev.csv, row 2: gold_label 'maybe' is none of"),
+        (f"{CORRECTED}b,1.jpg,?,maybe,c\n", "dev.csv: the gold_label of the pairID 'b' is 'maybe', none of"),
         (f"{CORRECTED}b,1.jpg,?,neutral,c\nb,1.jpg,?,neutral,c\n", "dev.csv: the pairID 'b' appears twice"),
         (f"{CORRECTED}x,1.jpg,?,neutral,c\n", "none of its pairIDs is in this part"),
         ("id,gold_label\nb,neutral\n", "there is no column 'pairID'"),

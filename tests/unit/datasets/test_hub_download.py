@@ -187,7 +187,7 @@ def test_offline_a_file_that_is_missing_is_named(download, hub, tmp_path):
 def test_damaged_files_are_refused(download, hub, tmp_path):
     hub.damage = True
     with pytest.raises(
-        InputError, match=r"^datasets.own: what came of data/test-.* has the SHA-256 .*; it was deleted, run"
+        InputError, match=r"^datasets.own: what came of data/test-.* has the SHA-256 .*; it was deleted, run again$"
     ):
         download()
     hub.damage = False

@@ -417,6 +417,18 @@ def test_overview_says_whose_data_came_from_the_hub(grid):
     assert r"lab/\textless{}b\textgreater{}" in to_latex(sections)
 
 
+def test_overview_lists_tasks_about_numbers_with_their_units(grid):
+    spread = {split: {"mean": 3.25, "std": 1.5, "min": 0.0, "max": 8.0} for split in ("train", "val", "test")}
+    far = Task("far", "images", "local", "regression", ["far"], [], "r2", units={"far": "m"}, numbers={"far": spread})
+    found = overview_sections(grid[0], TASKS, MODELS, PROMPTS, "last", {"far": far})
+    sections = {section.title: section for section in found}
+    last = sections["Tasks"].frame.iloc[-1]
+    assert (last["Task"], last["Metric"], last["Majority"]) == ("far", "R²", "–")
+    assert sections["Numbers"].frame.iloc[0].tolist() == ["far", "far", "m", *["3.25 (1.5)"] * 3]
+    assert "far" not in set(sections["Class balance"].frame["Task"])
+    assert "Numbers" not in {section.title for section in overview(grid)}
+
+
 def test_the_majority_is_the_same_in_both_tables_and_the_figure(grid):
     """Of 15 test items 4 are of the class that is more frequent in training; scikit-learn says what that scores."""
     y = {split: np.repeat([0, 1], n) for split, n in (("train", (23, 22)), ("val", (5, 5)), ("test", (4, 11)))}

@@ -155,6 +155,7 @@ def test_what_does_not_fit_is_refused_by_its_key(plan, entry, more, complaint):
 
 
 def test_a_text_that_no_prompt_shows_is_told(plan):
+    assert plan({"labels": ["tint"]}, text="What is there?").notes == []
     (note,) = plan(TINT, text="What is there?").notes
     assert "stimuli.t.text_column: none of its prompts shows {text}" in note
 

@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from layerwise.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.duplicates import in_their_own_part, join_groups
 from layerwise.stimuli.items import items_digest
-from layerwise.stimuli.kinds.table import KIND, build_table, table_mark
+from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.parts import official_parts
+from layerwise.stimuli.picture_files import write_picture
 from layerwise.stimuli.prompts import render_prompts
+from layerwise.stimuli.table_files import table_mark
 from layerwise.stimuli.table_rows import TablePart, sampled_rows
 from tests.faults.reliability import fault
 from tests.items import finished
@@ -143,6 +146,17 @@ def test_a_picture_is_written_once_and_again_where_its_file_is_not_it(make, tmp_
     assert damaged.read_bytes() == content
     assert whole.stat().st_mtime_ns == before
     assert len(written(tmp_path)) == 2
+
+
+def test_jobs_may_write_the_same_picture_at_once(tmp_path):
+    sha = hashlib.sha256(PICTURES[0]).hexdigest()
+    for trial in range(10):
+        folder = tmp_path / str(trial) / "pictures"
+        with ThreadPoolExecutor(8) as pool:
+            paths = list(pool.map(lambda _: write_picture(folder, sha, PICTURES[0], "t.csv, row 2"), range(16)))  # noqa: B023
+        assert {path.relative_to(folder) for path in paths} == {Path(sha[:2], f"{sha}.jpg")}
+        # Nothing half-written is left.
+        assert written(folder.parent) == {f"pictures/{sha[:2]}/{sha}.jpg": PICTURES[0]}
 
 
 def test_who_makes_stimuli_by_hand_is_asked_for_a_folder_of_pictures(make, tmp_path):
@@ -578,6 +592,13 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     assert before == files_mark([tmp_path / "t.parquet"])
     make([{"image": held(PICTURES[1]), "wet": "a"}])
     assert table_mark(entry_of(tmp_path)) != before
+
+
+@pytest.mark.parametrize("entry", [{"labels": ["odd"]}, {"text_column": "odd"}, {"text_column": "image"}])
+def test_a_picture_where_text_is_meant_is_refused(make, entry):
+    rows = [{"image": held(PICTURES[0]), "odd": PICTURES[1], "wet": "a"}]
+    with pytest.raises(InputError, match=r"row 2: the column '(odd|image)' holds a picture, not text or a number"):
+        make(rows, **entry)
 
 
 def test_rows_that_are_read_hold_no_picture(make, tmp_path):

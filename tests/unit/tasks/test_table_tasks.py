@@ -163,12 +163,22 @@ def test_other_sections_refuse_numbers(planned, study):
         with pytest.raises(InputError, match=complaint):
             planned(wet={"labels": ["wet"]}, far={"metric": "r2"})
         del study[next(iter(section))]
+    of_far = {"task": "far", "prompt": "look"}
+    study["models"]["erased"] = {"source": "embedded", "intervention": {"erase": of_far | {"block": 1}}}
+    with pytest.raises(InputError, match=r"models.erased.intervention.erase.task: far is about numbers"):
+        planned(far={"metric": "r2"})
+    del study["models"]["erased"]
+    route = of_far | {"kind": "gates", "model": "shapes-llava"}
+    study["used"] = {"tasks": ["wet"], "routes": {"to-far": route}}
+    study["prompts"]["table"]["look"]["answers"] = {"wet": ["yes"], "dry": ["no"]}
+    with pytest.raises(InputError, match=r"used.routes.to-far.task: far is about numbers"):
+        planned(wet={"labels": ["wet"]}, far={"metric": "r2"})
 
 
 @pytest.fixture(scope="module")
 def made(folder):
     """Provenance and notes of the table's stimuli."""
-    stimuli = build_table(read_entry({"kind": "table", "file": str(folder / "own.csv"), "labels": LABELS}))
+    stimuli, _ = build_table(read_entry({"kind": "table", "file": str(folder / "own.csv"), "labels": LABELS}))
     return stimuli.provenance, stimuli.notes["labels"]
 
 

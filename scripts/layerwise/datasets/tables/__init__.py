@@ -5,7 +5,13 @@ comes from :func:`read_table`.
 """
 
 from layerwise.datasets.tables.cells import Picture, Row
-from layerwise.datasets.tables.columns import check_columns, check_readable, class_names, column_names
+from layerwise.datasets.tables.columns import (
+    check_columns,
+    check_readable,
+    class_names,
+    column_names,
+    holds_pictures,
+)
 from layerwise.datasets.tables.files import table_files
 from layerwise.datasets.tables.reading import read_cells, read_rows, read_table
 
@@ -16,6 +22,7 @@ __all__ = [
     "check_readable",
     "class_names",
     "column_names",
+    "holds_pictures",
     "read_cells",
     "read_rows",
     "read_table",

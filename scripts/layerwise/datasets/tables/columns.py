@@ -48,6 +48,18 @@ def class_names(file: Path) -> dict[str, list[str]]:
     return parquet.class_names(file) if ending_of(file) == ".parquet" else {}
 
 
+def holds_pictures(file: Path, columns: Sequence[str]) -> bool:
+    """Whether cells of some columns may be pictures themselves: bytes in a Parquet file.
+
+    Raises:
+        InputError: when the file cannot be read.
+    """
+    if ending_of(file) != ".parquet":
+        return False
+    schema = parquet.schema_of(file)
+    return any(name in columns and holds_bytes(kind) for name, kind in zip(schema.names, schema.types, strict=True))
+
+
 def check_readable(files: Sequence[Path], columns: Sequence[str]) -> None:
     """Check, from headers alone, that rows can be read: each file has each column once, of a type that can be read.
 

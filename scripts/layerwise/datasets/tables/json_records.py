@@ -20,8 +20,8 @@ from layerwise.errors import InputError
 KEY = "key"
 # So many records show which columns there are: not every record needs to have all.
 HEADER_RECORDS = 200
-# Characters read at once.
-PART = 2**16
+# Characters read at once, and in a record that is alone in its file.
+PART, LONGEST_RECORD = 2**16, 2**20
 _DECODER = json.JSONDecoder()
 _NOT_BLANK = re.compile(r"[^ \t\n\r]")
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -124,16 +124,25 @@ def _of_lines(file: Path) -> Iterator[_Record]:
 def _is_of_lines(file: Path) -> bool:
     """Whether a file that is called .json has one record a line, as many do: several, or one with plain fields."""
     lines = (line for line in unicode_lines(file) if not line.isspace())
-    try:
-        first = json.loads(next(lines))
-    except (ValueError, RecursionError):
+    first, second = next(lines, ""), next(lines, "")
+    if second:
+        return second.lstrip().startswith("{") and _parsed(first) is not None
+    # A mapping on a single line may have any length.
+    record = _parsed(first) if len(first) < LONGEST_RECORD else None
+    if record is None:
         return False
-    if next(lines, None) is not None:
-        return True
-    values = list(first.values())
+    values = list(record.values())
     # A list of mappings is the table itself, one level too deep: the reader of mappings says so.
     holds_records = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values)
     return not (holds_records or all(isinstance(value, dict) for value in values))
+
+
+def _parsed(text: str) -> Any:
+    """A whole value, or None if the text is not one."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _of_list(file: Path, text: "_Text") -> Iterator[_Record]:

@@ -14,8 +14,8 @@ from layerwise.datasets.tables.features import class_names_of, features_of
 from layerwise.datasets.tables.files import beginning_of
 from layerwise.errors import InputError
 
-# Of a batch, and at most so many rows: equal values are stored once and read as many.
-BYTES, ROWS, ROWS_OF_BYTES = 2**23, 4096, 32
+# Of a batch, and at most so many rows, fewer of pictures: equal ones may be stored once, and are read as many.
+BYTES, ROWS, ROWS_OF_BYTES = 2**22, 4096, 32
 
 # What pyarrow raises of cells that Python cannot hold, such as a date after the year 9999.
 _CONVERSION = (ValueError, OverflowError, pa.ArrowException)
@@ -120,7 +120,7 @@ def _unconverted(file: Path, columns: Sequence[str], arrays: Sequence[pa.Array],
 
 
 def _batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The columns as Arrow has them, in batches of some 8 MB; other columns are not read."""
+    """The columns as Arrow has them, in batches of some 4 MB; other columns are not read."""
     try:
         # Read as it is needed, without the buffer that would hold all that is read, to the end.
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20) as opened:

@@ -31,8 +31,7 @@ def read_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Row]:
             more cells than the header, a class without a name, or no JSON. It names the file, the row and the fix.
     """
     check_readable(files, columns)
-    wanted = list(dict.fromkeys(columns))
-    return chain.from_iterable(reader_of(file).rows(file, wanted) for file in files)
+    return chain.from_iterable(reader_of(file).rows(file, columns) for file in files)
 
 
 def read_table(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -80,5 +79,7 @@ def read_cells(file: str | Path, columns: Sequence[str]) -> Iterator[list[Any]]:
 def _of_text(row: Row) -> Row:
     for column, cell in row.cells.items():
         if isinstance(cell, dict | list):
-            raise InputError(f"{row.where}: the column {column!r} holds {shown(cell)}, not text or a number")
+            raise InputError(
+                f"{row.where}: the column {column!r} holds {shown(cell)}, not text or a number; take another column"
+            )
     return row

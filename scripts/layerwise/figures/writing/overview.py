@@ -24,24 +24,29 @@ def overview_sections(
     models: Mapping[str, Model],
     prompts: Sequence[Mapping[str, str]],
     position: str,
+    numbers: Mapping[str, Task] | None = None,
 ) -> list[Section]:
-    """The sections of Table 1; class counts and excluded labels are marked as detail.
+    """The sections of Table 1; class counts, numbers and excluded labels are marked as detail.
 
     Args:
         scores: The headline scores, see :mod:`layerwise.compare.headline`.
-        tasks: Task descriptions.
+        tasks: Descriptions of tasks about classes.
         models: Model descriptions.
         prompts: The grid's prompts.
         position: Which states are probed, "last" or "image-mean".
+        numbers: Descriptions of tasks about numbers.
 
     Raises:
         InputError: A task has no majority baseline in the scores.
     """
     majority = majority_scores(scores, tasks).groupby("task")["value"].agg(["min", "max"])
-    sections = [_tasks(tasks.values(), majority), *_data_sets(tasks.values())]
+    every = [*tasks.values(), *(numbers or {}).values()]
+    sections = [_tasks(every, majority), *_data_sets(every)]
     sections += [_models(models.values()), _prompts(prompts, PROBED[position])]
     sections.append(_balance(tasks.values()))
-    excluded = [(task.task, drop["label"], drop["reason"]) for task in tasks.values() for drop in task.excluded]
+    if numbers:
+        sections.append(_numbers(numbers.values()))
+    excluded = [(task.task, drop["label"], drop["reason"]) for task in every for drop in task.excluded]
     if excluded:
         frame = pd.DataFrame(excluded, columns=["Task", "Label", "Reason"])
         sections.append(Section("Excluded labels", frame, texts=(("Reason", 0.6),), detail=True))
@@ -61,12 +66,13 @@ def _tasks(tasks: Iterable[Task], majority: pd.DataFrame) -> Section:
         for split in SPLITS:
             sizes = task.sizes.get(split, {})
             row[split.capitalize()] = f"{sizes['items']} / {sizes['images']}" if sizes else "0 / 0"
-        # One value, unless prompts were scored on different items.
-        ends = dict.fromkeys(number(100 * value, ".1f") for value in majority.loc[task.task])
+        # One value, unless prompts were scored on different items. Numbers have no majority.
+        of_task = majority.loc[task.task] if task.classes else [float("nan")]
+        ends = dict.fromkeys(number(100 * value, ".1f") for value in of_task)
         rows.append(row | {"Majority": "–".join(ends)})
     note = (
         "Train, val and test give items / images. Majority: test score × 100 of always answering the most frequent "
-        "class of the train split, as in Table 2. Excluded: labels left out for want of examples."
+        "class of the train split, as in Table 2; a dash for numbers. Excluded: labels left out for want of examples."
     )
     numbers = ("Labels", "Excluded", "Train", "Val", "Test", "Majority")
     return Section("Tasks", pd.DataFrame(rows), note, numbers, (("Task", 0.12), ("Stimuli", 0.11), ("Metric", 0.08)))
@@ -107,6 +113,19 @@ def _balance(tasks: Iterable[Task]) -> Section:
             rows.append(row)
     frame = pd.DataFrame(rows, columns=["Task", "Label", *map(str.capitalize, SPLITS)])
     return Section("Class balance", frame, "Items of each class.", detail=True, row_names=2)
+
+
+def _numbers(tasks: Iterable[Task]) -> Section:
+    rows = []
+    for task in tasks:
+        for label, splits in task.numbers.items():
+            row = {"Task": task.task, "Label": label, "Unit": task.units.get(label, "")}
+            for split in SPLITS:
+                mean, deviation = (number(splits[split][key], ".3g") for key in ("mean", "std"))
+                row[split.capitalize()] = f"{mean} ({deviation})"
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=["Task", "Label", "Unit", *map(str.capitalize, SPLITS)])
+    return Section("Numbers", frame, "Mean, and in brackets standard deviation.", detail=True, row_names=2)
 
 
 def _models(models: Iterable[Model]) -> Section:

@@ -1,7 +1,5 @@
 """Stimuli from the rows of a table: a user's own file, or a data set of the hub."""
 
-import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from layerwise.config.prompts import Prompt
 from layerwise.config.tasks import Task
 from layerwise.datasets.disk import check_free_space, is_dir, is_file
-from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import HubFiles, read_receipt
-from layerwise.datasets.tables import Row, check_columns, check_readable, read_rows, table_files
+from layerwise.datasets.tables import check_columns, check_readable, read_rows
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.kind import DataParts, ExpectedItems, StimulusKind, placeholders
@@ -28,8 +25,9 @@ from layerwise.stimuli.label_columns import (
 )
 from layerwise.stimuli.picture_files import bytes_missing, write_picture
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
+from layerwise.stimuli.table_files import downloaded_parts, files_of, own_parts, roots_of, table_mark
 from layerwise.stimuli.table_items import table_items
-from layerwise.stimuli.table_rows import TablePart, TableRow, cell_path, holds_pictures, pictures_of, sampled_rows
+from layerwise.stimuli.table_rows import TablePart, TableRow, pictures_of, sampled_rows
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
@@ -67,7 +65,7 @@ class _Table(StimulusKind[Entry]):
 
     def source_files(self, entry: Entry, data: "Locations") -> list[str]:
         reads = self.reads(entry)
-        return list(map(str, _files(entry))) if reads is None else data.source_files(*reads)
+        return list(map(str, files_of(entry))) if reads is None else data.source_files(*reads)
 
     def mark(self, entry: Entry, data: "Locations") -> list[Any]:
         reads = self.reads(entry)
@@ -96,7 +94,7 @@ class _Table(StimulusKind[Entry]):
                     f"{' or '.join(self.formats)}, or a `file`"
                 )
             data.check_parts(where, *reads)
-        for root in _roots(entry) if entry.image_root is not None else ():
+        for root in roots_of(entry) if entry.image_root is not None else ():
             if not is_dir(root):
                 raise InputError(f"{where}.image_root: there is no folder {str(root)!r}")
         try:
@@ -129,8 +127,7 @@ class _Table(StimulusKind[Entry]):
         check_labels(where, task, labels, stimuli)
         read = labels_read(labels, task)
         if len(read) > 1 and entry.file is not None:
-            rows = read_rows(_files(entry), _label_columns(entry))
-            check_several(where, task, read, (cells for row in rows for cells in _label_cells(entry, row, list(read))))
+            check_several(where, task, read, _label_cells(entry, list(read)))
         if task.split.by == "official" and entry.split_column is None and entry.dataset is None:
             raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
 
@@ -159,7 +156,8 @@ class _Table(StimulusKind[Entry]):
                 f"datasets.{entry.dataset}: how many rows it has is not known before the stimuli are made; make them "
                 "first (`snakemake stimuli`)"
             )
-        rows, _ = sampled_rows(entry, _own_parts(entry), 0)
+        # Who asks what a run will cost may have no pictures yet.
+        rows, _ = sampled_rows(entry, [TablePart("all", files_of(entry), roots=[])], 0)
         made = table_items(entry, rows, {})
         words = made.shown.drop(columns=["item_id", "image"], errors="ignore")
         texts = words.agg("".join, axis=1) if len(words.columns) else None
@@ -186,35 +184,11 @@ def build_table(
     Raises:
         InputError: on a missing column or image, an empty cell, a repeated id, or an unknown word in the split column.
     """
-    parts = _own_parts(entry) if receipt is None else _downloaded_parts(entry, receipt)
+    parts = own_parts(entry) if receipt is None else downloaded_parts(entry, receipt)
     rows, counts = sampled_rows(entry, parts, seed)
     made = table_items(entry, rows, _written(entry, rows, pictures))
     notes = made.notes | {name: count for name, count in counts.items() if count}
     return replace(made, notes=notes), [file for part in parts for file in part.files]
-
-
-def table_mark(entry: Entry) -> Any:
-    """A mark of what a user's own table shows: the cells of its rows but the labels, and size and time of its pictures.
-
-    Of a table that holds pictures, size and time of its files: they may be gigabytes, and each plan asks.
-    """
-    files = _files(entry)
-    try:
-        if any(holds_pictures(file, entry.picture_columns()) for file in files):
-            return files_mark(files)
-        roots, specs = _roots(entry), entry.image_specs
-        digest = hashlib.sha256()
-        pictures: dict[str, list[int] | None] = {}
-        for row in read_rows(files, entry.shown_columns()):
-            paths = [path for spec in specs if (path := cell_path(spec, row.cells, row.where)) is not None]
-            for path in paths:
-                if path not in pictures:
-                    pictures[path] = next(filter(None, (written(root / path) for root in roots)), None)
-            digest.update(json.dumps([row.cells, [pictures[path] for path in paths]], default=str).encode())
-    except InputError:
-        # No table that can be read: the job that makes the stimuli says why.
-        return files_mark(files)
-    return digest.hexdigest()
 
 
 def _written(entry: Entry, rows: Sequence[TableRow], folder: Path | None) -> dict[str, str]:
@@ -232,34 +206,10 @@ def _written(entry: Entry, rows: Sequence[TableRow], folder: Path | None) -> dic
     }
 
 
-def _files(entry: Entry) -> list[Path]:
-    return table_files(entry.file or "")
-
-
-def _roots(entry: Entry) -> list[Path]:
-    """The folders that the user names."""
-    roots = [entry.image_root] if isinstance(entry.image_root, str) else entry.image_root
-    if roots is not None:
-        return list(map(Path, roots))
-    return list(dict.fromkeys(file.parent for file in _files(entry))) if entry.file is not None else []
-
-
-def _own_parts(entry: Entry) -> list[TablePart]:
-    return [TablePart("all", _files(entry), _roots(entry))]
-
-
-def _downloaded_parts(entry: Entry, receipt: HubFiles) -> list[TablePart]:
-    roots = [receipt.root, *_roots(entry)]
-    return [
-        TablePart(split, receipt.files(split), roots, f"{split}/", count, own=False)
-        for split, count in (entry.images or {}).items()
-    ]
-
-
 def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
     """The files of each part, if they are there when a study is planned."""
     if entry.dataset is None:
-        return [_files(entry)]
+        return [files_of(entry)]
     (receipt,) = data.receipts(entry.dataset, list(entry.images or ()))
     if not is_file(receipt):
         return []
@@ -279,13 +229,14 @@ def _label_columns(entry: Entry) -> list[str]:
     return list(dict.fromkeys([*columns_of(entry.row_labels), *entry.item_label_columns()]))
 
 
-def _label_cells(entry: Entry, row: Row, labels: Sequence[str]) -> Iterator[list[Any]]:
-    """The cells of some labels, for each item of a row; None where choices decide them, or the row lacks them."""
-    for item in entry.made:
-        columns, told = entry.row_labels | item_columns(item), dict(item_classes(item))
-        yield [
-            label_cell(label, columns[label], row.cells) if label in columns else told.get(label) for label in labels
-        ]
+def _label_cells(entry: Entry, labels: Sequence[str]) -> Iterator[list[Any]]:
+    """The cells of some labels, item by item; None where choices decide them, or the row lacks them."""
+    told = [(entry.row_labels | item_columns(item), dict(item_classes(item))) for item in entry.made]
+    for row in read_rows(files_of(entry), _label_columns(entry)):
+        for columns, classes in told:
+            yield [
+                label_cell(name, columns[name], row.cells) if name in columns else classes.get(name) for name in labels
+            ]
 
 
 def _without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:
