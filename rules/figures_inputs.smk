@@ -38,6 +38,7 @@ contents = Contents(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
         for cell in grid.probe_cells()
     ),
+    parts=tuple(grid.tasks_in_parts()),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
@@ -86,6 +87,8 @@ def files_of(name, question=None, variant=None):
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)
+    if name == "labels":
+        return expand("<results>/tasks/{task}/labels.parquet", task=grid.unseen_text_tasks())
     if name == "number-scores":
         return "<shown>/probes/numbers.parquet"
     if name == "estimates":

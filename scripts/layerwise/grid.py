@@ -18,6 +18,7 @@ from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.item_texts import shows_text
 from layerwise.stimuli.relations import RELATIONS
 
 # The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
@@ -395,6 +396,30 @@ class Grid:
     def number_tasks(self) -> list[str]:
         """Names of the tasks that are asked, and whose labels are numbers."""
         return [name for name in self.asked_tasks() if self.config.tasks[name].is_number]
+
+    def unseen_text_tasks(self) -> list[str]:
+        """Names of the tasks whose test items have texts that were seen in training and texts that were not."""
+        return [name for name, task in self.config.tasks.items() if task.split.unseen_texts is not None]
+
+    def tasks_in_parts(self) -> list[str]:
+        """Names of the tasks whose test items are scored in parts.
+
+        They have unseen texts and a prompt that shows them, or a prompt whose words are also read without an image, by
+        a model that is nobody's untrained twin.
+        """
+        own_twins = {twin for of_model in self.twins().values() for twin in of_model}
+        unseen, found = set(self.unseen_text_tasks()), set()
+        wordings: dict[tuple[str, str, str], set[bool]] = {}
+        for cell in self.probe_cells():
+            if cell.model not in self._base_models or cell.model in own_twins:
+                continue
+            stimuli = self.config.tasks[cell.task].stimuli
+            text = self.prompt(stimuli, cell.prompt).text
+            images = wordings.setdefault((cell.model, cell.task, text), set())
+            images.add(self.is_text_only(stimuli, cell.prompt))
+            if len(images) == 2 or (cell.task in unseen and shows_text(text)):
+                found.add(cell.task)
+        return [task for task in self.class_tasks() if task in found]
 
     def tasks_about(self, question: str) -> list[str]:
         """Names of the tasks about classes whose question is ``global`` or ``local``."""

@@ -213,6 +213,7 @@ def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
     Returns:
         A row per item and label: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``label``, ``y``
         (index of the class), ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds.
+        Tasks with unseen texts have ``text`` and ``test_part`` too, and a split is missing for what it leaves out.
 
     Raises:
         InputError: when the task is missing or damaged.

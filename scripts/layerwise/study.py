@@ -431,7 +431,8 @@ class Study:
         Returns:
             A row per item and label: ``item_id``, ``image_id``, ``group``, ``label``, ``y`` (index of the class),
             ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split. Of
-            a task about numbers ``y`` is the number, and there is no ``truth``.
+            a task about numbers ``y`` is the number, and there is no ``truth``. A task with unseen texts has ``text``
+            and ``test_part`` too, and a split is missing for the items that it leaves out.
 
         Raises:
             InputError: when there is no such task, or it has not been made yet.

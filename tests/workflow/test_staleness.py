@@ -151,6 +151,14 @@ def test_a_new_model_runs_its_own_cells(finished):
         assert finished.planned() == AFTER_PROBES | cells | shown | {"carry_probes": 4}
 
 
+@pytest.mark.slow
+def test_unseen_texts_rerun_the_probes_of_their_task_and_show_its_parts(finished):
+    jobs = {"make_task": 1, "fit_probes": 4, "carry_probes": 2, "make_table-test-parts": 1}
+    shown = {name: count + 1 for name, count in (FIGURES | {"compare": AFTER_PROBES["compare"]}).items()}
+    with configured(finished, lambda c: c["tasks"]["entailment"]["split"].update(unseen_texts=0.3)):
+        assert finished.planned() == AFTER_PROBES | jobs | shown
+
+
 def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
     def add(config):
         config["tasks"]["binary"] = {**config["tasks"]["snli-ve"], "classes": ["contradiction", "entailment"]}

@@ -30,6 +30,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
+        parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
         says: names of the models, without interventions, whose answers are read off the states and scored.
         writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
@@ -51,6 +52,7 @@ class Contents:
     flow: bool = False
     numbers: bool = False
     premise: bool = False
+    parts: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()

@@ -495,9 +495,7 @@ def test_a_strangers_rows_name_no_picture_outside_their_folder(tmp_path, outside
     row = {"image": outside.format(folder=tmp_path), "wet": "y"}
     file = receipt(tmp_path / "hub", {"test": [row]})
     given = {"kind": "table", "dataset": "vsr", "images": {"test": "all"}, "labels": ["wet"]}
-    with pytest.raises(
-        InputError, match=r"test.parquet, row 2: the picture's path '.*own.jpg' leads out of the data set's"
-    ):
+    with pytest.raises(InputError, match=r"test.parquet, row 2: the picture's path '.* leads out of the data set's"):
         build_table(read_entry(given), 0, tmp_path / "pictures", read_receipt(file))
     # A user's own rows may name any file.
     own = entry_of(tmp_path / "hub", file=str(tmp_path / "hub/test.parquet"))
