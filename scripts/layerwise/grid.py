@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from layerwise import route_grid, used_grid
+from layerwise import route_grid, shortcut_grid, used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -17,6 +17,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
+from layerwise.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.item_texts import shows_text
 from layerwise.stimuli.relations import RELATIONS
@@ -273,6 +274,26 @@ class Grid:
         """What decides a trained route, besides its states, labels and model; see :meth:`planned`."""
         return route_grid.planned_route(self, name)
 
+    def shortcut_cells(self) -> list[ShortcutCell]:
+        """Every model x task that is compared with simple features; see ``probes.shortcuts``."""
+        return list(self.shortcuts)
+
+    def pictures_cells(self) -> list[PicturesCell]:
+        """The models whose vision tower runs over the pictures of a stimulus set, for shortcuts."""
+        return shortcut_grid.pictures_cells(self)
+
+    def shortcut_columns(self, task: str) -> list[str]:
+        """The columns of a task's items whose words the shortcuts read."""
+        return shortcut_grid.shortcut_columns(self, task)
+
+    def shortcut_prompts(self) -> dict[str, dict[str, list[str]]]:
+        """By task the prompts that are compared with its shortcuts (``shown``), and those of the text alone."""
+        return shortcut_grid.compared_prompts(self)
+
+    def planned_pictures(self, cell: PicturesCell) -> dict[str, Any]:
+        """What decides the features of pictures, besides the model and its stimuli; see :meth:`planned`."""
+        return shortcut_grid.planned_pictures(self, cell)
+
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
         states = self.config.states
@@ -494,6 +515,12 @@ class Grid:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         stimuli = self.config.stimuli[entry.stimuli]
         return KINDS[stimuli.kind].classes_of(stimuli, entry)
+
+    # Cached, because several rules ask.
+    @cached_property
+    def shortcuts(self) -> list[ShortcutCell]:
+        """See :meth:`shortcut_cells`."""
+        return shortcut_grid.shortcut_cells(self)
 
     # Cached, because planning asks for each job.
     @cached_property

@@ -259,6 +259,22 @@ def test_the_map_shows_the_scores_of_sources_by_targets(compared):
             assert shown[x, y] == wanted
 
 
+def test_the_map_says_which_targets_have_too_few_items(compared):
+    """Such a target has one row for each source, with one of the two centres."""
+    found, scores, tasks = compared
+    models = {"planted": Model("planted", "drawn", "pretrained", planted.BLOCKS, planted.WIDTH)}
+    few = found["prompt"] == "turned"
+    said = found[few].drop_duplicates(["source_prompt"]).assign(layer=-1, centre="source", flipped=False, value=np.nan)
+    (band,) = draw_matrix(pd.concat([found[~few], said]), scores, tasks, models, "planted").subfigs
+    names = [text.get_text() for text in band.axes[0].get_yticklabels()]
+    of_turned = names.index("turned")
+    for panel in band.axes[:4]:
+        shown = {tuple(map(int, text.xy)): text.get_text() for text in panel.texts}
+        column = [shown[of_turned, y] for y in range(len(names))]
+        assert column.pop(of_turned).isdecimal()
+        assert set(column) == {"few"}
+
+
 def test_lines_show_the_loss_of_each_source(compared):
     found, _, tasks = compared
     models = {"planted": Model("planted", "drawn", "pretrained", planted.BLOCKS, planted.WIDTH)}

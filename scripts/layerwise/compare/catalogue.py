@@ -13,6 +13,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "interventions": "layerwise.compare.interventions",
         "routes": "layerwise.compare.routes",
         "language-models": "layerwise.compare.language_models",
+        "shortcuts": "layerwise.compare.shortcuts",
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",
         "within-blocks": "layerwise.compare.within_blocks",

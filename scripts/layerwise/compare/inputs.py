@@ -358,7 +358,8 @@ class Given:
     ``number-scores``, ``number-tasks`` and ``estimates`` (of tasks about numbers), ``answers`` and ``generated``
     (their folders), ``transfers`` (of carried probes),
     ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
-    ``specification-effects`` and ``specification-units``, and those of the tables of comparisons.
+    ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
+    folder, that of ``predictions``), and those of the tables of comparisons.
 
     Args:
         files: by name, one or more.

@@ -49,6 +49,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table4": "layerwise.figures.table4",
         "table-routes": "layerwise.figures.routes_table",
         "table-language-models": "layerwise.figures.language_models_table",
+        "table-shortcuts": "layerwise.figures.shortcuts_table",
         "table-known-said": "layerwise.figures.table_known_said",
         "table-test-parts": "layerwise.figures.test_parts_table",
         "number-layers": "layerwise.figures.number_layers",

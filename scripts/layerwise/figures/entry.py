@@ -38,6 +38,7 @@ class Contents:
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
         routes: whether some model runs with a trained route.
+        shortcuts: whether some task is compared with what simple features reach.
         made_from: whether some model is compared with the language model that it was made from.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
@@ -62,6 +63,7 @@ class Contents:
     made_from: bool = False
     used: tuple[str, ...] = ()
     routes: bool = False
+    shortcuts: bool = False
 
     @property
     def probes(self) -> bool:
@@ -82,6 +84,7 @@ class Figure:
         place: among the figures of the report, from 0; no two figures of the whole study share one.
         title: in the report; it may hold ``{variant}``.
         reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
+        reads_too: names of what else it is drawn from, where a study has it.
         draw: draws a variant.
         exists: whether a study has it.
         variants: the names of its variants in a study, and how the report calls their x axis.
@@ -99,6 +102,7 @@ class Figure:
     file: str = "{name}"
     question: str | None = None
     per_flow: bool = False
+    reads_too: Callable[[Contents], tuple[str, ...]] = lambda study: ()
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,7 @@ def draw_matrix(
         grid = band.subplots(down, across, squeeze=False)
         for place, (axes, (at, centre)) in enumerate(zip(grid.flat, panels, strict=True)):
             axes.set_title(f"{at}, {CENTRES[centre]}", fontsize=7.5)
-            of_centre = carried[carried["centre"] == centre]
-            _draw_map(axes, each, of_centre, own, at, scale, named=place % across == 0)
+            _draw_map(axes, each, carried, centre, own, at, scale, named=place % across == 0)
     metrics = ", ".join(dict.fromkeys(metric_name(task.metric) for task in tasks.values()))
     _draw_bar(bands[-1], scale)
     drawing.supxlabel(
@@ -239,10 +238,18 @@ def _own_scores(scores: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.Series:
 
 
 def _draw_map(
-    axes: Axes, shown: _Map, carried: pd.DataFrame, own: pd.Series, at: str, scale: Normalize, named: bool
+    axes: Axes,
+    shown: _Map,
+    carried: pd.DataFrame,
+    centre: str,
+    own: pd.Series,
+    at: str,
+    scale: Normalize,
+    named: bool,
 ) -> None:
     ticks = []
     for x, (name, (model, task, prompt)) in enumerate(shown.columns.items()):
+        # With either centre: a target with too few items has one row, which says so.
         here = carried[(carried["model"] == model) & (carried["task"] == task) & (carried["prompt"] == prompt)]
         layer = int(here["best_layer"].iloc[0] if at == "best layer" else here["n_layers"].iloc[0])
         chance = here["chance"].dropna()
@@ -253,7 +260,7 @@ def _draw_map(
                 axes.add_patch(Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, fill=False, linewidth=1.2, zorder=4))
                 continue
             of_row = here[here["row"] == row]
-            scored = of_row[of_row["layer"] == layer].set_index("flipped")
+            scored = of_row[(of_row["layer"] == layer) & (of_row["centre"] == centre)].set_index("flipped")
             if False in scored.index:
                 flipped = scored["value"].get(True)
                 _draw_cell(axes, x, y, scored.loc[False, "value"], scored.loc[False, "chance"], scale, flipped)
