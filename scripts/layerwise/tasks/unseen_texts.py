@@ -145,7 +145,8 @@ def with_parts(labels: pd.DataFrame, lost: Mapping[str, pd.Series]) -> pd.DataFr
         for name in ("train", "val"):
             if (labels[column] == name).any() and not (found[column] == name).any():
                 raise InputError(
-                    f"split.unseen_texts: {name} has no text that may be seen; lower the share, or sample more texts"
+                    f"split.unseen_texts: {name} has no text that may be seen; lower the share, or sample more texts "
+                    "(texts that pictures of a group swap are held out together)"
                 )
     held_in = found["split"].isin(["train", "val"])
     keys = pd.MultiIndex.from_frame(found[["label", TEXT]])

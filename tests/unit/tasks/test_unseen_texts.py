@@ -207,6 +207,13 @@ def test_texts_that_pictures_swap_are_held_out_together_so_that_no_picture_tells
     assert (of_part == 0.5).all()
 
 
+def test_texts_that_are_all_one_set_are_refused():
+    with pytest.raises(
+        InputError, match="no text that may be seen; .*texts that pictures of a group swap are held out"
+    ):
+        made(OFFICIAL, swapped_items(n_contrasts=1))
+
+
 def test_by_hand_sets_of_swapped_texts():
     rows = [
         # Swapped by the images of g: 0 and 1. Of h: 1 and 2, so that the three are one set.
