@@ -74,6 +74,8 @@ include: "rules/answers_inputs.smk"
 include: "rules/answers.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
+include: "rules/shortcuts_inputs.smk"
+include: "rules/shortcuts.smk"
 include: "rules/numbers_inputs.smk"
 include: "rules/numbers.smk"
 include: "rules/carry_inputs.smk"
@@ -102,7 +104,7 @@ rule all:
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
 # models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`,
-# `said` and `flow_results` make no figure.
+# `shortcuts`, `said` and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -138,6 +140,12 @@ rule probes:
     input:
         ["<shown>/probes/scores.parquet"] if CELLS else [],
         ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
+    localrule: True
+
+
+rule shortcuts:
+    input:
+        ["<shown>/probes/shortcuts.parquet"] if SHORTCUT_CELLS else [],
     localrule: True
 
 

@@ -80,7 +80,9 @@ rule show_figure:
         title=lambda wildcards: PICTURES[wildcards.picture].title,
         caption=lambda wildcards: f"{PICTURES[wildcards.picture].figure}.rst",
         text=lambda wildcards: caption_digest(CAPTIONS, PICTURES[wildcards.picture].figure),
-        named=lambda wildcards: caption_params(PICTURES[wildcards.picture].variant),
+        named=lambda wildcards: caption_params(
+            PICTURES[wildcards.picture].variant, figure=PICTURES[wildcards.picture].figure
+        ),
         code=code_digest("show_figure.py"),
     message:
         "Put {wildcards.picture} and its caption on a page"

@@ -38,6 +38,7 @@ contents = Contents(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
         for cell in grid.probe_cells()
     ),
+    parts=tuple(grid.tasks_in_parts()),
     says=tuple(model for model in grid.base_models() if any(cell.model == model for cell in SAID_CELLS)),
     writes=tuple(model for model in grid.base_models() if any(cell.model == model for cell in WRITTEN_CELLS)),
     carried=tuple(grid.carried_models()),
@@ -48,6 +49,7 @@ contents = Contents(
     # Twins stand in the figures of the models that they are twins of.
     used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
     routes=bool(USED_ROUTES),
+    shortcuts=bool(SHORTCUT_CELLS),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -75,6 +77,10 @@ def files_of(name, question=None, variant=None):
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell.task), **cell._asdict()) for cell in cells))
     if name == "sweeps":
         return [file for cell in USED_CELLS for file in study.used_files(cell)]
+    if name == "shortcut-scores":
+        return "<shown>/probes/shortcuts.parquet"
+    if name == "shortcut-predictions":
+        return [SHORTCUT_PREDICTIONS.format(**cell._asdict()) for cell in SHORTCUT_CELLS]
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "route-controls":
@@ -86,6 +92,8 @@ def files_of(name, question=None, variant=None):
     if name == "tasks":
         tasks = grid.tasks_about(question) if question else grid.class_tasks()
         return expand("<results>/tasks/{task}/task.json", task=tasks)
+    if name == "labels":
+        return expand("<results>/tasks/{task}/labels.parquet", task=grid.unseen_text_tasks())
     if name == "number-scores":
         return "<shown>/probes/numbers.parquet"
     if name == "estimates":
@@ -113,7 +121,7 @@ def files_of_flow(name, wildcards):
 def as_options(wildcards, input):
     """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    for name in ("predictions", "estimates", "answers", "generated", "sweeps"):
+    for name in ("predictions", "shortcut-predictions", "estimates", "answers", "generated", "sweeps"):
         if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
@@ -130,6 +138,7 @@ def options_of(comparison):
     known["permutations"] = study.config.probes.permutations
     known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
+    known["shortcuts"] = grid.shortcut_prompts()
     known |= {"made_from": grid.made_from(), "used": as_patterns(USED_CELLS)}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
     return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})
@@ -139,7 +148,8 @@ def picture_files(wildcards):
     """What a figure of the whole study is drawn from, by name."""
     picture = PICTURES[wildcards.picture]
     figure = FIGURES[picture.figure]
-    return {name: files_of(name, figure.question, picture.variant) for name in figure.reads}
+    names = (*figure.reads, *figure.reads_too(contents))
+    return {name: files_of(name, figure.question, picture.variant) for name in names}
 
 
 def table_files(table):
@@ -147,11 +157,12 @@ def table_files(table):
     return lambda wildcards: {name: files_of(name) for name in TABLES[table].reads}
 
 
-def caption_params(axis="", window=None):
+def caption_params(axis="", window=None, figure=None):
     """What captions may name, as JSON."""
     named = {"axis": axis, "window": window, "resamples": resamples(per_flow=bool(window))}
     draws = study.config.probes.training_draws
     named |= {"made_from": True} if contents.made_from else {}
+    named |= {"shortcuts": True} if figure and "shortcuts" in FIGURES[figure].reads_too(contents) else {}
     return as_json(named | ({"training_draws": draws} if draws else {}))
 
 

@@ -84,6 +84,7 @@ rule make_task:
         provenance=asked_of("provenance.parquet"),
         objects=asked_of("objects.parquet"),
         duplicates=asked_of("duplicates.csv"),
+        texts=asked_texts,
     output:
         labels="<results>/tasks/{task}/labels.parquet",
         description="<results>/tasks/{task}/task.json",

@@ -9,6 +9,12 @@ def asked_of(file):
     return lambda wildcards: stimuli_file(study.config.tasks[wildcards.task].stimuli, file)
 
 
+def asked_texts(wildcards):
+    """The items of a task with unseen texts; others are made without them."""
+    task = study.config.tasks[wildcards.task]
+    return [] if task.split.unseen_texts is None else stimuli_file(task.stimuli, "items.parquet")
+
+
 def task_code(wildcards):
     """The digest of the program that makes tasks, and of the modules that make its stimuli."""
     return code_digest("make_task.py", *kind_files(study.config.tasks[wildcards.task].stimuli))

@@ -16,6 +16,7 @@ from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
 from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
+from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.specifications import specification_flop
 from layerwise.cost.used import concept_flop, estimate_used, used_bytes
 from layerwise.jobs.command import run
@@ -65,6 +66,10 @@ def main() -> None:
         )
     if kept := kept_probes_bytes(study, states):
         print(f"The probes themselves take {kept / 1e9:.3g} GB (none with probes.keep: false).")
+    if study.grid.shortcut_cells():
+        towers = _hours(pictures_flop(study, args.device), args.teraflops)
+        fits = _hours(shortcut_probe_flop(study, states), args.core_gigaflops / 1e3)
+        print(f"Shortcuts: {towers:.3g} hours of vision towers, and at most {fits:.3g} core hours of probes.")
     if flop := specification_flop(study, states):
         print(f"Specification curves: {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours more.")
     if study.left_out:

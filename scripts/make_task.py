@@ -16,10 +16,11 @@ from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.checks import check_suits
 from layerwise.probes.power import HeldOutSize, planned_difference, warning_of
 from layerwise.stimuli.duplicates import keep_apart
-from layerwise.stimuli.items import described_stimuli
+from layerwise.stimuli.items import described_stimuli, read_items
 from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
 from layerwise.tasks.numbers import build_number_task
+from layerwise.tasks.unseen_texts import SEEN, numbered_texts
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,11 @@ def main() -> None:
                 provenance, stimuli["kind"], args.entry, args.seed, objects, stimuli.get("labels")
             )
         else:
+            texts = None
+            if "unseen_texts" in args.entry["split"]:
+                texts = numbered_texts(read_items(args.stimuli)[0], args.entry["split"].get("seed", args.seed))
             labels, description = build_task(
-                provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects
+                provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects, texts
             )
     except InputError as error:
         alike = (
@@ -59,6 +63,8 @@ def main() -> None:
             f"{args.stimuli / 'duplicates.csv'}; split.join_similar: false joins equal ones alone)"
         )
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
+    if not description.get("test_parts", {}).get(SEEN, {"items": 1})["items"]:
+        log.warning("tasks.%s: split.unseen_texts: every test item reads a text that no other item reads", args.name)
     told: dict[str, Any] = {}
     if description["classes"]:
         check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")

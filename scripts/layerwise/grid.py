@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from layerwise import route_grid, used_grid
+from layerwise import route_grid, shortcut_grid, used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -17,7 +17,9 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
+from layerwise.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.item_texts import shows_text
 from layerwise.stimuli.relations import RELATIONS
 
 # The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
@@ -272,6 +274,26 @@ class Grid:
         """What decides a trained route, besides its states, labels and model; see :meth:`planned`."""
         return route_grid.planned_route(self, name)
 
+    def shortcut_cells(self) -> list[ShortcutCell]:
+        """Every model x task that is compared with simple features; see ``probes.shortcuts``."""
+        return list(self.shortcuts)
+
+    def pictures_cells(self) -> list[PicturesCell]:
+        """The models whose vision tower runs over the pictures of a stimulus set, for shortcuts."""
+        return shortcut_grid.pictures_cells(self)
+
+    def shortcut_columns(self, task: str) -> list[str]:
+        """The columns of a task's items whose words the shortcuts read."""
+        return shortcut_grid.shortcut_columns(self, task)
+
+    def shortcut_prompts(self) -> dict[str, dict[str, list[str]]]:
+        """By task the prompts that are compared with its shortcuts (``shown``), and those of the text alone."""
+        return shortcut_grid.compared_prompts(self)
+
+    def planned_pictures(self, cell: PicturesCell) -> dict[str, Any]:
+        """What decides the features of pictures, besides the model and its stimuli; see :meth:`planned`."""
+        return shortcut_grid.planned_pictures(self, cell)
+
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
         states = self.config.states
@@ -396,6 +418,30 @@ class Grid:
         """Names of the tasks that are asked, and whose labels are numbers."""
         return [name for name in self.asked_tasks() if self.config.tasks[name].is_number]
 
+    def unseen_text_tasks(self) -> list[str]:
+        """Names of the tasks whose test items have texts that were seen in training and texts that were not."""
+        return [name for name, task in self.config.tasks.items() if task.split.unseen_texts is not None]
+
+    def tasks_in_parts(self) -> list[str]:
+        """Names of the tasks whose test items are scored in parts.
+
+        They have unseen texts and a prompt that shows them, or a prompt whose words are also read without an image, by
+        a model that is nobody's untrained twin.
+        """
+        own_twins = {twin for of_model in self.twins().values() for twin in of_model}
+        unseen, found = set(self.unseen_text_tasks()), set()
+        wordings: dict[tuple[str, str, str], set[bool]] = {}
+        for cell in self.probe_cells():
+            if cell.model not in self._base_models or cell.model in own_twins:
+                continue
+            stimuli = self.config.tasks[cell.task].stimuli
+            text = self.prompt(stimuli, cell.prompt).text
+            images = wordings.setdefault((cell.model, cell.task, text), set())
+            images.add(self.is_text_only(stimuli, cell.prompt))
+            if len(images) == 2 or (cell.task in unseen and shows_text(text)):
+                found.add(cell.task)
+        return [task for task in self.class_tasks() if task in found]
+
     def tasks_about(self, question: str) -> list[str]:
         """Names of the tasks about classes whose question is ``global`` or ``local``."""
         return [name for name in self.class_tasks() if self.config.tasks[name].question == question]
@@ -469,6 +515,12 @@ class Grid:
             return RELATIONS[entry.knowledge.about][1] if entry.knowledge.about in RELATIONS else None
         stimuli = self.config.stimuli[entry.stimuli]
         return KINDS[stimuli.kind].classes_of(stimuli, entry)
+
+    # Cached, because several rules ask.
+    @cached_property
+    def shortcuts(self) -> list[ShortcutCell]:
+        """See :meth:`shortcut_cells`."""
+        return shortcut_grid.shortcut_cells(self)
 
     # Cached, because planning asks for each job.
     @cached_property

@@ -148,10 +148,25 @@ def _classes_asked(config: StudyConfig, stimuli: str) -> list[str]:
     return [] if None in of_all else list(dict.fromkeys(name for some in of_all for name in some or ()))
 
 
+def _check_unseen_texts(task: Task, where: str, kind: str) -> None:
+    if task.split.unseen_texts is None:
+        return
+    if task.is_number:
+        raise InputError(
+            f"{where}.split.unseen_texts: parts of the test set are scored for classes alone; leave it out"
+        )
+    if KINDS[kind].asks_category and task.knowledge is None:
+        raise InputError(
+            f"{where}.split.unseen_texts: each category of {kind} is a label of its own with one text, so that no "
+            "probe could be fitted for an unseen one; leave it out"
+        )
+
+
 def _check_task(config: StudyConfig, name: str) -> None:
     task, where = config.tasks[name], f"tasks.{name}"
     entry = find(config.stimuli, task.stimuli, f"{where}.stimuli")
     KINDS[entry.kind].check_task(where, task, entry, task.stimuli)
+    _check_unseen_texts(task, where, entry.kind)
     if task.split.by == "random" and task.split.val + task.split.test >= 1:
         raise InputError(f"{where}.split: val and test together leave nothing to train on")
     of_items = task.knowledge is None and bool(KINDS[entry.kind].numbers(entry))

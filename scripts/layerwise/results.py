@@ -20,6 +20,7 @@ from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.grid import KindCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
+from layerwise.shortcut_grid import ShortcutCell
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
@@ -213,6 +214,7 @@ def labels(folder: Path, *, made_by: str) -> pd.DataFrame:
     Returns:
         A row per item and label: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``label``, ``y``
         (index of the class), ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds.
+        Tasks with unseen texts have ``text`` and ``test_part`` too, and a split is missing for what it leaves out.
 
     Raises:
         InputError: when the task is missing or damaged.
@@ -289,6 +291,21 @@ def gathered_kinds(files: Mapping[KindCell, Path], *, made_by: str) -> pd.DataFr
     table = pd.concat(tables, ignore_index=True)
     first = [*CELL_COLUMNS, "kind"]
     return table[first + [column for column in table if column not in first]]
+
+
+def gathered_shortcuts(files: Mapping[ShortcutCell, Path], *, made_by: str) -> pd.DataFrame:
+    """What shortcuts reach as one table; docs/formats.md lists the columns.
+
+    Args:
+        files: the file of each model and task.
+
+    Raises:
+        InputError: when a file is missing.
+    """
+    check_there(files.values(), made_by)
+    tables = [pd.read_parquet(file).assign(**cell._asdict()) for cell, file in files.items()]
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*ShortcutCell._fields, *table.columns.drop(list(ShortcutCell._fields))]]
 
 
 def predictions(

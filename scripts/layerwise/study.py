@@ -26,6 +26,7 @@ from layerwise.grid_checks import check_study
 from layerwise.input_paths import InputPaths
 from layerwise.leaving_out import leave_out as leave_out_of
 from layerwise.route_checks import check_routes
+from layerwise.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.used_checks import check_used
 
@@ -273,6 +274,14 @@ class Study:
         """Scores of a further kind of probe by layer and label."""
         return self._probe_file(ProbeCell(*cell[:3]), f"kind-{cell.kind}")
 
+    def pictures_file(self, cell: PicturesCell) -> str:
+        """What a decoder gets of a stimulus set's pictures; only for :meth:`layerwise.grid.Grid.pictures_cells`."""
+        return f"{self.results}/pictures/{cell.model}/{cell.stimuli}.h5"
+
+    def shortcuts_file(self, cell: ShortcutCell) -> str:
+        """Scores of simple features; only for :meth:`layerwise.grid.Grid.shortcut_cells`."""
+        return f"{self.results}/probes/{cell.model}/{cell.task}/shortcuts.parquet"
+
     def sites_file(self, cell: ProbeCell) -> str:
         """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
@@ -431,7 +440,8 @@ class Study:
         Returns:
             A row per item and label: ``item_id``, ``image_id``, ``group``, ``label``, ``y`` (index of the class),
             ``truth`` (its name), ``split`` (train, val, test), and ``split:SEED`` for further seeds of the split. Of
-            a task about numbers ``y`` is the number, and there is no ``truth``.
+            a task about numbers ``y`` is the number, and there is no ``truth``. A task with unseen texts has ``text``
+            and ``test_part`` too, and a split is missing for the items that it leaves out.
 
         Raises:
             InputError: when there is no such task, or it has not been made yet.
@@ -498,6 +508,32 @@ class Study:
             )
         files = {cell: Path(self.kind_file(cell)) for cell in self.grid.kind_cells()}
         return results.gathered_kinds(files, made_by=self.command("kinds"))
+
+    def shortcuts(self) -> pd.DataFrame:
+        """What simple features of texts and pictures reach, in tasks with a global question.
+
+        Example::
+
+            study.shortcuts().query("features == 'words' and split == 'test' and metric == 'accuracy'")
+
+        Returns:
+            A row per ``model``, ``task``, ``features`` (words, picture, words + picture, words x picture), ``label``,
+            ``split`` and ``metric``, with ``value``, ``low`` and ``high`` (95 % interval), and the other columns of
+            docs/formats.md.
+
+        Raises:
+            InputError: when the study has no shortcuts, or a task has not been probed yet.
+        """
+        from layerwise import results
+
+        cells = self.grid.shortcut_cells()
+        if not cells:
+            raise InputError(
+                "the study has no shortcuts: no task with a global question has prompts with a picture and a {text}, "
+                "or probes.shortcuts is false"
+            )
+        files = {cell: Path(self.shortcuts_file(cell)) for cell in cells}
+        return results.gathered_shortcuts(files, made_by=self.command("shortcuts"))
 
     def sites(self) -> pd.DataFrame:
         """The scores of probes of attention, MLPs and heads, within blocks.

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from layerwise.models.adapters import generic
+from layerwise.models.image_embeddings import image_embeddings
 from layerwise.models.memory import Room
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import TOLERANCE, WIDEST
@@ -49,6 +50,14 @@ def test_states_equal_the_cpus(family, card, exact_convolutions):
     for position in POSITIONS:
         assert found[position].device.type == "cpu"
         assert relative(found[position], expected[position]) < 1e-4
+
+
+@FAMILIES
+def test_embeddings_of_pictures_equal_the_cpus(family, card, exact_convolutions):
+    models = families.frozen(family), on(families.frozen(family), card)
+    expected, found = (image_embeddings(model, model.prepare(pictures(), [PROMPTS[0]] * 2)) for model in models)
+    assert found.device.type == "cpu"
+    assert relative(found[:, None], expected[:, None]) < 1e-4
 
 
 @FAMILIES

@@ -115,6 +115,7 @@ PARTS = {"dataset": "d", "images": {"val2017": "all"}}
 COCO_KINDS = [
     {"kind": "coco-objects", "pairs_per_category": 4} | PARTS,
     {"kind": "coco-entailment", "captions_per_image": 1, "mismatch": "hard"} | PARTS,
+    {"kind": "coco-entailment", "mismatch": "relation", "margin": 0.0} | PARTS,
     {"kind": "coco-relations", "images_per_pair": 4, "margin": 0.0} | PARTS,
 ]
 TASK = {"min_per_class": 1, "split": {"by": "random", "val": 0.3, "test": 0.3}}

@@ -43,6 +43,10 @@ NEW = {
     # The intervention's own answers to two prompts, and the trained model's about the new stimuli.
     "read_head": 1,
     "read_answers": 2 + 1,
+    # Three new tasks of the trained model show a picture and a text, one of them over new stimuli.
+    "embed_pictures": 1,
+    "fit_shortcuts": 3,
+    "gather_shortcuts": 1,
 }
 
 
@@ -101,7 +105,7 @@ def test_only_what_the_study_names_is_planned(planned):
     # The figure, one of kinds of probes for each of three models, and one of probes carried to the new twin.
     figures = {rule: number + 1 + 3 + 1 for rule, number in FIGURES.items()}
     # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them.
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": 8 + 1 + 2, "make_table3": 1} | NEW
+    assert planned["study"] == AFTER_PROBES | figures | {"compare": 9 + 1 + 2, "make_table3": 1} | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:

@@ -18,8 +18,19 @@ FIGURES = {"plot_figure": 19, "show_figure": 19}
 # The strips of "Which layer knows it?" have no facets.
 FACETS = {"plot_figure": 18, "show_figure": 18}
 TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
-TABLES = {f"make_{table}": 1 for table in ("table1", "table2", "table-which-layer", "table-known-said")}
-AFTER_PROBES = FIGURES | TABLES | {"gather_scores": 1, "compare": 8}
+TABLES = {
+    f"make_{table}": 1 for table in ("table1", "table2", "table-which-layer", "table-known-said", "table-shortcuts")
+}
+AFTER_PROBES = FIGURES | TABLES | {"gather_scores": 1, "compare": 9}
+
+
+# Of the trained model's two stimulus sets with texts.
+PICTURES = {"embed_pictures": 2}
+
+
+def shortcuts_of(tasks: int) -> dict[str, int]:
+    """What is made again if the shortcuts of so many tasks are."""
+    return {"fit_shortcuts": tasks, "gather_shortcuts": 1}
 
 
 @contextmanager
@@ -98,7 +109,7 @@ def test_an_edited_comparison_is_made_again_with_what_shows_it(finished):
         planned = finished.planned()
     # Tests of carried probes and of what is known and said swap too.
     tables = TABLES.keys() - {"make_table1"}
-    assert planned == dict.fromkeys(tables, 1) | {"compare": 5, "carry_probes": 6, "plot_figure": 7, "show_figure": 7}
+    assert planned == dict.fromkeys(tables, 1) | {"compare": 6, "carry_probes": 6, "plot_figure": 9, "show_figure": 9}
 
 
 def test_a_new_figure_is_a_module_a_line_and_a_caption_and_redraws_no_other(finished):
@@ -148,7 +159,15 @@ def test_a_new_model_runs_its_own_cells(finished):
         cells = {"register_model": 1, "extract_states": 6, "fit_probes": 6, "read_head": 1, "read_answers": 4}
         # It has five figures of its own.
         shown = {"plot_figure": 24, "show_figure": 24}
-        assert finished.planned() == AFTER_PROBES | cells | shown | {"carry_probes": 4}
+        assert finished.planned() == AFTER_PROBES | cells | shown | {"carry_probes": 4} | PICTURES | shortcuts_of(2)
+
+
+@pytest.mark.slow
+def test_unseen_texts_rerun_the_probes_of_their_task_and_show_its_parts(finished):
+    jobs = {"make_task": 1, "fit_probes": 4, "carry_probes": 2, "make_table-test-parts": 1}
+    shown = {name: count + 1 for name, count in (FIGURES | {"compare": AFTER_PROBES["compare"]}).items()}
+    with configured(finished, lambda c: c["tasks"]["entailment"]["split"].update(unseen_texts=0.3)):
+        assert finished.planned() == AFTER_PROBES | jobs | shown
 
 
 def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
@@ -156,20 +175,21 @@ def test_a_new_task_over_old_stimuli_costs_no_forward_pass(finished):
         config["tasks"]["binary"] = {**config["tasks"]["snli-ve"], "classes": ["contradiction", "entailment"]}
 
     with configured(finished, add):
-        assert finished.planned() == AFTER_PROBES | {"make_task": 1, "fit_probes": 2, "carry_probes": 1}
+        jobs = {"make_task": 1, "fit_probes": 2, "carry_probes": 1}
+        assert finished.planned() == AFTER_PROBES | jobs | shortcuts_of(1)
 
 
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
-        (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12, "carry_probes": 6}),
+        (lambda c: c["probes"].update(C=[0.1, 1.0]), {"fit_probes": 12, "carry_probes": 6} | shortcuts_of(2)),
         (
             lambda c: c["tasks"]["objects"].update(split={"seed": 5}),
             {"make_task": 1, "fit_probes": 4, "carry_probes": 2},
         ),
         (
             lambda c: c["tasks"]["snli-ve"].update(classes=["neutral", "entailment"]),
-            {"make_task": 1, "fit_probes": 2, "carry_probes": 1},
+            {"make_task": 1, "fit_probes": 2, "carry_probes": 1} | shortcuts_of(1),
         ),
         (
             lambda c: c["stimuli"]["own"].update(labels=["warm", "even"]),
@@ -198,6 +218,14 @@ def test_each_label_of_a_table_is_a_task_without_a_forward_pass(finished):
     jobs = {"make_stimuli": 1, "check_prompts": 1, "make_task": 3, "fit_probes": 4, "fit_regressions": 2}
     assert {rule: planned.get(rule) for rule in jobs} == jobs
     assert not planned.keys() & {"register_model", "extract_states", "read_answers"}
+
+
+def test_shortcuts_can_be_left_out(finished):
+    with configured(finished, lambda c: c["probes"].update(shortcuts=False)):
+        planned = finished.planned()
+    # The figure without their lines, and its caption's page.
+    assert planned["plot_figure"] == 2
+    assert not {"embed_pictures", "fit_shortcuts", "gather_shortcuts", "compare", "fit_probes"} & set(planned)
 
 
 def test_corrected_labels_in_a_table_rerun_no_states(finished):
@@ -231,7 +259,7 @@ def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished
         (adapters / "other.py").unlink()
     with edited(finished, "scripts/layerwise/models/adapters/generic.py", "import torch", "import torch\n\nEDITED = 1"):
         cells = {"extract_states": 12, "fit_probes": 12, "read_head": 1, "read_answers": 4, "carry_probes": 6}
-        assert finished.planned() == AFTER_PROBES | cells
+        assert finished.planned() == AFTER_PROBES | cells | PICTURES | shortcuts_of(2)
 
 
 def test_a_second_study_in_the_root_is_refused_when_planned(finished):

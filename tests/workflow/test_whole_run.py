@@ -74,6 +74,36 @@ def test_without_a_cue_pairs_of_an_image_share_a_row(finished):
         assert states.layer("last", 0).shape[0] == len(items)
 
 
+@pytest.mark.parametrize(("stimuli", "prompt"), [("captions", "agree"), ("hypotheses", "statement")])
+def test_features_of_pictures_are_the_image_tokens_at_layer_0(finished, stimuli, prompt):
+    results = finished.folder / "results"
+    items, _ = read_items(next(results.glob(f"stimuli/{stimuli}/*/")))
+    with StatesFile(results / f"pictures/llava/{stimuli}.h5") as pictures:
+        features, row_of = pictures.layer("image-mean", 0), pictures.row_of_item
+        assert pictures.item_ids == list(items["item_id"])
+    assert len(features) == items["image_sha256"].nunique() < len(items)
+    with StatesFile(results / f"states/llava/{stimuli}/{prompt}.h5") as states:
+        at_layer_0 = states.layer("image-mean", 0)[states.row_of_item]
+    np.testing.assert_allclose(features[row_of], at_layer_0, rtol=1e-4, atol=1e-5)
+
+
+def test_shortcuts_are_scored_as_layers_are(finished):
+    study = Study.load(finished.folder / "tiny.yaml", directory=finished.folder)
+    shortcuts = study.shortcuts()
+    assert set(map(tuple, shortcuts[["model", "task"]].to_numpy())) == {("llava", "entailment"), ("llava", "snli-ve")}
+    test = shortcuts[(shortcuts["split"] == "test") & (shortcuts["metric"] == "accuracy")]
+    of_task = test[test["task"] == "entailment"].set_index("features")
+    # Each caption and each picture is once a match and once a mismatch.
+    assert list(of_task.loc[["words", "picture", "words + picture"], "value"]) == [0.5] * 3
+    # The same items and resamples as those of layers.
+    scores = study.scores().query("task == 'entailment' and model == 'llava' and split == 'test' and layer == 1")
+    assert set(of_task["n"]) == set(scores.query("metric == 'accuracy'")["n"])
+    compared = study.comparison("shortcuts").query("task == 'entailment'")
+    assert list(compared["prompt"]) == ["agree", "caption"]
+    np.testing.assert_allclose(compared["difference"], compared["best"] - compared["shortcut_value"], atol=1e-9)
+    assert compared["text"].isna().all()
+
+
 def test_labels_and_splits_never_reach_the_states(finished):
     results = finished.folder / "results"
     for folder in results.glob("stimuli/*/*/"):

@@ -77,6 +77,10 @@ class Probes(Section):
     """How often each layer's probes are fitted again to a bootstrap draw of the training images, for intervals that
     include the choice of these images; 20 suffice. Models with an intervention have none. 0: none, and intervals take
     the fitted probes as given."""
+    shortcuts: bool = True
+    """Whether to fit probes to simple features too, for tasks with a global question whose prompts show a picture and a
+    text: the words of the text, and the picture as the decoder gets it. What they reach needs no model that relates the
+    two. The vision tower runs once more over every picture, for models that are neither changed nor untrained."""
     keep: bool = True
     """Whether to keep the probes themselves, one file per cell, so that they can read other hidden states without being
     fitted again. A cell takes layers x labels x width x 4 bytes."""

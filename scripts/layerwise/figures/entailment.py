@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def draw(given: Given, variant: str) -> Drawing:
     from layerwise.figures.drawing.layers import draw_layers
 
-    return draw_layers(given, FIGURE.question, axis=variant, facets="prompt", lines="model")
+    shortcuts = given.comparison("shortcuts") if given.files.get("shortcuts") else None
+    return draw_layers(given, FIGURE.question, axis=variant, facets="prompt", lines="model", shortcuts=shortcuts)
 
 
 FIGURE = Figure(
@@ -27,4 +28,5 @@ FIGURE = Figure(
     variants=by_layer_and_depth,
     file="{name}-by-{variant}",
     question="global",
+    reads_too=lambda study: ("shortcuts",) if study.shortcuts else (),
 )

@@ -30,6 +30,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
+        parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
         says: names of the models, without interventions, whose answers are read off the states and scored.
         writes: the same of the models whose written answers are scored.
         carried: the models without intervention whose kept probes are carried, or whose states are read by others.
@@ -37,6 +38,7 @@ class Contents:
         specifications: the models and tasks that have a specification curve.
         kinds: names of the models without intervention whose states further kinds of probes read.
         routes: whether some model runs with a trained route.
+        shortcuts: whether some task is compared with what simple features reach.
         made_from: whether some model is compared with the language model that it was made from.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
@@ -51,6 +53,7 @@ class Contents:
     flow: bool = False
     numbers: bool = False
     premise: bool = False
+    parts: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
@@ -60,6 +63,7 @@ class Contents:
     made_from: bool = False
     used: tuple[str, ...] = ()
     routes: bool = False
+    shortcuts: bool = False
 
     @property
     def probes(self) -> bool:
@@ -80,6 +84,7 @@ class Figure:
         place: among the figures of the report, from 0; no two figures of the whole study share one.
         title: in the report; it may hold ``{variant}``.
         reads: names of what it is drawn from, see :class:`layerwise.compare.inputs.Given`.
+        reads_too: names of what else it is drawn from, where a study has it.
         draw: draws a variant.
         exists: whether a study has it.
         variants: the names of its variants in a study, and how the report calls their x axis.
@@ -97,6 +102,7 @@ class Figure:
     file: str = "{name}"
     question: str | None = None
     per_flow: bool = False
+    reads_too: Callable[[Contents], tuple[str, ...]] = lambda study: ()
 
 
 @dataclass(frozen=True)

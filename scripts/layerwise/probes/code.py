@@ -30,6 +30,16 @@ def site_probe_code(engine: str, metric: str) -> str:
     return code_digest("fit_site_probes.py", ENGINES.file(engine), METRICS.file(metric))
 
 
+def shortcut_code(engine: str, metric: str) -> str:
+    """The code that fits and scores a task's probes on simple features.
+
+    Arguments are those of :func:`probe_code`.
+    """
+    return code_digest(
+        "fit_shortcuts.py", ENGINES.file(engine), *map(METRICS.file, dict.fromkeys(("accuracy", metric)))
+    )
+
+
 def kind_code(kind: str, metric: str) -> str:
     """The code that fits and scores a further kind of probe. It holds that of no other kind.
 

@@ -145,7 +145,7 @@ def pictures_of(entry: Entry, rows: Sequence[TableRow]) -> Iterator[tuple[str, R
             for spec, image in of_part[number].images.items() if number in of_part else ():
                 if image.sha256 in waiting:
                     waiting.remove(image.sha256)
-                    yield read.where, image, read.cells[str(spec.column)].content
+                    yield read.where, image, _alone(read.cells[str(spec.column)]).content
 
 
 def is_empty(cell: Any) -> bool:
@@ -192,7 +192,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
         for column in (column for column in others if isinstance(read.cells[column], Picture)):
             as_text(read.cells[column], column, read.where)
         # The content of pictures stays on disk.
-        cells = {column: cell for column, cell in read.cells.items() if not isinstance(cell, Picture)}
+        cells = {column: read.cells[column] for column in others}
         found = {spec: image for spec, image in images.items() if image is not None}
         rows.append(TableRow(read.where, number, part, cells, found))
     counts["rows"] += len(rows)
@@ -223,14 +223,19 @@ def cell_path(spec: Spec, cells: Mapping[str, Any], where: str) -> str | None:
     Raises:
         InputError: when a cell holds anything but text, a number or a picture.
     """
-    if any(is_empty(cells[column]) for column in spec.columns):
+    if any(is_empty(_alone(cells[column])) for column in spec.columns):
         return None
     if spec.column is None:
         template = str(spec.template)
         return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], match[2], where), template)
-    cell = cells[spec.column]
+    cell = _alone(cells[spec.column])
     if isinstance(cell, Picture):
         return None if cell.content else cell.path
+    if isinstance(cell, list):
+        raise InputError(
+            f"{where}: the column {spec.column!r} holds {len(cell)} pictures, and an item shows one; give each a "
+            "column of its own"
+        )
     return as_text(cell, spec.column, where)
 
 
@@ -247,11 +252,16 @@ def _image(spec: Spec, part: TablePart, where: str, cells: Mapping[str, Any]) ->
     path = cell_path(spec, cells, where)
     if path is not None:
         return RowImage(part.prefix + path, _found(path, part, where))
-    cell = None if spec.column is None else cells[spec.column]
+    cell = None if spec.column is None else _alone(cells[spec.column])
     if not isinstance(cell, Picture) or not cell.content:
         return None
     # Named by its path for now; see `_named`.
     return RowImage(cell.path or "", "", hashlib.sha256(cell.content).hexdigest(), len(cell.content))
+
+
+def _alone(cell: Any) -> Any:
+    """A cell; of a list of one, what it holds."""
+    return (cell or [None])[0] if isinstance(cell, list) and len(cell) < 2 else cell
 
 
 def _in_path(cell: Any, column: str, digits: str | None, where: str) -> str:
@@ -286,7 +296,9 @@ def _found(path: str, part: TablePart, where: str) -> str:
     if found is not None:
         return found
     roots = ", then ".join(map(str, part.roots))
-    raise InputError(f"{where}: there is no image {places[0][:300]}; relative paths start from {roots}")
+    # Longer than any path, as pictures in the text of a table are.
+    base64 = "; is it a picture in base64? Write it into a file" if len(path) > 4096 else ""
+    raise InputError(f"{where}: there is no image {places[0][:300]}; relative paths start from {roots}{base64}")
 
 
 def _named(rows: list[TableRow]) -> list[TableRow]:
@@ -298,7 +310,9 @@ def _named(rows: list[TableRow]) -> list[TableRow]:
         for image in row.images.values():
             if image.sha256:
                 paths.setdefault(image.sha256, set()).add(image.name)
-                contents.setdefault(image.name, set()).add(image.sha256)
+            # An image of a file has its prefix already.
+            path = image.name if image.sha256 else image.name.removeprefix(row.part.prefix)
+            contents.setdefault(path, set()).add(image.sha256)
 
     def name(image: RowImage, prefix: str) -> RowImage:
         if not image.sha256:

@@ -3,7 +3,9 @@
 ``labels.parquet`` has one row per item and label: ``item_id``, ``image_id``, ``group``, ``label`` (its name), ``y``
 (index into the classes) and ``split``; for each further seed of the split a column ``split:SEED``. A task of several
 labels (categories) is one two-class problem per label, each over its own items. ``task.json`` describes it: see
-:func:`build_task`. Tasks about numbers are made by :mod:`layerwise.tasks.numbers`.
+:func:`build_task`. Tasks about numbers are made by :mod:`layerwise.tasks.numbers`. Tasks with unseen texts have the
+columns ``text`` and ``test_part`` too, and a split is missing for the items that it leaves out: see
+:mod:`layerwise.tasks.unseen_texts`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
+from layerwise.tasks.unseen_texts import PART, TEXT, described_parts, left_out, with_parts
 
 LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
@@ -29,6 +32,7 @@ def build_task(
     seed: int,
     categories: Sequence[str] = (),
     objects: pd.DataFrame | None = None,
+    texts: pd.Series | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Labels and splits of a task.
 
@@ -39,11 +43,13 @@ def build_task(
         seed: of the split, unless the entry has its own.
         categories: categories that were asked about; those without items are listed as excluded.
         objects: the objects annotated in the images, for an entry with ``knowledge``.
+        texts: by item id a number for its text, for an entry with ``unseen_texts``.
 
     Returns:
         The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
         (items, images and groups per split), ``balance`` (items per label, split and class), ``excluded`` labels with
-        the reason, ``dropped_items``: how many have no class, or one not asked for.
+        the reason, ``dropped_items``: how many have no class, or one not asked for. With ``texts`` also what
+        :func:`layerwise.tasks.unseen_texts.described_parts` gives.
 
     Raises:
         InputError: when classes, labels or splits leave nothing to learn.
@@ -78,6 +84,10 @@ def build_task(
     long["y"] = long["class"].map({name: index for index, name in enumerate(classes)}).astype("int64")
     for column, split_of in of_group.items():
         long[column] = long["group"].map(split_of)
+    if texts is not None:
+        lost = _left_out(provenance, texts, of_group, entry["split"]["unseen_texts"])
+        long[TEXT] = long["item_id"].map(texts)
+        long = with_parts(long, {column: long["item_id"].isin(items) for column, items in lost.items()})
 
     counts = long.groupby(["label", "split", "y"]).size()
     balance = {
@@ -92,7 +102,8 @@ def build_task(
             f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
         )
     repeats = [column for column in of_group if column != "split"]
-    labels = long.loc[long["label"].isin(left), LABEL_COLUMNS + repeats].reset_index(drop=True)
+    parts = [] if texts is None else [TEXT, PART]
+    labels = long.loc[long["label"].isin(left), LABEL_COLUMNS + repeats + parts].reset_index(drop=True)
     for column in repeats:
         _check_resplit(labels, left, len(classes), column)
     return labels, {
@@ -103,7 +114,20 @@ def build_task(
         "balance": {label: balance[label] for label in left},
         "excluded": excluded,
         "dropped_items": dropped,
+        **({} if texts is None else described_parts(labels, labels["group"].map(of_group["split"]))),
     }
+
+
+def _left_out(
+    provenance: pd.DataFrame, texts: pd.Series, of_group: Mapping[str, Mapping[str, str]], share: float
+) -> dict[str, set[str]]:
+    """By column of a split, the items that it loses. Chosen among all items, as splits are, so that tasks over the same
+    stimuli hold out the same texts."""
+    of_item = provenance["item_id"].map(texts)
+    found = {}
+    for column, split_of in of_group.items():
+        found[column] = set(provenance.loc[left_out(of_item, provenance["group"].map(split_of), share), "item_id"])
+    return found
 
 
 def _too_few(balance: dict[str, dict[str, dict[str, int]]], min_per_class: int) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.tasks.splits import random_split
+from layerwise.tasks.unseen_texts import TEXT, left_out
 
 
 def resplit(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series:
@@ -14,15 +15,27 @@ def resplit(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series
     Args:
         labels: of the task.
         entry: ``split`` of its task.json. With official parts the test items stay, and the groups of train and val are
-            divided again, in their present numbers.
+            divided again, in their present numbers. With unseen texts, as many are held out again, the same ones as far
+            as the test items still have them.
         seed: of the choice.
+
+    Returns:
+        train, val, test, or missing for items that this split leaves out.
     """
+    found = _divided(labels, entry, seed)
+    if "unseen_texts" in entry:
+        found = found.mask(left_out(labels[TEXT], found, entry["unseen_texts"]))
+    return found
+
+
+def _divided(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series:
+    """The split before texts are held out."""
     if entry["by"] == "official":
         moved = labels["split"] != "test"
-        groups = labels.loc[moved, ["group", "split"]].drop_duplicates("group")
-        found = random_split(
-            list(groups["group"]), (groups["split"] == "val").mean(), 0, seed, _contents(labels[moved])
-        )
+        # Items that the first split leaves out have no split, but their groups do.
+        groups = labels.loc[moved & labels["split"].notna(), ["group", "split"]].drop_duplicates("group")
+        share = (groups["split"] == "val").mean()
+        found = random_split(list(labels.loc[moved, "group"].unique()), share, 0, seed, _contents(labels[moved]))
     else:
         found = random_split(list(labels["group"].unique()), entry["val"], entry["test"], seed, _contents(labels))
     return labels["group"].map(found).fillna("test")

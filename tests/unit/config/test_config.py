@@ -38,6 +38,10 @@ REFUSED = [
     ),
     (lambda c: c["stimuli"]["captions"].pop("kind"), "stimuli.captions: the key 'kind' is missing"),
     (
+        lambda c: c["stimuli"]["captions"].update(mismatch="colour"),
+        "stimuli.captions.mismatch: must be one of random, hard, attribute, adjective, relation, number, noun, not",
+    ),
+    (
         lambda c: c["stimuli"]["captions"].update(images={"train2017": 0}),
         "stimuli.captions.images.train2017: must be a whole number of at least 1, or the word all, not 0",
     ),
@@ -287,6 +291,18 @@ def asked(config: dict) -> dict:
             "there is no 'nope'; prompts.coco-entailment has agree",
         ),
         (lambda c: c["stimuli"]["captions"].update(dataset="nope"), "stimuli.captions.dataset: there is no 'nope'"),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", captions_per_image=2),
+            "captions.captions_per_image: `mismatch: noun` shows statements, one for each image",
+        ),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", margin=0.2),
+            "captions.margin: only `mismatch: relation` has one, not noun",
+        ),
+        (
+            lambda c: c["stimuli"]["captions"].update(mismatch="noun", images={"val2017": 1}),
+            "captions.images.val2017: a pair takes two images",
+        ),
         (lambda c: c["stimuli"]["captions"].update(dataset="shapes-snli-ve"), "reads data sets of format coco"),
         (lambda c: c["tasks"]["objects"].update(stimuli="nope"), "tasks.objects.stimuli: there is no 'nope'"),
         (lambda c: c["datasets"]["shapes-coco"].update(world="nope"), "datasets.shapes-coco.world"),
@@ -381,6 +397,20 @@ def asked(config: dict) -> dict:
             "m.convert: the embedded model is saved as safetensors",
         ),
         (lambda c: c["tasks"]["objects"].update(split={"val": 0.5, "test": 0.5}), "leave nothing to train on"),
+        (
+            lambda c: c["tasks"]["objects"].update(split={"unseen_texts": 0.3}),
+            "tasks.objects.split.unseen_texts: each category of coco-objects is a label of its own with one text",
+        ),
+        (
+            lambda c: c["tasks"]["objects"].update(
+                knowledge={"about": "count", "as": "number"}, metric="r2", split={"unseen_texts": 0.3}
+            ),
+            "tasks.objects.split.unseen_texts: parts of the test set are scored for classes alone",
+        ),
+        (
+            lambda c: c["tasks"]["entailment"].update(split={"unseen_texts": 1}),
+            "tasks.entailment.split.unseen_texts: ",
+        ),
         (
             lambda c: c["tasks"]["snli-ve"].update(knowledge={"about": "left-right"}),
             "tasks.snli-ve.knowledge: stimuli.hypotheses is snli-ve, which has no annotated objects",

@@ -18,6 +18,7 @@ from layerwise.cost.flows import estimate_flows
 from layerwise.cost.inputs import count_inputs
 from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import kept_probes_bytes, probe_flop, training_rows
+from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.sizes import sizes_of
 from layerwise.cost.used import concept_flop, estimate_used, runs_per_block, used_bytes
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
@@ -27,7 +28,9 @@ from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
 from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
+from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.kinds.logistic import PAIRS_PER_FIT
+from layerwise.probes.shortcut_names import MOST_COMPONENTS, MOST_WORDS
 from layerwise.states.extract import extract_parts
 from layerwise.states.images import read_image
 from layerwise.states.plan import plan_parts, running_order
@@ -212,6 +215,26 @@ def of_layer(study, results, task):
     study["probes"] = {"C": [1.0], "controls": {"random_labels": 0, "description_length": False}}
     cells = estimate_states(planned(study, results), "cuda")
     return probe_flop(planned(study, results), cells) / (4 * PAIRS_PER_FIT * 34 * 4096)
+
+
+def test_shortcuts_run_the_vision_tower_over_each_picture_once(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    expected = EXPECTED | {"vision_parameters": 0.3, "patches": 577}
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": expected, "batch_size": 4}}
+    planned_study = planned(study, tmp_path)
+    # Pictures of two stimulus sets, whatever the number of texts, prompts and tasks.
+    assert pictures_flop(planned_study, "cuda") == pytest.approx(2 * 0.3e9 * 577 * (1600 + 820))
+    cells = estimate_states(planned_study, "cuda")
+    probes = shortcut_probe_flop(planned_study, cells)
+    # Each task has four fits of so many features; one task has three classes.
+    width = 2 * (MOST_WORDS + 4096) + MOST_COMPONENTS**2 + 2 * MOST_COMPONENTS
+    pairs = PROBE_KINDS["logistic"].products(1, len(planned_study.config.probes.C))
+    assert probes == pytest.approx(4 * pairs * width * (3200 + 3 * 4920 + 4920))
+    del study["tasks"]["snli-ve"], study["tasks"]["snli-ve-binary"]
+    assert pictures_flop(planned(study, tmp_path), "cuda") == pytest.approx(2 * 0.3e9 * 577 * 1600)
+    # The code of its authors runs the decoder too.
+    study["models"]["seven-billion"] |= {"adapter": "emu", "conversation": "<image>{prompt}"}
+    assert pictures_flop(planned(study, tmp_path), "cuda") > 2 * 6.5e9 * 576 * 1600
 
 
 def test_every_label_and_class_of_a_task_counts(study, tmp_path):
@@ -410,6 +433,7 @@ def test_the_program_prints_totals(warm):
     assert "15 cells: " in printed
     assert "hours at 1 TFLOP/s" in printed
     assert "as if each question were answered rightly" in printed
+    assert "hours of vision towers, and at most" in printed
 
 
 def test_models_that_are_left_out_cost_nothing(tmp_path, warm):

@@ -15,10 +15,11 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
+GIVEN |= {"labels"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
-GIVEN |= {"sweeps"}
+GIVEN |= {"sweeps", "shortcut-scores", "shortcut-predictions"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -31,15 +32,16 @@ def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
-        known |= {"used"}
+        known |= {"used", "shortcuts"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
-        assert set(entry.reads) <= GIVEN | set(COMPARISONS)
+        too = entry.reads_too(Contents(shortcuts=True)) if entry in FIGURES.values() else ()
+        assert {*entry.reads, *too} <= GIVEN | set(COMPARISONS)
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
         # One figure shows scores of single draws of random weights as they are, which comparisons merge.
         shown = {"scores"} if entry is FIGURES["carried-matrix"] else set()
         measured = {"scores", "curves", "kinds", "sites", "predictions", "changes", "tracing", "answers", "sweeps"}
-        assert not (set(entry.reads) - shown) & measured
+        assert not ({*entry.reads, *too} - shown) & measured
 
 
 BY_LAYER = ["entailment", "recognition-by-model", "recognition-by-prompt"]
@@ -153,3 +155,11 @@ def test_figures_compute_nothing_and_comparisons_draw_nothing():
     for name in COMPARISONS:
         files = behind("compare.py", COMPARISONS.file(name))
         assert not {file for file in files if file.startswith("layerwise/figures")}
+
+
+def test_a_study_with_shortcuts_has_a_table_of_them_and_lines_in_figure_1():
+    plain = Contents(questions=frozenset({"global"}))
+    study = Contents(questions=plain.questions, shortcuts=True)
+    assert set(tables(study)) - set(tables(plain)) == {"table-shortcuts"}
+    assert pictures(study) == pictures(plain)
+    assert [FIGURES["entailment"].reads_too(contents) for contents in (plain, study)] == [(), ("shortcuts",)]

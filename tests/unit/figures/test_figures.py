@@ -34,6 +34,7 @@ TASKS = {
 }
 PROMPTS = {"agree": ["plain", "asked"], "objects": ["free", "cue", "list"]}
 CHANCE = {"agree": 0.55, "objects": 0.5}
+SHORTCUTS = ("words", "picture", "sum", "product", "text")
 
 
 def value(model, task, prompt, layer, label):
@@ -93,6 +94,46 @@ def test_entailment_shows_global_tasks_with_a_facet_per_prompt_and_a_line_per_mo
             expected = [value(model.model, "agree", prompt, k, "agrees") for k in range(model.n_layers + 1)]
             np.testing.assert_allclose(of_model.get_xdata(), range(model.n_layers + 1))
             np.testing.assert_allclose(of_model.get_ydata(), expected)
+
+
+def test_figure_1_has_a_thin_named_line_at_the_words_and_at_each_models_best_shortcut(scores, tmp_path):
+    ends = {f"{name}{end}": 0.5 for name in SHORTCUTS for end in ("_low", "_high")}
+    row = {"task": "agree", "prompt": "plain", "words": 0.6} | ends
+    table = pd.DataFrame(
+        [
+            row | {"model": "deep", "shortcut": "product", "shortcut_value": 0.7},
+            row | {"model": "flat", "shortcut": "words", "shortcut_value": 0.6},
+        ]
+    )
+    table = table.reindex(columns=list(COMPARISONS["shortcuts"].columns))
+    drawn = facets(draw(scores, "entailment", shortcuts=table))
+    lines = {each.get_label(): each for each in drawn["plain"].get_lines() if "_shortcut" in each.get_label()}
+    heights = {label: each.get_ydata()[0] for label, each in lines.items()}
+    assert heights == {"_shortcut words": 0.6, "_shortcut words × picture": 0.7}
+    assert lines["_shortcut words × picture"].get_color() == line(drawn["plain"], "deep").get_color()
+    assert max(each.get_linewidth() for each in lines.values()) < line(drawn["plain"], "deep").get_linewidth()
+    assert {"words", "words × picture"} <= {text.get_text() for text in drawn["plain"].texts}
+    # The other prompt shows no picture.
+    assert not [each for each in drawn["asked"].get_lines() if "_shortcut" in each.get_label()]
+    low, high = drawn["plain"].get_ylim()
+    assert low < 0.6 < 0.7 < high
+    figure = drawn["plain"].figure.figure
+    assert "shortcut" in [text.get_text() for text in figure.legends[0].get_texts()]
+    plain = facets(draw(scores, "entailment"))["plain"].figure.figure
+    assert "shortcut" not in [text.get_text() for text in plain.legends[0].get_texts()]
+
+
+def test_names_of_shortcuts_that_lie_together_stand_in_one_line(scores):
+    row = {"task": "agree", "prompt": "plain", "words": 0.6}
+    table = pd.DataFrame(
+        [
+            row | {"model": "deep", "shortcut": "product", "shortcut_value": 0.605},
+            row | {"model": "flat", "shortcut": "product", "shortcut_value": 0.61},
+        ]
+    )
+    table = table.reindex(columns=list(COMPARISONS["shortcuts"].columns))
+    texts = [text.get_text() for text in facets(draw(scores, "entailment", shortcuts=table))["plain"].texts]
+    assert "words, words × picture" in texts
 
 
 @pytest.mark.parametrize("figure", ["entailment", "selectivity"])

@@ -11,6 +11,7 @@ from layerwise.flow.free import check_served
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.families import FAMILIES as ROWS
 from layerwise.models.families import family_of
+from layerwise.models.image_embeddings import image_embeddings
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.opening import open_model
 from layerwise.models.padding import settle_padding
@@ -73,6 +74,24 @@ def test_several_images_at_once_are_exact_or_not_used(family):
 def test_the_image_matters(family):
     """Or equality would say nothing."""
     assert measure(family).image > 1e-3
+
+
+@each_family
+def test_embeddings_of_a_picture_are_those_of_layer_0_and_run_no_block(family):
+    model = measure(family).model
+    prepared = model.prepare(pictures(), [PROMPTS[0]] * 2)
+    whole = model.run(prepared, ["image-mean"])["image-mean"][:, 0]
+    ran = []
+    hook = model.blocks[0].register_forward_hook(lambda *_: ran.append("block 1"))
+    read = image_embeddings(model, prepared)
+    hook.remove()
+    torch.testing.assert_close(read, whole.float(), rtol=EXACT, atol=EXACT)
+    assert not ran
+    # Where a block reads the picture by cross-attention, the token that stands for it is the same for all pictures. (In
+    # the first Idefics it has read the picture once before the first block.)
+    assert torch.equal(*read) is (family.build.__name__ == "mllama")
+    # The model is as it was.
+    torch.testing.assert_close(model.run(prepared, ["image-mean"])["image-mean"][:, 0], whole, rtol=0, atol=0)
 
 
 @each_family

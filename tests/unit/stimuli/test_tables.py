@@ -135,6 +135,13 @@ def test_pictures_inside_rows_become_files_named_by_their_content(make, tmp_path
     assert [Path(path).name for path in items["image"]] == [f"{sha}.jpg" for sha in items["image_sha256"]]
 
 
+def test_a_file_and_a_picture_inside_a_row_may_have_one_name(make, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(PICTURES[0])
+    rows = [{"image": held(None, "a.jpg"), "wet": "a"}, {"image": held(PICTURES[1], "a.jpg"), "wet": "b"}]
+    own = hashlib.sha256(PICTURES[1]).hexdigest()[:16]
+    assert set(make(rows).provenance["image_id"]) == {"a.jpg", own}
+
+
 def test_a_picture_is_written_once_and_again_where_its_file_is_not_it(make, tmp_path):
     rows = [{"image": content, "wet": "yes"} for content in PICTURES[:2]]
     make(rows)
@@ -488,9 +495,7 @@ def test_a_strangers_rows_name_no_picture_outside_their_folder(tmp_path, outside
     row = {"image": outside.format(folder=tmp_path), "wet": "y"}
     file = receipt(tmp_path / "hub", {"test": [row]})
     given = {"kind": "table", "dataset": "vsr", "images": {"test": "all"}, "labels": ["wet"]}
-    with pytest.raises(
-        InputError, match=r"test.parquet, row 2: the picture's path '.*own.jpg' leads out of the data set's"
-    ):
+    with pytest.raises(InputError, match=r"test.parquet, row 2: the picture's path '.* leads out of the data set's"):
         build_table(read_entry(given), 0, tmp_path / "pictures", read_receipt(file))
     # A user's own rows may name any file.
     own = entry_of(tmp_path / "hub", file=str(tmp_path / "hub/test.parquet"))
@@ -592,6 +597,23 @@ def test_a_mark_of_pictures_inside_is_that_of_the_files(make, tmp_path):
     assert before == files_mark([tmp_path / "t.parquet"])
     make([{"image": held(PICTURES[1]), "wet": "a"}])
     assert table_mark(entry_of(tmp_path)) != before
+
+
+def test_a_list_of_one_picture_is_that_picture(make, tmp_path):
+    rows = [{"image": [held(PICTURES[0], "a.jpg")], "wet": "a"}, {"image": [held(PICTURES[1], "b.jpg")], "wet": "b"}]
+    assert make(rows).provenance["image_id"].tolist() == ["a.jpg", "b.jpg"]
+    assert len(written(tmp_path)) == 2
+    rows.append({"image": [], "wet": "a"})
+    with pytest.raises(InputError, match="row 4: the row has no picture"):
+        make(rows)
+    rows[2]["image"] = [held(PICTURES[0]), held(PICTURES[1])]
+    with pytest.raises(InputError, match="row 4: the column 'image' holds 2 pictures, and an item shows one"):
+        make(rows)
+
+
+def test_a_picture_in_base64_is_told_from_a_path(make):
+    with pytest.raises(InputError, match=r"row 2: there is no image .*; is it a picture in base64\?"):
+        make([{"image": "/9j/4AAQ" * 1000, "wet": "a"}])
 
 
 @pytest.mark.parametrize("entry", [{"labels": ["odd"]}, {"text_column": "odd"}, {"text_column": "image"}])

@@ -85,7 +85,7 @@ def first_layers(
         cell = row["model"], row["task"], row["prompt"]
         task = tasks[row["task"]]
         of_twins = [(twin, *cell[1:]) for twin in twins.get(cell[0], ()) if (twin, *cell[1:]) in test]
-        text_only = _text_only(cell, task, prompts, test)
+        text_only = text_only_twin(cell, task, prompts, test)
         references: dict[str, list[tuple[str, str, str]]] = {"twin": of_twins, "text": [text_only] if text_only else []}
         layers = list(range(row["n_layers"] + 1))
         predictions = Path(predictions_root)
@@ -139,10 +139,17 @@ def _highest(name: str, scores: Sequence[pd.DataFrame], layers: Sequence[int]) -
     return {f"{name}_highest": float(mean.max())}
 
 
-def _text_only(
+def text_only_twin(
     cell: tuple[str, str, str], task: Task, prompts: Sequence[Mapping[str, str]], cells: Collection
 ) -> tuple[str, str, str] | None:
-    """The same model asked in the same words without an image; None for a prompt that shows none, or without one."""
+    """The same model asked in the same words without an image; None for a prompt that shows none, or without one.
+
+    Args:
+        cell: model, task and prompt.
+        task: of the cell.
+        prompts: the grid's prompts, see :func:`layerwise.compare.inputs.read_prompts`.
+        cells: all that there are.
+    """
     of_stimuli = _prompts_of(task, prompts)
     if of_stimuli.get(cell[2], {"image": "none"}).get("image") == "none":
         return None

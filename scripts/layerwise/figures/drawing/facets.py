@@ -10,6 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.typing import LineStyleType
 
 from layerwise.compare.inputs import Task
 from layerwise.figures.drawing.style import CHANCE_COLOUR, LineStyle, wrap_name
@@ -25,6 +26,9 @@ LEAST_RANGE = 0.2
 CHANCE = "_chance"
 # Share of a facet's height that stays free for the name of the baseline.
 LABEL_ROOM = 0.16
+# Of the lines at what shortcuts reach.
+SHORTCUT_DASH: LineStyleType = (0, (3, 1, 1, 1))
+SHORTCUT_WIDTH = 0.7
 
 
 def lay_out(
@@ -169,6 +173,7 @@ def draw_legend(
     baseline: str | None,
     norm: bool = True,
     wider: bool = False,
+    shortcuts: bool = False,
 ) -> int:
     """Put the legend below the facets, as wide as the figure allows. Returns its number of lines of text.
 
@@ -193,6 +198,9 @@ def draw_legend(
     if baseline:
         handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=":", linewidth=1))
         labels.append(baseline)
+    if shortcuts:
+        handles.append(Line2D([], [], color=CHANCE_COLOUR, linestyle=SHORTCUT_DASH, linewidth=SHORTCUT_WIDTH))
+        labels.append("shortcut")
     longest = max(len(line) for label in labels for line in label.splitlines())
     # Inches per character of the legend's font, and of a handle with its padding.
     columns = min(len(labels), max(1, int(drawing.get_figwidth() / (0.065 * longest + 0.6))))

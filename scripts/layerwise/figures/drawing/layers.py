@@ -27,6 +27,7 @@ from layerwise.figures.drawing.facets import (
     label_edges,
     lay_out,
 )
+from layerwise.figures.drawing.shortcuts import draw_levels, levels, name_levels
 from layerwise.figures.drawing.style import LineStyle, line_styles, paired_styles, wrap_name
 from layerwise.figures.names import metric_name
 
@@ -72,7 +73,13 @@ SCORE = Quantity(
 
 
 def draw_layers(
-    given: Given, question: str | None, axis: str, facets: str, lines: str, quantity: Quantity = SCORE
+    given: Given,
+    question: str | None,
+    axis: str,
+    facets: str,
+    lines: str,
+    quantity: Quantity = SCORE,
+    shortcuts: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the headline metric of the study's tasks on the test split, or another quantity, against the layer.
 
@@ -85,7 +92,7 @@ def draw_layers(
     tasks = {name: task for name, task in given.tasks.items() if question in (None, task.question)}
     if not tasks:
         raise InputError(f"the figure shows tasks with a {question} question; none was given")
-    return draw_scores(given.comparison("headline"), tasks, given.models, axis, facets, lines, quantity)
+    return draw_scores(given.comparison("headline"), tasks, given.models, axis, facets, lines, quantity, shortcuts)
 
 
 def draw_scores(
@@ -96,6 +103,7 @@ def draw_scores(
     facets: str,
     lines: str,
     quantity: Quantity = SCORE,
+    shortcuts: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw headline scores against the layer: a band of facets for each task.
 
@@ -111,6 +119,8 @@ def draw_scores(
         axis: "layer" (index of the layer) or "depth" (layer / number of blocks, 0 to 1).
         facets, lines: the columns of the scores that make facets and lines, "prompt" and "model" or vice versa.
         quantity: what is shown.
+        shortcuts: what shortcuts reach, see :mod:`layerwise.compare.shortcuts`, for thin lines behind those of models
+            (``lines``); None for no such lines.
 
     Raises:
         InputError: A model in the scores has no description, or a task has no rows.
@@ -137,7 +147,9 @@ def draw_scores(
     width = drawing_width(blocks)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(width)
-    legend_rows = draw_legend(drawing, styles, notes, quantity.baseline, wider=wider is not None)
+    has = {"wider": wider is not None, "shortcuts": shortcuts is not None}
+    legend_rows = draw_legend(drawing, styles, notes, quantity.baseline, **has)
+    named = []
     bands = lay_out(drawing, tasks, blocks, legend_rows, width, AXES[axis])
     for name, _, grid in bands:
         of_task = blocks[name]
@@ -153,11 +165,16 @@ def draw_scores(
                 draw_line(axes, of_facet[of_facet[lines] == line], style, axis, list(styles).index(line), line)
             values = _cell(baseline, facets, name, facet)["value"]
             draw_baseline(axes, values, quantity.baseline_name, above=quantity.less_is_more)
+            if shortcuts is not None:
+                named.append((axes, levels(_cell(shortcuts, facets, name, facet), styles)))
+                draw_levels(*named[-1])
         for axes in grid.flat[len(of_task) :]:
             axes.remove()
         label_edges(grid, len(of_task), quantity.y_label.format(metric=metric_name(tasks[name].metric)))
     deepest = int(probes["n_layers"].max())
     share_axes([band for _, band, _ in bands], axis, len(styles), deepest, quantity.less_is_more)
+    for axes, found in named:
+        name_levels(axes, found)
     return drawing
 
 

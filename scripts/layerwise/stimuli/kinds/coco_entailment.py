@@ -4,22 +4,32 @@ The mismatching caption always comes from the image's *partner*: images are pair
 that shares most object categories), and the two swap captions. So each caption is used once as a match and once as
 a mismatch, each image too, and neither text nor image alone tells the label. The pair is the group that a split must
 keep together, which holds for every split seed.
+
+Other mismatches are minimal pairs: statements that say nearly the same, made from annotations
+(:mod:`layerwise.stimuli.minimal_pairs`). The swap and the group are the same.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pandas as pd
 
-from layerwise.config.base import Count
-from layerwise.config.stimuli import ImagesEntry
+from layerwise.config.base import Count, Maybe, among
+from layerwise.config.stimuli import ImagesEntry, Margin
 from layerwise.datasets.annotated import AnnotatedPart
 from layerwise.datasets.format import DataSize
+from layerwise.errors import InputError
 from layerwise.stimuli.annotated_kind import AnnotatedKind
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.kind import ExpectedItems
+from layerwise.stimuli.minimal_pairs.catalogue import SWAPS
 from layerwise.stimuli.sampling import sample_ids
+
+if TYPE_CHECKING:
+    from layerwise.datasets.locations import Locations
+
+MARGIN = 0.1
 
 
 class Entry(ImagesEntry):
@@ -28,10 +38,17 @@ class Entry(ImagesEntry):
     kind: Literal["coco-entailment"]
     """How items are made."""
     captions_per_image: Count = 1
-    """Captions sampled per image. Each is used once as a match and once as a mismatch."""
-    mismatch: Literal["random", "hard"] = "random"
+    """Captions sampled per image. Each is used once as a match and once as a mismatch. Of random and hard mismatches
+    only: minimal pairs have one statement for each image."""
+    mismatch: Annotated[str, among(("random", "hard", *SWAPS))] = "random"
     """Whose caption is the mismatch: a random image's, or that of an image that shares most object categories (hard).
-    The paper's rule is unknown; random is our choice."""
+    The paper's rule is unknown; random is our choice. Or a minimal pair, of statements in place of captions: two
+    objects exchange their attribute (attribute) or their places (relation), or an object has another attribute
+    (adjective), there is one more or less (number), or another thing is there (noun). Both statements are checked
+    against both images."""
+    margin: Maybe[Margin] = None
+    """Of relation only: how far apart the centres of two boxes must be, as a share of the image's width or height, for
+    one to be left of or above the other. Default: 0.1."""
 
 
 class _Entailment(AnnotatedKind[Entry]):
@@ -40,9 +57,36 @@ class _Entailment(AnnotatedKind[Entry]):
     classes = ("mismatch", "match")
 
     def make(self, parts: dict[str, AnnotatedPart], entry: Entry, seed: int) -> Stimuli:
+        if entry.mismatch in SWAPS:
+            margin = MARGIN if entry.margin is None else entry.margin
+            return SWAPS[entry.mismatch].build(parts, entry.images, margin, seed)
         return build_entailment(parts, entry.images, entry.captions_per_image, entry.mismatch, seed)
 
+    def files(self, entry: Entry, data: "Locations") -> list[str]:
+        # Loaded by name, so that their code makes nothing stale whose mismatches are captions.
+        swap = [SWAPS.file(entry.mismatch)] if entry.mismatch in SWAPS else []
+        return [*super().files(entry, data), *swap]
+
+    def check(self, where: str, entry: Entry, data: "Locations") -> None:
+        super().check(where, entry, data)
+        if entry.margin is not None and entry.mismatch != "relation":
+            raise InputError(f"{where}.margin: only `mismatch: relation` has one, not {entry.mismatch}; leave it out")
+        if entry.mismatch not in SWAPS:
+            return
+        if entry.captions_per_image != 1:
+            raise InputError(
+                f"{where}.captions_per_image: `mismatch: {entry.mismatch}` shows statements, one for each image, and "
+                "no captions; leave it out"
+            )
+        if small := [part for part, count in entry.images.items() if count == 1]:
+            raise InputError(f"{where}.images.{small[0]}: a pair takes two images; give 2 or more, or the word all")
+
     def expected(self, entry: Entry, size: DataSize) -> ExpectedItems:
+        if entry.mismatch in SWAPS:
+            # At most so many: not every image finds a partner, and many pairs share their statements.
+            images, swap = self.sampled(entry, size), SWAPS[entry.mismatch]
+            characters = swap.text_length + swap.nouns * size.category_characters
+            return ExpectedItems(images, 2, characters, distinct_texts=images)
         images, texts = self.sampled(entry, size), 2 * entry.captions_per_image
         # Each caption is shown with two images.
         return ExpectedItems(images, texts, size.characters, distinct_texts=images * texts / 2)
