@@ -73,6 +73,8 @@ def test_all_recipes_run_to_figures(project, warm, monkeypatch):
         alone = scores.query(f"prompt == '{name}-text-only' and {own}")
         assert len(alone) > 3
         assert (alone["value"] == 0.5).all()
+    shortcuts = pd.read_parquet(results / "probes/shortcuts.parquet")
+    assert set(shortcuts["task"]) == set(TASKS)
     table = (results / "tables/table1.md").read_text().replace("\\_", "_")
     for name in STAND_INS:
         for entry in recipe_of(name).get("datasets", {}).values():
