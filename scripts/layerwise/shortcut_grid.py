@@ -14,6 +14,9 @@ from layerwise.stimuli.kind import LIST, placeholders
 if TYPE_CHECKING:
     from layerwise.grid import Grid
 
+# Placeholders of an item's own words. A table's items may be the choices of a row.
+WORDS = {"text", "choice"}
+
 
 class ShortcutCell(NamedTuple):
     """The scores that shortcuts reach in one task, with the pictures as one model's vision tower shows them."""
@@ -56,7 +59,7 @@ def pictures_cells(grid: Grid) -> list[PicturesCell]:
 def shown_prompts(grid: Grid, task: str) -> list[str]:
     """The prompts of a task that show the item's own picture and its text."""
     prompts = grid.prompts(grid.config.tasks[task].stimuli).items()
-    return [name for name, prompt in prompts if prompt.image in (None, "shown") and "text" in placeholders(prompt)]
+    return [name for name, prompt in prompts if prompt.image in (None, "shown") and WORDS & placeholders(prompt)]
 
 
 def shortcut_columns(grid: Grid, task: str) -> list[str]:
@@ -73,7 +76,7 @@ def text_prompts(grid: Grid, task: str) -> list[str]:
     return [
         name
         for name, prompt in prompts
-        if prompt.image == "none" and "text" in placeholders(prompt) and placeholders(prompt) - {LIST} <= read
+        if prompt.image == "none" and WORDS & placeholders(prompt) and placeholders(prompt) - {LIST} <= read
     ]
 
 

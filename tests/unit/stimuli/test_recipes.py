@@ -35,6 +35,8 @@ FIRST = {
     "scienceqa": "scienceqa-natural",
     "a-okvqa": "a-okvqa",
 }
+# Whose items have other words than a text.
+WORDS = {"whatsup": ["choice"]} | {name: ["choices", "text"] for name in ("cv-bench", "scienceqa", "a-okvqa")}
 
 
 def test_there_is_a_stand_in_for_each_recipe():
@@ -57,6 +59,10 @@ def test_a_study_needs_models_alone(tmp_path):
         for task in own["tasks"]:
             cells = [cell.prompt for cell in study.grid.probe_cells() if cell.task == task]
             assert cells == [name, f"{name}-text-only"]
+            # So are the shortcuts through its words, whatever its words are.
+            compared = study.grid.shortcut_prompts()[task]
+            assert compared == {"shown": [name], "text": [f"{name}-text-only"]}
+            assert study.grid.shortcut_columns(task) == WORDS.get(name, ["text"])
 
 
 @pytest.mark.parametrize(
