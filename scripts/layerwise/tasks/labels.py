@@ -99,7 +99,7 @@ def build_task(
     if not left:
         raise InputError(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
-            f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
+            f"{excluded[0]['reason']}); sample more images, or lower min_per_class{_few_groups(provenance)}"
         )
     repeats = [column for column in of_group if column != "split"]
     parts = [] if texts is None else [TEXT, PART]
@@ -147,6 +147,16 @@ def _too_few(balance: dict[str, dict[str, dict[str, int]]], min_per_class: int) 
         if few:
             excluded.append({"label": label, "reason": f"fewer than {min_per_class} items: {', '.join(few)}"})
     return excluded
+
+
+def _few_groups(provenance: pd.DataFrame) -> str:
+    """What a message adds where there are too few groups for three splits."""
+    groups = provenance["group"].unique()
+    if len(groups) >= len(SPLITS):
+        return ""
+    return (
+        f". All items are in {len(groups)} group{'s' * (len(groups) > 1)} ({', '.join(groups)}), which no split divides"
+    )
 
 
 def _check_resplit(labels: pd.DataFrame, names: list[str], n_classes: int, column: str) -> None:
