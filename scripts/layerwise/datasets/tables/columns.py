@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -104,7 +105,8 @@ def _check_column(file: Path, names: list[str], column: str) -> None:
         where, fix = "", _hint(names, column)
         if reader_of(file) is json_records:
             where = f" in its first {HEADER_RECORDS} records"
-            fix = fix or f"; if later ones have it, add it to the first one, such as {{{json.dumps(column)}: null}}"
+            if next(islice(json_records.rows(file, []), HEADER_RECORDS, None), None) is not None:
+                fix = fix or f"; if later ones have it, add it to the first one, such as {{{json.dumps(column)}: null}}"
         raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{fix}")
     if names.count(column) > 1:
         raise InputError(f"{file}: there are {names.count(column)} columns {column!r}; rename all but one")
