@@ -305,7 +305,7 @@ def test_a_column_that_is_not_there(write):
         read_rows([file], ["image"])
     with pytest.raises(InputError, match=r"it has 'Image'; if later ones have it, add it to the first one, such as \{"):
         read_rows([file], ["label"])
-    with pytest.raises(InputError, match="no column 'label' in its first 200 records; it has 'Image'$"):
+    with pytest.raises(InputError, match=r"no column 'label' in its first 200 records; it has 'Image'$"):
         read_rows([write("u.jsonl", '{"Image": 1}\n' * 200)], ["label"])
 
 
