@@ -143,8 +143,20 @@ def _chosen(entry: Entry, item: Item, rows: Sequence[TableRow]) -> list[list[_Ch
         return [[_Chosen("", {}, {})] for _ in rows]
     choices = [choices_of(entry.choices, row) for row in rows]
     right = right_choices(entry.choices, item.answer, rows, choices)
+    if entry.choices.items == "choice":
+        _tell_of_equal(rows, choices, right)
     make = _of_row if entry.choices.items == "row" else _of_choices
     return [list(make(words, place)) for words, place in zip(choices, right, strict=True)]
+
+
+def _tell_of_equal(rows: Sequence[TableRow], choices: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Say in which rows a wrong choice has the words of the right one, so that equal items have both labels."""
+    equal = [row for row, words, place in zip(rows, choices, right, strict=True) if words.count(words[place]) > 1]
+    if equal:
+        log.warning(
+            "%d rows, such as %s, have the words of the right choice in a wrong one too; take them out with `only`",
+            *(len(equal), equal[0].where),
+        )
 
 
 def _of_row(words: Sequence[str], right: int) -> Iterator[_Chosen]:

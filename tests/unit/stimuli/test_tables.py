@@ -402,6 +402,14 @@ def test_choices_that_say_nothing_are_refused_by_row(make, options, answer, comp
         make(rows, choices={"columns": ["options"], "answer": "answer", "items": "row"})
 
 
+def test_equal_choices_with_both_labels_are_told(make, caplog):
+    rows = [{"image": PICTURES[0], "options": options, "answer": 0} for options in (COLOURS, ["red", "blue", "red"])]
+    made = make(rows, choices={"columns": ["options"], "answer": "answer", "items": "choice"})
+    assert len(made.shown) == 6
+    assert "1 rows, such as" in caplog.text
+    assert "row 3, have the words of the right choice in a wrong one too" in caplog.text
+
+
 def test_an_answer_may_be_one_of_numbers(make):
     rows = [{"image": PICTURES[0], "options": [2, 3, 4], "answer": answer} for answer in (2, 4)]
     choices = {"columns": ["options"], "answer": "answer", "items": "row"}
