@@ -40,12 +40,16 @@ class HubFiles:
         """The files of a split, in the order in which they are read.
 
         Raises:
-            InputError: when the data set has no such split, or a file is gone.
+            InputError: when the data set has no such split, it has no files, or one is gone.
         """
         if split not in self.listed:
             known = ", ".join(self.listed)
             raise InputError(f"{self.receipt}: {self.repository} has no split {split!r} here; it has {known}")
-        found = [self.root / entry["path"] for entry in self.listed[split]]
+        if not self.listed[split]:
+            raise InputError(
+                f"{self.receipt}: damaged ({split} has no files); delete it and run the same command again"
+            )
+        found = self._paths(split)
         for file in found:
             if not is_file(file):
                 raise InputError(
@@ -53,6 +57,13 @@ class HubFiles:
                     "the hub's cache was moved, set HF_HOME to where it is now"
                 )
         return found
+
+    def are_there(self, splits: Sequence[str]) -> bool:
+        """Whether all files of some splits are where they were downloaded to."""
+        return all(is_file(file) for split in splits if split in self.listed for file in self._paths(split))
+
+    def _paths(self, split: str) -> list[Path]:
+        return [self.root / entry["path"] for entry in self.listed[split]]
 
     def records(self, files: Sequence[Path]) -> list[dict[str, Any]]:
         """What ``stimuli.json`` says of files that stimuli were read from: their checksums, and whose data they are."""

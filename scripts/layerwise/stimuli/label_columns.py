@@ -4,6 +4,7 @@ A label is either a class, which is text, or a number, which has a unit.
 """
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -25,6 +26,8 @@ NUMBER = "number:"
 LOOKED_AT = 10_000
 # So many classes of a label are named in a message.
 NAMED = 6
+# 1,500 is a thousand and a half to some, and one and a half to others.
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class LabelColumn(Section):
@@ -245,7 +248,9 @@ def _class(classes: Mapping[str, str] | None, cell: str | bool | int | float | N
     text = _text(cell)
     if classes is None or not text:
         return text or None
-    return {_key(key): name for key, name in classes.items()}.get(_key(text))
+    meant = {_key(key): name for key, name in classes.items()}
+    # A key may be written as the cell is stored: 1.0.
+    return meant.get(_key(text)) or meant.get(_key(str(cell)))
 
 
 def _number(cell: str | bool | int | float | None) -> float | None:
@@ -264,7 +269,11 @@ def _refusal(name: str, column: LabelColumn, cell: Any) -> str:
     if not _text(cell):
         return f"is empty; fill the cell, or leave such items out of this label with {leave_out}"
     if column.is_number:
-        comma = "; write a point in place of the comma" if _number(str(cell).replace(",", ".")) is not None else ""
+        comma = ""
+        if THOUSANDS.fullmatch(str(cell).strip()):
+            comma = "; take the commas out if they part thousands, or write a point in place of a decimal comma"
+        elif _number(str(cell).replace(",", ".")) is not None:
+            comma = "; write a point in place of the comma"
         return f"is {shown(cell)}, not a number{comma}; or leave such items out of this label with {leave_out}"
     known = ", ".join(map(repr, column.classes or ()))
     return (
@@ -274,9 +283,14 @@ def _refusal(name: str, column: LabelColumn, cell: Any) -> str:
 
 
 def _text(cell: str | bool | int | float | None) -> str:
-    """A cell as text: without blanks at the ends, true and false as JSON has them; empty for a missing value."""
+    """A cell as text: without blanks at the ends, true and false as JSON has them; empty for a missing value.
+
+    A column of whole numbers with a gap comes as 1.0, and means 1, as in files of the same table without one.
+    """
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
     return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
 
 

@@ -97,6 +97,11 @@ def _refuse(
     places = max(found.values(), key=lambda places: len(places) - places.count(None))
     at = places.index(None)
     said = ", ".join(map(repr, choices[at]))[:200]
+    if sum(key_of(word) == key_of(cells[at]) for word in choices[at]) > 1:
+        raise InputError(
+            f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, the words of two choices: {said}; say "
+            "which by its index or letter, or take the row out with `only`"
+        )
     raise InputError(
         f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, which is neither index, letter nor words of a "
         f"choice; there are {_counted(choices[at], first)}: {said}"
@@ -112,7 +117,10 @@ def _by_index(cell: Any, words: Sequence[str], first: int) -> int | None:
         if not re.fullmatch(r"\s*\d{1,4}\s*", cell):
             return None
         cell = int(cell)
-    if isinstance(cell, bool) or not isinstance(cell, int | float) or cell != int(cell):
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return None
+    # Infinity is not whole, and neither is 0.5.
+    if isinstance(cell, float) and not cell.is_integer():
         return None
     place = int(cell) - first
     return place if 0 <= place < len(words) else None
@@ -125,9 +133,9 @@ def _by_letter(cell: Any, words: Sequence[str], first: int) -> int | None:
 
 
 def _by_words(cell: Any, words: Sequence[str], first: int) -> int | None:
-    # Numbers in a table are indices. Who means words says so.
+    # Choices may be numbers, and the answer one of them: of 2, 3 and 4, the 2.
     same = [place for place, word in enumerate(words) if key_of(word) == key_of(cell)]
-    return same[0] if len(same) == 1 and not isinstance(cell, int | float) else None
+    return same[0] if len(same) == 1 else None
 
 
 READINGS: dict[str, Callable[[Any, Sequence[str], int], int | None]] = {

@@ -9,7 +9,7 @@ import pandas as pd
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
-from layerwise.stimuli.label_columns import described_labels, provenance_column, read_labels
+from layerwise.stimuli.label_columns import LabelColumn, described_labels, provenance_column, read_labels
 from layerwise.stimuli.parts import SPLITS
 from layerwise.stimuli.table_choices import LETTERS, choices_of, listed, right_choices
 from layerwise.stimuli.table_entry import ANSWER, RIGHT, RIGHT_CLASSES, Entry, Item, item_classes, item_columns
@@ -44,7 +44,7 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
     shown, provenance = [], []
     for place, row in enumerate(rows):
         of_row = read_labels(row_labels, row.cells, row.where)
-        group = row.image.name if entry.group_column is None else row.text(entry.group_column)
+        group = row.image.name if entry.group_column is None else row.group(entry.group_column)
         for number, item in enumerate(made):
             of_item = of_row | dict(item_classes(item)) | read_labels(own_labels[number], row.cells, row.where)
             image = row.images[item.image_spec]
@@ -63,6 +63,7 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
         if column.only is not None and found[provenance_column(name, column)].isna().all():
             asked = "; ".join(f"{key}: {value}" for key, value in column.only.items())
             raise InputError(f"no row has the label {name!r}, which is for rows with {{{asked}}} alone (its `only`)")
+        _tell_of_case(name, column, found)
         if column.is_number:
             found[provenance_column(name, column)] = found[provenance_column(name, column)].astype("float64")
     order = found.sort_values("image_id", kind="stable").index
@@ -72,6 +73,20 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
         categories=[],
         notes={"labels": described_labels(labels, found)},
     )
+
+
+def _tell_of_case(name: str, column: LabelColumn, found: pd.DataFrame) -> None:
+    """Say which classes differ in nothing but upper and lower case."""
+    if column.is_number or column.classes is not None:
+        return
+    alike: dict[str, list[str]] = {}
+    for said in sorted(found[provenance_column(name, column)].dropna().unique()):
+        alike.setdefault(said.casefold(), []).append(said)
+    if several := next((names for names in alike.values() if len(names) > 1), None):
+        log.warning(
+            "labels.%s: %s are different classes; if they are meant to be one, say so with `classes`",
+            *(name, " and ".join(map(repr, several))),
+        )
 
 
 def _ids(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
@@ -100,7 +115,7 @@ def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
             raise InputError(f"{row.where}: {column!r} is {short(part)}, not one of {', '.join(SPLITS)}")
         together = [("image", image.name) for image in row.images.values()]
         if entry.group_column is not None:
-            together.append(("group", row.text(entry.group_column)))
+            together.append(("group", row.group(entry.group_column)))
         for what, name in together:
             if part_of.setdefault((what, name), part) != part:
                 raise InputError(
@@ -114,7 +129,7 @@ def _tell_of_groups(entry: Entry, rows: Sequence[TableRow]) -> None:
     """Say which groups of a data set are in several of its splits; their rows stay in the split nearest to the test."""
     parts_of: dict[str, set[str]] = {}
     for row in rows if entry.group_column is not None else ():
-        parts_of.setdefault(row.text(str(entry.group_column)), set()).add(row.part.name)
+        parts_of.setdefault(row.group(str(entry.group_column)), set()).add(row.part.name)
     if shared := [group for group, parts in parts_of.items() if len(parts) > 1]:
         log.warning(
             "%d groups (%s) are in several splits, such as %s; the rows in the split nearest to the test are kept",
@@ -128,8 +143,20 @@ def _chosen(entry: Entry, item: Item, rows: Sequence[TableRow]) -> list[list[_Ch
         return [[_Chosen("", {}, {})] for _ in rows]
     choices = [choices_of(entry.choices, row) for row in rows]
     right = right_choices(entry.choices, item.answer, rows, choices)
+    if entry.choices.items == "choice":
+        _tell_of_equal(rows, choices, right)
     make = _of_row if entry.choices.items == "row" else _of_choices
     return [list(make(words, place)) for words, place in zip(choices, right, strict=True)]
+
+
+def _tell_of_equal(rows: Sequence[TableRow], choices: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Say in which rows a wrong choice has the words of the right one, so that equal items have both labels."""
+    equal = [row for row, words, place in zip(rows, choices, right, strict=True) if words.count(words[place]) > 1]
+    if equal:
+        log.warning(
+            "%d rows, such as %s, have the words of the right choice in a wrong one too; take them out with `only`",
+            *(len(equal), equal[0].where),
+        )
 
 
 def _of_row(words: Sequence[str], right: int) -> Iterator[_Chosen]:

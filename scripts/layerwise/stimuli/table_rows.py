@@ -96,6 +96,17 @@ class TableRow:
             raise InputError(f"{self.where}: the column {column!r} is empty")
         return as_text(cell, column, self.where)
 
+    def group(self, column: str) -> str:
+        """The group that a cell names: blanks at its ends make no difference, nor does 7.0 for 7, as a column of whole
+        numbers with a gap has it.
+
+        Raises:
+            InputError: as :meth:`text`.
+        """
+        text = self.text(column).strip()
+        cell = self.cells[column]
+        return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else text
+
     def text_of(self, spec: Spec) -> str:
         """The text that a column or a template says. In a template, empty cells leave nothing behind.
 
@@ -327,4 +338,4 @@ def _named(rows: list[TableRow]) -> list[TableRow]:
 
 def _unit(entry: Entry, row: TableRow) -> str:
     """What is sampled: the group of a row, or its picture."""
-    return row.image.name if entry.group_column is None else row.text(entry.group_column)
+    return row.image.name if entry.group_column is None else row.group(entry.group_column)

@@ -20,7 +20,7 @@ from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
-from layerwise.tasks.unseen_texts import PART, TEXT, described_parts, left_out, with_parts
+from layerwise.tasks.unseen_texts import PART, TEXT, described_parts, left_out, swapped_sets, with_parts
 
 LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
@@ -100,7 +100,8 @@ def build_task(
         raise InputError(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
             f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
-            + ("" if texts is None else " or split.unseen_texts, which leaves items out of train and val")
+            f"{'' if texts is None else ' or split.unseen_texts, which leaves items out of train and val'}"
+            f"{_few_groups(provenance)}"
         )
     repeats = [column for column in of_group if column != "split"]
     parts = [] if texts is None else [TEXT, PART]
@@ -124,10 +125,14 @@ def _left_out(
 ) -> dict[str, set[str]]:
     """By column of a split, the items that it loses. Chosen among all items, as splits are, so that tasks over the same
     stimuli hold out the same texts."""
-    of_item = provenance["item_id"].map(texts)
+    of_item, classes = provenance["item_id"].map(texts), classes_of_items(provenance)
+    sets = swapped_sets(classes.assign(**{TEXT: classes["item_id"].map(texts), "y": classes["class"]}))
+    # Items without a class have texts, too.
+    sets = {text: sets.get(text, text) for text in of_item.unique().tolist()}
     found = {}
     for column, split_of in of_group.items():
-        found[column] = set(provenance.loc[left_out(of_item, provenance["group"].map(split_of), share), "item_id"])
+        lost = left_out(of_item, provenance["group"].map(split_of), share, sets)
+        found[column] = set(provenance.loc[lost, "item_id"])
     return found
 
 
@@ -144,6 +149,16 @@ def _too_few(balance: dict[str, dict[str, dict[str, int]]], min_per_class: int) 
         if few:
             excluded.append({"label": label, "reason": f"fewer than {min_per_class} items: {', '.join(few)}"})
     return excluded
+
+
+def _few_groups(provenance: pd.DataFrame) -> str:
+    """What a message adds where there are too few groups for three splits."""
+    groups = provenance["group"].unique()
+    if len(groups) >= len(SPLITS):
+        return ""
+    return (
+        f". All items are in {len(groups)} group{'s' * (len(groups) > 1)} ({', '.join(groups)}), which no split divides"
+    )
 
 
 def _check_resplit(labels: pd.DataFrame, names: list[str], n_classes: int, column: str) -> None:

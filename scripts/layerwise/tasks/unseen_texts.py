@@ -2,14 +2,19 @@
 
 A probe may know an answer from the text alone, if it was fitted to other items with the same text. So some texts are
 held out: training and validation items that read them are left out of the task, and test items are in one of two parts.
+
+Texts that two pictures swap are held out together. Of a minimal pair with one text held out, each picture would keep a
+single item, and so the picture alone would tell its label in training, and the opposite in the test.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 
 from layerwise.errors import InputError
 from layerwise.stimuli.item_texts import NO_TEXT
@@ -45,7 +50,42 @@ def numbered_texts(items: pd.DataFrame, seed: int) -> pd.Series:
     return pd.Series([number_of[text] for text in texts], index=items["item_id"], name=TEXT, dtype=np.int64)
 
 
-def left_out(texts: pd.Series, split: pd.Series, share: float) -> pd.Series:
+def swapped_sets(items: pd.DataFrame) -> dict[int, int]:
+    """By text, the least of its set: the texts that pictures of a group swap, directly or through others.
+
+    Two pictures swap two texts if both are shown with both, and on each picture the texts have different classes, which
+    are the other way round on the other picture.
+
+    Args:
+        items: a row per item and label: ``group``, ``image_id``, ``label``, ``text`` (a number), and ``y`` (its class).
+    """
+    joined = DisjointSet(items[TEXT].unique().tolist())
+    grouped = items.groupby(["label", "group"], sort=False)
+    # A swap takes two pictures and two texts.
+    several = (grouped["image_id"].transform("nunique") > 1) & (grouped[TEXT].transform("nunique") > 1)
+    for _, of_group in items[several].groupby(["label", "group"], sort=False):
+        for first, second in _swaps(of_group):
+            joined.merge(first, second)
+    return {text: min(subset) for subset in joined.subsets() for text in subset}
+
+
+def _swaps(of_group: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    """Texts that pictures of a group swap; enough of the pairs to join all of them."""
+    said: dict[Any, dict[int, Any]] = {}
+    for image, text, y in zip(of_group["image_id"], of_group[TEXT].tolist(), of_group["y"], strict=True):
+        said.setdefault(image, {})[text] = y
+    for one, other in combinations(said.values(), 2):
+        by_classes: dict[tuple[Any, Any], list[int]] = {}
+        for text in one.keys() & other.keys():
+            if one[text] != other[text]:
+                by_classes.setdefault((one[text], other[text]), []).append(text)
+        for classes, texts in by_classes.items():
+            opposite = by_classes.get(classes[::-1], [])
+            if opposite:
+                yield from ((text, opposite[0]) for text in texts)
+
+
+def left_out(texts: pd.Series, split: pd.Series, share: float, sets: Mapping[int, int] | None = None) -> pd.Series:
     """Which training and validation items a split loses, so that a share of the texts is unseen in the test.
 
     The share is of the texts that test items have in common with other items. A text of test items alone is unseen
@@ -55,14 +95,28 @@ def left_out(texts: pd.Series, split: pd.Series, share: float) -> pd.Series:
         texts: by row, see :func:`numbered_texts`.
         split: by row: train, val, test, or missing.
         share: of the texts.
+        sets: texts that are held out together, see :func:`swapped_sets`; sets that would exceed the share are passed
+            over, unless all of them would: then it is the smallest. Default - each text is alone.
 
     Returns:
         A boolean by row.
     """
     held_in = split.isin(["train", "val"])
+    set_of = texts if sets is None else texts.map(sets)
+    # Sets in the order of the first of their texts.
+    of_set: dict[int, int] = {}
     common = sorted(set(texts[split == "test"]) & set(texts[held_in]))
-    held_out = common[: max(1, round(share * len(common)))]
-    return held_in & texts.isin(held_out)
+    for text in common:
+        own = text if sets is None else sets[text]
+        of_set[own] = of_set.get(own, 0) + 1
+    wanted, held_out = max(1, round(share * len(common))), set()
+    for own, size in of_set.items():
+        if size <= wanted:
+            held_out.add(own)
+            wanted -= size
+    if of_set and not held_out:
+        held_out.add(min(of_set, key=lambda own: of_set[own]))
+    return held_in & set_of.isin(held_out)
 
 
 def with_parts(labels: pd.DataFrame, lost: Mapping[str, pd.Series]) -> pd.DataFrame:
@@ -91,7 +145,8 @@ def with_parts(labels: pd.DataFrame, lost: Mapping[str, pd.Series]) -> pd.DataFr
         for name in ("train", "val"):
             if (labels[column] == name).any() and not (found[column] == name).any():
                 raise InputError(
-                    f"split.unseen_texts: {name} has no text that may be seen; lower the share, or sample more texts"
+                    f"split.unseen_texts: {name} has no text that may be seen; lower the share, or sample more texts "
+                    "(texts that pictures of a group swap are held out together)"
                 )
     held_in = found["split"].isin(["train", "val"])
     keys = pd.MultiIndex.from_frame(found[["label", TEXT]])

@@ -103,9 +103,14 @@ def test_a_receipt_tells_the_files_of_a_split_and_whose_they_are(download, hub, 
     ]
     with pytest.raises(InputError, match=r"receipt.json: lab/own has no split 'train' here; it has test$"):
         found.files("train")
+    assert found.are_there(["test"])
     table.unlink()
+    assert not found.are_there(["test"])
     with pytest.raises(InputError, match=r"parquet: it was downloaded, and is gone; delete .*receipt.json and run"):
         found.files("test")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"files": {"test": []}}))
+    with pytest.raises(InputError, match=r"receipt.json: damaged \(test has no files\); delete it"):
+        read_receipt(file).files("test")
     file.write_text("{}")
     with pytest.raises(InputError, match=r"receipt.json: damaged \(it has no 'repository'\)"):
         read_receipt(file)

@@ -83,6 +83,7 @@ def test_tables(tmp_path):
         ("image,text\na.jpg,x\n", r"no column 'label'; it has 'image', 'text'$"),
         ("Image;Label\na.jpg;x\n", r"no column 'image'; it has 'Image', 'Label'; is it 'Image'\?$"),
         ("image, label\na.jpg,x\n", r"no column 'label'; it has 'image', ' label'; take the blanks out of its header"),
+        ("sep=;\nimage;label\na.jpg;x\n", "take out the first line, which names the separator"),
         ("image,label,label\na.jpg,x,y\n", "there are 2 columns 'label'; rename all but one"),
         # Cells without a name in every row: a reader that shifts them takes the text for the image.
         ("image,label\na.jpg,x,y\nb.jpg,x,y\n", "row 2: 3 cells, but the header names 2 columns"),
@@ -302,6 +303,10 @@ def test_a_column_that_is_not_there(write):
     file = write("t.jsonl", '{"Image": 1}\n' * 200 + '{"image": 1}\n')
     with pytest.raises(InputError, match="no column 'image' in its first 200 records; it has 'Image'; is it 'Image'"):
         read_rows([file], ["image"])
+    with pytest.raises(InputError, match=r"it has 'Image'; if later ones have it, add it to the first one, such as \{"):
+        read_rows([file], ["label"])
+    with pytest.raises(InputError, match=r"no column 'label' in its first 200 records; it has 'Image'$"):
+        read_rows([write("u.jsonl", '{"Image": 1}\n' * 200)], ["label"])
 
 
 def test_files_of_one_table_have_the_same_columns(write, write_parquet):

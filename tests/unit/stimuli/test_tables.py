@@ -384,6 +384,13 @@ def test_choices_in_columns_of_their_own_and_answers_of_each_item(make):
         (COLOURS, 3, r"row 2: the column 'answer' is 3, .*there are 3 choices, 0 to 2 \(see `first`\)"),
         (COLOURS, None, "row 2: the column 'answer' is empty, so no choice is right"),
         (["1", "2", "0"], "1", "row 2: '1' in 'answer' may be the index or the words of a choice; .*answer_is: index`"),
+        ([1, 2, 0], 1, "row 2: 1 in 'answer' may be the index or the words of a choice; .*answer_is: index`"),
+        (
+            ["red", "Red", "blue"],
+            "red",
+            "row 2: the column 'answer' is 'red', the words of two choices: 'red'",
+        ),
+        (COLOURS, float("inf"), "row 2: the column 'answer' is inf, which is neither index"),
         (["red"], 0, "row 2: 'options' has 1 choices; there must be 2 to 26"),
         (["red", " ", "blue"], 0, "row 2: choice 2 of 3 in 'options' is empty"),
         ("red or blue", 0, r"row 2: the column 'options' holds 'red or blue', not a list such as .*`columns`"),
@@ -393,6 +400,51 @@ def test_choices_that_say_nothing_are_refused_by_row(make, options, answer, comp
     rows = [{"image": PICTURES[0], "options": options, "answer": answer}]
     with pytest.raises(InputError, match=complaint):
         make(rows, choices={"columns": ["options"], "answer": "answer", "items": "row"})
+
+
+def test_equal_choices_with_both_labels_are_told(make, caplog):
+    rows = [{"image": PICTURES[0], "options": options, "answer": 0} for options in (COLOURS, ["red", "blue", "red"])]
+    made = make(rows, choices={"columns": ["options"], "answer": "answer", "items": "choice"})
+    assert len(made.shown) == 6
+    assert "1 rows, such as" in caplog.text
+    assert "row 3, have the words of the right choice in a wrong one too" in caplog.text
+
+
+def test_an_answer_may_be_one_of_numbers(make):
+    rows = [{"image": PICTURES[0], "options": [2, 3, 4], "answer": answer} for answer in (2, 4)]
+    choices = {"columns": ["options"], "answer": "answer", "items": "row"}
+    # As indices they would say two choices, 4 none; so there is one reading.
+    assert make(rows, choices=choices).provenance["label:answer"].tolist() == ["A", "C"]
+    rows = [{"image": PICTURES[0], "options": [2, 3, 4], "answer": 2}]
+    for answer_is, letter in (("words", "A"), ("index", "C")):
+        made = make(rows, choices=choices | {"answer_is": answer_is})
+        assert made.provenance["label:answer"].tolist() == [letter]
+
+
+def test_whole_numbers_in_one_file_and_floats_in_another_are_the_same_classes_and_groups(tmp_path):
+    # As pandas writes it: a gap makes a column one of floats.
+    for number, (wet, pairs) in enumerate((([1, 0, 1], [1, 0, 2]), ([1, 0, None], [1.0, 0.0, 2.0]))):
+        table = pd.DataFrame({"image": PICTURES[:3], "wet": wet, "pair": pairs})
+        table.to_parquet(tmp_path / f"{number}.parquet")
+    labels = {"wet": {"others": "leave-out"}}
+    entry = entry_of(tmp_path, file=str(tmp_path / "?.parquet"), labels=labels, group_column="pair")
+    provenance = build_table(entry, 0, tmp_path / "pictures")[0].provenance
+    assert set(provenance["label:wet"].dropna()) == {"0", "1"}
+    assert set(provenance["group"]) == {"0", "1", "2"}
+
+
+def test_groups_with_blanks_at_their_ends_are_one_group(make):
+    rows = [{"image": PICTURES[i], "wet": "a", "pair": name} for i, name in enumerate(("one", "one ", "two"))]
+    assert make(rows, labels=["wet"], group_column="pair").provenance["group"].nunique() == 2
+
+
+def test_classes_that_differ_in_case_alone_are_told(make, caplog):
+    rows = [{"image": PICTURES[i], "wet": name} for i, name in enumerate(("Yes", "yes", "no"))]
+    make(rows, labels=["wet"])
+    assert "labels.wet: 'Yes' and 'yes' are different classes; if they are meant to be one" in caplog.text
+    caplog.clear()
+    make(rows, labels={"wet": {"classes": {"yes": "wet", "no": "dry"}}})
+    assert not caplog.text
 
 
 def test_lists_in_a_csv_are_read(tmp_path):

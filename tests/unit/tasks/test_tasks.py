@@ -192,6 +192,12 @@ def test_rare_categories_are_left_out_and_listed():
         build_task(objects(), "coco-objects", ENTRY | {"min_per_class": 30}, seed=0)
 
 
+def test_a_group_that_joins_everything_is_told():
+    table = provenance(labels=("entailment", "contradiction"), column="label:gold_label").assign(group="all")
+    with pytest.raises(InputError, match=r"All items are in 1 group \(all\), which no split divides"):
+        build_task(table, "snli-ve", ENTRY, seed=0)
+
+
 def test_categories_without_a_pair_are_listed_too():
     _, description = build_task(objects(), "coco-objects", ENTRY, seed=0, categories=["cat", "dog", "zebra"])
     assert "dog" in [entry["label"] for entry in description["excluded"]]

@@ -8,7 +8,7 @@ from layerwise.probes.problems import make_problems
 from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
 from layerwise.tasks.resplits import resplit
-from layerwise.tasks.unseen_texts import SEEN, UNSEEN, left_out, numbered_texts, with_parts
+from layerwise.tasks.unseen_texts import SEEN, UNSEEN, left_out, numbered_texts, swapped_sets, with_parts
 
 OFFICIAL = {"by": "official", "val": 0.25, "unseen_texts": 0.3}
 RANDOM = {"by": "random", "val": 0.25, "test": 0.25, "unseen_texts": 0.3}
@@ -174,3 +174,65 @@ def test_by_hand_a_text_is_seen_where_a_probe_of_the_same_label_was_fitted_or_ch
     assert found["test_part"].fillna("").tolist() == ["", "", "", UNSEEN, SEEN, SEEN, "", "", UNSEEN, SEEN]
     assert found["split"].isna().equals(lost)
     assert found["split:5"].equals(labels["split:5"])
+
+
+def swapped_items(n_pairs=60, n_contrasts=6):
+    """Minimal pairs: images A and B with texts a and b, four items each; a few contrasts recur."""
+    rows = []
+    for pair in range(n_pairs):
+        part = "val2017" if pair % 3 == 0 else "train2017"
+        for image in (0, 1):
+            for which in (0, 1):
+                text = f"contrast {pair % n_contrasts}: {which}"
+                name = "match" if image == which else "mismatch"
+                rows.append((f"{pair}-{image}-{which}", f"i{pair}-{image}", text, part, name, f"g{pair}"))
+    table = pd.DataFrame(rows, columns=["item_id", "image_id", "text", "part", "label:match", "group"])
+    items = table[["item_id", "text"]].assign(image=table["image_id"], image_sha256=table["image_id"], category=None)
+    return items, table.drop(columns="text")
+
+
+@pytest.mark.parametrize("split", [OFFICIAL, RANDOM | {"seeds": [5, 6]}])
+def test_texts_that_pictures_swap_are_held_out_together_so_that_no_picture_tells_its_label(split):
+    items, provenance = swapped_items(n_contrasts=5)
+    labels, task = made(split, (items, provenance))
+    splits = [labels[column] for column in labels if column.startswith("split")]
+    for of_split in (*splits, resplit(labels, split, 3)):
+        # Five pairs of texts: at most 30 % of ten are two.
+        assert 0 < of_split.isna().sum() < len(labels) / 2
+        for name in ("train", "val", "test"):
+            balance = labels[of_split == name].groupby("image_id")["y"].mean()
+            assert (balance == 0.5).all()
+    assert {name: part["texts"] for name, part in task["test_parts"].items()} == {SEEN: 8, UNSEEN: 2}
+    of_part = labels.dropna(subset="test_part").groupby(["test_part", "image_id"])["y"].mean()
+    assert (of_part == 0.5).all()
+
+
+def test_texts_that_are_all_one_set_are_refused():
+    with pytest.raises(
+        InputError, match=r"no text that may be seen; .*texts that pictures of a group swap are held out"
+    ):
+        made(OFFICIAL, swapped_items(n_contrasts=1))
+
+
+def test_by_hand_sets_of_swapped_texts():
+    rows = [
+        # Swapped by the images of g: 0 and 1. Of h: 1 and 2, so that the three are one set.
+        *[("g", "A", 0, 1), ("g", "A", 1, 0), ("g", "B", 0, 0), ("g", "B", 1, 1)],
+        *[("h", "C", 1, 1), ("h", "C", 2, 0), ("h", "D", 1, 0), ("h", "D", 2, 1)],
+        # The same answers for both images, and two questions about a single image.
+        *[("i", "E", 3, 1), ("i", "E", 4, 0), ("i", "F", 3, 1), ("i", "F", 4, 0)],
+        *[("j", "G", 5, 1), ("j", "G", 6, 0)],
+        # Another answer, but to one text alone.
+        *[("k", "H", 7, 1), ("k", "H", 8, 0), ("k", "I", 7, 0), ("k", "I", 8, 0)],
+    ]
+    items = pd.DataFrame(rows, columns=["group", "image_id", "text", "y"]).assign(label="match")
+    assert swapped_sets(items) == {0: 0, 1: 0, 2: 0} | {text: text for text in range(3, 9)}
+
+
+def test_by_hand_a_set_that_exceeds_the_share_is_passed_over_unless_all_do():
+    texts = pd.Series([0, 1, 2, 3, 4, 0, 1, 2, 3, 4])
+    split = pd.Series(["train"] * 5 + ["test"] * 5)
+    sets = {0: 0, 1: 0, 2: 0, 3: 3, 4: 3}
+    assert texts[left_out(texts, split, 0.4, sets)].tolist() == [3, 4]
+    assert texts[left_out(texts, split, 0.6, sets)].tolist() == [0, 1, 2]
+    assert texts[left_out(texts, split, 0.2, sets)].tolist() == [3, 4]

@@ -1,6 +1,8 @@
 """The columns of tables, from their headers alone: every plan asks."""
 
+import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -100,8 +102,12 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
 
 def _check_column(file: Path, names: list[str], column: str) -> None:
     if column not in names:
-        where = f" in its first {HEADER_RECORDS} records" if reader_of(file) is json_records else ""
-        raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{_hint(names, column)}")
+        where, fix = "", _hint(names, column)
+        if reader_of(file) is json_records:
+            where = f" in its first {HEADER_RECORDS} records"
+            if next(islice(json_records.rows(file, []), HEADER_RECORDS, None), None) is not None:
+                fix = fix or f"; if later ones have it, add it to the first one, such as {{{json.dumps(column)}: null}}"
+        raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{fix}")
     if names.count(column) > 1:
         raise InputError(f"{file}: there are {names.count(column)} columns {column!r}; rename all but one")
 
@@ -113,6 +119,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _hint(names: list[str], column: str) -> str:
+    if names[0].lower().startswith("sep="):
+        return "; take out the first line, which names the separator"
     if any(name.strip() == column for name in names):
         return "; take the blanks out of its header"
     if close := next((name for name in names if name.lower() == column.lower()), None):
