@@ -87,7 +87,7 @@ rule download_hub_files:
         asked=lambda wildcards: as_json(own_download(wildcards).asked),
         told=not_compared(told_of_hub),
     message:
-        "Download {resources.dataset}: {params.told}"
+        "Download {resources.dataset} from the Hugging Face hub: {params.told}"
     shell:
         'python "$SCRIPTS"/download_hub_files.py '
         "--name {resources.dataset:q} "

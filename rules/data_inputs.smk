@@ -24,12 +24,13 @@ def own_download(wildcards):
 
 
 def told_of_hub(wildcards):
-    """What a plan says of a download from the hub. Its licence is known as soon as some of it is there."""
+    """What a plan says of a download from the hub. Unless the entry says it, its licence is known once some of it is there."""
     asked = own_download(wildcards).asked
     page = f"https://huggingface.co/datasets/{asked['repository']}"
     receipts = Path(study.data.root, "hub", wildcards.repository, wildcards.commit).glob("[0-9a-f]*.json")
-    licence = next((read_receipt(receipt).licence for receipt in receipts), "")
-    return f"{asked['repository']} at {asked['revision'][:12]} (licence: {licence or f'see {page}'})"
+    licence = asked.get("licence") or next((read_receipt(receipt).licence for receipt in receipts), "")
+    splits = f"split{'s' if len(asked['splits']) > 1 else ''} {', '.join(asked['splits'])}"
+    return f"{asked['repository']} at {asked['revision'][:12]}, {splits} (licence: {licence or f'see {page}'})"
 
 
 def image_receipts(wildcards):

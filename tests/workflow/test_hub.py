@@ -151,10 +151,10 @@ def test_downloads_are_planned_with_their_origin_and_made_once(project, serve_hu
     hub, other = questions(24), relations()
     monkeypatch.setenv("HF_ENDPOINT", serve_hub(hub, other).address)
     plan = project.snakemake("stimuli", "--dry-run").stdout
-    origin = "{name}: lab/{name} at 0123456789ab (licence: {licence})"
-    for name in ("questions", "relations"):
+    origin = "{name} from the Hugging Face hub: lab/{name} at 0123456789ab, {splits} (licence: {licence})"
+    for name, splits in {"questions": "split test", "relations": "splits test, train, validation"}.items():
         page = f"see https://huggingface.co/datasets/lab/{name}"
-        assert f"Download {origin.format(name=name, licence=page)}" in plan
+        assert f"Download {origin.format(name=name, splits=splits, licence=page)}" in plan
     project.snakemake("stimuli")
     assert not any("full/" in path or path.endswith(".py") for path in other.sent)
     (source,) = sources(project, "questions")
@@ -178,7 +178,12 @@ def test_downloads_are_planned_with_their_origin_and_made_once(project, serve_hu
     jobs = dict(re.findall(r"^([\w-]+) +(\d+)$", plan, flags=re.MULTILINE))
     rerun = {"download_hub_files": "1", "make_stimuli": "1", "check_prompts": "1"}
     assert jobs == rerun | {"stimuli": "1", "total": "4"}
-    assert f"Download {origin.format(name='relations', licence='cc-by-4.0')}" in plan
+    fewer = {"name": "relations", "splits": "splits test, validation"}
+    assert f"Download {origin.format(**fewer, licence='cc-by-4.0')}" in plan
+    config["datasets"]["relations"]["licence"] = "for research alone"
+    project.configure(config)
+    plan = project.snakemake("stimuli", "--dry-run").stdout
+    assert f"Download {origin.format(**fewer, licence='for research alone')}" in plan
     # Its files are there already.
     project.snakemake("stimuli")
 

@@ -79,8 +79,9 @@ class Probes(Section):
     the fitted probes as given."""
     shortcuts: bool = True
     """Whether to fit probes to simple features too, for tasks with a global question whose prompts show a picture and a
-    text: the words of the text, and the picture as the decoder gets it. What they reach needs no model that relates the
-    two. The vision tower runs once more over every picture, for models that are neither changed nor untrained."""
+    text: the words of the text, and the picture as the decoder gets it. A layer that is not above them is no evidence
+    that the model relates the two. The vision tower runs once more over every picture, except for untrained models and
+    those with an intervention."""
     keep: bool = True
     """Whether to keep the probes themselves, one file per cell, so that they can read other hidden states without being
     fitted again. A cell takes layers x labels x width x 4 bytes."""

@@ -115,9 +115,9 @@ class Split(Section):
     """Whether near-equal pictures (another format, quality or size of one; listed in duplicates.csv of the stimuli) are
     one group, as pictures with equal pixels always are. Default: true."""
     unseen_texts: Maybe[Share] = None
-    """Share of the texts that only test items may read. Training and validation items with these texts are left out,
-    and scores are shown apart for test items with texts that were seen in training and texts that were not. The share
-    is of the texts that test items have in common with other items. Costs no forward pass."""
+    """Share of the texts that only test items may have, of those that they have in common with other items. Training
+    and validation items with these texts are left out. Test items are also scored apart: those whose texts were seen
+    in training, and those whose texts were not. Costs no forward pass."""
     seeds: Maybe[Annotated[list[Seed], Each()]] = None
     """Further seeds. Probes are fitted to each of these splits too, and Table 2 shows how far scores spread over them;
     figures and tests stay with the first. Costs no forward pass."""

@@ -99,7 +99,9 @@ def build_task(
     if not left:
         raise InputError(
             f"no label has {entry['min_per_class']} items of each class in each split ({excluded[0]['label']}: "
-            f"{excluded[0]['reason']}); sample more images, or lower min_per_class{_few_groups(provenance)}"
+            f"{excluded[0]['reason']}); sample more images, or lower min_per_class"
+            f"{'' if texts is None else ' or split.unseen_texts, which leaves items out of train and val'}"
+            f"{_few_groups(provenance)}"
         )
     repeats = [column for column in of_group if column != "split"]
     parts = [] if texts is None else [TEXT, PART]

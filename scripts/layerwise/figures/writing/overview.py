@@ -98,7 +98,7 @@ def _data_sets(tasks: Iterable[Task]) -> list[Section]:
         }
         for (repository, revision), source in said.items()
     ]
-    note = "From the Hugging Face hub. Licence and citation are in the study's words, else in those of the card."
+    note = "From the Hugging Face hub. Licence and citation are those that the study's file gives, or else the card's."
     texts = (("Data set", 0.18), ("Stimuli", 0.14), ("Licence", 0.1), ("Citation", 0.42))
     return [Section("Data sets", pd.DataFrame(rows), note, texts=texts)] if rows else []
 

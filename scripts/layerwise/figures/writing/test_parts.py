@@ -10,15 +10,15 @@ from layerwise.figures.writing.words import HOLDS_FOR
 
 SHARED = f"Test scores × 100 with 95 % intervals over images, in the layer with the best validation score. {HOLDS_FOR}"
 BY_TEXT = (
-    f"{SHARED} Unseen texts are read by no training or validation item. The difference is measured on the same "
-    "resamples; it also holds what makes these texts harder or easier than others. Without the image: the probe of the "
+    f"{SHARED} Unseen texts occur in no training or validation item. The difference is measured on the same "
+    "resamples; part of it may come from texts that are harder or easier. Without the image: the probe of the "
     "same layer that reads the same words."
 )
 BY_TEXT_ALONE = (
     f"{SHARED} Items are chosen by the errors of another probe: that of the same words without the image, in its own "
-    "best layer. So chance is no baseline for either part. What hangs on the words is low in one and high in the "
-    "other; what the image tells is above chance in both. Beside them, on the same items: the same layer without the "
-    "image, and the majority baseline."
+    "best layer. So chance is no baseline for either part. A probe that hangs on the words is low in one and high in "
+    "the other. What speaks for the image is a score above chance in both, and above the same layer without the image. "
+    "Beside them, on the same items: that layer, and the majority baseline."
 )
 
 

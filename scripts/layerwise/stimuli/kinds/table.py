@@ -129,7 +129,10 @@ class _Table(StimulusKind[Entry]):
         if len(read) > 1 and entry.file is not None:
             check_several(where, task, read, _label_cells(entry, list(read)))
         if task.split.by == "official" and entry.split_column is None and entry.dataset is None:
-            raise InputError(f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}")
+            raise InputError(
+                f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}, a column with the words train, "
+                "val and test"
+            )
 
     def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
         named = [spec for item in entry.made if (spec := item.text_spec) is not None]
