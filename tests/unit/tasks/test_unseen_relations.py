@@ -38,7 +38,9 @@ def relations():
         images = pd.DataFrame({"image_id": range(n), "image": [f"{name}/{image}.png" for image in range(n)]})
         objects = annotations[["image_id", "category"]]
         parts[name] = AnnotatedPart(images, pd.DataFrame(), objects, NAMES, annotations)
-        of_part = annotations.assign(image_id=f"{name}/" + annotations["image_id"].astype(str), x=annotations["x"] - 0.5)
+        of_part = annotations.assign(
+            image_id=f"{name}/" + annotations["image_id"].astype(str), x=annotations["x"] - 0.5
+        )
         places.append(of_part.pivot(index="image_id", columns="category", values="x").fillna(0))
     stimuli = build_relations(parts, dict.fromkeys(parts, "all"), 100, 0.1, None, 0)
     items = stimuli.shown.assign(image_sha256=stimuli.shown["image"], text=None, category=None)

@@ -209,7 +209,8 @@ def test_texts_that_pictures_swap_are_held_out_together_so_that_no_picture_tells
 
 def test_texts_that_are_all_one_set_are_refused():
     with pytest.raises(
-        InputError, match=r"no text that may be seen; .*texts with opposite answers about the same pictures are held out"
+        InputError,
+        match=r"no text that may be seen; .*texts with opposite answers about the same pictures are held out",
     ):
         made(OFFICIAL, swapped_items(n_contrasts=1))
 
