@@ -5,8 +5,8 @@ held out: training and validation items that read them are left out of the task,
 
 Counterparts are held out together: texts that are right of a picture where the other one is wrong, such as "circle,
 star" and "star, circle". If one of the two were held out, each picture would keep only the other in training. So the
-picture alone would tell the label there, and the opposite in the test. If both are held out or neither is, a picture of
-counterparts has the same items in each part, or none.
+picture alone would tell the label there, and the opposite in the test. If both are held out or neither is, the picture
+alone tells nothing.
 """
 
 import json
