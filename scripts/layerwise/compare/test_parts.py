@@ -14,7 +14,8 @@ Columns:
 - ``n_layers``: blocks of the model
 - ``is_best``: whether it is the layer with the highest validation score, of 0 to n_layers; the lowest of equals
 - ``part``: "all"; "seen texts" and "unseen texts"; "text alone wrong" and "text alone right", the items that the probe
-  of the same words without the image has wrong or right, in the layer that is best for it on validation
+  of the same words without the image has wrong or right, in the layer that is best for it on validation; neither of
+  these two where one has a single class, as where the words alone always give the same answer
 - ``value``: test score of the part
 - ``low``: lower end of its 95 % interval
 - ``high``: upper end

@@ -20,7 +20,7 @@ from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
-from layerwise.tasks.unseen_texts import PART, TEXT, described_parts, left_out, swapped_sets, with_parts
+from layerwise.tasks.unseen_texts import PART, TEXT, counterpart_sets, described_parts, left_out, with_parts
 
 LABEL_COLUMNS = ["item_id", "image_id", "group", "label", "y", "split"]
 
@@ -126,7 +126,7 @@ def _left_out(
     """By column of a split, the items that it loses. Chosen among all items, as splits are, so that tasks over the same
     stimuli hold out the same texts."""
     of_item, classes = provenance["item_id"].map(texts), classes_of_items(provenance)
-    sets = swapped_sets(classes.assign(**{TEXT: classes["item_id"].map(texts), "y": classes["class"]}))
+    sets = counterpart_sets(classes.assign(**{TEXT: classes["item_id"].map(texts), "y": classes["class"]}))
     # Items without a class have texts, too.
     sets = {text: sets.get(text, text) for text in of_item.unique().tolist()}
     found = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.tasks.splits import random_split
-from layerwise.tasks.unseen_texts import TEXT, left_out, swapped_sets
+from layerwise.tasks.unseen_texts import TEXT, counterpart_sets, left_out
 
 
 def resplit(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series:
@@ -24,7 +24,7 @@ def resplit(labels: pd.DataFrame, entry: dict[str, Any], seed: int) -> pd.Series
     """
     found = _divided(labels, entry, seed)
     if "unseen_texts" in entry:
-        found = found.mask(left_out(labels[TEXT], found, entry["unseen_texts"], swapped_sets(labels)))
+        found = found.mask(left_out(labels[TEXT], found, entry["unseen_texts"], counterpart_sets(labels)))
     return found
 
 

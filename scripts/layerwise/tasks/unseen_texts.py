@@ -3,8 +3,10 @@
 A probe may know an answer from the text alone, if it was fitted to other items with the same text. So some texts are
 held out: training and validation items that read them are left out of the task, and test items are in one of two parts.
 
-Texts that two pictures swap are held out together. Of a minimal pair with one text held out, each picture would keep a
-single item, and so the picture alone would tell its label in training, and the opposite in the test.
+Counterparts are held out together: texts that are right of a picture where the other one is wrong, such as "circle,
+star" and "star, circle". If one of the two were held out, each picture would keep only the other in training. So the
+picture alone would tell the label there, and the opposite in the test. If both are held out or neither is, the picture
+alone tells nothing.
 """
 
 import json
@@ -50,23 +52,39 @@ def numbered_texts(items: pd.DataFrame, seed: int) -> pd.Series:
     return pd.Series([number_of[text] for text in texts], index=items["item_id"], name=TEXT, dtype=np.int64)
 
 
-def swapped_sets(items: pd.DataFrame) -> dict[int, int]:
-    """By text, the least of its set: the texts that pictures of a group swap, directly or through others.
+def counterpart_sets(items: pd.DataFrame) -> dict[int, int]:
+    """By text, the least of its set: the text, its counterparts, theirs, and so on.
 
-    Two pictures swap two texts if both are shown with both, and on each picture the texts have different classes, which
-    are the other way round on the other picture.
+    Two texts are counterparts if they are shown with the same pictures and have different classes on each, as where a
+    relation is asked in both orders; or if two pictures of a group swap them: both are shown with both texts, and on
+    each picture the texts have different classes, which are the other way round on the other picture.
 
     Args:
         items: a row per item and label: ``group``, ``image_id``, ``label``, ``text`` (a number), and ``y`` (its class).
     """
     joined = DisjointSet(items[TEXT].unique().tolist())
+    for _, of_label in items.groupby("label", sort=False):
+        for one, other in _opposites(of_label):
+            joined.merge(one, other)
     grouped = items.groupby(["label", "group"], sort=False)
     # A swap takes two pictures and two texts.
     several = (grouped["image_id"].transform("nunique") > 1) & (grouped[TEXT].transform("nunique") > 1)
     for _, of_group in items[several].groupby(["label", "group"], sort=False):
-        for first, second in _swaps(of_group):
-            joined.merge(first, second)
+        for one, other in _swaps(of_group):
+            joined.merge(one, other)
     return {text: min(subset) for subset in joined.subsets() for text in subset}
+
+
+def _opposites(of_label: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    """Texts that are shown with the same pictures, and have different classes on each."""
+    answers: dict[int, set[tuple[Any, Any]]] = {}
+    for image, text, y in zip(of_label["image_id"], of_label[TEXT].tolist(), of_label["y"], strict=True):
+        answers.setdefault(text, set()).add((image, y))
+    of_pictures: dict[frozenset[Any], list[int]] = {}
+    for text, found in answers.items():
+        of_pictures.setdefault(frozenset(image for image, _ in found), []).append(text)
+    for texts in of_pictures.values():
+        yield from (pair for pair in combinations(texts, 2) if answers[pair[0]].isdisjoint(answers[pair[1]]))
 
 
 def _swaps(of_group: pd.DataFrame) -> Iterator[tuple[int, int]]:
@@ -95,8 +113,8 @@ def left_out(texts: pd.Series, split: pd.Series, share: float, sets: Mapping[int
         texts: by row, see :func:`numbered_texts`.
         split: by row: train, val, test, or missing.
         share: of the texts.
-        sets: texts that are held out together, see :func:`swapped_sets`; sets that would exceed the share are passed
-            over, unless all of them would: then it is the smallest. Default - each text is alone.
+        sets: texts that are held out together, see :func:`counterpart_sets`; sets that would exceed the share are
+            passed over, unless all of them would: then it is the smallest. Default - each text is alone.
 
     Returns:
         A boolean by row.
@@ -146,7 +164,7 @@ def with_parts(labels: pd.DataFrame, lost: Mapping[str, pd.Series]) -> pd.DataFr
             if (labels[column] == name).any() and not (found[column] == name).any():
                 raise InputError(
                     f"split.unseen_texts: {name} has no text that may be seen; lower the share, or sample more texts "
-                    "(texts that pictures of a group swap are held out together)"
+                    "(texts with opposite answers about the same pictures are held out together)"
                 )
     held_in = found["split"].isin(["train", "val"])
     keys = pd.MultiIndex.from_frame(found[["label", TEXT]])

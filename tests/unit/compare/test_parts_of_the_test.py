@@ -284,6 +284,56 @@ def test_which_items_the_text_alone_has_wrong_by_hand(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("answers", "parts"),
+    [
+        ([0] * 8, {ALL}),
+        ([1] * 8, {ALL}),
+        ([0, 1, 0, 1, 0, 1, 0, 1], {ALL}),
+        # Wrong of a single item, and of two of a class.
+        ([1, 1, 0, 1, 0, 1, 0, 1], {ALL}),
+        ([1, 1, 1, 1, 0, 1, 0, 1], {ALL}),
+        ([1, 0, 0, 1, 0, 1, 0, 1], {ALL, WRONG, RIGHT}),
+        # Right of one class only.
+        ([1, 0, 1, 0, 1, 0, 0, 0], {ALL}),
+    ],
+)
+def test_neither_part_by_the_text_alone_is_shown_where_one_has_a_single_class(tmp_path, answers, parts):
+    y, group = np.array([0, 1, 0, 1, 0, 1, 0, 1]), np.arange(8)
+    found = parts_where_the_text_answers(tmp_path, np.array(answers), y, predictions(np.ones(8, bool), y, group))
+    assert set(found["part"]) == parts
+    # What the text alone scores is told still.
+    assert (found.loc[found["part"] == ALL, "text_only"] == np.mean(answers == y)).all()
+    assert (found["text_only_prompt"] == "words").all()
+
+
+def test_of_several_labels_one_with_two_classes_in_both_parts_is_enough(tmp_path):
+    y, group = np.array([0, 1, 0, 1]), np.arange(4)
+    items = pd.concat([predictions(np.ones(4, bool), y, group, label) for label in "ab"], ignore_index=True)
+    # One answer throughout for each label, though not the same one: as where each label has a text of its own.
+    found = parts_where_the_text_answers(tmp_path, np.repeat([0, 1], 4), np.tile(y, 2), items)
+    assert set(found["part"]) == {ALL}
+    found = parts_where_the_text_answers(tmp_path, np.array([0, 0, 1, 1] + [1] * 4), np.tile(y, 2), items)
+    assert set(found["part"]) == {ALL, WRONG, RIGHT}
+
+
+def parts_where_the_text_answers(folder, answers, y, items):
+    """The parts of a cell whose items the image's probe has right, where the text alone gives these answers."""
+    of_text = items.assign(scores=[np.array([2.0 * answer - 1]) for answer in answers])
+    rows = []
+    for prompt, kept, right in (("plain", items, 1.0), ("words", of_text, np.mean(answers == y))):
+        file = folder / "own" / "t" / f"{prompt}.predictions.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept.assign(layer=0, split="test").to_parquet(file)
+        labels = items["label"].unique()
+        cell = {"model": "own", "task": "t", "prompt": prompt, "layer": 0, "n_layers": 1, "metric": "accuracy"}
+        cell |= {"label": labels[0] if len(labels) == 1 else "macro", "probe": "logistic", "n": 8, "n_groups": 8}
+        rows += [cell | {"split": split, "value": right} for split in ("val", "test")]
+    balance = {label: {"train": {"no": 3, "yes": 5}} for label in labels}
+    task = Task("t", "s", "global", "binary", list(labels), ["no", "yes"], "accuracy", balance=balance)
+    return score_parts(pd.DataFrame(rows), {"t": task}, {"own": MODELS["own"]}, PROMPTS[:2], {}, folder, 20, 0)
+
+
 def test_a_study_without_parts_has_an_empty_table(binary, tmp_path):
     made, _, _ = binary
     prompts = [prompt for prompt in PROMPTS if prompt["image"] == "shown"]

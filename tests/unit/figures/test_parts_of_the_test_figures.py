@@ -83,6 +83,39 @@ def test_a_task_without_parts_is_refused(table):
         draw_test_parts(table, Task("other", "s", "local", "binary", ["a"], ["b", "c"], "accuracy"))
 
 
+def test_what_the_text_alone_answers_alike_is_left_out_of_figure_and_table_with_the_reason(table):
+    """Where one of its parts would have a single class, the comparison has neither."""
+    by_text_alone = table["part"].isin([WRONG, RIGHT])
+    # Of one of two models: its band is missing, and its row has dashes that the note explains.
+    some = table[~(by_text_alone & (table["model"] == "other"))]
+    with figure_style():
+        bands = [band.get_suptitle().replace("\n", " ") for band in draw_test_parts(some, TASK).subfigs]
+    assert bands == [
+        "sides, own: items whose text was seen or unseen in training",
+        "sides, own: items that the text alone gets wrong or right",
+        "sides, other: items whose text was seen or unseen in training",
+    ]
+    section = sections_of(some)[1]
+    assert section.frame["Text alone wrong"].tolist() == ["67.0 [63.0, 70.0]", "–"]
+    assert "A dash: one of the two parts would have a single class" in section.note
+    assert "A dash" not in sections_of(table)[1].note
+    # Of all: no column is left for them.
+    section = sections_of(table[~by_text_alone])[1]
+    assert section.title == "sides, beside the text alone: accuracy"
+    assert "one of the two parts would have a single class" in section.note
+    assert section.frame.iloc[0].to_dict() == {
+        **{"Model": "own", "Prompt": "where", "Best layer": "1 / 2", "All": "52.0 [48.0, 55.0]"},
+        **{"Without the image": "30.0", "Majority": "50.0", "Items": "10"},
+    }
+    # And without unseen texts the figure gives the reason alone.
+    only_all = table[(table["part"] == ALL) & (table["prompt"] == "where")]
+    with figure_style():
+        drawing = draw_test_parts(only_all, TASK)
+    (reason,) = (text.get_text().replace("\n", " ") for text in drawing.texts)
+    assert reason.startswith("sides: the items that the text alone gets wrong or right are not shown apart, because")
+    assert [section.title for section in sections_of(only_all)] == ["sides, beside the text alone: accuracy"]
+
+
 def test_the_table_has_the_best_layer_of_each_cell(table):
     sections = sections_of(table)
     assert [section.title for section in sections] == [

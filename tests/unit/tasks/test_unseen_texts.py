@@ -8,7 +8,7 @@ from layerwise.probes.problems import make_problems
 from layerwise.stimuli.parts import official_parts
 from layerwise.tasks.labels import build_task
 from layerwise.tasks.resplits import resplit
-from layerwise.tasks.unseen_texts import SEEN, UNSEEN, left_out, numbered_texts, swapped_sets, with_parts
+from layerwise.tasks.unseen_texts import SEEN, UNSEEN, counterpart_sets, left_out, numbered_texts, with_parts
 
 OFFICIAL = {"by": "official", "val": 0.25, "unseen_texts": 0.3}
 RANDOM = {"by": "random", "val": 0.25, "test": 0.25, "unseen_texts": 0.3}
@@ -209,24 +209,34 @@ def test_texts_that_pictures_swap_are_held_out_together_so_that_no_picture_tells
 
 def test_texts_that_are_all_one_set_are_refused():
     with pytest.raises(
-        InputError, match=r"no text that may be seen; .*texts that pictures of a group swap are held out"
+        InputError,
+        match=r"no text that may be seen; .*texts with opposite answers about the same pictures are held out",
     ):
         made(OFFICIAL, swapped_items(n_contrasts=1))
 
 
-def test_by_hand_sets_of_swapped_texts():
+def test_by_hand_sets_of_counterparts():
     rows = [
         # Swapped by the images of g: 0 and 1. Of h: 1 and 2, so that the three are one set.
         *[("g", "A", 0, 1), ("g", "A", 1, 0), ("g", "B", 0, 0), ("g", "B", 1, 1)],
         *[("h", "C", 1, 1), ("h", "C", 2, 0), ("h", "D", 1, 0), ("h", "D", 2, 1)],
-        # The same answers for both images, and two questions about a single image.
-        *[("i", "E", 3, 1), ("i", "E", 4, 0), ("i", "F", 3, 1), ("i", "F", 4, 0)],
-        *[("j", "G", 5, 1), ("j", "G", 6, 0)],
-        # Another answer, but to one text alone.
-        *[("k", "H", 7, 1), ("k", "H", 8, 0), ("k", "I", 7, 0), ("k", "I", 8, 0)],
+        # Asked about the same images, each a group of its own: 3 and 4 with opposite answers, 5 with either.
+        *[("i", "E", 3, 1), ("i", "E", 4, 0), ("i", "E", 5, 1), ("j", "F", 3, 0), ("j", "F", 4, 1), ("j", "F", 5, 1)],
+        # Opposite answers wherever both are asked, but 7 is also asked about another image.
+        *[("k", "G", 6, 1), ("k", "G", 7, 0), ("l", "H", 6, 0), ("l", "H", 7, 1), ("m", "I", 7, 1)],
+        # The answers differ on one image only.
+        *[("n", "J", 8, 1), ("n", "J", 9, 0), ("n", "K", 8, 0), ("n", "K", 9, 0)],
+        # Three classes, each once per image.
+        *[("o", "L", 10, 0), ("o", "L", 11, 1), ("o", "L", 12, 2)],
+        *[("p", "M", 10, 1), ("p", "M", 11, 2), ("p", "M", 12, 0)],
     ]
     items = pd.DataFrame(rows, columns=["group", "image_id", "text", "y"]).assign(label="match")
-    assert swapped_sets(items) == {0: 0, 1: 0, 2: 0} | {text: text for text in range(3, 9)}
+    together = {0: 0, 1: 0, 2: 0, 3: 3, 4: 3, 10: 10, 11: 10, 12: 10}
+    assert counterpart_sets(items) == {text: text for text in range(13)} | together
+    # Images that have one label only say nothing of the other.
+    other = pd.DataFrame([("q", "N", 3, 1), ("q", "N", 9, 1)], columns=["group", "image_id", "text", "y"])
+    both = pd.concat([items, other.assign(label="another")])
+    assert counterpart_sets(both) == counterpart_sets(items)
 
 
 def test_by_hand_a_set_that_exceeds_the_share_is_passed_over_unless_all_do():

@@ -128,7 +128,7 @@ def score_parts(
     Returns:
         A row per cell, layer and part; :mod:`layerwise.compare.test_parts` lists the columns. A cell has rows if its
         task has unseen texts and its prompt shows them, or if the model also reads its words without the image. Parts
-        without items have no row.
+        without items have no row, nor have the parts by the text alone where one of them has a single class.
 
     Raises:
         InputError: The predictions of a cell do not fit its scores, its task, or those without the image.
@@ -217,9 +217,16 @@ def _by_text(items: pd.DataFrame, labels: pd.DataFrame, path: Path) -> dict[str,
 
 
 def _by_text_alone(items: pd.DataFrame, path: Path, layer: int) -> dict[str, np.ndarray]:
-    """Which of the items a probe of the words alone has wrong, and which right."""
+    """Which of the items a probe of the words alone has wrong, and which right.
+
+    Neither, if in each label one of the parts has a single class: a constant would be right in all of that part. So it
+    is where the words alone always give the same answer.
+    """
     right = predicted(_margins(path, layer, items)) == items["y"].to_numpy()
-    return {WRONG: ~right, RIGHT: right}
+    several = [items[of_part].groupby("label")["y"].nunique() > 1 for of_part in (~right, right)]
+    # Labels that one of the parts lacks are lost, too.
+    comparable = pd.concat(several, axis=1, join="inner").all(axis=1).any()
+    return {WRONG: ~right, RIGHT: right} if comparable else {}
 
 
 def _margins(path: Path, layer: int, items: pd.DataFrame) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from layerwise.compare.inputs import Given
 from layerwise.figures.drawing.facets import CHANCE_COLOUR, draw_legend, grid_columns, label_edges, only_band
-from layerwise.figures.drawing.style import LineStyle, line_styles, wrap_name
+from layerwise.figures.drawing.style import LineStyle, draw_reason, line_styles
 from layerwise.flow.results import read_flow_description
 
 FACET_INCHES = (2.5, 1.9)
@@ -120,11 +120,8 @@ def _unanswered(description: Mapping[str, Any]) -> Figure:
 
 def _nothing(description: Mapping[str, Any], reason: str) -> Figure:
     """A figure that only gives the reason why there is nothing to show."""
-    drawing = Figure(layout="constrained", figsize=(4.6, 1.2))
     cell = description["cell"]
-    text = f"{cell['model']} on {cell['questions']}: {reason}"
-    drawing.text(0.02, 0.5, wrap_name(text, 70), va="center")
-    return drawing
+    return draw_reason(f"{cell['model']} on {cell['questions']}: {reason}")
 
 
 def _title(kind: str, rows: pd.DataFrame, counts: Mapping[str, int]) -> str:

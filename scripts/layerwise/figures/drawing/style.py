@@ -125,6 +125,13 @@ def wrap_name(name: str, width: int) -> str:
     return "\n".join(pieces)
 
 
+def draw_reason(text: str) -> Figure:
+    """A figure that only gives the reason why there is nothing to show."""
+    drawing = Figure(layout="constrained", figsize=(4.6, 1.2))
+    drawing.text(0.02, 0.5, wrap_name(text, 70), va="center")
+    return drawing
+
+
 def check_formats(paths: Sequence[str | Path]) -> None:
     """Refuse an unknown format before anything is drawn.
 

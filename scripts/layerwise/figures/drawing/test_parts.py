@@ -19,7 +19,7 @@ from layerwise.figures.drawing.facets import (
     lay_out,
 )
 from layerwise.figures.drawing.layers import AXES, draw_line, share_axes
-from layerwise.figures.drawing.style import LineStyle, wrap_name
+from layerwise.figures.drawing.style import LineStyle, draw_reason, wrap_name
 from layerwise.figures.names import metric_name
 
 STYLES = {
@@ -35,6 +35,10 @@ BANDS = {
     "items that the text alone gets wrong or right": (ALL, WRONG, RIGHT),
 }
 TEXT_ONLY = "without the image, on the same items"
+ONE_ANSWER = (
+    "the items that the text alone gets wrong or right are not shown apart, because one of the two parts would have a "
+    "single class, as where the text alone gives all items the same answer"
+)
 # Baselines nearer to each other are one line.
 LEAST_APART = 0.005
 DASHED = LineStyle("#777777", "", (0, (2, 2)), 1.0)
@@ -46,12 +50,15 @@ def draw_test_parts(table: pd.DataFrame, task: Task) -> Figure:
     In the colour of a part, a dashed line is the score, on the same items, of the probes that read the same words
     without the image, and a dotted one that of the majority baseline.
 
+    If one of the parts that the text alone gets wrong or right would have a single class, neither is drawn. A task that
+    has no other parts gives only this reason.
+
     Args:
         table: see :mod:`layerwise.compare.test_parts`.
         task: its description.
 
     Raises:
-        InputError: the task has no parts.
+        InputError: the task is not scored in parts.
     """
     table = table[table["task"] == task.task]
     bands = {
@@ -60,6 +67,8 @@ def draw_test_parts(table: pd.DataFrame, task: Task) -> Figure:
         for question, parts in BANDS.items()
         if of_model["part"].isin(parts[1:]).any()
     }
+    if not bands and (table["text_only_prompt"] != "").any():
+        return draw_reason(f"{task.task}: {ONE_ANSWER}")
     if not bands:
         raise InputError(f"the comparison `test-parts` has no part of the task {task.task}")
     blocks = {title: _prompts(rows, parts) for title, (rows, parts) in bands.items()}

@@ -20,6 +20,16 @@ BY_TEXT_ALONE = (
     "the other. What speaks for the image is a score above chance in both, and above the same layer without the image. "
     "Beside them, on the same items: that layer, and the majority baseline."
 )
+DASHES = (
+    "A dash: one of the two parts would have a single class, as where the text alone gives all items the same answer, "
+    "and a constant would be right in all of it."
+)
+NO_PARTS = (
+    f"{SHARED} The items that the text alone has wrong or right are not shown apart: one of the two parts would have a "
+    "single class, as where the text alone gives all items the same answer, and a constant would be right in all of "
+    "it. Minimal pairs are such a case, because each text is as often right as wrong. Beside the score of all items: "
+    "the same layer without the image, and the majority baseline."
+)
 
 
 def test_parts_sections(table: pd.DataFrame) -> list[Section]:
@@ -31,7 +41,9 @@ def test_parts_sections(table: pd.DataFrame) -> list[Section]:
     best = table[table["is_best"]]
     sections = [_by_text(of_task) for _, of_task in best.groupby("task", sort=False) if _has(of_task, SEEN, UNSEEN)]
     sections += [
-        _by_text_alone(of_task) for _, of_task in best.groupby("task", sort=False) if _has(of_task, WRONG, RIGHT)
+        _by_text_alone(of_task[of_task["text_only_prompt"] != ""])
+        for _, of_task in best.groupby("task", sort=False)
+        if (of_task["text_only_prompt"] != "").any()
     ]
     return sections
 
@@ -53,14 +65,22 @@ def _by_text(rows: pd.DataFrame) -> Section:
 
 
 def _by_text_alone(rows: pd.DataFrame) -> Section:
-    parts, shown = _beside(rows[rows["text_only_prompt"] != ""], ALL, WRONG, RIGHT)
+    parts, shown = _beside(rows, ALL, WRONG, RIGHT)
     shown["All"] = _or_dash(parts[ALL], "value")
+    about, note = "where the text alone is wrong or right", BY_TEXT_ALONE
+    if not _has(rows, WRONG, RIGHT):
+        for column, name in (("Without the image", "text_only"), ("Majority", "majority")):
+            shown[column] = [_share(value) for value in parts[ALL][name]]
+        shown["Items"] = [f"{n:.0f}" for n in parts[ALL]["n"]]
+        return _section(rows, "beside the text alone", shown, NO_PARTS)
+    if parts[WRONG]["value"].isna().any():
+        note += f" {DASHES}"
     shown["Text alone wrong"] = _or_dash(parts[WRONG], "value")
     shown["Text alone right"] = _or_dash(parts[RIGHT], "value")
     shown["Without the image"] = _of_both(parts[WRONG], parts[RIGHT], "text_only")
     shown["Majority"] = _of_both(parts[WRONG], parts[RIGHT], "majority")
     shown["Items"] = _counts(parts[WRONG], parts[RIGHT])
-    return _section(rows, "where the text alone is wrong or right", shown, BY_TEXT_ALONE)
+    return _section(rows, about, shown, note)
 
 
 def _beside(rows: pd.DataFrame, *names: str) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
