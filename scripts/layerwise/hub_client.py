@@ -94,8 +94,8 @@ def in_words(error: Exception, repository: Repository) -> str:
     said = without_secrets(reason)
     if isinstance(reason, UNREACHABLE):
         return (
-            f"{said}. Nothing answers at {without_secrets(constants.ENDPOINT)}: the likely cause is the network, a "
-            "proxy, or a wrong HF_ENDPOINT"
+            f"{said.rstrip('.')}. Nothing answers at {without_secrets(constants.ENDPOINT)}: the likely cause is the "
+            "network, a proxy, or a wrong HF_ENDPOINT"
         )
     if isinstance(error, GatedRepoError):
         return (

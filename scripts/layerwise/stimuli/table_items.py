@@ -106,7 +106,7 @@ def _ids(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
 
 
 def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
-    """The official part that each row is in. No picture of a user's own table, and no group, is in two."""
+    """The official part that each row is in. If a column says it, no picture and no group is in two."""
     column = entry.split_column
     if column is None:
         _tell_of_groups(entry, rows)
