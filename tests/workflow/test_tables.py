@@ -113,9 +113,8 @@ def test_a_table_that_holds_its_pictures_comes_to_figures(project):
     assert set(best.index) == {"match", "tint", "place", "letters", "right"}
     assert best["tint"] == 1
     # Choices have files for each split, and "right" is the positive class.
-    (described,) = results.rglob("tasks/right/**/task.json")
-    assert json.loads(described.read_text())["classes"] == ["wrong", "right"]
-    labels = pd.read_parquet(described.with_name("labels.parquet"))
+    assert json.loads((results / "tasks/right/task.json").read_text())["classes"] == ["wrong", "right"]
+    labels = pd.read_parquet(results / "tasks/right/labels.parquet")
     assert (labels["split"] == "test").equals(labels["image_id"].str.startswith("test/"))
     assert set(labels["split"]) == {"train", "val", "test"}
     numbers = pd.read_parquet(results / "probes/numbers.parquet").query("split == 'test' and metric == 'r2'")

@@ -567,6 +567,12 @@ def test_several_files_are_one_table(tmp_path):
     assert stimuli.provenance["image_id"].nunique() == 4
 
 
+def test_the_job_too_says_how_to_name_the_column_of_pictures(make):
+    # Of a data set, the plan does not know the columns before it is downloaded.
+    with pytest.raises(InputError, match=r"it has 'Image', 'wet'; is it 'Image'\?; name the column "):
+        make([{"Image": held(PICTURES[0]), "wet": "a"}])
+
+
 def by_split(folder: Path, **files: Any):
     return entry_of(folder, file=files)
 
