@@ -55,7 +55,14 @@ def main() -> None:
             if "unseen_texts" in args.entry["split"]:
                 texts = numbered_texts(read_items(args.stimuli)[0], args.entry["split"].get("seed", args.seed))
             labels, description = build_task(
-                provenance, stimuli["kind"], args.entry, args.seed, stimuli["categories"], objects, texts
+                provenance,
+                stimuli["kind"],
+                args.entry,
+                args.seed,
+                stimuli["categories"],
+                objects,
+                texts,
+                stimuli.get("labels"),
             )
     except InputError as error:
         alike = (

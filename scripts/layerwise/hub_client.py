@@ -43,6 +43,8 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 # What the hub, or the way to it, may answer in place of a file.
 FAILURES = (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError, ValueError)
+# Those where nothing answers at the hub's address.
+UNREACHABLE = (httpx.ConnectError, httpx.TimeoutException, httpx.ProxyError, httpx.UnsupportedProtocol)
 KEPT = "What was downloaded is kept; the same command goes on."
 CARD = "README.md"
 # How many missing files a message names, and how many small files are downloaded at a time.
@@ -88,7 +90,13 @@ def in_words(error: Exception, repository: Repository) -> str:
     """What a failed request says, without secrets, and what to do about it."""
     # The client then speaks of a network that may be down, whatever the reason is.
     hidden = isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None
-    said = without_secrets(error.__cause__ if hidden else error)
+    reason = error.__cause__ if hidden else error
+    said = without_secrets(reason)
+    if isinstance(reason, UNREACHABLE):
+        return (
+            f"{said.rstrip('.')}. Nothing answers at {without_secrets(constants.ENDPOINT)}: the likely cause is the "
+            "network, a proxy, or a wrong HF_ENDPOINT"
+        )
     if isinstance(error, GatedRepoError):
         return (
             f"{said}\nIt is gated: accept its terms on {repository.page}, and set HF_TOKEN to a token of that account."

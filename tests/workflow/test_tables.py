@@ -1,6 +1,7 @@
 """A table that holds its pictures, from Parquet files to figures: several items of a row, choices, many labels."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,13 @@ STUDY = {
             "prompts": ["fits"],
         },
         "letters": TABLE | {"text_column": "question", "choices": CHOICES | {"items": "row"}, "prompts": ["letter"]},
-        "single": TABLE | {"text_column": "question", "choices": CHOICES | {"items": "choice"}, "prompts": ["choice"]},
+        "single": TABLE
+        | {
+            "file": {"train": "own/test-0.parquet", "test": "own/*-1.parquet"},
+            "text_column": "question",
+            "choices": CHOICES | {"items": "choice"},
+            "prompts": ["choice"],
+        },
     },
     "tasks": {
         "match": {"stimuli": "captions", "question": "global", "labels": ["match"], "min_per_class": 2},
@@ -47,7 +54,7 @@ STUDY = {
         "place": {"stimuli": "captions", "question": "local", "labels": ["place"], "min_per_class": 1},
         "darkness": {"stimuli": "captions", "question": "local", "metric": "r2", "min_per_class": 2},
         "letters": {"stimuli": "letters", "question": "global", "min_per_class": 2},
-        "right": {"stimuli": "single", "question": "global", "min_per_class": 2},
+        "right": {"stimuli": "single", "question": "global", "min_per_class": 2, "split": {"by": "official"}},
     },
     "models": {"tiny": {"source": "tiny", "batch_size": 16}},
     "probes": {"C": [0.01, 1.0], "resamples": 100},
@@ -105,6 +112,11 @@ def test_a_table_that_holds_its_pictures_comes_to_figures(project):
     best = scores.groupby("task")["value"].max()
     assert set(best.index) == {"match", "tint", "place", "letters", "right"}
     assert best["tint"] == 1
+    # Choices have files for each split, and "right" is the positive class.
+    assert json.loads((results / "tasks/right/task.json").read_text())["classes"] == ["wrong", "right"]
+    labels = pd.read_parquet(results / "tasks/right/labels.parquet")
+    assert (labels["split"] == "test").equals(labels["image_id"].str.startswith("test/"))
+    assert set(labels["split"]) == {"train", "val", "test"}
     numbers = pd.read_parquet(results / "probes/numbers.parquet").query("split == 'test' and metric == 'r2'")
     assert numbers["value"].max() > 0.5
     assert (results / "figures/entailment-by-layer.png").stat().st_size > 10_000

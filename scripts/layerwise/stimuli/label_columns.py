@@ -4,9 +4,9 @@ A label is either a class, which is text, or a number, which has a unit.
 """
 
 import math
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -18,6 +18,7 @@ from layerwise.config.tasks import R2, Task
 from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 from layerwise.stimuli.cell_values import Only, has_keys, wanted_keys
+from layerwise.stimuli.class_order import in_order
 
 # How the columns of the provenance that hold labels begin.
 CLASS = "label:"
@@ -26,8 +27,6 @@ NUMBER = "number:"
 LOOKED_AT = 10_000
 # So many classes of a label are named in a message.
 NAMED = 6
-# 1,500 is a thousand and a half to some, and one and a half to others.
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class LabelColumn(Section):
@@ -102,14 +101,21 @@ def labels_read(labels: Mapping[str, LabelColumn], task: Task | None) -> dict[st
     return {name: labels[name] for name in names if name in labels and labels[name].is_number == is_number}
 
 
-def classes_told(labels: Mapping[str, LabelColumn]) -> list[str] | None:
-    """The classes that the config names for some labels; None if a label's classes are known only from its cells."""
+def classes_told(
+    labels: Mapping[str, LabelColumn], orders: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[str] | None:
+    """The classes that the config names for some labels; None if a label's classes are known only from its cells.
+
+    Args:
+        labels: that a task reads.
+        orders: by label, its classes in index order, for those whose classes are not in alphabetical order.
+    """
     told: set[str] = set()
     for column in labels.values():
         if column.classes is None:
             return None
         told.update(column.classes.values())
-    return sorted(told)
+    return in_order(told, [orders.get(name) for name in labels])
 
 
 def others_told(labels: Mapping[str, LabelColumn], task: Task, answers: Collection[str]) -> bool:
@@ -229,14 +235,18 @@ def provenance_column(name: str, column: LabelColumn) -> str:
     return f"{NUMBER if column.is_number else CLASS}{name}"
 
 
-def described_labels(labels: Mapping[str, LabelColumn], provenance: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """What ``stimuli.json`` says of each label: the classes that its items have, or the unit of its numbers."""
+def described_labels(
+    labels: Mapping[str, LabelColumn], provenance: pd.DataFrame, orders: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """What ``stimuli.json`` says of each label: the classes that its items have in index order, or the unit of its
+    numbers. See :func:`classes_told` for ``orders``."""
     described: dict[str, dict[str, Any]] = {}
     for name, column in labels.items():
         if column.is_number:
             described[name] = {"unit": column.unit or ""}
         else:
-            described[name] = {"classes": sorted(provenance[provenance_column(name, column)].dropna().unique())}
+            found = provenance[provenance_column(name, column)].dropna().unique()
+            described[name] = {"classes": in_order(found, [orders.get(name)])}
     return described
 
 
@@ -269,12 +279,7 @@ def _refusal(name: str, column: LabelColumn, cell: Any) -> str:
     if not _text(cell):
         return f"is empty; fill the cell, or leave such items out of this label with {leave_out}"
     if column.is_number:
-        comma = ""
-        if THOUSANDS.fullmatch(str(cell).strip()):
-            comma = "; take the commas out if they part thousands, or write a point in place of a decimal comma"
-        elif _number(str(cell).replace(",", ".")) is not None:
-            comma = "; write a point in place of the comma"
-        return f"is {shown(cell)}, not a number{comma}; or leave such items out of this label with {leave_out}"
+        return f"is {shown(cell)}, not a number; correct it, or leave such items out of this label with {leave_out}"
     known = ", ".join(map(repr, column.classes or ()))
     return (
         f"is {shown(cell)}, not one of {known[:300]}; add it to labels.{name}.classes, or leave such items out of this "

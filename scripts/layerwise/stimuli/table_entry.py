@@ -1,7 +1,7 @@
 """What a study says of a table: where its rows are, and which columns make an item."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Tag, model_validator
@@ -19,6 +19,7 @@ ANSWER, RIGHT = "answer", "right"
 RIGHT_CLASSES = ("wrong", "right")
 
 Named = TypeVar("Named", "Item", "Entry")
+Split = Literal["train", "val", "validation", "dev", "test"]
 
 
 def _list_or(other: str) -> Discriminator:
@@ -26,9 +27,13 @@ def _list_or(other: str) -> Discriminator:
     return Discriminator(lambda value: "list" if isinstance(value, list) else other)
 
 
-Files = Annotated[
+FileOrFiles = Annotated[
     Annotated[InputTable, Tag("file")] | Annotated[Annotated[list[InputTable], Each(1)], Tag("list")],
     _list_or("file"),
+]
+Files = Annotated[
+    Annotated[FileOrFiles, Tag("files")] | Annotated[Annotated[dict[Split, FileOrFiles], Filled()], Tag("splits")],
+    Discriminator(lambda value: "splits" if isinstance(value, Mapping) else "files"),
 ]
 Folders = Annotated[
     Annotated[InputFolder, Tag("folder")] | Annotated[Annotated[list[InputFolder], Each(1)], Tag("list")],
@@ -125,6 +130,8 @@ class Entry(StimuliEntry):
                 },
             ],
             "anyOf": [{"required": ["labels"]}, {"required": ["each"]}, {"required": ["choices"]}],
+            "if": {"required": ["file"], "properties": {"file": {"type": "object"}}},
+            "then": {"not": {"required": ["split_column"]}},
         }
     )
 
@@ -132,7 +139,8 @@ class Entry(StimuliEntry):
     """How items are made."""
     file: Maybe[Files] = None
     """A CSV, TSV, JSON, JSON-lines or Parquet file with one row per stimulus; or a pattern such as test-*.parquet, or a
-    list of files with the same columns."""
+    list of files with the same columns. Or a mapping from official splits to such files, for tasks with `split:
+    official`: `{train: train-*.parquet, test: test-*.parquet}`."""
     dataset: Maybe[str] = None
     """In place of `file`: an entry of `datasets` with the format hub."""
     images: Maybe[Annotated[dict[str, Images], Filled()]] = None
@@ -170,8 +178,8 @@ class Entry(StimuliEntry):
     choices: Maybe[Choices] = None
     """Several answers to each row's question."""
     split_column: Maybe[str] = None
-    """Column with the words train, val and test, for tasks with `split: official`. With `dataset`, its own splits
-    are these."""
+    """Column with the words train, val and test, for tasks with `split: official`. With `dataset`, or with a
+    `file` for each split, these are the splits."""
 
     @property
     def made(self) -> list[Item]:
@@ -194,6 +202,17 @@ class Entry(StimuliEntry):
             is_row = self.choices.items == "row"
             found[ANSWER if is_row else RIGHT] = LabelColumn.model_validate({} if is_row else of_choice)
         return found
+
+    @property
+    def class_orders(self) -> dict[str, Sequence[str]]:
+        """The classes of labels that choices make, in index order, the "positive" one last. Those of other labels are
+        in alphabetical order."""
+        return {RIGHT: RIGHT_CLASSES} if self.choices is not None and self.choices.items == "choice" else {}
+
+    @property
+    def has_official_parts(self) -> bool:
+        """Whether rows say which official split they are in."""
+        return self.dataset is not None or self.split_column is not None or isinstance(self.file, dict)
 
     @property
     def _item_labels(self) -> list[str]:
@@ -240,6 +259,12 @@ class Entry(StimuliEntry):
         """Every column that is read, each once."""
         return list(dict.fromkeys([*self.picture_columns(), *self.other_columns()]))
 
+    def column_fixes(self) -> dict[str, str]:
+        """What to do about missing columns that no key of the entry names."""
+        name = Entry.model_fields["image_column"].default
+        fix = "; name the column with the pictures, or with their paths, as `image_column`"
+        return {name: fix} if name in self.picture_columns() else {}
+
     def answers(self) -> list[str | int]:
         """Which choice is right, by item of a row."""
         return [] if self.choices is None else [item.answer for item in self.made if item.answer is not None]
@@ -253,6 +278,8 @@ class Entry(StimuliEntry):
             raise PydanticCustomError("unfit", "{fix}", {"fix": fix})
         if self.dataset is not None and self.split_column is not None:
             raise PydanticCustomError("unfit", "the splits of a `dataset` are its own; leave out `split_column`")
+        if isinstance(self.file, dict) and self.split_column is not None:
+            raise PydanticCustomError("unfit", "`file` names the files of each split; leave out `split_column`")
         # A default is written out where jobs are given an entry.
         return _once(self, image_default="image")
 

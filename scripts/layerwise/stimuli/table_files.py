@@ -9,7 +9,7 @@ from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.hub_files import HubFiles
 from layerwise.datasets.tables import read_rows, table_files
 from layerwise.errors import InputError
-from layerwise.stimuli.table_entry import Entry
+from layerwise.stimuli.table_entry import Entry, FileOrFiles
 from layerwise.stimuli.table_rows import TablePart, cell_path, holds_pictures
 
 
@@ -17,9 +17,16 @@ def files_of(entry: Entry) -> list[Path]:
     """The files of a user's own table.
 
     Raises:
-        InputError: when there are none.
+        InputError: when there are none, or one is in two splits.
     """
-    return table_files(entry.file or "")
+    if not isinstance(entry.file, dict):
+        return table_files(entry.file or "")
+    split_of: dict[Path, str] = {}
+    for split, file in entry.file.items():
+        for path in table_files(file):
+            if (other := split_of.setdefault(path, split)) != split:
+                raise InputError(f"{path} is in the splits {other} and {split}; name it in one of them")
+    return sorted(split_of)
 
 
 def roots_of(entry: Entry) -> list[Path]:
@@ -31,8 +38,21 @@ def roots_of(entry: Entry) -> list[Path]:
 
 
 def own_parts(entry: Entry) -> list[TablePart]:
-    """The rows of a user's own table."""
-    return [TablePart("all", files_of(entry), roots_of(entry))]
+    """The rows of a user's own table: one part, or a part for each split that has files of its own.
+
+    Raises:
+        InputError: as :func:`files_of`.
+    """
+    if not isinstance(entry.file, dict):
+        return [TablePart("all", files_of(entry), roots_of(entry))]
+    files_of(entry)
+    return [_own_split(entry, split, file) for split, file in entry.file.items()]
+
+
+def _own_split(entry: Entry, split: str, file: FileOrFiles) -> TablePart:
+    files = table_files(file)
+    roots = list(dict.fromkeys(path.parent for path in files)) if entry.image_root is None else roots_of(entry)
+    return TablePart(split, files, roots, f"{split}/")
 
 
 def downloaded_parts(entry: Entry, receipt: HubFiles) -> list[TablePart]:
@@ -49,11 +69,16 @@ def table_mark(entry: Entry) -> Any:
 
     Of a table that holds pictures, size and time of its files: they may be gigabytes, and each plan asks.
     """
-    files = files_of(entry)
+    marks = {part.name: _mark(entry, part) for part in own_parts(entry)}
+    return marks if isinstance(entry.file, dict) else marks["all"]
+
+
+def _mark(entry: Entry, part: TablePart) -> Any:
+    files = part.files
     try:
         if any(holds_pictures(file, entry.picture_columns()) for file in files):
             return files_mark(files)
-        roots, specs = roots_of(entry), entry.image_specs
+        roots, specs = part.roots, entry.image_specs
         digest = hashlib.sha256()
         pictures: dict[str, list[int] | None] = {}
         for row in read_rows(files, entry.shown_columns()):

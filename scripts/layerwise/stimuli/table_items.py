@@ -9,6 +9,7 @@ import pandas as pd
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Stimuli
+from layerwise.stimuli.commas import check_commas
 from layerwise.stimuli.label_columns import LabelColumn, described_labels, provenance_column, read_labels
 from layerwise.stimuli.parts import SPLITS
 from layerwise.stimuli.table_choices import LETTERS, choices_of, listed, right_choices
@@ -41,6 +42,8 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
     ids, parts = _ids(entry, rows), _parts(entry, rows)
     made, row_labels, labels = entry.made, entry.row_labels, entry.all_labels
     chosen, own_labels = [_chosen(entry, item, rows) for item in made], [item_columns(item) for item in made]
+    for of_columns in (row_labels, *own_labels):
+        check_commas(of_columns, rows)
     shown, provenance = [], []
     for place, row in enumerate(rows):
         of_row = read_labels(row_labels, row.cells, row.where)
@@ -71,7 +74,7 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
         shown=pd.DataFrame(shown).loc[order].reset_index(drop=True),
         provenance=found.loc[order].reset_index(drop=True),
         categories=[],
-        notes={"labels": described_labels(labels, found)},
+        notes={"labels": described_labels(labels, found, entry.class_orders)},
     )
 
 
@@ -103,7 +106,7 @@ def _ids(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
 
 
 def _parts(entry: Entry, rows: Sequence[TableRow]) -> list[str]:
-    """The official part that each row is in. No picture of a user's own table, and no group, is in two."""
+    """The official part that each row is in. If a column says it, no picture and no group is in two."""
     column = entry.split_column
     if column is None:
         _tell_of_groups(entry, rows)

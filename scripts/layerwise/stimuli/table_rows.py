@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerwise.datasets.disk import is_file
-from layerwise.datasets.tables import Picture, read_rows
+from layerwise.datasets.tables import Picture, check_readable, read_rows
 from layerwise.datasets.tables.files import ending_of
 from layerwise.datasets.tables.parquet import holds_bytes, schema_of
 from layerwise.datasets.text_files import shown as short
@@ -30,7 +30,7 @@ class TablePart(NamedTuple):
     """Files whose rows are one part of a stimulus set.
 
     Attributes:
-        name: of the part; "all" for a user's own files.
+        name: of the part; "all" for a user's own files that are in no official split.
         files: of its rows.
         roots: folders that relative image paths start from; none where no picture is looked for.
         prefix: of the ids of its items and images.
@@ -184,6 +184,7 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
     met: dict[str, dict[str, None]] = {column: {} for column in wanted}
     others, specs = entry.other_columns(), entry.image_specs
     rows, numbers = [], 0
+    check_readable(part.files, entry.all_columns(), entry.column_fixes())
     for number, read in enumerate(read_rows(part.files, entry.all_columns())):
         numbers += 1
         for column in wanted:

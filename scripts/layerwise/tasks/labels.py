@@ -17,6 +17,7 @@ import pandas as pd
 from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.class_order import in_order
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
@@ -33,6 +34,7 @@ def build_task(
     categories: Sequence[str] = (),
     objects: pd.DataFrame | None = None,
     texts: pd.Series | None = None,
+    described: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Labels and splits of a task.
 
@@ -44,6 +46,8 @@ def build_task(
         categories: categories that were asked about; those without items are listed as excluded.
         objects: the objects annotated in the images, for an entry with ``knowledge``.
         texts: by item id a number for its text, for an entry with ``unseen_texts``.
+        described: what ``stimuli.json`` says of the labels: the ``classes`` of each in index order. Default: they are
+            in alphabetical order.
 
     Returns:
         The labels, and their description: ``kind`` (binary, multiclass, multilabel), ``labels``, ``classes``, ``sizes``
@@ -78,6 +82,9 @@ def build_task(
     alone = "knowledge" in entry or long["item_id"].is_unique
     unlabelled = len(provenance) - (long if alone else long[long["label"].isin(wanted)])["item_id"].nunique()
     long = long[long["label"].isin(wanted)]
+    if not known:
+        told = {} if "knowledge" in entry else described or {}
+        known = in_order(set(long["class"]), [told.get(label, {}).get("classes") for label in long["label"].unique()])
     classes = _classes(long, known, entry)
     dropped = unlabelled + int((~long["class"].isin(classes)).sum())
     long = long[long["class"].isin(classes)].reset_index(drop=True)
@@ -215,7 +222,6 @@ def classes_of_items(provenance: pd.DataFrame) -> pd.DataFrame:
 
 
 def _classes(long: pd.DataFrame, known: list[str], entry: dict[str, Any]) -> list[str]:
-    known = known or sorted(set(long["class"]))
     classes = entry.get("classes") or known
     if unknown := [name for name in classes if name not in known]:
         raise InputError(f"there is no class {unknown[0]!r}; the labels have {', '.join(known)}")

@@ -180,8 +180,18 @@ def test_offline_a_file_that_is_missing_is_named(download, hub, tmp_path):
         InputError, match=r"^datasets.own: cannot download lab/own .*\nMissing: data/train-00000-of-00001.parq"
     ):
         download(splits=["train", "test"])
-    with pytest.raises(InputError, match=r"^datasets.own: cannot list lab/own \(revision 1{40}\): "):
+
+
+@pytest.mark.parametrize("address", [NOWHERE, "http://user:s3cretPassword@127.0.0.1:9", "127.0.0.1:9"])
+def test_where_no_hub_answers_the_likely_cause_is_named(download, hub, address):
+    hub.address = address
+    with pytest.raises(InputError) as raised:
         download(revision="1" * 40)
+    said = str(raised.value)
+    assert said.startswith(f"datasets.own: cannot list lab/own (revision {'1' * 40}): ")
+    place = address.replace("user:s3cretPassword@", "")
+    assert f" Nothing answers at {place}: the likely cause is the network, a proxy, or a wrong HF_ENDPOINT" in said
+    assert "s3cret" not in said
 
 
 @fault(
@@ -296,5 +306,7 @@ def test_a_wrong_name_or_commit_is_one_clear_error(download):
         InputError, match=r"(?s)^datasets.own: cannot list lab/other .*\nCheck its name on https://huggingface.co/da"
     ):
         download(repository="lab/other")
-    with pytest.raises(InputError, match=r"^datasets.own: cannot list lab/own \(revision 1{40}\): 404"):
+    with pytest.raises(InputError, match=r"^datasets.own: cannot list lab/own \(revision 1{40}\): 404") as raised:
         download(revision="1" * 40)
+    # It answers, so nothing is wrong with the network.
+    assert "HF_ENDPOINT" not in str(raised.value)

@@ -55,6 +55,7 @@ def plan(tmp_path, monkeypatch):
 TINT = {"labels": ["tint"], "text_column": "question"}
 LETTERS = {"choices": CHOICES, "text_column": "question"}
 MATCH = {"each": EACH}
+BY_FILE = {"file": {"train": "t-0.parquet", "test": ["t-1.parquet"]}}
 OF_HUB = {"file": None, "dataset": "pope", "images": {"test": 5}} | TINT
 
 
@@ -64,6 +65,7 @@ OF_HUB = {"file": None, "dataset": "pope", "images": {"test": 5}} | TINT
         (TINT, {}),
         ({"labels": ["tint"], "text": "{question} {caption}"}, {}),
         (TINT | {"file": "t-*.parquet"}, {}),
+        (TINT | BY_FILE, {"task": {"split": {"by": "official"}}}),
         (LETTERS, {"text": "{text}\n{choices}"}),
         (LETTERS | {"choices": CHOICES | {"items": "choice", "answer": 0}}, {"text": "{text} {choice}"}),
         (MATCH, {"task": {"labels": ["match"], "classes": ["mismatch", "match"]}}),
@@ -93,6 +95,14 @@ def test_what_fits_is_planned(plan, entry, more):
         (TINT | {"file": "none-*.parquet"}, {}, "stimuli.t.file: no file matches 'none-\\*.parquet'"),
         (TINT | {"file": ["t-0.parquet", "u.csv"]}, {}, "stimuli.t.file: there is no file 'u.csv'"),
         (TINT | {"file": "t-*.parquet", "id_column": "extra"}, {}, "t-0.parquet: there is no column 'extra'"),
+        (TINT | {"file": {"train": "t-0.parquet", "test": "none-*.parquet"}}, {}, "no file matches 'none-\\*.parq"),
+        (TINT | {"file": {"train": "t-0.parquet", "test": "t-*.parquet"}}, {}, "is in the splits train and test"),
+        (TINT | {"file": {"training": "t-0.parquet"}}, {}, "stimuli.t.file: 'training' is not one of train, val, "),
+        (TINT | {"file": {}}, {}, "stimuli.t.file: must have at least one entry"),
+        (TINT | {"file": {"train": []}}, {}, "stimuli.t.file.train: "),
+        (TINT | {"file": 3}, {}, "stimuli.t.file: "),
+        (TINT | BY_FILE | {"split_column": "place"}, {}, "`file` names the files of each split; leave out `split_col"),
+        (TINT | BY_FILE | {"id_column": "extra"}, {}, "t-0.parquet: there is no column 'extra'"),
         (TINT | {"image_root": [".", "nowhere"]}, {}, "stimuli.t.image_root: there is no folder 'nowhere'"),
         (TINT | {"image_file": "a.jpg"}, {}, "image_file: must be a path with columns in braces"),
         (TINT | {"image_file": "{answer}.jpg"}, {}, "must have either `image_column` or `image_file`"),
@@ -100,12 +110,17 @@ def test_what_fits_is_planned(plan, entry, more):
         (TINT | {"text_column": None, "text": "{hint}"}, {}, "t-0.parquet: there is no column 'hint'"),
         (TINT | {"text_column": "options"}, {}, "'options' holds values of type list"),
         (TINT | {"text_column": "picture"}, {}, "'picture' holds pictures"),
-        (TINT | {"image_column": "image"}, {}, "there is no column 'image'"),
+        (
+            TINT | {"image_column": "image"},
+            {},
+            "no column 'image'; .*; name the column with .* as `image_column`$",
+        ),
+        (TINT | {"image_column": "photo"}, {}, "there is no column 'photo'; it has [^;]*$"),
         (LETTERS | {"choices": CHOICES | {"columns": ["choices"]}}, {}, "there is no column 'choices'"),
         (TINT | {"only": {"category": "x"}}, {}, "there is no column 'category'"),
         (TINT | {"group_column": "pair"}, {}, "there is no column 'pair'"),
         (TINT | {"labels": None}, {}, "must have `labels`, labels of the items in `each`, or `choices`"),
-        (TINT, {"task": {"split": {"by": "official"}}}, "official needs `split_column`"),
+        (TINT, {"task": {"split": {"by": "official"}}}, "official needs `split_column` .*; or files for each"),
         (TINT, {"text": "{text} {choices}"}, "has {choices}, but its stimulus set names no `choices`"),
         (TINT, {"text": "{text} {caption}"}, "table prompts allow {choice}, {choices}, {text}"),
         (LETTERS, {}, "prompts.table.asked: without {choices} in the prompt, nobody can answer with a letter"),
@@ -152,6 +167,16 @@ def test_what_fits_is_planned(plan, entry, more):
 def test_what_does_not_fit_is_refused_by_its_key(plan, entry, more, complaint):
     with pytest.raises(InputError, match=complaint):
         plan(entry, **more)
+
+
+def test_right_is_the_positive_class_and_classes_of_other_labels_are_in_alphabetical_order(plan):
+    one_per_choice = LETTERS | {"choices": CHOICES | {"items": "choice", "answer": 0}}
+    text = "{text} {choice}"
+    assert plan(one_per_choice, text).grid.classes_of("t") == ["wrong", "right"]
+    assert plan(one_per_choice, text, {"classes": ["right", "wrong"]}).grid.classes_of("t") == ["right", "wrong"]
+    assert plan(MATCH).grid.classes_of("t") == ["match", "mismatch"]
+    named = {"classes": {"left": "wrong", "right": "right"}}
+    assert plan(TINT | {"labels": {"place": named}}).grid.classes_of("t") == ["right", "wrong"]
 
 
 def test_a_text_that_no_prompt_shows_is_told(plan):

@@ -22,7 +22,7 @@ from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
 from layerwise.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
-from layerwise.stimuli.duplicates import in_their_own_part, join_groups
+from layerwise.stimuli.duplicates import in_their_own_part, join_groups, keep_apart
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
@@ -354,6 +354,8 @@ def test_each_choice_may_be_an_item(make):
     assert both["item_id"].tolist() == ["0/A", "0/B", "1/A", "1/B", "1/C"]
     assert both["choice"].tolist() == ["red", "blue", "red", "blue", "green"]
     assert both["label:right"].tolist() == ["wrong", "right", "wrong", "right", "wrong"]
+    # In index order: "right" is the positive class.
+    assert stimuli.notes["labels"] == {"right": {"classes": ["wrong", "right"]}}
     assert both.groupby(lambda row: both.loc[row, "item_id"][0])["group"].nunique().tolist() == [1, 1]
 
 
@@ -563,6 +565,67 @@ def test_several_files_are_one_table(tmp_path):
     assert [file.name for file in files] == ["part-1.parquet", "part-2.parquet"]
     assert sorted(stimuli.shown["item_id"]) == ["0", "1", "2", "3"]
     assert stimuli.provenance["image_id"].nunique() == 4
+
+
+def test_the_job_too_says_how_to_name_the_column_of_pictures(make):
+    # Of a data set, the plan does not know the columns before it is downloaded.
+    with pytest.raises(InputError, match=r"it has 'Image', 'wet'; is it 'Image'\?; name the column "):
+        make([{"Image": held(PICTURES[0]), "wet": "a"}])
+
+
+def by_split(folder: Path, **files: Any):
+    return entry_of(folder, file=files)
+
+
+def write_split(folder: Path, name: str, pictures: list[bytes]) -> str:
+    """A table of pictures that lie beside it as 0.jpg, 1.jpg and so on."""
+    (folder / name).mkdir()
+    for place, content in enumerate(pictures):
+        (folder / name / f"{place}.jpg").write_bytes(content)
+    rows = "".join(f"{place}.jpg,{place % 2}\n" for place in range(len(pictures)))
+    (folder / name / "t.csv").write_text(f"image,wet\n{rows}")
+    return str(folder / name / "t.csv")
+
+
+def test_files_may_be_the_official_splits(tmp_path):
+    first, second = write_split(tmp_path, "a", PICTURES[:2]), write_split(tmp_path, "b", PICTURES[1:2])
+    dev, test = write_split(tmp_path, "c", PICTURES[2:3]), write_split(tmp_path, "d", PICTURES[1:4])
+    entry = by_split(tmp_path, train=[first, second], validation=str(tmp_path / "c/*.csv"), test=test)
+    stimuli, files = build_table(entry)
+    assert list(map(str, files)) == [first, second, dev, test]
+    by_id = stimuli.provenance.set_index("item_id").sort_index()
+    assert list(by_id.index) == ["test/0", "test/1", "test/2", "train/0", "train/1", "train/2", "validation/0"]
+    assert list(by_id["part"]) == ["test"] * 3 + ["train"] * 3 + ["validation"]
+    # Each split's paths start from its own folders.
+    assert stimuli.shown.set_index("item_id").loc["test/0", "image"] == str(tmp_path / "d/0.jpg")
+    # The same name in two splits is not the same picture, and no split of a table of one part is named.
+    assert by_id.loc["test/0", "image_id"] == "test/0.jpg" != by_id.loc["train/0", "image_id"]
+    expected = KIND.expected(entry, DataSize({}))
+    assert expected.images == stimuli.provenance["image_id"].nunique()
+
+
+def test_a_picture_in_two_files_of_splits_stays_in_the_one_nearest_to_the_test(tmp_path):
+    train, test = write_split(tmp_path, "a", PICTURES[:3]), write_split(tmp_path, "b", PICTURES[2:4])
+    provenance = build_table(by_split(tmp_path, train=train, test=test))[0].provenance
+    duplicates = pd.DataFrame({"first": ["train/2.jpg"], "second": ["test/0.jpg"], "kind": ["file"]})
+    kept, found = keep_apart(provenance, duplicates, {"by": "official"}, official_parts("table"))
+    assert found["images_left_out_as_duplicates"] == ["train/2.jpg"]
+    assert sorted(kept["item_id"]) == ["test/0", "test/1", "train/0", "train/1"]
+
+
+def test_a_file_that_goes_to_another_split_changes_the_mark(tmp_path):
+    first, second = write_split(tmp_path, "a", PICTURES[:2]), write_split(tmp_path, "b", PICTURES[2:4])
+    entries = [
+        by_split(tmp_path, train=first, test=second),
+        by_split(tmp_path, train=second, test=first),
+        by_split(tmp_path, dev=first, test=second),
+        entry_of(tmp_path, file=[first, second]),
+    ]
+    marks = [json.dumps(table_mark(entry)) for entry in entries]
+    assert len(set(marks)) == len(marks)
+    assert table_mark(by_split(tmp_path, test=second, train=first)) == table_mark(entries[0])
+    with pytest.raises(InputError, match=r"a/t.csv is in the splits train and test; name it in one of them$"):
+        build_table(by_split(tmp_path, train=first, test=str(tmp_path / "*/t.csv")))
 
 
 def test_a_pattern_starts_from_the_studys_folder(tmp_path, monkeypatch):

@@ -212,6 +212,24 @@ def test_labels_can_be_chosen():
         build_task(objects(), "coco-objects", ENTRY | {"labels": ["dog"]}, seed=0)
 
 
+def test_classes_have_the_order_that_the_stimuli_tell():
+    table = provenance(labels=("right", "wrong"), column="label:right")
+    assert build_task(table, "table", ENTRY, 0)[1]["classes"] == ["right", "wrong"]
+    told = {"right": {"classes": ["wrong", "right"]}, "far": {"unit": "m"}}
+    labels, description = build_task(table, "table", ENTRY, 0, described=told)
+    assert description["classes"] == ["wrong", "right"]
+    # The last one is the positive one.
+    assert (labels.set_index("item_id")["y"] == labels["item_id"].str.endswith("right").to_numpy()).all()
+    entry = ENTRY | {"classes": ["right", "wrong"]}
+    assert build_task(table, "table", entry, 0, described=told)[1]["classes"] == ["right", "wrong"]
+    # Two labels that tell different orders have the alphabetical one.
+    both = table.assign(**{"label:best": table["label:right"]})
+    told["best"] = {"classes": ["right", "wrong"]}
+    assert build_task(both, "table", ENTRY, 0, described=told)[1]["classes"] == ["right", "wrong"]
+    told["best"] = told["right"]
+    assert build_task(both, "table", ENTRY, 0, described=told)[1]["classes"] == ["wrong", "right"]
+
+
 def test_own_label_columns():
     table = provenance(labels=("0", "1"), column="label:wet")
     table["label:cold"] = ["0", "0", "1", "1"] * 20

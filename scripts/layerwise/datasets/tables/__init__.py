@@ -11,6 +11,7 @@ from layerwise.datasets.tables.columns import (
     class_names,
     column_names,
     holds_pictures,
+    parted_by,
 )
 from layerwise.datasets.tables.files import table_files
 from layerwise.datasets.tables.reading import read_cells, read_rows, read_table
@@ -23,6 +24,7 @@ __all__ = [
     "class_names",
     "column_names",
     "holds_pictures",
+    "parted_by",
     "read_cells",
     "read_rows",
     "read_table",

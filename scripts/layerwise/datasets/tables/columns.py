@@ -1,10 +1,10 @@
 """The columns of tables, from their headers alone: every plan asks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from layerwise.datasets.tables import delimited, json_records, parquet
 from layerwise.datasets.tables.arrow_cells import holds_bytes, is_text_or_number
@@ -28,6 +28,15 @@ def reader_of(file: Path) -> ModuleType:
         InputError: when the name is not a table's.
     """
     return _READERS[ending_of(file)]
+
+
+def parted_by(file: Path) -> str | None:
+    """What parts the cells of a CSV or TSV, as its header shows; None for other files.
+
+    Raises:
+        InputError: when the file cannot be read.
+    """
+    return delimited.separator_of(file) if reader_of(file) is delimited else None
 
 
 def column_names(file: Path) -> list[str]:
@@ -62,8 +71,15 @@ def holds_pictures(file: Path, columns: Sequence[str]) -> bool:
     return any(name in columns and holds_bytes(kind) for name, kind in zip(schema.names, schema.types, strict=True))
 
 
-def check_readable(files: Sequence[Path], columns: Sequence[str]) -> None:
+def check_readable(
+    files: Sequence[Path], columns: Sequence[str], fixes: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Check, from headers alone, that rows can be read: each file has each column once, of a type that can be read.
+
+    Args:
+        files: of the table.
+        columns: that are to be read.
+        fixes: by column, how the message goes on if no file has it.
 
     Raises:
         InputError: it names the file, the column and the fix.
@@ -76,7 +92,7 @@ def check_readable(files: Sequence[Path], columns: Sequence[str]) -> None:
                     f"{file}: there is no column {column!r}, which {files[0]} has; it has {_listed(names)}; files of "
                     "one table need the same columns"
                 )
-            _check_column(file, names, column)
+            _check_column(file, names, column, fixes.get(column, ""))
         if ending_of(file) == ".parquet":
             parquet.check(file, columns)
 
@@ -100,14 +116,14 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
             )
 
 
-def _check_column(file: Path, names: list[str], column: str) -> None:
+def _check_column(file: Path, names: list[str], column: str, own_fix: str = "") -> None:
     if column not in names:
         where, fix = "", _hint(names, column)
         if reader_of(file) is json_records:
             where = f" in its first {HEADER_RECORDS} records"
             if next(islice(json_records.rows(file, []), HEADER_RECORDS, None), None) is not None:
                 fix = fix or f"; if later ones have it, add it to the first one, such as {{{json.dumps(column)}: null}}"
-        raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{fix}")
+        raise InputError(f"{file}: there is no column {column!r}{where}; it has {_listed(names)}{fix}{own_fix}")
     if names.count(column) > 1:
         raise InputError(f"{file}: there are {names.count(column)} columns {column!r}; rename all but one")
 

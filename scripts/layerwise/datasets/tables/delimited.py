@@ -25,7 +25,7 @@ def header(file: Path) -> list[str]:
     Raises:
         InputError: when the file cannot be read or is empty.
     """
-    return next(_records(file, _separator(file)))
+    return next(_records(file, separator_of(file)))
 
 
 def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -38,7 +38,7 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         InputError: on a row with more cells than the header, an open quote, or when the file cannot be read.
     """
-    separator = _separator(file)
+    separator = separator_of(file)
     records = _records(file, separator)
     names = next(records)
     places = {column: names.index(column) for column in columns}
@@ -53,7 +53,12 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
         yield Row(where, {name: (record[at] or None) if at < len(record) else None for name, at in places.items()})
 
 
-def _separator(file: Path) -> str:
+def separator_of(file: Path) -> str:
+    """What parts the cells, as the header shows.
+
+    Raises:
+        InputError: when the file cannot be read or is empty.
+    """
     usual = "\t" if ending_of(file) == ".tsv" else ","
     # The usual one first: it is taken where others do as well.
     candidates = dict.fromkeys([usual, *SEPARATORS])

@@ -27,7 +27,7 @@ from layerwise.stimuli.picture_files import bytes_missing, write_picture
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
 from layerwise.stimuli.table_files import downloaded_parts, files_of, own_parts, roots_of, table_mark
 from layerwise.stimuli.table_items import table_items
-from layerwise.stimuli.table_rows import TablePart, TableRow, pictures_of, sampled_rows
+from layerwise.stimuli.table_rows import TableRow, pictures_of, sampled_rows
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
@@ -128,10 +128,10 @@ class _Table(StimulusKind[Entry]):
         read = labels_read(labels, task)
         if len(read) > 1 and entry.file is not None:
             check_several(where, task, read, _label_cells(entry, list(read)))
-        if task.split.by == "official" and entry.split_column is None and entry.dataset is None:
+        if task.split.by == "official" and not entry.has_official_parts:
             raise InputError(
                 f"{where}.split.by: official needs `split_column` in stimuli.{stimuli}, a column with the words train, "
-                "val and test"
+                "val and test; or files for each split, such as `file: {train: a.csv, test: b.csv}`"
             )
 
     def unused(self, where: str, entry: Entry, prompts: Sequence[Prompt]) -> list[str]:
@@ -145,7 +145,7 @@ class _Table(StimulusKind[Entry]):
         return len(labels_read(entry.all_labels, task))
 
     def classes_of(self, entry: Entry, task: Task | None) -> Sequence[str] | None:
-        return classes_told(labels_read(entry.all_labels, task))
+        return classes_told(labels_read(entry.all_labels, task), entry.class_orders)
 
     def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
         return others_told(entry.all_labels, task, answers)
@@ -160,7 +160,7 @@ class _Table(StimulusKind[Entry]):
                 "first (`snakemake stimuli`)"
             )
         # Who asks what a run will cost may have no pictures yet.
-        rows, _ = sampled_rows(entry, [TablePart("all", files_of(entry), roots=[])], 0)
+        rows, _ = sampled_rows(entry, [part._replace(roots=[]) for part in own_parts(entry)], 0)
         made = table_items(entry, rows, {})
         words = made.shown.drop(columns=["item_id", "image"], errors="ignore")
         texts = words.agg("".join, axis=1) if len(words.columns) else None
@@ -212,7 +212,7 @@ def _written(entry: Entry, rows: Sequence[TableRow], folder: Path | None) -> dic
 def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
     """The files of each part, if they are there when a study is planned."""
     if entry.dataset is None:
-        return [files_of(entry)]
+        return [part.files for part in own_parts(entry)]
     (receipt,) = data.receipts(entry.dataset, list(entry.images or ()))
     if not is_file(receipt):
         return []
@@ -224,7 +224,7 @@ def _tables_there(entry: Entry, data: "Locations") -> list[list[Path]]:
 def _check_columns(entry: Entry, tables: Sequence[Sequence[Path]]) -> None:
     """Refuse what headers alone tell: columns that are missing, or hold what is no text."""
     for files in tables:
-        check_readable(files, entry.all_columns())
+        check_readable(files, entry.all_columns(), entry.column_fixes())
         for file in files:
             check_columns(file, entry.text_columns())
 
