@@ -1,5 +1,5 @@
 # Inputs and params of the rules of answers.
-from layerwise.recipes import adapter_file
+from layerwise.planning.recipes import adapter_file
 
 
 def answers_entry(wildcards):

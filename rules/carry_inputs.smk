@@ -1,6 +1,6 @@
 # Inputs and params of the rule that carries kept probes.
 from layerwise.compare.code import carry_code
-from layerwise.grid import ProbeCell, in_short
+from layerwise.planning.grid import ProbeCell, in_short
 
 CARRIED = "<shown>/carried/{model}/{task}.parquet"
 

@@ -8,7 +8,7 @@ from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
 from layerwise.figures.first_page import quoted
 from layerwise.figures.planning import flow_figures, pictures, tables
-from layerwise.grid import as_patterns
+from layerwise.planning.grid import as_patterns
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
 COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"

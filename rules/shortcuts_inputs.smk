@@ -1,6 +1,6 @@
 # Inputs and params of the rules of shortcuts.
 from layerwise.probes.code import shortcut_code
-from layerwise.shortcut_grid import PicturesCell
+from layerwise.planning.shortcut_grid import PicturesCell
 
 SHORTCUT_CELLS = grid.shortcut_cells()
 

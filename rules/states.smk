@@ -6,7 +6,7 @@
 
 rule extract_states:
     input:
-        # Ancient: their folders' names change with their content (layerwise.recipes), and the job compares digests.
+        # Ancient: their folders' names change with their content (layerwise.planning.recipes), and the job compares digests.
         model=ancient(lambda wildcards: model_file(wildcards.model)),
         table=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "items.parquet")),
         stimuli=ancient(lambda wildcards: stimuli_file(wildcards.stimuli, "stimuli.json")),

@@ -1,7 +1,7 @@
 # Inputs and params of the rules that erase and steer.
 from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
-from layerwise.used_grid import POSITION
+from layerwise.planning.used_grid import POSITION
 
 USED_CELLS = grid.used_cells()
 CONCEPT = "<results>/used/{model}/{task}/{prompt}.concept.safetensors"

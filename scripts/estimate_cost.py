@@ -20,7 +20,7 @@ from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.specifications import specification_flop
 from layerwise.cost.used import concept_flop, estimate_used, used_bytes
 from layerwise.jobs.command import run
-from layerwise.leaving_out import said_of
+from layerwise.planning.leaving_out import said_of
 from layerwise.probes.power import ACCURACY, DISAGREE, IMAGE_ALIKE
 from layerwise.study import Study
 

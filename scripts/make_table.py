@@ -7,7 +7,7 @@ from layerwise.compare.inputs import Given
 from layerwise.figures.catalogue import TABLES
 from layerwise.figures.writing.sections import write_table
 from layerwise.jobs.command import run
-from layerwise.leaving_out import said_of
+from layerwise.planning.leaving_out import said_of
 
 
 def main() -> None:

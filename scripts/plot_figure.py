@@ -7,7 +7,7 @@ from layerwise.compare.inputs import Given
 from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing.style import check_formats, figure_style, save_figure
 from layerwise.jobs.command import finished_file, run
-from layerwise.leaving_out import said_of
+from layerwise.planning.leaving_out import said_of
 
 
 def main() -> None:

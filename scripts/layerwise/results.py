@@ -18,9 +18,9 @@ from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
-from layerwise.grid import KindCell
+from layerwise.planning.grid import KindCell
+from layerwise.planning.shortcut_grid import ShortcutCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
-from layerwise.shortcut_grid import ShortcutCell
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
@@ -28,7 +28,7 @@ from layerwise.tasks.labels import read_task
 from layerwise.used.results import read_above, read_sweep
 
 SPLITS = ("val", "test")
-# The name of a folder of stimuli, questions or models: its recipe. See layerwise.recipes.
+# The name of a folder of stimuli, questions or models: its recipe. See layerwise.planning.recipes.
 RECIPE = re.compile("[0-9a-f]{8}")
 # The first columns of the gathered tables of probes.
 CELL_COLUMNS = ["model", "task", "prompt"]

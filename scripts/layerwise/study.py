@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from layerwise import recipes
 from layerwise.compare.catalogue import COMPARISONS
 from layerwise.config.including import included
 from layerwise.config.reading import merge, read_config, validate
@@ -20,15 +19,16 @@ from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.fitted_checks import check_fitted
-from layerwise.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCell, StatesCell
-from layerwise.grid_checks import check_study
-from layerwise.input_paths import InputPaths
-from layerwise.leaving_out import leave_out as leave_out_of
-from layerwise.route_checks import check_routes
-from layerwise.shortcut_grid import PicturesCell, ShortcutCell
+from layerwise.planning import recipes
+from layerwise.planning.fitted_checks import check_fitted
+from layerwise.planning.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCell, StatesCell
+from layerwise.planning.grid_checks import check_study
+from layerwise.planning.input_paths import InputPaths
+from layerwise.planning.leaving_out import leave_out as leave_out_of
+from layerwise.planning.route_checks import check_routes
+from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
+from layerwise.planning.used_checks import check_used
 from layerwise.stimuli.catalogue import KINDS
-from layerwise.used_checks import check_used
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ class Study:
         study.scores().query("task == 'objects' and split == 'test' and metric == 'accuracy'")
 
     Paths are strings that begin with the results root (:attr:`results`). A folder's name may end in a recipe: see
-    :mod:`layerwise.recipes`.
+    :mod:`layerwise.planning.recipes`.
 
     Args:
         config: the checked config, without the models that are left out.
@@ -131,7 +131,7 @@ class Study:
         """Read a study from its config files; later files override earlier ones, and all of them what they include.
 
         Relative paths to the user's own files start from the folder of the first config file; see
-        :mod:`layerwise.input_paths`.
+        :mod:`layerwise.planning.input_paths`.
 
         Args:
             files: config files.
@@ -235,11 +235,11 @@ class Study:
         return f"{self.model_folder(model)}/head.safetensors"
 
     def answers_file(self, cell: StatesCell) -> str:
-        """How probable the model's answers are, by layer; only for :meth:`layerwise.grid.Grid.answers_cells`."""
+        """How probable the model's answers are, by layer; only for :meth:`Grid.answers_cells`."""
         return f"{self.results}/answers/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
 
     def written_file(self, cell: StatesCell) -> str:
-        """What the model wrote; only for :meth:`layerwise.grid.Grid.generated_cells`."""
+        """What the model wrote; only for :meth:`layerwise.planning.grid.Grid.generated_cells`."""
         return f"{self.results}/written/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
 
     def generated_file(self, cell: StatesCell) -> str:
@@ -263,7 +263,7 @@ class Study:
         return self._probe_file(cell, "curve")
 
     def regression_file(self, cell: ProbeCell) -> str:
-        """Scores of ridge regression by layer and label; only for :meth:`layerwise.grid.Grid.number_cells`."""
+        """Scores of ridge regression by layer and label; only for :meth:`layerwise.planning.grid.Grid.number_cells`."""
         return self._probe_file(cell, "regression")
 
     def probes_file(self, cell: ProbeCell) -> str:
@@ -275,15 +275,15 @@ class Study:
         return self._probe_file(ProbeCell(*cell[:3]), f"kind-{cell.kind}")
 
     def pictures_file(self, cell: PicturesCell) -> str:
-        """What a decoder gets of a stimulus set's pictures; only for :meth:`layerwise.grid.Grid.pictures_cells`."""
+        """What a decoder gets of a stimulus set's pictures; only for :meth:`Grid.pictures_cells`."""
         return f"{self.results}/pictures/{cell.model}/{cell.stimuli}.h5"
 
     def shortcuts_file(self, cell: ShortcutCell) -> str:
-        """Scores of simple features; only for :meth:`layerwise.grid.Grid.shortcut_cells`."""
+        """Scores of simple features; only for :meth:`layerwise.planning.grid.Grid.shortcut_cells`."""
         return f"{self.results}/probes/{cell.model}/{cell.task}/shortcuts.parquet"
 
     def sites_file(self, cell: ProbeCell) -> str:
-        """Scores of attention, MLP and heads; only for :meth:`layerwise.grid.Grid.site_cells`."""
+        """Scores of attention, MLP and heads; only for :meth:`layerwise.planning.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
 
     def gathered_file(self, table: str) -> str:
@@ -297,7 +297,7 @@ class Study:
 
     def concept_file(self, cell: ProbeCell) -> str:
         """How a task's classes are erased and steered, block by block; only for
-        :meth:`layerwise.grid.Grid.concept_cells`."""
+        :meth:`layerwise.planning.grid.Grid.concept_cells`."""
         return f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}.concept.safetensors"
 
     def streamed_file(self, on: FittedOn) -> str:
@@ -321,7 +321,7 @@ class Study:
         return RouteFiles(f"{stem}.safetensors", f"{stem}.control.parquet")
 
     def used_files(self, cell: ProbeCell) -> UsedFiles:
-        """The files of a sweep; only for :meth:`layerwise.grid.Grid.used_cells`."""
+        """The files of a sweep; only for :meth:`layerwise.planning.grid.Grid.used_cells`."""
         stem = f"{self.results}/used/{cell.model}/{cell.task}/{cell.prompt}"
         return UsedFiles(f"{stem}.parquet", f"{stem}.above.parquet")
 

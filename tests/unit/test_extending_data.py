@@ -22,7 +22,7 @@ PLAN = """
 import json, sys
 from layerwise.cost.inputs import count_inputs
 from layerwise.errors import InputError
-from layerwise.recipes import as_before, as_json, without
+from layerwise.planning.recipes import as_before, as_json, without
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 

@@ -8,7 +8,7 @@ import pytest
 from layerwise.compare.intervened import in_words
 from layerwise.config.reading import merge
 from layerwise.errors import InputError
-from layerwise.grid import FITTED_BY, FittedOn, ProbeCell, StatesCell
+from layerwise.planning.grid import FITTED_BY, FittedOn, ProbeCell, StatesCell
 from layerwise.study import Study
 
 ERASE = {"task": "entailment", "prompt": "agree", "block": 3}
@@ -55,8 +55,8 @@ def test_the_code_that_fits_counts_in_the_states_of_no_other_model(study, monkey
     before = {cell: grid.planned(*cell) for cell in grid.states_cells()}
     assert {cell.model for cell in before if "fitted_by" in before[cell]} == {"last", "text"}
     digest = {FITTED_BY[0]: "another"}
-    own = "layerwise.grid.code_digest"
-    from layerwise.grid import code_digest
+    own = "layerwise.planning.grid.code_digest"
+    from layerwise.planning.grid import code_digest
 
     monkeypatch.setattr(own, lambda *files: digest.get(files[0]) or code_digest(*files))
     assert {cell.model for cell in before if grid.planned(*cell) != before[cell]} == {"last"}

@@ -10,7 +10,7 @@ import yaml
 from layerwise.datasets.gqa_tables import table_columns
 from layerwise.errors import InputError
 from layerwise.gqa_types import TABLES
-from layerwise.grid import FlowCell
+from layerwise.planning.grid import FlowCell
 from layerwise.study import Study
 from tests.conftest import REPOSITORY
 

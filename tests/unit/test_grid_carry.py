@@ -6,7 +6,7 @@ import pytest
 
 from layerwise.compare.statistics.answered import named_cells
 from layerwise.errors import InputError
-from layerwise.grid import CarriedFrom, ProbeCell, as_patterns, in_short
+from layerwise.planning.grid import CarriedFrom, ProbeCell, as_patterns, in_short
 from layerwise.probes.carrying import Carried
 from layerwise.study import Study
 

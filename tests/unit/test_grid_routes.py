@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.grid import ProbeCell
+from layerwise.planning.grid import ProbeCell
 from layerwise.study import Study
 
 ROUTE = {"kind": "map", "model": "shapes-llava", "task": "entailment", "prompt": "agree", "from": 3}

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.grid import ProbeCell
+from layerwise.planning.grid import ProbeCell
 from layerwise.study import Study
 
 RELATIONS = {

@@ -7,8 +7,8 @@ import pytest
 from layerwise.config.reading import validate
 from layerwise.cost.estimate import estimate_states
 from layerwise.errors import InputError
-from layerwise.grid import ProbeCell, StatesCell
-from layerwise.leaving_out import leave_out
+from layerwise.planning.grid import ProbeCell, StatesCell
+from layerwise.planning.leaving_out import leave_out
 from layerwise.study import Study
 from tests.families.text_models import LANGUAGE_MODELS
 

@@ -5,7 +5,7 @@ import pytest
 from layerwise.config.reading import validate
 from layerwise.config.study import StudyConfig
 from layerwise.errors import InputError
-from layerwise.leaving_out import leave_out, said_of
+from layerwise.planning.leaving_out import leave_out, said_of
 from layerwise.study import Study
 
 CUT = {"cut-image": {"blocks": "upper"}}

@@ -21,7 +21,7 @@ from layerwise.datasets import gqa_sources, snli
 from layerwise.datasets.gqa_graphs import GRAPHS, QUESTIONS
 from layerwise.errors import InputError
 from layerwise.gqa_types import TABLES
-from layerwise.recipes import as_json
+from layerwise.planning.recipes import as_json
 from layerwise.stimuli.building import Sources
 from layerwise.stimuli.kinds.table import build_table
 from layerwise.stimuli.making import build_stimuli, read_entry

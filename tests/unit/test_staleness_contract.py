@@ -14,7 +14,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from layerwise import recipes
 from layerwise.config.base import Section
 from layerwise.config.data import World
 from layerwise.config.flow import Flow, FlowModel, Questions
@@ -26,6 +25,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
 from layerwise.config.used import Used
 from layerwise.datasets.tables import read_table
+from layerwise.planning import recipes
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.study import Study
 from tests.conftest import REPOSITORY

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from layerwise.errors import InputError
-from layerwise.grid import FlowCell, ProbeCell
+from layerwise.planning.grid import FlowCell, ProbeCell
 from layerwise.study import Study
 from tests.conftest import REPOSITORY
 

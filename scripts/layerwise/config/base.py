@@ -190,7 +190,7 @@ class OneOf:
 
 
 class Located(Protocol):
-    """What knows where relative paths of a config lead; see :class:`layerwise.input_paths.InputPaths`."""
+    """What knows where relative paths of a config lead; see :class:`layerwise.planning.input_paths.InputPaths`."""
 
     def locate(self, path: str, what: str | None) -> str:
         """Where a file or folder lies.

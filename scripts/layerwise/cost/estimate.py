@@ -6,7 +6,7 @@ import pandas as pd
 
 from layerwise.cost.inputs import Inputs, count_inputs
 from layerwise.cost.sizes import ModelSize, sizes_of
-from layerwise.grid import StatesCell
+from layerwise.planning.grid import StatesCell
 from layerwise.study import Study
 
 BYTES = {"float32": 4, "bfloat16": 2}

@@ -6,9 +6,9 @@ from layerwise.cost.inputs import count_inputs
 from layerwise.cost.probing import training_rows
 from layerwise.cost.sizes import sizes_of
 from layerwise.models.families import is_measured
+from layerwise.planning.shortcut_grid import shown_prompts
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.shortcut_names import MOST_COMPONENTS, MOST_WORDS
-from layerwise.shortcut_grid import shown_prompts
 from layerwise.study import Study
 
 

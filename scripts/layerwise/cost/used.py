@@ -9,7 +9,7 @@ from layerwise.cost.inputs import Inputs, count_inputs, count_items
 from layerwise.cost.power import held_out_size
 from layerwise.cost.probing import PER_EIGENVECTORS, outputs_of, training_rows
 from layerwise.cost.sizes import ModelSize, sizes_of
-from layerwise.grid import ProbeCell
+from layerwise.planning.grid import ProbeCell
 from layerwise.study import Study
 
 # Of a row of the table, compressed, besides the numbers themselves: item, block, change and so on hardly count.

@@ -34,7 +34,7 @@ class Carried:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "list[Carried]":
-        """From JSON, see :func:`layerwise.grid.in_short`: one for each prompt of the source."""
+        """From JSON, see :func:`layerwise.planning.grid.in_short`: one for each prompt of the source."""
         rest = {key: value for key, value in entry.items() if key not in ("source", "source_prompts")}
         model, task = entry["source"]
         return [cls(source=(model, task, prompt), **rest) for prompt in entry["source_prompts"]]

@@ -4,8 +4,8 @@ import pytest
 
 from layerwise.config.reading import validate
 from layerwise.errors import InputError
-from layerwise.grid import Grid
-from layerwise.leaving_out import leave_out
+from layerwise.planning.grid import Grid
+from layerwise.planning.leaving_out import leave_out
 
 TWIN = {"source": "lab/a", "weights": "random"}
 

@@ -16,7 +16,7 @@ from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.conversion import convert
 from layerwise.models.registration import describe_model
-from layerwise.recipes import as_json, converted_folder, in_order
+from layerwise.planning.recipes import as_json, converted_folder, in_order
 from tests.conftest import REPOSITORY
 from tests.families.measure import PROMPTS, pictures
 from tests.faults.reliability import fault

@@ -16,7 +16,7 @@ from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.interventions.cut_image import cut_blocks
 from layerwise.models.interventions.model_checks import check_intervention
 from layerwise.models.registration import describe_model
-from layerwise.recipes import model_files
+from layerwise.planning.recipes import model_files
 from layerwise.study import Study
 from tests import families
 from tests.conftest import REPOSITORY
@@ -366,7 +366,7 @@ def test_nothing_can_be_changed_about_an_image_that_is_not_shown(intervention):
 def test_a_cell_counts_the_code_of_its_own_intervention(monkeypatch):
     """So a new kind of intervention, or a change of one, makes nothing else stale."""
     # The code as it is, whatever older code it counts as.
-    monkeypatch.setattr("layerwise.grid.code_digest", own_digest)
+    monkeypatch.setattr("layerwise.planning.grid.code_digest", own_digest)
     changed = {kind: EMBEDDED | {"intervention": how, "prompts": ["agree"]} for kind, how in ONE_OF_EACH.items()}
     grid = configured(**changed).grid
     code = {name: grid.planned(name, "captions", "agree")["code"] for name in ("hub", *changed)}

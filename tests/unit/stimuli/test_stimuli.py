@@ -11,7 +11,7 @@ from PIL import Image
 
 from layerwise.datasets import coco, snli_ve
 from layerwise.errors import InputError
-from layerwise.recipes import as_before
+from layerwise.planning.recipes import as_before
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.kinds.coco_entailment import build_entailment, pair_off

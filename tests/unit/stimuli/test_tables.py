@@ -20,7 +20,7 @@ from layerwise.datasets.file_marks import files_mark
 from layerwise.datasets.format import DataSize
 from layerwise.datasets.hub_files import read_receipt
 from layerwise.errors import InputError
-from layerwise.input_paths import InputPaths
+from layerwise.planning.input_paths import InputPaths
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.duplicates import in_their_own_part, join_groups, keep_apart
 from layerwise.stimuli.items import items_digest

@@ -12,14 +12,14 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from layerwise.errors import InputError
-from layerwise.grid import ProbeCell, StatesCell
+from layerwise.planning.grid import ProbeCell, StatesCell
+from layerwise.planning.used_grid import asks_for
 from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.kinds.table import build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.study import Study
 from layerwise.tasks.labels import build_task, read_task
 from layerwise.tasks.numbers import build_number_task
-from layerwise.used_grid import asks_for
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 

@@ -1,6 +1,6 @@
 """The part of a grid under ``used.routes``: what each route is trained on, and the models that run with one.
 
-Methods of :class:`layerwise.grid.Grid` offer these functions.
+Methods of :class:`layerwise.planning.grid.Grid` offer these functions.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
-from layerwise.recipes import adapter_file
+from layerwise.planning.recipes import adapter_file
 
 if TYPE_CHECKING:
     from layerwise.config.routes import Route
-    from layerwise.grid import Grid
+    from layerwise.planning.grid import Grid
 
 
 def routes(grid: Grid) -> dict[str, Route]:
@@ -27,7 +27,7 @@ def route_of(grid: Grid, model: str) -> str | None:
 
 
 def planned_route(grid: Grid, name: str) -> dict[str, Any]:
-    """What decides a trained route, besides its states, labels and model; see :meth:`layerwise.grid.Grid.planned`."""
+    """What decides a trained route, besides its states, labels and model; see :meth:`Grid.planned`."""
     entry = routes(grid)[name]
     return {
         "name": name,

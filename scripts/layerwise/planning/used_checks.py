@@ -1,9 +1,9 @@
 """What is refused under ``used`` when a study is planned: what cannot be erased, steered or asked for."""
 
 from layerwise.errors import InputError
-from layerwise.grid import Grid
-from layerwise.grid_checks import check_prompt_names, find, runs_authors_code
-from layerwise.used_grid import POSITION, asks_for, has_several_labels, used_models
+from layerwise.planning.grid import Grid
+from layerwise.planning.grid_checks import check_prompt_names, find, runs_authors_code
+from layerwise.planning.used_grid import POSITION, asks_for, has_several_labels, used_models
 
 
 def check_used(grid: Grid) -> None:

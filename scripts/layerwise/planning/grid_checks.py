@@ -17,9 +17,9 @@ from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.grid import Grid, StatesCell
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.planning.grid import Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER

@@ -1,6 +1,6 @@
 """The part of a grid under ``used``: the cells in which a concept is erased and steered, and those it is fitted in.
 
-Methods of :class:`layerwise.grid.Grid` offer these functions, once for each grid.
+Methods of :class:`layerwise.planning.grid.Grid` offer these functions, once for each grid.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
 from layerwise.config.used import Used
-from layerwise.recipes import adapter_file
+from layerwise.planning.recipes import adapter_file
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import PLACEHOLDER, placeholders
 from layerwise.stimuli.relations import RELATIONS
@@ -18,7 +18,7 @@ from layerwise.stimuli.relations import RELATIONS
 if TYPE_CHECKING:
     from layerwise.config.prompts import Prompt
     from layerwise.config.tasks import Task
-    from layerwise.grid import Grid, ProbeCell
+    from layerwise.planning.grid import Grid, ProbeCell
 
 # Adapters whose models are run by default. The others of the main environment are run where a study names their models.
 BY_DEFAULT = ("generic", "text")
@@ -77,7 +77,7 @@ def other_concepts(grid: Grid, cell: ProbeCell) -> dict[str, ProbeCell]:
 def planned_sweep(grid: Grid, cell: ProbeCell) -> dict[str, Any]:
     """What decides the sweep of a used cell, besides its model, stimuli, task, concepts and kept probes.
 
-    See :meth:`layerwise.grid.Grid.planned`.
+    See :meth:`layerwise.planning.grid.Grid.planned`.
     """
     assert grid.config.used is not None
     stimuli, asked = grid.config.tasks[cell.task].stimuli, grid.config.used

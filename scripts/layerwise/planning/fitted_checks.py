@@ -1,9 +1,9 @@
 """What is refused when a study is planned of interventions that erase a concept or steer along one."""
 
 from layerwise.errors import InputError
-from layerwise.grid import FittedOn, Grid, ProbeCell
-from layerwise.grid_checks import find
-from layerwise.used_grid import POSITION, asks_one_thing, has_several_labels
+from layerwise.planning.grid import FittedOn, Grid, ProbeCell
+from layerwise.planning.grid_checks import find
+from layerwise.planning.used_grid import POSITION, asks_one_thing, has_several_labels
 
 
 def check_fitted(grid: Grid) -> None:

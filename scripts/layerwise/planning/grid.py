@@ -1,7 +1,7 @@
 """The grid of a study: which model x stimuli x prompt cells are run, which tasks read them, which questions are asked.
 
 Built from the config alone, without importing torch, because the Snakefile builds it each time it plans.
-:mod:`layerwise.grid_checks` refuses what cannot be run.
+:mod:`layerwise.planning.grid_checks` refuses what cannot be run.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,15 +9,15 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from layerwise import route_grid, shortcut_grid, used_grid
 from layerwise.code_digest import code_digest
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
-from layerwise.shortcut_grid import PicturesCell, ShortcutCell
+from layerwise.planning import route_grid, shortcut_grid, used_grid
+from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
+from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.item_texts import shows_text
 from layerwise.stimuli.relations import RELATIONS
@@ -311,7 +311,7 @@ class Grid:
 
         This holds nothing that only a job can find out, such as digests of files, because Snakemake computes and
         records params when it plans. A change of model or stimuli shows in their folders' names
-        (:mod:`layerwise.recipes`); the job itself compares digests (:mod:`layerwise.states.cells`).
+        (:mod:`layerwise.planning.recipes`); the job itself compares digests (:mod:`layerwise.states.cells`).
         """
         # A cell without sites has no such key, so that states from before there were sites stay valid.
         sites = self.sites(model, prompt)

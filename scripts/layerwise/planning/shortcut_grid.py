@@ -1,6 +1,6 @@
 """The part of a grid under ``probes.shortcuts``: which tasks are compared with what simple features reach.
 
-Methods of :class:`layerwise.grid.Grid` offer these functions.
+Methods of :class:`layerwise.planning.grid.Grid` offer these functions.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerwise.code_digest import code_digest
-from layerwise.recipes import adapter_file
+from layerwise.planning.recipes import adapter_file
 from layerwise.stimuli.kind import LIST, placeholders
 
 if TYPE_CHECKING:
-    from layerwise.grid import Grid
+    from layerwise.planning.grid import Grid
 
 # Placeholders of an item's own words. A table's items may be the choices of a row.
 WORDS = {"text", "choice"}
@@ -87,5 +87,5 @@ def compared_prompts(grid: Grid) -> dict[str, dict[str, list[str]]]:
 
 
 def planned_pictures(grid: Grid, cell: PicturesCell) -> dict[str, Any]:
-    """What decides the features of pictures, besides model and stimuli; see :meth:`layerwise.grid.Grid.planned`."""
+    """What decides the features of pictures, besides model and stimuli; see :meth:`Grid.planned`."""
     return cell._asdict() | {"code": code_digest("embed_pictures.py", adapter_file(grid.config, cell.model))}

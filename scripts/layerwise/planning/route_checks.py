@@ -2,10 +2,10 @@
 
 from layerwise.config.routes import Route
 from layerwise.errors import InputError
-from layerwise.grid import Grid, ProbeCell
-from layerwise.grid_checks import find, runs_authors_code
-from layerwise.route_grid import route_of, routes
-from layerwise.used_grid import asks_for, has_several_labels
+from layerwise.planning.grid import Grid, ProbeCell
+from layerwise.planning.grid_checks import find, runs_authors_code
+from layerwise.planning.route_grid import route_of, routes
+from layerwise.planning.used_grid import asks_for, has_several_labels
 
 
 def check_routes(grid: Grid) -> None:
