@@ -164,7 +164,7 @@ def test_a_new_model_runs_its_own_cells(finished):
 
 @pytest.mark.slow
 def test_unseen_texts_rerun_the_probes_of_their_task_and_show_its_parts(finished):
-    jobs = {"make_task": 1, "fit_probes": 4, "carry_probes": 2, "make_table-test-parts": 1}
+    jobs = {"make_task": 1, "fit_probes": 4, "carry_probes": 2, "make_table-test-parts": 1} | shortcuts_of(1)
     shown = {name: count + 1 for name, count in (FIGURES | {"compare": AFTER_PROBES["compare"]}).items()}
     with configured(finished, lambda c: c["tasks"]["entailment"]["split"].update(unseen_texts=0.3)):
         assert finished.planned() == AFTER_PROBES | jobs | shown
