@@ -8,7 +8,16 @@ from functools import cache
 from layerwise.code_digest import code_digest
 from layerwise.datasets.disk import check_writable
 from layerwise.jobs.reasons import shorten_reasons
-from layerwise.planning.recipes import HOW_IT_RUNS, NAMED_OTHERWISE, adapter_file, as_before, as_json, in_order, only, without
+from layerwise.planning.recipes import (
+    HOW_IT_RUNS,
+    NAMED_OTHERWISE,
+    adapter_file,
+    as_before,
+    as_json,
+    in_order,
+    only,
+    without,
+)
 from layerwise.jobs.slurm import keep_asking
 from layerwise.jobs.kept import drop_unused
 from layerwise.jobs.planned import forget_planned, forget_when_stopped, write_planned
