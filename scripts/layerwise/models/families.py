@@ -47,6 +47,7 @@ class Family:
         patches: how its image tokens map to areas of the picture; None if unknown.
         never_writes_image: whether its output head never writes image tokens.
         leaves_logits: whether it ignores the scale of logits that its decoder's configuration names.
+        one_picture: why it is shown no more than one picture; empty if it takes several.
         refused: why it is not served at all; empty if it is served.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -65,6 +66,7 @@ class Family:
     patches: Patches | None = field(default=None, metadata=NUMBERS)
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
     leaves_logits: bool = field(default=False, metadata=NUMBERS)
+    one_picture: str = ""
     refused: str = ""
     measured: bool = True
 

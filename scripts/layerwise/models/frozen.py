@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from layerwise.models.prefix.packing import PackedTexts
 
 
+# What an input shows: a picture, several in the order of their numbers, or none.
+Shown = Image.Image | tuple[Image.Image, ...] | None
+
+
 def layer_names(n_layers: int) -> list[str]:
     """Names of the ``n_layers + 2`` states per token: embeddings, every block's output, the final norm's output."""
     return ["embeddings", *(f"block {i}" for i in range(1, n_layers + 1)), "final norm"]

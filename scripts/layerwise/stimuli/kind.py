@@ -163,6 +163,10 @@ class StimulusKind(ABC, Generic[EntryT]):
         """Whether a prompt's answers are the classes of labels that a task does not read."""
         return False
 
+    def pictures(self, entry: EntryT) -> int:
+        """How many pictures each item shows."""
+        return 1
+
     def numbers(self, entry: EntryT) -> list[str]:
         """The labels of items that are numbers, for tasks with `metric: r2`."""
         return []

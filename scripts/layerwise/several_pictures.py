@@ -1,0 +1,53 @@
+"""How several pictures of one item stand in tables and in prompts.
+
+In tables, the column ``image`` holds their paths, one per line, and ``image_sha256`` the checksum of their checksums.
+An item with one picture has its path and its checksum, as ever. In a prompt, a place says where a picture stands: its
+number between two object replacement characters (U+FFFC), which Unicode has for what is no text. A prompt without
+places has its pictures before the text, in order.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from layerwise.errors import InputError
+
+MARK = "\ufffc"
+PLACE = re.compile(rf"{MARK}(\d+){MARK}")
+
+
+def joined(paths: Sequence[str]) -> str:
+    """The pictures of one item in one cell.
+
+    Raises:
+        InputError: when a path has a line break.
+    """
+    if broken := next((path for path in paths if "\n" in path), None):
+        raise InputError(f"{broken!r}: the path of a picture has a line break; rename the file")
+    return "\n".join(paths)
+
+
+def each(image: str) -> list[str]:
+    """The paths in a cell, in order."""
+    return image.split("\n")
+
+
+def joined_checksum(checksums: Sequence[str]) -> str:
+    """The checksum of one item's pictures in order, as hex; of one picture its own."""
+    return checksums[0] if len(checksums) == 1 else hashlib.sha256("\n".join(checksums).encode()).hexdigest()
+
+
+def place(number: int) -> str:
+    """What stands in a prompt where picture ``number`` is, counted from 1."""
+    return f"{MARK}{number}{MARK}"
+
+
+def places(prompt: str) -> list[int]:
+    """The numbers of the pictures that have a place in a prompt, in the order of the text."""
+    return [int(number) for number in PLACE.findall(prompt)]
+
+
+def parts(prompt: str) -> list[str | int]:
+    """A prompt as pieces of text and numbers of pictures, in order; empty pieces are left out."""
+    pieces = PLACE.split(prompt)
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces) if i % 2 or piece]
