@@ -138,9 +138,9 @@ def _word_tokens(
 ) -> dict[str, Tensor]:
     """The tokens that hold the question's words (under the name ""), and those of each span.
 
-    The whole text is tokenized, because tokens depend on what is around them. Tokens at the edges count if they hold any
-    of the words. Then the tokens from the question to the end of the text are searched for among the processor's tokens
-    after the image, which may include more (a token that ends the image or the turn).
+    The whole text is tokenized, because tokens depend on what is around them. Tokens at the edges count if they hold
+    any of the words. Then the tokens from the question to the end of the text are searched for among the processor's
+    tokens after the image, which may include more (a token that ends the image or the turn).
     """
     text = model.render(prompt)
     start = text.rfind(question)
