@@ -94,7 +94,7 @@ class Questions:
             plain += sets.n_tokens * layers * (len(FLOWS) * len(self.windows) + 1)
             lower += sets.n_tokens * (layers + len(FLOWS) * above)
             own = [sets.n_tokens - first_target(sets, [flow]) for flow in FLOWS]
-            image = int(sets.image[-1]) + 1
+            image = int(sets["image"][-1]) + 1
             ours += (sets.n_tokens - image) * layers + sum(own) * above
         return plain, lower, ours + image * layers
 
@@ -104,7 +104,9 @@ def _sets(image_tokens: int, n_tokens: int) -> PositionSets:
     shown = torch.zeros(image_tokens, dtype=torch.bool)
     shown[OBJECT.start : OBJECT.stop] = True
     question = torch.arange(BEFORE + image_tokens, n_tokens - 1)
-    return PositionSets(n_tokens, image, image[shown], image[~shown], question, torch.tensor([n_tokens - 1]))
+    last = torch.tensor([n_tokens - 1])
+    sets = {"image": image, "object": image[shown], "other": image[~shown], "question": question, "last": last}
+    return PositionSets(n_tokens, sets)
 
 
 def compare(model: GenericModel, shape: Shape, number: int, rounds: int) -> tuple[str, list[str]]:

@@ -154,8 +154,9 @@ def _knocked_out(model: GenericModel) -> Intervened:
     prompt, found = PROMPTS[1], []
     for seed in (0, 1):
         prepared = model.prepare(pictures(1, seed), [prompt])
-        sets = position_sets(model, prepared, prompt, prompt, object_patches=(0,))
-        behind = replace(sets, question=torch.arange(int(sets.image[-1]) + 1, sets.n_tokens))
+        sets = position_sets(model, prepared, prompt, prompt, {1: (0,)})
+        question = torch.arange(int(sets["image"][-1]) + 1, sets.n_tokens)
+        behind = replace(sets, positions={"image": sets["image"], "question": question})
         # Nothing behind the image sees it in any block.
         all_of_it = (model, prepared, behind, [Flow("image", "question")], [range(model.n_layers)], ANSWER)
         found.append((prepared, sets, knockout(*all_of_it).blocked, naive_knockout(*all_of_it).blocked))

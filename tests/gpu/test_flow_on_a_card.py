@@ -22,7 +22,7 @@ FAMILIES = pytest.mark.parametrize(
 def asked(model):
     """A question's inputs and sets."""
     prepared = model.prepare([pictures()[0]], [PROMPT])
-    return prepared, position_sets(model, prepared, PROMPT, QUESTION, (1, 2), "text")
+    return prepared, position_sets(model, prepared, PROMPT, QUESTION, {1: (1, 2)}, "text")
 
 
 @FAMILIES

@@ -20,7 +20,7 @@ from layerwise.models.attention_mask import TAKES_MASKS, kernels
 from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.families import family_of
 from layerwise.models.frozen import AnsweringModel
-from layerwise.models.head import next_token_probabilities
+from layerwise.models.head import next_token_logits
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
 from layerwise.models.prefix.decoder import DecoderPositions
@@ -46,7 +46,7 @@ class FreeRun:
         prefix: per block the keys and values of all tokens, with room after them. Questions about one image share it,
             so use a run before asking for the next one.
         top: the last block's output from P on, shape (1, tokens, width).
-        probabilities: of the token after the last position, shape (vocabulary,); float32, on the CPU.
+        logits: of the token after the last position, shape (vocabulary,); float32, on the CPU.
         row: for how many tokens of runs that go on from this one there is room.
     """
 
@@ -55,8 +55,13 @@ class FreeRun:
     calls: list[BlockCall]
     prefix: Cache
     top: Tensor
-    probabilities: Tensor
+    logits: Tensor
     row: Room
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Of the token after the last position, shape (vocabulary,); float32, on the CPU."""
+        return self.logits.softmax(-1)
 
     @property
     def n_tokens(self) -> int:
@@ -262,5 +267,5 @@ def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Prefix, start: int, ro
         model.continue_texts(packed, prefix.cache)
     if prefix.calls is not None and start < prefix.length:
         calls = Followed(prefix.calls, start - prefix.start).by(calls)
-    probabilities = next_token_probabilities(model, model.final_norm(calls.top[0, -1]))
-    return FreeRun(model, start, calls.blocks, prefix.cache, calls.top, probabilities, row)
+    logits = next_token_logits(model, model.final_norm(calls.top[0, -1])).cpu()
+    return FreeRun(model, start, calls.blocks, prefix.cache, calls.top, logits, row)

@@ -10,6 +10,7 @@ blocks from the window's first on, over the keys and values of a free run. Windo
 prompts about one image (:mod:`layerwise.models.prefix`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,22 +26,29 @@ from layerwise.flow.positions import PositionSets
 from layerwise.flow.row_masks import Cut, PackedMasks
 from layerwise.models.attention_mask import attention_cut
 from layerwise.models.frozen import AnsweringModel
-from layerwise.models.head import next_token_probabilities
+from layerwise.models.head import next_token_logits
 from layerwise.models.memory import Room
+
+# At so many states at once the output head is read.
+STATES_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
 class Knockouts:
-    """The probability of one answer's first token at the last position.
+    """The probability of one answer's first token at the last position, and how far its logit is above a distractor's.
 
     Attributes:
-        free: with nothing blocked.
-        blocked: by flow and window, shape (flows, windows); float32, on the CPU. It is ``free`` where a flow has no
-            source (a question that asks for no object).
+        free: the probability with nothing blocked.
+        blocked: by flow and window, shape (flows, windows); float32, on the CPU. It is ``free`` where blocking a flow
+            changes nothing (a question that asks for no object).
+        free_difference: the difference of the logits with nothing blocked; NaN without a distractor.
+        differences: by flow and window, as ``blocked``; None without a distractor.
     """
 
     free: float
     blocked: Tensor
+    free_difference: float = math.nan
+    differences: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -51,6 +59,7 @@ def naive_knockout(
     flows: Sequence[Flow],
     windows: Sequence[Where],
     answer_id: int,
+    distractor_id: int | None = None,
 ) -> Knockouts:
     """Knockout by one forward pass of the whole model for each flow and window; :func:`knockout` must equal it.
 
@@ -61,22 +70,23 @@ def naive_knockout(
         flows: the attention that is blocked.
         windows: where it is blocked: in the blocks of a window, or in some heads of some blocks; all counted from 0.
         answer_id: the answer's first token.
+        distractor_id: the first token of another answer; None for none.
 
     Raises:
         ValueError: when a target would attend to nothing.
     """
     inputs = prepared.to(model.device, model.dtype)
 
-    def probability() -> float:
-        return float(model.model(**inputs, use_cache=False).logits[0, -1].float().softmax(-1)[answer_id])
+    def read() -> Tensor:
+        return _read(model.model(**inputs, use_cache=False).logits[0, -1].float(), answer_id, distractor_id).cpu()
 
-    blocked, by_block = torch.empty(len(flows), len(windows)), heads_of(model)
+    blocked, by_block = torch.empty(len(flows), len(windows), 2), heads_of(model)
     for i, flow in enumerate(flows):
         for j, window in enumerate(windows):
             blocks = [model.blocks[block] for block in window]
             with attention_cut(blocks, sets.mask(flow.target), sets.mask(flow.source), chosen(window, by_block)):
-                blocked[i, j] = probability()
-    return Knockouts(probability(), blocked)
+                blocked[i, j] = read()
+    return _knockouts(read(), blocked, distractor_id)
 
 
 def knockout(
@@ -86,6 +96,7 @@ def knockout(
     flows: Sequence[Flow],
     windows: Sequence[Where],
     answer_id: int,
+    distractor_id: int | None = None,
 ) -> Knockouts:
     """The numbers of :func:`naive_knockout`, which takes the same arguments, from one free run of the question.
 
@@ -94,12 +105,12 @@ def knockout(
         ValueError: when a target would attend to nothing.
     """
     (run,) = free_runs(model, [prepared], [first_target(sets, flows)])
-    return blocked_runs(run, sets, flows, windows, answer_id)
+    return blocked_runs(run, sets, flows, windows, answer_id, distractor_id)
 
 
 def first_target(sets: PositionSets, flows: Sequence[Flow]) -> int:
     """The first position at which blocking any of these flows changes anything."""
-    return min(int(getattr(sets, flow.target)[0]) for flow in flows)
+    return min(int(sets[flow.target][0]) for flow in flows if len(sets[flow.target]))
 
 
 @torch.inference_mode()
@@ -109,21 +120,22 @@ def blocked_runs(
     flows: Sequence[Flow],
     windows: Sequence[Where],
     answer_id: int,
+    distractor_id: int | None = None,
     row: Room | None = None,
 ) -> Knockouts:
     """Knockouts that continue a free run, which holds every flow's targets; see :func:`knockout`.
 
     Args:
         run: the free run.
-        sets, flows, windows, answer_id: see :func:`naive_knockout`.
+        sets, flows, windows, answer_id, distractor_id: see :func:`naive_knockout`.
         row: how many tokens are packed in one row. Default - as the free run says.
     """
     row = row or run.row
-    free = float(run.probabilities[answer_id])
-    blocked = torch.full((len(flows), len(windows)), free)
+    free = _read(run.logits, answer_id, distractor_id)
+    blocked = free.repeat(len(flows), len(windows), 1)
     by_start: dict[int, list[int]] = {}
     for i, flow in enumerate(flows):
-        if len(getattr(sets, flow.source)):
+        if sets.has(flow):
             by_start.setdefault(first_target(sets, [flow]), []).append(i)
     device = run.top.device
     for start, of_start in by_start.items():
@@ -134,15 +146,31 @@ def blocked_runs(
         at_once = max(1, row.size // tokens)
         room = Room(at_once, "blocked runs of one question")
 
-        def probabilities(first: int, stop: int, start: int = start, cuts: Sequence[Cut] = cuts) -> Tensor:
+        def read(first: int, stop: int, start: int = start, cuts: Sequence[Cut] = cuts) -> Tensor:
             states = run.model.final_norm(_run_cuts(run, start, cuts[first:stop]))
-            return next_token_probabilities(run.model, states, [answer_id])[:, 0]
+            # Logits of all words take more memory than what they are made from.
+            some = (next_token_logits(run.model, part) for part in states.split(STATES_AT_ONCE))
+            return torch.cat([_read(logits, answer_id, distractor_id).cpu() for logits in some])
 
-        found = torch.cat(room.over(len(rows), probabilities))
+        found = torch.cat(room.over(len(rows), read))
         if room.size < at_once:
             row.size = room.size * tokens
         blocked[[i for i, _ in rows], [j for _, j in rows]] = found
-    return Knockouts(free, blocked)
+    return _knockouts(free, blocked, distractor_id)
+
+
+def _read(logits: Tensor, answer_id: int, distractor_id: int | None) -> Tensor:
+    """The answer's probability and the difference of its logit from the distractor's; logits: (..., vocabulary)."""
+    difference = logits[..., answer_id] - logits[..., distractor_id] if distractor_id is not None else math.nan
+    found = torch.full((*logits.shape[:-1], 2), torch.nan, device=logits.device)
+    found[..., 0], found[..., 1] = logits.softmax(-1)[..., answer_id], difference
+    return found
+
+
+def _knockouts(free: Tensor, blocked: Tensor, distractor_id: int | None) -> Knockouts:
+    """From what :func:`_read` gives of the free run and of all others."""
+    differences = None if distractor_id is None else blocked[..., 1]
+    return Knockouts(float(free[0]), blocked[..., 0], float(free[1]), differences)
 
 
 def _by_first_block(windows: Sequence[Where]) -> list[int]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from layerwise.errors import InputError
 from layerwise.flow.checks import check_knockout
-from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.flows import FLOWS, Flow, windows
 from layerwise.flow.free import check_served, free_runs, row_room
 from layerwise.flow.knockout import blocked_runs, first_target
 from layerwise.flow.patches import Unmapped, object_tokens
@@ -53,6 +53,7 @@ def measure(
     cell: dict[str, Any],
     batch_size: int,
     work: WorkFolder,
+    flows: Sequence[Flow] = FLOWS,
 ) -> list[dict[str, Any]]:
     """Check a model on a few questions, then measure all of them.
 
@@ -63,6 +64,7 @@ def measure(
         cell: ``prompt_entry``, ``window`` and ``question_tokens``.
         batch_size: questions that are answered together.
         work: where parts are kept.
+        flows: to block.
 
     Returns:
         What was measured for each question, by the names in ``MEASURED``.
@@ -83,7 +85,7 @@ def measure(
     running, template = asked.iloc[order], cell["prompt_entry"]["text"]
     first = _inputs(list(running.head(1).itertuples(index=False)), _prompts(running.head(1), template))
     check_sight(model, description["model"], first, untrained=description["weights"] == "random")
-    parts = measure_parts(model, running, template, cell["window"], cell["question_tokens"], batch_size, work)
+    parts = measure_parts(model, running, template, cell["window"], cell["question_tokens"], batch_size, work, flows)
     return [row for _, row in sorted(rows_of(work, parts), key=lambda found: order[found[0]])]
 
 
@@ -95,6 +97,7 @@ def measure_parts(
     takes: QuestionTokens,
     batch_size: int,
     work: WorkFolder,
+    flows: Sequence[Flow] = FLOWS,
 ) -> list[tuple[int, int]]:
     """Make every part that is missing.
 
@@ -106,6 +109,7 @@ def measure_parts(
         takes: what counts as the question, see :func:`layerwise.flow.positions.position_sets`.
         batch_size: questions that are answered together.
         work: where parts are kept.
+        flows: to block.
 
     Returns:
         The parts as (first row, row after the last).
@@ -118,25 +122,28 @@ def measure_parts(
     ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
     prompts = _prompts(asked, template)
     check_pictures(model, _inputs(list(asked.itertuples(index=False)), prompts))
-    _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes)
+    _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes, flows)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
         for start, stop in ranges:
             if work.load(start, stop, MEASURED) is None:
                 rows = list(asked.iloc[start:stop].itertuples(index=False))
-                work.save(start, stop, _measure(model, rows, prompts[start:stop], width, takes, batch_size))
+                work.save(start, stop, _measure(model, rows, prompts[start:stop], width, takes, batch_size, flows))
             else:
                 log.info("questions %d to %d were finished by an earlier job", start, stop)
             progress.update(stop - start)
     return ranges
 
 
-def _check(model: AnsweringModel, row: Any, prompt: str, width: int, takes: QuestionTokens) -> None:
+def _check(
+    model: AnsweringModel, row: Any, prompt: str, width: int, takes: QuestionTokens, flows: Sequence[Flow]
+) -> None:
     """Compare the blocked runs of one question with whole forward passes, whether or not it is answered correctly."""
     image = read_image(row.image)
     (answer,) = _answers(model, _inputs([row], [prompt]))
     inputs = prepare_rows(model, _inputs([row], [prompt]))
     sets, _ = _sets(model, row, image.size, prompt, inputs, takes)
-    check_knockout(model, inputs, sets, FLOWS, windows(model.n_layers, width), answer.first_id)
+    there = [flow for flow in flows if sets.has(flow)]
+    check_knockout(model, inputs, sets, there, windows(model.n_layers, width), answer.first_id)
 
 
 def _measure(
@@ -146,6 +153,7 @@ def _measure(
     width: int,
     takes: QuestionTokens,
     batch_size: int,
+    flows: Sequence[Flow] = FLOWS,
 ) -> dict[str, Tensor]:
     """One part: tensors by name, with one row per question."""
     images = [read_image(row.image) for row in rows]
@@ -159,7 +167,7 @@ def _measure(
         "outcome": torch.full((n,), KEPT, dtype=torch.int8),
         "given": _as_bytes([answer.text for answer in answers], ANSWER_BYTES),
         "p": torch.full((n,), torch.nan),
-        "blocked": torch.full((n, len(FLOWS), layers), torch.nan),
+        "blocked": torch.full((n, len(flows), layers), torch.nan),
         "traced": torch.full((n, len(NORMS), len(CASINGS), layers + 1), torch.nan),
         "image_tokens": torch.zeros(n, dtype=torch.int32),
         "object_tokens": torch.zeros(n, dtype=torch.int32),
@@ -179,18 +187,18 @@ def _measure(
         for i, inputs in zip(of_image, prepared, strict=True):
             one, unmapped[i] = _sets(model, rows[i], images[i].size, prompts[i], inputs, takes)
             sets.append(one)
-        runs = free_runs(model, prepared, [first_target(one, FLOWS) for one in sets], row_of_runs)
+        runs = free_runs(model, prepared, [first_target(one, flows) for one in sets], row_of_runs)
         for i, one, run in zip(of_image, sets, runs, strict=True):
             # If no token shows the object, `other` would be the whole image, and that is a flow of its own.
-            there = [f for f, flow in enumerate(FLOWS) if len(getattr(one, flow.source))]
-            there = [f for f in there if not (unmapped[i] and FLOWS[f].source == "other")]
-            flows = [FLOWS[f] for f in there]
-            result = blocked_runs(run, one, flows, windows(layers, width), answers[i].first_id)
+            there = [f for f, flow in enumerate(flows) if one.has(flow)]
+            there = [f for f in there if not (unmapped[i] and flows[f].source == "other")]
+            blocked = [flows[f] for f in there]
+            result = blocked_runs(run, one, blocked, windows(layers, width), answers[i].first_id)
             found["p"][i], found["blocked"][i, there] = result.free, result.blocked
             for k, norm in enumerate(NORMS):
                 traced = trace(run, tokens[i], final_norm=norm)
                 found["traced"][i, k] = torch.stack([traced[casing] for casing in CASINGS])
-            found["image_tokens"][i], found["object_tokens"][i] = len(one.image), len(one.object)
+            found["image_tokens"][i], found["object_tokens"][i] = len(one["image"]), len(one["object"])
             measured = (found["p"][i], result.blocked, found["traced"][i])
             if not all(torch.isfinite(values).all() for values in measured):
                 raise FloatingPointError(
@@ -241,7 +249,7 @@ def _sets(
         reason = "" if patches else "no image token shows its object"
     except Unmapped as error:
         patches, reason = [], str(error)
-    return position_sets(model, inputs, prompt, row.question, patches, takes), reason
+    return position_sets(model, inputs, prompt, row.question, {1: patches}, takes), reason
 
 
 def rows_of(work: WorkFolder, parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:

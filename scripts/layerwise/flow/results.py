@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
-from layerwise.flow.flows import FLOWS
+from layerwise.flow.flows import FLOWS, Flow
 from layerwise.jobs.command import finished_file
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def write_results(
     asked: pd.DataFrame,
     questions: dict[str, Any],
     cell: dict[str, Any],
+    flows: Sequence[Flow] = FLOWS,
 ) -> None:
     """Write the tables and the description of one cell.
 
@@ -61,6 +62,7 @@ def write_results(
         asked: the same questions: rows of ``questions.parquet``.
         questions: ``questions.json``.
         cell: all that decides the results.
+        flows: that were blocked.
     """
     outcomes = [OUTCOMES[row["outcome"]] for row in measured]
     answers = asked[[*ASKED, "answer"]].assign(given=[row["given"] for row in measured], outcome=outcomes)
@@ -74,11 +76,11 @@ def write_results(
         )
     rows, right = [measured[i] for i in kept], asked.iloc[kept].reset_index(drop=True)
     n_layers = measured[0]["blocked"].shape[1]
-    blocked = np.array([row["blocked"] for row in rows]).reshape(len(rows), len(FLOWS), n_layers)
+    blocked = np.array([row["blocked"] for row in rows]).reshape(len(rows), len(flows), n_layers)
     traced = np.array([row["traced"] for row in rows]).reshape(len(rows), len(NORMS), len(CASINGS), n_layers + 1)
     unmapped = Counter(row["unmapped"] for row in rows if row["unmapped"])
     tables = {
-        files.changes: changes_table(right, np.array([row["p"] for row in rows]), blocked, [f.name for f in FLOWS]),
+        files.changes: changes_table(right, np.array([row["p"] for row in rows]), blocked, [f.name for f in flows]),
         files.tracing: tracing_table(right, traced, NORMS, CASINGS),
         files.answers: answers,
     }

@@ -35,9 +35,9 @@ class Cut:
 class PackedMasks:
     """Masks of packed runs: a token sees the free run's tokens before the start, and those of its own run.
 
-    Each run joins the row in the first block in which it is cut. So runs that are cut in all heads are cut at first, and
-    what their windows leave behind is freed from block to block. Runs that are cut in some heads are free, but in their
-    blocks, where the row's mask has a dimension of heads.
+    Each run joins the row in the first block in which it is cut. So runs that are cut in all heads are cut at first,
+    and what their windows leave behind is freed from block to block. Runs that are cut in some heads are free, except
+    in their blocks, where the row's mask has a dimension of heads.
     """
 
     def __init__(self, mask: Tensor, start: int, cuts: Sequence[Cut], heads: Sequence[int]):

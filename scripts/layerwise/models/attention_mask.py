@@ -109,7 +109,8 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
         dtype: of the hidden states.
 
     Returns:
-        The same kind of mask, with a dimension of heads if ``pairs`` has one. None becomes numbers that are added to the scores, which both kinds of attention take.
+        The same kind of mask, with a dimension of heads if ``pairs`` has one. None becomes numbers that are added to
+        the scores, which both kinds of attention take.
 
     Raises:
         ValueError: when a token of ``pairs`` would see nothing.

@@ -76,8 +76,27 @@ def bend(products: Any, bending: Bending, tanh: Callable[[Any], Any]) -> Any:
     return bending.bound * tanh(logits / bending.bound) if bending.bound else logits
 
 
+def next_token_logits(model: AnsweringModel, states: Tensor) -> Tensor:
+    """The output head's logits, with what the family does to them.
+
+    Args:
+        model: whose head is used.
+        states: shape (..., width). The head expects the final norm's output.
+
+    Returns:
+        Shape (..., vocabulary); float32, where the head is.
+    """
+    import torch
+
+    head, bending = model.model.get_output_embeddings(), bending_of(model.model, model.model_type)
+    logits = bend(head(states.to(head.weight.device)).float(), bending, torch.tanh)
+    if bending.never:
+        logits[..., list(bending.never)] = -math.inf
+    return logits
+
+
 def next_token_probabilities(model: AnsweringModel, states: Tensor, tokens: Sequence[int] | None = None) -> Tensor:
-    """Softmax over the vocabulary of the output head's logits, with what the family does to them.
+    """Softmax over the vocabulary of :func:`next_token_logits`.
 
     Args:
         model: whose head is used.
@@ -87,11 +106,5 @@ def next_token_probabilities(model: AnsweringModel, states: Tensor, tokens: Sequ
     Returns:
         Shape (..., tokens); float32, on the CPU.
     """
-    import torch
-
-    head, bending = model.model.get_output_embeddings(), bending_of(model.model, model.model_type)
-    logits = bend(head(states.to(head.weight.device)).float(), bending, torch.tanh)
-    if bending.never:
-        logits[..., list(bending.never)] = -math.inf
-    probabilities = logits.softmax(-1)
+    probabilities = next_token_logits(model, states).softmax(-1)
     return (probabilities if tokens is None else probabilities[..., list(tokens)]).cpu()

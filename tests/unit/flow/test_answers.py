@@ -34,18 +34,18 @@ def test_sets_hold_what_they_say(name):
     model = next(family for family in FAMILIES if family.name == name).frozen()
     prepared = prepared_by(model)
     ids = prepared["input_ids"][0]
-    words = position_sets(model, prepared, PROMPT, QUESTION, [0, 3], "words")
-    assert model.processor.tokenizer.decode(ids[words.question]).strip() == QUESTION
+    words = position_sets(model, prepared, PROMPT, QUESTION, {1: [0, 3]}, "words")
+    assert model.processor.tokenizer.decode(ids[words["question"]]).strip() == QUESTION
     image = model.image_tokens(prepared)[0]
-    assert image[words.image].all()
-    assert len(words.image) == image.sum()
-    assert words.object.tolist() == [words.image[0], words.image[3]]
-    assert sorted(words.object.tolist() + words.other.tolist()) == words.image.tolist()
-    assert words.last.tolist() == [words.n_tokens - 1] == [len(ids) - 1]
+    assert image[words["image"]].all()
+    assert len(words["image"]) == image.sum()
+    assert words["object"].tolist() == [words["image"][0], words["image"][3]]
+    assert sorted(words["object"].tolist() + words["other"].tolist()) == words["image"].tolist()
+    assert words["last"].tolist() == [words.n_tokens - 1] == [len(ids) - 1]
     text = position_sets(model, prepared, PROMPT, QUESTION)
-    assert text.question.tolist() == list(range(int(words.image[-1]) + 1, len(ids) - 1))
-    assert not len(text.object)
-    assert torch.equal(text.other, text.image)
+    assert text["question"].tolist() == list(range(int(words["image"][-1]) + 1, len(ids) - 1))
+    assert not len(text["object"])
+    assert torch.equal(text["other"], text["image"])
     assert text.mask("last").nonzero().tolist() == [[0, len(ids) - 1]]
 
 
@@ -55,16 +55,16 @@ def test_what_stands_between_the_tiles_of_an_image_is_of_the_image():
     patches = model.image_tokens(prepared)[0].nonzero()[:, 0].tolist()
     first, last = patches[0], patches[-1]
     assert len(patches) < last + 1 - first
-    sets = position_sets(model, prepared, PROMPT, QUESTION, [0, len(patches) - 1])
-    assert sets.image.tolist() == list(range(first, last + 1))
-    assert sets.object.tolist() == [first, last]
-    assert sets.other.tolist() == list(range(first + 1, last))
+    sets = position_sets(model, prepared, PROMPT, QUESTION, {1: [0, len(patches) - 1]})
+    assert sets["image"].tolist() == list(range(first, last + 1))
+    assert sets["object"].tolist() == [first, last]
+    assert sets["other"].tolist() == list(range(first + 1, last))
 
 
 def test_a_question_at_the_end_leaves_the_last_position_out():
     model = families.frozen(families.llava)
     sets = position_sets(model, prepared_by(model, QUESTION), QUESTION, QUESTION, takes="words")
-    assert sets.question[-1] == sets.last[0] - 1
+    assert sets["question"][-1] == sets["last"][0] - 1
 
 
 def test_tokens_on_the_edge_of_the_words_are_theirs():
@@ -72,9 +72,9 @@ def test_tokens_on_the_edge_of_the_words_are_theirs():
     model = families.frozen(families.llava)
     prepared = prepared_by(model)
     sets = position_sets(model, prepared, PROMPT, "red circle", takes="words")
-    assert model.processor.tokenizer.decode(prepared["input_ids"][0][sets.question]) == " red circle"
+    assert model.processor.tokenizer.decode(prepared["input_ids"][0][sets["question"]]) == " red circle"
     sets = position_sets(model, prepared, PROMPT, "ed circl", takes="words")
-    assert model.processor.tokenizer.decode(prepared["input_ids"][0][sets.question]) == " red circle"
+    assert model.processor.tokenizer.decode(prepared["input_ids"][0][sets["question"]]) == " red circle"
 
 
 def test_what_is_not_there_is_named():
@@ -83,7 +83,7 @@ def test_what_is_not_there_is_named():
     with pytest.raises(InputError, match="'a green star' is not in the text that the model is shown"):
         position_sets(model, prepared, PROMPT, "a green star", takes="words")
     with pytest.raises(InputError, match="patch 16 of the object is outside the image's 16 tokens"):
-        position_sets(model, prepared, PROMPT, QUESTION, [16])
+        position_sets(model, prepared, PROMPT, QUESTION, {1: [16]})
     with pytest.raises(InputError, match="not found among the tokens after the image"):
         position_sets(model, prepared_by(model, "Hm."), PROMPT, QUESTION, takes="words")
     with pytest.raises(ValueError, match="one input at a time"):

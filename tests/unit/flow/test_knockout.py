@@ -59,7 +59,7 @@ REFUSED = {
 def asked(model, prompt=PROMPTS[0], image=0, shown=(1, 2), takes="text"):
     """A question's inputs and sets."""
     prepared = model.prepare([pictures()[image]], [prompt])
-    return prepared, position_sets(model, prepared, prompt, QUESTION, shown, takes)
+    return prepared, position_sets(model, prepared, prompt, QUESTION, {1: shown}, takes)
 
 
 def by_hand(model, prepared, sets, flow, window):
@@ -67,8 +67,8 @@ def by_hand(model, prepared, sets, flow, window):
     n = sets.n_tokens
     least = torch.finfo(torch.float32).min
     mask = torch.full((n, n), least).triu(1)
-    for target in getattr(sets, flow.target).tolist():
-        for source in getattr(sets, flow.source).tolist():
+    for target in sets[flow.target].tolist():
+        for source in sets[flow.source].tolist():
             mask[target, source] = least
 
     def give(_block, args, kwargs):
@@ -125,7 +125,7 @@ def test_blocking_all_to_the_last_leaves_it_itself(family):
     for image in (0, 1):
         prepared, sets = asked(model, image=image)
         before = torch.arange(sets.n_tokens - 1)
-        everything = module.PositionSets(sets.n_tokens, before, before[:0], before, sets.question, sets.last)
+        everything = module.PositionSets(sets.n_tokens, {"image": before, "last": sets["last"]})
         flow = Flow("image", "last")
         whole = [range(model.n_layers)]
         naive = naive_knockout(model, prepared, everything, [flow], whole, ANSWER)
@@ -150,8 +150,8 @@ def test_nothing_passes_on_what_blocked_tokens_cannot_see(family):
     for image in (picture, ImageOps.invert(picture)):
         prepared = model.prepare([image], [PROMPTS[0]])
         sets = position_sets(model, prepared, PROMPTS[0], QUESTION)
-        behind = torch.arange(int(sets.image[-1]) + 1, sets.n_tokens)
-        sets = replace(sets, question=behind)
+        behind = torch.arange(int(sets["image"][-1]) + 1, sets.n_tokens)
+        sets = replace(sets, positions={"image": sets["image"], "question": behind})
         arguments = (model, prepared, sets, [BY_NAME["image->question"]], [range(model.n_layers)], ANSWER)
         found.append((knockout(*arguments), naive_knockout(*arguments)))
     (first, first_naive), (second, second_naive) = found
@@ -298,7 +298,7 @@ def test_only_what_blocking_changes_is_run_again(monkeypatch):
     blocked_runs(run, sets, [BY_NAME["image->last"], BY_NAME["last->last"]], [range(1, 2), range(2, 3)], ANSWER)
     assert tokens == [[], [2], [4]]
     blocked_runs(run, sets, [BY_NAME["image->question"]], [range(1, 2)], ANSWER)
-    assert tokens == [[], [2, len(sets.question) + 1], [4, len(sets.question) + 1]]
+    assert tokens == [[], [2, len(sets["question"]) + 1], [4, len(sets["question"]) + 1]]
 
 
 def test_windows_are_cut_off_at_both_ends():
@@ -396,7 +396,7 @@ def test_what_cannot_go_on_from_a_run_is_an_error():
     with pytest.raises(ValueError, match="not about one image"):
         list(free_runs(model, [prepared, other], [sets.n_tokens - 1] * 2))
     # Nothing is left for the last token to see.
-    alone = module.PositionSets(1, sets.image[:1], sets.image[:0], sets.image, sets.question, torch.tensor([0]))
+    alone = module.PositionSets(1, {"last": torch.tensor([0])})
     text = BatchFeature({key: prepared[key][:, :1] for key in ("input_ids", "attention_mask")})
     with pytest.raises(ValueError, match="see nothing at all"):
         naive_knockout(model, text, alone, [BY_NAME["last->last"]], [range(1)], ANSWER)

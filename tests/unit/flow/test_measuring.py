@@ -122,7 +122,7 @@ def test_every_number_is_that_of_whole_masked_runs(measured, model):
         n = int(model.image_tokens(prepared).sum())
         images = model.processor.image_processor
         patches = object_tokens(objects_of(row), model.model.config, images, image.size, prepared, n).tolist()
-        sets = position_sets(model, prepared, prompt, row.question, patches)
+        sets = position_sets(model, prepared, prompt, row.question, {1: patches})
         expected = naive_knockout(model, prepared, sets, FLOWS, windows(model.n_layers, WIDTH), answer.first_id)
         mine = changes[changes["question_id"] == row.question_id]
         assert mine["p"].unique() == pytest.approx(expected.free, abs=1e-6)
