@@ -24,6 +24,7 @@ from layerwise.models.pictures import (
     in_text_order,
     numbered,
     one_run_each,
+    touching,
     with_words_between,
 )
 from layerwise.models.prefix.packing import most_exact
@@ -232,7 +233,15 @@ class HostSide(AnsweringModel):
                 f"{self.model_type} its {len(pictures)} pictures have {', '.join(map(str, counts))} when words stand "
                 "between them; this family is not supported with several pictures"
             )
-        return numbered(image, counts, in_text_order(prompt, len(pictures)))
+        numbers = numbered(image, counts, in_text_order(prompt, len(pictures)))
+        if (pair := touching(numbers)) and hasattr(self.model.base_model, "get_rope_index"):
+            # Such families take unbroken runs of image tokens for pictures, to number their rows and columns.
+            raise InputError(
+                f"nothing stands between the pictures {pair[0]} and {pair[1]} of {text!r}, and a model of type "
+                f"{self.model_type} takes them for one; write something between their places, or leave `conversation` "
+                "out if the model has a chat template"
+            )
+        return numbers
 
     def _counts(self, pictures: Sequence[Image.Image]) -> list[int]:
         """How many tokens each of some pictures has in a text of its own with all of them, in this order.
