@@ -15,7 +15,9 @@ def main() -> None:
     args, entry, sources = read_options(parser)
 
     stimuli, _ = build_stimuli(entry, sources, args.seed)
-    names = sorted({str(Path(path).relative_to(args.images)) for image in stimuli.shown["image"] for path in each(image)})
+    names = sorted(
+        {str(Path(path).relative_to(args.images)) for image in stimuli.shown["image"] for path in each(image)}
+    )
     with finished_file(args.out) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
