@@ -22,6 +22,10 @@ def main() -> None:
         check_cue(name, prompt, description["categories"])
         example = render_prompts(prompt, items.head(1), description["categories"])[0]
         about = {"stimuli": description["stimuli"], "prompt": name, "image": prompt.get("image", "shown")}
+        if "images" in prompt:
+            about |= {"image": "changed", "images": prompt["images"]}
+        if "pictures" in description:
+            about |= {"pictures": description["pictures"]}
         examples.append(about | {"text": prompt["text"], "example": example})
     with finished_file(args.out) as file:
         file.write_text(json.dumps(examples, indent=2) + "\n")

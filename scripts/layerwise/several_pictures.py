@@ -51,3 +51,17 @@ def parts(prompt: str) -> list[str | int]:
     """A prompt as pieces of text and numbers of pictures, in order; empty pieces are left out."""
     pieces = PLACE.split(prompt)
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces) if i % 2 or piece]
+
+
+def before_last(prompt: str) -> str:
+    """A prompt up to its last place, which included; empty without places.
+
+    Prompts about the same pictures can share what a model makes of them if they are equal so far.
+    """
+    found = list(PLACE.finditer(prompt))
+    return prompt[: found[-1].end()] if found else ""
+
+
+def without_places(prompt: str) -> str:
+    """A prompt's text without the places of its pictures."""
+    return PLACE.sub("", prompt)

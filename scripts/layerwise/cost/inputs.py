@@ -11,7 +11,7 @@ from PIL import Image
 from layerwise.config.prompts import Prompt
 from layerwise.datasets.format import DataSize
 from layerwise.flow.questions import read_questions
-from layerwise.states.images import read_image
+from layerwise.states.images import read_images
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.kind import LIST, PLACEHOLDER, ExpectedItems, placeholders
@@ -53,8 +53,8 @@ class Inputs:
             texts = max(1, round(self.count / self.images))
             yield Image.new("RGB", (640, 480)), [f"{before} {i}{after}" for i in range(texts)]
         else:
-            for path, inputs in self.sample.groupby("image", sort=False, dropna=False):
-                yield read_image(None if pd.isna(path) else str(path)), list(inputs["prompt"])
+            for cell, inputs in self.sample.groupby("image", sort=False, dropna=False):
+                yield read_images(None if pd.isna(cell) else str(cell)), list(inputs["prompt"])
 
 
 def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
