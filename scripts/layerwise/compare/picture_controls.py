@@ -1,8 +1,8 @@
 """What each picture is worth: the same words with other pictures than an item's own, or none, by layer.
 
-Of items with several pictures. Rows are grouped by the cell that shows all of an item's own pictures in order; below its
-own rows stand those of each prompt with the same words and other pictures. The probes are those of the scores: each
-prompt has probes of its own, fitted to states of the same pictures that they are tested on.
+Of items with several pictures. Below the rows of a prompt that shows all of an item's own pictures in order stand those
+of each prompt with the same words and other pictures. The probes are those of the scores: each prompt has probes of its
+own, fitted to states of the same pictures that they are tested on.
 
 Columns:
 
