@@ -93,8 +93,8 @@ def finish_items(stimuli: Stimuli, checksums: Mapping[str, str]) -> pd.DataFrame
         marked = items[column].map(lambda cell: isinstance(cell, str) and MARK in cell)
         if marked.any():
             raise InputError(
-                f"item {items.loc[marked, 'item_id'].iloc[0]!r}: its {column} has the character U+FFFC, which marks the "
-                "place of a picture; take it out"
+                f"item {items.loc[marked, 'item_id'].iloc[0]!r}: its {column} has the character U+FFFC, which marks "
+                "the place of a picture; take it out"
             )
     of_each = [[checksums[path] for path in each(image)] for image in items["image"]]
     items["image_sha256"] = list(map(joined_checksum, of_each))

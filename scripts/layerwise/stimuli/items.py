@@ -1,13 +1,15 @@
 """The stimuli contract: ``items.parquet`` (what a model is shown) and its side files.
 
 ``items.parquet`` has one row per item: ``item_id``, ``image`` (path), ``image_sha256``, ``text``, ``category``, and a
-column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. Items of several pictures
-have their paths in ``image``, one a line, the checksum of all in ``image_sha256``, and that of each in
-``picture_sha256``, one a line (:mod:`layerwise.several_pictures`). The table holds no label and no split. Those are in ``provenance.parquet``: ``item_id``, ``image_id``, ``group`` (what must stay on one side of a split:
-an image, all images that items with several pictures join, or a pair of images that share captions), ``part`` (official part of the data set), labels in columns named
-``label:...`` (classes) and ``number:...`` (numbers), missing where an item lacks the label, and, for category pairs,
-``category``. ``stimuli.json`` holds counts, sources and the digest of the items' content, which hidden states are bound
-to; ``pictures``, how many an item shows, if more than one; of a table also ``labels``: by name the ``classes``, or the ``unit`` of a number.
+column for each further placeholder of the kind's prompts, such as ``first`` and ``second``. Of items with several
+pictures, ``image`` has a path per line, ``image_sha256`` is one checksum of all, and ``picture_sha256`` has that of
+each, one per line (:mod:`layerwise.several_pictures`). The table holds no label and no split. Those are in
+``provenance.parquet``: ``item_id``, ``image_id`` (an id per line), ``group`` (what must stay on one side of a split: an
+image, images that are shown together, or a pair of images that share captions), ``part`` (official part of the data
+set), labels in columns named ``label:...`` (classes) and ``number:...`` (numbers), missing where an item lacks the
+label, and, for category pairs, ``category``. ``stimuli.json`` holds counts, sources and the digest of the items'
+content, which hidden states are bound to; ``pictures``, how many an item shows, if more than one; of a table also
+``labels``: by name the ``classes``, or the ``unit`` of a number.
 """
 
 import hashlib

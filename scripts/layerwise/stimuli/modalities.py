@@ -18,13 +18,13 @@ def with_images(inputs: pd.DataFrame, prompt: Mapping[str, Any], seed: int) -> p
     """The items with the images that a prompt entry asks for; labels stay those of the items' own images.
 
     Args:
-        inputs: ``image``, ``image_sha256``, for several pictures :data:`layerwise.stimuli.items.EACH_SHA256`, and other
-            columns.
-        prompt: its entry. Of ``image``: shown - their own; blank - grey pictures; shuffled - each image (or all pictures
-            of an item) is replaced by another one of the set, in all its items, and each replaces one; none - no image
-            at all; random-order - an item's own pictures in an order that is drawn for them, each order equally likely.
-            Or of ``images``, what stands in each place: the number of an own picture, blank, shuffled (the picture of
-            this number of another item, drawn for each place on its own), or none.
+        inputs: ``image``, ``image_sha256``, of several pictures :data:`layerwise.stimuli.items.EACH_SHA256`, and
+            other columns.
+        prompt: its entry. Of ``image``: shown - their own; blank - grey pictures; shuffled - each image (all pictures
+            of an item as one) is replaced by another one of the set, in all its items, and each replaces one; none - no
+            image at all; random-order - an item's own pictures in an order that is drawn for them, each order equally
+            likely. Or of ``images``, what stands in each place: the number of an own picture, blank, shuffled (another
+            item's picture of this number, drawn for each place on its own), or none.
         seed: of the shuffling and of the order.
 
     Returns:

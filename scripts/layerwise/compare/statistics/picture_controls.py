@@ -94,7 +94,7 @@ def _rows(
     cell: Cell, shown: Cell, prompt: Prompt, task: Task, test: pd.DataFrame, best: int, majority: float
 ) -> Iterator[dict[str, Any]]:
     """A row per layer of one prompt, without a difference."""
-    described = dict(zip(CELL, cell, strict=True)) | {"control": "" if shown == cell else shown[2]}
+    described: dict[str, Any] = dict(zip(CELL, cell, strict=True)) | {"control": "" if shown == cell else shown[2]}
     described |= {"shown": in_words(prompt), "metric": task.metric, "label": task.headline_label, "majority": majority}
     columns = ["layer", "n_layers", "value", "low", "high", "n", "n_groups"]
     for row in test[columns].sort_values("layer").to_dict("records"):
@@ -114,11 +114,11 @@ def _difference(
     """The score of one cell and layer less that of another, on the same test items."""
     sides = own, control
     paths = [predictions_root / model / name / f"{prompt}.predictions.parquet" for (model, name, prompt), _ in sides]
-    read = [read_predictions(path, layer, "test") for path, (_, layer) in zip(paths, sides, strict=True)]
+    first, second = (read_predictions(path, layer, "test") for path, (_, layer) in zip(paths, sides, strict=True))
     stream = "\0".join(["picture-controls", *own[0], control[0][2]])
     rng = np.random.default_rng([seed, *hashlib.sha256(stream.encode()).digest()])
     try:
-        found = paired_difference(*read, task.metric, task.n_classes, n_resamples, n_permutations, rng)
+        found = paired_difference(first, second, task.metric, task.n_classes, n_resamples, n_permutations, rng)
     except InputError as error:
         raise InputError(f"{paths[0]} and {paths[1]}: {error}") from error
     for path, (cell, layer), value in zip(paths, sides, (found.first, found.second), strict=True):
