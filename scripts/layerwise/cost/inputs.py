@@ -13,10 +13,12 @@ from layerwise.config.prompts import Prompt
 from layerwise.datasets.format import DataSize
 from layerwise.flow.questions import read_questions
 from layerwise.states.images import read_images
+from layerwise.states.plan import prefixes
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.kind import LIST, PLACEHOLDER, ExpectedItems, placeholders
 from layerwise.stimuli.modalities import with_images
+from layerwise.stimuli.picture_places import IMAGE
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
 from layerwise.study import Study
 
@@ -61,7 +63,8 @@ class Inputs:
             blank = (Image.new("RGB", (640, 480)),) * self.shown
             yield blank if self.shown > 1 else blank[0], [f"{before} {i}{after}" for i in range(texts)]
         else:
-            for cell, inputs in self.sample.groupby("image", sort=False, dropna=False):
+            for _, inputs in self.sample.groupby(prefixes(self.sample), sort=False, dropna=False):
+                cell = inputs["image"].iat[0]
                 yield read_images(None if pd.isna(cell) else str(cell)), list(inputs["prompt"])
 
 
@@ -73,8 +76,9 @@ def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
         items, description = read_items(folder)
         items = with_images(items, shown.shown(), seed=0)
         inputs, _ = unique_inputs(items, render_prompts(shown.shown(), items, description["categories"]))
-        return _counted(inputs)
-    found = _worked_out(expected_items(study, stimuli), shown)
+        found = _counted(inputs)
+    else:
+        found = _worked_out(expected_items(study, stimuli), shown)
     return replace(found, shown=max(1, shown.shows(study.grid.pictures(stimuli))))
 
 
@@ -83,7 +87,7 @@ def _worked_out(expected: ExpectedItems, prompt: Prompt) -> Inputs:
     if prompt.image in ("blank", "none"):
         # Equal texts are run once.
         images, texts_per_image = 1, expected.distinct_texts
-    text, found = prompt.text, placeholders(prompt)
+    text, found = IMAGE.sub("", prompt.text), placeholders(prompt)
     if not found:
         return Inputs(images, images, len(text), 0, pd.DataFrame())
     if found == {LIST}:
