@@ -65,3 +65,27 @@ def before_last(prompt: str) -> str:
 def without_places(prompt: str) -> str:
     """A prompt's text without the places of its pictures."""
     return PLACE.sub("", prompt)
+
+
+def check_places(prompt: str, pictures: int) -> None:
+    """Refuse a prompt whose places are not those of its pictures.
+
+    Args:
+        prompt: with a place for each picture, or with none.
+        pictures: how many pictures are shown with it.
+
+    Raises:
+        InputError: naming the places.
+    """
+    found = places(prompt)
+    if found and sorted(found) != list(range(1, pictures + 1)):
+        named = ", ".join(f"{{image {number}}}" for number in found)
+        raise InputError(
+            f"the prompt {shown(prompt)!r} has the places {named}, but {pictures or 'no'} "
+            f"{'picture is' if pictures == 1 else 'pictures are'} shown with it; place each picture once, or none"
+        )
+
+
+def shown(prompt: str) -> str:
+    """A prompt as messages quote it: with its places as the config writes them."""
+    return PLACE.sub(r"{image \1}", prompt)
