@@ -19,7 +19,7 @@ from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.planning.grid import Grid, StatesCell
+from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -56,6 +56,7 @@ def check_study(grid: Grid, data: Locations) -> None:
             _check_intervention(grid, name)
         if model.made_from is not None:
             _check_made_from(grid, name, model.made_from)
+    _check_positions(config)
     _check_sites(grid)
     _check_kinds(grid)
     _check_specifications(grid)
@@ -329,6 +330,14 @@ def _check_intervention(grid: Grid, name: str) -> None:
         raise InputError(
             f"models.{name}: an intervention is shown beside the same model without it; add an entry that has all "
             "of this one's keys but `intervention`"
+        )
+
+
+def _check_positions(config: StudyConfig) -> None:
+    if config.states.positions[0] == EACH_PICTURE:
+        raise InputError(
+            f"states.positions: probes read the first position, and {EACH_PICTURE} stands for one of each picture; "
+            "name last or image-mean before it"
         )
 
 
