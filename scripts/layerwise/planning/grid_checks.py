@@ -20,6 +20,7 @@ from layerwise.errors import InputError
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.picture_checks import one_picture_by_adapter
+from layerwise.models.site_names import ALL_PICTURES
 from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
@@ -94,8 +95,11 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
         of_prompt = f"prompts.{entry.kind}.{prompt}"
         kind.check_prompt(of_prompt, wording, entry)
         _check_answers(config, name, of_prompt, wording)
-        if wording.image == "none" and "image-mean" in config.states.positions:
-            raise InputError(f"{of_prompt}: without an image (`image: none`) there is no position image-mean to keep")
+        if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
+            raise InputError(
+                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read the "
+                "first of `states.positions`; name last before it"
+            )
 
 
 def _check_answers(config: StudyConfig, stimuli: str, where: str, wording: Prompt) -> None:

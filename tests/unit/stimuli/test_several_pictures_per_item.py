@@ -22,6 +22,7 @@ from layerwise.stimuli.kinds.table import KIND, build_table
 from layerwise.stimuli.making import read_entry
 from layerwise.stimuli.modalities import BLANK, with_images
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
+from layerwise.stimuli.table_files import table_mark
 from tests.cells import run_here
 from tests.items import finished
 from tests.warm import REPOSITORY
@@ -206,6 +207,17 @@ def test_the_files_hold_each_picture_and_one_checksum_of_all(make, folder, monke
     assert labels.loc[["2", "3", "4"], "group"].nunique() == 1
     sizes = json.loads((folder / "task/task.json").read_text())["sizes"]
     assert sum(of_split["images"] for of_split in sizes.values()) == 29
+
+
+@pytest.mark.parametrize("of", [{"image_column": ["left", "right"]}, {"image_column": "both", "pictures": 2}])
+def test_a_mark_tells_of_every_picture(make, folder, of):
+    rows = [row | {"both": [row["left"], row["right"]]} for row in rows_of(*PAIRS)]
+    make(rows, **of)
+    before = table_mark(entry_of(folder, **of))
+    assert table_mark(entry_of(folder, **of)) == before
+    photograph(folder / "4.png", 40)
+    assert table_mark(entry_of(folder, **of)) != before
+    assert KIND.shown(entry_of(folder, **of), None).items() >= of.items()
 
 
 def test_a_table_that_was_changed_by_hand_is_refused(make, folder):
