@@ -18,6 +18,7 @@ from layerwise.datasets.format import DataSize
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.picture_places import check_places
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
@@ -34,6 +35,34 @@ ASKED = ("asked-attribute", "asked-centre")
 def placeholders(prompt: Prompt) -> set[str]:
     """The placeholders in a prompt."""
     return set(PLACEHOLDER.findall(prompt.text))
+
+
+def check_images(where: str, prompt: Prompt, pictures: int) -> None:
+    """Refuse a prompt that shows other pictures than items have.
+
+    Args:
+        where: its key, for messages.
+        prompt: of the config.
+        pictures: how many an item shows.
+
+    Raises:
+        InputError: naming the prompt and what to write.
+    """
+    one = "one picture" if pictures == 1 else f"{pictures} pictures"
+    if prompt.image == "random-order" and pictures == 1:
+        raise InputError(f"{where}.image: items have one picture, and it has one order; leave out `random-order`")
+    if (images := prompt.images) is None:
+        return
+    where = f"{where}.images"
+    if len(images) != pictures:
+        number = f"{len(images)} {'entry' if len(images) == 1 else 'entries'}"
+        raise InputError(f"{where}: it has {number}, but items have {one}; give an entry for each place")
+    if far := [shown for shown in images if isinstance(shown, int) and shown > pictures]:
+        raise InputError(f"{where}: there is no picture {far[0]}, as items have {one}")
+    if images == list(range(1, pictures + 1)):
+        raise InputError(f"{where}: this is what an item shows anyway; leave it out")
+    if set(images) in ({"none"}, {"blank"}):
+        raise InputError(f"{where}: write `image: {images[0]}`, which says this of all pictures")
 
 
 class DataParts(NamedTuple):
@@ -181,6 +210,9 @@ class StimulusKind(ABC, Generic[EntryT]):
         Raises:
             InputError: naming the prompt and the placeholder.
         """
+        pictures = self.pictures(entry)
+        check_places(where, prompt.text, pictures)
+        check_images(where, prompt, pictures)
         found = placeholders(prompt)
         if unknown := found - self.allowed:
             allowed = ", ".join(f"{{{name}}}" for name in sorted(self.allowed))
