@@ -2,9 +2,9 @@
 
 Prints two Markdown tables: windows of blocks; and single heads, and attention from one picture to a later one. A small
 LLaVA with random weights and 576 image tokens stands for a large one: the ways differ in how often they run which
-tokens, whatever the model's size. They take turns and do the same six flows in the same windows. The plain loop does all flows in one window a round, or in the heads of one block, and its time is scaled to
-all, because a forward pass takes equally long in each. Numbers are medians of CPU time. Host work (decoding,
-tokenizing) is left out.
+tokens, whatever the model's size. They take turns and do the same flows in the same windows or heads. The plain loop
+does all flows in one window a round, or in the heads of one block, and its time is scaled to all, because a forward
+pass takes equally long in each. Numbers are medians of CPU time. Host work (decoding, tokenizing) is left out.
 
     python benchmarks/flow.py --quick      about 2 minutes
     python benchmarks/flow.py --full       about 10 minutes
