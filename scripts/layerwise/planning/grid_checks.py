@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from layerwise.config.data import FolderEntry
+from layerwise.config.flow import TABLE_PROMPTS, TableQuestions
 from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -15,6 +16,7 @@ from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
+from layerwise.datasets.question_table import check_table
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
@@ -23,6 +25,7 @@ from layerwise.planning.grid import Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
+from layerwise.stimuli.question_prompts import check_wording
 
 Found = TypeVar("Found")
 
@@ -438,6 +441,9 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
 
 def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
     where, entry = f"flow.questions.{name}", config.flow.questions[name]
+    if isinstance(entry, TableQuestions):
+        _check_table_questions(config, where, entry)
+        return
     dataset = find(config.datasets, entry.dataset, f"{where}.dataset")
     if dataset.format not in QUESTIONS:
         raise InputError(
@@ -457,6 +463,18 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         )
     if prompt.image not in (None, "shown"):
         raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
+
+
+def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestions) -> None:
+    section = f"prompts.{TABLE_PROMPTS}"
+    prompt = find(config.prompts.get(TABLE_PROMPTS, {}), entry.prompt, f"{where}.prompt", section)
+    check_wording(f"{section}.{entry.prompt}", prompt.text, len(entry.image_columns), bool(entry.option_columns))
+    if prompt.image not in (None, "shown"):
+        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own pictures; leave out `image`")
+    try:
+        check_table(entry)
+    except InputError as error:
+        raise InputError(f"{where}.file: {error}") from error
 
 
 def runs_authors_code(config: StudyConfig, model: str) -> bool:
