@@ -20,7 +20,7 @@ SPACES = ("", " ")
 
 
 def answer_tokens(model: AnsweringModel, prompt: str, answer: str, pictures: int = 1) -> dict[str, list[int]]:
-    """Tokens with which a model can begin an answer to a prompt about some pictures; see :func:`first_tokens`."""
+    """Tokens with which a model can begin an answer to a prompt about so many pictures; see :func:`first_tokens`."""
     tokenizer = model.processor.tokenizer
 
     def encode(text: str) -> list[int]:
