@@ -21,7 +21,7 @@ from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.planning.grid import Grid, StatesCell
+from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -59,6 +59,7 @@ def check_study(grid: Grid, data: Locations) -> None:
             _check_intervention(grid, name)
         if model.made_from is not None:
             _check_made_from(grid, name, model.made_from)
+    _check_positions(config)
     _check_sites(grid)
     _check_kinds(grid)
     _check_specifications(grid)
@@ -335,6 +336,14 @@ def _check_intervention(grid: Grid, name: str) -> None:
         )
 
 
+def _check_positions(config: StudyConfig) -> None:
+    if config.states.positions[0] == EACH_PICTURE:
+        raise InputError(
+            f"states.positions: probes read the first position, and {EACH_PICTURE} stands for one of each picture; "
+            "name last or image-mean before it"
+        )
+
+
 def _check_sites(grid: Grid) -> None:
     only = grid.config.states.sites_of
     for name in only.models or []:
@@ -461,8 +470,9 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(
             f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
         )
-    if prompt.image not in (None, "shown"):
-        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
+    if not prompt.is_own:
+        key = "image" if prompt.images is None else "images"
+        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `{key}`")
 
 
 def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestions) -> None:
