@@ -1,25 +1,25 @@
 """Runs with nothing blocked, from which blocked runs continue.
 
 Before the first position whose attention is blocked, and below the first block in which it is, a blocked run equals the
-free one. So the free run's keys and values are kept, and each block's inputs at the positions after the image. Several
-questions about one image share one run of it.
+free one. So the free run's keys and values are kept, and each block's inputs from the first such position on. Several
+questions about one image, or about the same images, share one run of it.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache
 
 from layerwise.errors import InputError
+from layerwise.flow.block_calls import BlockCall, Calls, Followed, reading, reading_first
 from layerwise.models.attention_mask import TAKES_MASKS, kernels
 from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.families import family_of
-from layerwise.models.frozen import AnsweringModel, hidden_out
+from layerwise.models.frozen import AnsweringModel
 from layerwise.models.head import next_token_logits
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, set_length
@@ -33,22 +33,6 @@ from layerwise.models.prefix.split import PER_TOKEN, inputs_to
 # length, and in short ones the host starts kernels more slowly than they run, so there rows are long: one holds three
 # flows to a question of 32 tokens in all windows of a model of 32 blocks.
 TOKENS_PER_ROW = {"cpu": 512, "cuda": 3072}
-
-
-@dataclass(frozen=True)
-class BlockCall:
-    """The inputs of one block at the positions of a free run.
-
-    Attributes:
-        hidden: states, shape (1, tokens, width).
-        mask: what each of these tokens sees of the whole input, as numbers added to the scores; shape (tokens, all
-            tokens).
-        more: the block's other arguments, without its cache.
-    """
-
-    hidden: Tensor
-    mask: Tensor
-    more: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,6 +73,25 @@ class FreeRun:
         """States at the last position: the embeddings and every block's output, shape (L + 1, width)."""
         layers = [*(call.hidden for call in self.calls), self.top]
         return torch.stack([layer[0, -1].to(self.top.device) for layer in layers])
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The tokens that some questions begin with, with their images.
+
+    Attributes:
+        cache: their keys and values, with room after them.
+        length: how many they are.
+        position: the position that follows in the decoder's count.
+        start: the first of them that is kept in ``calls``.
+        calls: the blocks' inputs from there on; None if no run begins so early.
+    """
+
+    cache: Cache
+    length: int
+    position: int
+    start: int
+    calls: Calls | None
 
 
 @dataclass(frozen=True)
@@ -165,12 +168,13 @@ def free_runs(
     row: Room | None = None,
     with_image: bool = True,
 ) -> Iterator[FreeRun]:
-    """Runs of several questions about one image. The image is run once.
+    """Runs of several questions about one image, or about the same images. They are run once.
 
     Args:
         model: one that :func:`check_served` lets pass.
-        prepared: per question the model's inputs, each a batch of one, with the same image.
-        starts: per question the first position that is wanted, after the image.
+        prepared: per question the model's inputs, each a batch of one, with the same images.
+        starts: per question the first position that is wanted. It may lie among the images' tokens, if no token before
+            it sees it.
         row: how many tokens a row of runs that go on from one of these has, if a single run is not longer. Default - as
             many as suit the device.
         with_image: whether the inputs have an image. Texts without one share the tokens that they begin with.
@@ -179,22 +183,22 @@ def free_runs(
         Each question's run. Use it before asking for the next one.
 
     Raises:
-        InputError: when a text has a token of the image's type.
-        ValueError: when a wanted position lies in the image or before it, or the inputs are not about one image.
+        InputError: when a text has a token of the image's type; or, for positions among the images' tokens, when tokens
+            before them see them, or blocks are told something of these tokens alone.
+        ValueError: when the inputs are not about the same images.
     """
     of_image = {k: v for k, v in prepared[0].items() if k not in PER_TOKEN}
     if not all(_same(inputs[k], v) for inputs in prepared for k, v in of_image.items()):
         raise ValueError("the questions are not about one image")
     rows = [inputs["input_ids"][0].tolist() for inputs in prepared]
     image_end = int(model.image_tokens(prepared[0])[0].nonzero()[-1]) + 1 if with_image else 1
-    length = _common(rows, min(starts))
-    if length < image_end and not with_image and len(rows) > 1:
-        # Without a begin token, texts need not begin with the same one. Each runs by itself then.
+    length = _common(rows, max(min(starts), image_end))
+    if length < image_end:
+        # Without a begin token, texts need not begin with the same one, and there may be text between two images. Each
+        # runs by itself then.
         for inputs, start in zip(prepared, starts, strict=True):
             yield from free_runs(model, [inputs], [start], row, with_image)
         return
-    if length < image_end:
-        raise ValueError("a position of the image or before it is wanted, or the texts differ before the image ends")
     _check_types(model, prepared, length)
     # A token more than is kept: Qwen's omni models cannot count positions in a text that ends with its image.
     first = of_image | {k: v[:, : length + 1] for k, v in prepared[0].items() if k in PER_TOKEN}
@@ -202,20 +206,20 @@ def free_runs(
     own = [len(ids) - length for ids in rows]
     whole = [len(ids) - start for ids, start in zip(rows, starts, strict=True)]
 
-    def run_prefix(packed: int) -> tuple[Cache, int]:
+    def run_prefix(packed: int) -> Prefix:
         # The longest of each question's own tokens with its packed runs.
         room = max(tokens + max(packed, one) for tokens, one in zip(own, whole, strict=True))
-        return _run_prefix(model, first, length, room)
+        return _run_prefix(model, first, length, room, min(starts))
 
     with torch.inference_mode():
         # Where memory does not hold the longest rows, shorter ones do as well.
-        prefix, position = (
+        prefix = (
             row.fitted(run_prefix, max(whole))
             or Room(1, "images with the start of their prompts").over(1, lambda *_: run_prefix(0))[0]
         )
     for ids, start in zip(rows, starts, strict=True):
         with torch.inference_mode():
-            run = _run_rest(model, torch.tensor(ids[length:]), prefix, length, position, start, row)
+            run = _run_rest(model, torch.tensor(ids[length:]), prefix, start, row)
         yield run
 
 
@@ -243,72 +247,25 @@ def _same(first: Any, second: Any) -> bool:
     return torch.equal(first, second) if isinstance(first, Tensor) else bool(first == second)
 
 
-def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room: int) -> tuple[Cache, int]:
-    """Keys and values of the inputs, with room after them, and the position that follows their first ``length``."""
+def _run_prefix(model: AnsweringModel, inputs: dict[str, Any], length: int, room: int, start: int) -> Prefix:
+    """Run the inputs, and keep their first ``length`` tokens with room after them."""
     inputs = inputs_to(inputs, model.device, model.dtype)
     cache, positions = DynamicCache(), DecoderPositions(length)
-    with positions.read(model.decoder):
+    wanted = reading_first(model.blocks, start, length) if start < length else nullcontext()
+    with positions.read(model.decoder), wanted as calls:
         model.forward(**inputs, past_key_values=cache, use_cache=True)
-    return prefix_cache(cache, room), length if positions.next is None else int(positions.next)
+    position = length if positions.next is None else int(positions.next)
+    return Prefix(prefix_cache(cache, room), length, position, start, calls)
 
 
-def _run_rest(
-    model: AnsweringModel, ids: Tensor, prefix: Cache, length: int, position: int, start: int, row: Room
-) -> FreeRun:
+def _run_rest(model: AnsweringModel, ids: Tensor, prefix: Prefix, start: int, row: Room) -> FreeRun:
     """Run a question's own tokens over the image, and keep the inputs of the blocks from ``start`` on."""
-    set_length(prefix, length)
+    set_length(prefix.cache, prefix.length)
     ids = ids[None].to(model.device)
-    packed = PackedTexts(ids, torch.tensor([[ids.shape[1]]]), length, position)
-    with _reading(model.blocks, start - length) as (calls, outputs):
-        model.continue_texts(packed, prefix)
-    top = outputs[0]
-    logits = next_token_logits(model, model.final_norm(top[0, -1])).cpu()
-    return FreeRun(model, start, calls, prefix, top, logits, row)
-
-
-# Arguments of a block that a blocked run replaces.
-_REPLACED = ("hidden_states", "attention_mask", "past_key_values", "use_cache")
-
-
-@contextmanager
-def _reading(blocks: Sequence[nn.Module], skip: int) -> Iterator[tuple[list[BlockCall], list[Tensor]]]:
-    """While the decoder runs, keep each block's inputs and the last block's output after ``skip`` tokens."""
-    calls: list[BlockCall] = []
-    outputs: list[Tensor] = []
-
-    def before(block, args, kwargs):
-        # Gemma 4's get an input of their own by its place.
-        names = list(inspect.signature(block.forward).parameters)[: len(args)]
-        given = dict(zip(names, args, strict=True)) | kwargs
-        hidden, mask = given["hidden_states"], given["attention_mask"]
-        more = {k: _behind(v, skip, hidden.shape[1]) for k, v in given.items() if k not in _REPLACED}
-        calls.append(BlockCall(hidden[:, skip:], mask[0, 0, skip:], more))
-
-    def after(_block, _args, output):
-        outputs.append(hidden_out(output)[:, skip:])
-
-    handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
-    handles.append(blocks[-1].register_forward_hook(after))
-    try:
-        yield calls, outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def per_token(value: Any, tokens: int, change: Callable[[Tensor, int], Tensor]) -> Any:
-    """Apply ``change`` to a block's argument if it is given per token: (tensor, its dimension of tokens) -> tensor.
-
-    Positions are whole numbers of shape (..., tokens), and their sines and cosines real or complex numbers of shape
-    (..., tokens, size). Everything else stays.
-    """
-    if isinstance(value, (tuple, list)):
-        return type(value)(per_token(part, tokens, change) for part in value)
-    if not isinstance(value, Tensor):
-        return value
-    dim = -2 if value.is_floating_point() or value.is_complex() else -1
-    return change(value, dim) if value.dim() >= -dim and value.shape[dim] == tokens else value
-
-
-def _behind(value: Any, skip: int, tokens: int) -> Any:
-    return per_token(value, tokens, lambda v, dim: v.narrow(dim, skip, tokens - skip))
+    packed = PackedTexts(ids, torch.tensor([[ids.shape[1]]]), prefix.length, prefix.position)
+    with reading(model.blocks, max(start - prefix.length, 0)) as calls:
+        model.continue_texts(packed, prefix.cache)
+    if prefix.calls is not None and start < prefix.length:
+        calls = Followed(prefix.calls, start - prefix.start).by(calls)
+    logits = next_token_logits(model, model.final_norm(calls.top[0, -1])).cpu()
+    return FreeRun(model, start, calls.blocks, prefix.cache, calls.top, logits, row)

@@ -2,7 +2,7 @@
 
 As in Geva et al. 2023 (arXiv 2304.14767, section 3) and Zhang et al. 2025 (arXiv 2411.18620, section 3.2). For every
 flow and window of blocks, attention from the flow's target to its source is masked in all heads of these blocks while
-the prompt is read.
+the prompt is read; or in single heads of some blocks.
 
 :func:`naive_knockout` defines it, with one forward pass of the whole model for each flow and window. :func:`knockout`
 gives the same numbers but runs again only what blocking changes: the positions from the flow's first target on, in the
@@ -11,10 +11,8 @@ prompts about one image (:mod:`layerwise.models.prefix`).
 """
 
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -22,12 +20,17 @@ from transformers import BatchFeature
 
 from layerwise.flow.flows import Flow
 from layerwise.flow.free import FreeRun, free_runs
-from layerwise.flow.packed_runs import own_columns, packed_mask, packed_runs
+from layerwise.flow.heads import Where, chosen, heads_of, span
+from layerwise.flow.packed_runs import packed_runs
 from layerwise.flow.positions import PositionSets
-from layerwise.models.attention_mask import attention_cut, without_pairs
+from layerwise.flow.row_masks import Cut, PackedMasks
+from layerwise.models.attention_mask import attention_cut
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.head import next_token_logits
 from layerwise.models.memory import Room
+
+# At so many states at once the output head is read.
+STATES_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def naive_knockout(
     prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
-    windows: Sequence[range],
+    windows: Sequence[Where],
     answer_id: int,
     distractor_id: int | None = None,
 ) -> Knockouts:
@@ -65,7 +68,7 @@ def naive_knockout(
         prepared: the model's inputs for one image and one prompt, a batch of one.
         sets: its positions.
         flows: the attention that is blocked.
-        windows: the blocks in which it is blocked, counted from 0.
+        windows: where it is blocked: in the blocks of a window, or in some heads of some blocks; all counted from 0.
         answer_id: the answer's first token.
         distractor_id: the first token of another answer; None for none.
 
@@ -77,11 +80,11 @@ def naive_knockout(
     def read() -> Tensor:
         return _read(model.model(**inputs, use_cache=False).logits[0, -1].float(), answer_id, distractor_id).cpu()
 
-    blocked = torch.empty(len(flows), len(windows), 2)
+    blocked, by_block = torch.empty(len(flows), len(windows), 2), heads_of(model)
     for i, flow in enumerate(flows):
         for j, window in enumerate(windows):
             blocks = [model.blocks[block] for block in window]
-            with attention_cut(blocks, sets.mask(flow.target), sets.mask(flow.source)):
+            with attention_cut(blocks, sets.mask(flow.target), sets.mask(flow.source), chosen(window, by_block)):
                 blocked[i, j] = read()
     return _knockouts(read(), blocked, distractor_id)
 
@@ -91,14 +94,15 @@ def knockout(
     prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
-    windows: Sequence[range],
+    windows: Sequence[Where],
     answer_id: int,
     distractor_id: int | None = None,
 ) -> Knockouts:
     """The numbers of :func:`naive_knockout`, which takes the same arguments, from one free run of the question.
 
     Raises:
-        ValueError: when a target lies in the image or before it, or would attend to nothing.
+        InputError: when a token before the first target sees it.
+        ValueError: when a target would attend to nothing.
     """
     (run,) = free_runs(model, [prepared], [first_target(sets, flows)])
     return blocked_runs(run, sets, flows, windows, answer_id, distractor_id)
@@ -114,11 +118,19 @@ def blocked_runs(
     run: FreeRun,
     sets: PositionSets,
     flows: Sequence[Flow],
-    windows: Sequence[range],
+    windows: Sequence[Where],
     answer_id: int,
     distractor_id: int | None = None,
+    row: Room | None = None,
 ) -> Knockouts:
-    """Knockouts that continue a free run, which holds every flow's targets; see :func:`knockout`."""
+    """Knockouts that continue a free run, which holds every flow's targets; see :func:`knockout`.
+
+    Args:
+        run: the free run.
+        sets, flows, windows, answer_id, distractor_id: see :func:`naive_knockout`.
+        row: how many tokens are packed in one row. Default - as the free run says.
+    """
+    row = row or run.row
     free = _read(run.logits, answer_id, distractor_id)
     blocked = free.repeat(len(flows), len(windows), 1)
     by_start: dict[int, list[int]] = {}
@@ -131,16 +143,18 @@ def blocked_runs(
         rows = [(i, j) for j in _by_first_block(windows) for i in of_start]
         cuts = [Cut(pairs[i], windows[j]) for i, j in rows]
         tokens = run.n_tokens - start
-        at_once = max(1, run.row.size // tokens)
+        at_once = max(1, row.size // tokens)
         room = Room(at_once, "blocked runs of one question")
 
         def read(first: int, stop: int, start: int = start, cuts: Sequence[Cut] = cuts) -> Tensor:
             states = run.model.final_norm(_run_cuts(run, start, cuts[first:stop]))
-            return _read(next_token_logits(run.model, states), answer_id, distractor_id).cpu()
+            # Logits of all words take more memory than what they are made from.
+            some = (next_token_logits(run.model, part) for part in states.split(STATES_AT_ONCE))
+            return torch.cat([_read(logits, answer_id, distractor_id).cpu() for logits in some])
 
         found = torch.cat(room.over(len(rows), read))
         if room.size < at_once:
-            run.row.size = room.size * tokens
+            row.size = room.size * tokens
         blocked[[i for i, _ in rows], [j for _, j in rows]] = found
     return _knockouts(free, blocked, distractor_id)
 
@@ -159,23 +173,9 @@ def _knockouts(free: Tensor, blocked: Tensor, distractor_id: int | None) -> Knoc
     return Knockouts(float(free[0]), blocked[..., 0], float(free[1]), differences)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """One blocked run.
-
-    Attributes:
-        pairs: true where a token (row) may not attend to another (column), shape (tokens from some start on, all
-            tokens).
-        window: the blocks in which it may not.
-    """
-
-    pairs: Tensor
-    window: range
-
-
-def _by_first_block(windows: Sequence[range]) -> list[int]:
+def _by_first_block(windows: Sequence[Where]) -> list[int]:
     """Windows by their first block, so that windows that run together begin at about the same block."""
-    return sorted(range(len(windows)), key=lambda j: windows[j][0])
+    return sorted(range(len(windows)), key=lambda j: min(windows[j]))
 
 
 def _pairs(sets: PositionSets, flow: Flow, start: int) -> Tensor:
@@ -193,53 +193,8 @@ def _run_cuts(run: FreeRun, start: int, cuts: Sequence[Cut]) -> Tensor:
     def fresh(block: int, first: int, stop: int) -> Tensor:
         return run.calls[block].hidden[:, -tokens:].repeat(1, stop - first, 1)
 
-    joins = [cut.window[0] for cut in cuts]
-    for _, output in packed_runs(run, start, joins, fresh, lambda mask: PackedMasks(mask, start, cuts)):
+    joins = [span(cut.where)[0] for cut in cuts]
+    heads = heads_of(run.model)
+    for _, output in packed_runs(run, start, joins, fresh, lambda mask: PackedMasks(mask, start, cuts, heads)):
         hidden = output
     return hidden[0, tokens - 1 :: tokens]
-
-
-class PackedMasks:
-    """Masks of packed runs: a token sees the free run's tokens before the start, and those of its own run.
-
-    Each run joins the row in the first block of its window. So all are cut at first, and what their windows leave
-    behind is freed from block to block.
-    """
-
-    def __init__(self, mask: Tensor, start: int, cuts: Sequence[Cut]):
-        """Lay out the masks of all runs; each block takes a part of them.
-
-        Args:
-            mask: of the tokens from ``start`` on in the free run, shape (tokens, all tokens).
-            start: the first token that is run again.
-            cuts: the runs.
-        """
-        self._free, self._start, self._runs = mask, start, len(cuts)
-        self.tokens, self.before = mask.shape
-        pairs = torch.stack([cut.pairs for cut in cuts])[:, None].to(mask.device)
-        cut = without_pairs(mask[None, None].expand(len(cuts), -1, -1, -1), pairs, mask.dtype)
-        self._mask = packed_mask(cut[:, 0], start)
-        # The first block behind each window, and its run.
-        self._ends = deque(sorted((cut.window[-1] + 1, run) for run, cut in enumerate(cuts)))
-
-    def at(self, block: int, joined: int) -> Tensor:
-        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens).
-
-        It is changed when a later block is asked for; no earlier one may be.
-        """
-        ended = []
-        while self._ends and self._ends[0][0] <= block:
-            ended.append(self._ends.popleft()[1])
-        for first, stop in _ranges(sorted(ended)):
-            of_runs = self._mask[first * self.tokens : stop * self.tokens, : self._start]
-            of_runs.unflatten(0, (stop - first, self.tokens))[:] = self._free[:, : self._start]
-            own_columns(self._mask, self._runs)[..., first:stop] = self._free[:, self._start :, None]
-        rows = joined * self.tokens
-        return self._mask[None, None, :rows, : self.before + rows]
-
-
-def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Consecutive numbers among rising ones, as (first, after the last)."""
-    for _, some in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-        consecutive = [number for _, number in some]
-        yield consecutive[0], consecutive[-1] + 1

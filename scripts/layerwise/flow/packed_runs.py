@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from layerwise.flow.free import FreeRun, per_token
+from layerwise.flow.block_calls import per_token
+from layerwise.flow.free import FreeRun
 from layerwise.flow.shared_keys import ARGUMENT, SharedKeys
 from layerwise.models.attention_mask import aligned_rows
 from layerwise.models.frozen import hidden_out
@@ -22,7 +23,7 @@ class RowMasks(Protocol):
     """The masks of a row in the blocks of one kind."""
 
     def at(self, block: int, joined: int) -> Tensor:
-        """The mask of the first ``joined`` runs in a block, shape (1, 1, tokens, all tokens + tokens)."""
+        """The mask of the first ``joined`` runs in a block, shape (1, 1 or heads, tokens, all tokens + tokens)."""
         ...
 
 
@@ -59,6 +60,10 @@ def packed_runs(
         if not joined:
             continue
         hidden = hidden.to(call.hidden.device)
+        if call.added is not None and present:
+            # Added to states of the decoder's precision, as the decoder does.
+            added = call.added[:, -tokens:].to(hidden.dtype).repeat(1, present, 1)
+            hidden = hidden + added
         if joined > present:
             hidden = torch.cat([hidden, fresh(block, present, joined).to(hidden.device)], dim=1)
             present = joined

@@ -5,7 +5,7 @@ tokens to others are masked before the softmax, so that the remaining weights st
 """
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -52,8 +52,10 @@ def kernels(module: nn.Module) -> set[str]:
 
 
 @contextmanager
-def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor) -> Iterator[None]:
-    """While the context lasts, targets do not attend to sources in these blocks, in any head.
+def attention_cut(
+    blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor, heads: Sequence[Tensor] | None = None
+) -> Iterator[None]:
+    """While the context lasts, targets do not attend to sources in these blocks, in any head or in some.
 
     It is exact for attention of the kinds ``eager`` and ``sdpa``. Without a pair to cut, the forward pass is the same
     to the last bit.
@@ -63,6 +65,7 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
         targets: true at the tokens that attend, shape (batch or 1, tokens of the forward pass).
         sources: true at the tokens that must not be attended to, shape (batch or 1, tokens kept in a cache + tokens of
             the forward pass).
+        heads: for each of the blocks true at the heads that are cut, shape (heads that ask,). Default - all.
 
     Raises:
         InputError: when a block takes no such mask.
@@ -71,6 +74,7 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
     blocks = list(blocks)
     check_cuttable(blocks)
     pairs = targets[:, None, :, None] & sources[:, None, None, :]
+    of_block = None if heads is None else dict(zip(blocks, heads, strict=True))
 
     def cut(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         names = list(inspect.signature(block.forward).parameters)[: len(args)]
@@ -82,7 +86,8 @@ def attention_cut(blocks: Iterable[nn.Module], targets: Tensor, sources: Tensor)
                 "attention of the kinds eager and sdpa does"
             )
         hidden = given["hidden_states"]
-        given["attention_mask"] = without_pairs(mask, pairs.to(hidden.device), hidden.dtype)
+        cut = pairs if of_block is None else pairs & of_block[block][None, :, None, None]
+        given["attention_mask"] = without_pairs(mask, cut.to(hidden.device), hidden.dtype)
         return tuple(given.pop(name) for name in names), given
 
     handles = [block.register_forward_pre_hook(cut, with_kwargs=True) for block in blocks] if pairs.any() else []
@@ -99,20 +104,19 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     Args:
         mask: the mask that a block was given: true or 0 where a token is seen, shape (batch or 1, 1, tokens, seen
             tokens); None where each token sees itself and all before it.
-        pairs: true where a token (row) must not see another (column), of the same shape.
+        pairs: true where a token (row) must not see another (column), of the same shape, or with all heads in the
+            second dimension.
         dtype: of the hidden states.
 
     Returns:
-        The same kind of mask. None becomes numbers that are added to the scores, which both kinds of attention take.
+        The same kind of mask, with a dimension of heads if ``pairs`` has one. None becomes numbers that are added to
+        the scores, which both kinds of attention take.
 
     Raises:
         ValueError: when a token of ``pairs`` would see nothing.
     """
     if mask is None:
-        tokens, seen = pairs.shape[-2:]
-        later = torch.ones(tokens, seen, dtype=torch.bool, device=pairs.device).triu(seen - tokens + 1)
-        mask = torch.zeros(tokens, seen, dtype=dtype, device=pairs.device)
-        mask = mask.masked_fill_(later, torch.finfo(dtype).min)[None, None]
+        mask = _causal(*pairs.shape[-2:], dtype, pairs.device)
     # A mask may have columns for tokens that do not exist yet.
     mask = mask[..., : pairs.shape[-1]]
     hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
@@ -121,6 +125,28 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
     if bool((saw.any(-1) & ~(saw & ~pairs).any(-1)).any()):
         raise ValueError("a token would see nothing at all: leave it something to attend to, if only itself")
     return mask.masked_fill(pairs, hidden)
+
+
+def added_to_scores(mask: Tensor | None, tokens: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A mask that a block was given without a cache, as numbers that are added to the scores.
+
+    Args:
+        mask: true or 0 where a token is seen, shape (batch or 1, 1, tokens, tokens); None where each token sees itself
+            and all before it.
+        tokens: of the input.
+        dtype, device: of the hidden states.
+    """
+    if mask is None:
+        return _causal(tokens, tokens, dtype, device)
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+def _causal(tokens: int, seen: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    later = torch.ones(tokens, seen, dtype=torch.bool, device=device).triu(seen - tokens + 1)
+    mask = torch.zeros(tokens, seen, dtype=dtype, device=device)
+    return mask.masked_fill_(later, torch.finfo(dtype).min)[None, None]
 
 
 def aligned_rows(like: Tensor, *shape: int) -> Tensor:

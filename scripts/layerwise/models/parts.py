@@ -62,9 +62,19 @@ def heads_per_block(config: Any) -> int:
     Args:
         config: the decoder's.
     """
-    of_blocks = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config]
-    numbers = {of_block.num_attention_heads for of_block in of_blocks}
+    numbers = set(heads_by_block(config, 1))
     return numbers.pop() if len(numbers) == 1 else 0
+
+
+def heads_by_block(config: Any, n_layers: int) -> list[int]:
+    """How many attention heads each block of a decoder has; with grouped queries, how many ask.
+
+    Args:
+        config: the decoder's.
+        n_layers: how many blocks it has.
+    """
+    of_blocks = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config] * n_layers
+    return [of_block.num_attention_heads for of_block in of_blocks]
 
 
 def site_module(block: nn.Module, site: str) -> nn.Module:
