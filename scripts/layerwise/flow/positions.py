@@ -83,7 +83,7 @@ def position_sets(
     ids = prepared["input_ids"]
     if len(ids) != 1:
         raise ValueError("position sets are of one input at a time")
-    n_tokens, of_picture = ids.shape[1], _picture_tokens(model, prepared)
+    n_tokens, of_picture = ids.shape[1], model.picture_tokens(prepared)[0].cpu()
     numbers = sorted(set(of_picture[of_picture > 0].tolist()))
     images, shown = {}, torch.zeros(n_tokens, dtype=torch.bool)
     for number in numbers:
@@ -121,11 +121,6 @@ def position_sets(
         found[span_set(span)] = words[span]
         found[rest_set(span)] = asked[(asked > words[span][0]) & ~torch.isin(asked, words[span])]
     return PositionSets(n_tokens, found)
-
-
-def _picture_tokens(model: AnsweringModel, prepared: Mapping[str, Tensor]) -> Tensor:
-    """By token the number of the picture that it is of, 0 for none; shape (tokens,)."""
-    return model.image_tokens(prepared)[0].int().cpu()
 
 
 def _word_tokens(

@@ -25,7 +25,8 @@ from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
-from layerwise.stimuli.question_prompts import check_wording
+from layerwise.stimuli.picture_places import check_places
+from layerwise.stimuli.question_prompts import check_behind_pictures, check_wording
 
 Found = TypeVar("Found")
 
@@ -470,21 +471,26 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(
             f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
         )
-    if not prompt.is_own:
-        key = "image" if prompt.images is None else "images"
-        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `{key}`")
+    check_places(f"{section}.{entry.prompt}", prompt.text, 1)
+    check_behind_pictures(f"{section}.{entry.prompt}", prompt.text)
+    _check_own_pictures(f"{section}.{entry.prompt}", prompt)
 
 
 def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestions) -> None:
     section = f"prompts.{TABLE_PROMPTS}"
     prompt = find(config.prompts.get(TABLE_PROMPTS, {}), entry.prompt, f"{where}.prompt", section)
     check_wording(f"{section}.{entry.prompt}", prompt.text, len(entry.image_columns), bool(entry.option_columns))
-    if prompt.image not in (None, "shown"):
-        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own pictures; leave out `image`")
+    _check_own_pictures(f"{section}.{entry.prompt}", prompt)
     try:
         check_table(entry)
     except InputError as error:
         raise InputError(f"{where}.file: {error}") from error
+
+
+def _check_own_pictures(where: str, prompt: Prompt) -> None:
+    if not prompt.is_own:
+        key = "image" if prompt.images is None else "images"
+        raise InputError(f"{where}: flows start at the question's own image; leave out `{key}`")
 
 
 def runs_authors_code(config: StudyConfig, model: str) -> bool:
