@@ -12,7 +12,7 @@ from layerwise.config.flow import QuestionTable
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.format import format_of_job
 from layerwise.errors import InputError
-from layerwise.flow.own_questions import own_questions, what_all_have
+from layerwise.flow.own_questions import own_questions
 from layerwise.flow.questions import choose_questions, describe, image_names, tabulate
 from layerwise.jobs.command import finished_file, run
 
@@ -36,7 +36,7 @@ def main() -> None:
     if "file" in args.entry:
         entry = QuestionTable.model_validate(args.entry)
         table, found = own_questions(entry, args.seed, args.pictures)
-        _write(args.out, table, describe(args.name, table, found, what_all_have(entry)))
+        _write(args.out, table, describe(args.name, table, found, entry.has))
         return
     source = QUESTIONS[format_of_job(args.format, QUESTIONS)]
     found = choose_questions(source, args.annotations, args.entry["types"], args.entry["per_type"], args.seed)

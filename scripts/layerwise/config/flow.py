@@ -1,6 +1,6 @@
 """Information flow (arXiv 2411.18620): which attention an answer needs, and where in the stack it appears."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Tag
 
@@ -92,6 +92,17 @@ class QuestionTable(Section):
     def image_columns(self) -> list[str]:
         """The columns of the pictures, in order."""
         return [self.image_column] if isinstance(self.image_column, str) else self.image_column
+
+    @property
+    def has(self) -> dict[str, Any]:
+        """What all its questions have: how many ``pictures``, the names of ``spans``, whether ``boxes`` and
+        ``distractors``. With the prompt it decides which flows there are."""
+        return {
+            "pictures": len(self.image_columns),
+            "spans": list(self.spans),
+            "boxes": self.boxes_column is not None,
+            "distractors": self.distractor_column is not None,
+        }
 
     @property
     def option_columns(self) -> list[str]:

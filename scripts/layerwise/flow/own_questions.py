@@ -56,16 +56,6 @@ def own_questions(entry: QuestionTable, seed: int, pictures: Path | None) -> tup
     return pd.DataFrame(rows, columns=[*COLUMNS, *OWN_COLUMNS]), Found([], left_out, question_files(entry))
 
 
-def what_all_have(entry: QuestionTable) -> dict[str, Any]:
-    """What ``questions.json`` holds under ``own``: all that decides which flows there are, besides the prompt."""
-    return {
-        "pictures": len(entry.image_columns),
-        "spans": list(entry.spans),
-        "boxes": entry.boxes_column is not None,
-        "distractors": entry.distractor_column is not None,
-    }
-
-
 def _file(found: Path | bytes, question: TableQuestion, pictures: Path | None) -> str:
     if isinstance(found, Path):
         return str(found)

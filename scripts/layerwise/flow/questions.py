@@ -129,7 +129,8 @@ def describe(
         name: of the set of questions.
         table: of the questions.
         found: what was read.
-        own: of a user's own table, what all questions have; see :func:`layerwise.flow.own_questions.what_all_have`.
+        own: of a user's own table, what all questions have; see
+            :attr:`layerwise.config.flow.QuestionTable.has`.
     """
     return {
         "questions": name,

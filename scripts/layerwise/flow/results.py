@@ -219,6 +219,18 @@ def read_changes(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def read_differences(path: str | Path) -> pd.DataFrame:
+    """Read the table of blocked runs of questions with distractors.
+
+    Raises:
+        InputError: as :func:`read_changes`; or when the table has no differences of logits.
+    """
+    table = read_changes(path)
+    if missing := [column for column in DIFFERENCE_COLUMNS if column not in table]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; its questions have no distractors")
+    return table
+
+
 def read_tracing(path: str | Path) -> pd.DataFrame:
     """Read the table of what the layers say.
 

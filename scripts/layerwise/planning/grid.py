@@ -538,6 +538,14 @@ class Grid:
         entry = self.config.flow.questions[questions]
         return self.config.prompts[self.prompts_of(questions)][entry.prompt]
 
+    def had_by_questions(self, questions: str) -> frozenset[str]:
+        """What the questions of a set have: "boxes", "pictures" (several), "spans" and "distractors"."""
+        entry = self.config.flow.questions[questions]
+        if not isinstance(entry, TableQuestions):
+            return frozenset({"boxes"})
+        has = entry.has | {"pictures": entry.has["pictures"] > 1}
+        return frozenset(name for name, had in has.items() if had)
+
     def prompts_of(self, questions: str) -> str:
         """The section of `prompts` that a set of questions is wrapped in."""
         entry = self.config.flow.questions[questions]
