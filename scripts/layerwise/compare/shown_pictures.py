@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 OWN = "all pictures in order"
+TEXT_ALONE = "text alone"
 # By `image` of a prompt that treats all pictures alike.
 ALIKE = {
     "shown": OWN,
-    "none": "text alone",
+    "none": TEXT_ALONE,
     "blank": "all pictures blank",
     "shuffled": "another item's pictures",
     "random-order": "pictures in random order",
 }
 # By what stands in the place of a picture.
 IN_PLACE = {"none": "left out", "blank": "blank", "shuffled": "of another item"}
+RANK_ALIKE = {"shown": 0, "random-order": 2, "blank": 6, "shuffled": 7, "none": 8}
+RANK_IN_PLACE = {"none": 3, "blank": 4, "shuffled": 5}
 
 
 def is_own(prompt: Mapping[str, Any]) -> bool:
@@ -43,6 +46,15 @@ def in_words(prompt: Mapping[str, Any]) -> str:
         if places:
             said.append(f"picture{'s' if len(places) > 1 else ''} {_listed(places)} {words}")
     return ", ".join(said)
+
+
+def rank(prompt: Mapping[str, Any]) -> tuple[int, str]:
+    """The place of a prompt among those of the same words: first the same pictures in other orders, then one of them
+    changed, then all of them, and the text alone."""
+    if "images" not in prompt:
+        return RANK_ALIKE[prompt.get("image", "shown")], ""
+    changed = [place for entry, place in RANK_IN_PLACE.items() if entry in prompt["images"]]
+    return min(changed, default=1), str(prompt["images"])
 
 
 def _moved(images: Sequence[int | str]) -> list[int]:

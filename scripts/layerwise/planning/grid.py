@@ -16,7 +16,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.models.site_names import picture_position
+from layerwise.models.site_names import ALL_PICTURES, picture_position
 from layerwise.planning import route_grid, shortcut_grid, used_grid
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -328,17 +328,21 @@ class Grid:
         return [picture_position(number + 1) for number in range(self.prompt(stimuli, prompt).shows(n_pictures))]
 
     def positions(self, stimuli: str, prompt: str) -> list[str]:
-        """The token positions that are kept for a cell; probes read the first."""
+        """The token positions that are kept for a cell; probes read the first. A prompt without images has no token of
+        one."""
         kept = [position for position in self.config.states.positions if position != EACH_PICTURE]
+        if self.is_text_only(stimuli, prompt):
+            return [position for position in kept if position != ALL_PICTURES]
         return kept + self.picture_positions(stimuli, prompt)
 
     def position_cells(self) -> list[ProbeCell]:
-        """The probe cells in which the positions of single pictures are probed, too: those whose prompt shows an item's
-        own pictures. Draws of random weights have none."""
+        """The probe cells in which the positions of single pictures are probed, too: those of models without
+        intervention whose prompt shows an item's own pictures. Draws of random weights have none."""
         return [
             cell
             for cell in self.probe_cells()
-            if self.config.models[cell.model].draw_of is None
+            if cell.model in self._base_models
+            and self.config.models[cell.model].draw_of is None
             and self.prompt(self.config.tasks[cell.task].stimuli, cell.prompt).is_own
             and self.picture_positions(self.config.tasks[cell.task].stimuli, cell.prompt)
         ]

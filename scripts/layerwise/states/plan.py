@@ -34,7 +34,10 @@ def prefixes(inputs: pd.DataFrame) -> pd.Series:
     """
     # The pictures alone where no prompt says where they stand, as for most stimuli.
     heads = inputs["prompt"].map(before_last)
-    return inputs["image"].where(heads == "", inputs["image"] + "\n\n" + heads)
+    if (heads == "").all():
+        return inputs["image"]
+    joined = [f"{image}\n\n{head}" for image, head in zip(inputs["image"], heads, strict=True)]
+    return inputs["image"].where(inputs["image"].isna() | (heads == ""), joined)
 
 
 def running_order(inputs: pd.DataFrame, least_texts: int) -> list[int]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from layerwise.compare.inputs import CELL, Task, read_predictions
 from layerwise.compare.rows import headline_scores, majority_scores
-from layerwise.compare.shown_pictures import in_words, is_own
+from layerwise.compare.shown_pictures import in_words, is_own, rank
 from layerwise.compare.statistics.choice import choose_layer
 from layerwise.compare.statistics.layers import check_same_run
 from layerwise.compare.statistics.paired import paired_difference
@@ -87,7 +87,8 @@ def _wordings(prompts: Sequence[Prompt], task: Task) -> Iterator[tuple[Prompt, l
     """Each prompt of a task that shows all of several pictures in order, with the others of the same text."""
     of_stimuli = [prompt for prompt in prompts if prompt["stimuli"] == task.stimuli and prompt.get("pictures", 1) > 1]
     for own in filter(is_own, of_stimuli):
-        yield own, [other for other in of_stimuli if other["text"] == own["text"] and not is_own(other)]
+        controls = [other for other in of_stimuli if other["text"] == own["text"] and not is_own(other)]
+        yield own, sorted(controls, key=rank)
 
 
 def _rows(

@@ -36,7 +36,7 @@ def sections(table: pd.DataFrame) -> list[Section]:
                 "Prompt": rows["prompt"],
                 "Shown": rows["shown"],
                 "Layer": rows["layer"],
-                "Score": with_interval(rows, "value"),
+                "Score": with_interval(rows.rename(columns={"low": "value_low", "high": "value_high"}), "value"),
                 "Majority": [number(100 * value, ".1f") for value in rows["majority"]],
                 "Lost": ["–" if own else value for own, value in zip(rows["control"] == "", lost, strict=True)],
                 "p (Holm)": list(map(p_in_words, rows["p_holm"], rows["p_holm_is_bound"])),
