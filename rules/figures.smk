@@ -182,7 +182,7 @@ rule flow:
         [
             f"{FLOW_FIGURE}.{format}".format(flow_figure=figure, **cell._asdict())
             for cell in grid.flow_cells()
-            for figure in FLOW_FIGURES
+            for figure in flow_figures(contents, cell.questions)
             for format in FORMATS
         ],
         [

@@ -33,6 +33,7 @@ contents = Contents(
     ),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
+    question_sets={name: grid.had_by_questions(name) for name in study.config.flow.questions},
     numbers=bool(grid.number_cells()),
     premise=any(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
@@ -66,7 +67,9 @@ def files_of(name, question=None, variant=None):
     is that of the model which the variant names.
     """
     if name in COMPARISONS and COMPARISONS[name].per_flow:
-        return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
+        only = COMPARISONS[name].only_with
+        cells = [cell for cell in grid.flow_cells() if not only or only in contents.question_sets[cell.questions]]
+        return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in cells]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
     if name in ("scores", "curves", "sites", "positions", "kinds"):
@@ -157,7 +160,8 @@ def picture_files(wildcards):
 
 def table_files(table):
     """An input function: what a table is written from, by name."""
-    return lambda wildcards: {name: files_of(name) for name in TABLES[table].reads}
+    names = (*TABLES[table].reads, *TABLES[table].reads_too(contents))
+    return lambda wildcards: {name: files_of(name) for name in names}
 
 
 def caption_params(axis="", window=None, figure=None):

@@ -1,5 +1,7 @@
 # Inputs and params of the rules of information flow.
+from layerwise.config.flow import TableQuestions
 from layerwise.datasets.catalogue import QUESTIONS
+from layerwise.datasets.question_table import question_files
 
 
 def questions_file(questions, file):
@@ -10,12 +12,16 @@ def questions_file(questions, file):
 def question_sources(wildcards):
     """The files whose change makes a set of questions stale, but for its images."""
     entry = study.config.flow.questions[wildcards.questions]
+    if isinstance(entry, TableQuestions):
+        return list(map(str, question_files(entry)))
     return study.data.source_files(entry.dataset, entry.types)
 
 
 def question_receipts(wildcards):
     """The downloads that the images of questions are unpacked from; empty for images that are used where they lie."""
     entry = study.config.flow.questions[wildcards.questions]
+    if isinstance(entry, TableQuestions):
+        return []
     return study.data.image_receipts(entry.dataset, entry.types)
 
 
@@ -25,8 +31,10 @@ def question_image_folder(wildcards):
 
 
 def question_options(wildcards):
-    """Options that name the data set that questions are read from."""
+    """Options that name the data set that questions are read from, or where pictures in the rows of a table go."""
     entry = study.config.flow.questions[wildcards.questions]
+    if isinstance(entry, TableQuestions):
+        return [f"--pictures={study.data.root}/pictures"]
     return study.data.options(entry.dataset, entry.types)
 
 
@@ -37,7 +45,10 @@ def question_entry(wildcards):
 
 def question_code(wildcards):
     """The digest of the program that chooses questions, and of the module that reads their format."""
-    dataset = study.config.datasets[study.config.flow.questions[wildcards.questions].dataset]
+    entry = study.config.flow.questions[wildcards.questions]
+    if isinstance(entry, TableQuestions):
+        return code_digest("make_questions.py")
+    dataset = study.config.datasets[entry.dataset]
     return code_digest("make_questions.py", QUESTIONS.file(dataset.format))
 
 

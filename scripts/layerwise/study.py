@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from layerwise.compare.catalogue import COMPARISONS
+from layerwise.config.flow import Questions
 from layerwise.config.including import included
 from layerwise.config.reading import merge, read_config, validate
 from layerwise.config.study import StudyConfig
@@ -171,7 +172,8 @@ class Study:
         """The receipts of all downloads that the study needs."""
         entries = [self.config.stimuli[name] for name in self.grid.used_stimuli()]
         read = [KINDS[entry.kind].reads(entry) for entry in entries]
-        asked = [(entry.dataset, entry.types) for entry in self.config.flow.questions.values()]
+        of_questions = self.config.flow.questions.values()
+        asked = [(entry.dataset, entry.types) for entry in of_questions if isinstance(entry, Questions)]
         needed = [self.data.receipts(*parts) for parts in [*read, *asked] if parts is not None]
         return list(dict.fromkeys(receipt for receipts in needed for receipt in receipts))
 

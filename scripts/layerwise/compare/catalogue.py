@@ -27,6 +27,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",
+        "flow-differences": "layerwise.compare.flow_differences",
+        "flow-strongest-differences": "layerwise.compare.flow_strongest_differences",
         "said": "layerwise.compare.said",
         "known-said": "layerwise.compare.known_said",
         "known-said-top": "layerwise.compare.known_said_top",

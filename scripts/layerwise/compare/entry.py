@@ -29,6 +29,8 @@ class Comparison:
         compute: makes the table from its inputs and the values of its options.
         per_flow: whether there is a table for each model and set of questions of information flow, rather than one
             for the whole study.
+        only_with: of these, only for questions that have this, see
+            :attr:`layerwise.figures.entry.Contents.question_sets`.
     """
 
     reads: tuple[str, ...]
@@ -36,3 +38,4 @@ class Comparison:
     compute: Callable[[Given, Mapping[str, Any]], pd.DataFrame]
     options: tuple[str, ...] = ()
     per_flow: bool = False
+    only_with: str = ""

@@ -46,11 +46,13 @@ def _choose(annotation: Any, config: Any) -> Any:
 
 
 def _is_of(kind: Any, config: Any) -> bool:
-    """Whether a mapping is read as this: as entries by name, or as a class whose words it has."""
+    """Whether a mapping is read as this: as entries by name, or as a class whose words, or whose own key, it has."""
     if get_origin(kind) is dict:
         return isinstance(config, Mapping)
     if not (isinstance(kind, type) and issubclass(kind, Section) and isinstance(config, Mapping)):
         return False
+    if (key := getattr(kind, "known_by", None)) is not None:
+        return key in config
     fields = kind.model_fields
     words = {name: fields[name].annotation for name in ("kind", "format", "about") if name in fields}
     return all(config.get(name) in get_args(word) for name, word in words.items() if get_origin(word) is Literal)

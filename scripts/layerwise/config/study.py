@@ -7,7 +7,7 @@ from pydantic import Field
 from layerwise.config.base import Each, Filled, Maybe, Name, OneOf, Section, Seed, among
 from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
-from layerwise.config.flow import Flow
+from layerwise.config.flow import TABLE_PROMPTS, Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
 from layerwise.config.prompts import Prompt
@@ -19,8 +19,9 @@ from layerwise.config.used import Used
 from layerwise.datasets.catalogue import FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
 
-# Prompts wrap stimuli of a kind, or the questions of a data format.
-PromptKind = Annotated[str, among([*KINDS, *QUESTIONS])]
+# Prompts wrap stimuli of a kind, the questions of a data format, or those of a table.
+PROMPT_KINDS = [*KINDS, *QUESTIONS, TABLE_PROMPTS]
+PromptKind = Annotated[str, among(PROMPT_KINDS)]
 
 
 class StudyConfig(Section):
@@ -48,13 +49,14 @@ class StudyConfig(Section):
     datasets: dict[Name, Annotated[DatasetEntry, OneOf("format", FORMATS)]] = {}
     """Where annotated images come from. A `world`, folders of your own, or a download."""
     prompts: Annotated[
-        dict[PromptKind, dict[Name, Prompt]], Field(json_schema_extra={"propertyNames": {"enum": [*KINDS, *QUESTIONS]}})
+        dict[PromptKind, dict[Name, Prompt]], Field(json_schema_extra={"propertyNames": {"enum": PROMPT_KINDS}})
     ]
     """The wording that each kind of stimulus is wrapped in. Placeholders are {text} (caption, hypothesis or the table's
     text), {choices} and {choice} (of a table with `choices`: all of a row, or one), {category} (one category cue per
     prompt), {categories} (the whole category list as a cue), and {first} and {second} (the two categories of
     coco-relations). A prompt of coco-objects without a placeholder has no cue. The first paper's wording is unknown;
-    ours is our choice. Prompts of gqa wrap the questions of `flow`."""
+    ours is our choice. Prompts of gqa and of questions wrap the questions of `flow`: GQA's have {text}, those of tables
+    {question}, {options}, and {image 1}, {image 2} where pictures are not to stand before the text."""
     stimuli: dict[Name, Annotated[StimuliEntry, OneOf("kind", KINDS)]] = {}
     """What the models are shown. One forward pass per model, stimulus and prompt; tasks reuse it."""
     tasks: dict[Name, Task] = {}

@@ -1,11 +1,15 @@
 """What information flow costs: answers, a free run of each question, and the blocked runs that go on from it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from layerwise.config.flow import TableQuestions
 from layerwise.cost.estimate import CELL_COLUMNS, cost_of
 from layerwise.cost.inputs import Inputs, count_questions
 from layerwise.cost.sizes import ModelSize, sizes_of
-from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.flows import FLOWS, Flow, flows_of, picture_set, windows
+from layerwise.stimuli.question_prompts import order_of_pictures
 from layerwise.study import Study
 
 
@@ -30,17 +34,32 @@ def estimate_flows(study: Study, device: str) -> pd.DataFrame:
     for cell in cells:
         inputs, size = asked[cell.questions], sizes[cell.model]
         prompt = study.config.flow.questions[cell.questions].prompt
-        run = _run(inputs, size, study.grid.window(cell.model))
+        run = _run(inputs, size, study.grid.window(cell.model), *_flows(study, cell.questions))
         names = {"model": cell.model, "stimuli": cell.questions, "prompt": prompt}
         rows.append(names | cost_of(inputs, size, *run, kept=0))
     return pd.DataFrame(rows, columns=CELL_COLUMNS)
 
 
-def _run(inputs: Inputs, size: ModelSize, width: int) -> tuple[float, float]:
+def _flows(study: Study, questions: str) -> tuple[list[int], list[Flow]]:
+    """The pictures of each question in the order of its text, and the flows that are blocked."""
+    entry = study.config.flow.questions[questions]
+    if not isinstance(entry, TableQuestions):
+        return [1], list(FLOWS)
+    order = order_of_pictures(study.grid.questions_prompt(questions).text, entry.has["pictures"])
+    return order, flows_of(order, entry.has["spans"], entry.has["boxes"])
+
+
+def _run(
+    inputs: Inputs, size: ModelSize, width: int, pictures: Sequence[int], flows: Sequence[Flow]
+) -> tuple[float, float]:
     """Tokens through all blocks, and patches through the vision tower."""
     before, behind, patches = size.alone(inputs)
-    # Blocked runs begin at the flow's first target, in the window's first block.
-    again = sum(behind if flow.target == "question" else 1 for flow in FLOWS)
+    # Text may stand between pictures, and each picture but the first one may be a target.
+    begun = {"last": 1.0, "question": behind + before * (len(pictures) - 1) / len(pictures)}
+    for place, number in enumerate(pictures):
+        begun[picture_set(number)] = behind + before * (len(pictures) - place) / len(pictures)
+    # Blocked runs begin at the flow's first target, in the window's first block. Spans count as the whole question.
+    again = sum(begun.get(flow.target, behind) for flow in flows)
     again *= sum(size.layers - window[0] for window in windows(size.layers, width)) / size.layers
     # Each question is answered by itself; its free run goes on from one of its image, which takes a token more.
     tokens = inputs.count * (before + behind) + inputs.images * (before + 1) + inputs.count * (behind + again)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from PIL import Image
 
+from layerwise.config.flow import TableQuestions
 from layerwise.config.prompts import Prompt
 from layerwise.datasets.format import DataSize
+from layerwise.datasets.question_table import read_question_table
 from layerwise.flow.questions import read_questions
+from layerwise.several_pictures import each
 from layerwise.states.images import read_images
 from layerwise.states.plan import prefixes
 from layerwise.stimuli.catalogue import KINDS
@@ -20,6 +23,7 @@ from layerwise.stimuli.kind import LIST, PLACEHOLDER, ExpectedItems, placeholder
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.picture_places import IMAGE
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
+from layerwise.stimuli.question_prompts import render_question
 from layerwise.study import Study
 
 if TYPE_CHECKING:
@@ -126,14 +130,24 @@ def count_questions(study: Study, questions: str) -> Inputs:
     prompt, folder = study.grid.questions_prompt(questions).text, Path(study.questions_folder(questions))
     if (folder / "questions.json").exists():
         table, _ = read_questions(folder)
-        return _counted(table[["image"]].assign(prompt=[prompt.replace("{text}", q) for q in table["question"]]))
+        asked = [render_question(prompt, row.question, list(row.options)) for row in table.itertuples()]
+        return replace(_counted(table[["image"]].assign(prompt=asked)), shown=len(each(table["image"].iloc[0])))
     entry = study.config.flow.questions[questions]
+    if isinstance(entry, TableQuestions):
+        return _rows_of_table(entry, prompt)
     size = study.data.size(entry.dataset)
     # Of a world, each picture is asked about once by each type.
     pictures = sum(size.images.values()) or math.inf
     count = len(entry.types) * int(min(entry.per_type, pictures))
     before, behind = prompt.split("{text}")
     return Inputs(int(min(count, pictures)), count, len(before), size.characters + len(behind), pd.DataFrame())
+
+
+def _rows_of_table(entry: TableQuestions, prompt: str) -> Inputs:
+    rows = read_question_table(entry)
+    count = min(len(rows), entry.limit or len(rows))
+    characters = sum(len(render_question(prompt, row.text, row.options)) for row in rows) / len(rows)
+    return Inputs(count, count, 0, characters, pd.DataFrame(), entry.has["pictures"])
 
 
 def _counted(inputs: pd.DataFrame) -> Inputs:

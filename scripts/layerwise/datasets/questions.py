@@ -1,5 +1,6 @@
 """Questions about images, whatever format they come in."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from layerwise.errors import InputError
 @dataclass(frozen=True)
 class AskedObject:
     """An object that a question is about: its name in the question, and its box in pixels of the image as it lies on
-    disk, ``x`` and ``y`` being the upper left corner."""
+    disk, ``x`` and ``y`` being the upper left corner; of several images, the number of its own."""
 
     name: str
     x: int
     y: int
     w: int
     h: int
+    image: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,15 @@ def checked_object(name: str, box: tuple[object, ...], image: tuple[int, int]) -
     if left >= right or top >= bottom:
         raise ValueError(f"its box x={x}, y={y}, w={w}, h={h} has no part in the image of {width} x {height} pixels")
     return AskedObject(name, left, top, right - left, bottom - top)
+
+
+def places_of(words: str, text: str) -> list[int]:
+    """Where words stand in a text. Where they also stand within longer words, those places do not count."""
+    found = [match.start() for match in re.finditer(re.escape(words), text)]
+    if len(found) < 2:
+        return found
+    whole = re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", text)
+    return [match.start() for match in whole] or found
 
 
 def whole_pixels(number: object) -> int:

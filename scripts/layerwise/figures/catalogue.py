@@ -38,6 +38,9 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "used-above-block": "layerwise.figures.used_above_block",
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",
+        "pictures": "layerwise.figures.flow_pictures",
+        "spans": "layerwise.figures.flow_spans",
+        "logit-difference": "layerwise.figures.logit_difference",
         "tracing": "layerwise.figures.tracing",
     },
 )

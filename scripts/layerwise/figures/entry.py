@@ -7,7 +7,7 @@ function that draws or writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        question_sets: by set of questions what all its questions have: "boxes", "pictures" (several), "spans" and
+            "distractors".
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
         parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
@@ -54,6 +56,7 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    question_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: bool = False
     premise: bool = False
     parts: tuple[str, ...] = ()
@@ -96,6 +99,7 @@ class Figure:
         file: the name of a variant's file, from ``{name}`` and ``{variant}``.
         question: of the tasks that it is about, "global" or "local"; None for all tasks.
         per_flow: whether there is one for each model and set of questions of information flow, without variants.
+        only_with: of these, only for questions that have this, see :attr:`Contents.question_sets`.
     """
 
     title: str
@@ -107,6 +111,7 @@ class Figure:
     file: str = "{name}"
     question: str | None = None
     per_flow: bool = False
+    only_with: str = ""
     reads_too: Callable[[Contents], tuple[str, ...]] = lambda study: ()
 
 
@@ -121,6 +126,7 @@ class Table:
         write: gives its sections, and its numbers as CSV; takes the position that is probed, "last" or "image-mean".
         exists: whether a study has it.
         per_flow: whether it is about information flow; it reads the tables of all models and questions.
+        reads_too: names of what else it is written from, where a study has it.
     """
 
     title: str
@@ -130,3 +136,4 @@ class Table:
     write: Callable[[Given, str], tuple[Sequence[Section], str]]
     exists: Callable[[Contents], bool]
     per_flow: bool = False
+    reads_too: Callable[[Contents], tuple[str, ...]] = lambda study: ()

@@ -12,5 +12,5 @@ def metric_name(metric: str) -> str:
 
 
 def arrow(flow: str) -> str:
-    """A flow as legends and tables write it: with an arrow for ``->``."""
-    return flow.replace("->", " \N{RIGHTWARDS ARROW} ")
+    """A flow as legends and tables write it: with an arrow for ``->``, and spans by their names alone."""
+    return flow.replace("span:", "").replace("->", " \N{RIGHTWARDS ARROW} ")

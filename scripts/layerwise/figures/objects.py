@@ -30,4 +30,5 @@ FIGURE = Figure(
     draw=draw,
     exists=lambda study: study.flow,
     per_flow=True,
+    only_with="boxes",
 )

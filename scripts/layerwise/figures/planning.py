@@ -28,9 +28,15 @@ def pictures(study: Contents) -> dict[str, Picture]:
     }
 
 
-def flow_figures(study: Contents) -> list[str]:
-    """The figures of each model and set of questions of information flow."""
-    return [name for name, figure in FIGURES.items() if figure.per_flow and figure.exists(study)]
+def flow_figures(study: Contents, questions: str | None = None) -> list[str]:
+    """The figures of each model and set of questions of information flow; of one set those that it has."""
+    return [
+        name
+        for name, figure in FIGURES.items()
+        if figure.per_flow
+        and figure.exists(study)
+        and (questions is None or not figure.only_with or figure.only_with in study.question_sets[questions])
+    ]
 
 
 def tables(study: Contents) -> list[str]:

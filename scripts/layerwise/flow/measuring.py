@@ -16,23 +16,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from layerwise.errors import InputError
+from layerwise.flow.asking import Asking
 from layerwise.flow.checks import check_knockout
-from layerwise.flow.flows import FLOWS, Flow, windows
+from layerwise.flow.flows import Flow, windows
 from layerwise.flow.free import check_served, free_runs, row_room
 from layerwise.flow.knockout import blocked_runs, first_target
 from layerwise.flow.patches import Unmapped, object_tokens
-from layerwise.flow.positions import PositionSets, QuestionTokens, position_sets
-from layerwise.flow.questions import objects_of
+from layerwise.flow.positions import PositionSets, position_sets
+from layerwise.flow.questions import objects_of, spans_of
 from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
 from layerwise.flow.tracing import trace
-from layerwise.models.answer_tokens import answer_tokens
-from layerwise.models.frozen import AnsweringModel, FrozenModel
+from layerwise.models.answer_tokens import answer_tokens, distractor_token
+from layerwise.models.frozen import AnsweringModel, FrozenModel, Shown, pictures_of
 from layerwise.models.greedy import Answer, greedy_answers
 from layerwise.states.image_checks import check_sight
-from layerwise.states.images import read_image
+from layerwise.states.images import read_images
 from layerwise.states.named import naming, prepare_rows
 from layerwise.states.shape_checks import check_pictures
 from layerwise.states.work import WorkFolder
+from layerwise.stimuli.question_prompts import order_of_pictures
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +46,19 @@ ANSWER_BYTES, REASON_BYTES = 96, 200
 # with nothing blocked, then by flow and window (NaN if a flow has no source), then by norm, casing and layer; the
 # number of the image's tokens, and of those that show the object; and, if none shows it, the reason.
 MEASURED = ("outcome", "given", "p", "blocked", "traced", "image_tokens", "object_tokens", "unmapped")
+# And of questions with distractors: how far the answer's logit is above the distractor's, first with nothing blocked,
+# then by flow and window; and, if that is not measured, the reason.
+AGAINST_DISTRACTORS = ("difference", "differences", "undecided")
+TEXTS = ("given", "unmapped", "undecided")
 
 
 def measure(
     model: FrozenModel,
     description: dict[str, Any],
     asked: pd.DataFrame,
-    cell: dict[str, Any],
+    asking: Asking,
     batch_size: int,
     work: WorkFolder,
-    flows: Sequence[Flow] = FLOWS,
 ) -> list[dict[str, Any]]:
     """Check a model on a few questions, then measure all of them.
 
@@ -61,13 +66,13 @@ def measure(
         model: the loaded model.
         description: its ``model.json``.
         asked: rows of ``questions.parquet``.
-        cell: ``prompt_entry``, ``window`` and ``question_tokens``.
+        asking: how they are asked, and what is blocked.
         batch_size: questions that are answered together.
         work: where parts are kept.
-        flows: to block.
 
     Returns:
-        What was measured for each question, by the names in ``MEASURED``.
+        What was measured for each question, by the names in ``MEASURED``, and in ``AGAINST_DISTRACTORS`` if questions
+        have distractors.
 
     Raises:
         InputError: when flow cannot be measured in this model, the model does not see its pictures, or it fails on a
@@ -82,34 +87,27 @@ def measure(
     check_served(model)
     # Questions about one image run together, so that the image runs once.
     order = np.argsort(asked["image_sha256"].to_numpy(), kind="stable")
-    running, template = asked.iloc[order], cell["prompt_entry"]["text"]
-    first = _inputs(list(running.head(1).itertuples(index=False)), _prompts(running.head(1), template))
+    running = asked.iloc[order]
+    first = _inputs(list(running.head(1).itertuples(index=False)), asking)
     check_sight(model, description["model"], first, untrained=description["weights"] == "random")
-    parts = measure_parts(model, running, template, cell["window"], cell["question_tokens"], batch_size, work, flows)
-    return [row for _, row in sorted(rows_of(work, parts), key=lambda found: order[found[0]])]
+    parts = measure_parts(model, running, asking, batch_size, work)
+    return [row for _, row in sorted(rows_of(work, parts, names_of(asking)), key=lambda found: order[found[0]])]
+
+
+def names_of(asking: Asking) -> tuple[str, ...]:
+    """The names of what is measured."""
+    return MEASURED + (AGAINST_DISTRACTORS if asking.distractors else ())
 
 
 def measure_parts(
-    model: AnsweringModel,
-    asked: pd.DataFrame,
-    template: str,
-    width: int,
-    takes: QuestionTokens,
-    batch_size: int,
-    work: WorkFolder,
-    flows: Sequence[Flow] = FLOWS,
+    model: AnsweringModel, asked: pd.DataFrame, asking: Asking, batch_size: int, work: WorkFolder
 ) -> list[tuple[int, int]]:
     """Make every part that is missing.
 
     Args:
         model: one that :func:`layerwise.flow.free.check_served` accepts.
         asked: rows of ``questions.parquet`` in running order, questions about one image together.
-        template: the prompt, with ``{text}`` for the question.
-        width: of the windows, in blocks.
-        takes: what counts as the question, see :func:`layerwise.flow.positions.position_sets`.
-        batch_size: questions that are answered together.
-        work: where parts are kept.
-        flows: to block.
+        asking, batch_size, work: see :func:`measure`.
 
     Returns:
         The parts as (first row, row after the last).
@@ -120,49 +118,38 @@ def measure_parts(
         FloatingPointError: on a probability that is not finite.
     """
     ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
-    prompts = _prompts(asked, template)
-    check_pictures(model, _inputs(list(asked.itertuples(index=False)), prompts))
-    _check(model, next(asked.itertuples(index=False)), prompts[0], width, takes, flows)
+    check_pictures(model, _inputs(list(asked.itertuples(index=False)), asking))
+    _check(model, next(asked.itertuples(index=False)), asking)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
         for start, stop in ranges:
-            if work.load(start, stop, MEASURED) is None:
+            if work.load(start, stop, names_of(asking)) is None:
                 rows = list(asked.iloc[start:stop].itertuples(index=False))
-                work.save(start, stop, _measure(model, rows, prompts[start:stop], width, takes, batch_size, flows))
+                work.save(start, stop, _measure(model, rows, asking, batch_size))
             else:
                 log.info("questions %d to %d were finished by an earlier job", start, stop)
             progress.update(stop - start)
     return ranges
 
 
-def _check(
-    model: AnsweringModel, row: Any, prompt: str, width: int, takes: QuestionTokens, flows: Sequence[Flow]
-) -> None:
+def _check(model: AnsweringModel, row: Any, asking: Asking) -> None:
     """Compare the blocked runs of one question with whole forward passes, whether or not it is answered correctly."""
-    image = read_image(row.image)
-    (answer,) = _answers(model, _inputs([row], [prompt]))
-    inputs = prepare_rows(model, _inputs([row], [prompt]))
-    sets, _ = _sets(model, row, image.size, prompt, inputs, takes)
-    there = [flow for flow in flows if sets.has(flow)]
-    check_knockout(model, inputs, sets, there, windows(model.n_layers, width), answer.first_id)
+    shown = _inputs([row], asking)
+    (answer,) = _answers(model, shown)
+    inputs = prepare_rows(model, shown)
+    sets, _ = _sets(model, row, read_images(row.image), inputs, asking)
+    flows = [flow for flow in asking.flows if sets.has(flow)]
+    check_knockout(model, inputs, sets, flows, windows(model.n_layers, asking.width), answer.first_id)
 
 
-def _measure(
-    model: AnsweringModel,
-    rows: Sequence[Any],
-    prompts: Sequence[str],
-    width: int,
-    takes: QuestionTokens,
-    batch_size: int,
-    flows: Sequence[Flow] = FLOWS,
-) -> dict[str, Tensor]:
+def _measure(model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_size: int) -> dict[str, Tensor]:
     """One part: tensors by name, with one row per question."""
-    images = [read_image(row.image) for row in rows]
-    tokens = [_first_tokens(model, prompt, row.answer) for prompt, row in zip(prompts, rows, strict=True)]
-    shown = _inputs(rows, prompts)
+    images = [read_images(row.image) for row in rows]
+    tokens = [_first_tokens(model, row, asking) for row in rows]
+    shown = _inputs(rows, asking)
     answers: list[Answer] = []
     for i in range(0, len(rows), batch_size):
         answers += _answers(model, shown.iloc[i : i + batch_size])
-    layers, n = model.n_layers, len(rows)
+    layers, n, flows = model.n_layers, len(rows), asking.flows
     found = {
         "outcome": torch.full((n,), KEPT, dtype=torch.int8),
         "given": _as_bytes([answer.text for answer in answers], ANSWER_BYTES),
@@ -171,8 +158,10 @@ def _measure(
         "traced": torch.full((n, len(NORMS), len(CASINGS), layers + 1), torch.nan),
         "image_tokens": torch.zeros(n, dtype=torch.int32),
         "object_tokens": torch.zeros(n, dtype=torch.int32),
+        "difference": torch.full((n,), torch.nan),
+        "differences": torch.full((n, len(flows), layers), torch.nan),
     }
-    unmapped = [""] * n
+    unmapped, undecided = [""] * n, [""] * n
     for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
         if tokens[i] is None:
             found["outcome"][i] = NO_TOKEN
@@ -185,16 +174,18 @@ def _measure(
         prepared = [prepare_rows(model, shown.iloc[[i]]) for i in of_image]
         sets = []
         for i, inputs in zip(of_image, prepared, strict=True):
-            one, unmapped[i] = _sets(model, rows[i], images[i].size, prompts[i], inputs, takes)
+            one, unmapped[i] = _sets(model, rows[i], images[i], inputs, asking)
             sets.append(one)
         runs = free_runs(model, prepared, [first_target(one, flows) for one in sets], row_of_runs)
         for i, one, run in zip(of_image, sets, runs, strict=True):
-            # If no token shows the object, `other` would be the whole image, and that is a flow of its own.
-            there = [f for f, flow in enumerate(flows) if one.has(flow)]
-            there = [f for f in there if not (unmapped[i] and flows[f].source == "other")]
-            blocked = [flows[f] for f in there]
-            result = blocked_runs(run, one, blocked, windows(layers, width), answers[i].first_id)
+            there = [f for f, flow in enumerate(flows) if _is_there(flow, one)]
+            against, undecided[i] = _distractor(model, rows[i], answers[i], asking)
+            result = blocked_runs(
+                run, one, [flows[f] for f in there], windows(layers, asking.width), answers[i].first_id, against
+            )
             found["p"][i], found["blocked"][i, there] = result.free, result.blocked
+            if result.differences is not None:
+                found["difference"][i], found["differences"][i, there] = result.free_difference, result.differences
             for k, norm in enumerate(NORMS):
                 traced = trace(run, tokens[i], final_norm=norm)
                 found["traced"][i, k] = torch.stack([traced[casing] for casing in CASINGS])
@@ -205,31 +196,33 @@ def _measure(
                     f"the answer's probability is not a number, question {rows[i].question_id}; a model in float16 may "
                     "overflow: try dtype bfloat16 or float32"
                 )
-    return found | {"unmapped": _as_bytes(unmapped, REASON_BYTES)}
+    texts = {"unmapped": unmapped, "undecided": undecided}
+    found |= {name: _as_bytes(said, REASON_BYTES) for name, said in texts.items()}
+    return {name: found[name] for name in names_of(asking)}
 
 
-def _prompts(asked: pd.DataFrame, template: str) -> list[str]:
-    return [template.replace("{text}", question) for question in asked["question"]]
+def _is_there(flow: Flow, sets: PositionSets) -> bool:
+    """Whether a question has a flow. If no token shows the object, ``other`` is the whole image: a flow of its own."""
+    return sets.has(flow) and not (flow.source == "other" and not len(sets["object"]))
 
 
-def _inputs(rows: Sequence[Any], prompts: Sequence[str]) -> pd.DataFrame:
+def _inputs(rows: Sequence[Any], asking: Asking) -> pd.DataFrame:
     """What the model is shown of some questions: ``item_id``, ``image``, ``prompt``."""
-    return pd.DataFrame(
-        {"item_id": [row.question_id for row in rows], "image": [row.image for row in rows], "prompt": list(prompts)}
-    )
+    shown = {"item_id": [row.question_id for row in rows], "image": [row.image for row in rows]}
+    return pd.DataFrame(shown | {"prompt": [asking.prompt(row) for row in rows]})
 
 
 def _answers(model: AnsweringModel, shown: pd.DataFrame) -> list[Answer]:
     def answer(some: pd.DataFrame) -> list[Answer]:
-        return greedy_answers(model, [read_image(path) for path in some["image"]], list(some["prompt"]))
+        return greedy_answers(model, [read_images(cell) for cell in some["image"]], list(some["prompt"]))
 
     return naming(model, "answer", answer, shown)
 
 
-def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]] | None:
+def _first_tokens(model: AnsweringModel, row: Any, asking: Asking) -> dict[str, list[int]] | None:
     """The tokens with which an answer may begin, by casing; None if the tokenizer has none."""
     try:
-        tokens = answer_tokens(model, prompt, answer)
+        tokens = answer_tokens(model, asking.prompt(row), row.answer, asking.pictures)
     except InputError as error:
         log.info("%s", error)
         return None
@@ -238,25 +231,52 @@ def _first_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, 
     return known if all(known.values()) else None
 
 
-def _sets(
-    model: AnsweringModel, row: Any, size: tuple[int, int], prompt: str, inputs: Any, takes: QuestionTokens
-) -> tuple[PositionSets, str]:
+def _distractor(model: AnsweringModel, row: Any, answer: Answer, asking: Asking) -> tuple[int | None, str]:
+    """The token with which a question's distractor begins, or None and the reason."""
+    if not asking.distractors:
+        return None, ""
+    if not row.distractor:
+        return None, "it has no distractor"
+    prompt, said = asking.prompt(row), answer.first_id
+    token = distractor_token(model, prompt, row.answer, said, row.distractor, asking.pictures)
+    if token is None:
+        return None, "it is not known with which token its distractor begins"
+    return (None, "its distractor begins with the same token as its answer") if token == said else (token, "")
+
+
+def _sets(model: AnsweringModel, row: Any, image: Shown, inputs: Any, asking: Asking) -> tuple[PositionSets, str]:
     """A question's positions, and the reason if its object is not among them."""
-    n_tokens = int(model.image_tokens(inputs).sum())
-    image_processor = getattr(model.processor, "image_processor", None)
+    objects, reason = _object_tokens(model, row, image, inputs, asking) if asking.boxes else ({}, "")
+    sets = position_sets(model, inputs, asking.prompt(row), row.question, objects, asking.takes, spans_of(row))
+    return sets, reason
+
+
+def _object_tokens(
+    model: AnsweringModel, row: Any, image: Shown, inputs: Any, asking: Asking
+) -> tuple[dict[int, list[int]], str]:
+    """By picture the tokens that show an object, and the reason if there are none."""
+    of_picture, pictures = model.picture_tokens(inputs)[0], pictures_of(image)
+    order = order_of_pictures(asking.template, len(pictures))
+    counts = [int((of_picture == number).sum()) for number in order]
+    image_processor, objects = getattr(model.processor, "image_processor", None), objects_of(row)
+    found = {}
     try:
-        patches = object_tokens(objects_of(row), model.model.config, image_processor, size, inputs, n_tokens).tolist()
-        reason = "" if patches else "no image token shows its object"
+        for place, number in enumerate(order):
+            own, size = [one for one in objects if one.image == number], pictures[number - 1].size
+            patches = object_tokens(own, model.model.config, image_processor, size, inputs, counts, place)
+            found[number] = patches.tolist()
     except Unmapped as error:
-        patches, reason = [], str(error)
-    return position_sets(model, inputs, prompt, row.question, {1: patches}, takes), reason
+        return {}, str(error)
+    return found, "" if any(found.values()) else "no image token shows its object"
 
 
-def rows_of(work: WorkFolder, parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows_of(
+    work: WorkFolder, parts: Sequence[tuple[int, int]], names: Sequence[str] = MEASURED
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every question's place in running order and what was measured of it, with texts decoded."""
-    for start, measured in work.assemble(parts, MEASURED):
-        texts = {name: _as_texts(measured[name]) for name in ("given", "unmapped")}
-        numbers = {name: measured[name] for name in MEASURED if name not in texts}
+    for start, measured in work.assemble(parts, names):
+        texts = {name: _as_texts(measured[name]) for name in TEXTS if name in names}
+        numbers = {name: measured[name] for name in names if name not in texts}
         for i in range(len(measured["outcome"])):
             yield start + i, {name: values[i] for name, values in (texts | numbers).items()}
 

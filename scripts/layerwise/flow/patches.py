@@ -6,7 +6,7 @@ it, however little. Tokens that show no place (the newline after each row of LLa
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any
@@ -55,23 +55,45 @@ class View:
         return slice(max(0, floor(first + ROUNDING)), min(n, max(0, ceil(last - ROUNDING))))
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a processor made of a picture, beside others of the same text.
+
+    Attributes:
+        inputs: of all pictures, batch 1.
+        counts: how many tokens each has, in the order of the text.
+        place: which of them it is, from 0.
+    """
+
+    inputs: Mapping[str, Tensor]
+    counts: Sequence[int]
+    place: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the picture."""
+        return self.counts[self.place]
+
+
 def object_tokens(
     objects: Iterable[AskedObject],
     config: Any,
     image_processor: Any,
     size: tuple[int, int],
     inputs: Mapping[str, Tensor],
-    n_tokens: int,
+    counts: Sequence[int],
+    place: int = 0,
 ) -> np.ndarray:
     """Indices among an image's tokens of those that show any of the objects, ascending.
 
     Args:
-        objects: boxes in pixels of the picture.
+        objects: boxes in pixels of the picture, all in this one.
         config: of the model.
         image_processor: the family's own.
         size: width and height of the picture that is given to the processor.
-        inputs: what the processor made of it, batch 1.
-        n_tokens: how many tokens the image has.
+        inputs: what the processor made of it, batch 1; of all pictures, if a text has several.
+        counts: how many tokens each picture has, in the order of the text.
+        place: which of them this one is, from 0.
 
     Returns:
         Empty if no patch shows an object: cropping removed it.
@@ -84,7 +106,8 @@ def object_tokens(
         raise Unmapped(f"it is not known which image tokens of a model of type {config.model_type} show which place")
     if image_processor is None:
         raise Unmapped("the model has no image processor of its own")
-    views = LAYOUTS[layout](config, image_processor, size, inputs, n_tokens)
+    n_tokens = counts[place]
+    views = LAYOUTS[layout](config, image_processor, size, Made(inputs, counts, place))
     # If the layout needs more tokens than the processor wrote, every index would be wrong.
     if (expected := sum(int((view.tokens >= 0).sum()) for view in views)) > n_tokens:
         raise Unmapped(f"the processor wrote {n_tokens} tokens for an image whose patches need {expected}")
@@ -92,9 +115,9 @@ def object_tokens(
     return np.unique(np.concatenate(touched)) if touched else np.empty(0, int)
 
 
-def _cropped(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
+def _cropped(config: Any, image_processor: Any, size: tuple[int, int], made: Made) -> list[View]:
     """LLaVA-1.5: scaled and cropped in the middle; patches row by row, after the class token if that is kept."""
-    patch = config.vision_config.patch_size
+    n_tokens, patch = made.n_tokens, config.vision_config.patch_size
     if getattr(image_processor, "do_pad", None) or not image_processor.do_resize:
         raise Unmapped("its image processor pads pictures, or does not scale them")
     width, height = _resized(image_processor.size, size)
@@ -123,7 +146,7 @@ def _resized(target: Any, size: tuple[int, int]) -> tuple[int, int]:
     return (target["shortest_edge"], longer) if size[0] <= size[1] else (longer, target["shortest_edge"])
 
 
-def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
+def _tiled(config: Any, image_processor: Any, size: tuple[int, int], made: Made) -> list[View]:
     """LLaVA-NeXT: the whole picture as a square, then tiles of it at the resolution that fits best.
 
     The picture is scaled to fit a canvas of whole tiles and padded on both sides. As in the model, the rows or columns
@@ -139,7 +162,7 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
     )
     if config.vision_feature_select_strategy != "default":
         raise Unmapped("its image tokens hold class tokens between those of its tiles")
-    n = side // patch
+    n, n_tokens = side // patch, made.n_tokens
     whole = View((side / width, side / height), (0, 0), (patch, patch), np.arange(n * n).reshape(n, n))
     canvas_height, canvas_width = select_best_resolution((height, width), image_processor.image_grid_pinpoints)
     fit = min(canvas_width / width, canvas_height / height)
@@ -170,20 +193,24 @@ def _tiled(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any
     return [whole, tiles]
 
 
-def _native(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
+def _native(config: Any, image_processor: Any, size: tuple[int, int], made: Made) -> list[View]:
     """Qwen2-VL and later: scaled to a whole number of patches, of which some neighbours become one token."""
-    _, rows, columns = inputs["image_grid_thw"][0].tolist()
+    _, rows, columns = made.inputs["image_grid_thw"][made.place].tolist()
     patch, merged = image_processor.patch_size, image_processor.merge_size
     scale = columns * patch / size[0], rows * patch / size[1]
-    tokens = np.arange(n_tokens).reshape(rows // merged, columns // merged)
+    tokens = np.arange(made.n_tokens).reshape(rows // merged, columns // merged)
     return [View(scale, (0, 0), (patch * merged, patch * merged), tokens)]
 
 
-def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs: Any, n_tokens: int) -> list[View]:
+def _stretched(config: Any, image_processor: Any, size: tuple[int, int], made: Made) -> list[View]:
     """InternVL: the picture stretched over a grid of tiles, tile by tile; after several tiles, the whole picture."""
     tile = image_processor.size["width"], image_processor.size["height"]
     # Granite Docling's have a dimension of pictures before that of parts.
-    parts = inputs["pixel_values"].flatten(0, -4).shape[0]
+    n_tokens, all_parts = made.n_tokens, made.inputs["pixel_values"].flatten(0, -4).shape[0]
+    # Each part has as many tokens, in whichever picture it is.
+    parts, rest = divmod(all_parts * n_tokens, sum(made.counts))
+    if rest:
+        raise Unmapped(f"{n_tokens} tokens of {sum(made.counts)} are no whole number of its {all_parts} parts")
     columns, rows = 1, 1
     if parts > 1:
         # Each image processor chooses the grid in its own way, by a function of this name beside it.
@@ -209,7 +236,7 @@ def _stretched(config: Any, image_processor: Any, size: tuple[int, int], inputs:
 
 
 # The layouts that a row of layerwise.models.families may name.
-LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Any, int], list[View]]] = {
+LAYOUTS: dict[Patches, Callable[[Any, Any, tuple[int, int], Made], list[View]]] = {
     "cropped": _cropped,
     "native": _native,
     "stretched": _stretched,

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from layerwise.datasets.questions import places_of
 from layerwise.errors import InputError
 from layerwise.flow.flows import Flow, picture_set, rest_set, span_set
 from layerwise.models.frozen import AnsweringModel
@@ -82,7 +83,7 @@ def position_sets(
     ids = prepared["input_ids"]
     if len(ids) != 1:
         raise ValueError("position sets are of one input at a time")
-    n_tokens, of_picture = ids.shape[1], _picture_tokens(model, prepared)
+    n_tokens, of_picture = ids.shape[1], model.picture_tokens(prepared)[0].cpu()
     numbers = sorted(set(of_picture[of_picture > 0].tolist()))
     images, shown = {}, torch.zeros(n_tokens, dtype=torch.bool)
     for number in numbers:
@@ -122,11 +123,6 @@ def position_sets(
     return PositionSets(n_tokens, found)
 
 
-def _picture_tokens(model: AnsweringModel, prepared: Mapping[str, Tensor]) -> Tensor:
-    """By token the number of the picture that it is of, 0 for none; shape (tokens,)."""
-    return model.image_tokens(prepared)[0].int().cpu()
-
-
 def _word_tokens(
     model: AnsweringModel,
     ids: list[int],
@@ -142,7 +138,7 @@ def _word_tokens(
     any of the words. Then the tokens from the question to the end of the text are searched for among the processor's
     tokens after the image, which may include more (a token that ends the image or the turn).
     """
-    text = model.render(prompt)
+    text = model.render(prompt, pictures)
     start = text.rfind(question)
     if start < 0 or not question:
         raise InputError(f"the question {question!r} is not in the text that the model is shown: {text!r}")
@@ -168,9 +164,10 @@ def _word_tokens(
         )
     found = {"": words}
     for span, said in spans.items():
-        if question.count(said) != 1:
+        places_in_question = places_of(said, question)
+        if len(places_in_question) != 1:
             raise InputError(f"the question {question!r} does not hold the words {said!r} of the span {span} once")
-        first = start + question.index(said)
+        first = start + places_in_question[0]
         found[span] = holding(first, first + len(said))
     # The last position is a set of its own.
     moved = {name: torch.tensor(tokens) + places[0] - words[0] for name, tokens in found.items()}

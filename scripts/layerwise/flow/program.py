@@ -61,6 +61,7 @@ def trace_flow(
     # They stay taken until the process ends.
     take_cards(cards)
     device = start_torch(threads)
+    from layerwise.flow.asking import Asking
     from layerwise.flow.measuring import measure
     from layerwise.models.opening import open_model
 
@@ -70,7 +71,8 @@ def trace_flow(
 
     def make(folder: WorkFolder) -> None:
         frozen = open_model(model_json, device, device_map=device_map)
-        measured = measure(frozen, model_json, asked, cell, batch_size, folder)
-        write_results(files, measured, asked, questions_json, cell | versions)
+        asking = Asking.of(cell, questions_json)
+        measured = measure(frozen, model_json, asked, asking, batch_size, folder)
+        write_results(files, measured, asked, questions_json, cell | versions, asking.flows)
 
     make_once(work, fingerprint, finished, is_finished, make)

@@ -4,13 +4,19 @@
 ``image_sha256``, ``question``, ``answer``, ``options`` (list; the true one first) and ``objects`` (list of ``name``,
 ``x``, ``y``, ``w``, ``h``: boxes in pixels of the image). ``questions.json`` says how many of each type there are, what
 was left out and why, and which files were read. It has the digest of the questions, which results record.
+
+Questions of a user's own table (:mod:`layerwise.flow.own_questions`) have ``distractor`` ("" for none) and ``spans``
+(list of ``name``, ``words``), too. If they show several pictures, ``image`` and ``image_sha256`` are as
+:mod:`layerwise.several_pictures` has them, and an object has the number of its ``image``. ``questions.json`` then says
+under ``own`` what all questions have: ``pictures`` (their number), ``spans`` (names), ``boxes`` and ``distractors``.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,7 +31,9 @@ from layerwise.stimuli.image_files import check_images
 from layerwise.stimuli.sampling import sample_ids
 
 COLUMNS = ["question_id", "type", "image_id", "image", "image_sha256", "question", "answer", "options", "objects"]
-# The columns that decide what a model is shown. Paths do not.
+# The columns that questions of a user's own table have besides.
+OWN_COLUMNS = ["distractor", "spans"]
+# The columns that decide what a model is shown and asked. Paths do not.
 SHOWN = ["question_id", "type", "image_sha256", "question", "answer", "objects"]
 NO_IMAGE = "its image is missing"
 OTHER_SIZE = "its image has another size than its boxes are given for"
@@ -103,12 +111,27 @@ def _row(question: Question, image: Path) -> dict[str, Any]:
         "question": question.text,
         "answer": question.answer,
         "options": list(question.options),
-        "objects": [asdict(found) for found in question.objects],
+        # All are of the one image.
+        "objects": [asdict(found, dict_factory=_without_image) for found in question.objects],
     }
 
 
-def describe(name: str, table: pd.DataFrame, found: Found) -> dict[str, Any]:
-    """What ``questions.json`` holds."""
+def _without_image(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if name != "image"}
+
+
+def describe(
+    name: str, table: pd.DataFrame, found: Found, own: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What ``questions.json`` holds.
+
+    Args:
+        name: of the set of questions.
+        table: of the questions.
+        found: what was read.
+        own: of a user's own table, what all questions have; see
+            :attr:`layerwise.config.flow.QuestionTable.has`.
+    """
     return {
         "questions": name,
         "digest": questions_digest(table),
@@ -116,14 +139,18 @@ def describe(name: str, table: pd.DataFrame, found: Found) -> dict[str, Any]:
         "images": {kind: int(table.loc[table["type"] == kind, "image_id"].nunique()) for kind in found.left_out},
         "left_out": {kind: dict(sorted(reasons.items())) for kind, reasons in found.left_out.items()},
         "sources": [{"file": str(file), "sha256": file_sha256(file)} for file in found.files],
+        **({"own": dict(own)} if own else {}),
     }
 
 
 def questions_digest(table: pd.DataFrame) -> str:
     """SHA-256 over the questions, the images' content and the boxes. Paths do not count."""
     digest = hashlib.sha256()
-    for row in table[SHOWN].to_dict("records"):
-        digest.update(json.dumps(row | {"objects": [dict(found) for found in row["objects"]]}).encode())
+    own = ["options", *OWN_COLUMNS] if set(OWN_COLUMNS) <= set(table) else []
+    for row in table[SHOWN + own].to_dict("records"):
+        lists = {name: [dict(found) for found in row[name]] for name in ("objects", "spans") if name in row}
+        lists |= {name: list(row[name]) for name in ("options",) if name in row}
+        digest.update(json.dumps(row | lists).encode())
     return digest.hexdigest()
 
 
@@ -148,6 +175,11 @@ def read_questions(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 def objects_of(row: Any) -> list[AskedObject]:
     """The objects in a row of the table."""
     return [AskedObject(**found) for found in row.objects]
+
+
+def spans_of(row: Any) -> dict[str, str]:
+    """The spans of a row of the table, by name; none in questions of a data set."""
+    return {span["name"]: span["words"] for span in getattr(row, "spans", ())}
 
 
 def image_names(source: QuestionSource, found: Found) -> list[str]:

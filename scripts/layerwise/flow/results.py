@@ -2,18 +2,21 @@
 
 - ``{questions}.parquet``: one row per question, flow and window: ``question_id``, ``image_id``, ``type``, ``flow``,
   ``window`` (the block at its centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer's first
-  token, free and blocked), ``change`` in percent. A flow is missing where a question has no source for it.
+  token, free and blocked), ``change`` in percent. A flow is missing where a question has no source for it. With
+  distractors also ``logit_difference`` and ``logit_difference_blocked``: how far the answer's logit is above the
+  distractor's, NaN where a question has no distractor that begins otherwise.
 - ``{questions}.tracing.parquet``: one row per question, layer (0 is the embedding output), ``norm`` (whether the final
   norm came before the head) and ``casing`` (lower, capitalised): ``p``.
 - ``{questions}.answers.parquet``: one row per question that was asked: the gold ``answer``, what was ``given``, its
   ``outcome``, how many tokens the image has, and how many of them show the object.
-- ``{questions}.json``: the cell; by type, how many questions were asked and kept, and why others were left out.
+- ``{questions}.json``: the cell; by type, how many questions were asked and kept, and why others were left out; the
+  flows, if they are not those of the paper.
 """
 
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,7 @@ KEPT, WRONG, NO_TOKEN = range(3)
 OUTCOMES = ("kept", "answered wrongly", "its answer is not in the vocabulary")
 NORMS, CASINGS = (True, False), ("lower", "capitalised")
 
+DIFFERENCE_COLUMNS = ["logit_difference", "logit_difference_blocked"]
 CHANGE_COLUMNS = ["question_id", "image_id", "type", "flow", "window", "n_layers", "p", "p_blocked", "change"]
 TRACING_COLUMNS = ["question_id", "image_id", "type", "layer", "n_layers", "norm", "casing", "p"]
 ANSWER_COLUMNS = ["question_id", "image_id", "type", "answer", "given", "outcome", "image_tokens", "object_tokens"]
@@ -58,7 +62,7 @@ def write_results(
 
     Args:
         files: where to write.
-        measured: what was measured of each question, by the names in :data:`layerwise.flow.measuring.MEASURED`.
+        measured: what was measured of each question, see :func:`layerwise.flow.measuring.measure`.
         asked: the same questions: rows of ``questions.parquet``.
         questions: ``questions.json``.
         cell: all that decides the results.
@@ -78,9 +82,14 @@ def write_results(
     n_layers = measured[0]["blocked"].shape[1]
     blocked = np.array([row["blocked"] for row in rows]).reshape(len(rows), len(flows), n_layers)
     traced = np.array([row["traced"] for row in rows]).reshape(len(rows), len(NORMS), len(CASINGS), n_layers + 1)
-    unmapped = Counter(row["unmapped"] for row in rows if row["unmapped"])
+    names = [flow.name for flow in flows]
+    changes = changes_table(right, np.array([row["p"] for row in rows]), blocked, names)
+    if "differences" in measured[0]:
+        differences = np.array([row["differences"] for row in rows]).reshape(blocked.shape)
+        free = np.array([row["difference"] for row in rows])
+        changes = with_differences(changes, right, free, differences, names)
     tables = {
-        files.changes: changes_table(right, np.array([row["p"] for row in rows]), blocked, [f.name for f in flows]),
+        files.changes: changes,
         files.tracing: tracing_table(right, traced, NORMS, CASINGS),
         files.answers: answers,
     }
@@ -88,7 +97,7 @@ def write_results(
         with finished_file(path) as partial:
             table.to_parquet(partial, index=False)
     with finished_file(files.description) as partial:
-        partial.write_text(json.dumps(describe(cell, questions, answers, unmapped), indent=2) + "\n")
+        partial.write_text(json.dumps(describe(cell, questions, answers, rows, names), indent=2) + "\n")
 
 
 def change_in_percent(p: np.ndarray, blocked: np.ndarray) -> np.ndarray:
@@ -116,6 +125,24 @@ def changes_table(asked: pd.DataFrame, p: np.ndarray, blocked: np.ndarray, flows
     return keys[keys["p_blocked"].notna()].reset_index(drop=True)[CHANGE_COLUMNS]
 
 
+def with_differences(
+    changes: pd.DataFrame, asked: pd.DataFrame, free: np.ndarray, blocked: np.ndarray, flows: Sequence[str]
+) -> pd.DataFrame:
+    """The table of blocked runs with the differences of logits.
+
+    Args:
+        changes: see :func:`changes_table`.
+        asked, flows: as there.
+        free: shape (n,); NaN where there is none.
+        blocked: shape (n, flows, L).
+    """
+    question = changes["question_id"].map({name: place for place, name in enumerate(asked["question_id"])})
+    flow = changes["flow"].map({name: place for place, name in enumerate(flows)})
+    free_column, blocked_column = DIFFERENCE_COLUMNS
+    place = question.to_numpy(), flow.to_numpy(), changes["window"].to_numpy() - 1
+    return changes.assign(**{free_column: free[place[0]], blocked_column: blocked[place]})
+
+
 def tracing_table(
     asked: pd.DataFrame, traced: np.ndarray, norms: Iterable[bool], casings: Iterable[str]
 ) -> pd.DataFrame:
@@ -132,7 +159,11 @@ def tracing_table(
 
 
 def describe(
-    cell: dict[str, Any], questions: dict[str, Any], answers: pd.DataFrame, unmapped: Counter[str]
+    cell: dict[str, Any],
+    questions: dict[str, Any],
+    answers: pd.DataFrame,
+    kept_rows: Sequence[dict[str, Any]],
+    flows: Sequence[str],
 ) -> dict[str, Any]:
     """What the JSON file holds.
 
@@ -140,7 +171,8 @@ def describe(
         cell: all that decides the results.
         questions: ``questions.json``.
         answers: the table of answers.
-        unmapped: how many of the kept questions have no object patches, by reason.
+        kept_rows: what was measured of the kept questions.
+        flows: names of those that were blocked.
     """
     types = {}
     for kind, left_out in questions["left_out"].items():
@@ -154,7 +186,23 @@ def describe(
             "kept_share": share,
             "left_out": dict(sorted(reasons.items())),
         }
-    return {"cell": cell, "types": types, "without_object_patches": dict(sorted(unmapped.items()))}
+    described = {"cell": cell, "types": types, "without_object_patches": _reasons(kept_rows, "unmapped")}
+    # Only what is not as in every set of questions of a data set, so that descriptions of these stay as they were.
+    if flows != [flow.name for flow in FLOWS]:
+        described["flows"] = list(flows)
+    if questions.get("own", {}).get("distractors"):
+        described["without_logit_difference"] = _reasons(kept_rows, "undecided")
+    return described
+
+
+def _reasons(rows: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
+    """How many questions lack something, by the reason."""
+    return dict(sorted(Counter(row[name] for row in rows if row[name]).items()))
+
+
+def flows_of_cell(description: Mapping[str, Any]) -> list[str]:
+    """The names of the flows that were blocked, in order; ``description``: a cell's JSON file."""
+    return description.get("flows", [flow.name for flow in FLOWS])
 
 
 def read_changes(path: str | Path) -> pd.DataFrame:
@@ -168,6 +216,18 @@ def read_changes(path: str | Path) -> pd.DataFrame:
     bad = ~table["window"].between(1, table["n_layers"])
     if bad.any():
         raise InputError(f"{path}: row {int(bad.idxmax())} has a window that is not in the model's blocks")
+    return table
+
+
+def read_differences(path: str | Path) -> pd.DataFrame:
+    """Read the table of blocked runs of questions with distractors.
+
+    Raises:
+        InputError: as :func:`read_changes`; or when the table has no differences of logits.
+    """
+    table = read_changes(path)
+    if missing := [column for column in DIFFERENCE_COLUMNS if column not in table]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; its questions have no distractors")
     return table
 
 

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from layerwise.models.frozen import AnsweringModel
 
 
+# How an answer may be written, and what may stand between it and the text before it.
+FORMS: dict[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "capitalised": lambda answer: answer[:1].upper() + answer[1:].lower(),
+}
+SPACES = ("", " ")
+
+
 def answer_tokens(model: AnsweringModel, prompt: str, answer: str, pictures: int = 1) -> dict[str, list[int]]:
     """Tokens with which a model can begin an answer to a prompt about so many pictures; see :func:`first_tokens`."""
     tokenizer = model.processor.tokenizer
@@ -42,17 +50,60 @@ def first_tokens(
     Raises:
         InputError: when the tokenizer joins prompt and answer in one token.
     """
-    before = encode(text)
-    tokens = {}
-    for name, form in (("lower", answer.lower()), ("capitalised", answer[:1].upper() + answer[1:].lower())):
-        found = []
-        for written in (form, f" {form}"):
-            ids = encode(text + written)
-            begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
-            # A space alone says nothing about the answer.
-            if begun == before and decode(first).strip():
-                found += first
+    before, tokens = encode(text), {}
+    for name, written in FORMS.items():
+        form = written(answer)
+        begun = (_first(encode, decode, text, before, space + form) for space in SPACES)
+        found = [first for first in begun if first is not None]
         if not found:
             raise InputError(f"the tokenizer joins the answer {form!r} with the prompt before it: {text[-40:]!r}")
         tokens[name] = sorted(set(found))
     return tokens
+
+
+def distractor_token(
+    model: AnsweringModel, prompt: str, answer: str, said: int, distractor: str, pictures: int = 1
+) -> int | None:
+    """The token with which a distractor begins that is written as the model wrote its answer.
+
+    Args:
+        model: that answered.
+        prompt: about the pictures.
+        answer: the right one, which the model gave.
+        said: the token with which it began.
+        distractor: another answer.
+        pictures: how many the model is shown.
+
+    Returns:
+        None if it is not known how the model writes its answer, or the tokenizer has no such token.
+    """
+    tokenizer = model.processor.tokenizer
+    text = model.render(prompt, pictures)
+
+    def encode(words: str) -> list[int]:
+        return tokenizer(words, add_special_tokens=False)["input_ids"]
+
+    before = encode(text)
+    for form in (str, *FORMS.values()):
+        for space in SPACES:
+            if _first(encode, tokenizer.decode, text, before, space + form(answer)) == said:
+                token = _first(encode, tokenizer.decode, text, before, space + form(distractor))
+                return None if token == tokenizer.unk_token_id else token
+    return None
+
+
+def _first(
+    encode: Callable[[str], list[int]],
+    decode: Callable[[list[int]], str],
+    text: str,
+    before: list[int],
+    written: str,
+) -> int | None:
+    """The first token of what is written after a text; None if it is joined with the text, or a mere space.
+
+    ``before`` are the tokens of the text alone.
+    """
+    ids = encode(text + written)
+    begun, first = ids[: len(before)], ids[len(before) : len(before) + 1]
+    # A space alone says nothing about the answer.
+    return first[0] if begun == before and decode(first).strip() else None

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from layerwise.code_digest import code_digest
+from layerwise.config.flow import TABLE_PROMPTS, TableQuestions
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of
@@ -539,7 +540,20 @@ class Grid:
     def questions_prompt(self, questions: str) -> Prompt:
         """The prompt of a set of questions."""
         entry = self.config.flow.questions[questions]
-        return self.config.prompts[self.config.datasets[entry.dataset].format][entry.prompt]
+        return self.config.prompts[self.prompts_of(questions)][entry.prompt]
+
+    def had_by_questions(self, questions: str) -> frozenset[str]:
+        """What the questions of a set have: "boxes", "pictures" (several), "spans" and "distractors"."""
+        entry = self.config.flow.questions[questions]
+        if not isinstance(entry, TableQuestions):
+            return frozenset({"boxes"})
+        has = entry.has | {"pictures": entry.has["pictures"] > 1}
+        return frozenset(name for name, had in has.items() if had)
+
+    def prompts_of(self, questions: str) -> str:
+        """The section of `prompts` that a set of questions is wrapped in."""
+        entry = self.config.flow.questions[questions]
+        return TABLE_PROMPTS if isinstance(entry, TableQuestions) else self.config.datasets[entry.dataset].format
 
     def unused(self) -> list[str]:
         """Keys that have no effect in this study, for a warning."""

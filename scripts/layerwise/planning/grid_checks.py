@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from layerwise.config.data import FolderEntry
+from layerwise.config.flow import TABLE_PROMPTS, TableQuestions
 from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.study import StudyConfig
@@ -15,6 +16,7 @@ from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.datasets.disk import is_dir
 from layerwise.datasets.locations import Locations
+from layerwise.datasets.question_table import check_table
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
@@ -25,6 +27,8 @@ from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
+from layerwise.stimuli.picture_places import check_places
+from layerwise.stimuli.question_prompts import check_behind_pictures, check_wording
 
 Found = TypeVar("Found")
 
@@ -475,6 +479,9 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
 
 def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
     where, entry = f"flow.questions.{name}", config.flow.questions[name]
+    if isinstance(entry, TableQuestions):
+        _check_table_questions(config, where, entry)
+        return
     dataset = find(config.datasets, entry.dataset, f"{where}.dataset")
     if dataset.format not in QUESTIONS:
         raise InputError(
@@ -492,9 +499,26 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(
             f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
         )
+    check_places(f"{section}.{entry.prompt}", prompt.text, 1)
+    check_behind_pictures(f"{section}.{entry.prompt}", prompt.text)
+    _check_own_pictures(f"{section}.{entry.prompt}", prompt)
+
+
+def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestions) -> None:
+    section = f"prompts.{TABLE_PROMPTS}"
+    prompt = find(config.prompts.get(TABLE_PROMPTS, {}), entry.prompt, f"{where}.prompt", section)
+    check_wording(f"{section}.{entry.prompt}", prompt.text, len(entry.image_columns), bool(entry.option_columns))
+    _check_own_pictures(f"{section}.{entry.prompt}", prompt)
+    try:
+        check_table(entry)
+    except InputError as error:
+        raise InputError(f"{where}.file: {error}") from error
+
+
+def _check_own_pictures(where: str, prompt: Prompt) -> None:
     if not prompt.is_own:
         key = "image" if prompt.images is None else "images"
-        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `{key}`")
+        raise InputError(f"{where}: flows start at the question's own image; leave out `{key}`")
 
 
 def runs_authors_code(config: StudyConfig, model: str) -> bool:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.code_digest import code_digest
+from layerwise.config.flow import TableQuestions
 from layerwise.datasets.catalogue import QUESTIONS
+from layerwise.datasets.question_table import questions_mark
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.models.files import fingerprint
 from layerwise.models.interventions.catalogue import INTERVENTIONS
@@ -90,6 +92,10 @@ def stimuli_folder(config: StudyConfig, data: Locations, stimuli: str) -> str:
 def questions_folder(config: StudyConfig, data: Locations, questions: str) -> str:
     """The folder of a set of questions under the results root; see :func:`stimuli_folder`."""
     entry = config.flow.questions[questions]
+    if isinstance(entry, TableQuestions):
+        # Where the table and its pictures lie, and how they are prompted, decides no question.
+        asked = [without(entry.entry(), "file", "image_root", "prompt"), questions_mark(entry), config.seed]
+        return f"questions/{questions}/{recipe_of([*asked, code_digest('make_questions.py')])}"
     sources = data.mark(entry.dataset, list(entry.types))
     code = code_digest("make_questions.py", QUESTIONS.file(config.datasets[entry.dataset].format))
     asked = [without(entry.entry(), "dataset", "prompt"), sources, config.seed, code]

@@ -13,6 +13,7 @@ import torch
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
+from layerwise.flow.asking import Asking
 from layerwise.flow.flows import FLOWS, windows
 from layerwise.flow.knockout import naive_knockout
 from layerwise.flow.patches import object_tokens
@@ -121,7 +122,7 @@ def test_every_number_is_that_of_whole_masked_runs(measured, model):
         prepared = model.prepare([image], [prompt])
         n = int(model.image_tokens(prepared).sum())
         images = model.processor.image_processor
-        patches = object_tokens(objects_of(row), model.model.config, images, image.size, prepared, n).tolist()
+        patches = object_tokens(objects_of(row), model.model.config, images, image.size, prepared, [n]).tolist()
         sets = position_sets(model, prepared, prompt, row.question, {1: patches})
         expected = naive_knockout(model, prepared, sets, FLOWS, windows(model.n_layers, WIDTH), answer.first_id)
         mine = changes[changes["question_id"] == row.question_id]
@@ -173,7 +174,7 @@ def test_a_killed_job_goes_on_at_its_part_and_gives_the_same(measured, asked, mo
         return measure(*args)
 
     monkeypatch.setattr(measuring, "_measure", counted)
-    arguments = (model, asked_again, TEMPLATE, WIDTH, "text", 8)
+    arguments = (model, asked_again, Asking(TEMPLATE, WIDTH, "text"), 8)
     with pytest.raises(KeyboardInterrupt):
         measuring.measure_parts(*arguments, WorkFolder(tmp_path / "work"))
     # The next job finds what the first one left on the disk.
@@ -198,18 +199,17 @@ def test_what_the_vocabulary_lacks_is_counted_and_not_measured(asked, registered
     (letter,) = tokenizer("q", add_special_tokens=False)["input_ids"]
     tokenizer.unk_token = tokenizer.convert_ids_to_tokens(letter)
     rows = [row._replace(answer="q") for row in table.iloc[:1].itertuples(index=False)]
-    found = measuring._measure(model, rows, ["Is it red?"], WIDTH, "text", 8)
+    found = measuring._measure(model, rows, Asking("Is it red?", WIDTH, "text"), 8)
     assert found["outcome"].tolist() == [measuring.NO_TOKEN]
     assert torch.isnan(found["blocked"]).all()
-    assert measuring._first_tokens(model, "Is it red?", "red") is not None
+    assert measuring._first_tokens(model, rows[0]._replace(answer="red"), Asking("Is it red?", WIDTH, "text")) is not None
 
 
 def test_a_family_whose_patches_are_not_known_has_no_object_flows_and_says_why(asked, model, monkeypatch):
     _, table = asked
     monkeypatch.setattr("layerwise.models.families.FAMILIES", {})
     rows = list(table.iloc[:2].itertuples(index=False))
-    prompts = [TEMPLATE.replace("{text}", row.question) for row in rows]
-    found = measuring._measure(model, rows, prompts, WIDTH, "text", 8)
+    found = measuring._measure(model, rows, Asking(TEMPLATE, WIDTH, "text"), 8)
     blocked = {flow.name: torch.isnan(found["blocked"][:, f]).all().item() for f, flow in enumerate(FLOWS)}
     assert {name for name, absent in blocked.items() if absent} == {"object->question", "other->question"}
     assert "llava" in measuring._as_texts(found["unmapped"])[0]

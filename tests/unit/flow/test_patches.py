@@ -124,7 +124,7 @@ def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, siz
 
             def shown(one, drawn=drawn, before=before):
                 objects = [] if one is None else [one]
-                return set(object_tokens(objects, model.config, images, size, drawn, len(before)).tolist())
+                return set(object_tokens(objects, model.config, images, size, drawn, [len(before)]).tolist())
 
             if resample == NEAREST:
                 # Nothing bleeds: what changes is touched. What is touched by less than a pixel need not change.
@@ -148,24 +148,24 @@ def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
     )
     written = int((made["input_ids"] == model.config.image_token_id).sum())
     everything = object_tokens(
-        [AskedObject("box", 0, 0, *size)], model.config, processor.image_processor, size, made, written
+        [AskedObject("box", 0, 0, *size)], model.config, processor.image_processor, size, made, [written]
     )
     # All but the newline behind each row of tiles.
     newlines = 0 if build is llava else written - len(everything)
     assert len(everything) == written - newlines
     assert newlines < written / 4
     with pytest.raises(Unmapped, match="tokens"):
-        object_tokens([], model.config, processor.image_processor, size, made, written + 2)
+        object_tokens([], model.config, processor.image_processor, size, made, [written + 2])
 
 
 def test_what_lies_outside_of_the_crop_has_no_token():
     model, images = tower("llava")
     size = (200, 50)
     made = images([Image.new("RGB", size)], return_tensors="pt")
-    cropped = object_tokens([AskedObject("left end", 0, 0, 70, 50)], model.config, images, size, made, 16)
+    cropped = object_tokens([AskedObject("left end", 0, 0, 70, 50)], model.config, images, size, made, [16])
     assert len(cropped) == 0
     both = [AskedObject("left end", 0, 0, 80, 50), AskedObject("right end", 120, 0, 80, 50)]
-    assert object_tokens(both, model.config, images, size, made, 16).tolist() == [0, 3, 4, 7, 8, 11, 12, 15]
+    assert object_tokens(both, model.config, images, size, made, [16]).tolist() == [0, 3, 4, 7, 8, 11, 12, 15]
 
 
 def test_families_and_settings_that_are_not_known_are_refused():
@@ -173,12 +173,12 @@ def test_families_and_settings_that_are_not_known_are_refused():
     made = images([Image.new("RGB", (60, 60))], return_tensors="pt")
     box = [AskedObject("box", 0, 0, 9, 9)]
     with pytest.raises(Unmapped, match="idefics3"):
-        object_tokens(box, transformers.Idefics3Config(), images, (60, 60), made, 16)
+        object_tokens(box, transformers.Idefics3Config(), images, (60, 60), made, [16])
     with pytest.raises(Unmapped, match="no image processor"):
-        object_tokens(box, model.config, None, (60, 60), made, 16)
+        object_tokens(box, model.config, None, (60, 60), made, [16])
     padding = SimpleNamespace(do_pad=True, do_resize=True)
     with pytest.raises(Unmapped, match="pads"):
-        object_tokens(box, model.config, padding, (60, 60), made, 16)
+        object_tokens(box, model.config, padding, (60, 60), made, [16])
     # With its class token, every patch's token is one further on.
-    plain = object_tokens(box, model.config, images, (60, 60), made, 16)
-    assert object_tokens(box, model.config, images, (60, 60), made, 17).tolist() == (plain + 1).tolist()
+    plain = object_tokens(box, model.config, images, (60, 60), made, [16])
+    assert object_tokens(box, model.config, images, (60, 60), made, [17]).tolist() == (plain + 1).tolist()

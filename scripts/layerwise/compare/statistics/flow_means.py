@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from layerwise.flow.flows import FLOWS
+from layerwise.flow.results import DIFFERENCE_COLUMNS, flows_of_cell
 from layerwise.probes.bootstrap import resample_weights
 
 # Fewer images give no interval of a strongest window: they may lack what one image in twenty shows.
@@ -22,8 +22,10 @@ FEWEST_IMAGES = 60
 TIED = 2.0
 # An error below this share of that of the sample is rounding.
 ROUNDING = 1e-6
+# The change of the difference of two logits, from that with nothing blocked.
+LOGIT_CHANGE = "logit_change"
 # Bounds of a mean: a probability cannot fall by more than 100 %.
-BOUNDS = {"change": (-100.0, np.inf), "p": (0.0, 1.0)}
+BOUNDS = {"change": (-100.0, np.inf), "p": (0.0, 1.0), LOGIT_CHANGE: (-np.inf, np.inf)}
 
 
 @dataclass(frozen=True)
@@ -141,26 +143,42 @@ def lowest(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: 
     return _within_bounds(pd.DataFrame(parts), value)
 
 
+def with_logit_changes(changes: pd.DataFrame) -> pd.DataFrame:
+    """The blocked runs of questions whose distractor can be compared with the answer, with :data:`LOGIT_CHANGE`.
+
+    Args:
+        changes: of a set of questions with distractors, see :mod:`layerwise.flow.results`.
+    """
+    free, blocked = DIFFERENCE_COLUMNS
+    measured = changes[changes[blocked].notna()]
+    return measured.assign(**{LOGIT_CHANGE: measured[blocked] - measured[free]})
+
+
 def strongest_windows(
-    changes: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], resamples: int, seed: int
+    changes: pd.DataFrame,
+    description: Mapping[str, Mapping[str, Any]],
+    resamples: int,
+    seed: int,
+    value: str = "change",
 ) -> pd.DataFrame:
-    """Per type and flow the window in which blocking lowers the answer's probability most.
+    """Per type and flow the window in which blocking lowers the answer's probability most, or another value.
 
     Args:
         changes: blocked runs, not empty, of one model and set of questions, see :mod:`layerwise.flow.results`.
         description: of the same; it names model and questions, and the types in order.
         resamples, seed: of the bootstrap.
+        value: the column whose mean is lowest.
 
     Returns:
         A row per type and flow; :mod:`layerwise.compare.flow_strongest` lists the columns.
     """
-    strongest = lowest(changes, ["flow"], "window", "change", resamples, seed).rename(columns={"mean": "change"})
+    strongest = lowest(changes, ["flow"], "window", value, resamples, seed).rename(columns={"mean": "change"})
     strongest = strongest.assign(
         model=description["cell"]["model"],
         questions=description["cell"]["questions"],
         n_layers=int(changes["n_layers"].iloc[0]),
     )
-    order = {"type": list(description["types"]), "flow": [flow.name for flow in FLOWS]}
+    order = {"type": list(description["types"]), "flow": flows_of_cell(description)}
     strongest = strongest.sort_values(["type", "flow"], key=lambda column: column.map(order[column.name].index))
     return strongest.reset_index(drop=True)
 

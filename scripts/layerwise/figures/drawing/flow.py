@@ -1,6 +1,6 @@
 """Figures of information flow: what blocked attention does to the answer, and in which layer the answer appears."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -13,9 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from layerwise.compare.inputs import Given
 from layerwise.figures.drawing.facets import CHANCE_COLOUR, draw_legend, grid_columns, label_edges, only_band
 from layerwise.figures.drawing.style import LineStyle, draw_reason, line_styles
-from layerwise.flow.results import read_flow_description
+from layerwise.figures.names import arrow
+from layerwise.flow.results import flows_of_cell, read_flow_description
 
 FACET_INCHES = (2.5, 1.9)
+WINDOW = "block at the centre of the window in which attention is blocked"
+CHANGE = "change in the answer's\nprobability (%)"
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,59 @@ def draw_changes(given: Given, flows: Mapping[str, str]) -> Figure:
     lines = _Lines(
         names=flows,
         styles=line_styles(flows),
-        x="block at the centre of the window in which attention is blocked",
-        y="change in the answer's\nprobability (%)",
+        x=WINDOW,
+        y=CHANGE,
         baseline="no change",
     )
-    cell = description["cell"]
-    windows = f", windows of {cell['window']} block{'s' * (cell['window'] > 1)}"
-    return _draw(shown.assign(line=shown["flow"]), lines, description, windows)
+    rows = shown.assign(line=shown["flow"], facet=shown["type"])
+    return _draw(rows, lines, description, _types(rows, description), _windows(description))
+
+
+def draw_by_flow(given: Given, shows: Callable[[str], bool]) -> Figure:
+    """Draw the change of the answer's probability by window: one facet per flow, one line per type of question.
+
+    Args:
+        given: see :func:`draw_changes`.
+        shows: tells by a flow's name whether it is shown.
+    """
+    description, changes = read_flow_description(given.path("description")), given.comparison("flow-changes")
+    if changes.empty:
+        return _unanswered(description)
+    flows = [flow for flow in flows_of_cell(description) if shows(flow)]
+    shown = changes[changes["flow"].isin(flows)]
+    if shown.empty:
+        return _nothing(description, f"no question has the flows {', '.join(map(arrow, flows))}")
+    return _draw_facets_of_flows(shown, description, flows, CHANGE)
+
+
+def draw_differences(given: Given) -> Figure:
+    """Draw the change of the logit difference by window: one facet per flow, one line per type of question.
+
+    Args:
+        given: the differences and the description of one model and set of questions.
+    """
+    description, changes = read_flow_description(given.path("description")), given.comparison("flow-differences")
+    if changes.empty:
+        if reasons := "; ".join(description["without_logit_difference"]):
+            return _nothing(description, f"no logit difference could be measured ({reasons})")
+        return _unanswered(description)
+    return _draw_facets_of_flows(changes, description, flows_of_cell(description), "change in the\nlogit difference")
+
+
+def _draw_facets_of_flows(
+    changes: pd.DataFrame, description: Mapping[str, Any], flows: Sequence[str], y: str
+) -> Figure:
+    types = [kind for kind in description["types"] if kind in set(changes["type"])]
+    facets = {flow: f"{arrow(flow)} ({_number(changes[changes['flow'] == flow])})" for flow in flows}
+    lines = _Lines({kind: kind for kind in types}, line_styles(types), WINDOW, y, "no change")
+    rows = changes.rename(columns={"window": "x"}).assign(line=changes["type"], facet=changes["flow"])
+    return _draw(rows, lines, description, facets, _windows(description))
+
+
+def _number(rows: pd.DataFrame) -> str:
+    """How many questions some rows are means over."""
+    n = int(rows.groupby("type")["n"].max().sum())
+    return f"{n} question{'s' * (n != 1)}"
 
 
 def draw_tracing(given: Given, lines: Mapping[tuple[bool, str], str]) -> Figure:
@@ -83,13 +132,28 @@ def draw_tracing(given: Given, lines: Mapping[tuple[bool, str], str]) -> Figure:
         for norm, casing in lines
     }
     x, y = "layer (0: embedding output)", "probability of the\nanswer's first token"
-    return _draw(shown, _Lines(lines, styles, x, y), description)
+    rows = shown.assign(facet=shown["type"])
+    return _draw(rows, _Lines(lines, styles, x, y), description, _types(rows, description))
 
 
-def _draw(rows: pd.DataFrame, lines: _Lines, description: Mapping[str, Any], windows: str = "") -> Figure:
+def _types(rows: pd.DataFrame, description: Mapping[str, Any]) -> dict[str, str]:
+    """The types of the questions in some rows, each with the title of its facet."""
     types = [kind for kind in description["types"] if kind in set(rows["type"])]
-    columns = grid_columns(max(len(types), 1)) if len(types) != 6 else 3
-    n_rows = ceil(len(types) / columns)
+    return {kind: _title(kind, rows[rows["type"] == kind], description["types"][kind]) for kind in types}
+
+
+def _windows(description: Mapping[str, Any]) -> str:
+    width = description["cell"]["window"]
+    return f", windows of {width} block{'s' * (width > 1)}"
+
+
+def _draw(
+    rows: pd.DataFrame, lines: _Lines, description: Mapping[str, Any], titles: Mapping[str, str], windows: str = ""
+) -> Figure:
+    """Draw a facet for each value of ``facet`` in the rows, by their titles."""
+    facets = [facet for facet in titles if facet in set(rows["facet"])]
+    columns = grid_columns(max(len(facets), 1)) if len(facets) != 6 else 3
+    n_rows = ceil(len(facets) / columns)
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(max(4.6, columns * FACET_INCHES[0] + 0.6))
     legend = {lines.names[key]: style for key, style in lines.styles.items()}
@@ -99,17 +163,17 @@ def _draw(rows: pd.DataFrame, lines: _Lines, description: Mapping[str, Any], win
     cell = description["cell"]
     band.suptitle(f"{cell['model']} on {cell['questions']}{windows}", x=0.01, ha="left", fontsize=9, fontweight="bold")
     grid = band.subplots(n_rows, columns, squeeze=False, sharey=True)
-    for axes, kind in zip(grid.flat, types, strict=False):
-        of_kind = rows[rows["type"] == kind]
-        axes.set_title(_title(kind, of_kind, description["types"][kind]))
+    for axes, facet in zip(grid.flat, facets, strict=False):
+        of_facet = rows[rows["facet"] == facet]
+        axes.set_title(titles[facet])
         if lines.baseline:
             axes.axhline(0, color=CHANCE_COLOUR, linestyle=":", linewidth=1, zorder=1)
         for key, style in lines.styles.items():
-            _draw_line(axes, of_kind[of_kind["line"] == key], style, lines.names[key])
+            _draw_line(axes, of_facet[of_facet["line"] == key], style, lines.names[key])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-    for axes in grid.flat[len(types) :]:
+    for axes in grid.flat[len(facets) :]:
         axes.remove()
-    label_edges(grid, len(types), lines.y)
+    label_edges(grid, len(facets), lines.y)
     band.supxlabel(lines.x, fontsize=8)
     return drawing
 
