@@ -1,8 +1,7 @@
 """How a set of questions is asked, and which flows are blocked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from layerwise.flow.flows import FLOWS, Flow, flows_of
@@ -34,7 +33,7 @@ class Asking:
     boxes: bool = True
     distractors: bool = False
     heads: Sequence[str] = ()
-    groups: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({})
+    groups: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cell: Mapping[str, Any], questions: Mapping[str, Any]) -> "Asking":

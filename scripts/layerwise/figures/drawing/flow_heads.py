@@ -27,7 +27,7 @@ COLOURS = "RdBu_r"
 # A map of no more heads shows its numbers.
 MOST_NUMBERS = 96
 # Of a map, in inches: per head, per block, and at least.
-PER_HEAD, PER_BLOCK, LEAST = 0.16, 0.13, (2.9, 1.7)
+PER_HEAD, PER_BLOCK, LEAST = 0.16, 0.13, (3.1, 1.7)
 
 
 def draw_heads(given: Given) -> Figure:
@@ -53,22 +53,23 @@ def draw_heads(given: Given) -> Figure:
     rows = -(-len(flows) // columns)
     drawing = Figure(layout="constrained")
     wide, high = (max(least, 0.7 + n) for least, n in zip(LEAST, _inches(heads), strict=True))
-    drawing.set_size_inches(max(4.6, columns * wide + 0.9), rows * (high + 0.5) + 0.9)
+    drawing.set_size_inches(max(4.6, columns * wide + 0.2), rows * (high + 0.5) + 0.9)
     band = only_band(drawing)
     band.suptitle(_title(description, kind, heads), x=0.01, ha="left", fontsize=9, fontweight="bold")
     grid = band.subplots(rows, columns, squeeze=False)
-    largest = float(heads["mean"].abs().max()) or 1.0
-    scale = Normalize(-largest, largest)
     for axes, flow in zip(grid.flat, flows, strict=False):
-        _draw_map(axes, heads[heads["flow"] == flow], strongest.loc[flow], scale)
+        of_flow = heads[heads["flow"] == flow]
+        # Flows differ by far more than heads: on one scale the weaker map would be white.
+        largest = float(of_flow["mean"].abs().max()) or 1.0
+        scale = Normalize(-largest, largest)
+        _draw_map(axes, of_flow, strongest.loc[flow], scale)
         axes.set_title(f"{arrow(flow)}\n{_strongest(strongest.loc[flow])}", fontsize=7.5)
+        bar = band.colorbar(ScalarMappable(scale, COLOURS), ax=axes, aspect=25, pad=0.02)
+        bar.ax.tick_params(labelsize=6.5)
+        bar.outline.set_visible(False)
     for axes in grid.flat[len(flows) :]:
         axes.remove()
-    bar = band.colorbar(ScalarMappable(scale, COLOURS), ax=list(grid.flat[: len(flows)]), aspect=25, pad=0.02)
-    bar.set_label("change of the answer's\nprobability, %", fontsize=7)
-    bar.ax.tick_params(labelsize=6.5)
-    bar.outline.set_visible(False)
-    band.supxlabel("attention head that is blocked", fontsize=8)
+    band.supxlabel("attention head that is blocked   (colours: change of the answer's probability, %)", fontsize=8)
     return drawing
 
 
@@ -83,7 +84,7 @@ def _title(description: Mapping[str, Any], kind: str, heads: pd.DataFrame) -> st
 
 def _strongest(row: pd.Series) -> str:
     """The strongest head in words."""
-    name = f"most: block {row['layer']}, head {row['head']}: {number(row['change'], '.1f')} %"
+    name = f"strongest: block {row['layer']}, head {row['head']}: {number(row['change'], '.1f')} %"
     if np.isfinite(row["low"]):
         return f"{name} [{number(row['low'], '.1f')}, {number(row['high'], '.1f')}]"
     few = row["n_images"] < FEWEST_IMAGES

@@ -19,7 +19,7 @@ OTHERS = (
     "intervals about one in twenty misses the truth."
 )
 # So many single heads follow the groups.
-FIRST = 10
+FIRST = 5
 
 
 def head_sections(strongest: pd.DataFrame, heads: pd.DataFrame) -> list[Section]:
