@@ -17,6 +17,8 @@ from layerwise.errors import InputError
 from layerwise.flow.results import ASKED, DIFFERENCE_COLUMNS, KEPT, change_in_percent, check_probabilities, read_table
 from layerwise.jobs.command import finished_file
 
+# All types of questions together, where tables and figures have one more type for them.
+ALL = "all types"
 HEAD_COLUMNS = [*ASKED, "flow", "layer", "head", "group", "n_layers", "p", "p_blocked", "change"]
 
 

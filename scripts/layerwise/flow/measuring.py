@@ -147,7 +147,7 @@ def _check(model: AnsweringModel, row: Any, asking: Asking, heads: HeadRuns | No
 
 
 def _measure(
-    model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_size: int, heads: HeadRuns | None
+    model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_size: int, heads: HeadRuns | None = None
 ) -> dict[str, Tensor]:
     """One part: tensors by name, with one row per question."""
     images = [read_images(row.image) for row in rows]

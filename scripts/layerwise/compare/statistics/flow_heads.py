@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from layerwise.compare.statistics.flow_means import lowest, means
+from layerwise.flow.head_results import ALL
 
-# All types of questions together, as the tables name them.
-ALL = "all types"
 PLACE = ["layer", "head", "group"]
 
 

@@ -14,12 +14,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from layerwise.compare.inputs import Given
-from layerwise.compare.statistics.flow_heads import ALL
-from layerwise.compare.statistics.flow_means import FEWEST_IMAGES
 from layerwise.figures.drawing.facets import only_band
 from layerwise.figures.drawing.flow import draw_unanswered
 from layerwise.figures.names import arrow
 from layerwise.figures.writing.sections import number
+from layerwise.flow.head_results import ALL
 from layerwise.flow.results import read_flow_description
 
 # Blue where the answer becomes less probable, red where it becomes more so.
@@ -87,8 +86,7 @@ def _strongest(row: pd.Series) -> str:
     name = f"strongest: block {row['layer']}, head {row['head']}: {number(row['change'], '.1f')} %"
     if np.isfinite(row["low"]):
         return f"{name} [{number(row['low'], '.1f')}, {number(row['high'], '.1f')}]"
-    few = row["n_images"] < FEWEST_IMAGES
-    return f"{name} ({f'no interval below {FEWEST_IMAGES} images' if few else 'no interval'})"
+    return f"{name} (no interval)"
 
 
 def _draw_map(axes: Axes, rows: pd.DataFrame, strongest: pd.Series, scale: Normalize) -> None:

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from layerwise.compare.statistics.flow_heads import ALL
 from layerwise.compare.statistics.flow_means import FEWEST_IMAGES
 from layerwise.figures.names import arrow
 from layerwise.figures.writing.sections import Section, number
+from layerwise.flow.head_results import ALL
 
 STRONGEST = (
     "The single head whose blocking lowers the answer's probability most, and the mean change in percent over the "
