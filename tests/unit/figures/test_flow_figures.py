@@ -20,7 +20,7 @@ from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing import style
 from layerwise.figures.names import arrow
 from layerwise.figures.writing.flow import flow_sections
-from layerwise.flow.results import changes_table, tracing_table
+from layerwise.flow.results import DIFFERENCE_COLUMNS, changes_table, tracing_table
 from layerwise.probes.bootstrap import resample_weights
 from tests.conftest import REPOSITORY
 from tests.given import as_options, given
@@ -63,7 +63,11 @@ def tables():
 def shown(folder, tables, description=DESCRIPTION):
     """What the figures and the table of a cell are made from, on disk."""
     made = dict(zip(("changes", "tracing"), tables, strict=True))
-    comparisons = [name for name, comparison in COMPARISONS.items() if comparison.per_flow]
+    comparisons = [
+        name
+        for name, comparison in COMPARISONS.items()
+        if comparison.per_flow and (not comparison.only_with or set(DIFFERENCE_COLUMNS) <= set(tables[0]))
+    ]
     return given(folder, comparisons, description=description, **made)
 
 
