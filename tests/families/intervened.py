@@ -1,6 +1,6 @@
 """Check interventions and attention knockout on a family: every path against one input at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,8 +13,9 @@ import torch
 from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import FLOWS, Flow, windows
 from layerwise.flow.free import check_served
+from layerwise.flow.heads import Heads, Where, heads_of
 from layerwise.flow.knockout import knockout, naive_knockout
-from layerwise.flow.positions import position_sets
+from layerwise.flow.positions import PositionSets, position_sets
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.catalogue import INTERVENTIONS
@@ -165,11 +166,42 @@ def _knocked_out(model: GenericModel) -> Intervened:
     # As before each measurement: it refuses a family whose blocked runs go on otherwise.
     check_knockout(*arguments)
     fast, naive = knockout(*arguments), naive_knockout(*arguments)
+    exact = [_off(fast.blocked, naive.blocked), abs(fast.free / naive.free - 1), _off(kept_out, naively)]
+    some = some_heads(model)
+    exact.append(_compared(model, prepared, sets, [Flow("image", "last"), Flow("image", "question")], some))
+    if not model.family.one_picture:
+        exact.append(
+            _compared(model, *_two_pictures(model, prompt), [Flow("image 1", "image 2")], [*some[:1], range(1)])
+        )
     return Intervened(
-        exact=greatest(_off(fast.blocked, naive.blocked), abs(fast.free / naive.free - 1), _off(kept_out, naively)),
+        exact=greatest(*exact),
         change=_off(naive.blocked, torch.tensor(naive.free)),
         leak=greatest(_off(kept_out, kept_out_too), _off(naively, naively_too)),
     )
+
+
+def some_heads(model: GenericModel) -> list[Heads]:
+    """The last head of the first block, the first of the last, and these two with another."""
+    by_block, last = heads_of(model), model.n_layers - 1
+    first, then = by_block[0] - 1, by_block[last] - 1
+    return [{0: (first,)}, {last: (0,)}, {0: (first,), last: (0, then)}]
+
+
+def _two_pictures(model: GenericModel, prompt: str) -> tuple[Any, PositionSets]:
+    """An input with two pictures and where they are."""
+    prepared = model.prepare([tuple(pictures())], [prompt])
+    whose = model.picture_tokens(prepared)[0]
+    found = [(whose == number).nonzero()[:, 0] for number in (1, 2)]
+    sets = {f"image {i}": torch.arange(int(one[0]), int(one[-1]) + 1) for i, one in enumerate(found, start=1)}
+    return prepared, PositionSets(len(whose), sets)
+
+
+def _compared(
+    model: GenericModel, prepared: Any, sets: PositionSets, flows: list[Flow], where: Sequence[Where]
+) -> float:
+    """How far blocked runs are from whole forward passes."""
+    fast, naive = (run(model, prepared, sets, flows, where, ANSWER) for run in (knockout, naive_knockout))
+    return _off(fast.blocked, naive.blocked)
 
 
 def _off(ours: torch.Tensor, theirs: torch.Tensor) -> float:
