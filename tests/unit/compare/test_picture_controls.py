@@ -1,4 +1,4 @@
-"""What prompts show of several pictures, in words; controls beside the prompt with all pictures; each picture's tokens."""
+"""What prompts show of several pictures, in words; controls beside the prompt with all; each picture's tokens."""
 
 import re
 

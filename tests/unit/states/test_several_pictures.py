@@ -34,11 +34,11 @@ def test_a_cell_of_several_lines_is_several_pictures(tmp_path):
         Image.new("RGB", (4, 6), colour).save(tmp_path / f"{name}.png")
     paths = [str(tmp_path / "b.png"), BLANK, str(tmp_path / "a.png")]
     blue, grey, red = read_images(joined(paths))
-    assert (blue.getpixel((0, 0)), red.getpixel((0, 0))) == ((0, 0, 255), (255, 0, 0))
+    assert [one.getpixel((0, 0)) for one in (blue, red)] == [(0, 0, 255), (255, 0, 0)]
     assert grey is BLANK_IMAGE
     assert read_images(paths[0]).size == (4, 6)
     assert read_images(None) is None
-    with pytest.raises(InputError, match="c.png: the image cannot be decoded"):
+    with pytest.raises(InputError, match=r"c\.png: the image cannot be decoded"):
         read_images(joined([paths[0], str(tmp_path / "c.png")]))
 
 
