@@ -73,7 +73,8 @@ class FlowTables(NamedTuple):
     Attributes:
         answers: a row per question: ``given``, ``outcome`` ("kept", or why not), ``image_tokens``, ``object_tokens``.
         knockout: a row per kept question, flow and window: ``flow`` (``image->question``), ``window`` (the block at its
-            centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer), ``change`` (percent).
+            centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer), ``change`` (percent);
+            with distractors ``logit_difference`` and ``logit_difference_blocked``.
         tracing: a row per kept question, layer, norm and casing: ``layer`` (0 is the embedding output), ``n_layers``,
             ``norm``, ``casing``, ``p``.
     """
