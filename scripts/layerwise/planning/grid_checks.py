@@ -32,6 +32,9 @@ from layerwise.stimuli.question_prompts import check_behind_pictures, check_word
 
 Found = TypeVar("Found")
 
+# Names of other sets of a question's tokens.
+NO_SPANS = ("image", "object", "other", "question", "last")
+
 
 def check_study(grid: Grid, data: Locations) -> None:
     """Refuse a study that cannot be run.
@@ -509,6 +512,8 @@ def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestion
     prompt = find(config.prompts.get(TABLE_PROMPTS, {}), entry.prompt, f"{where}.prompt", section)
     check_wording(f"{section}.{entry.prompt}", prompt.text, len(entry.image_columns), bool(entry.option_columns))
     _check_own_pictures(f"{section}.{entry.prompt}", prompt)
+    if taken := [name for name in entry.spans if name in NO_SPANS]:
+        raise InputError(f"{where}.spans.{taken[0]}: a flow's name would have two meanings; rename the span")
     try:
         check_table(entry)
     except InputError as error:
