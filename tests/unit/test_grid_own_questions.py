@@ -83,3 +83,12 @@ def test_what_does_not_fit_is_refused_when_it_is_planned(own, entry, text, compl
     own["prompts"]["questions"]["placed"]["text"] = text
     with pytest.raises(InputError, match=complaint):
         Study.from_config(own)
+
+
+def test_an_adapter_of_one_picture_is_not_asked_about_several(own):
+    own["models"]["one"] = {"source": "microsoft/kosmos-2-patch14-224", "adapter": "kosmos2"}
+    own["flow"]["models"]["one"] = {}
+    with pytest.raises(InputError, match=r"flow.models.one: flow.questions.own shows several pictures, .*kosmos2 take"):
+        Study.from_config(own)
+    own["flow"]["questions"]["own"] |= {"image_column": "left", "prompt": "plain"}
+    Study.from_config(own)

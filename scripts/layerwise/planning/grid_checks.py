@@ -23,7 +23,7 @@ from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.picture_checks import one_picture_by_adapter
 from layerwise.models.site_names import ALL_PICTURES
-from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
+from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell, had_by_questions
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -477,6 +477,12 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
         if runs_authors_code(config, name):
             raise InputError(
                 f"{where}: its adapter {model.adapter} runs code whose attention is not blocked; leave it out"
+            )
+        several = [asked for asked in flow.questions if "pictures" in had_by_questions(config, asked)]
+        if several and (why := one_picture_by_adapter(model.adapter)):
+            raise InputError(
+                f"{where}: flow.questions.{several[0]} shows several pictures, and models with the adapter "
+                f"{model.adapter} take one: {why}; leave the model out, or ask about one picture"
             )
 
 

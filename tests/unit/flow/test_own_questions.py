@@ -9,12 +9,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from layerwise.config.flow import QuestionTable
+from layerwise.errors import InputError
 from layerwise.flow import measuring
 from layerwise.flow.asking import Asking
 from layerwise.flow.flows import FLOWS, flows_of, windows
 from layerwise.flow.own_questions import own_questions
 from layerwise.flow.positions import position_sets
-from layerwise.flow.questions import describe
+from layerwise.flow.program import trace_flow
+from layerwise.flow.questions import describe, questions_digest
 from layerwise.flow.results import ResultFiles, read_changes, read_differences, read_flow_description, write_results
 from layerwise.models.adapters import generic
 from layerwise.models.attention_mask import attention_cut
@@ -214,3 +216,17 @@ def test_sets_of_several_pictures_and_spans(takes):
     else:
         assert rest.strip().startswith("left of it? Say so")
         assert "then" in between
+
+
+def test_a_family_of_one_picture_is_not_asked_about_several(asked, tmp_path):
+    """Before torch is imported, by its type alone."""
+    table, description, _, _ = asked
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    table.to_parquet(folder / "questions.parquet")
+    (folder / "questions.json").write_text(json.dumps(description | {"digest": questions_digest(table)}))
+    (tmp_path / "model.json").write_text(json.dumps({"model_type": "kosmos-2", "digest": "1"}))
+    given = {"model": tmp_path / "model.json", "questions": folder, "cell": {"model": "k", "questions": "own"}}
+    given |= {"batch_size": 1, "device_map": None, "cards": 0, "threads": 1, "work": tmp_path, "kept": None}
+    with pytest.raises(InputError, match=r"own shows 2 pictures in a text, and models.k, of type kosmos-2, takes one"):
+        trace_flow(**given, files=ResultFiles(*[tmp_path / "x"] * 4))
