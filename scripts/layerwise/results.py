@@ -73,7 +73,8 @@ class FlowTables(NamedTuple):
     Attributes:
         answers: a row per question: ``given``, ``outcome`` ("kept", or why not), ``image_tokens``, ``object_tokens``.
         knockout: a row per kept question, flow and window: ``flow`` (``image->question``), ``window`` (the block at its
-            centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer), ``change`` (percent).
+            centre, from 1), ``n_layers``, ``p`` and ``p_blocked`` (probability of the answer), ``change`` (percent);
+            with distractors ``logit_difference`` and ``logit_difference_blocked``.
         tracing: a row per kept question, layer, norm and casing: ``layer`` (0 is the embedding output), ``n_layers``,
             ``norm``, ``casing``, ``p``.
     """
@@ -189,8 +190,8 @@ def items(
 
     Returns:
         A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
-        the data set), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the kind
-        (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
+        the data set), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of
+        the kind (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
 
     Raises:
         InputError: when the set is missing or damaged.

@@ -3,8 +3,9 @@
     python -m tests.golden          compare with the golden numbers; where they agree, list the present code
     python -m tests.golden --new    after a change that was meant to change numbers: keep new ones, and start new lists
 
-``scripts/layerwise/same_code.json`` says, for hidden states (of the generic adapter) and for probes, which code digest
-stands for all that give the same numbers. A listed digest counts as that one, so that it makes nothing stale.
+``scripts/layerwise/same_code.json`` says, for hidden states and information flow (of the generic adapter), for probes
+and for GQA's questions, which code digest stands for all that give the same numbers. A listed digest counts as that
+one, so that it makes nothing stale.
 """
 
 import argparse
@@ -19,12 +20,22 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from layerwise.code_digest import SAME_CODE, own_digest
+from layerwise.datasets.catalogue import QUESTIONS
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.probes.logistic.engines.catalogue import ENGINES
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.probes.metrics.scored import ALWAYS
 from tests.conftest import make_tiny_llava
-from tests.golden.computed import FILE, differences, of_fitted, of_interventions, of_probes, of_states
+from tests.golden.computed import (
+    FILE,
+    differences,
+    of_fitted,
+    of_flow,
+    of_interventions,
+    of_probes,
+    of_questions,
+    of_states,
+)
 
 STATES = ("extract_states.py", "layerwise/models/adapters/generic.py")
 # Kinds of intervention that need no fitted file.
@@ -35,9 +46,12 @@ PROGRAMS = {
     "fitted": [(*STATES, INTERVENTIONS.file(kind)) for kind in INTERVENTIONS if kind not in PLAIN],
     # Whichever of the metrics that are always scored a task has, it is the same code.
     "probes": [("fit_probes.py", ENGINES.file("torch"), *map(METRICS.file, ALWAYS))],
+    "questions": [("make_questions.py", QUESTIONS.file("gqa"))],
+    "flow": [("trace_flow.py", "layerwise/models/adapters/generic.py")],
 }
 # By program, the golden numbers that it must give.
-NUMBERS = {"states": ("states", "interventions"), "fitted": ("fitted",), "probes": ("probes",)}
+NUMBERS = {"states": ("states", "interventions")}
+NUMBERS |= {name: (name,) for name in ("fitted", "probes", "questions", "flow")}
 
 
 def main() -> None:
@@ -56,6 +70,8 @@ def main() -> None:
             "interventions": of_interventions(folder / "intervened", folder / "model"),
             "fitted": of_fitted(folder / "fitted", folder / "model"),
             "probes": of_probes(folder),
+            "questions": of_questions(folder),
+            "flow": of_flow(folder, folder / "model"),
         }
     if args.new:
         keep(found, args.new)

@@ -1,4 +1,5 @@
-"""Golden numbers: hidden states of a tiny model, as it is and intervened on, and scores of probes on random states.
+"""Golden numbers: hidden states of a tiny model, as it is and intervened on, scores of probes on random states, and
+information flow in the tiny model with the questions about GQA's images that it is asked.
 
 The model is a LLaVA with random weights. Its states are read with and without a shared prefix, at both positions and
 all sites, with each kind of image, in float32 and bfloat16. Few numbers of each are kept, and the norms of all.
@@ -18,7 +19,14 @@ from PIL import Image, ImageDraw
 
 import extract_states
 import fit_probes
+import make_questions
+import make_world
+import trace_flow
+from layerwise.flow.questions import questions_digest, read_questions
+from layerwise.models.greedy import greedy_answers
+from layerwise.models.opening import open_model
 from layerwise.models.registration import describe_model
+from layerwise.states.images import read_images
 from layerwise.states.store import StatesFile
 from layerwise.states.writing import new_states, write_rows
 from tests.cells import extraction, write_items
@@ -130,6 +138,57 @@ def of_probes(folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def of_questions(folder: Path) -> dict[str, np.ndarray]:
+    """The questions that are chosen of a drawn world, as the bytes of their digest.
+
+    Args:
+        folder: for the world, and for the questions: ``questions``.
+    """
+    world = folder / "world"
+    few = ["--train-images", "1", "--val-images", "20", "--flickr-images", "3"]
+    _run(make_world.main, ["make_world.py", "--out", str(world), "--seed", "3", *few])
+    entry = json.dumps({"types": ["ChooseAttr", "LogicalObj"], "per_type": 5})
+    command = ["make_questions.py", "--name", "drawn", "--entry", entry, "--annotations", str(world / "gqa")]
+    command += ["--images", str(world / "coco/val2017"), "--seed", "3", "--out", str(folder / "questions")]
+    _run(make_questions.main, command)
+    digest = json.loads((folder / "questions/questions.json").read_text())["digest"]
+    return {"digest": np.frombuffer(bytes.fromhex(digest), np.uint8)}
+
+
+def of_flow(folder: Path, model: Path) -> dict[str, np.ndarray]:
+    """Golden information flow: probabilities by flow and window, and by layer.
+
+    Args:
+        folder: that of :func:`of_questions`, which comes first.
+        model: folder of the tiny model.
+    """
+    described = describe_model("tiny", ENTRY | {"source": str(model), "dtype": "float32"}, None, 0)
+    table, questions = read_questions(folder / "questions")
+    # The model is right.
+    template, frozen = "{text} Answer with a word.", open_model(described, "cpu")
+    prompts = [template.replace("{text}", question) for question in table["question"]]
+    shown = [read_images(image) for image in table["image"]]
+    table["answer"] = [answer.text for answer in greedy_answers(frozen, shown, prompts)]
+    asked = folder / "asked"
+    asked.mkdir()
+    table.to_parquet(asked / "questions.parquet")
+    questions["digest"] = questions_digest(table)
+    (asked / "questions.json").write_text(json.dumps(questions))
+    (asked / "model.json").write_text(json.dumps(described))
+    cell = {"model": "tiny", "model_digest": described["digest"], "questions": "drawn", "window": 2}
+    cell |= {"questions_digest": questions["digest"], "prompt_entry": {"text": template}, "question_tokens": "text"}
+    command = ["trace_flow.py", "--model", asked / "model.json", "--questions", asked, "--cell", json.dumps(cell)]
+    command += ["--batch-size", "4", "--threads", "1", "--work", folder / "work"]
+    for name, end in (("changes", "parquet"), ("tracing", "parquet"), ("answers", "parquet"), ("description", "json")):
+        command += [f"--{name}", asked / f"{name}.{end}"]
+    _run(trace_flow.main, list(map(str, command)))
+    changes, tracing = (pd.read_parquet(asked / f"{name}.parquet") for name in ("changes", "tracing"))
+    return {
+        "changes": changes[["p", "p_blocked"]].to_numpy(np.float64)[::3],
+        "tracing": tracing["p"].to_numpy(np.float64)[::7],
+    }
+
+
 def drawn_cell(folder: Path, n_classes: int, rng: np.random.Generator, metric: str = "accuracy") -> list[str]:
     """Write a task and states that are drawn; gives the options of ``fit_probes.py``, all but ``--engine``.
 
@@ -187,7 +246,7 @@ def differences(found: dict[str, np.ndarray], program: str) -> list[str]:
 
     Args:
         found: what the present code gives.
-        program: ``states``, ``interventions``, ``fitted`` or ``probes``.
+        program: ``states``, ``interventions``, ``fitted``, ``probes``, ``questions`` or ``flow``.
     """
     with np.load(FILE) as golden:
         expected = {name.partition("/")[2]: golden[name] for name in golden if name.startswith(f"{program}/")}

@@ -7,7 +7,15 @@ import pytest
 from layerwise import code_digest as module
 from tests.conftest import REPOSITORY
 from tests.golden import __main__ as tool
-from tests.golden.computed import differences, of_fitted, of_interventions, of_probes, of_states
+from tests.golden.computed import (
+    differences,
+    of_fitted,
+    of_flow,
+    of_interventions,
+    of_probes,
+    of_questions,
+    of_states,
+)
 
 
 @pytest.mark.slow
@@ -18,6 +26,8 @@ def test_states_and_scores_are_the_golden_ones(tmp_path, tiny_llava):
     assert differences(of_interventions(tmp_path, tiny_llava), "interventions") == []
     assert differences(of_fitted(tmp_path, tiny_llava), "fitted") == []
     assert differences(of_probes(tmp_path), "probes") == []
+    assert differences(of_questions(tmp_path), "questions") == []
+    assert differences(of_flow(tmp_path, tiny_llava), "flow") == []
     # A difference would show.
     name = next(name for name in states if name.endswith("last"))
     states[name] = states[name] * 1.001

@@ -12,12 +12,14 @@ from layerwise.gqa_types import TABLES
 from layerwise.models.adapters import generic
 from layerwise.models.greedy import greedy_answers
 from layerwise.models.registration import describe_model
+from layerwise.several_pictures import place
 from layerwise.states.images import read_image
 from tests.gqa import own_format
 from tests.mirror import expected, serving, zipped
 from tests.workflow.conftest import Project, copy_project
 
 KINDS = ["LogicalObj", "QueryAttr"]
+PLACED = "One: {image 1} Two: {image 2} {question} Answer yes or no."
 PROMPT = "{text}\nAnswer the question using a single word or phrase."
 STUDY = {
     "seed": 1,
@@ -129,6 +131,52 @@ def test_a_model_that_knows_no_answer_is_reported_and_stops_nothing(project, wor
     assert (results / "figures/flow/mine/wrong/tracing.png").exists()
     assert pd.read_parquet(results / "flow/mine/wrong.parquet").empty
     assert "12: answered wrongly" in (results / "tables/flow.md").read_text()
+
+
+@pytest.mark.whole
+def test_questions_of_a_table_about_two_pictures_go_from_rows_to_figures(project, tiny_llava, world):
+    """The gold answers are what the model says. Some are letters, which can be compared with a distractor."""
+    pictures = sorted((world / "coco/val2017").iterdir())
+    rows = []
+    for i in range(6):
+        boxes = json.dumps([{"image": 2, "box": [5, 5, 20, 20]}])
+        words = "red circle" if i % 2 else "green star"
+        row = {"left": pictures[i].name, "right": pictures[i + 6].name, "question": f"Is a {words} left of a star?"}
+        rows.append(row | {"words": words, "boxes": boxes, "wrong": "x", "kind": "even" if i % 2 else "odd"})
+    entry = {"source": str(tiny_llava), "weights": "pretrained", "dtype": "float32", "conversation": "auto"}
+    model = generic.load(describe_model("mine", entry | {"adapter": "generic"}, None, seed=0), "cpu")
+    shown = [tuple(read_image(world / "coco/val2017" / row[side]) for side in ("left", "right")) for row in rows]
+    asked = [PLACED.replace("{question}", row["question"]) for row in rows]
+    asked = [text.replace("{image 1}", place(1)).replace("{image 2}", place(2)) for text in asked]
+    for row, answer in zip(rows, greedy_answers(model, shown, asked), strict=True):
+        row["answer"] = answer.text
+    pd.DataFrame(rows).to_csv(project.folder / "own.csv", index=False)
+    own = {"file": "own.csv", "image_root": "images", "image_column": ["left", "right"], "prompt": "placed"}
+    own |= {"type_column": "kind", "distractor_column": "wrong", "boxes_column": "boxes", "spans": {"what": "words"}}
+    flow = STUDY["flow"] | {"questions": {"own": own}}
+    prompts = {"questions": {"placed": {"text": PLACED}}}
+    project.configure({"seed": 1, "models": STUDY["models"], "flow": flow, "prompts": prompts})
+    try:
+        project.snakemake("flow")
+        assert project.planned("flow") == {}
+        # Another prompt asks the same questions otherwise.
+        changed = {"questions": {"placed": {"text": f"Look: {PLACED}"}}}
+        project.configure({"seed": 1, "models": STUDY["models"], "flow": flow, "prompts": changed})
+        planned = project.planned("flow")
+    finally:
+        project.configure(STUDY)
+    assert planned["trace_flow"] == 1
+    assert "make_questions" not in planned
+    results = project.folder / "results"
+    for figure in ("knockout", "objects", "pictures", "spans", "logit-difference", "tracing"):
+        assert (results / f"figures/flow/mine/own/{figure}.png").stat().st_size > 1000
+    description = json.loads((results / "flow/mine/own.json").read_text())
+    assert [counts["kept"] for counts in description["types"].values()] == [3, 3]
+    changes = pd.read_parquet(results / "flow/mine/own.parquet")
+    assert set(changes["flow"]) == set(description["flows"])
+    assert {"image 1->image 2", "span:what->question", "object->span:what"} <= set(changes["flow"])
+    table = pd.read_csv(results / "tables/flow.csv")
+    assert set(table["measure"]) == {"probability (%)", "logit difference"}
 
 
 def test_the_papers_study_is_planned(project):

@@ -36,6 +36,8 @@ TableFiles = Annotated[
     Annotated[InputTable, Tag("file")] | Annotated[Annotated[list[InputTable], Each(1)], Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else "file"),
 ]
+# The type of questions of a table that names no column for it.
+ONE_TYPE = "all"
 # The section of `prompts` for questions of a table.
 TABLE_PROMPTS = "questions"
 

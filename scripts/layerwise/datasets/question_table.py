@@ -9,7 +9,7 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerwise.config.flow import QuestionTable
+from layerwise.config.flow import ONE_TYPE, QuestionTable
 from layerwise.datasets.disk import is_file
 from layerwise.datasets.file_marks import files_mark, written
 from layerwise.datasets.questions import AskedObject, places_of
@@ -26,8 +26,6 @@ from layerwise.datasets.text_files import shown
 from layerwise.errors import InputError
 from layerwise.several_pictures import MARK
 
-# The type of questions of a table that names no column for it.
-ONE_TYPE = "all"
 # The keys of a box that is more than its four numbers.
 BOX_KEYS = ("box", "image", "name")
 

@@ -42,8 +42,8 @@ class PositionSets:
     positions: Mapping[str, Tensor]
 
     def __getitem__(self, name: str) -> Tensor:
-        """The set ``name``."""
-        return self.positions[name]
+        """The set ``name``; empty if the question has no such set, as of a span that only others have."""
+        return self.positions.get(name, torch.empty(0, dtype=torch.long))
 
     def mask(self, name: str) -> Tensor:
         """True at the positions of the set ``name``, shape (1, tokens)."""

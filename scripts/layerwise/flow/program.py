@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.descriptions import read_description
+from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import ResultFiles, holds, write_results
 from layerwise.jobs.cards import take_cards
 from layerwise.jobs.kept import KeptFiles
+from layerwise.models.families import family_of
 from layerwise.models.versions import library_versions
 from layerwise.states.device import start_torch
 from layerwise.states.work import WorkFolder, make_once
@@ -49,6 +51,13 @@ def trace_flow(
     # This checks the input. Torch and the weights are loaded later.
     model_json = read_description(model, "digest")
     asked, questions_json = read_questions(questions)
+    pictures = questions_json.get("own", {}).get("pictures", 1)
+    if pictures > 1 and (why := family_of(model_json["model_type"]).one_picture):
+        raise InputError(
+            f"flow.questions.{cell['questions']} shows {pictures} pictures in a text, and models.{cell['model']}, of "
+            f"type {model_json['model_type']}, takes one: {why}; leave it out of `flow.models`, or ask about one "
+            "picture"
+        )
     # The digests are known only once both have been described; see layerwise.states.cells.
     cell = cell | {"model_digest": model_json["digest"], "questions_digest": questions_json["digest"]}
     finished = KeptFiles(kept, cell, files.written)

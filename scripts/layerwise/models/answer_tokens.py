@@ -84,7 +84,8 @@ def distractor_token(
         return tokenizer(words, add_special_tokens=False)["input_ids"]
 
     before = encode(text)
-    for form in (str, *FORMS.values()):
+    as_it_is: Callable[[str], str] = str
+    for form in (as_it_is, *FORMS.values()):
         for space in SPACES:
             if _first(encode, tokenizer.decode, text, before, space + form(answer)) == said:
                 token = _first(encode, tokenizer.decode, text, before, space + form(distractor))

@@ -547,12 +547,8 @@ class Grid:
         return self.config.prompts[self.prompts_of(questions)][entry.prompt]
 
     def had_by_questions(self, questions: str) -> frozenset[str]:
-        """What the questions of a set have: "boxes", "pictures" (several), "spans" and "distractors"."""
-        entry = self.config.flow.questions[questions]
-        if not isinstance(entry, TableQuestions):
-            return frozenset({"boxes"})
-        has = entry.has | {"pictures": entry.has["pictures"] > 1}
-        return frozenset(name for name, had in has.items() if had)
+        """See :func:`had_by_questions`."""
+        return had_by_questions(self.config, questions)
 
     def prompts_of(self, questions: str) -> str:
         """The section of `prompts` that a set of questions is wrapped in."""
@@ -788,3 +784,12 @@ def _flipped(
         (first, other), (second, another) = classes.items()
         return {first: another, second: other}
     return None
+
+
+def had_by_questions(config: StudyConfig, questions: str) -> frozenset[str]:
+    """What the questions of a set have: "boxes", "pictures" (several), "spans" and "distractors"."""
+    entry = config.flow.questions[questions]
+    if not isinstance(entry, TableQuestions):
+        return frozenset({"boxes"})
+    has = entry.has | {"pictures": entry.has["pictures"] > 1}
+    return frozenset(name for name, had in has.items() if had)

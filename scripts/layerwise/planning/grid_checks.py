@@ -23,7 +23,7 @@ from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.picture_checks import one_picture_by_adapter
 from layerwise.models.site_names import ALL_PICTURES
-from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
+from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell, had_by_questions
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -31,6 +31,9 @@ from layerwise.stimuli.picture_places import check_places
 from layerwise.stimuli.question_prompts import check_behind_pictures, check_wording
 
 Found = TypeVar("Found")
+
+# Names of other sets of a question's tokens.
+NO_SPANS = ("image", "object", "other", "question", "last")
 
 
 def check_study(grid: Grid, data: Locations) -> None:
@@ -101,8 +104,8 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
         _check_answers(config, name, of_prompt, wording)
         if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
             raise InputError(
-                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read the "
-                "first of `states.positions`; name last before it"
+                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read "
+                "the first of `states.positions`; name last before it"
             )
 
 
@@ -475,6 +478,12 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
             raise InputError(
                 f"{where}: its adapter {model.adapter} runs code whose attention is not blocked; leave it out"
             )
+        several = [asked for asked in flow.questions if "pictures" in had_by_questions(config, asked)]
+        if several and (why := one_picture_by_adapter(model.adapter)):
+            raise InputError(
+                f"{where}: flow.questions.{several[0]} shows several pictures, and models with the adapter "
+                f"{model.adapter} take one: {why}; leave the model out, or ask about one picture"
+            )
 
 
 def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
@@ -509,6 +518,8 @@ def _check_table_questions(config: StudyConfig, where: str, entry: TableQuestion
     prompt = find(config.prompts.get(TABLE_PROMPTS, {}), entry.prompt, f"{where}.prompt", section)
     check_wording(f"{section}.{entry.prompt}", prompt.text, len(entry.image_columns), bool(entry.option_columns))
     _check_own_pictures(f"{section}.{entry.prompt}", prompt)
+    if taken := [name for name in entry.spans if name in NO_SPANS]:
+        raise InputError(f"{where}.spans.{taken[0]}: a flow's name would have two meanings; rename the span")
     try:
         check_table(entry)
     except InputError as error:

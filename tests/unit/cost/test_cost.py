@@ -24,6 +24,7 @@ from layerwise.cost.used import concept_flop, estimate_used, runs_per_block, use
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
+from layerwise.flow.asking import Asking
 from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
 from layerwise.models.greedy import greedy_answers
@@ -375,8 +376,7 @@ def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
         block.register_forward_pre_hook(lambda _, args: run.append(args[0].shape[0] * args[0].shape[1]))
     model.model.base_model.vision_tower.register_forward_hook(lambda *_: seen.append(1))
     rows = list(table.itertuples(index=False))
-    prompts = [PROMPT.replace("{text}", row.question) for row in rows]
-    found = measuring._measure(model, rows, prompts, 2, "text", 1)
+    found = measuring._measure(model, rows, Asking(PROMPT, 2, "text"), 1)
     assert (found["outcome"] == measuring.KEPT).all()
     assert cell.tokens == round(sum(run) / model.n_layers)
     # An image has 16 patches.

@@ -1,5 +1,6 @@
 """What the figures and the table of information flow show, read back from them."""
 
+import io
 import json
 import subprocess
 import tempfile
@@ -16,11 +17,11 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import read_comparison
 from layerwise.compare.statistics.flow_means import FEWEST_IMAGES, Resampled, means, strongest_windows
 from layerwise.figures import knockout, objects, tracing
-from layerwise.figures.catalogue import FIGURES
+from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.drawing import style
 from layerwise.figures.names import arrow
 from layerwise.figures.writing.flow import flow_sections
-from layerwise.flow.results import changes_table, tracing_table
+from layerwise.flow.results import DIFFERENCE_COLUMNS, changes_table, tracing_table, with_differences
 from layerwise.probes.bootstrap import resample_weights
 from tests.conftest import REPOSITORY
 from tests.given import as_options, given
@@ -63,7 +64,11 @@ def tables():
 def shown(folder, tables, description=DESCRIPTION):
     """What the figures and the table of a cell are made from, on disk."""
     made = dict(zip(("changes", "tracing"), tables, strict=True))
-    comparisons = [name for name, comparison in COMPARISONS.items() if comparison.per_flow]
+    comparisons = [
+        name
+        for name, comparison in COMPARISONS.items()
+        if comparison.per_flow and (not comparison.only_with or set(DIFFERENCE_COLUMNS) <= set(tables[0]))
+    ]
     return given(folder, comparisons, description=description, **made)
 
 
@@ -292,3 +297,80 @@ def test_the_commands_write_the_same_files_twice_and_refuse_another_format(table
     # Where a model was left out, each format that has a place for it says so.
     subprocess.run(list(map(str, [*table, "--left-out", "large"])), check=True)
     assert all("Partial: without large." in (tmp_path / f"flow.{form}").read_text() for form in ("md", "html", "tex"))
+
+
+OWN_FLOWS = ["image->question", "image 1->image 2", "image->span:who", "span:who->question"]
+OWN = DESCRIPTION | {"flows": OWN_FLOWS, "without_logit_difference": {"it has no distractor": 3}}
+
+
+@pytest.fixture
+def own_tables():
+    """As ``tables``, of a user's own questions: the logit difference falls by f + window / 10 with the f-th flow."""
+    rng = np.random.default_rng(2)
+    n = PER_TYPE * len(TYPES)
+    asked = pd.DataFrame({"question_id": range(n), "image_id": [str(i) for i in range(n)]})
+    asked["type"] = np.repeat(TYPES, PER_TYPE)
+    p, free = rng.uniform(0.5, 0.9, n), rng.normal(3, 1, n)
+    fall = np.arange(len(OWN_FLOWS))[:, None] + np.arange(1, N_LAYERS + 1) / 10
+    differences = free[:, None, None] - fall
+    # One question has no distractor.
+    free[-1], differences[-1] = np.nan, np.nan
+    blocked = np.repeat(0.9 * p, len(OWN_FLOWS) * N_LAYERS).reshape(n, len(OWN_FLOWS), N_LAYERS)
+    blocked[0, 2] = np.nan
+    changes = with_differences(changes_table(asked, p, blocked, OWN_FLOWS), asked, free, differences, OWN_FLOWS)
+    traced = tracing_table(asked, np.full((n, 2, 2, N_LAYERS + 1), 0.5), (True, False), ("lower", "capitalised"))
+    return changes, traced
+
+
+def test_differences_of_logits_stand_beside_their_own_blocked_runs(own_tables):
+    changes, _ = own_tables
+    fall = changes["logit_difference"] - changes["logit_difference_blocked"]
+    expected = changes["flow"].map(OWN_FLOWS.index) + changes["window"] / 10
+    there = fall.notna()
+    np.testing.assert_allclose(fall[there], expected[there])
+    assert (~there).sum() == len(OWN_FLOWS) * N_LAYERS
+    assert len(changes) == (PER_TYPE * len(TYPES) * len(OWN_FLOWS) - 1) * N_LAYERS
+
+
+@pytest.mark.parametrize(
+    ("figure", "flows"),
+    [("logit-difference", OWN_FLOWS), ("pictures", OWN_FLOWS[1:2]), ("spans", OWN_FLOWS[2:])],
+)
+def test_a_facet_per_flow_and_a_line_per_type(own_tables, figure, flows):
+    drawing = draw(figure, own_tables, OWN)
+    drawn = facets(drawing)
+    assert list(drawn) == [arrow(flow) for flow in flows]
+    for flow, axes in zip(flows, drawn.values(), strict=True):
+        assert list(lines(axes)) == TYPES
+        for kind, line in lines(axes).items():
+            falls = [-OWN_FLOWS.index(flow) - window / 10 for window in range(1, N_LAYERS + 1)]
+            expected = falls if figure == "logit-difference" else [-10.0] * N_LAYERS
+            np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-9, err_msg=kind)
+    assert arrow("span:who->question") == "who \N{RIGHTWARDS ARROW} question"
+    of_spans = drawing.axes[-1].get_title()
+    # A question without a distractor has no logit difference, and one has not the third flow.
+    n = PER_TYPE * len(TYPES) - (figure == "logit-difference")
+    assert of_spans.endswith(f"({n} questions)")
+
+
+def test_without_a_logit_difference_the_figure_says_why(own_tables):
+    changes, traced = own_tables
+    changes = changes.assign(logit_difference_blocked=np.nan)
+    said = draw("logit-difference", (changes, traced), OWN).texts[0].get_text().replace("\n", " ")
+    assert "no logit difference could be measured (it has no distractor)" in said
+
+
+def test_the_table_has_the_strongest_windows_by_either_measure(own_tables, tmp_path):
+    sections, numbers = TABLES["flow"].write(shown(tmp_path, own_tables, OWN), "last")
+    assert [section.title.partition(": ")[2] for section in sections] == [
+        "strongest windows of 3 blocks",
+        "strongest windows of 3 blocks, by logits",
+        "questions",
+    ]
+    assert sections[1].frame["flow"].tolist() == [arrow(flow) for flow in OWN_FLOWS] * len(TYPES)
+    # The last window is the strongest, by 0.4 more than the flow's place.
+    assert set(sections[1].frame["window"]) == {f"{N_LAYERS} of {N_LAYERS}"}
+    assert sections[1].frame["change of logits"].str.startswith("\N{MINUS SIGN}3.40").sum() == len(TYPES)
+    assert sections[2].frame["left out"].iloc[-1] == "without logit difference: it has no distractor"
+    table = pd.read_csv(io.StringIO(numbers))
+    assert table["measure"].value_counts().to_dict() == {"probability (%)": 8, "logit difference": 8}

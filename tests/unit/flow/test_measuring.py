@@ -202,7 +202,9 @@ def test_what_the_vocabulary_lacks_is_counted_and_not_measured(asked, registered
     found = measuring._measure(model, rows, Asking("Is it red?", WIDTH, "text"), 8)
     assert found["outcome"].tolist() == [measuring.NO_TOKEN]
     assert torch.isnan(found["blocked"]).all()
-    assert measuring._first_tokens(model, rows[0]._replace(answer="red"), Asking("Is it red?", WIDTH, "text")) is not None
+    assert (
+        measuring._first_tokens(model, rows[0]._replace(answer="red"), Asking("Is it red?", WIDTH, "text")) is not None
+    )
 
 
 def test_a_family_whose_patches_are_not_known_has_no_object_flows_and_says_why(asked, model, monkeypatch):

@@ -139,6 +139,28 @@ def test_tokens_that_show_a_box_are_those_that_change_when_it_is_drawn(name, siz
     assert checked
 
 
+@pytest.mark.parametrize("name", ["llava", "llava_next", "internvl", "qwen2_vl"])
+def test_a_box_in_the_second_of_two_pictures_is_found_among_its_own_tokens(name):
+    """The two have other sizes, so that other parts and other numbers of tokens come of them."""
+    model, images = tower(name)
+    images.resample = NEAREST
+    sizes, box = [(160, 80), (64, 149)], AskedObject("box", 10, 80, 30, 50)
+    blank = [Image.new("RGB", size) for size in sizes]
+    counts = [len(features(model, images([picture], return_tensors="pt"))) for picture in blank]
+    made = images([blank[0], boxed(sizes[1], box)], return_tensors="pt")
+    before, after = features(model, images(blank, return_tensors="pt")), features(model, made)
+    assert len(after) == sum(counts)
+    changed = set(((before != after).any(1).nonzero()[:, 0] - counts[0]).tolist())
+
+    def shown(one):
+        return set(object_tokens([one], model.config, images, sizes[1], made, counts, 1).tolist())
+
+    assert changed <= shown(box)
+    inner = shown(grown(box, -int(np.ceil(max(sizes[1]) / SIDE)), sizes[1]))
+    assert inner <= changed
+    assert inner
+
+
 @pytest.mark.parametrize("size", [(100, 100), (201, 77), (64, 149)], ids=["square", "wide", "tall"])
 @pytest.mark.parametrize("build", [llava, llava_next], ids=["llava", "llava_next"])
 def test_the_tokens_are_as_many_as_the_whole_processor_writes(build, size):
