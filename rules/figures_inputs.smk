@@ -33,7 +33,8 @@ contents = Contents(
     ),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
-    question_sets={name: grid.had_by_questions(name) for name in study.config.flow.questions},
+    flow_heads=bool(grid.flow_cells()) and study.config.flow.heads is not None,
+    question_sets={name: study.had_by_questions(name) for name in study.config.flow.questions},
     numbers=bool(grid.number_cells()),
     premise=any(
         "{premise}" in grid.prompt(study.config.tasks[cell.task].stimuli, cell.prompt).text
@@ -118,7 +119,7 @@ def files_of(name, question=None, variant=None):
 
 def files_of_flow(name, wildcards):
     """What a comparison or a figure of information flow in one model reads under a name."""
-    ends = {"changes": "parquet", "tracing": "tracing.parquet", "description": "json"}
+    ends = {"changes": "parquet", "tracing": "tracing.parquet", "heads": "heads.parquet", "description": "json"}
     file = COMPARED_FLOW if name in COMPARISONS else f"{FLOW}.{ends[name]}"
     return file.format(comparison=name, model=wildcards.model, questions=wildcards.questions)
 

@@ -5,11 +5,14 @@
 #   <results>/questions/{questions}/{recipe}/images.txt, unpacked.json      for images that are downloaded
 #   <results>/flow/{model}/{questions}.parquet            the answer's probability with attention blocked
 #   <results>/flow/{model}/{questions}.tracing.parquet    the answer's probability by layer
+#   <results>/flow/{model}/{questions}.heads.parquet      the same with single heads and groups blocked, if a study asks
 #   <results>/flow/{model}/{questions}.answers.parquet, .json    what was answered, what was kept
 
 import re
 
 FLOW = "<results>/flow/{model}/{questions}"
+# The output of studies that block attention head by head.
+HEADS = {} if study.config.flow.heads is None else {"heads": f"{FLOW}.heads.parquet"}
 
 
 wildcard_constraints:
@@ -105,6 +108,7 @@ rule trace_flow:
         tracing=f"{FLOW}.tracing.parquet",
         answers=f"{FLOW}.answers.parquet",
         description=f"{FLOW}.json",
+        **HEADS,
     log:
         "<logs>/flow/{model}/{questions}.log",
     benchmark:
@@ -124,6 +128,7 @@ rule trace_flow:
         questions=lambda wildcards, input: Path(input.table).parent,
         work=f"{study.results}/work",
         kept=not_compared(KEPT),
+        heads=lambda wildcards, output: [f"--heads={output.heads}"] if HEADS else [],
     message:
         "Block the attention of {wildcards.model} over {wildcards.questions}"
     shell:
@@ -141,4 +146,5 @@ rule trace_flow:
         "--tracing {output.tracing:q} "
         "--answers {output.answers:q} "
         "--description {output.description:q} "
+        "{params.heads:q} "
         "> {log:q} 2>&1"

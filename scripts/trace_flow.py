@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--tracing", type=Path, required=True, help="Parquet file to write: what each layer says")
     parser.add_argument("--answers", type=Path, required=True, help="Parquet file to write: the model's answers")
     parser.add_argument("--description", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--heads", type=Path, help="Parquet file to write: blocked heads, if the cell names some")
     options = vars(parser.parse_args())
 
     files = ResultFiles(**{name: options.pop(name) for name in ResultFiles._fields})

@@ -20,6 +20,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.datasets.locations import Locations
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
+from layerwise.flow.planned import check_heads, head_flows
 from layerwise.planning import recipes
 from layerwise.planning.fitted_checks import check_fitted
 from layerwise.planning.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCell, StatesCell
@@ -60,6 +61,7 @@ class FlowFiles(NamedTuple):
     tracing: str
     answers: str
     description: str
+    heads: str
 
 
 class UsedFiles(NamedTuple):
@@ -124,6 +126,7 @@ class Study:
         check_used(self.grid)
         check_routes(self.grid)
         check_fitted(self.grid)
+        check_heads(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -299,7 +302,19 @@ class Study:
     def flow_files(self, cell: FlowCell) -> FlowFiles:
         """The files of one model and one set of questions."""
         stem = f"{self.results}/flow/{cell.model}/{cell.questions}"
-        return FlowFiles(f"{stem}.parquet", f"{stem}.tracing.parquet", f"{stem}.answers.parquet", f"{stem}.json")
+        return FlowFiles(
+            f"{stem}.parquet",
+            f"{stem}.tracing.parquet",
+            f"{stem}.answers.parquet",
+            f"{stem}.json",
+            f"{stem}.heads.parquet",
+        )
+
+    def had_by_questions(self, questions: str) -> frozenset[str]:
+        """What a set of questions has: see :meth:`layerwise.planning.grid.Grid.had_by_questions`, and "heads" if flows
+        of theirs are blocked head by head."""
+        heads = frozenset({"heads"} if head_flows(self.grid, questions) else ())
+        return self.grid.had_by_questions(questions) | heads
 
     def concept_file(self, cell: ProbeCell) -> str:
         """How a task's classes are erased and steered, block by block; only for

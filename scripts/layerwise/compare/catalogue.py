@@ -27,6 +27,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "flow-changes": "layerwise.compare.flow_changes",
         "flow-tracing": "layerwise.compare.flow_tracing",
         "flow-strongest": "layerwise.compare.flow_strongest",
+        "flow-heads": "layerwise.compare.flow_heads",
+        "flow-strongest-heads": "layerwise.compare.flow_strongest_heads",
         "flow-differences": "layerwise.compare.flow_differences",
         "flow-strongest-differences": "layerwise.compare.flow_strongest_differences",
         "said": "layerwise.compare.said",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from layerwise.config.base import (
     Checked,
@@ -17,6 +17,7 @@ from layerwise.config.base import (
     Words,
     among,
     text,
+    whole,
 )
 from layerwise.config.probes import Resamples
 from layerwise.gqa_types import TABLES
@@ -146,6 +147,20 @@ def _is_table(entry: object) -> bool:
     return isinstance(entry, TableQuestions) or (isinstance(entry, dict) and TableQuestions.known_by in entry)
 
 
+HeadPair = Annotated[list[Annotated[int, whole(1)]], Field(min_length=2, max_length=2)]
+
+
+class Heads(Section):
+    """Attention that is also blocked head by head: each head of each block alone, and groups of heads at once. It takes
+    as many runs of each question and flow as the model has heads, so choose flows to the last token where you can."""
+
+    flows: Annotated[list[Text], Each(1)] = ["image->last"]
+    """Flows, as figures and tables name them, such as image->last."""
+    groups: dict[Name, Annotated[list[HeadPair], Each(1)]] = {}
+    """Groups of heads that are blocked at once, by name: pairs of block and head, both counted from 1, such as `[[12,
+    3], [14, 7]]`. Every model under `flow.models` must have them."""
+
+
 class FlowModel(Section):
     """How a model's attention is blocked."""
 
@@ -166,5 +181,7 @@ class Flow(Section):
     """Which tokens are the question. text: all behind the image and before the last one, so also how the model is told
     to answer. words: those of the question itself. The paper divides its input into image, question and last position;
     text is our choice."""
+    heads: Maybe[Heads] = None
+    """Block attention also head by head. Default: only in all heads of a window of blocks."""
     resamples: Resamples = 1000
     """Bootstrap resamples over images for the bands."""

@@ -42,6 +42,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "spans": "layerwise.figures.flow_spans",
         "logit-difference": "layerwise.figures.logit_difference",
         "tracing": "layerwise.figures.tracing",
+        "heads": "layerwise.figures.heads",
     },
 )
 TABLES: Catalogue[Table] = Catalogue(
@@ -61,5 +62,6 @@ TABLES: Catalogue[Table] = Catalogue(
         "number-layers": "layerwise.figures.number_layers",
         "specifications": "layerwise.figures.specifications_table",
         "flow": "layerwise.figures.flow_table",
+        "flow-heads": "layerwise.figures.flow_heads_table",
     },
 )

@@ -28,6 +28,7 @@ class Contents:
         interventions: kinds.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
+        flow_heads: whether it is also blocked head by head.
         question_sets: by set of questions what all its questions have: "boxes", "pictures" (several), "spans" and
             "distractors".
         numbers: whether some task is about numbers.
@@ -56,6 +57,7 @@ class Contents:
     interventions: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     flow: bool = False
+    flow_heads: bool = False
     question_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: bool = False
     premise: bool = False

@@ -10,6 +10,7 @@ from transformers import BatchFeature
 
 from layerwise.errors import InputError
 from layerwise.flow.flows import Flow
+from layerwise.flow.heads import Where, in_words
 from layerwise.flow.knockout import Knockouts, knockout, naive_knockout
 from layerwise.flow.positions import PositionSets
 from layerwise.models.frozen import AnsweringModel
@@ -28,7 +29,7 @@ def check_knockout(
     prepared: BatchFeature,
     sets: PositionSets,
     flows: Sequence[Flow],
-    windows: Sequence[range],
+    windows: Sequence[Where],
     answer_id: int,
 ) -> None:
     """Compare a question's free and blocked runs with whole forward passes, in the first, middle and last window.
@@ -44,7 +45,7 @@ def check_knockout(
     some = [windows[i] for i in sorted({0, len(windows) // 2, len(windows) - 1})]
     ours, theirs = (run(model, prepared, sets, flows, some, answer_id) for run in (knockout, naive_knockout))
     names = ["nothing blocked"]
-    names += [f"{flow.name} blocked in blocks {span[0] + 1} to {span[-1] + 1}" for flow in flows for span in some]
+    names += [f"{flow.name} blocked in {in_words(where)}" for flow in flows for where in some]
     mine, whole = _probabilities(ours), _probabilities(theirs)
     differences = (mine - whole).abs() / whole.clamp_min(theirs.free)
     log.info("blocked runs: the probability differs by %.1e of itself from that of whole passes", differences.max())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from layerwise.errors import InputError
-from layerwise.models.frozen import AnsweringModel
+from layerwise.models.frozen import FrozenModel
 from layerwise.models.parts import heads_by_block
 
 # By block its heads, both counted from 0.
@@ -24,7 +24,15 @@ def span(where: Where) -> range:
     return range(min(where), max(where) + 1)
 
 
-def heads_of(model: AnsweringModel) -> list[int]:
+def in_words(where: Where) -> str:
+    """Blocks and heads counted from 1, for messages."""
+    if isinstance(where, range):
+        return f"blocks {where[0] + 1} to {where[-1] + 1}"
+    of_blocks = [f"{', '.join(str(head + 1) for head in heads)} of block {block + 1}" for block, heads in where.items()]
+    return f"head {' and '.join(of_blocks)}"
+
+
+def heads_of(model: FrozenModel) -> list[int]:
     """How many heads each block has."""
     return heads_by_block(model.decoder.config, model.n_layers)
 

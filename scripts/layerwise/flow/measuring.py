@@ -20,6 +20,7 @@ from layerwise.flow.asking import Asking
 from layerwise.flow.checks import check_knockout
 from layerwise.flow.flows import Flow, windows
 from layerwise.flow.free import check_served, free_runs, row_room
+from layerwise.flow.head_runs import HEAD_DIFFERENCES, HEADS, HeadRuns
 from layerwise.flow.knockout import blocked_runs, first_target
 from layerwise.flow.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, position_sets
@@ -96,7 +97,8 @@ def measure(
 
 def names_of(asking: Asking) -> tuple[str, ...]:
     """The names of what is measured."""
-    return MEASURED + (AGAINST_DISTRACTORS if asking.distractors else ())
+    of_heads = (HEADS, *([HEAD_DIFFERENCES] if asking.distractors else [])) if asking.head_flows else ()
+    return MEASURED + (AGAINST_DISTRACTORS if asking.distractors else ()) + of_heads
 
 
 def measure_parts(
@@ -113,25 +115,26 @@ def measure_parts(
         The parts as (first row, row after the last).
 
     Raises:
-        InputError: when blocked runs of the first question differ from whole forward passes, or when the model refuses
-            a question's picture or wording (the message names the question).
+        InputError: when the model lacks heads of a group, when blocked runs of the first question differ from whole
+            forward passes, or when the model refuses a question's picture or wording (the message names the question).
         FloatingPointError: on a probability that is not finite.
     """
     ranges = [(i, min(i + QUESTIONS_PER_PART, len(asked))) for i in range(0, len(asked), QUESTIONS_PER_PART)]
     check_pictures(model, _inputs(list(asked.itertuples(index=False)), asking))
-    _check(model, next(asked.itertuples(index=False)), asking)
+    heads = HeadRuns(model, asking) if asking.head_flows else None
+    _check(model, next(asked.itertuples(index=False)), asking, heads)
     with tqdm(total=len(asked), unit="question", mininterval=5) as progress:
         for start, stop in ranges:
             if work.load(start, stop, names_of(asking)) is None:
                 rows = list(asked.iloc[start:stop].itertuples(index=False))
-                work.save(start, stop, _measure(model, rows, asking, batch_size))
+                work.save(start, stop, _measure(model, rows, asking, batch_size, heads))
             else:
                 log.info("questions %d to %d were finished by an earlier job", start, stop)
             progress.update(stop - start)
     return ranges
 
 
-def _check(model: AnsweringModel, row: Any, asking: Asking) -> None:
+def _check(model: AnsweringModel, row: Any, asking: Asking, heads: HeadRuns | None) -> None:
     """Compare the blocked runs of one question with whole forward passes, whether or not it is answered correctly."""
     shown = _inputs([row], asking)
     (answer,) = _answers(model, shown)
@@ -139,9 +142,13 @@ def _check(model: AnsweringModel, row: Any, asking: Asking) -> None:
     sets, _ = _sets(model, row, read_images(row.image), inputs, asking)
     flows = [flow for flow in asking.flows if sets.has(flow)]
     check_knockout(model, inputs, sets, flows, windows(model.n_layers, asking.width), answer.first_id)
+    if heads is not None:
+        heads.check(model, inputs, sets, answer.first_id)
 
 
-def _measure(model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_size: int) -> dict[str, Tensor]:
+def _measure(
+    model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_size: int, heads: HeadRuns | None = None
+) -> dict[str, Tensor]:
     """One part: tensors by name, with one row per question."""
     images = [read_images(row.image) for row in rows]
     tokens = [_first_tokens(model, row, asking) for row in rows]
@@ -161,6 +168,7 @@ def _measure(model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_s
         "difference": torch.full((n,), torch.nan),
         "differences": torch.full((n, len(flows), layers), torch.nan),
     }
+    found |= {} if heads is None else heads.empty(n)
     unmapped, undecided = [""] * n, [""] * n
     for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
         if tokens[i] is None:
@@ -186,6 +194,11 @@ def _measure(model: AnsweringModel, rows: Sequence[Any], asking: Asking, batch_s
             found["p"][i], found["blocked"][i, there] = result.free, result.blocked
             if result.differences is not None:
                 found["difference"][i], found["differences"][i, there] = result.free_difference, result.differences
+            of_heads = {}
+            if heads is not None:
+                of_heads = heads.blocked(run, one, [flows[f] for f in there], answers[i].first_id, against)
+            for name, values in of_heads.items():
+                found[name][i] = values
             for k, norm in enumerate(NORMS):
                 traced = trace(run, tokens[i], final_norm=norm)
                 found["traced"][i, k] = torch.stack([traced[casing] for casing in CASINGS])

@@ -60,7 +60,7 @@ def trace_flow(
         )
     # The digests are known only once both have been described; see layerwise.states.cells.
     cell = cell | {"model_digest": model_json["digest"], "questions_digest": questions_json["digest"]}
-    finished = KeptFiles(kept, cell, files)
+    finished = KeptFiles(kept, cell, files.written)
 
     def is_finished(file: Path) -> bool:
         return holds(file, cell)
@@ -71,6 +71,8 @@ def trace_flow(
     take_cards(cards)
     device = start_torch(threads)
     from layerwise.flow.asking import Asking
+    from layerwise.flow.head_results import write_heads
+    from layerwise.flow.head_runs import HeadPlaces
     from layerwise.flow.measuring import measure
     from layerwise.models.opening import open_model
 
@@ -82,6 +84,9 @@ def trace_flow(
         frozen = open_model(model_json, device, device_map=device_map)
         asking = Asking.of(cell, questions_json)
         measured = measure(frozen, model_json, asked, asking, batch_size, folder)
+        if files.heads is not None:
+            places = HeadPlaces.of(frozen, asking).named
+            write_heads(files.heads, measured, asked, [flow.name for flow in asking.head_flows], places)
         write_results(files, measured, asked, questions_json, cell | versions, asking.flows)
 
     make_once(work, fingerprint, finished, is_finished, make)

@@ -42,12 +42,18 @@ ASKED = ["question_id", "image_id", "type"]
 
 
 class ResultFiles(NamedTuple):
-    """The files of one cell. The description is written last."""
+    """The files of one cell. The description is written last. ``heads`` is there if heads are blocked."""
 
     changes: Path
     tracing: Path
     answers: Path
     description: Path
+    heads: Path | None = None
+
+    @property
+    def written(self) -> list[Path]:
+        """Those that there are; the one that is written last comes last."""
+        return [*(file for file in self if file not in (None, self.description)), self.description]
 
 
 def write_results(
@@ -211,8 +217,8 @@ def read_changes(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: when the file is no such table, a probability is outside 0 to 1, or a window outside the model.
     """
-    table = _read(path, CHANGE_COLUMNS)
-    _check_probabilities(path, table, ["p", "p_blocked"])
+    table = read_table(path, CHANGE_COLUMNS)
+    check_probabilities(path, table, ["p", "p_blocked"])
     bad = ~table["window"].between(1, table["n_layers"])
     if bad.any():
         raise InputError(f"{path}: row {int(bad.idxmax())} has a window that is not in the model's blocks")
@@ -237,8 +243,8 @@ def read_tracing(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: when the file is no such table, or a probability is outside 0 to 1.
     """
-    table = _read(path, TRACING_COLUMNS)
-    _check_probabilities(path, table, ["p"])
+    table = read_table(path, TRACING_COLUMNS)
+    check_probabilities(path, table, ["p"])
     return table
 
 
@@ -248,7 +254,7 @@ def read_answers(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: when the file is no such table.
     """
-    return _read(path, ANSWER_COLUMNS)
+    return read_table(path, ANSWER_COLUMNS)
 
 
 def read_flow_description(path: str | Path) -> dict[str, Any]:
@@ -274,7 +280,12 @@ def holds(path: str | Path, cell: dict[str, Any]) -> bool:
     return all(written.get(key) == value for key, value in cell.items())
 
 
-def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
+def read_table(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Read a table with at least these columns.
+
+    Raises:
+        InputError: when the file is no such table.
+    """
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -284,7 +295,12 @@ def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
     return table
 
 
-def _check_probabilities(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+def check_probabilities(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse a table with a number that is no probability.
+
+    Raises:
+        InputError: naming the row.
+    """
     for column in columns:
         # Sums over two tokens may round to a little more than one.
         bad = ~table[column].between(0, 1 + 1e-5)

@@ -116,7 +116,8 @@ def without_pairs(mask: Tensor | None, pairs: Tensor, dtype: torch.dtype) -> Ten
         ValueError: when a token of ``pairs`` would see nothing.
     """
     if mask is None:
-        mask = _causal(*pairs.shape[-2:], dtype, pairs.device)
+        tokens, seen = pairs.shape[-2:]
+        mask = _causal(tokens, seen, dtype, pairs.device)
     # A mask may have columns for tokens that do not exist yet.
     mask = mask[..., : pairs.shape[-1]]
     hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min

@@ -403,12 +403,16 @@ class Grid:
 
     def planned_flow(self, model: str, questions: str) -> dict[str, Any]:
         """What decides the measured flow of a cell, besides its model and questions; see :meth:`planned`."""
+        by_head = self.config.flow.heads
+        # Without heads there is no such key, so that cells from before there were any stay as they are.
+        heads = {} if by_head is None else {"heads": by_head.entry()}
         return {
             "model": model,
             "questions": questions,
             "prompt_entry": self.questions_prompt(questions).shown(),
             "window": self.window(model),
             "question_tokens": self.config.flow.question_tokens,
+            **heads,
             "code": code_digest("trace_flow.py", adapter_file(self.config, model)),
         }
 

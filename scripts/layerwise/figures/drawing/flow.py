@@ -46,7 +46,7 @@ def draw_changes(given: Given, flows: Mapping[str, str]) -> Figure:
     """
     description, changes = read_flow_description(given.path("description")), given.comparison("flow-changes")
     if changes.empty:
-        return _unanswered(description)
+        return draw_unanswered(description)
     shown = changes[changes["flow"].isin(flows)].rename(columns={"window": "x"})
     if shown.empty:
         reasons = "; ".join(description["without_object_patches"])
@@ -71,7 +71,7 @@ def draw_by_flow(given: Given, shows: Callable[[str], bool]) -> Figure:
     """
     description, changes = read_flow_description(given.path("description")), given.comparison("flow-changes")
     if changes.empty:
-        return _unanswered(description)
+        return draw_unanswered(description)
     flows = [flow for flow in flows_of_cell(description) if shows(flow)]
     shown = changes[changes["flow"].isin(flows)]
     if shown.empty:
@@ -89,7 +89,7 @@ def draw_differences(given: Given) -> Figure:
     if changes.empty:
         if reasons := "; ".join(description["without_logit_difference"]):
             return _nothing(description, f"no logit difference could be measured ({reasons})")
-        return _unanswered(description)
+        return draw_unanswered(description)
     return _draw_facets_of_flows(changes, description, flows_of_cell(description), "change in the\nlogit difference")
 
 
@@ -123,7 +123,7 @@ def draw_tracing(given: Given, lines: Mapping[tuple[bool, str], str]) -> Figure:
     """
     description, tracing = read_flow_description(given.path("description")), given.comparison("flow-tracing")
     if tracing.empty:
-        return _unanswered(description)
+        return draw_unanswered(description)
     shown = tracing.rename(columns={"layer": "x"})
     shown["line"] = list(zip(shown["norm"], shown["casing"], strict=True))
     colours = line_styles(dict.fromkeys(casing for _, casing in lines))
@@ -178,7 +178,8 @@ def _draw(
     return drawing
 
 
-def _unanswered(description: Mapping[str, Any]) -> Figure:
+def draw_unanswered(description: Mapping[str, Any]) -> Figure:
+    """A figure that says that a model answered nothing."""
     return _nothing(description, "it answered no question rightly, and nothing was measured")
 
 

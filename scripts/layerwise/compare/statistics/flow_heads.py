@@ -1,0 +1,82 @@
+"""Mean changes when single heads are blocked, and the head that changes most, with intervals over images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from layerwise.compare.statistics.flow_means import lowest, means
+from layerwise.flow.head_results import ALL
+
+PLACE = ["layer", "head", "group"]
+
+
+def head_means(
+    heads: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], resamples: int, seed: int
+) -> pd.DataFrame:
+    """Mean over questions for every head and group, with an interval for it alone.
+
+    Args:
+        heads: see :mod:`layerwise.flow.head_results`.
+        description: of the same cell; it names model and questions, and the types in order.
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        A row per type, flow and head or group; :mod:`layerwise.compare.flow_heads` lists the columns. Types are also
+        taken together.
+    """
+    numbered, places = _numbered(_with_all(heads))
+    found = means(numbered, ["flow"], "place", "change", resamples, seed)
+    return _named(found.join(places, on="place"), description, heads, ["place"]).drop(columns="place")
+
+
+def strongest_heads(
+    heads: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], resamples: int, seed: int
+) -> pd.DataFrame:
+    """Per type and flow the single head whose blocking lowers the answer's probability most.
+
+    Each resample picks its own head, so that the interval allows for the picking; see
+    :func:`layerwise.compare.statistics.flow_means.lowest`.
+
+    Args:
+        heads: not empty; see :mod:`layerwise.flow.head_results`.
+        description: of the same cell; it names model and questions, and the types in order.
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        A row per type and flow; :mod:`layerwise.compare.flow_strongest_heads` lists the columns.
+    """
+    single = heads[heads["layer"] > 0]
+    numbered, places = _numbered(_with_all(single))
+    found = lowest(numbered, ["flow"], "place", "change", resamples, seed).rename(columns={"mean": "change"})
+    found = found.join(places, on="place").assign(n_layers=int(heads["n_layers"].iloc[0]), n_heads=len(places))
+    return _named(found, description, heads, [])
+
+
+def _named(
+    found: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], heads: pd.DataFrame, then: list[str]
+) -> pd.DataFrame:
+    """With the names of model and questions, and types and flows in their order."""
+    types, flows = [ALL, *description["types"]], list(dict.fromkeys(heads["flow"]))
+    ranks = found.assign(type=found["type"].map(types.index), flow=found["flow"].map(flows.index))
+    found = found.loc[ranks.sort_values(["type", "flow", *then], kind="stable").index].reset_index(drop=True)
+    cell = description["cell"]
+    return found.assign(model=cell["model"], questions=cell["questions"])
+
+
+def _with_all(heads: pd.DataFrame) -> pd.DataFrame:
+    """With all types of questions as one more type, if there are several."""
+    if heads["type"].nunique() < 2:
+        return heads
+    return pd.concat([heads.assign(type=ALL), heads], ignore_index=True)
+
+
+def _numbered(heads: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """With the column ``place``, and what each place is: block by block, then groups."""
+    places = heads[PLACE].drop_duplicates(ignore_index=True).astype({"group": str})
+    # Single heads are in order in the table. Types and flows have the same ones.
+    places = places.sort_values("layer", key=lambda layer: layer.where(layer > 0, layer.max() + 1), kind="stable")
+    places = places.reset_index(drop=True)
+    number = {key: place for place, key in enumerate(places.itertuples(index=False, name=None))}
+    keys = zip(heads["layer"], heads["head"], heads["group"], strict=True)
+    return heads.assign(place=[number[key] for key in keys], flow=heads["flow"].astype(str)), places

@@ -1,0 +1,107 @@
+"""Maps of what blocking single heads does to the answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from layerwise.compare.inputs import Given
+from layerwise.figures.drawing.facets import only_band
+from layerwise.figures.drawing.flow import draw_unanswered
+from layerwise.figures.names import arrow
+from layerwise.figures.writing.sections import number
+from layerwise.flow.head_results import ALL
+from layerwise.flow.results import read_flow_description
+
+# Blue where the answer becomes less probable, red where it becomes more so.
+COLOURS = "RdBu_r"
+# A map of no more heads shows its numbers.
+MOST_NUMBERS = 96
+# Of a map, in inches: per head, per block, and at least.
+PER_HEAD, PER_BLOCK, LEAST = 0.16, 0.13, (3.1, 1.7)
+
+
+def draw_heads(given: Given) -> Figure:
+    """Draw a map per flow, block by head: the mean change of the answer's probability, in percent.
+
+    The strongest head has a frame, and its change stands above the map.
+
+    Args:
+        given: the changes, the strongest heads and the description of one model and set of questions.
+
+    Returns:
+        The drawing. Where there is nothing to show it gives only the reason.
+    """
+    description, heads = read_flow_description(given.path("description")), given.comparison("flow-heads")
+    if heads.empty:
+        return draw_unanswered(description)
+    kind = ALL if ALL in set(heads["type"]) else heads["type"].iloc[0]
+    heads = heads[(heads["type"] == kind) & (heads["layer"] > 0)]
+    strongest = given.comparison("flow-strongest-heads")
+    strongest = strongest[strongest["type"] == kind].set_index("flow")
+    flows = list(dict.fromkeys(heads["flow"]))
+    columns = min(len(flows), 3)
+    rows = -(-len(flows) // columns)
+    drawing = Figure(layout="constrained")
+    wide, high = (max(least, 0.7 + n) for least, n in zip(LEAST, _inches(heads), strict=True))
+    drawing.set_size_inches(max(4.6, columns * wide + 0.2), rows * (high + 0.5) + 0.9)
+    band = only_band(drawing)
+    band.suptitle(_title(description, kind, heads), x=0.01, ha="left", fontsize=9, fontweight="bold")
+    grid = band.subplots(rows, columns, squeeze=False)
+    for axes, flow in zip(grid.flat, flows, strict=False):
+        of_flow = heads[heads["flow"] == flow]
+        # Flows differ by far more than heads: on one scale the weaker map would be white.
+        largest = float(of_flow["mean"].abs().max()) or 1.0
+        scale = Normalize(-largest, largest)
+        _draw_map(axes, of_flow, strongest.loc[flow], scale)
+        axes.set_title(f"{arrow(flow)}\n{_strongest(strongest.loc[flow])}", fontsize=7.5)
+        bar = band.colorbar(ScalarMappable(scale, COLOURS), ax=axes, aspect=25, pad=0.02)
+        bar.ax.tick_params(labelsize=6.5)
+        bar.outline.set_visible(False)
+    for axes in grid.flat[len(flows) :]:
+        axes.remove()
+    band.supxlabel("attention head that is blocked   (colours: change of the answer's probability, %)", fontsize=8)
+    return drawing
+
+
+def _inches(heads: pd.DataFrame) -> tuple[float, float]:
+    return PER_HEAD * int(heads["head"].max()), PER_BLOCK * int(heads["layer"].max())
+
+
+def _title(description: Mapping[str, Any], kind: str, heads: pd.DataFrame) -> str:
+    cell, n = description["cell"], int(heads["n"].max())
+    return f"{cell['model']} on {cell['questions']}, one head blocked ({kind}: {n} question{'s' * (n != 1)})"
+
+
+def _strongest(row: pd.Series) -> str:
+    """The strongest head in words."""
+    name = f"strongest: block {row['layer']}, head {row['head']}: {number(row['change'], '.1f')} %"
+    if np.isfinite(row["low"]):
+        return f"{name} [{number(row['low'], '.1f')}, {number(row['high'], '.1f')}]"
+    return f"{name} (no interval)"
+
+
+def _draw_map(axes: Axes, rows: pd.DataFrame, strongest: pd.Series, scale: Normalize) -> None:
+    values = rows.pivot(index="layer", columns="head", values="mean")
+    extent = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
+    axes.imshow(values, origin="lower", extent=extent, aspect="auto", cmap=COLOURS, norm=scale)
+    axes.grid(visible=False)
+    axes.set_ylabel("block")
+    for row in rows.itertuples() if len(rows) <= MOST_NUMBERS else ():
+        light = np.mean(colormaps[COLOURS](scale(row.mean))[:3]) > 0.5
+        text = number(row.mean, ".1f")
+        axes.annotate(
+            text, (row.head, row.layer), ha="center", va="center", fontsize=6, color="#222222" if light else "white"
+        )
+    corner = (strongest["head"] - 0.5, strongest["layer"] - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.2, clip_on=False))
+    for side in (axes.xaxis, axes.yaxis):
+        side.set_major_locator(MaxNLocator(nbins=8, integer=True))
