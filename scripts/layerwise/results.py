@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from layerwise import several_pictures
 from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
+from layerwise.flow.head_results import read_heads
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.planning.grid import KindCell
@@ -77,11 +78,14 @@ class FlowTables(NamedTuple):
             with distractors ``logit_difference`` and ``logit_difference_blocked``.
         tracing: a row per kept question, layer, norm and casing: ``layer`` (0 is the embedding output), ``n_layers``,
             ``norm``, ``casing``, ``p``.
+        heads: None unless ``flow.heads`` is given. A row per kept question, flow and head or group: ``layer`` and
+            ``head`` (from 1; 0 for a group), ``group`` (its name, else empty), and as in ``knockout``.
     """
 
     answers: pd.DataFrame
     knockout: pd.DataFrame
     tracing: pd.DataFrame
+    heads: pd.DataFrame | None = None
 
 
 class UsedTables(NamedTuple):
@@ -402,7 +406,7 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
     """The tables of information flow of one model and one set of questions.
 
     Args:
-        files: the tables by name: ``knockout``, ``tracing`` and ``answers``.
+        files: the tables by name: ``knockout``, ``tracing`` and ``answers``, and ``heads`` if there is one.
         questions_folder: the folder of the set of questions.
         root: the folder in which the workflow runs; relative image paths start there.
 
@@ -423,6 +427,7 @@ def flow(files: Mapping[str, Path], questions_folder: Path, root: Path, *, made_
         answers=joined(read_answers(files["answers"])),
         knockout=joined(read_changes(files["knockout"])),
         tracing=joined(read_tracing(files["tracing"])),
+        heads=joined(read_heads(files["heads"])) if "heads" in files else None,
     )
 
 

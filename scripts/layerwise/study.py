@@ -738,6 +738,8 @@ class Study:
 
         found = self.flow_files(_named(self.grid.flow_cells(), model=model, questions=questions))
         files = {"answers": found.answers, "knockout": found.changes, "tracing": found.tracing}
+        if self.config.flow.heads is not None:
+            files["heads"] = found.heads
         return results.flow(
             {name: Path(file) for name, file in files.items()},
             Path(self.questions_folder(questions)),

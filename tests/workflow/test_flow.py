@@ -28,6 +28,7 @@ STUDY = {
     "flow": {
         "questions": {"some": {"dataset": "mine", "types": KINDS, "per_type": 12, "prompt": "short"}},
         "models": {"mine": {"window": 2}},
+        "heads": {"flows": ["image->last"], "groups": {"two": [[1, 2], [2, 1]]}},
         "resamples": 100,
     },
 }
@@ -70,9 +71,10 @@ def project(world, tiny_llava, tmp_path_factory, warm) -> Project:
 
 def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(project):
     results = project.folder / "results"
-    for figure in ("knockout", "objects", "tracing"):
+    for figure in ("knockout", "objects", "tracing", "heads"):
         for suffix in ("png", "svg", "pdf"):
             assert (results / f"figures/flow/mine/some/{figure}.{suffix}").stat().st_size > 1000
+    assert "two" in (results / "tables/flow-heads.md").read_text()
     table = pd.read_csv(results / "tables/flow.csv")
     assert set(table["type"]) == set(KINDS)
     assert len(table) == 6 * len(KINDS)
@@ -85,7 +87,7 @@ def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(
 
 def test_what_an_edit_makes_stale(project):
     config = STUDY
-    drawn = {"compare_flow": 3, "plot_flow_figure": 3, "show_flow_figure": 3, "make_flow": 1}
+    drawn = {"compare_flow": 5, "plot_flow_figure": 4, "show_flow_figure": 4, "make_flow": 1, "make_flow-heads": 1}
 
     def planned(**changed):
         project.configure(config | {"flow": config["flow"] | changed})
@@ -97,6 +99,7 @@ def test_what_an_edit_makes_stale(project):
     # Another window is other numbers; other resamples are other bands; a batch size is nothing.
     assert planned(models={"mine": {"window": 3}}) == drawn | {"trace_flow": 1}
     assert planned(resamples=200) == drawn
+    assert planned(heads={"flows": ["image->last"]}) == drawn | {"trace_flow": 1}
     project.configure(config | {"models": {"mine": {"source": "model", "batch_size": 4}}})
     assert project.planned() == {}
     project.configure(config)

@@ -20,6 +20,8 @@ CHARACTERS_PER_TOKEN = 4
 TEMPLATE_CHARACTERS = 40
 # Tokens of a model whose files are not here: as many as most have by now.
 VOCABULARY = 128_000
+# Of a state, for each head of a model whose files are not here, as in most large models.
+NUMBERS_PER_HEAD = 128
 
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class ModelSize:
         parameters: of its decoder, without token embeddings and head.
         vision_parameters: of all before the decoder.
         vocabulary: rows of the output head.
+        heads: attention heads of a block, on average.
         per_input: of a cell's inputs: decoder tokens and patches of the vision tower, per input on average.
         alone: of inputs that share nothing: decoder tokens up to the image's end and behind it, and patches, per input
             on average.
@@ -49,6 +52,7 @@ class ModelSize:
     alone: Callable[[Inputs], tuple[float, float, float]]
     exact: bool
     vocabulary: int = VOCABULARY
+    heads: float = 1
 
     def flop(self, tokens: float, patches: float) -> float:
         """Floating-point operations: two per parameter and token or patch."""
@@ -120,6 +124,7 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
         per_input=per_input,
         alone=alone,
         exact=False,
+        heads=max(1, expected.width // NUMBERS_PER_HEAD),
     )
 
 
@@ -141,6 +146,7 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
     from layerwise.models.building import auto_class
     from layerwise.models.configuration import read_configuration
     from layerwise.models.opening import wrap_model
+    from layerwise.models.parts import heads_by_block
     from layerwise.models.text_processor import load_text_processor
 
     with torch.device("meta"):
@@ -195,7 +201,8 @@ def _measured(name: str, folder: Path, entry: Model, device: str) -> ModelSize:
 
     in_front = _parameters(model) - decoder - vocabulary
     tokens = words.weight.shape[0] if head is None else head.weight.shape[0]
-    return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, True, tokens)
+    heads = sum(heads_by_block(frozen.decoder.config, frozen.n_layers)) / frozen.n_layers
+    return ModelSize(frozen.n_layers, frozen.width, decoder, in_front, per_input, alone, True, tokens, heads)
 
 
 def _least_texts(entry: Model, device: str) -> Callable[[float], int]:

@@ -25,6 +25,7 @@ from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
 from layerwise.flow import measuring
 from layerwise.flow.asking import Asking
+from layerwise.flow.head_runs import HeadRuns
 from layerwise.flow.questions import choose_questions, describe, tabulate
 from layerwise.models.adapters import generic
 from layerwise.models.greedy import greedy_answers
@@ -344,6 +345,7 @@ def asked(tmp_path, world, tiny_llava) -> tuple[Study, pd.DataFrame, generic.Gen
         "flow": {
             "questions": {"some": {"dataset": "mine", "types": KINDS, "per_type": 5, "prompt": "short"}},
             "models": {"tiny": {"window": 2}},
+            "heads": HEADS,
         },
     }
     study = planned(config, tmp_path)
@@ -363,6 +365,9 @@ def asked(tmp_path, world, tiny_llava) -> tuple[Study, pd.DataFrame, generic.Gen
     return study, table, model
 
 
+HEADS = {"flows": ["image->last", "object->question"], "groups": {"two": [[3, 1], [2, 4]]}}
+
+
 def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
     study, table, model = asked
     (cell,) = estimate_flows(study, "cpu").itertuples()
@@ -376,7 +381,8 @@ def test_tokens_of_flows_are_those_of_the_run(asked, tmp_path, monkeypatch):
         block.register_forward_pre_hook(lambda _, args: run.append(args[0].shape[0] * args[0].shape[1]))
     model.model.base_model.vision_tower.register_forward_hook(lambda *_: seen.append(1))
     rows = list(table.itertuples(index=False))
-    found = measuring._measure(model, rows, Asking(PROMPT, 2, "text"), 1)
+    asking = Asking(PROMPT, 2, "text", heads=HEADS["flows"], groups=HEADS["groups"])
+    found = measuring._measure(model, rows, asking, 1, HeadRuns(model, asking))
     assert (found["outcome"] == measuring.KEPT).all()
     assert cell.tokens == round(sum(run) / model.n_layers)
     # An image has 16 patches.
