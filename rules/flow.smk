@@ -104,11 +104,11 @@ rule trace_flow:
         table=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.parquet")),
         questions=ancient(lambda wildcards: questions_file(wildcards.questions, "questions.json")),
     output:
+        **HEADS,
         changes=f"{FLOW}.parquet",
         tracing=f"{FLOW}.tracing.parquet",
         answers=f"{FLOW}.answers.parquet",
         description=f"{FLOW}.json",
-        **HEADS,
     log:
         "<logs>/flow/{model}/{questions}.log",
     benchmark:

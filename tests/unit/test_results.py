@@ -269,19 +269,26 @@ def test_flows_name_the_question_and_its_picture(tmp_path):
         "tracing": keys | {"layer": [0, 1], "norm": True, "casing": "lower", "p": 0.5},
         "answers": {name: keys[name][:1] if name == "question_id" else keys[name] for name in list(keys)[:3]}
         | {"answer": "red", "given": "red", "outcome": "kept", "image_tokens": 4, "object_tokens": 1},
+        "heads": keys
+        | {"flow": "image->last", "layer": [2, 0], "head": [1, 0], "group": ["", "two"]}
+        | {"p": 0.5, "p_blocked": [0.25, 0.5], "change": [-50.0, 0.0]},
     }
     files = {name: tmp_path / f"{name}.parquet" for name in tables}
     for name, table in tables.items():
         pd.DataFrame(table).to_parquet(files[name])
 
     flow = results.flow(files, tmp_path, Path("/project"), made_by="")
-    for table, rows in zip(flow, (1, 2, 2), strict=True):
+    for table, rows in zip(flow, (1, 2, 2, 2), strict=True):
         assert list(table["question"]) == ["Is it red or blue?"] * rows
         assert list(table["image"]) == ["/project/7.jpg"] * rows
         assert list(table["answer"]) == ["red"] * rows
     assert list(flow.knockout["change"]) == [-50.0, -50.0]
     assert list(flow.tracing["layer"]) == [0, 1]
     assert flow.answers["given"].item() == "red"
+    assert list(flow.heads["group"]) == ["", "two"]
+    # A study need not block heads.
+    del files["heads"]
+    assert results.flow(files, tmp_path, Path("/project"), made_by="").heads is None
 
 
 def test_sweeps_stand_beside_what_was_asked(stimuli, tmp_path):
