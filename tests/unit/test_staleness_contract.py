@@ -16,7 +16,7 @@ from PIL import Image
 
 from layerwise.config.base import Section
 from layerwise.config.data import World
-from layerwise.config.flow import Flow, FlowModel, Questions
+from layerwise.config.flow import Flow, FlowModel, Questions, TableQuestions
 from layerwise.config.models import EmbeddedModel, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.routes import Route
@@ -52,7 +52,7 @@ def known_keys() -> set[str]:
         "stimuli": [kind.entry_class for kind in KINDS.values()],
         "tasks": [Task],
         "models": [Model],
-        "flow.questions": [Questions],
+        "flow.questions": [Questions, TableQuestions],
         "flow.models": [FlowModel],
     }
     keys = {
