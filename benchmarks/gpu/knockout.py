@@ -1,17 +1,21 @@
-"""Attention knockout of a 7B LLaVA: blocked runs that reuse the unblocked run, and a forward pass for each."""
+"""Attention knockout of a 7B LLaVA: blocked runs that reuse the unblocked run, and a forward pass for each.
 
-from collections.abc import Iterator
+In windows of blocks, in each head by itself, and from one picture to a later one.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from flow import WINDOW, Questions
+from flow import BETWEEN, HEADS, WINDOW, Questions
 from torch import nn
 from transformers import BatchFeature
 
 from gpu.card import Card
 from gpu.results import Results
 from gpu.timing import Timing, in_turns
-from layerwise.flow.flows import FLOWS
+from layerwise.flow.flows import FLOWS, Flow, windows
+from layerwise.flow.heads import Where, heads_of, single_heads
 from layerwise.flow.knockout import Knockouts, naive_knockout
 from layerwise.models.memory import Room
 
@@ -48,6 +52,7 @@ def run(card: Card, results: Results) -> None:
         timings = in_turns({"loop": loop, "fast": fast}, ROUNDS)
         _told(results, questions, plain, some, (ours, theirs), timings)
         _by_row(card, results, questions)
+        _others(card, results)
 
 
 def _told(
@@ -105,6 +110,56 @@ def _by_row(card: Card, results: Results, questions: Questions) -> None:
         each = timing.median / len(questions.prepared)
         cells = [size, f"{each:.3f}", f"{timing.gib:.1f}"]
         results.row(cells, what="row", size=int(size), seconds=timing.seconds, gib=timing.gib)
+
+
+def _others(card: Card, results: Results) -> None:
+    """Single heads, and attention from one picture to another; the plain loop in a few, scaled to all."""
+    heads, spans = single_heads(heads_of(card.model)), windows(card.shape.layers, WINDOW)
+    results.line(
+        "\nIn each head by itself, and from one picture to a later one; one question. The plain loop is scaled."
+    )
+    results.table(
+        *("blocked in", "passes", "a pass, ms", "plain loop, s", "fast, s", "speed-up", "greatest difference"),
+        *("greatest effect", "GiB"),
+    )
+    for name, flow, pictures, where in (
+        (f"{len(heads)} heads", HEADS, 1, heads),
+        (f"{len(spans)} windows", BETWEEN, 2, spans),
+    ):
+        questions = Questions(card.model, card.shape, 1, pictures)
+        _other(results, name, questions, flow, where)
+
+
+def _other(results: Results, name: str, questions: Questions, flow: Flow, where: Sequence[Where]) -> None:
+    some = sorted({0, len(where) // 2, len(where) - 1})
+    ours: list[Knockouts] = []
+    theirs: list[Knockouts] = []
+
+    def loop() -> None:
+        theirs[:] = questions.plain([where[at] for at in some], [flow])
+
+    def fast() -> None:
+        ours[:] = questions.fast(None, where, [flow])
+
+    timings = in_turns({"loop": loop, "fast": fast}, ROUNDS)
+    a_pass, passes = timings["loop"].median / (len(some) + 1), len(where) + 1
+    off = float((ours[0].blocked[0, some] - theirs[0].blocked[0]).abs().max() / theirs[0].free)
+    effect = float((ours[0].blocked[0] / ours[0].free - 1).abs().max())
+    each = timings["fast"].median
+    cells = [name, f"{passes}", f"{1e3 * a_pass:.1f}", f"{a_pass * passes:.1f}", f"{each:.3f}"]
+    cells += [f"{a_pass * passes / each:.1f}", f"{off:.1e}", f"{effect:.1e}", f"{timings['fast'].gib:.1f}"]
+    results.row(
+        cells,
+        what="others",
+        blocked_in=name,
+        passes=passes,
+        a_pass=a_pass,
+        fast=timings["fast"].seconds,
+        loop=timings["loop"].seconds,
+        off=off,
+        effect=effect,
+        gib=timings["fast"].gib,
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import torch
 
 from layerwise.flow.checks import TOLERANCE, check_knockout
 from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.heads import heads_of, single_heads
 from layerwise.flow.knockout import knockout, naive_knockout
 from layerwise.flow.positions import position_sets
 from tests import families
@@ -30,7 +31,8 @@ def test_the_fast_way_equals_whole_passes(family, card, exact_convolutions):
     model = on(families.frozen(family), card)
     prepared, sets = asked(model)
     spans = windows(model.n_layers, 2)
-    fast, naive = (run(model, prepared, sets, FLOWS, spans, ANSWER) for run in (knockout, naive_knockout))
+    where = [*spans, *single_heads(heads_of(model)), {0: (1,), 2: (0, 3)}]
+    fast, naive = (run(model, prepared, sets, FLOWS, where, ANSWER) for run in (knockout, naive_knockout))
     assert fast.free == pytest.approx(naive.free, rel=TOLERANCE[torch.float32])
     assert torch.allclose(fast.blocked, naive.blocked, rtol=TOLERANCE[torch.float32])
     # Or equality would say nothing.

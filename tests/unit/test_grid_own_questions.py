@@ -92,3 +92,32 @@ def test_an_adapter_of_one_picture_is_not_asked_about_several(own):
         Study.from_config(own)
     own["flow"]["questions"]["own"] |= {"image_column": "left", "prompt": "plain"}
     Study.from_config(own)
+
+
+def test_heads_are_part_of_the_cells_and_of_nothing_else(own):
+    before = Study.from_config(own).grid.planned_flow("llava", "own")
+    own["flow"]["heads"] = {"flows": ["image 1->image 2", "span:subject->last"], "groups": {"two": [[1, 1], [2, 3]]}}
+    study = Study.from_config(own)
+    assert study.had_by_questions("own") >= {"heads"}
+    heads = {"flows": ["image 1->image 2", "span:subject->last"], "groups": {"two": [[1, 1], [2, 3]]}}
+    assert study.grid.planned_flow("llava", "own") == before | {"heads": heads}
+    assert "heads" not in before
+
+
+@pytest.mark.parametrize(
+    ("heads", "said"),
+    [
+        (
+            {"flows": ["image->first"]},
+            r"flow\.heads\.flows: no question has the flow image->first; there are question->",
+        ),
+        ({"flows": ["object->question"]}, "no question has the flow object->question"),
+        ({"groups": {"two": [[1, 1], [2, 2], [1, 1]]}}, r"flow\.heads\.groups\.two: \[1, 1\] is there twice"),
+        ({"groups": {"two": [[1]]}}, r"flow\.heads\.groups\.two"),
+        ({"groups": {"two": [[0, 1]]}}, r"flow\.heads\.groups\.two"),
+    ],
+)
+def test_heads_that_no_question_or_model_can_have_are_refused_when_planned(own, heads, said):
+    own["flow"]["heads"] = heads
+    with pytest.raises(InputError, match=said):
+        Study.from_config(own)

@@ -23,7 +23,7 @@ def head_flows(grid: Grid, questions: str) -> list[Flow]:
 
 
 def check_heads(grid: Grid) -> None:
-    """Refuse flows that no set of questions has, and groups that name a head twice.
+    """Refuse flows that no set of questions has.
 
     Raises:
         InputError: naming the key and what is known.
@@ -37,6 +37,3 @@ def check_heads(grid: Grid) -> None:
     for flow in heads.flows:
         if flow not in known:
             raise InputError(f"flow.heads.flows: no question has the flow {flow}; there are {', '.join(known)}")
-    for name, pairs in heads.groups.items():
-        if twice := next((pair for place, pair in enumerate(pairs) if pair in pairs[:place]), None):
-            raise InputError(f"flow.heads.groups.{name}: head {twice[1]} of block {twice[0]} is there twice")

@@ -192,8 +192,11 @@ def describe(
             "kept_share": share,
             "left_out": dict(sorted(reasons.items())),
         }
-    unmapped = _reasons(kept_rows, "unmapped")
-    described: dict[str, Any] = {"cell": cell, "types": types, "without_object_patches": unmapped}
+    described: dict[str, Any] = {
+        "cell": cell,
+        "types": types,
+        "without_object_patches": _reasons(kept_rows, "unmapped"),
+    }
     # Only what is not as in every set of questions of a data set, so that descriptions of these stay as they were.
     if flows != [flow.name for flow in FLOWS]:
         described["flows"] = list(flows)

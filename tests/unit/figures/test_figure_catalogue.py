@@ -15,7 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
-GIVEN |= {"labels", "positions"}
+GIVEN |= {"labels", "positions", "heads"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
@@ -42,6 +42,7 @@ def test_entries_read_what_there_is():
         shown = {"scores"} if entry is FIGURES["carried-matrix"] else set()
         measured = {
             "scores",
+            "heads",
             "curves",
             "kinds",
             "sites",

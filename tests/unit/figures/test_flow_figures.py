@@ -64,10 +64,12 @@ def tables():
 def shown(folder, tables, description=DESCRIPTION):
     """What the figures and the table of a cell are made from, on disk."""
     made = dict(zip(("changes", "tracing"), tables, strict=True))
+    with_differences = set(DIFFERENCE_COLUMNS) <= set(tables[0])
     comparisons = [
         name
         for name, comparison in COMPARISONS.items()
-        if comparison.per_flow and (not comparison.only_with or set(DIFFERENCE_COLUMNS) <= set(tables[0]))
+        if comparison.per_flow
+        and (not comparison.only_with or (comparison.only_with == "distractors" and with_differences))
     ]
     return given(folder, comparisons, description=description, **made)
 

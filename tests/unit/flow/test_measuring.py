@@ -15,6 +15,7 @@ from layerwise.errors import InputError
 from layerwise.flow import measuring
 from layerwise.flow.asking import Asking
 from layerwise.flow.flows import FLOWS, windows
+from layerwise.flow.head_results import read_heads
 from layerwise.flow.knockout import naive_knockout
 from layerwise.flow.patches import object_tokens
 from layerwise.flow.positions import position_sets
@@ -30,6 +31,7 @@ from tests.cells import run_here
 from tests.conftest import REPOSITORY
 
 TEMPLATE = "{text}\nAnswer the question using a single word or phrase."
+HEADS = {"flows": ["question->last", "image->last"], "groups": {"two": [[2, 3], [1, 1]]}}
 WIDTH = 3
 
 
@@ -79,7 +81,8 @@ def command(folder, out, registered, **changed):
 def measured(asked, registered, tmp_path_factory):
     folder, table = asked
     out = tmp_path_factory.mktemp("flow")
-    result = subprocess.run(command(folder, out, registered), capture_output=True, text=True, check=False)
+    with_heads = [*command(folder, out, registered, heads=HEADS), "--heads", str(out / "some.heads.parquet")]
+    result = subprocess.run(with_heads, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return out, table
 
@@ -137,6 +140,37 @@ def test_every_number_is_that_of_whole_masked_runs(measured, model):
             for layer, (normed, plain) in enumerate(lens(model, prepared)):
                 assert traced[True, casing, layer] == pytest.approx(float(normed[ids].sum()), abs=1e-6)
                 assert traced[False, casing, layer] == pytest.approx(float(plain[ids].sum()), abs=1e-5)
+
+
+def test_every_head_and_group_is_that_of_whole_masked_runs(measured, model):
+    out, table = measured
+    heads, changes = read_heads(out / "some.heads.parquet"), read_changes(out / "some.parquet")
+    kept = changes["question_id"].unique()
+    assert heads["question_id"].unique().tolist() == kept.tolist()
+    places = [(block + 1, head + 1, "") for block in range(model.n_layers) for head in range(model.n_heads)]
+    row = next(row for row in table.itertuples() if row.question_id == kept[-1])
+    mine = heads[heads["question_id"] == row.question_id]
+    of_each = list(zip(mine["layer"], mine["head"], mine["group"], strict=True))
+    assert of_each == [*places, (0, 0, "two")] * 2
+    prompt = TEMPLATE.replace("{text}", row.question)
+    (answer,) = greedy_answers(model, [read_image(row.image)], [prompt])
+    prepared = model.prepare([read_image(row.image)], [prompt])
+    sets = position_sets(model, prepared, prompt, row.question)
+    where = [*({layer - 1: [head - 1]} for layer, head, _ in places), {0: [0], 1: [2]}]
+    flows = [flow for flow in FLOWS if flow.name in HEADS["flows"]]
+    expected = naive_knockout(model, prepared, sets, flows, where, answer.first_id)
+    assert mine["flow"].unique().tolist() == [flow.name for flow in flows]
+    np.testing.assert_allclose(mine["p_blocked"], expected.blocked.flatten(), atol=1e-6)
+    np.testing.assert_allclose(mine["change"], 100 * (mine["p_blocked"] / mine["p"] - 1), atol=1e-3)
+
+
+def test_a_group_whose_heads_are_not_there_is_refused_before_anything_is_measured(
+    asked, registered, tmp_path, monkeypatch
+):
+    heads = HEADS | {"groups": {"mine": [[1, 1], [2, 9]]}}
+    with pytest.raises(InputError, match=r"flow\.heads\.groups\.mine: block 2 has no head 9; it has heads 1 to 4"):
+        run_here(command(asked[0], tmp_path, registered, heads=heads), monkeypatch)
+    assert not list(tmp_path.rglob("part*"))
 
 
 def test_what_is_kept_and_left_out_is_counted(measured):

@@ -1,11 +1,12 @@
 """Mean changes when single heads are blocked, and the head that changes most, with intervals over images."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from layerwise.compare.statistics.flow_means import lowest, means
+from layerwise.compare.statistics.flow_means import TIED, lowest, means
 from layerwise.flow.head_results import ALL
 
 PLACE = ["layer", "head", "group"]
@@ -48,7 +49,9 @@ def strongest_heads(
     """
     single = heads[heads["layer"] > 0]
     numbered, places = _numbered(_with_all(single))
-    found = lowest(numbered, ["flow"], "place", "change", resamples, seed).rename(columns={"mean": "change"})
+    # The lowest of many equal means lies so many standard errors below them.
+    tied = max(TIED, math.sqrt(2 * math.log(len(places))))
+    found = lowest(numbered, ["flow"], "place", "change", resamples, seed, tied).rename(columns={"mean": "change"})
     found = found.join(places, on="place").assign(n_layers=int(heads["n_layers"].iloc[0]), n_heads=len(places))
     return _named(found, description, heads, [])
 

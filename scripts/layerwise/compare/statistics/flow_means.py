@@ -72,21 +72,24 @@ class Resampled:
         low, high = np.where(np.isfinite(ends).all(axis=0), ends, np.nan)
         return self.mean - high * self.error, self.mean - low * self.error
 
-    def strongest(self) -> tuple[int, float, float]:
+    def strongest(self, tied: float = TIED) -> tuple[int, float, float]:
         """The place of the lowest mean, and the 95 % interval of its true mean; NaN where none can be trusted.
 
         Each resample picks its own lowest place, so that the interval allows for the picking. The true means may be
         those of the sample, or all places near the lowest may be equally low, where picking matters most; the interval
         covers both cases. (Andrews, Kitagawa and McCloskey 2024, doi:10.1093/qje/qjad043, treat the
         problem; Andrews and Soares 2010, doi:10.3982/ECTA7502, choose between nearly equal moments likewise.)
+
+        Args:
+            tied: places within this many standard errors of the lowest may be as low.
         """
         place = int(self.mean.argmin())
         if self.n_images < FEWEST_IMAGES:
             return place, np.nan, np.nan
         spread = (self.shifts - self.shifts[:, [place]]).std(0)
-        tied = np.where(self.mean - self.mean[place] <= TIED * spread, self.mean[place], self.mean)
+        level = np.where(self.mean - self.mean[place] <= tied * spread, self.mean[place], self.mean)
         rows, ends = np.arange(len(self.shifts)), []
-        for truth in (self.mean, tied):
+        for truth in (self.mean, level):
             picked = (truth + self.shifts).argmin(1)
             ends.append(self._ends(self.shifts[rows, picked], self.errors[rows, picked], self.error[picked]))
         (low, high), error = (np.min(ends), np.max(ends)), self.error[place]
@@ -133,11 +136,13 @@ def means(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: i
     return _within_bounds(pd.concat(parts, ignore_index=True), value) if parts else pd.DataFrame(columns=columns)
 
 
-def lowest(table: pd.DataFrame, line: list[str], x: str, value: str, resamples: int, seed: int) -> pd.DataFrame:
+def lowest(
+    table: pd.DataFrame, line: list[str], x: str, value: str, resamples: int, seed: int, tied: float = TIED
+) -> pd.DataFrame:
     """The place of the lowest mean per type and line, as :func:`means`; the interval allows for picking the place."""
     parts = []
     for keys, places, n, sample in _lines(table, line, x, value, resamples, seed):
-        place, low, high = sample.strongest()
+        place, low, high = sample.strongest(tied)
         found = {x: places[place], "mean": sample.mean[place], "low": low, "high": high}
         parts.append(found | {"n": n, "n_images": sample.n_images} | keys)
     return _within_bounds(pd.DataFrame(parts), value)
