@@ -1,86 +1,67 @@
-"""Stimuli with several pictures in the grid: positions of single pictures, and prompts that show other pictures."""
+"""What is refused when a study of stimuli with several pictures is planned."""
 
 import pytest
 
 from layerwise.errors import InputError
 from layerwise.study import Study
 
-CONTROLS = {
-    "alone": {"images": [1, "none"]},
-    "drawn": {"image": "random-order"},
-    "text-only": {"image": "none"},
-}
+TEXT = "{text} Is the first warm?"
 
 
 @pytest.fixture
-def pairs(study, tmp_path):
-    """A table with two pictures a row, and one with one, in the study of the demo."""
-    (tmp_path / "pairs.csv").write_text("left,right,said,answer\na.png,b.png,It is red.,yes\n")
-    table = {"kind": "table", "file": str(tmp_path / "pairs.csv"), "text_column": "said", "labels": ["answer"]}
-    text = "{text} Is it so?"
-    study["prompts"]["table"] |= {"asked": {"text": text}, "placed": {"text": "{image 1}{image 2} {text}"}}
-    study["prompts"]["table"] |= {name: {"text": text} | shown for name, shown in CONTROLS.items()}
-    study["stimuli"] = {
-        "pairs": table | {"image_column": ["left", "right"], "prompts": ["asked", "placed", *CONTROLS]},
-        "single": table | {"image_column": "left", "prompts": ["asked", "text-only"]},
+def pairs(tmp_path) -> dict:
+    """A study of a table whose rows have two pictures, with prompts that show both, one or none of them."""
+    (tmp_path / "pairs.csv").write_text("left,right,said,warm\na.png,b.png,Hm.,yes\nb.png,a.png,Hm.,no\n")
+    shows = {"both": {}, "swapped": {"images": [2, 1]}, "one": {"images": [1, "none"]}, "text-only": {"image": "none"}}
+    return {
+        "seed": 1,
+        "prompts": {"table": {name: {"text": TEXT, **shown} for name, shown in shows.items()}},
+        "stimuli": {
+            "pairs": {
+                "kind": "table",
+                "file": str(tmp_path / "pairs.csv"),
+                "image_column": ["left", "right"],
+                "text_column": "said",
+                "labels": ["warm"],
+                "prompts": list(shows),
+            }
+        },
+        "tasks": {"warm": {"stimuli": "pairs", "question": "global", "labels": ["warm"]}},
+        "models": {"plain": {"source": "lab/plain"}},
     }
-    study["tasks"] = {name: {"stimuli": name, "question": "global"} for name in study["stimuli"]}
-    study["models"] = {
-        "one": {"source": "embedded"},
-        "twin": {"source": "embedded", "weights": "random", "seeds": [0, 1, 2]},
-        "cut": {"source": "embedded", "prompts": ["asked"], "intervention": {"cut-image": {"blocks": "upper"}}},
-    }
-    study["states"] = {"positions": ["last", "image-mean", "each-image-mean"]}
-    study.pop("flow")
-    return study
 
 
-def grid_of(config):
-    return Study.from_config(config).grid
+def refusal(config: dict, **entry) -> str:
+    with pytest.raises(InputError) as refused:
+        Study.from_config(config | {"models": config["models"] | {"other": {"source": "lab/plain", **entry}}})
+    return str(refused.value)
 
 
-def test_each_picture_that_a_prompt_shows_has_a_position(pairs):
-    grid = grid_of(pairs)
-    both = ["image-1-mean", "image-2-mean"]
-    assert grid.positions("pairs", "asked") == grid.positions("pairs", "drawn") == ["last", "image-mean", *both]
-    assert grid.positions("pairs", "alone") == ["last", "image-mean", "image-1-mean"]
-    # There is no image whose mean could be kept.
-    assert grid.positions("pairs", "text-only") == grid.positions("single", "text-only") == ["last"]
-    assert grid.positions("single", "asked") == ["last", "image-mean"]
-    assert grid.planned("one", "pairs", "asked")["positions"] == [*both, "image-mean", "last"]
+def plan(config: dict, **entry) -> Study:
+    return Study.from_config(config | {"models": config["models"] | {"other": {"source": "lab/plain", **entry}}})
 
 
-def test_cells_of_single_pictures_stay_what_they_are(pairs):
-    planned = grid_of(pairs).planned("one", "single", "asked")
-    pairs["states"]["positions"].pop()
-    assert grid_of(pairs).planned("one", "single", "asked") == planned
-    assert grid_of(pairs).picture_positions("pairs", "asked") == []
-    assert grid_of(pairs).position_cells() == []
+def test_a_model_that_takes_one_picture_is_refused_where_two_are_shown(pairs):
+    said = refusal(pairs, adapter="kosmos2", source="lab/kosmos")
+    assert said.startswith(
+        "models.other: the prompt both of stimuli.pairs shows 2 pictures, and models with the adapter"
+    )
+    assert "adapter kosmos2 take one: its processor puts one picture before every text; leave the model out" in said
+    plan(pairs, adapter="kosmos2", source="lab/kosmos", prompts=["one"])
+    # The type of a model behind the generic adapter is known when it is registered.
+    plan(pairs, source="lab/any")
 
 
-def test_pictures_are_probed_by_themselves_in_prompts_that_show_all_in_order(pairs):
-    grid = grid_of(pairs)
-    # Neither draws of random weights nor models with an intervention.
-    assert [tuple(cell) for cell in grid.position_cells()] == [("one", "pairs", "asked"), ("one", "pairs", "placed")]
-    pairs["models"]["twin"] = {"source": "embedded", "weights": "random"}
-    assert ("twin", "pairs", "asked") in grid_of(pairs).position_cells()
+def test_an_intervention_is_about_a_picture_that_is_shown(pairs):
+    def about(number, kind="cut-image"):
+        how = {"blocks": "upper"} if kind == "cut-image" else {"from": 2}
+        return {kind: how | {"image": number}}
 
-
-def test_a_prompt_is_compared_with_the_same_words_and_other_pictures(pairs):
-    # The prompt with places has other words, and items with one picture have a figure of their own.
-    assert [tuple(cell) for cell in grid_of(pairs).picture_controls()] == [("one", "pairs", "asked")]
-    pairs["stimuli"]["pairs"]["prompts"] = ["asked", "placed"]
-    assert grid_of(pairs).picture_controls() == []
-    pairs["models"]["one"]["prompts"] = ["asked"]
-    pairs["stimuli"]["pairs"]["prompts"] = ["asked", "placed", *CONTROLS]
-    pairs["models"].pop("cut")
-    assert grid_of(pairs).picture_controls() == []
-
-
-def test_probes_need_one_position(pairs):
-    pairs["states"]["positions"] = ["each-image-mean", "last"]
-    with pytest.raises(InputError, match="each-image-mean stands for one of each picture; name last or image-mean"):
-        Study.from_config(pairs)
-    pairs["states"]["positions"] = ["image-mean", "last"]
-    with pytest.raises(InputError, match=r"text-only: without an image .* name last before it"):
-        Study.from_config(pairs)
+    plan(pairs, intervention=about(2), prompts=["both", "swapped"])
+    plan(pairs, intervention=about(1), prompts=["both", "one"])
+    said = refusal(pairs, intervention=about(2), prompts=["both", "one"])
+    assert said.startswith(
+        "models.other.intervention.cut-image.image: the prompt one of stimuli.pairs shows one picture"
+    )
+    assert "there is no picture 2 to change; name the other prompts in models.other.prompts" in said
+    assert "shows 2 pictures, so that there is no picture 3" in refusal(pairs, intervention=about(3, "ablate-image"))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from layerwise.config.base import Section
 from layerwise.config.data import World
-from layerwise.config.flow import Flow, FlowModel, Questions
+from layerwise.config.flow import Flow, FlowModel, Heads, Questions, TableQuestions
 from layerwise.config.models import EmbeddedModel, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.routes import Route
@@ -52,7 +52,7 @@ def known_keys() -> set[str]:
         "stimuli": [kind.entry_class for kind in KINDS.values()],
         "tasks": [Task],
         "models": [Model],
-        "flow.questions": [Questions],
+        "flow.questions": [Questions, TableQuestions],
         "flow.models": [FlowModel],
     }
     keys = {
@@ -64,7 +64,8 @@ def known_keys() -> set[str]:
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
     keys |= {f"used.routes.NAME.{field.alias or key}" for key, field in Route.model_fields.items()}
-    keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models")}
+    keys |= {f"flow.heads.{key}" for key in Heads.model_fields}
+    keys |= {f"flow.{key}" for key in Flow.model_fields if key not in ("questions", "models", "heads")}
     return keys | {"seed", "include", "extends", "leave_out"}
 
 

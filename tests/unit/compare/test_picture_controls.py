@@ -58,6 +58,7 @@ RIGHT = {
         ({"image": "shuffled"}, "another item's pictures"),
         ({"image": "random-order"}, "pictures in random order"),
         ({"images": [2, 1]}, "pictures swapped"),
+        ({"images": [3, 2, 1]}, "pictures in reverse order"),
         ({"images": [3, 1, 2]}, "pictures in the order 3, 1 and 2"),
         ({"images": [1, "none"]}, "picture 2 left out"),
         ({"images": ["blank", 2, 3]}, "picture 1 blank"),
