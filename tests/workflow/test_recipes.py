@@ -22,6 +22,9 @@ TASKS = [
     "mmvp",
     "scienceqa-natural",
     "a-okvqa",
+    "nlvr2",
+    "blink-multi-view",
+    "temporal-vqa",
 ]
 STUDY = {
     "seed": 1,
@@ -46,11 +49,16 @@ def project(tmp_path, tiny_llava) -> Project:
 @pytest.mark.slow
 def test_all_recipes_are_planned_before_anything_is_downloaded(project):
     planned = project.planned()
-    datasets = {dataset for name in STAND_INS for dataset in recipe_of(name).get("datasets", {})}
-    assert planned["download_hub_files"] == len(datasets) == 8
-    assert planned["make_task"] == len(TASKS)
+    recipes = [recipe_of(name) for name in STAND_INS]
+    tasks = {task: entry for recipe in recipes for task, entry in recipe["tasks"].items() if task in TASKS}
     # VSR's tasks read the same states.
-    assert planned["extract_states"] == 2 * (len(TASKS) - 1)
+    asked = {entry["stimuli"] for entry in tasks.values()}
+    stimuli = [entry for recipe in recipes for name, entry in recipe["stimuli"].items() if name in asked]
+    assert planned["make_task"] == len(tasks) == len(TASKS)
+    assert planned["make_stimuli"] == len(stimuli) == len(TASKS) - 1
+    assert planned["download_hub_files"] == len({entry["dataset"] for entry in stimuli if "dataset" in entry}) == 11
+    # Of sets with several pictures, six prompts; of the others, two.
+    assert planned["extract_states"] == sum(len(entry["prompts"]) for entry in stimuli) == 2 * 10 + 6 * 3
 
 
 @pytest.mark.whole
