@@ -1,7 +1,5 @@
 """The choices of a table's questions, and which of them is right."""
 
-import ast
-import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +7,7 @@ from typing import Any
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
-from layerwise.stimuli.cell_values import key_of
+from layerwise.stimuli.cell_values import as_it_reads, key_of
 from layerwise.stimuli.table_entry import Choices
 from layerwise.stimuli.table_rows import TableRow, as_text, is_empty
 
@@ -178,7 +176,7 @@ READINGS: dict[str, Callable[[Any, Sequence[str], Sequence[str] | None, int], in
 def _listed(cell: Any, column: str, where: str) -> tuple[list[Any], list[Any] | None]:
     """The choices that a cell lists, and what the row calls them: of a list, of a struct of lists, of a list of
     structs, or of one of these written as text, as in a CSV."""
-    found = _read(cell) if isinstance(cell, str) and cell.strip()[:1] in ("[", "{") else cell
+    found = as_it_reads(cell)
     if isinstance(found, list) and found and all(isinstance(choice, dict) for choice in found):
         keys = list(dict.fromkeys(key for choice in found for key in choice))
         found = {key: [choice.get(key) for choice in found] for key in keys}
@@ -196,13 +194,3 @@ def _listed(cell: Any, column: str, where: str) -> tuple[list[Any], list[Any] | 
         f'{where}: the column {column!r} holds {short(cell)}, not a list such as ["red", "blue"]; where each choice '
         "has a column of its own, name all of them in `columns`"
     )
-
-
-def _read(text: str) -> Any:
-    """What a text says in JSON or as a Python literal; the text itself if it is neither."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return text
