@@ -3,6 +3,7 @@ image by cross-attention.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
@@ -39,12 +40,12 @@ class IdeficsModel(GenericModel):
         """One token stands for the image; only the processor knows its id."""
         return inputs["input_ids"] == self.processor.image_token_id
 
-    def processed(self, texts: Sequence[str], images: Sequence[Any], special: bool) -> BatchFeature:
-        """The image goes where the text has its token. Given apart from the text, it would be put behind it."""
+    def processed(self, texts: Sequence[str], images: Sequence[Sequence[Any]], special: bool) -> BatchFeature:
+        """An image goes where the text has its token. Given apart from the text, it would be put behind it."""
         rows = []
-        for text, image in zip(texts, images, strict=True):
-            before, _, after = text.partition(self.image_token)
-            rows.append([before, image, after])
+        for text, own in zip(texts, images, strict=True):
+            first, *others = text.split(self.image_token)
+            rows.append([first, *chain.from_iterable(zip(own, others, strict=True))])
         return self.processor(text=rows, padding=True, return_tensors="pt", add_special_tokens=special)
 
     def forward(self, **inputs: Any) -> Any:
