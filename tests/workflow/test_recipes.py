@@ -57,8 +57,8 @@ def test_all_recipes_are_planned_before_anything_is_downloaded(project):
     assert planned["make_task"] == len(tasks) == len(TASKS)
     assert planned["make_stimuli"] == len(stimuli) == len(TASKS) - 1
     assert planned["download_hub_files"] == len({entry["dataset"] for entry in stimuli if "dataset" in entry}) == 11
-    # Of sets with several pictures, six prompts; of the others, two.
-    assert planned["extract_states"] == sum(len(entry["prompts"]) for entry in stimuli) == 2 * 10 + 6 * 3
+    # Of sets with two pictures, six prompts or five; of the others, two.
+    assert planned["extract_states"] == sum(len(entry["prompts"]) for entry in stimuli) == 2 * 10 + 6 * 2 + 5
 
 
 @pytest.mark.whole
