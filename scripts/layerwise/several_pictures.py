@@ -62,6 +62,11 @@ def before_last(prompt: str) -> str:
     return prompt[: found[-1].end()] if found else ""
 
 
+def without_places(prompt: str) -> str:
+    """A prompt's text without the places of its pictures."""
+    return PLACE.sub("", prompt)
+
+
 def check_places(prompt: str, pictures: int) -> None:
     """Refuse a prompt whose places are not those of its pictures.
 

@@ -18,17 +18,19 @@ from layerwise.models.block_kinds import CHOOSING
 from layerwise.models.families import family_of
 from layerwise.models.frozen import PICTURES, AnsweringModel, Shown, pictures_of
 from layerwise.models.padding import scaled_from, settle_padding
+from layerwise.models.picture_checks import check_pictures, check_placed
 from layerwise.models.pictures import (
     WORDS,
     counted_between,
     in_text_order,
     numbered,
     one_run_each,
+    touching,
     with_words_between,
 )
 from layerwise.models.prefix.packing import most_exact
 from layerwise.models.prefix.split import PromptGroup, expanded_like, split_prefix
-from layerwise.several_pictures import check_places, parts, places, shown
+from layerwise.several_pictures import check_places, parts, place, places, without_places
 
 # Words that a chat template is tried with.
 BEFORE, BEHIND = "what stands before", "what stands behind"
@@ -129,8 +131,7 @@ class HostSide(AnsweringModel):
             raise InputError(f"the prompt {prompt!r} holds the model's image token {self.image_token}; reword the text")
         self._check_pictures(prompt, pictures)
         if self.image_is_put_first():
-            # A place at the start is where the image is put anyway.
-            prompt = "".join(part for part in parts(prompt) if isinstance(part, str))
+            prompt = without_places(prompt)
         if self.conversation == "chat":
             return self._render_chat(prompt, pictures)
         if self.image_is_put_first():
@@ -172,17 +173,11 @@ class HostSide(AnsweringModel):
         return bool(found) and BEFORE in head and BEHIND in tail
 
     def _check_pictures(self, prompt: str, pictures: int) -> None:
-        if pictures > 1 and self.family.one_picture:
-            raise InputError(
-                f"a model of type {self.model_type} takes one picture at a time: {self.family.one_picture}; leave it "
-                f"out where {pictures} are shown"
-            )
+        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
         check_places(prompt, pictures)
-        if places(prompt) and self.image_is_put_first() and isinstance(parts(prompt)[0], str):
-            raise InputError(
-                f"the prompt {shown(prompt)!r} places its picture, but the processor of a model of type "
-                f"{self.model_type} puts it before every text; leave the place out"
-            )
+        # At the start is where it is put anyway.
+        if self.image_is_put_first() and not prompt.startswith(place(1)):
+            check_placed(self.model_type, prompt)
 
     def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Any:
         """The processor's tensors for a batch, padded on the tokenizer's side and never truncated.
@@ -232,7 +227,15 @@ class HostSide(AnsweringModel):
                 f"{self.model_type} its {len(pictures)} pictures have {', '.join(map(str, counts))} when words stand "
                 "between them; this family is not supported with several pictures"
             )
-        return numbered(image, counts, in_text_order(prompt, len(pictures)))
+        numbers = numbered(image, counts, in_text_order(prompt, len(pictures)))
+        if (pair := touching(numbers)) and hasattr(self.model.base_model, "get_rope_index"):
+            # Such families take unbroken runs of image tokens for pictures, to number their rows and columns.
+            raise InputError(
+                f"nothing stands between the pictures {pair[0]} and {pair[1]} of {text!r}, and a model of type "
+                f"{self.model_type} takes them for one; write something between their places, or leave `conversation` "
+                "out if the model has a chat template"
+            )
+        return numbers
 
     def _counts(self, pictures: Sequence[Image.Image]) -> list[int]:
         """How many tokens each of some pictures has in a text of its own with all of them, in this order.

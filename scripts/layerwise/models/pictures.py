@@ -1,6 +1,7 @@
 """Which picture each image token of a text belongs to, where a text has several."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -79,5 +80,11 @@ def counted_between(first: Tensor, second: Tensor, image: Tensor, pictures: int)
     words = (first != second).nonzero()[:, 0].tolist()
     if len(words) != pictures - 1 or image[words].any():
         return None
-    edges = [0, *words, len(first)]
-    return [int(image[start:stop].sum()) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [int(image[start:stop].sum()) for start, stop in pairwise([0, *words, len(first)])]
+
+
+def touching(numbers: Tensor) -> tuple[int, int] | None:
+    """The first two pictures with no token between them; ``numbers`` as of :func:`numbered`, shape (tokens,)."""
+    here, there = numbers[:-1], numbers[1:]
+    found = ((here != there) & (here > 0) & (there > 0)).nonzero()[:, 0].tolist()
+    return (int(here[found[0]]), int(there[found[0]])) if found else None

@@ -29,8 +29,9 @@ class IdeficsModel(GenericModel):
 
     # The layers between its blocks would be left out.
     goes_on = False
-    # What those layers read: the image of the last forward pass.
+    # What those layers read: the images of the last forward pass, and which of them its last token sees.
     seen: Tensor
+    seen_last: Tensor
 
     def find_image_token(self) -> str:
         """The token that the processor writes for an image."""
@@ -49,19 +50,21 @@ class IdeficsModel(GenericModel):
         return self.processor(text=rows, padding=True, return_tensors="pt", add_special_tokens=special)
 
     def forward(self, **inputs: Any) -> Any:
-        """Run the base model, and keep what it saw of the image."""
+        """Run the base model, and keep what it saw of the images."""
         output = super().forward(**inputs)
         self.seen = output.image_hidden_states
+        if "image_attention_mask" in inputs:
+            self.seen_last = inputs["image_attention_mask"][:, -1:]
         return output
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
-        """Every token of the texts reads the prefix's image."""
+        """Every token of the texts reads the image that the prefix's last token reads: the last one before it."""
         resampled = self.decoder.config.use_resampler
         self.forward(
             input_ids=packed.ids,
             position_ids=packed.positions,
             attention_mask=packed.masks(self.decoder.config, self.dtype),
-            image_attention_mask=packed.ids.new_ones(*packed.ids.shape, 1),
+            image_attention_mask=self.seen_last.expand(-1, packed.ids.shape[1], -1),
             past_key_values=prefix,
             use_cache=True,
             **{"perceiver_embeddings" if resampled else "image_encoder_embeddings": self.seen},
