@@ -26,11 +26,13 @@ TASKS = [
     "blink-multi-view",
     "temporal-vqa",
 ]
+OF_TWO = {"all pictures in order", "picture 1 left out", "picture 2 left out"}
 STUDY = {
     "seed": 1,
     "include": [f"recipes/{name}.yaml" for name in STAND_INS],
     "tasks": {task: {"min_per_class": 1} for task in TASKS},
     "models": {"llava": {"source": "models/llava", "batch_size": 32, "tasks": TASKS}},
+    "states": {"positions": ["last", "each-image-mean"]},
     "probes": {"C": [1.0], "resamples": 100},
 }
 
@@ -76,19 +78,28 @@ def test_all_recipes_run_to_figures(project, warm, monkeypatch):
     scores = pd.read_parquet(results / "probes/scores.parquet")
     assert set(scores["task"]) == set(TASKS)
     # Both classes have the same texts: without the picture, nothing is found.
-    for name in ("winoground", "mmvp"):
+    for name in ("winoground", "mmvp", "nlvr2"):
         own = "probe == 'logistic' and split == 'test' and metric == 'accuracy'"
         alone = scores.query(f"prompt == '{name}-text-only' and {own}")
         assert len(alone) > 3
         assert (alone["value"] == 0.5).all()
     shortcuts = pd.read_parquet(results / "probes/shortcuts.parquet")
-    assert set(shortcuts["task"]) == set(TASKS)
+    # The text is the same for all pairs of frames.
+    assert set(shortcuts["task"]) == set(TASKS) - {"temporal-vqa"}
+    # Of two pictures, each in turn is left out.
+    controls = pd.read_csv(results / "tables/table-picture-controls.csv").groupby("task")["shown"].agg(set)
+    assert controls.to_dict() == {
+        "nlvr2": {*OF_TWO, "pictures swapped", "text alone"},
+        "blink-multi-view": {*OF_TWO, "pictures swapped", "text alone"},
+        "temporal-vqa": {*OF_TWO, "pictures in random order"},
+    }
     table = (results / "tables/table1.md").read_text().replace("\\_", "_")
     for name in STAND_INS:
         for entry in recipe_of(name).get("datasets", {}).values():
             (row,) = [line for line in table.splitlines() if line.startswith(f"| {entry['repository']} |")]
             assert entry["revision"][:12] in row
     assert "cc-by-sa-4.0" in table
-    for figure in ("entailment-by-layer", "which-layer", "known-and-said-llava"):
+    figures = ("entailment-by-layer", "which-layer", "known-and-said-llava", "picture-controls", "pictures-by-layer")
+    for figure in figures:
         assert (results / f"figures/{figure}.png").stat().st_size > 1000
     assert project.planned() == {}
