@@ -44,7 +44,7 @@ WORDS = {"whatsup": ["choice"]} | {name: ["choices", "text"] for name in ("cv-be
 CONTROLS = {
     "nlvr2": {"left-alone": [1, "none"], "right-alone": ["none", 2], "swapped": [2, 1]},
     "blink": {"first-alone": [1, "none"], "second-alone": ["none", 2], "swapped": [2, 1]},
-    "temporal-vqa": {"first-alone": [1, "none"], "second-alone": ["none", 2], "random-order": "random-order"},
+    "temporal-vqa": {"first-alone": [1, "none"], "random-order": "random-order"},
 }
 # All items have the same text, so that there is no prompt with the text alone, and no shortcut through words.
 NO_WORDS = {"temporal-vqa"}
