@@ -13,7 +13,8 @@ NO = "no"
 # What in a message only says which model or key it is about.
 ABOUT = re.compile(
     r"^(models\.tiny\.intervention\.\S+: |states\.sites: \S+ cannot be kept for this family: "
-    r"|information flow .* type \S+: |a model of type \S+ is to be shown \d pictures in a text, and takes one: |a model of type \S+ (allows none: )?)+"
+    r"|information flow .* type \S+: |a model of type \S+ is to be shown \d pictures in a text, and takes one: "
+    r"|a model of type \S+ (allows none: )?)+"
 )
 # What a message advises. The page says it once, in its legend.
 ADVICE = re.compile(r"((; leave |: use `image).*| \(docs/families\.md\))$")

@@ -78,6 +78,7 @@ FAMILIES = [
         kosmos2_5,
         OWN_ADAPTER,
         needs_image=True,
+        one_picture=True,
         changed_processor="its own, with 64 patches per picture in place of 4096, which would be slow",
         alone=NO_BATCH,
         note="its processor puts the image first, and marks it by its place from the row's start, so inputs run one by "

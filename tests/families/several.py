@@ -7,11 +7,11 @@ from itertools import chain
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from layerwise.models.adapters.generic import GenericModel
 from layerwise.models.families import ACROSS
-from layerwise.models.frozen import picture_position
+from layerwise.models.frozen import hidden_in, picture_position
 from layerwise.several_pictures import place
 from tests.families.comparing import (
     PROMPTS,
@@ -168,18 +168,22 @@ def check_whose(model: GenericModel) -> None:
 
 
 def _embeddings(model: GenericModel, prepared: Mapping[str, Tensor]) -> Tensor:
-    """What enters the first block, shape (tokens, width)."""
-    found = []
+    """What enters the first block, shape (tokens, width). The pass ends there."""
 
-    def keep(_block: object, args: tuple, kwargs: dict) -> None:
-        found.append((args[0] if args else kwargs["hidden_states"])[0].clone())
+    class Read(Exception):
+        pass
 
-    handle = model.blocks[0].register_forward_pre_hook(keep, with_kwargs=True)
+    def read(_block: nn.Module, args: tuple, kwargs: dict) -> None:
+        raise Read(hidden_in(args, kwargs)[0].clone())
+
+    handle = model.blocks[0].register_forward_pre_hook(read, with_kwargs=True)
     try:
         model.run(prepared, ["last"])
+    except Read as found:
+        return found.args[0]
     finally:
         handle.remove()
-    return found[0]
+    raise ValueError("the first block did not run")
 
 
 def _batch(model: GenericModel) -> float:
@@ -199,11 +203,11 @@ def _batch(model: GenericModel) -> float:
 def _shared(model: GenericModel) -> float:
     differences = []
     for start in STARTS[:3]:
-        prompts = [start + prompt for prompt in PROMPTS]
+        prompts = [start + prompt for prompt in PROMPTS[:3]]
         alone = one_at_a_time(model, [pair()] * len(prompts), prompts, POSITIONS)
         differences.append(furthest(model.states_shared(pair(), prompts, POSITIONS), alone))
     if model.joins_images:
-        prompts = [STARTS[1] + prompt for prompt in PROMPTS[:3]]
+        prompts = [STARTS[1] + prompt for prompt in PROMPTS[:2]]
         with all_at_once(model) as rows:
             groups = [model.prepare_shared(pair(seed), prompts) for seed in (0, 1)]
             together = model.run_several(groups, POSITIONS)
