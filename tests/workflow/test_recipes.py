@@ -63,7 +63,9 @@ def test_all_recipes_are_planned_before_anything_is_downloaded(project):
     assert planned["extract_states"] == sum(len(entry["prompts"]) for entry in stimuli) == 2 * 10 + 6 * 2 + 4
 
 
+# Some 280 jobs.
 @pytest.mark.whole
+@pytest.mark.timeout(1800)
 def test_all_recipes_run_to_figures(project, warm, monkeypatch):
     hubs = [hub for name, stand_in in STAND_INS.items() for hub in stand_in().hubs(name)]
     with serve(*hubs) as hub:
