@@ -267,7 +267,9 @@ rule fit_position_probes:
         cell=states_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=lambda wildcards: position_probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
+        code=lambda wildcards: position_probe_code(
+            study.config.probes.engine, study.config.tasks[wildcards.task].metric
+        ),
     message:
         "Probe each picture of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
     shell:

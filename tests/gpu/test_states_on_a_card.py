@@ -8,6 +8,7 @@ import torch
 
 from layerwise.models.adapters import generic
 from layerwise.models.image_embeddings import image_embeddings
+from layerwise.models.intervening import Intervention
 from layerwise.models.memory import Room
 from layerwise.models.registration import describe_model
 from layerwise.states.checks import TOLERANCE, WIDEST
@@ -17,6 +18,8 @@ from tests import families
 from tests.cells import extraction, write_items
 from tests.families.comparing import all_at_once, unlike_prompts
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
+from tests.families.several import POSITIONS as OF_BOTH
+from tests.families.several import STARTS, pair
 
 pytestmark = pytest.mark.gpu
 
@@ -106,6 +109,30 @@ def test_several_images_at_once_are_as_exact_as_one(family, dtype, card, exact_c
                 plain, ours = (relative(way[position].float(), truth[position]) for way in (one, states))
                 assert 1e-5 < plain < 0.1
                 assert ours < 2 * plain
+
+
+@FAMILIES
+def test_several_pictures_in_a_text_are_exact_over_a_prefix(family, card, exact_convolutions):
+    """One pair at a time and two at once; with one of the two pictures cut off, and with none."""
+    model, on_cpu = on(families.frozen(family), card), families.frozen(family)
+    prompts = [STARTS[1] + prompt for prompt in PROMPTS[:3]]
+    for entry in (None, {"cut-image": {"blocks": [1, 2], "image": 1}}):
+        for one in (model, on_cpu):
+            one.intervention = entry and Intervention(entry, one.blocks)
+        groups = [model.prepare_shared(pair(seed), prompts) for seed in (0, 1)]
+        with all_at_once(model) as rows:
+            at_once = model.run_several(groups, OF_BOTH)
+        assert rows == [2, 2]
+        for seed, states in enumerate(at_once):
+            each, by_itself, expected = (
+                one_at_a_time(model, [pair(seed)] * 3, prompts, OF_BOTH),
+                model.states_shared(pair(seed), prompts, OF_BOTH),
+                one_at_a_time(on_cpu, [pair(seed)] * 3, prompts, OF_BOTH),
+            )
+            for position in OF_BOTH:
+                assert relative(states[position], each[position]) < WIDEST * TOLERANCE[torch.float32]
+                assert relative(by_itself[position], each[position]) < WIDEST * TOLERANCE[torch.float32]
+                assert relative(each[position], expected[position]) < 1e-4
 
 
 def test_a_run_on_the_card_keeps_what_the_card_made(tiny_llava, tmp_path, card):

@@ -43,7 +43,9 @@ def plan(config: dict, **entry) -> Study:
 
 def test_a_model_that_takes_one_picture_is_refused_where_two_are_shown(pairs):
     said = refusal(pairs, adapter="kosmos2", source="lab/kosmos")
-    assert said.startswith("models.other: the prompt both of stimuli.pairs shows 2 pictures, and models with the adapter")
+    assert said.startswith(
+        "models.other: the prompt both of stimuli.pairs shows 2 pictures, and models with the adapter"
+    )
     assert "adapter kosmos2 take one: its processor puts one picture before every text; leave the model out" in said
     plan(pairs, adapter="kosmos2", source="lab/kosmos", prompts=["one"])
     # The type of a model behind the generic adapter is known when it is registered.
@@ -58,6 +60,8 @@ def test_an_intervention_is_about_a_picture_that_is_shown(pairs):
     plan(pairs, intervention=about(2), prompts=["both", "swapped"])
     plan(pairs, intervention=about(1), prompts=["both", "one"])
     said = refusal(pairs, intervention=about(2), prompts=["both", "one"])
-    assert said.startswith("models.other.intervention.cut-image.image: the prompt one of stimuli.pairs shows one picture")
+    assert said.startswith(
+        "models.other.intervention.cut-image.image: the prompt one of stimuli.pairs shows one picture"
+    )
     assert "there is no picture 2 to change; name the other prompts in models.other.prompts" in said
     assert "shows 2 pictures, so that there is no picture 3" in refusal(pairs, intervention=about(3, "ablate-image"))

@@ -37,7 +37,9 @@ def in_words(prompt: Mapping[str, Any]) -> str:
     if images == list(range(1, len(images) + 1)):
         return OWN
     if sorted(own) == list(range(1, len(images) + 1)):
-        return "pictures swapped" if len(images) == 2 else f"pictures in the order {_listed(own)}"
+        if own == sorted(own, reverse=True):
+            return "pictures swapped" if len(images) == 2 else "pictures in reverse order"
+        return f"pictures in the order {_listed(own)}"
     if len(images) > 2 and len(own) == 1 and images[own[0] - 1] == own[0] and images.count("none") == len(images) - 1:
         return f"picture {own[0]} alone"
     said = [f"picture {images[place]} in place of {place + 1}" for place in _moved(images)]

@@ -15,10 +15,10 @@ from transformers import BatchFeature
 from layerwise.errors import InputError
 from layerwise.models.begin_checks import check_begin
 from layerwise.models.block_kinds import CHOOSING
-from layerwise.models.families import family_of
+from layerwise.models.families import PUTS_FIRST, family_of
 from layerwise.models.frozen import PICTURES, AnsweringModel, Shown, pictures_of
 from layerwise.models.padding import scaled_from, settle_padding
-from layerwise.models.picture_checks import check_pictures, check_placed
+from layerwise.models.picture_checks import check_placed, refuse_several
 from layerwise.models.pictures import (
     WORDS,
     counted_between,
@@ -173,7 +173,8 @@ class HostSide(AnsweringModel):
         return bool(found) and BEFORE in head and BEHIND in tail
 
     def _check_pictures(self, prompt: str, pictures: int) -> None:
-        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
+        why = self.family.one_picture or (PUTS_FIRST if self.image_is_put_first() else "")
+        refuse_several(f"a model of type {self.model_type}", pictures, why)
         check_places(prompt, pictures)
         # At the start is where it is put anyway.
         if self.image_is_put_first() and not prompt.startswith(place(1)):
@@ -214,8 +215,8 @@ class HostSide(AnsweringModel):
                 f"of the tokens {self.image_token_id} that the model reads as an image; the two do not belong together"
             )
         if any(len(own) > 1 for own in in_order):
-            rows = zip(image_tokens, texts, in_order, prompts, strict=True)
-            inputs[PICTURES] = torch.stack([self._numbered(*row) for row in rows])
+            each = zip(image_tokens, texts, in_order, prompts, strict=True)
+            inputs[PICTURES] = torch.stack([self._numbered(*one) for one in each])
         return inputs
 
     def _numbered(self, image: Tensor, text: str, pictures: Sequence[Image.Image], prompt: str) -> Tensor:

@@ -16,7 +16,16 @@ def check_pictures(where: str, model_type: str, pictures: int) -> None:
     Raises:
         InputError: saying why, and what to do.
     """
-    if pictures > 1 and (why := family_of(model_type).one_picture):
+    refuse_several(where, pictures, family_of(model_type).one_picture)
+
+
+def refuse_several(where: str, pictures: int, why: str) -> None:
+    """Refuse several pictures in a text if there is a reason; see :func:`check_pictures`.
+
+    Raises:
+        InputError: saying why, and what to do.
+    """
+    if pictures > 1 and why:
         raise InputError(
             f"{where} is to be shown {pictures} pictures in a text, and takes one: {why}; leave it out of these tasks "
             "(its `tasks`), or name in its `prompts` those that show one"

@@ -17,11 +17,13 @@ from layerwise.models.interventions.cut_image import cut_blocks
 from layerwise.models.interventions.model_checks import check_intervention
 from layerwise.models.registration import describe_model
 from layerwise.planning.recipes import model_files
+from layerwise.several_pictures import place
 from layerwise.study import Study
 from tests import families
 from tests.conftest import REPOSITORY
 from tests.families.comparing import all_at_once, unlike_prompts
 from tests.families.measure import POSITIONS, PROMPTS, one_at_a_time, pictures, relative
+from tests.families.several import pair
 from tests.families.text_models import LANGUAGE_MODELS
 
 LAYERS = 3
@@ -50,8 +52,9 @@ def intervened(intervention, family=families.llava):
 def by_hand(model, image, prompt, intervention):
     """One input through the decoder's blocks, called one after the other; states by position, (L + 2, width)."""
     inputs = model.prepare([image], [prompt])
-    is_image = model.image_tokens(inputs)[0]
+    is_image, whose = model.image_tokens(inputs)[0], model.picture_tokens(inputs)[0]
     ((kind, how),) = intervention.items()
+    numbers = [how["image"]] if "image" in how else range(1, int(whose.max()) + 1)
     seen = []
 
     def keep(_block, args, kwargs):
@@ -67,14 +70,16 @@ def by_hand(model, image, prompt, intervention):
     for number, block in enumerate(model.blocks, start=1):
         if kind == "ablate-image" and number >= how["from"]:
             hidden = hidden.clone()
-            image_states = hidden[0, is_image]
-            hidden[0, is_image] = image_states.mean(0) if how["with"] == "mean" else torch.zeros_like(image_states)
+            for own in (whose == k for k in numbers):
+                image_states = hidden[0, own]
+                hidden[0, own] = image_states.mean(0) if how["with"] == "mean" else torch.zeros_like(image_states)
         if number == 1:
             states.append(hidden)
         mask = torch.full((tokens, tokens), float("-inf")).triu(1)
         if kind == "cut-image" and number in cut_blocks(how["blocks"], LAYERS, ""):
-            later = torch.arange(tokens) > int(is_image.nonzero().max())
-            mask[later[:, None] & is_image] = float("-inf")
+            for own in (whose == k for k in numbers):
+                later = torch.arange(tokens) > int(own.nonzero().max())
+                mask[later[:, None] & own] = float("-inf")
         with torch.inference_mode():
             output = block(hidden, **kwargs | {"attention_mask": mask[None, None]})
         hidden = output[0] if isinstance(output, tuple) else output
@@ -97,6 +102,23 @@ def test_an_intervention_is_what_it_says(intervention):
         assert relative(states[position][0], expected[position]) < 1e-5
     # And it is not nothing.
     assert relative(states["last"], plain["last"]) > 1e-2
+
+
+@pytest.mark.parametrize(
+    "intervention",
+    [
+        {kind: how | image}
+        for kind, how in (one for name in ("mean", "cut two") for one in KINDS[name].items())
+        for image in ({}, {"image": 1}, {"image": 2})
+    ],
+    ids=str,
+)
+def test_an_intervention_on_one_of_two_pictures_or_both_is_what_it_says(intervention):
+    model, shown, prompt = intervened(intervention), pair(), f"{place(1)} or {place(2)}? {PROMPTS[0]}"
+    states = model.states([shown], [prompt], POSITIONS)
+    expected = by_hand(families.frozen(families.llava), shown, prompt, intervention)
+    for position in POSITIONS:
+        assert relative(states[position][0], expected[position]) < 1e-5
 
 
 @pytest.mark.parametrize(

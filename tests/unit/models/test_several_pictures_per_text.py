@@ -3,6 +3,8 @@
 test_families.py shows for each family that states of several pictures are exact.
 """
 
+import json
+
 import pandas as pd
 import pytest
 import torch
@@ -15,9 +17,11 @@ from layerwise.models.interventions.kind import Tokens
 from layerwise.models.opening import wrap_model
 from layerwise.models.picture_checks import check_pictures, one_picture_by_adapter
 from layerwise.models.pictures import counted_between, numbered, one_run_each, run_lengths, touching
-from layerwise.several_pictures import before_last, check_places, joined, place
+from layerwise.several_pictures import before_last, check_places, joined, joined_checksum, place
 from layerwise.states.image_checks import check_intervention, check_sight, replaced
+from layerwise.stimuli.items import items_digest
 from tests import families
+from tests.cells import extraction, run_here
 from tests.families.comparing import PROMPTS, pictures, relative
 from tests.families.several import pair
 
@@ -218,7 +222,11 @@ def inputs(tmp_path):
 
 def test_each_picture_must_be_seen(inputs, llava, monkeypatch):
     check_sight(llava, "tiny", inputs, untrained=False)
-    assert replaced(pair(), [2])[0] is pair()[0] or replaced(pair(), [2])[0].tobytes() == pair()[0].tobytes()
+    shown = pair()
+    kept, other = replaced(shown, [2])
+    assert kept is shown[0]
+    assert other.size == shown[1].size
+    assert other.tobytes() != shown[1].tobytes()
     prepare = llava.prepare
     monkeypatch.setattr(llava, "prepare", lambda shown, prompts: prepare([(s[0], s[0]) for s in shown], prompts))
     with pytest.raises(InputError, match=r"models\.tiny: this model does not see picture 2 of 2: .* item a, because"):
@@ -267,3 +275,19 @@ def test_a_place_where_the_processor_puts_the_picture_first():
         InputError, match=r"the prompt 'Is \{image 1\} red\?' places its picture, and .* leave the place"
     ):
         model.render(f"Is {FIRST} red?")
+
+
+def test_a_job_with_several_pictures_is_refused_before_its_model_is_loaded(inputs, tmp_path, monkeypatch):
+    """By the type in its description, whatever adapter it runs on."""
+    items = inputs.rename(columns={"prompt": "text"}).assign(
+        image_sha256=joined_checksum("ab"), picture_sha256="a\nb", category=None
+    )
+    items.to_parquet(tmp_path / "items.parquet")
+    described = {"digest": items_digest(items, []), "categories": [], "pictures": 2}
+    (tmp_path / "stimuli.json").write_text(json.dumps(described))
+    model = {"model": "m", "model_type": "blip-2", "adapter": "generic", "digest": "d", "weights": "pretrained"}
+    command = extraction(tmp_path, model, ["last"], tmp_path / "states.h5")
+    with pytest.raises(
+        InputError, match=r"models\.m is to be shown 2 pictures in a text, and takes one: its processor"
+    ):
+        run_here(command, monkeypatch)

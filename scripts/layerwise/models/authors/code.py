@@ -168,7 +168,7 @@ def shown(model_type: str, images: Sequence[Shown]) -> list[Image.Image]:
     Raises:
         InputError: when a text comes without a picture, or with several.
     """
-    pictures = []
+    pictures: list[Image.Image] = []
     for own in map(pictures_of, images):
         check_pictures(f"a model of type {model_type}", model_type, len(own))
         if not own:
