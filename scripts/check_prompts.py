@@ -4,8 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
+from layerwise.several_pictures import PLACE
 from layerwise.stimuli.items import read_items
+from layerwise.stimuli.modalities import what_is_shown, with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts
 
 
@@ -20,9 +23,14 @@ def main() -> None:
     examples = []
     for name, prompt in args.prompts.items():
         check_cue(name, prompt, description["categories"])
-        example = render_prompts(prompt, items.head(1), description["categories"])[0]
-        about = {"stimuli": description["stimuli"], "prompt": name, "image": prompt.get("image", "shown")}
-        examples.append(about | {"text": prompt["text"], "example": example})
+        try:
+            with_images(items, prompt, seed=0)
+        except InputError as error:
+            raise InputError(f"prompt {name}: {error}") from error
+        example = PLACE.sub(r"{image \1}", render_prompts(prompt, items.head(1), description["categories"])[0])
+        about = {"stimuli": description["stimuli"], "prompt": name, "image": what_is_shown(prompt)}
+        chosen = {"images": prompt["images"]} if "images" in prompt else {}
+        examples.append(about | chosen | {"text": prompt["text"], "example": example})
     with finished_file(args.out) as file:
         file.write_text(json.dumps(examples, indent=2) + "\n")
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from layerwise.jobs.command import finished_file, run
+from layerwise.several_pictures import each
 from layerwise.stimuli.making import add_options, build_stimuli, read_options
 
 
@@ -14,7 +15,9 @@ def main() -> None:
     args, entry, sources = read_options(parser)
 
     stimuli, _ = build_stimuli(entry, sources, args.seed)
-    names = sorted({str(Path(image).relative_to(args.images)) for image in stimuli.shown["image"]})
+    names = sorted(
+        {str(Path(path).relative_to(args.images)) for image in stimuli.shown["image"] for path in each(image)}
+    )
     with finished_file(args.out) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

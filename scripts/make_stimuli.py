@@ -8,8 +8,10 @@ from pathlib import Path
 
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
-from layerwise.stimuli.building import finish_items
-from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups
+from layerwise.several_pictures import each
+from layerwise.stimuli.building import finish_items, pictures_by_id
+from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.duplicates import FILE, find_duplicates, in_their_own_part, join_groups, picture_ids
 from layerwise.stimuli.items import items_digest
 from layerwise.stimuli.looks import look_at
 from layerwise.stimuli.making import add_options, build_stimuli, read_options, source_records
@@ -30,10 +32,11 @@ def main() -> None:
     stimuli, files = build_stimuli(entry, sources, args.seed)
     if stimuli.shown.empty:
         raise InputError(f"stimuli.{args.name}: no items could be made; {stimuli.notes}")
-    looks = look_at(stimuli.shown["image"], args.cache, args.name, args.threads)
-    items = finish_items(stimuli, looks["image_sha256"])
-    of_image = stimuli.provenance[["image_id"]].assign(image=items["image"].to_numpy())
-    of_image = of_image.drop_duplicates("image_id").set_index("image_id")
+    pictures = KINDS[entry.kind].pictures(entry)
+    of_image = pictures_by_id(stimuli, pictures).to_frame()
+    paths = [path for image in stimuli.shown["image"].unique() for path in each(image)]
+    looks = look_at(paths, args.cache, args.name, args.threads)
+    items = finish_items(stimuli, looks["image_sha256"].to_dict())
     duplicates = find_duplicates(of_image.join(looks, on="image"), args.threads)
     for kind, pairs in duplicates.groupby("kind"):
         examples = ", ".join(f"{pair.first_file} and {pair.second_file}" for pair in pairs.head(3).itertuples())
@@ -58,7 +61,8 @@ def main() -> None:
         "digest": items_digest(items, stimuli.categories),
         "categories": stimuli.categories,
         "items": len(items),
-        "images": int(items["image"].nunique()),
+        "images": len(picture_ids(items["image"])),
+        **({"pictures": pictures} if pictures > 1 else {}),
         "items_per_part": dict(Counter(provenance["part"])),
         "items_dropped_as_duplicates": dropped,
         "duplicates": dict(Counter(duplicates["kind"])),

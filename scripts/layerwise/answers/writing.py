@@ -65,7 +65,7 @@ def generate(
     entry, categories = cell["prompt_entry"], stimuli_json["categories"]
     check_cue(cell["prompt"], entry, categories)
     # As in extraction: seeded by the items, so that every model sees the same shuffled images.
-    shown = with_images(items, entry.get("image", "shown"), seed=int(stimuli_json["digest"][:8], 16))
+    shown = with_images(items, entry, seed=int(stimuli_json["digest"][:8], 16))
     inputs, row_of_item = unique_inputs(shown, render_prompts(entry, items, categories))
 
     def is_finished(file: Path) -> bool:

@@ -63,7 +63,7 @@ def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
     folder = Path(study.stimuli_folder(stimuli))
     if (folder / "stimuli.json").exists():
         items, description = read_items(folder)
-        items = with_images(items, shown.image or "shown", seed=0)
+        items = with_images(items, shown.shown(), seed=0)
         inputs, _ = unique_inputs(items, render_prompts(shown.shown(), items, description["categories"]))
         return _counted(inputs)
     return _worked_out(expected_items(study, stimuli), shown)

@@ -231,7 +231,7 @@ class Grid:
         return [
             prompt
             for prompt in self._prompts_of(model, stimuli)
-            if (self.prompt(stimuli, prompt).image in (None, "shown") if named is None else prompt in named)
+            if (self.prompt(stimuli, prompt).is_own if named is None else prompt in named)
         ]
 
     def flow_cells(self) -> list[FlowCell]:

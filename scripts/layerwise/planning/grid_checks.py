@@ -455,8 +455,9 @@ def _check_questions(config: StudyConfig, data: Locations, name: str) -> None:
         raise InputError(
             f"{section}.{entry.prompt}: the prompt needs {{text}}, which stands for the question, and nothing else"
         )
-    if prompt.image not in (None, "shown"):
-        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `image`")
+    if not prompt.is_own:
+        key = "image" if prompt.images is None else "images"
+        raise InputError(f"{section}.{entry.prompt}: flows start at the question's own image; leave out `{key}`")
 
 
 def runs_authors_code(config: StudyConfig, model: str) -> bool:

@@ -59,7 +59,7 @@ def pictures_cells(grid: Grid) -> list[PicturesCell]:
 def shown_prompts(grid: Grid, task: str) -> list[str]:
     """The prompts of a task that show the item's own picture and its text."""
     prompts = grid.prompts(grid.config.tasks[task].stimuli).items()
-    return [name for name, prompt in prompts if prompt.image in (None, "shown") and WORDS & placeholders(prompt)]
+    return [name for name, prompt in prompts if prompt.is_own and WORDS & placeholders(prompt)]
 
 
 def shortcut_columns(grid: Grid, task: str) -> list[str]:

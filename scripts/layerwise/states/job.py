@@ -75,7 +75,7 @@ class Job:
         self.positions = [*self.cell["positions"], *(f"last-{site}" for site in self.cell.get("sites", []))]
         self.kept = KeptFiles(options.kept, self.content, [options.out])
         # Seeded by the items, so that every model sees the same shuffled images.
-        shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
+        shown = with_images(items, prompt, seed=int(stimuli["digest"][:8], 16))
         self.inputs, self._row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
         self._item_ids = list(items["item_id"])
         self._mine = [row for row, its in enumerate(divide(self.inputs, n_shards)) if its == number - 1]

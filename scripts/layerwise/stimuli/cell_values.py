@@ -1,5 +1,7 @@
 """Rows with some values alone: ``only`` of a table, and of a label."""
 
+import ast
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -34,3 +36,18 @@ def wanted_keys(only: Mapping[str, Any] | None) -> dict[str, set[str]]:
 def has_keys(cells: Mapping[str, Any], wanted: Mapping[str, set[str]]) -> bool:
     """Whether a row has one of the wanted values in every column."""
     return all(key_of(cells[column]) in values for column, values in wanted.items())
+
+
+def as_list(cell: Any) -> list[Any] | None:
+    """A cell that is a list, or a list written as text, as in a CSV; None for any other cell."""
+    if isinstance(cell, list):
+        return cell
+    if isinstance(cell, str) and cell.strip().startswith("["):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                found = read(cell)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            if isinstance(found, list):
+                return found
+    return None

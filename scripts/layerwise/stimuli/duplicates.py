@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import DisjointSet
 
+from layerwise.several_pictures import each
 from layerwise.stimuli.looks import thumbnails
 from layerwise.stimuli.parts import SPLITS
 
@@ -78,11 +79,18 @@ def _similar(distinct: pd.DataFrame, threads: int | None) -> list[tuple[Hashable
     return pairs
 
 
+def picture_ids(cells: pd.Series) -> list[str]:
+    """The ids (or paths) of all pictures of items, each once, in order, of cells with a line per picture."""
+    return list(dict.fromkeys(name for cell in cells.unique() for name in each(cell)))
+
+
 def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
     """Put groups that share a picture into one group, named after the first of them.
 
+    An item of several pictures joins them, so that a group is a connected component of items and pictures.
+
     Args:
-        provenance: with ``image_id`` and ``group``.
+        provenance: with ``image_id`` (a line per picture) and ``group``.
         duplicates: as :func:`find_duplicates` gives them; also of images that are no longer in the provenance, which
             join those that are.
         kinds: of duplicates that count as one picture.
@@ -90,10 +98,12 @@ def join_groups(provenance: pd.DataFrame, duplicates: pd.DataFrame, kinds: Colle
     Returns:
         The provenance with joined groups.
     """
-    names, images = set(provenance["group"]), {*provenance["image_id"], *duplicates["first"], *duplicates["second"]}
+    names, shown = set(provenance["group"]), provenance[["group", "image_id"]].drop_duplicates()
+    images = {*picture_ids(provenance["image_id"]), *duplicates["first"], *duplicates["second"]}
     joined = DisjointSet([*((name,) for name in sorted(names)), *sorted(images)])
-    for row in provenance[["group", "image_id"]].drop_duplicates().itertuples():
-        joined.merge((row.group,), row.image_id)
+    for row in shown.itertuples():
+        for image in each(row.image_id):
+            joined.merge((row.group,), image)
     for pair in duplicates[duplicates["kind"].isin(kinds)].itertuples():
         joined.merge(pair.first, pair.second)
     # A group is a tuple here, so that it is never taken for the image of the same name.
@@ -145,6 +155,6 @@ def keep_apart(
         kept = in_their_own_part(joined, official)
     counts = {
         "joined_groups": provenance["group"].nunique() - joined["group"].nunique(),
-        "images_left_out_as_duplicates": sorted(joined.loc[~kept, "image_id"].unique()),
+        "images_left_out_as_duplicates": sorted(picture_ids(joined.loc[~kept, "image_id"])),
     }
     return joined[kept].reset_index(drop=True), counts

@@ -18,6 +18,7 @@ from layerwise.datasets.format import DataSize
 from layerwise.errors import InputError
 from layerwise.stimuli.building import Sources, Stimuli
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.picture_places import check_places
 
 if TYPE_CHECKING:
     from layerwise.datasets.locations import Locations
@@ -34,6 +35,33 @@ ASKED = ("asked-attribute", "asked-centre")
 def placeholders(prompt: Prompt) -> set[str]:
     """The placeholders in a prompt."""
     return set(PLACEHOLDER.findall(prompt.text))
+
+
+def check_images(where: str, prompt: Prompt, pictures: int) -> None:
+    """Refuse a prompt that shows other pictures than items have.
+
+    Args:
+        where: its key, for messages.
+        prompt: of the config.
+        pictures: how many an item shows.
+
+    Raises:
+        InputError: naming the prompt and what to write.
+    """
+    one = "one picture" if pictures == 1 else f"{pictures} pictures"
+    if prompt.image == "random-order" and pictures == 1:
+        raise InputError(f"{where}.image: items have one picture, and it has one order; leave out `random-order`")
+    if (images := prompt.images) is None:
+        return
+    where = f"{where}.images"
+    if len(images) != pictures:
+        raise InputError(f"{where}: it has {len(images)} entries, but items have {one}; give an entry for each place")
+    if far := [shown for shown in images if isinstance(shown, int) and shown > pictures]:
+        raise InputError(f"{where}: there is no picture {far[0]}, as items have {one}")
+    if images == list(range(1, pictures + 1)):
+        raise InputError(f"{where}: this is what an item shows anyway; leave it out")
+    if set(images) in ({"none"}, {"blank"}):
+        raise InputError(f"{where}: write `image: {images[0]}`, which says this of all pictures")
 
 
 class DataParts(NamedTuple):
@@ -191,6 +219,9 @@ class StimulusKind(ABC, Generic[EntryT]):
             raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
         if prompt.image == "none" and not found - {LIST}:
             raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
+        pictures = self.pictures(entry)
+        check_places(where, prompt.text, pictures)
+        check_images(where, prompt, pictures)
 
     def check_task(self, where: str, task: Task, entry: EntryT, stimuli: str) -> None:
         """Refuse a task that the items have no labels for.

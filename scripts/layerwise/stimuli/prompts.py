@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.several_pictures import place
 from layerwise.stimuli.items import further_columns
+from layerwise.stimuli.picture_places import IMAGE, left_out, without
 
 
 def check_cue(name: str, prompt: dict[str, Any], categories: Sequence[str]) -> None:
@@ -24,16 +26,19 @@ def check_cue(name: str, prompt: dict[str, Any], categories: Sequence[str]) -> N
 def render_prompts(prompt: dict[str, Any], items: pd.DataFrame, categories: Sequence[str]) -> list[str]:
     """The user's turn for each item.
 
-    Only the prompt's own placeholders are replaced; braces in a caption stay what they are.
+    Only the prompt's own placeholders are replaced; braces in a caption stay what they are. Where ``{image 1}`` places
+    a picture, there is its :func:`layerwise.several_pictures.place`; the place of a picture that the prompt leaves out
+    vanishes, and the pictures behind it move up.
     """
     listed = ", ".join(prompt.get("categories") or categories)
 
     columns = [*(column for column in ("text", "category") if column in items), *further_columns(items)]
-    placeholder = re.compile(rf"\{{({'|'.join(map(re.escape, ['categories', *columns]))})\}}")
+    placeholder = re.compile(rf"\{{({'|'.join(map(re.escape, ['categories', *columns]))})\}}|{IMAGE.pattern}")
+    wording = without(prompt["text"], left_out(prompt))
 
     def render(*row: str) -> str:
         values = dict(zip(columns, row, strict=True)) | {"categories": listed}
-        return placeholder.sub(lambda match: values[match[1]], prompt["text"])
+        return placeholder.sub(lambda match: place(int(match[2])) if match[1] is None else values[match[1]], wording)
 
     return [render(*row) for row in items[columns].itertuples(index=False)]
 

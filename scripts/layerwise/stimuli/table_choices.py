@@ -1,7 +1,5 @@
 """The choices of a table's questions, and which of them is right."""
 
-import ast
-import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +7,7 @@ from typing import Any
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
-from layerwise.stimuli.cell_values import key_of
+from layerwise.stimuli.cell_values import as_list, key_of
 from layerwise.stimuli.table_entry import Choices
 from layerwise.stimuli.table_rows import TableRow, as_text, is_empty
 
@@ -146,17 +144,9 @@ READINGS: dict[str, Callable[[Any, Sequence[str], int], int | None]] = {
 
 
 def _listed(cell: Any, column: str, where: str) -> list[Any]:
-    """A cell that is a list, or a list written as text, as in a CSV."""
-    if isinstance(cell, list):
-        return cell
-    if isinstance(cell, str) and cell.strip().startswith("["):
-        for read in (json.loads, ast.literal_eval):
-            try:
-                found = read(cell)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
-            if isinstance(found, list):
-                return found
+    """The choices in a cell."""
+    if (found := as_list(cell)) is not None:
+        return found
     raise InputError(
         f'{where}: the column {column!r} holds {short(cell)}, not a list such as ["red", "blue"]; where each choice '
         "has a column of its own, name all of them in `columns`"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -52,13 +52,23 @@ Answer = Annotated[
 ImageFile = Annotated[
     str, text(r"[^{}]*(\{[^{}]+\}[^{}]*)+", 'a path with columns in braces, such as "pictures/{number}.jpg"')
 ]
+ImageColumns = Annotated[
+    Annotated[Text, Tag("column")] | Annotated[Annotated[list[Text], Each(1)], Tag("list")], _list_or("column")
+]
+ImageFiles = Annotated[
+    Annotated[ImageFile, Tag("path")] | Annotated[Annotated[list[ImageFile], Each(1)], Tag("list")], _list_or("path")
+]
 
 
 class Spec(NamedTuple):
-    """What a row says in one column, or in several that are put into a template."""
+    """What a row says in one column, or in several that are put into a template.
+
+    ``place`` is that of a picture in a cell that holds a list, from 0; None where a cell is one thing.
+    """
 
     column: str | None
     template: str | None
+    place: int | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -75,20 +85,23 @@ class Item(Section):
     """Column with its text."""
     text: Maybe[Text] = None
     """In place of `text_column`: its text, made of columns."""
-    image_column: Maybe[Text] = None
-    """Column with its picture."""
-    image_file: Maybe[ImageFile] = None
-    """In place of `image_column`: path of its picture, made of columns."""
+    image_column: Maybe[ImageColumns] = None
+    """Column with its picture; or a list of columns, one for each of its pictures. With `pictures`, cells are lists."""
+    image_file: Maybe[ImageFiles] = None
+    """In place of `image_column`: path of its picture, made of columns; or a list of such paths."""
     labels: Maybe[Annotated[dict[Text, ItemLabel], Filled()]] = None
     """Its labels: a class, such as `{match: mismatch}`, or a column of its own, such as `{match: {column: fits_1}}`.
     All items of a row have the same labels."""
     answer: Maybe[Answer] = None
     """With `choices`: its right choice, in place of `choices.answer`."""
 
-    @property
-    def image_spec(self) -> Spec:
-        """Where its picture is said."""
-        return Spec(self.image_column, self.image_file)
+    def image_specs(self, pictures: int | None) -> list[Spec]:
+        """Where its pictures are said, in order; with ``pictures`` in the lists of one column."""
+        if self.image_file is not None:
+            return [Spec(None, template) for template in _listed(self.image_file)]
+        if pictures is None or isinstance(self.image_column, list):
+            return [Spec(column, None) for column in _listed(self.image_column)]
+        return [Spec(self.image_column, None, place) for place in range(pictures)]
 
     @property
     def text_spec(self) -> Spec | None:
@@ -146,16 +159,21 @@ class Entry(StimuliEntry):
     images: Maybe[Annotated[dict[str, Images], Filled()]] = None
     """With `dataset`: how many images to sample from each of its splits (by seed), with all their rows; the word `all`
     takes every image. Of a row with several pictures the first one counts. With `group_column`: how many groups."""
-    image_column: str = "image"
-    """Column with the pictures: their paths, or the pictures themselves, as in the hub's Parquet files."""
-    image_file: Maybe[ImageFile] = None
+    image_column: ImageColumns = "image"
+    """Column with the pictures: their paths, or the pictures themselves, as in the hub's Parquet files. Or, for items
+    that show several pictures, a list of columns, one for each picture."""
+    image_file: Maybe[ImageFiles] = None
     """In place of `image_column`: path of each picture, made of columns, such as "pictures/{number}.jpg". {number:012}
-    puts zeros in front of a whole number, to twelve digits, as in the names of COCO's pictures."""
+    puts zeros in front of a whole number, to twelve digits, as in the names of COCO's pictures. Or, for items that show
+    several pictures, a list of such paths."""
+    pictures: Maybe[Annotated[int, whole(2)]] = None
+    """How many pictures an item shows, where the cells of `image_column` are lists of so many. Rows with another number
+    are refused, or left out with `without_image: leave-out`."""
     image_root: Maybe[Folders] = None
     """Folder that relative image paths start from, or several, searched in this order. Default: the file's folder. With
     `dataset`, its own folder is searched first."""
     without_image: Maybe[Literal["refuse", "leave-out"]] = None
-    """What is done about rows that have no picture. Default: refuse."""
+    """What is done about rows that lack a picture, or have another number of them. Default: refuse."""
     text_column: Maybe[str] = None
     """Column with the text shown beside the image."""
     text: Maybe[Text] = None
@@ -221,7 +239,16 @@ class Entry(StimuliEntry):
     @property
     def image_specs(self) -> list[Spec]:
         """Where a row's pictures are said, each once."""
-        return list(dict.fromkeys(item.image_spec for item in self.made))
+        return list(dict.fromkeys(spec for item in self.made for spec in self.specs_of(item)))
+
+    def specs_of(self, item: Item) -> list[Spec]:
+        """Where the pictures of one of the items of a row are said, in order."""
+        return item.image_specs(self.pictures)
+
+    @property
+    def pictures_per_item(self) -> int:
+        """How many pictures each item shows."""
+        return len(self.specs_of(self.made[0]))
 
     def shown_columns(self) -> list[str]:
         """The columns that decide what models are shown, each once."""
@@ -233,7 +260,7 @@ class Entry(StimuliEntry):
 
     def picture_columns(self) -> list[str]:
         """The columns whose cells may be pictures."""
-        return [spec.column for spec in self.image_specs if spec.column is not None]
+        return list(dict.fromkeys(spec.column for spec in self.image_specs if spec.column is not None))
 
     def text_columns(self) -> list[str]:
         """The columns whose cells are text or numbers, each once."""
@@ -284,6 +311,22 @@ class Entry(StimuliEntry):
         return _once(self, image_default="image")
 
     @model_validator(mode="after")
+    def _shows_as_many(self) -> "Entry":
+        if self.pictures is not None and any(
+            item.image_file is not None or isinstance(item.image_column, list) for item in self.made
+        ):
+            message = "`pictures` is for one column whose cells are lists; each path or column of a list is one picture"
+            raise PydanticCustomError("unfit", message)
+        numbers = [len(self.specs_of(item)) for item in self.made]
+        if several := next((number for number in numbers if number != numbers[0]), None):
+            said = {"first": numbers[0], "other": several}
+            message = (
+                "in `each`, all items must show the same number of pictures, and there are {first} here, {other} there"
+            )
+            raise PydanticCustomError("unfit", message, said)
+        return self
+
+    @model_validator(mode="after")
     def _has_labels(self) -> "Entry":
         if any(set(item.labels or ()) != set(self._item_labels) for item in self.each or ()):
             raise PydanticCustomError("unfit", "the items of `each` must have the same `labels`")
@@ -322,19 +365,24 @@ class Entry(StimuliEntry):
 
     def _filled(self, item: Item) -> Item:
         """An item with what it does not name itself."""
-        found: dict[str, str | int | None] = {}
+        found: dict[str, str | int | list[str] | None] = {}
         if item.text_spec is None:
             found |= {"text_column": self.text_column, "text": self.text}
-        if item.image_spec == Spec(None, None):
+        if item.image_column is None and item.image_file is None:
             found |= {"image_column": None if self.image_file else self.image_column, "image_file": self.image_file}
         if item.answer is None and self.choices is not None:
             found["answer"] = self.choices.answer
         return item.model_copy(update=found)
 
 
+def _listed(given: str | list[str] | None) -> list[str | None]:
+    """One value, or several, as a list."""
+    return list(given) if isinstance(given, list) else [given]
+
+
 def _once(entry: Named, image_default: str | None = None) -> Named:
     """Refuse an entry with two texts or two pictures."""
-    pairs = [("text_column", entry.text_column, "text", entry.text)]
+    pairs: list[tuple[str, Any, str, Any]] = [("text_column", entry.text_column, "text", entry.text)]
     if entry.image_column != image_default:
         pairs.append(("image_column", entry.image_column, "image_file", entry.image_file))
     for column, given, template, other in pairs:

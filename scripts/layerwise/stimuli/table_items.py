@@ -8,6 +8,7 @@ import pandas as pd
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
+from layerwise.several_pictures import joined
 from layerwise.stimuli.building import Stimuli
 from layerwise.stimuli.commas import check_commas
 from layerwise.stimuli.label_columns import LabelColumn, described_labels, provenance_column, read_labels
@@ -50,15 +51,16 @@ def table_items(entry: Entry, rows: Sequence[TableRow], pictures: Mapping[str, s
         group = row.image.name if entry.group_column is None else row.group(entry.group_column)
         for number, item in enumerate(made):
             of_item = of_row | dict(item_classes(item)) | read_labels(own_labels[number], row.cells, row.where)
-            image = row.images[item.image_spec]
+            images = [row.images[spec] for spec in entry.specs_of(item)]
+            files = joined([image.path or pictures.get(image.sha256, "") for image in images])
+            image_id = joined([image.name for image in images])
             text = {} if item.text_spec is None else {"text": row.text_of(item.text_spec)}
             for end, placeholders, label in chosen[number][place]:
                 item_id = ids[place] + (f"/{number}" if entry.each else "") + end
-                path = image.path or pictures.get(image.sha256, "")
-                shown.append({"item_id": item_id, "image": path, **text, **placeholders})
+                shown.append({"item_id": item_id, "image": files, **text, **placeholders})
                 said = {provenance_column(name, labels[name]): value for name, value in (of_item | label).items()}
                 provenance.append(
-                    {"item_id": item_id, "image_id": image.name, "group": group, "part": parts[place], **said}
+                    {"item_id": item_id, "image_id": image_id, "group": group, "part": parts[place], **said}
                 )
     columns = [provenance_column(name, column) for name, column in labels.items()]
     found = pd.DataFrame(provenance, columns=["item_id", "image_id", "group", "part", *columns])

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerwise.datasets.disk import is_file
-from layerwise.datasets.tables import Picture, check_readable, read_rows
+from layerwise.datasets.tables import Picture, Row, check_readable, read_rows
 from layerwise.datasets.tables.files import ending_of
 from layerwise.datasets.tables.parquet import holds_bytes, schema_of
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
-from layerwise.stimuli.cell_values import has_keys, key_of, wanted_keys
+from layerwise.stimuli.cell_values import as_list, has_keys, key_of, wanted_keys
 from layerwise.stimuli.sampling import sample_ids
 from layerwise.stimuli.table_entry import COLUMN, Entry, Spec
 
@@ -135,7 +135,7 @@ def sampled_rows(entry: Entry, parts: Sequence[TablePart], seed: int) -> tuple[l
         InputError: when a row has no picture, a file is missing, or no row is left; naming file and row.
     """
     kept: list[TableRow] = []
-    counts = {"rows": 0, "rows_without_image": 0}
+    counts = {"rows": 0, "rows_without_image": 0, "rows_with_other_pictures": 0}
     for part in parts:
         rows = _rows_of(entry, part, counts)
         units = [_unit(entry, row) for row in rows]
@@ -156,7 +156,7 @@ def pictures_of(entry: Entry, rows: Sequence[TableRow]) -> Iterator[tuple[str, R
             for spec, image in of_part[number].images.items() if number in of_part else ():
                 if image.sha256 in waiting:
                     waiting.remove(image.sha256)
-                    yield read.where, image, _alone(read.cells[str(spec.column)]).content
+                    yield read.where, image, _held(read.cells[str(spec.column)], spec.place).content
 
 
 def is_empty(cell: Any) -> bool:
@@ -191,13 +191,18 @@ def _rows_of(entry: Entry, part: TablePart, counts: dict[str, int]) -> list[Tabl
             met[column].setdefault(key_of(read.cells[column]))
         if not has_keys(read.cells, wanted):
             continue
+        if other := _other_number(entry, read):
+            if entry.without_image != "leave-out":
+                raise InputError(other)
+            counts["rows_with_other_pictures"] += 1
+            continue
         images = {spec: _image(spec, part, read.where, read.cells) for spec in specs}
         if missing := [spec for spec, image in images.items() if image is None]:
             if entry.without_image != "leave-out":
                 said = " and ".join(repr(column) for column in missing[0].columns)
                 raise InputError(
-                    f"{read.where}: the row has no picture (the column {said} is empty); to leave such rows out, write "
-                    "`without_image: leave-out`"
+                    f"{read.where}: the row has no {_picture(entry, missing[0])} (the column {said} is empty); to "
+                    "leave such rows out, write `without_image: leave-out`"
                 )
             counts["rows_without_image"] += 1
             continue
@@ -235,18 +240,18 @@ def cell_path(spec: Spec, cells: Mapping[str, Any], where: str) -> str | None:
     Raises:
         InputError: when a cell holds anything but text, a number or a picture.
     """
-    if any(is_empty(_alone(cells[column])) for column in spec.columns):
+    if any(is_empty(_held(cells[column], spec.place)) for column in spec.columns):
         return None
     if spec.column is None:
         template = str(spec.template)
         return COLUMN.sub(lambda match: _in_path(cells[match[1]], match[1], match[2], where), template)
-    cell = _alone(cells[spec.column])
+    cell = _held(cells[spec.column], spec.place)
     if isinstance(cell, Picture):
         return None if cell.content else cell.path
-    if isinstance(cell, list):
+    if isinstance(cell, list) and spec.place is None:
         raise InputError(
-            f"{where}: the column {spec.column!r} holds {len(cell)} pictures, and an item shows one; give each a "
-            "column of its own"
+            f"{where}: the column {spec.column!r} holds {len(cell)} pictures, and an item shows one; to show all of "
+            f"them, write `pictures: {len(cell)}`, or give each a column of its own"
         )
     return as_text(cell, spec.column, where)
 
@@ -263,17 +268,55 @@ def _image(spec: Spec, part: TablePart, where: str, cells: Mapping[str, Any]) ->
     """The picture of a row; None where its cells are empty."""
     path = cell_path(spec, cells, where)
     if path is not None:
-        return RowImage(part.prefix + path, _found(path, part, where))
-    cell = None if spec.column is None else _alone(cells[spec.column])
+        return RowImage(part.prefix + _one_line(path, where), _found(path, part, where))
+    cell = None if spec.column is None else _held(cells[spec.column], spec.place)
     if not isinstance(cell, Picture) or not cell.content:
         return None
     # Named by its path for now; see `_named`.
-    return RowImage(cell.path or "", "", hashlib.sha256(cell.content).hexdigest(), len(cell.content))
+    name = _one_line(cell.path or "", where)
+    return RowImage(name, "", hashlib.sha256(cell.content).hexdigest(), len(cell.content))
 
 
-def _alone(cell: Any) -> Any:
-    """A cell; of a list of one, what it holds."""
+def _one_line(path: str, where: str) -> str:
+    """A path that can be one of several in a cell, one a line."""
+    if "\n" in path:
+        raise InputError(f"{where}: the picture's path {short(path)} has a line break; rename the file")
+    return path
+
+
+def _held(cell: Any, place: int | None) -> Any:
+    """What a cell holds at a place of its list; without a place the cell itself, or of a list of one, what it holds."""
+    if place is not None:
+        pictures = _pictures(cell)
+        return pictures[place] if place < len(pictures) else None
     return (cell or [None])[0] if isinstance(cell, list) and len(cell) < 2 else cell
+
+
+def _pictures(cell: Any) -> list[Any]:
+    """The pictures in a cell; empty ones at the end are none."""
+    found = as_list(cell)
+    found = [cell] if found is None else list(found)
+    while found and is_empty(found[-1]):
+        found.pop()
+    return found
+
+
+def _other_number(entry: Entry, row: Row) -> str:
+    """What is wrong with a row whose cells hold another number of pictures than items show; empty if nothing is."""
+    for column in entry.picture_columns() if entry.pictures is not None else ():
+        if (number := len(_pictures(row.cells[column]))) != entry.pictures:
+            return (
+                f"{row.where}: the column {column!r} holds {number} picture{'s' * (number != 1)}, and items show "
+                f"{entry.pictures} (`pictures`); correct the row, or write `without_image: leave-out` to leave such "
+                "rows out"
+            )
+    return ""
+
+
+def _picture(entry: Entry, spec: Spec) -> str:
+    """A picture of a row as messages call it."""
+    of_item = next(specs for item in entry.made if spec in (specs := entry.specs_of(item)))
+    return "picture" if len(of_item) == 1 else f"picture {of_item.index(spec) + 1} of {len(of_item)}"
 
 
 def _in_path(cell: Any, column: str, digits: str | None, where: str) -> str:

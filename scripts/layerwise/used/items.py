@@ -79,7 +79,7 @@ def cell_items(
             "does not ask for one thing; take a task with one label per item"
         )
     # Seeded by the items, so that images are shuffled as where the states came from.
-    shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
+    shown = with_images(items, prompt, seed=int(stimuli["digest"][:8], 16))
     shown = shown.assign(
         own_image=items["image_sha256"], prompt=render_prompts(dict(prompt), items, stimuli["categories"])
     )

@@ -34,37 +34,37 @@ TEXTS = ["a", "b", "c"] * 3
 
 
 def test_shuffled_images_are_all_used_and_none_stays():
-    shown = with_images(ITEMS, "shuffled", seed=3)
+    shown = with_images(ITEMS, {"image": "shuffled"}, seed=3)
     assert (shown["image"] != ITEMS["image"]).all()
     assert shown.groupby(ITEMS["image"])["image"].nunique().tolist() == [1, 1, 1]
     assert sorted(shown["image"].unique()) == ["0.jpg", "1.jpg", "2.jpg"]
     assert shown["image_sha256"].tolist() == [f"s{image[0]}" for image in shown["image"]]
     assert list(shown["item_id"]) == list(ITEMS["item_id"])
-    assert shown.equals(with_images(ITEMS, "shuffled", seed=3))
+    assert shown.equals(with_images(ITEMS, {"image": "shuffled"}, seed=3))
     with pytest.raises(ValueError, match="only one"):
-        with_images(ITEMS.head(3), "shuffled", seed=3)
+        with_images(ITEMS.head(3), {"image": "shuffled"}, seed=3)
 
 
 @pytest.mark.parametrize(("image", "rows"), [("shown", 9), ("shuffled", 9), ("blank", 3), ("none", 3)])
 def test_items_that_look_the_same_are_run_once(image, rows):
-    inputs, row = unique_inputs(with_images(ITEMS, image, seed=0), TEXTS)
+    inputs, row = unique_inputs(with_images(ITEMS, {"image": image}, seed=0), TEXTS)
     assert len(inputs) == rows
     assert inputs["prompt"].iloc[row].tolist() == TEXTS
 
 
 def test_a_grey_image_and_none(tmp_path):
-    grey = read_image(with_images(ITEMS, "blank", 0)["image"].iat[0])
+    grey = read_image(with_images(ITEMS, {"image": "blank"}, 0)["image"].iat[0])
     assert np.ptp(np.asarray(grey)) == 0
     # A file of that name is a file.
     Image.new("RGB", (4, 4), "red").save(tmp_path / "blank", format="png")
     assert read_image(tmp_path / "blank").size == (4, 4)
-    assert read_image(with_images(ITEMS, "none", 0)["image"].iat[0]) is None
+    assert read_image(with_images(ITEMS, {"image": "none"}, 0)["image"].iat[0]) is None
 
 
 def test_texts_without_an_image_share_no_prefix():
-    inputs, _ = unique_inputs(with_images(ITEMS, "none", 0), TEXTS)
+    inputs, _ = unique_inputs(with_images(ITEMS, {"image": "none"}, 0), TEXTS)
     assert plan_parts(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=False)]]
-    inputs, _ = unique_inputs(with_images(ITEMS, "blank", 0), TEXTS)
+    inputs, _ = unique_inputs(with_images(ITEMS, {"image": "blank"}, 0), TEXTS)
     assert plan_parts(inputs, 2, batch_size=8) == [[Unit(0, 3, shared=True)]]
 
 
@@ -102,7 +102,7 @@ def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path,
     with StatesFile(tmp_path / "states.h5") as states:
         top = states.layer("last", len(states.layers) - 1)[states.row_of_item]
     assert len(np.unique(top.round(4), axis=0)) == (6 if image == "shuffled" else 2)
-    for row, shown in zip(top, with_images(items, image, seed).itertuples(), strict=True):
+    for row, shown in zip(top, with_images(items, {"image": image}, seed).itertuples(), strict=True):
         expected = model.states([read_image(shown.image)], [shown.text], ["last"])["last"][0, -1]
         assert torch.allclose(torch.from_numpy(row), expected, rtol=1e-3, atol=1e-4)
         if image == "shuffled":

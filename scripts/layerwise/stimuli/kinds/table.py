@@ -150,6 +150,9 @@ class _Table(StimulusKind[Entry]):
     def asks_of_others(self, entry: Entry, task: Task, answers: Collection[str]) -> bool:
         return others_told(entry.all_labels, task, answers)
 
+    def pictures(self, entry: Entry) -> int:
+        return entry.pictures_per_item
+
     def numbers(self, entry: Entry) -> list[str]:
         return [name for name, column in entry.all_labels.items() if column.is_number]
 

@@ -152,6 +152,6 @@ def _check(route: Mapping[str, Any], model: Mapping[str, Any]) -> None:
 def _inputs(prompt: dict[str, Any], items: pd.DataFrame, stimuli: Mapping[str, Any]) -> pd.DataFrame:
     """What the model is shown for each item: ``image`` and ``prompt``, by ``item_id``."""
     # As in layerwise.states.job: the items seed the shuffled images.
-    shown = with_images(items, prompt.get("image", "shown"), seed=int(stimuli["digest"][:8], 16))
+    shown = with_images(items, prompt, seed=int(stimuli["digest"][:8], 16))
     prompts = render_prompts(prompt, items, stimuli["categories"])
     return shown[["item_id", "image"]].assign(prompt=prompts).set_index("item_id")
