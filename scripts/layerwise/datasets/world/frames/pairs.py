@@ -14,8 +14,9 @@ from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.scenes import RADII, Scene
 
 Frames = tuple[Scene, ...]
-# Two sequences of frames; a statement is true of one of them alone.
 Drawn = tuple[Frames, Frames]
+# A statement about the two is true of one of them alone.
+Pair = tuple[FrameSequence, FrameSequence]
 
 # How many cells an object moves; before and after a contact, too.
 STEPS = (1, 2, 3)
@@ -26,7 +27,7 @@ SHORT = 2
 CHANGES = ("cell", "size", "colour", "presence")
 
 
-def draw_pair(kind: str, rng: np.random.Generator, pause: bool = False) -> tuple[FrameSequence, FrameSequence]:
+def draw_pair(kind: str, rng: np.random.Generator, pause: bool = False) -> Pair:
     """Draw a sequence and its partner.
 
     Args:
@@ -37,30 +38,31 @@ def draw_pair(kind: str, rng: np.random.Generator, pause: bool = False) -> tuple
     Returns:
         Two sequences of 3 frames (``moved`` and ``direction``: 2), with a pause of one more.
     """
-    return arranged_pair(kind, draw_actors(rng), rng, pause)
+    pair = arranged_pair(kind, draw_actors(rng), rng)
+    return paused(*pair, rng) if pause else pair
 
 
-def draw_sequence(kind: str, rng: np.random.Generator, pause: bool = False) -> tuple[FrameSequence, FrameSequence]:
+def draw_sequence(kind: str, rng: np.random.Generator, pause: bool = False) -> Pair:
     """Draw a sequence with its partner: a pair of :func:`draw_pair`, either of the two first."""
     one, other = draw_pair(kind, rng, pause)
     return one_of(((one, other), (other, one)), rng)
 
 
-def arranged_pair(
-    kind: str, actors: tuple[Actor, Actor], chance: Chance, pause: bool = False
-) -> tuple[FrameSequence, FrameSequence]:
+def arranged_pair(kind: str, actors: tuple[Actor, Actor], chance: Chance) -> Pair:
     """A pair with these two objects; everything else is drawn."""
     one, other = ARRANGED[kind](*actors, chance)
-    if pause:
-        repeated = int(chance.integers(len(one)))
-        # Partners that have the same frames in the other order pause at the same frame.
-        place = len(one) - 1 - repeated if other == one[::-1] else repeated
-        one, other = _paused(one, repeated), _paused(other, place)
     return FrameSequence(kind, one), FrameSequence(kind, other)
 
 
-def _paused(frames: Frames, place: int) -> Frames:
-    return (*frames[: place + 1], *frames[place:])
+def paused(one: FrameSequence, other: FrameSequence, chance: Chance) -> Pair:
+    """A pair with a pause. Partners that have the same frames in the other order pause at the same frame."""
+    place = one_of(range(len(one.frames)), chance)
+    places = place, len(one.frames) - 1 - place if other.frames == one.frames[::-1] else place
+    first, second = (
+        replace(sequence, frames=(*sequence.frames[: at + 1], *sequence.frames[at:]))
+        for sequence, at in zip((one, other), places, strict=True)
+    )
+    return first, second
 
 
 def _first(one: Actor, other: Actor, chance: Chance) -> Drawn:
