@@ -25,21 +25,23 @@ pytestmark = pytest.mark.slow
 
 SKIPS = "without-block-2"
 NEW = {
-    # Two kinds of stimuli, and a prompt of an older set.
-    "make_stimuli": 2,
-    "check_prompts": 3,
-    "make_task": 4,
+    # Three kinds of stimuli, and a prompt of an older set.
+    "make_stimuli": 3,
+    "check_prompts": 4,
+    "make_task": 5,
     "register_model": 2,
-    # Two of each new model, one of them over new stimuli; two models each of the new prompt and of the new stimuli.
-    "extract_states": 2 * 2 + 2 + 2 + 2,
-    # Four of each new model; two models' of the new prompt, of two tasks with three prompts, and of two more.
-    "fit_probes": 2 * 4 + 2 * (1 + 2 * 3 + 2),
+    # Two of each new model, one of them over new stimuli; two models each of the new prompt and of the new stimuli, one
+    # of which has two prompts.
+    "extract_states": 2 * 2 + 2 + 2 + 2 + 2 * 2,
+    # Four of each new model; two models' of the new prompt, of two tasks with three prompts, of two more, and of the
+    # two prompts about several pictures.
+    "fit_probes": 2 * 4 + 2 * (1 + 2 * 3 + 2 + 2),
     # Of the new kind in the twelve old cells too, but none of the intervention.
-    "fit_probe_kind": 12 + 4 + 2 * (1 + 2 * 3 + 2),
+    "fit_probe_kind": 12 + 4 + 2 * (1 + 2 * 3 + 2 + 2),
     "gather_kinds": 1,
-    # Three tasks of the trained model, whose prompts read each other. Five of its twin and four of each new model,
+    # Four tasks of the trained model, whose prompts read each other. Six of its twin and four of each new model,
     # whose states its probes read.
-    "carry_probes": 3 + 5 + 2 * 4,
+    "carry_probes": 4 + 6 + 2 * 4,
     # The intervention's own answers to two prompts, and the trained model's about the new stimuli.
     "read_head": 1,
     "read_answers": 2 + 1,
@@ -65,6 +67,13 @@ def extended(finished, tmp_path_factory) -> Project:
                 rows.writerows(
                     [(f"{i}.png", "object", colour), (f"{i}.png", "caption", f"Number {i}, a {colour} picture.")]
                 )
+    with open(folder / "own/pairs.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["left", "right", "text", "same"])
+        # Red and blue in turn: two steps lead to the same colour, and one to the other.
+        for i in range(0, 80, 4):
+            steps = ((i, i + 1), (i + 2, i + 3)) if i % 8 else ((i, i + 2), (i + 1, i + 3))
+            rows.writerows([(f"{a}.png", f"{b}.png", "The same?", "no" if i % 8 else "yes") for a, b in steps])
     return Project(folder, finished.python)
 
 
@@ -85,10 +94,16 @@ def results(extended, planned) -> Path:
     """The results root with one new thing of each kind; the rest of the grid is left out to save time."""
     extended.snakemake(
         "stimuli",
-        *(f"results/tasks/{task}/labels.parquet" for task in ("entailment-again", "numbers", "my-pairs")),
+        *(
+            f"results/tasks/{task}/labels.parquet"
+            for task in ("entailment-again", "numbers", "my-pairs", "same-colour")
+        ),
         *(
             f"results/states/{cell}.h5"
-            for cell in ("twin-2/captions/agree", "llava/captions/fits", f"{SKIPS}/captions/agree")
+            for cell in (
+                *("twin-2/captions/agree", "llava/captions/fits", f"{SKIPS}/captions/agree"),
+                *("llava/pairs/same-colour", "llava/pairs/left-alone"),
+            )
         ),
         "results/probes/llava/matches-found/agree.scores.parquet",
         "results/probes/llava/matches-found/agree.kind-nearest-neighbours.parquet",
@@ -136,6 +151,18 @@ def test_prompt(results):
     with StatesFile(results / "states/llava/captions/fits.h5") as states:
         assert states.cell["prompt_entry"]["text"].startswith("Does the picture fit")
         assert states.item_ids == list(items_of(results, "captions")["item_id"])
+
+
+def test_several_pictures(results):
+    items = items_of(results, "pairs")
+    paths = items["image"].str.split("\n", expand=True)
+    assert paths.shape == (40, 2)
+    numbers = paths.apply(lambda column: column.str.extract(r"(\d+)\.png")[0].astype(int))
+    assert ((numbers[0] % 2 == numbers[1] % 2) == (items["label:same"] == "yes")).all()
+    labels = pd.read_parquet(results / "tasks/same-colour/labels.parquet")
+    assert labels["group"].nunique() == 40
+    states = [states_of(results, f"llava/pairs/{prompt}", 3) for prompt in ("same-colour", "left-alone")]
+    assert not np.isclose(*states, atol=1e-3).all(axis=1).any()
 
 
 def test_task(results):
@@ -269,5 +296,5 @@ def test_all_of_it_runs_to_the_end(extended, results):
     assert extended.planned() == {}
     assert "skip-block: block 2" in (results / "tables/table3.md").read_text()
     scores = pd.read_parquet(results / "probes/scores.parquet")
-    assert {"entailment-again", "matches-found", "numbers", "my-pairs"} < set(scores["task"])
+    assert {"entailment-again", "matches-found", "numbers", "my-pairs", "same-colour"} < set(scores["task"])
     assert {"twin-2", SKIPS} < set(scores["model"])

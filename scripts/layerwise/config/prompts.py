@@ -62,7 +62,7 @@ class Prompt(Section):
         if self.image is not None and self.images is not None:
             raise PydanticCustomError("unfit", "must have either `image` or `images`")
         if MARK in self.text:
-            message = "its text holds U+FFFC, which marks the place of a picture; write {{image 1}}"
+            message = "its text holds U+FFFC, which marks the place of a picture; write {image 1}"
             raise PydanticCustomError("unfit", message)
         return self
 

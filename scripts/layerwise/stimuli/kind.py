@@ -55,7 +55,8 @@ def check_images(where: str, prompt: Prompt, pictures: int) -> None:
         return
     where = f"{where}.images"
     if len(images) != pictures:
-        raise InputError(f"{where}: it has {len(images)} entries, but items have {one}; give an entry for each place")
+        number = f"{len(images)} {'entry' if len(images) == 1 else 'entries'}"
+        raise InputError(f"{where}: it has {number}, but items have {one}; give an entry for each place")
     if far := [shown for shown in images if isinstance(shown, int) and shown > pictures]:
         raise InputError(f"{where}: there is no picture {far[0]}, as items have {one}")
     if images == list(range(1, pictures + 1)):
@@ -209,6 +210,9 @@ class StimulusKind(ABC, Generic[EntryT]):
         Raises:
             InputError: naming the prompt and the placeholder.
         """
+        pictures = self.pictures(entry)
+        check_places(where, prompt.text, pictures)
+        check_images(where, prompt, pictures)
         found = placeholders(prompt)
         if unknown := found - self.allowed:
             allowed = ", ".join(f"{{{name}}}" for name in sorted(self.allowed))
@@ -219,9 +223,6 @@ class StimulusKind(ABC, Generic[EntryT]):
             raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
         if prompt.image == "none" and not found - {LIST}:
             raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
-        pictures = self.pictures(entry)
-        check_places(where, prompt.text, pictures)
-        check_images(where, prompt, pictures)
 
     def check_task(self, where: str, task: Task, entry: EntryT, stimuli: str) -> None:
         """Refuse a task that the items have no labels for.

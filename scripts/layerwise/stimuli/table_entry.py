@@ -318,10 +318,10 @@ class Entry(StimuliEntry):
             message = "`pictures` is for one column whose cells are lists; each path or column of a list is one picture"
             raise PydanticCustomError("unfit", message)
         numbers = [len(self.specs_of(item)) for item in self.made]
-        if several := next((number for number in numbers if number != numbers[0]), None):
-            said = {"first": numbers[0], "other": several}
+        if other := next((number for number in numbers if number != numbers[0]), None):
+            said = {"first": numbers[0], "other": other}
             message = (
-                "in `each`, all items must show the same number of pictures, and there are {first} here, {other} there"
+                "in `each`, all items must show the same number of pictures, but one shows {first} and one {other}"
             )
             raise PydanticCustomError("unfit", message, said)
         return self

@@ -18,6 +18,7 @@ from layerwise.descriptions import read_description
 from layerwise.errors import InputError
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.class_order import in_order
+from layerwise.stimuli.duplicates import picture_ids
 from layerwise.stimuli.parts import SPLITS, official_parts
 from layerwise.tasks.knowledge import label_items
 from layerwise.tasks.splits import official_split, random_split
@@ -182,9 +183,9 @@ def _check_resplit(labels: pd.DataFrame, names: list[str], n_classes: int, colum
 
 
 def sizes_of(labels: pd.DataFrame) -> dict[str, int]:
-    """How many items, images and groups labels are of."""
-    columns = {"items": "item_id", "images": "image_id", "groups": "group"}
-    return {name: int(labels[column].nunique()) for name, column in columns.items()}
+    """How many items, images (each one of those that an item shows) and groups labels are of."""
+    images = {"images": len(picture_ids(labels["image_id"]))}
+    return {"items": int(labels["item_id"].nunique()), **images, "groups": int(labels["group"].nunique())}
 
 
 def splits_of(

@@ -21,6 +21,8 @@ ROW = {
     "answer": 1,
     "tint": "warm",
     "place": "left",
+    "other": {"bytes": b"none that is read", "path": None},
+    "both": [{"bytes": b"none that is read", "path": None}] * 2,
 }
 CHOICES = {"columns": ["options"], "answer": "answer", "items": "row"}
 EACH = [
@@ -55,6 +57,7 @@ def plan(tmp_path, monkeypatch):
 TINT = {"labels": ["tint"], "text_column": "question"}
 LETTERS = {"choices": CHOICES, "text_column": "question"}
 MATCH = {"each": EACH}
+TWO = TINT | {"image_column": ["picture", "other"]}
 BY_FILE = {"file": {"train": "t-0.parquet", "test": ["t-1.parquet"]}}
 OF_HUB = {"file": None, "dataset": "pope", "images": {"test": 5}} | TINT
 
@@ -71,6 +74,11 @@ OF_HUB = {"file": None, "dataset": "pope", "images": {"test": 5}} | TINT
         (MATCH, {"task": {"labels": ["match"], "classes": ["mismatch", "match"]}}),
         (MATCH | {"labels": ["tint", "place"]}, {"task": {"labels": ["place"]}}),
         (OF_HUB, {"datasets": {"pope": HUB}, "task": {"split": {"by": "official"}}}),
+        (TWO, {"text": "{image 1} or {image 2}? {text}"}),
+        (TINT | {"image_column": "both", "pictures": 2}, {"text": "{image 2} or {image 1}? {text}"}),
+        (TINT | {"image_column": None, "image_file": ["{place}.jpg", "{tint}.jpg"]}, {}),
+        (MATCH | {"each": [item | {"image_column": ["other", "picture"]} for item in EACH]}, {}),
+        (OF_HUB | {"image_column": ["picture", "other"]}, {"datasets": {"pope": HUB}}),
     ],
 )
 def test_what_fits_is_planned(plan, entry, more):
@@ -162,6 +170,18 @@ def test_what_fits_is_planned(plan, entry, more):
             "share the same two classes, but tint has warm and match has match, mismatch",
         ),
         (MATCH, {"task": {"labels": ["tint"]}}, "there is no label 'tint'; stimuli.t has match"),
+        (TINT | {"image_column": ["picture", "photo"]}, {}, "there is no column 'photo'"),
+        (TINT | {"image_column": ["picture", "picture"]}, {}, "image_column: 'picture' is there twice"),
+        (TINT | {"image_column": []}, {}, "image_column: must have at least a value"),
+        (TINT | {"pictures": 1}, {}, "pictures: must be a whole number of at least 2, not 1"),
+        (TWO | {"pictures": 2}, {}, "`pictures` is for one column whose cells are lists; each path or column"),
+        (
+            MATCH | {"each": [EACH[0], EACH[1] | {"image_column": ["picture", "other"]}]},
+            {},
+            "in `each`, all items must show the same number of pictures, but one shows 1 and one 2",
+        ),
+        (TWO, {"text": "{image 1} {text}"}, "prompts.table.asked: .* none for {image 2}; give each of the 2 pictures"),
+        (TINT, {"text": "{image 2} {text}"}, "{image 2} is the place of no picture, as items have one picture"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(plan, entry, more, complaint):
