@@ -151,6 +151,35 @@ def test_frames_without_a_text_tell_nothing_where_two_texts_are_asked(kind, rng)
             assert list(asked.values()).count(True) == 1 if len(asked) == 2 else kind in ("contact", "outcome")
 
 
+def moved_first(sequence: FrameSequence, pusher: str) -> bool:
+    return sequence.events[0].who == pusher
+
+
+def touched(sequence: FrameSequence, pusher: str) -> bool:
+    places = [[RING.index((item.column, item.row)) for item in frame.objects] for frame in sequence.frames]
+    return any((one - other) % len(RING) in (1, len(RING) - 1) for one, other in places)
+
+
+@pytest.mark.parametrize(
+    ("rule", "right"),
+    [
+        (moved_first, {"cause": 1, "contact": Fraction(1, 2), "outcome": 1}),
+        (touched, {"cause": Fraction(1, 2), "contact": 1, "outcome": 1}),
+    ],
+)
+def test_simple_rules_about_a_cause_fail_in_one_of_its_kinds(rule, right):
+    found = {}
+    for kind in right:
+        hits = [
+            probability * (rule(sequence, text.split()[1]) == holds) / len(sequence.statements(partner))
+            for probability, pair in every_pair(kind)
+            for sequence, partner in (pair, pair[::-1])
+            for text, holds in sequence.statements(partner).items()
+        ]
+        found[kind] = sum(hits) / 2
+    assert found == right
+
+
 def place(at: int | None, other_at: int | None, **changed: object) -> Scene:
     """The circle and the square on the ring, or not there."""
     cells = [None if at is None else cell(at) for at in (at, other_at)]
