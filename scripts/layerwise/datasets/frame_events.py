@@ -5,6 +5,7 @@ A statement is asked of two matched sequences, of which it is true in one alone;
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import permutations
 
 # What an event may be, as annotations name it. Each is a change that the frames before and after it show.
 MOVED = "moved"
@@ -35,16 +36,16 @@ class Event:
 
 
 def true_statements(kind: str, events: Iterable[Event]) -> list[str]:
-    """The sentences of a kind of sequence (of :data:`KINDS`) that its events make true, in their order."""
+    """The sentences of a kind of sequence (of :data:`KINDS`) that its events make true.
+
+    An object that changes several times counts as changing when it does so first.
+    """
     in_order = sorted(events, key=lambda event: event.after)
-    moves = [event for event in in_order if event.what == MOVED]
     if kind == "first":
-        return [
-            f"The {one.who} changed before the {other.who}."
-            for place, one in enumerate(in_order)
-            for other in in_order[place + 1 :]
-            if one.after < other.after and one.who != other.who
-        ]
+        begins = {event.who: event.after for event in reversed(in_order)}
+        pairs = permutations(begins, 2)
+        return [f"The {one} changed before the {other}." for one, other in pairs if begins[one] < begins[other]]
+    moves = [event for event in in_order if event.what == MOVED]
     if kind == "moved":
         return [f"The {move.who} moved." for move in moves]
     if kind == "direction":

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from layerwise.config.data import World
-from layerwise.datasets.frame_events import KINDS, Event
+from layerwise.datasets.frame_events import KINDS, Event, true_statements
 from layerwise.datasets.world import render
 from layerwise.datasets.world.build import make_world
 from layerwise.datasets.world.frames import pairs
@@ -222,6 +222,13 @@ def moved(who: str, after: int, caused_by: str | None = None) -> Event:
 )
 def test_events_are_read_off_the_frames(frames, events):
     assert list(found_events(frames)) == events
+
+
+def test_an_object_that_changes_twice_counts_from_its_first_change():
+    events = [Event("grew", "circle", 3), Event("grew", "square", 2), Event("shrank", "circle", 1)]
+    assert true_statements("first", events) == ["The circle changed before the square."]
+    at_once = [Event("grew", "circle", 1), Event("grew", "square", 1)]
+    assert true_statements("first", at_once) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
