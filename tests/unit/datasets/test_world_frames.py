@@ -121,14 +121,20 @@ def check_views(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_should_tell_nothing_tells_nothing_and_the_rest_tells_all(kind, monkeypatch):
     if kind == "first":
-        # The slow test below has all changes.
+        # The tests below have all changes.
         monkeypatch.setattr(pairs, "STEPS", (1,))
         monkeypatch.setattr(pairs, "CHANGES", ("cell", "presence"))
     check_views(kind)
 
 
 @pytest.mark.slow
-def test_so_it_is_for_all_changes():
+def test_so_it_is_for_all_changes(monkeypatch):
+    monkeypatch.setattr(pairs, "STEPS", (3,))
+    check_views("first")
+
+
+@pytest.mark.whole
+def test_so_it_is_for_all_changes_and_distances():
     check_views("first")
 
 
