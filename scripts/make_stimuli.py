@@ -45,6 +45,11 @@ def main() -> None:
     # items, and with them hidden states, stay the same.
     provenance = join_groups(stimuli.provenance, duplicates, [FILE])
     kept = in_their_own_part(provenance, official_parts(entry.kind)).to_numpy()
+    if pictures > 1 and (largest := provenance["group"].value_counts().iloc[0]) > len(provenance) / 2:
+        log.warning(
+            "stimuli.%s: %d of %d items share pictures, directly or through other items; no split divides them",
+            *(args.name, largest, len(provenance)),
+        )
     dropped = int((~kept).sum())
     items, provenance = items[kept].reset_index(drop=True), provenance[kept].reset_index(drop=True)
     with finished_file(args.out / "items.parquet") as file:

@@ -189,8 +189,8 @@ def items(
 
     Returns:
         A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
-        the data set), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the kind
-        (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
+        the data set), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of
+        the kind (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
 
     Raises:
         InputError: when the set is missing or damaged.

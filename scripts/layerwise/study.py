@@ -341,8 +341,8 @@ class Study:
 
         Args:
             model, stimuli, prompt: names that the config gives.
-            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, or a site that
-                was kept, such as ``last-attention``.
+            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, or a site
+                that was kept, such as ``last-attention``.
             layer: its index (0 is the embedding output), its name (``block 12``, ``final norm``), or None for all.
                 One layer is read contiguously.
 
@@ -421,9 +421,9 @@ class Study:
 
         Returns:
             A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (the official
-            one), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
-            ``second`` of relations), the labels of the data set (``label:...``), and for each prompt the user's turn
-            (``prompt:NAME``).
+            one), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the
+            kind (such as ``first`` and ``second`` of relations), the labels of the data set (``label:...``), and for
+            each prompt the user's turn (``prompt:NAME``).
 
         Raises:
             InputError: when there is no such stimulus set, or it has not been made yet.
@@ -567,8 +567,8 @@ class Study:
             study.positions().query("position == 'image-2-mean' and split == 'test'").nlargest(10, "value")
 
         Returns:
-            A row per ``model``, ``task``, ``prompt``, ``position``, ``layer`` (0 is the embedding output), ``label`` and
-            ``split``, with ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
+            A row per ``model``, ``task``, ``prompt``, ``position``, ``layer`` (0 is the embedding output), ``label``
+            and ``split``, with ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
 
         Raises:
             InputError: when the study keeps no such positions, or a cell has not been probed yet.

@@ -208,6 +208,10 @@ def test_image_tokens_need_an_image(study):
 @pytest.mark.parametrize(
     ("intervention", "words"),
     [
+        ({"cut-image": {"blocks": "middle"}}, "image cut in middle blocks"),
+        ({"cut-image": {"blocks": [2, 4], "image": 2}}, "picture 2 cut in blocks 2-4"),
+        ({"ablate-image": {"from": 3, "with": "mean"}}, "image tokens averaged from block 3 on"),
+        ({"ablate-image": {"from": 3, "with": "zero", "image": 1}}, "picture 1's tokens zero from block 3 on"),
         ({"erase": ERASE | {"at": "last"}}, "entailment/agree erased at block 3 (last token)"),
         (
             {"steer": STEER | {"at": "text", "along": "means", "strength": -1.5}},

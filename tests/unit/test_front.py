@@ -170,3 +170,5 @@ def test_a_study_without_sites_has_none_to_read(tmp_path):
     study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
     with pytest.raises(InputError, match=r"name attention, mlp or heads in states\.sites"):
         study.sites()
+    with pytest.raises(InputError, match=r"add each-image-mean to states\.positions"):
+        study.positions()

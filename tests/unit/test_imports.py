@@ -18,6 +18,7 @@ WITHOUT = {
     "check_prompts.py": DRAWS,
     "extract_states.py": DRAWS,
     "fit_concept.py": DRAWS,
+    "fit_position_probes.py": DRAWS,
     "fit_probes.py": DRAWS,
     "fit_site_probes.py": DRAWS,
     "gather_scores.py": DRAWS,

@@ -13,6 +13,7 @@ from layerwise.flow.questions import COLUMNS, questions_digest
 from layerwise.probes.fits import Fit
 from layerwise.probes.kept import digest_of_labels, probes_file
 from layerwise.probes.problems import Standardisation
+from layerwise.several_pictures import joined_checksum
 from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
 from layerwise.used.results import Above, Sweep, Told, write_above, write_sweep
@@ -138,6 +139,26 @@ def test_items_carry_where_they_come_from_and_what_is_asked(stimuli):
     assert list(items["image"]) == ["/project/pictures/1.png", "/project/pictures/1.png", "/elsewhere/2.png"]
     assert list(items["prompt:cue"]) == ["Is there a cat?", "Is there a dog?", "Is there a cat?"]
     assert set(items["prompt:list"]) == {"Which of cat, dog?"}
+
+
+def test_items_of_several_pictures_have_a_path_a_line_and_their_places_in_words(stimuli):
+    sums = SHOWN["image_sha256"].map(lambda found: f"{found}\n{found}")
+    shown = SHOWN.assign(image=SHOWN["image"] + "\nright.png", picture_sha256=sums)
+    shown["image_sha256"] = [joined_checksum(cell.split("\n")) for cell in sums]
+    shown.to_parquet(stimuli / "items.parquet")
+    described = {"categories": [], "digest": items_digest(shown, []), "pictures": 2}
+    (stimuli / "stimuli.json").write_text(json.dumps(described))
+    prompts = {
+        "placed": {"text": "Left {image 1}, right {image 2}: a {category}?"},
+        "right": {"text": "Left {image 1}, right {image 2}: a {category}?", "images": ["none", 2]},
+    }
+    items = results.items(stimuli, Path("/project"), prompts, made_by="")
+    assert items["image"].iloc[0] == "/project/pictures/1.png\n/project/right.png"
+    assert items["prompt:placed"].iloc[1] == "Left {image 1}, right {image 2}: a dog?"
+    # What a prompt leaves out has no place, and what is left is the first that the model sees.
+    assert items["prompt:right"].iloc[1].count("{image 1}") == 1
+    assert "{image 2}" not in items["prompt:right"].iloc[1]
+    assert "picture_sha256" not in items
 
 
 def test_labels_name_their_classes(task):

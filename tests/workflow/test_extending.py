@@ -117,10 +117,13 @@ def test_new_code_makes_nothing_stale(planned):
 
 
 def test_only_what_the_study_names_is_planned(planned):
-    # The figure, one of kinds of probes for each of three models, and one of probes carried to the new twin.
-    figures = {rule: number + 1 + 3 + 1 for rule, number in FIGURES.items()}
-    # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them.
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": 9 + 1 + 2, "make_table3": 1} | NEW
+    # The figure, one of kinds of probes for each of three models, one of probes carried to the new twin, and one of
+    # pictures left out.
+    figures = {rule: number + 1 + 3 + 1 + 1 for rule, number in FIGURES.items()}
+    # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them, and one with
+    # prompts about some of several pictures those.
+    tables = {"make_table3": 1, "make_table-picture-controls": 1}
+    assert planned["study"] == AFTER_PROBES | figures | {"compare": 9 + 1 + 2 + 1} | tables | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:

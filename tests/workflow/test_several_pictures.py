@@ -1,5 +1,6 @@
-"""A table whose rows have two pictures, from its file to figures: places in prompts, controls, each picture's tokens."""
+"""A table with two pictures in a row, from its file to figures: places in prompts, controls, each picture's tokens."""
 
+import copy
 import csv
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from layerwise.cost.estimate import estimate_states
+from layerwise.states.images import read_images
 from layerwise.states.store import StatesFile
 from layerwise.study import Study
 from tests.workflow.conftest import Project, copy_project
@@ -99,6 +102,97 @@ def project(tmp_path_factory, tiny_llava, warm) -> Project:
     return project
 
 
-def test_x(project):
-    shutil.copytree(project.folder / "results", "/tmp/study-pairs", dirs_exist_ok=True)
+def best(scores: pd.DataFrame, task: str, prompt: str) -> float:
+    """The highest test accuracy of all layers."""
+    of_cell = scores[(scores["task"] == task) & (scores["prompt"] == prompt) & (scores["model"] == "tiny")]
+    return of_cell.query("probe == 'logistic' and split == 'test' and metric == 'accuracy'")["value"].max()
+
+
+def test_controls_say_which_pictures_a_task_needs(project):
+    scores = pd.read_parquet(project.folder / "results/probes/scores.parquet")
+    # The tiny model is not trained, but the colours of its pictures show in any state that has read them.
+    for prompt in ("plain", "places", "swapped", "without-2", "other-2"):
+        assert best(scores, "first", prompt) > 0.95
+    for prompt in ("plain", "places", "swapped", "any-order"):
+        assert best(scores, "same", prompt) > 0.9
+    # The first picture is warm or not, whatever the second is; drawn orders are right in all pairs of one colour, and
+    # in half of the others. Whether two are the same takes both.
+    assert 0.6 < best(scores, "first", "any-order") < 0.95
+    for task, prompt in (("first", "without-1"), ("first", "text-only"), ("same", "without-2"), ("same", "other-2")):
+        assert best(scores, task, prompt) < 0.8
+    table = pd.read_parquet(project.folder / "results/compare/picture-controls.parquet")
+    assert set(table["prompt"]) == {"plain"}
+    lost = table[table["is_best"]].set_index(["task", "control"])["difference"]
+    assert lost["first", "without-2"] < 0.1 < 0.25 < lost["first", "without-1"]
+    assert lost["same", "without-2"] > 0.25
+    written = (project.folder / "results/tables/table-picture-controls.md").read_text()
+    assert "| tiny | plain | picture 2 of another item |" in written
+    assert (project.folder / "results/figures/picture-controls.svg").read_text().count("pictures in random order") >= 2
+
+
+def test_the_tokens_of_the_second_picture_know_both(project):
+    scores = pd.read_parquet(project.folder / "results/probes/positions.parquet").query("split == 'test'")
+    assert set(scores["prompt"]) == {"plain", "places"}
+    found = scores[scores["prompt"] == "places"].set_index(["task", "position", "layer"])["value"]
+    # A colour is there before the first block, and what another picture was is there behind it.
+    assert found["first", "image-1-mean", 0] > 0.95
+    assert found["first", "image-2-mean", 0] < 0.8
+    assert found["first", "image-2-mean", 6] > 0.95
+    assert found["same", "image-2-mean", 6] > 0.9
+    assert found["same", "image-1-mean"].max() < 0.8
+    assert (project.folder / "results/figures/pictures-by-layer.png").stat().st_size > 10_000
+
+
+def test_everything_else_takes_several_pictures_too(project):
+    results = project.folder / "results"
+    with StatesFile(results / "states/tiny/pairs/text-only.h5") as states:
+        assert states.positions == ["last"]
+    with StatesFile(results / "states/tiny/pairs/without-1.h5") as states:
+        assert states.positions == ["image-1-mean", "image-mean", "last"]
+    shortcuts = pd.read_parquet(results / "probes/shortcuts.parquet").query("split == 'test' and metric == 'accuracy'")
+    by_picture = shortcuts[shortcuts["features"] == "picture"].groupby("task")["value"].max()
+    # A sum of what each picture says cannot tell whether two are the same.
+    assert by_picture["first"] > 0.95
+    assert by_picture["same"] < 0.8
+    for file in ("answers/tiny/pairs/plain", "generated/tiny/pairs/plain", "used/tiny/first/places"):
+        assert len(pd.read_parquet(results / f"{file}.parquet")) > 0
+    with (
+        StatesFile(results / "states/tiny/pairs/plain.h5") as plain,
+        StatesFile(results / "states/routed/pairs/plain.h5") as routed,
+    ):
+        same = [bool((plain.layer("last", layer) == routed.layer("last", layer)).all()) for layer in range(8)]
+    assert same == [True] * 6 + [False] * 2
+    assert "2: picture 1 left out" in (results / "tables/table1.md").read_text()
+
+
+def test_a_finished_study_is_read_by_picture_and_runs_nothing_again(project, monkeypatch):
     assert project.planned() == {}
+    monkeypatch.chdir(project.folder)
+    study = Study.load("tiny.yaml")
+    items = study.items("pairs")
+    left, right = (read_images(cell) for cell in (items["image"].iat[1], items["image"].iat[2]))
+    assert len(left) == len(right) == 2
+    assert items["prompt:places"].iat[0].startswith("First: {image 1} Then: {image 2} A")
+    both = [study.states("tiny", "pairs", "plain", f"image-{k}-mean", layer=3).values for k in (1, 2)]
+    assert both[0].shape == both[1].shape == (ROWS, 128)
+    assert not np.allclose(*both)
+    assert set(study.positions()["position"]) == {"image-1-mean", "image-2-mean"}
+    assert set(study.comparison("picture-positions")["position"]) == {"last", "image-1-mean", "image-2-mean"}
+    costs = estimate_states(study, "cpu").set_index("prompt")
+    assert costs["exact"].all()
+    # One picture less is a third of the text less, and a text alone is shown once for each of three wordings.
+    assert costs.loc["places", "tokens"] > costs.loc["without-2", "tokens"] * 1.3
+    assert costs.loc["text-only", "inputs"] == 3
+
+
+def test_another_control_runs_its_own_cells_alone(project):
+    config = copy.deepcopy(STUDY)
+    config["prompts"]["table"]["grey-1"] = {"text": TEXT, "images": ["blank", 2]}
+    config["stimuli"]["pairs"]["prompts"].append("grey-1")
+    project.configure(config)
+    try:
+        planned = project.planned()
+    finally:
+        project.configure(STUDY)
+    assert (planned["extract_states"], planned["fit_probes"]) == (1, 2)
+    assert planned.keys().isdisjoint({"fit_position_probes", "embed_pictures", "sweep_used", "train_route"})

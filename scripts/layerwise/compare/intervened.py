@@ -13,11 +13,15 @@ def in_words(intervention: Mapping[str, Any]) -> str:
     ((kind, how),) = intervention.items()
     if kind == "bypass":
         return f"block {how['from']} × {how['scale']:g} added to {block_in_words(how)}"
+    # Of several pictures an entry may name one.
+    picture = f"picture {how['image']}" if how.get("image") else "image"
     if kind == "ablate-image":
-        return f"image tokens {'zero' if how['with'] == 'zero' else 'averaged'} from block {how['from']} on"
+        tokens = f"{picture}'s tokens" if how.get("image") else "image tokens"
+        return f"{tokens} {'zero' if how['with'] == 'zero' else 'averaged'} from block {how['from']} on"
     if kind == "cut-image":
         blocks = how["blocks"]
-        return "image cut in " + (f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}")
+        where = f"{blocks} blocks" if isinstance(blocks, str) else f"blocks {blocks[0]}-{blocks[1]}"
+        return f"{picture} cut in {where}"
     if kind in ("erase", "steer"):
         concept, place = f"{how['task']}/{how['prompt']}", f"block {how['block']} ({AT[how['at']]})"
         if kind == "erase":

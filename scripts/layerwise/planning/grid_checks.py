@@ -97,8 +97,8 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
         _check_answers(config, name, of_prompt, wording)
         if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
             raise InputError(
-                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read the "
-                "first of `states.positions`; name last before it"
+                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read "
+                "the first of `states.positions`; name last before it"
             )
 
 

@@ -15,7 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
-GIVEN |= {"labels"}
+GIVEN |= {"labels", "positions"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
@@ -32,7 +32,7 @@ def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
-        known |= {"used", "shortcuts"}
+        known |= {"used", "shortcuts", "position"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         too = entry.reads_too(Contents(shortcuts=True)) if entry in FIGURES.values() else ()
@@ -40,7 +40,18 @@ def test_entries_read_what_there_is():
         # What is not a comparison is a description, or the curve of a training: nothing is computed from scores here.
         # One figure shows scores of single draws of random weights as they are, which comparisons merge.
         shown = {"scores"} if entry is FIGURES["carried-matrix"] else set()
-        measured = {"scores", "curves", "kinds", "sites", "predictions", "changes", "tracing", "answers", "sweeps"}
+        measured = {
+            "scores",
+            "curves",
+            "kinds",
+            "sites",
+            "positions",
+            "predictions",
+            "changes",
+            "tracing",
+            "answers",
+            "sweeps",
+        }
         assert not ({*entry.reads, *too} - shown) & measured
 
 

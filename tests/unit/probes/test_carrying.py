@@ -22,6 +22,14 @@ def test_a_picture_under_another_name_is_left_out_with_all_pictures_like_it():
     assert groups_seen(target, source, pictures, pd.Series({"s1": "X", "s2": "A", "s3": "D"})) == {"d"}
 
 
+def test_one_of_several_pictures_that_was_seen_is_enough():
+    target = labels(["t1", "t2", "t3"], ["a", "b", "c"], ["test"] * 3)
+    source = labels(["s1"], ["x"], ["train"])
+    pictures = pd.Series({"t1": "A\nB", "t2": "C\nD", "t3": "E\nA"})
+    assert groups_seen(target, source, pictures, pd.Series({"s1": "F\nD"})) == {"b"}
+    assert groups_seen(target, source, pictures, pd.Series({"s1": "A"})) == {"a", "c"}
+
+
 def test_items_without_pictures_share_none():
     target, source = labels(["t1"], ["a"], ["test"]), labels(["s1", "s2"], ["x", "y"], ["train", "train"])
     assert not groups_seen(target, source, pd.Series({"t1": ""}), pd.Series({"s1": "", "s2": None}))

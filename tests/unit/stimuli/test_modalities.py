@@ -12,7 +12,7 @@ from PIL import Image
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
 from layerwise.models.registration import describe_model
-from layerwise.states.images import read_image
+from layerwise.states.images import read_images
 from layerwise.states.plan import Unit, plan_parts
 from layerwise.states.store import StatesFile
 from layerwise.stimuli.modalities import with_images
@@ -53,12 +53,12 @@ def test_items_that_look_the_same_are_run_once(image, rows):
 
 
 def test_a_grey_image_and_none(tmp_path):
-    grey = read_image(with_images(ITEMS, {"image": "blank"}, 0)["image"].iat[0])
+    grey = read_images(with_images(ITEMS, {"image": "blank"}, 0)["image"].iat[0])
     assert np.ptp(np.asarray(grey)) == 0
     # A file of that name is a file.
     Image.new("RGB", (4, 4), "red").save(tmp_path / "blank", format="png")
-    assert read_image(tmp_path / "blank").size == (4, 4)
-    assert read_image(with_images(ITEMS, {"image": "none"}, 0)["image"].iat[0]) is None
+    assert read_images(str(tmp_path / "blank")).size == (4, 4)
+    assert read_images(with_images(ITEMS, {"image": "none"}, 0)["image"].iat[0]) is None
 
 
 def test_texts_without_an_image_share_no_prefix():
@@ -103,7 +103,7 @@ def test_the_program_shows_what_the_prompt_asks_for(image, tiny_llava, tmp_path,
         top = states.layer("last", len(states.layers) - 1)[states.row_of_item]
     assert len(np.unique(top.round(4), axis=0)) == (6 if image == "shuffled" else 2)
     for row, shown in zip(top, with_images(items, {"image": image}, seed).itertuples(), strict=True):
-        expected = model.states([read_image(shown.image)], [shown.text], ["last"])["last"][0, -1]
+        expected = model.states([read_images(shown.image)], [shown.text], ["last"])["last"][0, -1]
         assert torch.allclose(torch.from_numpy(row), expected, rtol=1e-3, atol=1e-4)
         if image == "shuffled":
             assert shown.image != items.set_index("item_id").loc[shown.item_id, "image"]

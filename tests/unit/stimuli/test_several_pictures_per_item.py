@@ -220,6 +220,17 @@ def test_a_mark_tells_of_every_picture(make, folder, of):
     assert KIND.shown(entry_of(folder, **of), None).items() >= of.items()
 
 
+def test_items_that_are_all_joined_are_told(make, folder, monkeypatch, caplog):
+    entry = {"kind": "table", "file": str(folder / "t.parquet"), "image_column": ["left", "right"], "labels": ["wet"]}
+    made = ["make_stimuli.py", "--name", "s", "--entry", json.dumps(entry), "--seed", "0", "--threads", "1"]
+    for pairs, told in ((PAIRS, True), ([*PAIRS, ("5.png", "6.png"), ("7.png", "7.png")], False)):
+        make(rows_of(*pairs), image_column=["left", "right"])
+        caplog.clear()
+        command = ["python", str(REPOSITORY / "scripts" / made[0]), *made[1:], "--out", str(folder / "s")]
+        run_here(command, monkeypatch)
+        assert ("stimuli.s: 2 of 3 items share pictures, directly or through other items" in caplog.text) == told
+
+
 def test_a_table_that_was_changed_by_hand_is_refused(make, folder):
     items = finished(make(rows_of(*PAIRS), image_column=["left", "right"]))
     items.assign(picture_sha256=items["picture_sha256"].to_numpy()[::-1]).to_parquet(folder / "items.parquet")
