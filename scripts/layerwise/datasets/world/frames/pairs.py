@@ -13,9 +13,9 @@ from layerwise.datasets.world.frames.ring import MIDDLE, RING, WAYS, cell
 from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.scenes import RADII, Scene
 
+# A sequence and its partner; what is asked of both is true of one of them alone.
 Frames = tuple[Scene, ...]
 Drawn = tuple[Frames, Frames]
-# A statement about the two is true of one of them alone.
 Pair = tuple[FrameSequence, FrameSequence]
 
 # How many cells an object moves; before and after a contact, too.
@@ -68,8 +68,8 @@ def paused(one: FrameSequence, other: FrameSequence, chance: Chance) -> Pair:
 def _first(one: Actor, other: Actor, chance: Chance) -> Drawn:
     """Both objects change, one after the other. The partner: the same frames in the other order.
 
-    Each object has two states, and all four combinations of them are drawn with the same chance for every one to be
-    the first frame. So the way round these four tells nothing about where in it a frame is.
+    Each object has two states. Any of their four combinations is the first frame with the same chance, and either
+    object is the first to change. So a frame alone does not tell what changed before it, nor what will change.
     """
     kinds = [(a, b) for a in CHANGES for b in CHANGES if (a, b) != ("presence", "presence")]
     what_one, what_other = one_of(kinds, chance)
