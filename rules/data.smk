@@ -1,7 +1,7 @@
 # Data sets: drawn, or downloaded.
 #
 # OUTPUTS
-#   <results>/worlds/{world}/world.json               a synthetic world in the formats of COCO, SNLI-VE and GQA
+#   <results>/worlds/{world}/world.json               a synthetic world: COCO, SNLI-VE, GQA, sequences
 #   <data>/{source}/archives/{archive}.json           the receipt of a download, which lies beside it
 #   <data>/{source}/annotations/{annotation}          annotation files, taken out of their archive
 #   <data>/{source}/snli_ve/snli_ve_{part}.jsonl      SNLI-VE, built from SNLI
@@ -26,7 +26,7 @@ rule make_world:
     params:
         train=lambda wildcards: study.config.worlds[wildcards.world].train_images,
         val=lambda wildcards: study.config.worlds[wildcards.world].val_images,
-        flickr=lambda wildcards: study.config.worlds[wildcards.world].flickr_images,
+        flickr=lambda wildcards: flickr_images_and_sequences(study.config.worlds[wildcards.world]),
         seed=study.config.seed,
         out=lambda wildcards, output: Path(output[0]).parent,
         code=code_digest("make_world.py"),

@@ -4,6 +4,13 @@ from layerwise.datasets.hub_files import read_receipt
 from layerwise.datasets.snli import PARTS as SNLI_VE_PARTS, SNLI_FILES
 
 
+def flickr_images_and_sequences(world):
+    """The end of the command that draws a world. In one param: Snakemake compares the params of a job as a set, so one more
+    would draw worlds without sequences again."""
+    sequences = f" --frame-sequences {world.frame_sequences}" if world.frame_sequences else ""
+    return f"{world.flickr_images}{sequences}" if sequences else world.flickr_images
+
+
 def source_files(wildcards):
     """The files whose change makes a stimulus set stale, but for its images."""
     entry = study.config.stimuli[wildcards.stimuli]

@@ -1,4 +1,7 @@
-"""Draw the embedded world: pictures of coloured shapes in the formats of COCO 2017, SNLI-VE and the GQA tables."""
+"""Draw the embedded world: pictures of coloured shapes in the formats of COCO 2017, SNLI-VE and the GQA tables.
+
+Also sequences of frames, in a format of their own (docs/formats.md).
+"""
 
 import argparse
 import logging
@@ -15,9 +18,13 @@ def main() -> None:
     parser.add_argument("--train-images", type=int, default=2000, help="pictures in coco/train2017 (default 2000)")
     parser.add_argument("--val-images", type=int, default=500, help="pictures in coco/val2017 and gqa (default 500)")
     parser.add_argument("--flickr-images", type=int, default=500, help="pictures in snli_ve (default 500)")
+    parser.add_argument(
+        "--frame-sequences", type=int, default=0, help="sequences of frames of each kind, in frames (default none)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default 0)")
     options = parser.parse_args()
-    world = make_world(options.out, options.train_images, options.val_images, options.flickr_images, options.seed)
+    images = options.train_images, options.val_images, options.flickr_images
+    world = make_world(options.out, *images, options.seed, options.frame_sequences)
     for name, number in world["counts"].items():
         logging.info("%s: %d", name, number)
 

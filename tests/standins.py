@@ -330,6 +330,93 @@ def a_okvqa() -> StandIn:
     return StandIn({"HuggingFaceM4/A-OKVQA": files | {"README.md": b"# A-OKVQA\n"}})
 
 
+def nlvr2() -> StandIn:
+    def rows(part: str, sets: Sequence[int]) -> list[dict[str, Any]]:
+        """Of each set, two pairs of pictures and two sentences, each true of one pair: as in the balanced subsets."""
+        return [
+            {
+                "question_id": f"{part}-{number}-{pair}-{sentence}",
+                "question": f"One image {number} shows {sentence + 1} dogs.",
+                "answer": str(pair == sentence),
+                "left_image": _cell(f"nlvr2 {number} {pair} left"),
+                "right_image": _cell(f"nlvr2 {number} {pair} right"),
+                "writer": "61",
+                "synset": "dog",
+                "query": f"dogs{number}",
+            }
+            for number in sets
+            for pair in (0, 1)
+            for sentence in (0, 1)
+        ]
+
+    dev, public, unseen = (range(12), range(12, 24), range(24, PICTURES))
+    half = len(public) // 2
+    files = {
+        "README.md": b'---\nconfigs:\n- config_name: default\n---\n# Dataset Card for "nlvr2"\n',
+        "balanced/balanced_dev.json": b"not read",
+        "data/balanced_dev-00000-of-00001-54ed883ce96f619e.parquet": _parquet(rows("dev", dev)),
+        "data/balanced_test_public-00000-of-00002-c989ad9eb1dd7008.parquet": _parquet(rows("test1", public[:half])),
+        "data/balanced_test_public-00001-of-00002-f9a6d537d4449440.parquet": _parquet(rows("test1", public[half:])),
+        "data/balanced_test_unseen-00000-of-00001-0db545679e2f1081.parquet": _parquet(rows("test2", unseen)),
+        "data/unbalanced_dev-00000-of-00002-ceb4efea303c6475.parquet": b"not read",
+    }
+    return StandIn({"lmms-lab/NLVR2": files})
+
+
+def blink() -> StandIn:
+    def rows(part: str, many: int, choices: Sequence[str], question: str) -> list[dict[str, Any]]:
+        listed = "\n".join(f"({letter}) {choice}" for letter, choice in zip("ABCD", choices, strict=False))
+        return [
+            {
+                "idx": f"val_{part}_{number + 1}",
+                "sub_task": part,
+                "question": question,
+                # Two questions may share a frame.
+                "image_1": _cell(f"blink {part} {number // 2} {number % 2}"),
+                "image_2": _cell(f"blink {part} {number // 2} {number % 2 + 1}"),
+                "image_3": None,
+                "image_4": None,
+                "choices": list(choices),
+                "answer": f"({'ABCD'[number % len(choices)]})",
+                "prompt": f"The images are frames. {question}\nSelect from the following choices.\n{listed}",
+            }
+            for number in range(many)
+        ]
+
+    points = [f"Point {letter}" for letter in "ABCD"]
+    parts = {
+        "Multi-view_Reasoning": rows("Multi-view_Reasoning", PICTURES, ["left", "right"], "Is the camera moving left?"),
+        **{
+            f"{kind}_Correspondence": rows(f"{kind}_Correspondence", 3 * PICTURES, points, "Which point is it?")
+            for kind in ("Visual", "Semantic", "Functional")
+        },
+    }
+    files = {"README.md": b"---\nlicense: apache-2.0\n---\n# BLINK\n"}
+    for part, some in parts.items():
+        files[f"{part}/val-00000-of-00001.parquet"] = _parquet(some, image_3=IMAGE, image_4=IMAGE)
+        files[f"{part}/test-00000-of-00001.parquet"] = b"not read: answers are hidden"
+    return StandIn({"BLINK-Benchmark/BLINK": files})
+
+
+def temporal_vqa() -> StandIn:
+    rows = []
+    for number in range(PICTURES):
+        earlier, later = (_cell(f"temporal {number} {when}") for when in ("earlier", "later"))
+        first = number % 2 == 0
+        one, other = (earlier, later) if first else (later, earlier)
+        rows.append({"image_1": one, "image_2": other, "label": "First" if first else "Second"})
+    configs = {name: f"{name}/test-*" for name in ("temporal_order", "timelapse_estimation")}
+    card = "---\nlicense: apache-2.0\nconfigs:\n" + "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: {path}\n" for name, path in configs.items()
+    )
+    files = {
+        "README.md": f"{card}---\n# Temporal-VQA\n".encode(),
+        "temporal_order/test-00000-of-00001.parquet": _parquet(rows),
+        "timelapse_estimation/test-00000-of-00001.parquet": b"not read",
+    }
+    return StandIn({"fazliimam/temporal-vqa": files})
+
+
 # By the name of the recipe.
 STAND_INS: dict[str, Callable[[], StandIn]] = {
     "pope": pope,
@@ -341,6 +428,9 @@ STAND_INS: dict[str, Callable[[], StandIn]] = {
     "mmvp": mmvp,
     "scienceqa": scienceqa,
     "a-okvqa": a_okvqa,
+    "nlvr2": nlvr2,
+    "blink": blink,
+    "temporal-vqa": temporal_vqa,
 }
 
 
@@ -359,9 +449,11 @@ def _parts(rows: Sequence[dict], many: int) -> list[list[dict]]:
 
 def _parquet(rows: Sequence[dict[str, Any]], **types: pa.DataType) -> bytes:
     """Rows as `datasets` writes them: pictures as {bytes, path}, and what each column is in the metadata."""
-    types = {"image": IMAGE, **types}
+    for name in rows[0]:
+        if any(isinstance(row[name], dict) and row[name].keys() == {"bytes", "path"} for row in rows):
+            types[name] = IMAGE
     arrays = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
-    features = {name: {"_type": "Image" if name == "image" else "Value"} for name in arrays}
+    features = {name: {"_type": "Image" if types.get(name) == IMAGE else "Value"} for name in arrays}
     table = pa.table(arrays).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     file = io.BytesIO()
     pq.write_table(table, file)

@@ -22,12 +22,17 @@ TASKS = [
     "mmvp",
     "scienceqa-natural",
     "a-okvqa",
+    "nlvr2",
+    "blink-multi-view",
+    "temporal-vqa",
 ]
+OF_TWO = {"all pictures in order", "picture 1 left out", "picture 2 left out", "pictures swapped", "text alone"}
 STUDY = {
     "seed": 1,
     "include": [f"recipes/{name}.yaml" for name in STAND_INS],
     "tasks": {task: {"min_per_class": 1} for task in TASKS},
     "models": {"llava": {"source": "models/llava", "batch_size": 32, "tasks": TASKS}},
+    "states": {"positions": ["last", "each-image-mean"]},
     "probes": {"C": [1.0], "resamples": 100},
 }
 
@@ -46,14 +51,21 @@ def project(tmp_path, tiny_llava) -> Project:
 @pytest.mark.slow
 def test_all_recipes_are_planned_before_anything_is_downloaded(project):
     planned = project.planned()
-    datasets = {dataset for name in STAND_INS for dataset in recipe_of(name).get("datasets", {})}
-    assert planned["download_hub_files"] == len(datasets) == 8
-    assert planned["make_task"] == len(TASKS)
+    recipes = [recipe_of(name) for name in STAND_INS]
+    tasks = {task: entry for recipe in recipes for task, entry in recipe["tasks"].items() if task in TASKS}
     # VSR's tasks read the same states.
-    assert planned["extract_states"] == 2 * (len(TASKS) - 1)
+    asked = {entry["stimuli"] for entry in tasks.values()}
+    stimuli = [entry for recipe in recipes for name, entry in recipe["stimuli"].items() if name in asked]
+    assert planned["make_task"] == len(tasks) == len(TASKS)
+    assert planned["make_stimuli"] == len(stimuli) == len(TASKS) - 1
+    assert planned["download_hub_files"] == len({entry["dataset"] for entry in stimuli if "dataset" in entry}) == 11
+    # Of sets with two pictures, six prompts or four; of the others, two.
+    assert planned["extract_states"] == sum(len(entry["prompts"]) for entry in stimuli) == 2 * 10 + 6 * 2 + 4
 
 
+# Some 280 jobs.
 @pytest.mark.whole
+@pytest.mark.timeout(1800)
 def test_all_recipes_run_to_figures(project, warm, monkeypatch):
     hubs = [hub for name, stand_in in STAND_INS.items() for hub in stand_in().hubs(name)]
     with serve(*hubs) as hub:
@@ -68,19 +80,27 @@ def test_all_recipes_run_to_figures(project, warm, monkeypatch):
     scores = pd.read_parquet(results / "probes/scores.parquet")
     assert set(scores["task"]) == set(TASKS)
     # Both classes have the same texts: without the picture, nothing is found.
-    for name in ("winoground", "mmvp"):
+    for name in ("winoground", "mmvp", "nlvr2"):
         own = "probe == 'logistic' and split == 'test' and metric == 'accuracy'"
         alone = scores.query(f"prompt == '{name}-text-only' and {own}")
         assert len(alone) > 3
         assert (alone["value"] == 0.5).all()
     shortcuts = pd.read_parquet(results / "probes/shortcuts.parquet")
-    assert set(shortcuts["task"]) == set(TASKS)
+    # The text is the same for all pairs of frames.
+    assert set(shortcuts["task"]) == set(TASKS) - {"temporal-vqa"}
+    controls = pd.read_csv(results / "tables/table-picture-controls.csv").groupby("task")["shown"].agg(set)
+    assert controls.to_dict() == {
+        "nlvr2": OF_TWO,
+        "blink-multi-view": OF_TWO,
+        "temporal-vqa": {"all pictures in order", "picture 2 left out", "pictures in random order"},
+    }
     table = (results / "tables/table1.md").read_text().replace("\\_", "_")
     for name in STAND_INS:
         for entry in recipe_of(name).get("datasets", {}).values():
             (row,) = [line for line in table.splitlines() if line.startswith(f"| {entry['repository']} |")]
             assert entry["revision"][:12] in row
     assert "cc-by-sa-4.0" in table
-    for figure in ("entailment-by-layer", "which-layer", "known-and-said-llava"):
+    figures = ("entailment-by-layer", "which-layer", "known-and-said-llava", "picture-controls", "pictures-by-layer")
+    for figure in figures:
         assert (results / f"figures/{figure}.png").stat().st_size > 1000
     assert project.planned() == {}

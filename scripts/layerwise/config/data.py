@@ -1,18 +1,27 @@
 """Where results lie, and where images and annotations come from."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from layerwise.config.base import Count, Maybe, Name, Section, among, text, whole
+from layerwise.config.base import Checked, Count, Maybe, Name, Section, among, text, whole
 from layerwise.datasets.catalogue import PACKINGS
 
 MD5 = Annotated[str, text("[0-9a-f]{32}", "an MD5 checksum: 32 hexadecimal digits in lower case")]
 SHA256 = Annotated[str, text("[0-9a-f]{64}", "a SHA-256 checksum: 64 hexadecimal digits in lower case")]
 Address = Annotated[str, text("https?://.*", "an address that begins with http:// or https://")]
 Bytes = Annotated[int, whole(1)]
+# Each of three parts has a matched pair.
+Sequences = Annotated[
+    int,
+    Checked(
+        lambda value: type(value) is int and (value == 0 or value >= 6),
+        "0, or a whole number of at least 6",
+        {"type": "integer", "minimum": 0},
+    ),
+]
 # For the schema: what a drawn data set does not have, and the other two ways to come by one.
 FILES = ("images", "annotations", "download", "download_images")
 FOLDERS: JsonDict = {"required": ["images", "annotations"]}
@@ -71,7 +80,7 @@ class Source(Section):
 
 
 class World(Section):
-    """A synthetic world of drawn shapes, written in the formats of COCO, SNLI-VE and GQA."""
+    """A synthetic world of drawn shapes, written in the formats of COCO, SNLI-VE and GQA and as frame sequences."""
 
     train_images: Count = 1200
     """Images in the COCO part train2017."""
@@ -79,6 +88,14 @@ class World(Section):
     """Images in the COCO part val2017."""
     flickr_images: Count = 800
     """Images of the SNLI-VE part (train, dev and test together)."""
+    frame_sequences: Sequences = 0
+    """Sequences of frames of each kind (first, moved, direction, cause, contact, outcome; train, val and test
+    together), in matched pairs."""
+
+    def entry(self) -> dict[str, Any]:
+        """As ever where no sequences are drawn, so that what was made of older worlds is not stale."""
+        entry = super().entry()
+        return entry if self.frame_sequences else {key: entry[key] for key in entry if key != "frame_sequences"}
 
 
 class DatasetEntry(Section):

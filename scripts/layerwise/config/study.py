@@ -42,7 +42,7 @@ class StudyConfig(Section):
     """Where data sets are downloaded from. `config/sources.yaml` fills it; a study may point parts of it at a
     mirror."""
     worlds: dict[Name, World] = {}
-    """Synthetic worlds of drawn shapes, written in the formats of COCO, SNLI-VE and GQA."""
+    """Synthetic worlds of drawn shapes, written in the formats of COCO, SNLI-VE and GQA and as frame sequences."""
     embedded_models: dict[Name, EmbeddedModel] = {}
     """Small LLaVAs that the workflow trains on the world of shapes, by name, for models whose source is the word
     embedded."""

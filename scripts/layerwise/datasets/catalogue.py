@@ -21,6 +21,7 @@ FORMATS: "Catalogue[DataFormat[Any]]" = Catalogue(
         "coco": "layerwise.datasets.formats.coco",
         "snli-ve": "layerwise.datasets.formats.snli_ve",
         "gqa": "layerwise.datasets.formats.gqa",
+        "frames": "layerwise.datasets.formats.frames",
         "hub": "layerwise.datasets.formats.hub",
     },
 )

@@ -15,6 +15,7 @@ KINDS: "Catalogue[StimulusKind[Any]]" = Catalogue(
         "snli-ve": "layerwise.stimuli.kinds.snli_ve",
         "coco-objects": "layerwise.stimuli.kinds.coco_objects",
         "coco-relations": "layerwise.stimuli.kinds.coco_relations",
+        "frames": "layerwise.stimuli.kinds.frames",
         "table": "layerwise.stimuli.kinds.table",
     },
 )

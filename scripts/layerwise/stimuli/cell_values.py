@@ -38,16 +38,18 @@ def has_keys(cells: Mapping[str, Any], wanted: Mapping[str, set[str]]) -> bool:
     return all(key_of(cells[column]) in values for column, values in wanted.items())
 
 
-def as_list(cell: Any) -> list[Any] | None:
-    """A cell that is a list, or a list written as text, as in a CSV; None for any other cell."""
-    if isinstance(cell, list):
-        return cell
-    if isinstance(cell, str) and cell.strip().startswith("["):
+def as_it_reads(cell: Any) -> Any:
+    """A cell; of a list or a struct written as text, as in a CSV, what it says."""
+    if isinstance(cell, str) and cell.strip()[:1] in ("[", "{"):
         for read in (json.loads, ast.literal_eval):
             try:
-                found = read(cell)
+                return read(cell)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-            if isinstance(found, list):
-                return found
-    return None
+    return cell
+
+
+def as_list(cell: Any) -> list[Any] | None:
+    """A cell that is a list, or a list written as text; None for any other cell."""
+    found = as_it_reads(cell)
+    return found if isinstance(found, list) else None

@@ -7,24 +7,27 @@ from typing import Any
 
 from layerwise.datasets.text_files import shown as short
 from layerwise.errors import InputError
-from layerwise.stimuli.cell_values import as_list, key_of
+from layerwise.stimuli.cell_values import as_it_reads, key_of
 from layerwise.stimuli.table_entry import Choices
 from layerwise.stimuli.table_rows import TableRow, as_text, is_empty
 
 LETTERS = string.ascii_uppercase
 # A letter alone: B, (B), B. or B)
 LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
+# What a struct of choices has, as in ARC: their words, and what the row calls them.
+WORDS, NAMES = "text", "label"
 
 
 def choices_of(entry: Choices, row: TableRow) -> list[str]:
     """The words of a row's choices, in order.
 
     Raises:
-        InputError: naming the row, when there are fewer than two, more than letters, or one is empty.
+        InputError: naming the row, when there are fewer than two, more than letters, or one is empty; or when a struct
+            has no words.
     """
     cells = [row.cells[column] for column in entry.columns]
     if len(cells) == 1:
-        cells = _listed(cells[0], entry.columns[0], row.where)
+        cells = _listed(cells[0], entry.columns[0], row.where)[0]
     while cells and is_empty(cells[-1]):
         cells = cells[:-1]
     named = ", ".join(map(repr, entry.columns))
@@ -33,6 +36,26 @@ def choices_of(entry: Choices, row: TableRow) -> list[str]:
     if not 2 <= len(cells) <= len(LETTERS):
         raise InputError(f"{row.where}: {named} has {len(cells)} choices; there must be 2 to {len(LETTERS)}")
     return [as_text(cell, named.strip("'"), row.where).strip() for cell in cells]
+
+
+def names_of(entry: Choices, row: TableRow) -> list[str] | None:
+    """What a row itself calls its choices, such as A to D or 1 to 4, in order; None if it gives them no names.
+
+    Raises:
+        InputError: naming the row, when a choice has no name, or two have the same.
+    """
+    if len(entry.columns) > 1:
+        return None
+    column = entry.columns[0]
+    words, cells = _listed(row.cells[column], column, row.where)
+    if cells is None:
+        return None
+    while words and is_empty(words[-1]):
+        words, cells = words[:-1], cells[:-1]
+    named = ["" if is_empty(cell) else as_text(cell, column, row.where).strip() for cell in cells]
+    if "" in named or len({key_of(name) for name in named}) < len(named):
+        raise InputError(f"{row.where}: the labels of the choices in {column!r} are {short(cells)}; give each its own")
+    return named
 
 
 def listed(choices: Sequence[str]) -> str:
@@ -65,14 +88,15 @@ def right_choices(
     for row, cell in zip(rows, cells, strict=True):
         if is_empty(cell):
             raise InputError(f"{row.where}: the column {answer!r} is empty, so no choice is right; see `only`")
+    names = [names_of(entry, row) for row in rows]
     readings = READINGS if entry.answer_is is None else {entry.answer_is: READINGS[entry.answer_is]}
     found = {
-        name: [read(cell, words, first) for cell, words in zip(cells, choices, strict=True)]
-        for name, read in readings.items()
+        reading: [read(*of_row, first) for of_row in zip(cells, choices, names, strict=True)]
+        for reading, read in readings.items()
     }
     whole = {name: places for name, places in found.items() if None not in places}
     if not whole:
-        _refuse(answer, first, rows, cells, choices, found)
+        _refuse(answer, first, rows, cells, choices, names, found)
     ways = list(whole)
     for row, *places in zip(rows, *whole.values(), strict=True):
         if len(set(places)) > 1:
@@ -89,12 +113,14 @@ def _refuse(
     rows: Sequence[TableRow],
     cells: Sequence[Any],
     choices: Sequence[Sequence[str]],
+    names: Sequence[Sequence[str] | None],
     found: Mapping[str, Sequence[int | None]],
 ) -> None:
     """Name the row that the best reading fails on."""
     places = max(found.values(), key=lambda places: len(places) - places.count(None))
     at = places.index(None)
     said = ", ".join(map(repr, choices[at]))[:200]
+    labelled = f", labelled {', '.join(names[at] or ())}" if names[at] else ""
     if sum(key_of(word) == key_of(cells[at]) for word in choices[at]) > 1:
         raise InputError(
             f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, the words of two choices: {said}; say "
@@ -102,7 +128,7 @@ def _refuse(
         )
     raise InputError(
         f"{rows[at].where}: the column {answer!r} is {short(cells[at])}, which is neither index, letter nor words of a "
-        f"choice; there are {_counted(choices[at], first)}: {said}"
+        f"choice; there are {_counted(choices[at], first)}{labelled}: {said}"
     )
 
 
@@ -110,7 +136,7 @@ def _counted(words: Sequence[str], first: int) -> str:
     return f"{len(words)} choices, {first} to {first + len(words) - 1} (see `first`)"
 
 
-def _by_index(cell: Any, words: Sequence[str], first: int) -> int | None:
+def _by_index(cell: Any, words: Sequence[str], names: Sequence[str] | None, first: int) -> int | None:
     if isinstance(cell, str):
         if not re.fullmatch(r"\s*\d{1,4}\s*", cell):
             return None
@@ -124,29 +150,46 @@ def _by_index(cell: Any, words: Sequence[str], first: int) -> int | None:
     return place if 0 <= place < len(words) else None
 
 
-def _by_letter(cell: Any, words: Sequence[str], first: int) -> int | None:
+def _by_letter(cell: Any, words: Sequence[str], names: Sequence[str] | None, first: int) -> int | None:
     match = LETTER.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if names is not None:
+        # A row's own labels may be 1 to 4.
+        said = key_of(cell if match is None else match[1])
+        return next((place for place, name in enumerate(names) if key_of(name) == said), None)
     place = len(words) if match is None else LETTERS.index(match[1].upper())
     return place if place < len(words) else None
 
 
-def _by_words(cell: Any, words: Sequence[str], first: int) -> int | None:
+def _by_words(cell: Any, words: Sequence[str], names: Sequence[str] | None, first: int) -> int | None:
     # Choices may be numbers, and the answer one of them: of 2, 3 and 4, the 2.
     same = [place for place, word in enumerate(words) if key_of(word) == key_of(cell)]
     return same[0] if len(same) == 1 else None
 
 
-READINGS: dict[str, Callable[[Any, Sequence[str], int], int | None]] = {
+READINGS: dict[str, Callable[[Any, Sequence[str], Sequence[str] | None, int], int | None]] = {
     "index": _by_index,
     "letter": _by_letter,
     "words": _by_words,
 }
 
 
-def _listed(cell: Any, column: str, where: str) -> list[Any]:
-    """The choices in a cell."""
-    if (found := as_list(cell)) is not None:
-        return found
+def _listed(cell: Any, column: str, where: str) -> tuple[list[Any], list[Any] | None]:
+    """The choices that a cell lists, and what the row calls them: of a list, of a struct of lists, of a list of
+    structs, or of one of these written as text, as in a CSV."""
+    found = as_it_reads(cell)
+    if isinstance(found, list) and found and all(isinstance(choice, dict) for choice in found):
+        keys = list(dict.fromkeys(key for choice in found for key in choice))
+        found = {key: [choice.get(key) for choice in found] for key in keys}
+    if isinstance(found, dict):
+        words, names = found.get(WORDS), found.get(NAMES)
+        if isinstance(words, list) and isinstance(names, list) and len(words) == len(names):
+            return words, names
+        raise InputError(
+            f"{where}: the column {column!r} holds {short(cell)}; a struct of choices must have their words as "
+            f"`{WORDS}` and as many labels as `{NAMES}`"
+        )
+    if isinstance(found, list):
+        return found, None
     raise InputError(
         f'{where}: the column {column!r} holds {short(cell)}, not a list such as ["red", "blue"]; where each choice '
         "has a column of its own, name all of them in `columns`"

@@ -117,10 +117,11 @@ class Choices(Section):
     """Several answers to a row's question, one of which is right."""
 
     columns: Words
-    """One column whose cells are lists, or several columns, one per choice. Empty cells at the end are no choices."""
+    """One column whose cells are lists, or several columns, one per choice. Empty cells at the end are no choices. In
+    place of a list, a struct may have the choices as `text` and what the row calls them as `label`, as in ARC."""
     answer: Maybe[Answer] = None
-    """Column that says which choice is right: by its index, by its letter (B or (B)), or by its own words. Or a whole
-    number, the index of the choice that is right in every row."""
+    """Column that says which choice is right: by its index, by its letter (B or (B)) or the row's own label, or by its
+    own words. Or a whole number, the index of the choice that is right in every row."""
     first: Maybe[Annotated[int, whole(0, 1)]] = None
     """Index of the first choice. Default: 0."""
     answer_is: Maybe[Literal["index", "letter", "words"]] = None

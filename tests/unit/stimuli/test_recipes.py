@@ -34,9 +34,20 @@ FIRST = {
     "mmvp": "mmvp",
     "scienceqa": "scienceqa-natural",
     "a-okvqa": "a-okvqa",
+    "nlvr2": "nlvr2",
+    "blink": "blink-multi-view",
+    "temporal-vqa": "temporal-vqa",
 }
 # Whose items have other words than a text.
 WORDS = {"whatsup": ["choice"]} | {name: ["choices", "text"] for name in ("cv-bench", "scienceqa", "a-okvqa")}
+# Of items with two pictures, what prompts besides the plain one and the text alone show.
+CONTROLS = {
+    "nlvr2": {"left-alone": [1, "none"], "right-alone": ["none", 2], "swapped": [2, 1]},
+    "blink": {"first-alone": [1, "none"], "second-alone": ["none", 2], "swapped": [2, 1]},
+    "temporal-vqa": {"first-alone": [1, "none"], "random-order": "random-order"},
+}
+# All items have the same text, so that there is no prompt with the text alone, and no shortcut through words.
+NO_WORDS = {"temporal-vqa"}
 
 
 def test_there_is_a_stand_in_for_each_recipe():
@@ -53,15 +64,29 @@ def test_a_study_needs_models_alone(tmp_path):
         for section in ("datasets", "stimuli", "tasks"):
             # So that several recipes may stand in one study.
             assert all(entry == name or entry.startswith(f"{name}-") for entry in own.get(section, {}))
-        assert set(own["prompts"]["table"]) == {name, f"{name}-text-only"}
-        asked, alone = (study.config.prompts["table"][prompt] for prompt in (name, f"{name}-text-only"))
-        assert (asked.text, asked.answers, asked.image, alone.image) == (alone.text, alone.answers, None, "none")
+        places = [f"{name}-places"] if name in CONTROLS else []
+        controls = {f"{name}-{control}": shown for control, shown in CONTROLS.get(name, {}).items()}
+        alone = [] if name in NO_WORDS else [f"{name}-text-only"]
+        asks = [name, *places, *alone, *controls]
+        assert list(own["prompts"]["table"]) == asks
+        prompts = {prompt: study.config.prompts["table"][prompt] for prompt in asks}
+        assert {prompt.text for at, prompt in prompts.items() if at not in places} == {prompts[name].text}
+        assert all(prompt.answers == prompts[name].answers for prompt in prompts.values())
+        assert prompts[name].image is None
+        assert all(prompts[at].image == "none" for at in alone)
+        for at, shown in controls.items():
+            assert shown == (prompts[at].images or prompts[at].image)
+        for at in places:
+            assert all(f"{{image {number}}}" in prompts[at].text for number in (1, 2))
         for task in own["tasks"]:
             cells = [cell.prompt for cell in study.grid.probe_cells() if cell.task == task]
-            assert cells == [name, f"{name}-text-only"]
+            assert cells == asks
             # So are the shortcuts through its words, whatever its words are.
-            compared = study.grid.shortcut_prompts()[task]
-            assert compared == {"shown": [name], "text": [f"{name}-text-only"]}
+            compared = study.grid.shortcut_prompts().get(task)
+            if name in NO_WORDS:
+                assert compared is None
+                continue
+            assert compared == {"shown": [name, *places], "text": alone}
             assert study.grid.shortcut_columns(task) == WORDS.get(name, ["text"])
 
 
@@ -79,13 +104,13 @@ def test_what_the_user_must_have_is_asked_for_when_a_study_is_planned(tmp_path, 
         load(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["vsr", "winoground", "scienceqa"])
+@pytest.mark.parametrize("name", ["vsr", "winoground", "scienceqa", "temporal-vqa"])
 def test_items_and_tasks_are_made(tmp_path, name):
     made(tmp_path, name, [FIRST[name]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(STAND_INS) - {"vsr", "winoground", "scienceqa"}))
+@pytest.mark.parametrize("name", sorted(set(STAND_INS) - {"vsr", "winoground", "scienceqa", "temporal-vqa"}))
 def test_items_and_tasks_of_the_others_are_made(tmp_path, name):
     made(tmp_path, name, [FIRST[name]])
 
@@ -258,6 +283,46 @@ def look_at_a_okvqa(name: str, items: pd.DataFrame, provenance: pd.DataFrame) ->
     assert items["choices"][0] == "A. skateboarder\nB. train\nC. 2\nD. cab"
 
 
+def look_at_nlvr2(name: str, items: pd.DataFrame, provenance: pd.DataFrame) -> None:
+    # The balanced subsets alone: of each set, two pairs of pictures with two sentences.
+    assert (len(items), items["image"].nunique(), items["text"].nunique()) == (4 * PICTURES, 2 * PICTURES, 2 * PICTURES)
+    match = provenance["label:truth"] == "match"
+    # Neither the sentence nor the pair of pictures tells.
+    for of in ("text", "image"):
+        assert set(items[of].value_counts()) == {2}
+        assert set(items.loc[match, of].value_counts()) == {1}
+    assert set(provenance["group"].value_counts()) == {4}
+    assert pictures_of(items) == [2] * len(items)
+
+
+def look_at_blink(name: str, items: pd.DataFrame, provenance: pd.DataFrame) -> None:
+    letters = "AB" if name == "blink-multi-view" else "ABCD"
+    assert Counter(provenance["label:answer"]) == dict.fromkeys(letters, len(items) // len(letters))
+    assert items["text"][0].endswith(f"({letters[-1]}) {'right' if letters == 'AB' else 'Point D'}")
+    assert pictures_of(items) == [2] * len(items)
+    # Two questions that share a frame are one group.
+    assert set(provenance["group"].value_counts()) == {2}
+    first, second = items["image"][:2].map(lambda image: image.split("\n"))
+    assert first[1] == second[0]
+
+
+def look_at_temporal_vqa(name: str, items: pd.DataFrame, provenance: pd.DataFrame) -> None:
+    assert items["text"].isna().all()
+    assert Counter(provenance["label:earlier"]) == {"first": PICTURES, "second": PICTURES}
+    # Both orders of a pair are in one group, with opposite answers.
+    for _, of_pair in items.groupby(provenance["group"]):
+        one, other = of_pair["image"].map(lambda image: image.split("\n"))
+        assert one == other[::-1]
+        assert sorted(provenance.loc[of_pair.index, "label:earlier"]) == ["first", "second"]
+
+
+def pictures_of(items: pd.DataFrame) -> list[int]:
+    """How many pictures there are in each cell, all of them files."""
+    images = [image.split("\n") for image in items["image"]]
+    assert all(Path(file).is_file() for of_item in images for file in of_item)
+    return list(map(len, images))
+
+
 LOOKS = {
     "pope": look_at_pope,
     "vsr": look_at_vsr,
@@ -268,6 +333,9 @@ LOOKS = {
     "mmvp": look_at_mmvp,
     "scienceqa": look_at_scienceqa,
     "a-okvqa": look_at_a_okvqa,
+    "nlvr2": look_at_nlvr2,
+    "blink": look_at_blink,
+    "temporal-vqa": look_at_temporal_vqa,
 }
 
 

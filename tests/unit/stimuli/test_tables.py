@@ -423,6 +423,59 @@ def test_an_answer_may_be_one_of_numbers(make):
         assert made.provenance["label:answer"].tolist() == [letter]
 
 
+@pytest.mark.parametrize("form", ["struct", "structs", "text", "list in text"])
+def test_choices_may_be_structs_of_words_and_labels(make, form):
+    """As in ARC, where most rows have letters, and some have numbers that would be other choices as indices."""
+
+    def cell(labels: str) -> Any:
+        # An empty choice at the end is none, and needs no label.
+        listed = {"text": [*COLOURS, None], "label": [*labels, None]}
+        each = [{"label": label, "text": word} for label, word in zip(labels, COLOURS, strict=True)]
+        return {
+            "struct": listed,
+            "structs": each,
+            "text": json.dumps(listed),
+            "list in text": str(each),
+        }[form]
+
+    rows = [
+        {"image": PICTURES[0], "options": cell(labels), "answer": answer}
+        for labels, answer in (("123", "1"), ("ABC", "(c)"), ("231", "1"))
+    ]
+    choices = {"columns": ["options"], "answer": "answer", "items": "row"}
+    made = make(rows, choices=choices)
+    # Prompts have letters, whatever the rows' own labels are.
+    assert set(made.shown["choices"]) == {"A. red\nB. blue\nC. green"}
+    assert made.provenance["label:answer"].tolist() == ["A", "C", "C"]
+    # In these rows alone, 1 and 2 may be indices, too.
+    for answer_is, letters in (("letter", ["A", "C"]), ("index", ["B", "B"])):
+        made = make(rows[::2], choices=choices | {"answer_is": answer_is})
+        assert made.provenance["label:answer"].tolist() == letters
+    with pytest.raises(InputError, match="row 2: '1' in 'answer' may be the index or the letter of a choice; say"):
+        make(rows[::2], choices=choices)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"text": COLOURS, "label": ["A", "B"]}, "row 2: the column 'options' holds .*as many labels as `label`"),
+        ({"words": COLOURS}, "row 2: the column 'options' holds .* must have their words as `text`"),
+        ({"text": "red", "label": "A"}, "row 2: the column 'options' holds .* must have their words as `text`"),
+        ([{"text": "red", "name": "A"}] * 2, "row 2: the column 'options' holds .*as many labels as `label`"),
+        ({"text": COLOURS, "label": ["A", "a", "C"]}, "row 2: the labels of the choices in 'options' are .*its own"),
+        ({"text": COLOURS, "label": ["A", "", "C"]}, "row 2: the labels of the choices in 'options' are .*its own"),
+        (
+            {"text": COLOURS, "label": ["1", "2", "3"]},
+            r"row 2: the column 'answer' is 'D', .*3 choices, 0 to 2 \(see `first`\), labelled 1, 2, 3: 'red', 'blue'",
+        ),
+    ],
+)
+def test_structs_that_are_no_choices_are_refused_by_row(make, options, complaint):
+    rows = [{"image": PICTURES[0], "options": options, "answer": "D"}]
+    with pytest.raises(InputError, match=complaint):
+        make(rows, choices={"columns": ["options"], "answer": "answer", "items": "row"})
+
+
 def test_whole_numbers_in_one_file_and_floats_in_another_are_the_same_classes_and_groups(tmp_path):
     # As pandas writes it: a gap makes a column one of floats.
     for number, (wet, pairs) in enumerate((([1, 0, 1], [1, 0, 2]), ([1, 0, None], [1.0, 0.0, 2.0]))):
