@@ -178,6 +178,12 @@ def test_questions_of_a_table_about_two_pictures_go_from_rows_to_figures(project
     changes = pd.read_parquet(results / "flow/mine/own.parquet")
     assert set(changes["flow"]) == set(description["flows"])
     assert {"image 1->image 2", "span:what->question", "object->span:what"} <= set(changes["flow"])
+    heads = pd.read_parquet(results / "flow/mine/own.heads.parquet")
+    assert set(heads["flow"]) == {"image->last"}
+    # The same heads as windows: a difference of logits for each question that has one.
+    compared = changes.loc[changes["logit_difference"].notna(), "question_id"].unique()
+    assert set(heads.loc[heads["logit_difference_blocked"].notna(), "question_id"]) == set(compared)
+    assert heads["p_blocked"].notna().all()
     table = pd.read_csv(results / "tables/flow.csv")
     assert set(table["measure"]) == {"probability (%)", "logit difference"}
 
