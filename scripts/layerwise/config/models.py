@@ -46,7 +46,7 @@ class EmbeddedModel(Section):
 
     seed: Maybe[Seed] = None
     """Decides the first weights and the scenes that it is trained on. Default: the study's seed."""
-    objective: Literal["captions", "questions", "both"] = "both"
+    objective: Literal["captions", "questions", "both", "frames"] = "both"
     """What it is trained for: to write captions, to answer questions, or both. All have as many steps, and as much text
     in each."""
     steps_scale: Positive = 1.0
