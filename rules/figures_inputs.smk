@@ -50,6 +50,8 @@ contents = Contents(
     used=tuple(model for model in grid.base_models() if model in SWEPT_MODELS and model not in SWEPT_TWINS),
     routes=bool(USED_ROUTES),
     shortcuts=bool(SHORTCUT_CELLS),
+    positions=bool(POSITION_CELLS),
+    picture_controls=bool(grid.picture_controls()),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -67,7 +69,7 @@ def files_of(name, question=None, variant=None):
         return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in grid.flow_cells()]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
-    if name in ("scores", "curves", "sites", "kinds"):
+    if name in ("scores", "curves", "sites", "positions", "kinds"):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]
@@ -138,6 +140,7 @@ def options_of(comparison):
     known["permutations"] = study.config.probes.permutations
     known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
+    known["position"] = study.config.states.positions[0]
     known["shortcuts"] = grid.shortcut_prompts()
     known |= {"made_from": grid.made_from(), "used": as_patterns(USED_CELLS)}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.

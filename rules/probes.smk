@@ -6,8 +6,9 @@
 #   <results>/probes/{model}/{task}/{prompt}.curve.parquet         test score by number of training images
 #   <results>/probes/{model}/{task}/{prompt}.probes.h5             the probes themselves, unless probes.keep is false
 #   <results>/probes/{model}/{task}/{prompt}.sites.parquet         scores of attention, MLP and heads, where they are kept
+#   <results>/probes/{model}/{task}/{prompt}.positions.parquet     scores of each picture's tokens, of items with several
 #   <results>/probes/{model}/{task}/{prompt}.kind-{kind}.parquet   scores of a further kind of probe
-#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet, kinds.parquet     those of all cells
+#   <shown>/probes/scores.parquet, curves.parquet, sites.parquet, positions.parquet, kinds.parquet     those of all cells
 #
 # <shown> is <results>, or a folder in it for a run that leaves models out.
 
@@ -240,4 +241,71 @@ rule gather_site_scores:
         "--root {params.root:q} "
         "--cells {params.cells} "
         "--tables sites={output:q} "
+        "> {log:q} 2>&1"
+
+
+rule fit_position_probes:
+    input:
+        **PROBE_INPUT,
+    output:
+        POSITIONS,
+    log:
+        "<logs>/probes/{model}/{task}/{prompt}.positions.log",
+    benchmark:
+        "<benchmarks>/probes/{model}/{task}/{prompt}.positions.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        engine=study.config.probes.engine,
+        C=study.config.probes.C,
+        resamples=study.config.probes.resamples,
+        seed=study.config.seed,
+        cell=states_cell,
+        stimuli=lambda wildcards, input: Path(input.shown).parent,
+        task=lambda wildcards, input: Path(input.task).parent,
+        code=lambda wildcards: position_probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
+    message:
+        "Probe each picture of {wildcards.model} for {wildcards.task} with the prompt {wildcards.prompt}"
+    shell:
+        'python "$SCRIPTS"/fit_position_probes.py '
+        "--states {input.states:q} "
+        "--cell {params.cell:q} "
+        "--model {input.model:q} "
+        "--stimuli {params.stimuli:q} "
+        "--task {params.task:q} "
+        "--engine {params.engine} "
+        "--C {params.C} "
+        "--resamples {params.resamples} "
+        "--seed {params.seed} "
+        "--threads {threads} "
+        "--memory-mb {resources.mem_mb} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule gather_position_scores:
+    input:
+        [POSITIONS.format(**cell._asdict()) for cell in POSITION_CELLS],
+    output:
+        "<shown>/probes/positions.parquet",
+    log:
+        "<logs>/probes/gather_position_scores.log",
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        root=lambda wildcards, input: Path(input[0]).parents[2],
+        cells=["/".join(cell) for cell in POSITION_CELLS],
+        code=code_digest("gather_scores.py"),
+    message:
+        "Gather the scores of each picture"
+    shell:
+        'python "$SCRIPTS"/gather_scores.py '
+        "--root {params.root:q} "
+        "--cells {params.cells} "
+        "--tables positions={output:q} "
         "> {log:q} 2>&1"

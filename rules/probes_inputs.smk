@@ -1,10 +1,11 @@
 # Inputs and params of the rules of probes.
 from layerwise.config.probes import Controls
-from layerwise.probes.code import kind_code, probe_code, site_probe_code
+from layerwise.probes.code import kind_code, position_probe_code, probe_code, site_probe_code
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 
 CELLS = grid.probe_cells()
 SITE_CELLS = grid.site_cells()
+POSITION_CELLS = grid.position_cells()
 KIND_CELLS = grid.kind_cells()
 
 

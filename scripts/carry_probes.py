@@ -14,7 +14,7 @@ from layerwise.probes.carrying import Carried
 from layerwise.probes.layer_buffer import layer_buffer
 from layerwise.states.cells import planned_content
 from layerwise.states.shards import open_states
-from layerwise.stimuli.items import read_items
+from layerwise.stimuli.items import EACH_SHA256, read_items
 from layerwise.tasks.labels import read_task
 
 
@@ -60,7 +60,9 @@ def read_probed(task: str, stimuli: str) -> ProbedTask:
     """A task and the pictures of its stimuli, from their folders."""
     labels, description = read_task(task)
     items, _ = read_items(stimuli)
-    return ProbedTask(description, labels, items.set_index("item_id")["image_sha256"])
+    # One picture that was seen in training is enough to leave an item out.
+    pictures = EACH_SHA256 if EACH_SHA256 in items else "image_sha256"
+    return ProbedTask(description, labels, items.set_index("item_id")[pictures])
 
 
 if __name__ == "__main__":

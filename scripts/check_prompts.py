@@ -7,7 +7,7 @@ from pathlib import Path
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
 from layerwise.several_pictures import PLACE
-from layerwise.stimuli.items import read_items
+from layerwise.stimuli.items import pictures_of, read_items
 from layerwise.stimuli.modalities import what_is_shown, with_images
 from layerwise.stimuli.prompts import check_cue, render_prompts
 
@@ -30,6 +30,7 @@ def main() -> None:
         example = PLACE.sub(r"{image \1}", render_prompts(prompt, items.head(1), description["categories"])[0])
         about = {"stimuli": description["stimuli"], "prompt": name, "image": what_is_shown(prompt)}
         chosen = {"images": prompt["images"]} if "images" in prompt else {}
+        chosen |= {"pictures": pictures} if (pictures := pictures_of(description)) > 1 else {}
         examples.append(about | chosen | {"text": prompt["text"], "example": example})
     with finished_file(args.out) as file:
         file.write_text(json.dumps(examples, indent=2) + "\n")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from layerwise import several_pictures
 from layerwise.answers.table import read_answers as read_said
 from layerwise.errors import InputError
 from layerwise.flow.questions import read_questions
@@ -117,7 +118,7 @@ def states(
 
     Args:
         files: the cell's file, or all of its shards.
-        position: token position (``last``, ``image-mean``), or a site such as ``last-attention``.
+        position: token position (``last``, ``image-mean``, ``image-1-mean``), or a site such as ``last-attention``.
         layer: its index (0 is the embedding output), its name (``block 3``, ``final norm``), or None for all.
         cell: the content that the states must have; see :func:`layerwise.states.cells.planned_content`.
 
@@ -188,7 +189,7 @@ def items(
 
     Returns:
         A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (official part of
-        the data set), ``image`` (path), ``text``, ``category``, further placeholders of the kind
+        the data set), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the kind
         (such as ``first`` and ``second`` of relations), ``label:...`` and ``prompt:...``.
 
     Raises:
@@ -204,7 +205,8 @@ def items(
     first = ["item_id", "image_id", "group", "part", "image", "text", "category"]
     joined = joined[[*first, *further_columns(shown), *labels]]
     for name, entry in (prompts or {}).items():
-        joined[f"prompt:{name}"] = render_prompts(dict(entry), shown, description["categories"])
+        turns = render_prompts(dict(entry), shown, description["categories"])
+        joined[f"prompt:{name}"] = list(map(several_pictures.shown, turns))
     return joined.assign(image=_from_root(joined["image"], root))
 
 
@@ -476,4 +478,7 @@ def _class_names(y: pd.Series, classes: Sequence[str]) -> np.ndarray:
 
 def _from_root(images: pd.Series, root: Path) -> pd.Series:
     # Without an image there is no path. An absolute path stays as it is.
-    return images.map(lambda path: str(root / path), na_action="ignore")
+    return images.map(
+        lambda cell: several_pictures.joined([str(root / path) for path in several_pictures.each(cell)]),
+        na_action="ignore",
+    )

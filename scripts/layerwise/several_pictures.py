@@ -51,3 +51,41 @@ def parts(prompt: str) -> list[str | int]:
     """A prompt as pieces of text and numbers of pictures, in order; empty pieces are left out."""
     pieces = PLACE.split(prompt)
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces) if i % 2 or piece]
+
+
+def before_last(prompt: str) -> str:
+    """A prompt up to its last place, which included; empty without places.
+
+    Prompts about the same pictures can share what a model makes of them if they are equal so far.
+    """
+    found = list(PLACE.finditer(prompt))
+    return prompt[: found[-1].end()] if found else ""
+
+
+def without_places(prompt: str) -> str:
+    """A prompt's text without the places of its pictures."""
+    return PLACE.sub("", prompt)
+
+
+def check_places(prompt: str, pictures: int) -> None:
+    """Refuse a prompt whose places are not those of its pictures.
+
+    Args:
+        prompt: with a place for each picture, or with none.
+        pictures: how many pictures are shown with it.
+
+    Raises:
+        InputError: naming the places.
+    """
+    found = places(prompt)
+    if found and sorted(found) != list(range(1, pictures + 1)):
+        named = ", ".join(f"{{image {number}}}" for number in found)
+        raise InputError(
+            f"the prompt {shown(prompt)!r} has the places {named}, but {pictures or 'no'} "
+            f"{'picture is' if pictures == 1 else 'pictures are'} shown with it; place each picture once, or none"
+        )
+
+
+def shown(prompt: str) -> str:
+    """A prompt as messages quote it: with its places as the config writes them."""
+    return PLACE.sub(r"{image \1}", prompt)

@@ -286,8 +286,12 @@ class Study:
         """Scores of attention, MLP and heads; only for :meth:`layerwise.planning.grid.Grid.site_cells`."""
         return self._probe_file(cell, "sites")
 
+    def positions_file(self, cell: ProbeCell) -> str:
+        """Scores of each picture's tokens; only for :meth:`layerwise.planning.grid.Grid.position_cells`."""
+        return self._probe_file(cell, "positions")
+
     def gathered_file(self, table: str) -> str:
-        """A table of all cells: ``scores``, ``curves``, ``kinds``, ``sites`` or ``numbers``."""
+        """A table of all cells: ``scores``, ``curves``, ``kinds``, ``sites``, ``positions`` or ``numbers``."""
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:
@@ -337,7 +341,8 @@ class Study:
 
         Args:
             model, stimuli, prompt: names that the config gives.
-            position: ``last``, ``image-mean``, or a site that was kept, such as ``last-attention``.
+            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, or a site that
+                was kept, such as ``last-attention``.
             layer: its index (0 is the embedding output), its name (``block 12``, ``final norm``), or None for all.
                 One layer is read contiguously.
 
@@ -416,7 +421,7 @@ class Study:
 
         Returns:
             A row per item: ``item_id``, ``image_id``, ``group`` (what a split keeps together), ``part`` (the official
-            one), ``image`` (path), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
+            one), ``image`` (path; of several pictures one a line), ``text``, ``category``, further placeholders of the kind (such as ``first`` and
             ``second`` of relations), the labels of the data set (``label:...``), and for each prompt the user's turn
             (``prompt:NAME``).
 
@@ -553,6 +558,27 @@ class Study:
         if not self.grid.site_cells():
             raise InputError("the study keeps nothing within blocks; name attention, mlp or heads in states.sites")
         return self._gathered(self.grid.site_cells(), self.sites_file)
+
+    def positions(self) -> pd.DataFrame:
+        """The scores of probes of the mean over each picture's tokens, of items with several pictures.
+
+        Example::
+
+            study.positions().query("position == 'image-2-mean' and split == 'test'").nlargest(10, "value")
+
+        Returns:
+            A row per ``model``, ``task``, ``prompt``, ``position``, ``layer`` (0 is the embedding output), ``label`` and
+            ``split``, with ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
+
+        Raises:
+            InputError: when the study keeps no such positions, or a cell has not been probed yet.
+        """
+        if not self.grid.position_cells():
+            raise InputError(
+                "the study probes no picture by itself; add each-image-mean to states.positions, for stimuli with "
+                "several pictures"
+            )
+        return self._gathered(self.grid.position_cells(), self.positions_file)
 
     def numbers(self) -> pd.DataFrame:
         """The scores of ridge regression, of all tasks about numbers.

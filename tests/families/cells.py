@@ -7,12 +7,14 @@ from tests.families.comparing import Refusal
 from tests.families.family import Family
 from tests.families.intervened import Intervened
 from tests.families.measure import Measured
+from tests.families.several import Several
 
 NO = "no"
 # What in a message only says which model or key it is about.
 ABOUT = re.compile(
     r"^(models\.tiny\.intervention\.\S+: |states\.sites: \S+ cannot be kept for this family: "
-    r"|information flow .* type \S+: |a model of type \S+ (allows none: )?)+"
+    r"|information flow .* type \S+: |a model of type \S+ is to be shown \d pictures in a text, and takes one: "
+    r"|a model of type \S+ (allows none: )?)+"
 )
 # What a message advises. The page says it once, in its legend.
 ADVICE = re.compile(r"((; leave |: use `image).*| \(docs/families\.md\))$")
@@ -60,6 +62,12 @@ def cells(measured: Measured, family: Family, reasons: Reasons) -> list[str]:
             return number(found.exact)
         return number(found)
 
+    def pictures(found: Several | Refusal) -> str:
+        if isinstance(found, Refusal):
+            reasons.add("several pictures", found, of_type)
+            return NO
+        return number(found.exact)
+
     def several(found: Mapping[str, float | Intervened | Refusal]) -> str:
         each = {what: single(f"`{what}`", one) for what, one in found.items()}
         exact = [cell for cell in each.values() if cell != NO]
@@ -73,6 +81,7 @@ def cells(measured: Measured, family: Family, reasons: Reasons) -> list[str]:
         single("knockout", measured.knockout),
         single("text alone", measured.text),
         several(measured.sites),
+        pictures(measured.pictures),
         "changed" if family.changed_processor else "own",
     ]
 

@@ -77,7 +77,7 @@ def deepseek_ocr2() -> Built:
         text_config=transformers.DeepseekOcr2TextConfig(
             **text(
                 words,
-                max_position_embeddings=2048,
+                max_position_embeddings=4096,
                 n_routed_experts=4,
                 n_shared_experts=1,
                 num_experts_per_tok=2,

@@ -28,6 +28,7 @@ class Family:
         changed_processor: how its processor differs from the published one, so that a model loaded from a folder would
             have another; empty if it does not.
         alone: why inputs run one by one; empty if they run in batches.
+        one_picture: whether it is shown no more than one picture in a text.
         joins_blocks: whether its final norm reads the outputs of several blocks, not of the last one alone.
         gain: multiplies the weights, so that layers differ and a mistake in one of them shows.
     """
@@ -40,6 +41,7 @@ class Family:
     note: str = ""
     changed_processor: str = ""
     alone: str = ""
+    one_picture: bool = False
     joins_blocks: bool = False
     gain: float = 3.0
 

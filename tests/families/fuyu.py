@@ -39,6 +39,7 @@ FAMILIES: list[Family] = [
         fuyu,
         PROJECTOR,
         needs_image=True,
+        one_picture=True,
         note="its processor puts the image first, and ends every prompt with a token that begins the answer",
     )
 ]

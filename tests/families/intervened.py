@@ -94,7 +94,7 @@ def _measured(model: GenericModel, intervention: dict[str, Any]) -> Intervened:
     """The batched and the shared path on three inputs; InputError where registration or the run refuses it."""
     images, prompts = [*pictures(), pictures()[0]], PROMPTS[:3]
     plain = one_at_a_time(model, images, prompts)
-    with _given(model, intervention):
+    with given(model, intervention):
         alone = one_at_a_time(model, images, prompts)
         exact = furthest(model.states(images, prompts, POSITIONS), alone)
         if model.shares_prefix:
@@ -120,13 +120,13 @@ def _several(model: GenericModel) -> float:
 
 def _leak(model: GenericModel, intervention: dict[str, Any]) -> float:
     """How far the last token's states differ between two pictures of one size."""
-    with _given(model, intervention):
+    with given(model, intervention):
         first, second = (model.states(pictures(1, seed), PROMPTS[:1], ["last"]) for seed in (0, 1))
     return furthest(first, second)
 
 
 @contextmanager
-def _given(model: GenericModel, intervention: dict[str, Any]) -> Iterator[None]:
+def given(model: GenericModel, intervention: dict[str, Any]) -> Iterator[None]:
     """Register an intervention as a study does, and give it to the model while the block runs."""
     check_intervention("tiny", intervention, model.n_layers, model.model_type)
     check_scores("tiny", intervention, getattr(model.model.config.get_text_config(), "layer_types", None) or ())

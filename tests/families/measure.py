@@ -25,6 +25,8 @@ from tests.families.comparing import (
     unlike_prompts,
 )
 from tests.families.intervened import Intervened, interventions, knocked_out
+from tests.families.several import Several
+from tests.families.several import several as several_pictures
 from tests.families.within_blocks import adds_up, sites
 
 __all__ = ["POSITIONS", "PROMPTS", "Measured", "measure", "one_at_a_time", "pictures", "relative"]
@@ -136,6 +138,11 @@ class Measured:
                 assert states[position].shape == (len(some), self.model.n_layers + 2, self.model.width)
             differences.append(furthest(states, one_at_a_time(self.model, [image] * len(some), some)))
         return greatest(*differences)
+
+    @cached_property
+    def pictures(self) -> Several | Refusal:
+        """Several pictures in one text."""
+        return several_pictures(self.model)
 
     @cached_property
     def image(self) -> float:

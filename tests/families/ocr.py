@@ -28,7 +28,7 @@ def got_ocr2() -> Built:
         vision_config=transformers.GotOcr2VisionConfig(
             **tower, image_size=64, patch_size=1, window_size=8, global_attn_indexes=[], initializer_range=0.02
         ),
-        text_config=transformers.Qwen2Config(**text(words)),
+        text_config=transformers.Qwen2Config(**text(words, max_position_embeddings=1024)),
         image_token_index=words.convert_tokens_to_ids("<imgpad>"),
         image_seq_length=256,
     )
@@ -78,6 +78,7 @@ FAMILIES = [
         kosmos2_5,
         OWN_ADAPTER,
         needs_image=True,
+        one_picture=True,
         changed_processor="its own, with 64 patches per picture in place of 4096, which would be slow",
         alone=NO_BATCH,
         note="its processor puts the image first, and marks it by its place from the row's start, so inputs run one by "

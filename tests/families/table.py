@@ -22,7 +22,7 @@ UNTESTED = "\n\nNo test covers these types yet; they run with the defaults, chec
 SUM = 1e-2
 
 COLUMNS = ("type", "family", "hidden states", "batch", "shared prefix", "interventions", "knockout", "text alone")
-COLUMNS += ("sites", "processor")
+COLUMNS += ("sites", "several pictures", "processor")
 NOT_THE_SUM = (
     "a block does not just add `attention` and `mlp` to its input: it norms or scales them first, or something else "
     "runs between one block's output and the next"

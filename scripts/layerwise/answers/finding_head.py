@@ -95,9 +95,9 @@ def conversation_of(model: HostSide, where: str) -> Conversation:
             f"{where}: its {type(tokenizer).__name__} is not of the library tokenizers; its answers cannot be read"
         )
     parts = {}
-    for name, with_image in (("with_image", True), ("without_image", False)):
-        before, _, after = model.render(SHOWN[0], with_image=with_image).partition(SHOWN[0])
-        if model.render(SHOWN[1], with_image=with_image) != f"{before}{SHOWN[1]}{after}":
+    for name, pictures in (("with_image", 1), ("without_image", 0)):
+        before, _, after = model.render(SHOWN[0], pictures).partition(SHOWN[0])
+        if model.render(SHOWN[1], pictures) != f"{before}{SHOWN[1]}{after}":
             raise InputError(f"{where}: its conversation changes the prompts in it; its answers cannot be read")
         parts[name] = (before, after)
     return Conversation(**parts, tokenizer=written.to_str(), unknown=tokenizer.unk_token_id)

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from layerwise.answers.head_file import Head
 from layerwise.errors import InputError
 from layerwise.models.answer_tokens import first_tokens
+from layerwise.several_pictures import without_places
 from layerwise.stimuli.prompts import render_prompts
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def tokens_of(
     some = items.iloc[np.unique(np.linspace(0, len(items) - 1, LOOKED_AT).astype(int))]
     first: dict[str, dict[int, str]] = {}
     for prompt, item in zip(render_prompts(dict(entry), some, categories), some["item_id"], strict=True):
-        text = head.conversation.render(prompt, with_image=entry.get("image") != "none")
+        # What stands before the answer does not depend on where pictures stand in the prompt.
+        text = head.conversation.render(without_places(prompt), with_image=entry.get("image") != "none")
         found = {name: _ids(tokenizer, head, where, text, words) for name, words in entry["answers"].items()}
         if not first:
             first = found

@@ -11,7 +11,7 @@ from layerwise.models.frozen import AnsweringModel
 from layerwise.models.greedy import greedy_answers
 from layerwise.models.memory import Room
 from layerwise.states.checks import check_prompts
-from layerwise.states.images import read_image
+from layerwise.states.images import read_images
 from layerwise.states.named import naming
 from layerwise.states.plan import Unit
 from layerwise.states.shape_checks import check_pictures
@@ -40,7 +40,7 @@ def write_parts(
     room = Room(len(inputs), "inputs in a batch")
 
     def answer(some: pd.DataFrame) -> list[str]:
-        images = [read_image(path) for path in some["image"]]
+        images = list(map(read_images, some["image"]))
         return [one.text for one in greedy_answers(model, images, list(some["prompt"]), most_tokens)]
 
     with tqdm(total=len(inputs), unit="input", mininterval=5) as progress:

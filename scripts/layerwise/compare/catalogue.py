@@ -17,6 +17,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",
         "within-blocks": "layerwise.compare.within_blocks",
+        "picture-controls": "layerwise.compare.picture_controls",
+        "picture-positions": "layerwise.compare.picture_positions",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
         "specifications": "layerwise.compare.specifications",

@@ -19,11 +19,12 @@ class Comparison:
     Attributes:
         reads: names of what it is made from, see :class:`layerwise.compare.inputs.Given`.
         options: what else decides its numbers: of "resamples", "permutations", "seed", "margin", "twins" (by model the
-            names of its untrained twins), "draws" (by the name of a draw that of the model it is a draw of) and
-            "made_from" (by multimodal model the name of the language model that it was made from) and "shortcuts" (by
-            task the prompts that are compared with its shortcuts, ``shown``, and those of the ``text`` alone); and
-            lists of cells, as MODEL/TASK/PROMPT: "said", those in which answers are scored, "generated", those with
-            written ones, and "used", those in which a concept is erased and steered.
+            names of its untrained twins), "draws" (by the name of a draw that of the model it is a draw of),
+            "made_from" (by multimodal model the name of the language model that it was made from), "shortcuts" (by
+            task the prompts that are compared with its shortcuts, ``shown``, and those of the ``text`` alone) and
+            "position" (the one that probes read); and lists of cells, as MODEL/TASK/PROMPT: "said", those in which
+            answers are scored, "generated", those with written ones, and "used", those in which a concept is erased
+            and steered.
         columns: of the table. The docstring of the module says what each holds; no digest covers it there.
         compute: makes the table from its inputs and the values of its options.
         per_flow: whether there is a table for each model and set of questions of information flow, rather than one

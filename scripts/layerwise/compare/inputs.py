@@ -26,6 +26,8 @@ KIND_COLUMNS = [*CELL, "kind", "probe", "layer", "n_layers", "label", "split", "
 CURVE_COLUMNS = [*CELL, "layer", "label", "metric", "train_groups", "value", "low", "high"]
 SITE_COLUMNS = [*CELL, "site", "layer", "n_layers", "head", "label", "split", "metric"]
 SITE_COLUMNS += ["value", "low", "high", "chance", "p_value", "n_groups"]
+POSITION_COLUMNS = [*CELL, "position", "layer", "n_layers", "label", "split", "metric"]
+POSITION_COLUMNS += ["value", "low", "high", "chance"]
 PREDICTION_COLUMNS = ["layer", "label", "split", "item_id", "group", "y", "scores"]
 # Older files lack it.
 TEXT_COLUMN = "text"
@@ -139,6 +141,15 @@ def read_sites(path: str | Path) -> pd.DataFrame:
     return _read_parquet(path, SITE_COLUMNS)
 
 
+def read_positions(path: str | Path) -> pd.DataFrame:
+    """Read the scores at the positions of single pictures.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, POSITION_COLUMNS)
+
+
 def read_specification_effects(path: str | Path) -> pd.DataFrame:
     """Read the effects of one model and task under all specifications.
 
@@ -241,7 +252,8 @@ def read_models(paths: Iterable[str | Path]) -> dict[str, Model]:
 
 
 def read_prompts(path: str | Path) -> list[dict[str, str]]:
-    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text", and "image" in newer files.
+    """Read the prompts of the grid: objects with the keys "stimuli", "prompt" and "text", in newer files "image",
+    and for stimuli with several pictures "pictures" (their number) and "images" (what stands in the place of each).
 
     Raises:
         InputError: The file is not a JSON list of such objects.
@@ -352,8 +364,8 @@ def _from_json(path: str | Path, kind: type[T]) -> T:
 class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
-    The names are ``scores``, ``curves``, ``kinds`` and ``sites`` (of all cells), ``predictions`` (their folder),
-    ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts), ``changes``,
+    The names are ``scores``, ``curves``, ``kinds``, ``sites`` and ``positions`` (of all cells), ``predictions`` (their
+    folder), ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts), ``changes``,
     ``tracing`` and ``description`` (of information flow), ``training`` (of a model that the workflow trains),
     ``number-scores``, ``number-tasks`` and ``estimates`` (of tasks about numbers), ``answers`` and ``generated``
     (their folders), ``transfers`` (of carried probes),
@@ -416,6 +428,10 @@ class Given:
     @cached_property
     def sites(self) -> pd.DataFrame:
         return read_sites(self.path("sites"))
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        return read_positions(self.path("positions"))
 
     @cached_property
     def tasks(self) -> dict[str, Task]:

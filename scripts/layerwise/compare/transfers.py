@@ -49,7 +49,7 @@ class ProbedTask:
     Attributes:
         description: ``task.json``.
         labels: ``labels.parquet``.
-        pictures: checksums of the pictures of its stimuli, by item id.
+        pictures: checksums of the pictures of its stimuli, by item id; of several pictures one a line.
     """
 
     description: Mapping[str, Any]

@@ -8,7 +8,7 @@ Columns:
 - ``model``: name of a model without intervention that is nobody's untrained twin
 - ``task``: name of the task
 - ``prompt``: name of the prompt
-- ``image``: which image the prompt shows: shown, none, blank or shuffled
+- ``image``: which image the prompt shows: shown, none, blank, shuffled, random-order, or chosen (by `images`)
 - ``metric``: the task's own
 - ``label``: the task's only label, or "macro" for the mean over its labels
 - ``n_layers``: blocks of the model

@@ -24,9 +24,11 @@ class States(Section):
     """Whether states stay when all that reads them has run: probes, answers, concepts, and carried probes, which need
     those of all prompts of a task at once. false spares the disk; a later change of any of these then runs the models
     again."""
-    positions: Annotated[list[Literal["last", "image-mean"]], Each(1)] = ["last"]
-    """last: the last prompt token. image-mean: the mean over the image tokens. One dataset each in the states file;
-    probes read the first."""
+    positions: Annotated[list[Literal["last", "image-mean", "each-image-mean"]], Each(1)] = ["last"]
+    """last: the last prompt token. image-mean: the mean over the image tokens, of several pictures over those of all.
+    each-image-mean: of stimuli with several pictures also the mean over the tokens of each of them, as the positions
+    image-1-mean, image-2-mean and so on; of other stimuli nothing more. One dataset each in the states file. Probes
+    read the first position, and those of single pictures beside it."""
     sites: Annotated[list[Site], Each(holding="block")] = ["block"]
     """Where in each block the last token is read, by the same run of the model. block: its output, always. attention,
     mlp: what these add to the residual sum, behind the output projection. heads: every head of the attention, before

@@ -43,7 +43,7 @@ def estimate_states(study: Study, device: str) -> pd.DataFrame:
 def _cost(study: Study, cell: StatesCell, inputs: Inputs, size: ModelSize) -> dict[str, Any]:
     tokens, patches = (inputs.count * mean for mean in size.per_input(inputs))
     states = study.config.states
-    per_input = (size.layers + 2) * len(states.positions)
+    per_input = (size.layers + 2) * len(study.grid.positions(cell.stimuli, cell.prompt))
     # A block's heads side by side are about as wide as its output.
     per_input += size.layers * len(study.grid.sites(cell.model, cell.prompt))
     numbers = per_input * inputs.count * size.width

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from PIL import Image
@@ -11,13 +12,18 @@ from PIL import Image
 from layerwise.config.prompts import Prompt
 from layerwise.datasets.format import DataSize
 from layerwise.flow.questions import read_questions
-from layerwise.states.images import read_image
+from layerwise.states.images import read_images
+from layerwise.states.plan import prefixes
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.items import read_items
 from layerwise.stimuli.kind import LIST, PLACEHOLDER, ExpectedItems, placeholders
 from layerwise.stimuli.modalities import with_images
+from layerwise.stimuli.picture_places import IMAGE
 from layerwise.stimuli.prompts import render_prompts, unique_inputs
 from layerwise.study import Study
+
+if TYPE_CHECKING:
+    from layerwise.models.frozen import Shown
 
 # Images whose texts are looked at to tell how many tokens inputs have.
 SAMPLED_IMAGES = 12
@@ -29,10 +35,11 @@ class Inputs:
     """The distinct inputs of one stimulus set with one prompt, or the questions of one set.
 
     Attributes:
-        images: distinct images.
+        images: distinct images; of items with several pictures distinct sequences of them.
         count: distinct pairs of image and text.
         before, after: mean characters before and from the first one in which the texts about an image may differ.
         sample: some inputs (``image``, ``prompt``), all texts of a few images; empty as long as no stimuli were made.
+        shown: pictures that an input shows.
     """
 
     images: int
@@ -40,21 +47,25 @@ class Inputs:
     before: float
     after: float
     sample: pd.DataFrame
+    shown: int = 1
 
     @property
     def exact(self) -> bool:
         """Whether they were counted, not worked out from the config and the sizes of the official parts."""
         return not self.sample.empty
 
-    def sampled(self) -> Iterator[tuple[Image.Image | None, list[str]]]:
-        """A few images, each with all its prompts. Without a sample, a blank image with texts of the mean length."""
+    def sampled(self) -> Iterator[tuple["Shown", list[str]]]:
+        """A few images (or several that are shown together), each with all its prompts. Without a sample, blank images
+        with texts of the mean length."""
         if self.sample.empty:
             before, after = (" word" * round(length / 5) for length in (self.before, self.after))
             texts = max(1, round(self.count / self.images))
-            yield Image.new("RGB", (640, 480)), [f"{before} {i}{after}" for i in range(texts)]
+            blank = (Image.new("RGB", (640, 480)),) * self.shown
+            yield blank if self.shown > 1 else blank[0], [f"{before} {i}{after}" for i in range(texts)]
         else:
-            for path, inputs in self.sample.groupby("image", sort=False, dropna=False):
-                yield read_image(None if pd.isna(path) else str(path)), list(inputs["prompt"])
+            for _, inputs in self.sample.groupby(prefixes(self.sample), sort=False, dropna=False):
+                cell = inputs["image"].iat[0]
+                yield read_images(None if pd.isna(cell) else str(cell)), list(inputs["prompt"])
 
 
 def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
@@ -65,8 +76,10 @@ def count_inputs(study: Study, stimuli: str, prompt: str) -> Inputs:
         items, description = read_items(folder)
         items = with_images(items, shown.shown(), seed=0)
         inputs, _ = unique_inputs(items, render_prompts(shown.shown(), items, description["categories"]))
-        return _counted(inputs)
-    return _worked_out(expected_items(study, stimuli), shown)
+        found = _counted(inputs)
+    else:
+        found = _worked_out(expected_items(study, stimuli), shown)
+    return replace(found, shown=max(1, shown.shows(study.grid.pictures(stimuli))))
 
 
 def _worked_out(expected: ExpectedItems, prompt: Prompt) -> Inputs:
@@ -74,7 +87,7 @@ def _worked_out(expected: ExpectedItems, prompt: Prompt) -> Inputs:
     if prompt.image in ("blank", "none"):
         # Equal texts are run once.
         images, texts_per_image = 1, expected.distinct_texts
-    text, found = prompt.text, placeholders(prompt)
+    text, found = IMAGE.sub("", prompt.text), placeholders(prompt)
     if not found:
         return Inputs(images, images, len(text), 0, pd.DataFrame())
     if found == {LIST}:

@@ -36,11 +36,16 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     kinds: dict[tuple[str, str, str], list[ProbeKind]] = {}
     for further in study.grid.kind_cells():
         kinds.setdefault(further[:3], []).append(PROBE_KINDS[further.kind])
-    for model, task, prompt in study.grid.probe_cells():
+    beside = set(study.grid.position_cells())
+    for probed in study.grid.probe_cells():
+        model, task, prompt = probed
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
         layers = (cell["layers"] + 2) * _fits_per_label(study, model, task)
         # Of a block's heads each is narrow, and all together about as wide as its output.
         layers += cell["layers"] * len(study.grid.sites(model, prompt))
+        if probed in beside:
+            positions = study.grid.picture_positions(study.config.tasks[task].stimuli, prompt)
+            layers += (cell["layers"] + 2) * len(positions)
         pairs = PROBE_KINDS["logistic"].products(layers, len(C))
         # Further kinds have no other splits.
         fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())

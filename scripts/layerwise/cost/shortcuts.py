@@ -44,7 +44,8 @@ def shortcut_probe_flop(study: Study, cells: pd.DataFrame) -> float:
     widths, total = cells.groupby("model")["width"].first(), 0.0
     pairs = PROBE_KINDS["logistic"].products(1, len(study.config.probes.C))
     for model, task in study.grid.shortcut_cells():
-        # Words, picture, both, and components with their products.
-        width = 2 * (MOST_WORDS + widths[model]) + MOST_COMPONENTS**2 + 2 * MOST_COMPONENTS
+        # Words, pictures side by side, both, and components with their products.
+        of_pictures = widths[model] * study.grid.pictures(study.config.tasks[task].stimuli)
+        width = 2 * (MOST_WORDS + of_pictures) + MOST_COMPONENTS**2 + 2 * MOST_COMPONENTS
         total += 4 * pairs * training_rows(study, task) * width
     return total

@@ -96,18 +96,21 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
     may_share = expected.shares_prefix and entry.sharing != "never"
     least = _least_texts(entry, device)
 
+    def of_vision(inputs: Inputs) -> float:
+        return (expected.patches or expected.image_tokens) * inputs.shown
+
     def per_input(inputs: Inputs) -> tuple[float, float]:
-        image, texts = expected.image_tokens, inputs.count / inputs.images
+        image, texts = expected.image_tokens * inputs.shown, inputs.count / inputs.images
         before = image + (TEMPLATE_CHARACTERS + inputs.before) / CHARACTERS_PER_TOKEN
         after = (TEMPLATE_CHARACTERS + inputs.after) / CHARACTERS_PER_TOKEN
         spared = 2e9 * expected.parameters / expected.layers * before
         over = texts if may_share and texts >= max(2, least(spared)) else 1
-        return before / over + after, (expected.patches or image) / over
+        return before / over + after, of_vision(inputs) / over
 
     def alone(inputs: Inputs) -> tuple[float, float, float]:
-        image = expected.image_tokens
+        image = expected.image_tokens * inputs.shown
         behind = (TEMPLATE_CHARACTERS + inputs.before + inputs.after) / CHARACTERS_PER_TOKEN
-        return image + TEMPLATE_CHARACTERS / CHARACTERS_PER_TOKEN, behind, expected.patches or image
+        return image + TEMPLATE_CHARACTERS / CHARACTERS_PER_TOKEN, behind, of_vision(inputs)
 
     return ModelSize(
         layers=expected.layers,

@@ -40,6 +40,9 @@ class Contents:
         routes: whether some model runs with a trained route.
         shortcuts: whether some task is compared with what simple features reach.
         made_from: whether some model is compared with the language model that it was made from.
+        positions: whether the positions of single pictures are probed in some cell.
+        picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
+            words.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
     """
@@ -64,6 +67,8 @@ class Contents:
     used: tuple[str, ...] = ()
     routes: bool = False
     shortcuts: bool = False
+    positions: bool = False
+    picture_controls: bool = False
 
     @property
     def probes(self) -> bool:

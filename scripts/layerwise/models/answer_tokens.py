@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from layerwise.models.frozen import AnsweringModel
 
 
-def answer_tokens(model: AnsweringModel, prompt: str, answer: str) -> dict[str, list[int]]:
-    """Tokens with which a model can begin an answer to a prompt about an image; see :func:`first_tokens`."""
+def answer_tokens(model: AnsweringModel, prompt: str, answer: str, pictures: int = 1) -> dict[str, list[int]]:
+    """Tokens with which a model can begin an answer to a prompt about so many pictures; see :func:`first_tokens`."""
     tokenizer = model.processor.tokenizer
 
     def encode(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    return first_tokens(encode, tokenizer.decode, model.render(prompt), answer)
+    return first_tokens(encode, tokenizer.decode, model.render(prompt, pictures), answer)
 
 
 def first_tokens(

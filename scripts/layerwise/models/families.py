@@ -78,6 +78,8 @@ class Family:
 
 DEFAULT = Family()
 
+ONE_PER_TEXT = "its adapter hands its authors' code one picture per text"
+PUTS_FIRST = "its processor puts one picture before every text"
 AUTHORS_CODE = "its authors' code keeps no states that prompts could share"
 RECURRENT = "some of its blocks carry a state from token to token, and texts packed in one row would pass it on"
 ACROSS = "its blocks read the image by cross-attention, not through tokens of the text"
@@ -94,7 +96,7 @@ FAMILIES: Mapping[str, Family] = {
         refused="every block of its decoder reads the image by cross-attention, no token stands for the image, and "
         "there is no norm after the last block"
     ),
-    "blip-2": Family(not_shared=""),
+    "blip-2": Family(not_shared="", one_picture=PUTS_FIRST),
     "chameleon": Family(not_shared="", never_writes_image=True),
     "cogvlm": Family(refused=f"{WRITTEN_FOR} Triton and xformers, which are in neither environment"),
     "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
@@ -109,14 +111,14 @@ FAMILIES: Mapping[str, Family] = {
         "prompt's last token"
     ),
     "dots3_note": Family(not_shared=INDEXER),
-    "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False),
+    "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
     "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
     "ernie4_5_vl_moe": Family(not_shared=""),
     "evolla": Family(refused="it reads proteins, not pictures"),
     "exaone4_5": Family(not_shared="", patches="native"),
     "fast_vlm": Family(not_shared=""),
     "florence2": Family(refused=ENCODER),
-    "fuyu": Family(not_shared="", puts_image_first=True),
+    "fuyu": Family(not_shared="", puts_image_first=True, one_picture=PUTS_FIRST),
     "gemma3": Family(not_shared=""),
     "gemma3n": Family(refused=STREAMS),
     "gemma4": Family(not_shared=""),
@@ -156,15 +158,18 @@ FAMILIES: Mapping[str, Family] = {
     "instructblip": Family(
         not_shared="its queries read the text together with the image",
         image_out_of_reach="its image tokens are made with the text, and pass on what they read in it",
+        one_picture=PUTS_FIRST,
     ),
     "instructblipvideo": Family(refused="its processor takes videos of four frames, not pictures"),
     "internlmxcomposer2": Family(refused=f"{WRITTEN_FOR} transformers 4.33 and decord; no adapter runs it yet"),
     "internvl": Family(not_shared="", patches="stretched"),
     "janus": Family(not_shared=""),
     "kimi_k25": Family(not_shared=""),
-    "kosmos-2": Family(adapter="kosmos2", not_shared=""),
-    "kosmos-2.5": Family(adapter="kosmos2_5", not_shared="", runs_alone=True, writes_begin=True),
-    "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False),
+    "kosmos-2": Family(adapter="kosmos2", not_shared="", one_picture=PUTS_FIRST),
+    "kosmos-2.5": Family(
+        adapter="kosmos2_5", not_shared="", runs_alone=True, writes_begin=True, one_picture=PUTS_FIRST
+    ),
+    "lavit": Family(adapter="lavit", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
     "lfm2_vl": Family(not_shared=CONVOLUTIONS),
     "lfm3_vl": Family(not_shared=CONVOLUTIONS),
     "lighton_ocr": Family(not_shared=""),
@@ -189,7 +194,7 @@ FAMILIES: Mapping[str, Family] = {
         writes_begin=True,
         image_out_of_reach=ACROSS,
     ),
-    "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False),
+    "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
     "molmo2": Family(
         not_shared="",
         # They name patches by their numbers in the batch.
@@ -219,7 +224,7 @@ FAMILIES: Mapping[str, Family] = {
     "pp_chart2table": Family(not_shared=""),
     "pp_formulanet": Family(refused="an encoder reads the picture, and a decoder writes its formulas without a prompt"),
     "qianfan_ocr": Family(not_shared=""),
-    "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False),
+    "qwen-vl": Family(adapter="qwen_vl", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
     "qwen2_5_omni_thinker": Family(not_shared="", patches="native"),
     "qwen2_5_vl": Family(not_shared="", patches="native"),
     "qwen2_vl": Family(not_shared="", patches="native"),

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from layerwise.errors import InputError
 from layerwise.models.parts import site_module
-from layerwise.models.site_names import AT_SITE
+from layerwise.models.site_names import ALL_PICTURES, AT_SITE
+from layerwise.models.site_names import picture_of as picture_of
+from layerwise.models.site_names import picture_position as picture_position
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache
@@ -23,8 +25,17 @@ if TYPE_CHECKING:
     from layerwise.models.prefix.packing import PackedTexts
 
 
+# The key of :meth:`AnsweringModel.picture_tokens` in prepared inputs that show several pictures. No family takes it.
+PICTURES = "picture_tokens"
 # What an input shows: a picture, several in the order of their numbers, or none.
 Shown = Image.Image | tuple[Image.Image, ...] | None
+
+
+def pictures_of(shown: Shown) -> tuple[Image.Image, ...]:
+    """The pictures that an input shows, in the order of their numbers."""
+    if shown is None:
+        return ()
+    return shown if isinstance(shown, tuple) else (shown,)
 
 
 def layer_names(n_layers: int) -> list[str]:
@@ -75,25 +86,31 @@ class FrozenModel(ABC):
         return 1
 
     @abstractmethod
-    def render(self, prompt: str) -> str:
-        """The model's whole input text for a user's turn about one image.
+    def render(self, prompt: str, pictures: int = 1) -> str:
+        """The model's whole input text for a user's turn about so many pictures.
+
+        Args:
+            prompt: the turn. Its pictures stand in its places (:mod:`layerwise.several_pictures`), or without any
+                where the model's conversation puts them.
+            pictures: how many pictures are shown with it.
 
         Raises:
-            InputError: when the prompt holds the model's own image token.
+            InputError: when the prompt holds the model's own image token, its places are not those of the pictures, or
+                the model does not take so many.
         """
 
     @abstractmethod
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
-        """Prepare the inputs of a batch of (image, prompt) pairs on the host.
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Any:
+        """Prepare the inputs of a batch of prompts, each with its pictures, on the host.
 
         It may run while ``run`` runs in another thread, but not in two threads at once.
 
         Args:
-            images: one per prompt; all None for texts without an image.
+            images: what each prompt is shown with; all None for texts without an image.
             prompts: the users' turns.
 
         Raises:
-            InputError: when the model would not see an image, or cannot read a text without one.
+            InputError: when the model would not see an image, does not take several, or cannot read a text without one.
         """
 
     @abstractmethod
@@ -108,8 +125,11 @@ class FrozenModel(ABC):
         """
         return None
 
-    def prepare_shared(self, image: Image.Image, prompts: Sequence[str]) -> Any:
+    def prepare_shared(self, image: Shown, prompts: Sequence[str]) -> Any:
         """Prepare the inputs of several prompts about one image on the host. The image is processed once.
+
+        They may also be about the same several pictures. Then all texts must be equal up to the last picture
+        (:func:`layerwise.several_pictures.before_last`).
 
         This and the next three methods are called only if ``shares_prefix`` is true.
         """
@@ -127,18 +147,17 @@ class FrozenModel(ABC):
         """Floating-point operations per block that the shared prefix saves for each text after the first."""
         raise NotImplementedError(f"a model of type {self.model_type} shares no prefix")
 
-    def states(
-        self, images: Sequence[Image.Image | None], prompts: Sequence[str], positions: Sequence[str]
-    ) -> dict[str, Tensor]:
+    def states(self, images: Sequence[Shown], prompts: Sequence[str], positions: Sequence[str]) -> dict[str, Tensor]:
         """Hidden states by position (``last``, ``image-mean``), each of shape (batch, L + 2, width), on the CPU.
 
+        ``image-mean`` is the mean over the tokens of all pictures, :func:`picture_position` that over one picture's.
         A position may also be one of :data:`layerwise.models.site_names.AT_SITE`: the states at that site of each block
         at the last token, shape (batch, L, width). For heads, the width holds all ``n_heads`` heads side by side, each
         equally wide.
         """
         return self.run(self.prepare(images, prompts), positions)
 
-    def states_shared(self, image: Image.Image, prompts: Sequence[str], positions: Sequence[str]) -> dict[str, Tensor]:
+    def states_shared(self, image: Shown, prompts: Sequence[str], positions: Sequence[str]) -> dict[str, Tensor]:
         """The same as :meth:`states` of the image with each prompt, with image and common prefix computed once.
 
         Shape (prompts, L + 2, width), on the CPU, in the order of the prompts. Only where ``shares_prefix`` is true.
@@ -162,11 +181,21 @@ class AnsweringModel(FrozenModel):
 
     @abstractmethod
     def image_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Where the image's tokens are in prepared inputs, shape (batch, tokens).
+        """Where the tokens of all pictures are in prepared inputs, shape (batch, tokens).
 
         Raises:
             InputError: when the model does not say which they are.
         """
+
+    def picture_tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Whose tokens they are in prepared inputs: a picture's number, or 0 for no picture's; shape (batch, tokens).
+
+        Numbers are those of :data:`Shown`, wherever the prompt places the pictures.
+
+        Raises:
+            InputError: as :meth:`image_tokens`.
+        """
+        return inputs[PICTURES] if PICTURES in inputs else self.image_tokens(inputs).long()
 
     @abstractmethod
     def forward(self, **inputs: Any) -> Any:
@@ -191,6 +220,27 @@ def mean_over(tokens: Tensor) -> Select:
     """Select the mean over the tokens that are true in ``tokens``, shape (batch, tokens)."""
     weights = tokens.float() / tokens.sum(1, keepdim=True)
     return lambda hidden: torch.einsum("bt,btw->bw", weights.to(hidden.device), hidden.float())
+
+
+def over_pictures(pictures: Tensor, position: str) -> Select | None:
+    """What selects the mean over the tokens of all pictures, or of one; None if the position is no such mean.
+
+    Args:
+        pictures: whose tokens they are, shape (batch, tokens); see :meth:`AnsweringModel.picture_tokens`.
+        position: its name.
+
+    Raises:
+        InputError: when an input does not show this picture.
+    """
+    if position == ALL_PICTURES:
+        return mean_over(pictures > 0)
+    number = picture_of(position)
+    if number is None:
+        return None
+    own = pictures == number
+    if not own.any(1).all():
+        raise InputError(f"the position {position} is the mean over picture {number}, and an input shows fewer")
+    return mean_over(own)
 
 
 def hidden_in(args: tuple, kwargs: dict[str, Any]) -> Tensor:

@@ -7,11 +7,10 @@ from itertools import takewhile
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import nn
 from transformers import GenerationConfig
 
-from layerwise.models.frozen import AnsweringModel
+from layerwise.models.frozen import PICTURES, AnsweringModel, Shown
 
 # GQA's answers are a word or a short phrase. A longer answer equals none of them.
 MOST_TOKENS = 12
@@ -36,7 +35,7 @@ class Answer:
 
 @torch.inference_mode()
 def greedy_answers(
-    model: AnsweringModel, images: Sequence[Image.Image | None], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
+    model: AnsweringModel, images: Sequence[Shown], prompts: Sequence[str], most_tokens: int = MOST_TOKENS
 ) -> list[Answer]:
     """Answers to a batch of prompts about images, by the model's own ``generate``.
 
@@ -76,7 +75,7 @@ def _continued(model: AnsweringModel, prepared: Any, most_tokens: int, ends: lis
         eos_token_id=ends,
         pad_token_id=model.processor.tokenizer.pad_token_id if own.pad_token_id is None else own.pad_token_id,
     )
-    inputs = prepared.to(model.device, model.dtype)
+    inputs = {key: value for key, value in prepared.to(model.device, model.dtype).items() if key != PICTURES}
     with _set_aside_own_settings(model.model, plain):
         ids = model.model.generate(**inputs, generation_config=plain).cpu()
     given = inputs["input_ids"].cpu()

@@ -17,6 +17,7 @@ class Intervention:
         kind: its key in the config.
         about: its entry in the catalogue.
         on_image: whether it changes what the image's tokens hold or who sees them.
+        picture: the number of the one picture that it is about; None for all of them.
     """
 
     def __init__(
@@ -32,17 +33,21 @@ class Intervention:
         ((self.kind, self._how),) = intervention.items()
         self.about: InterventionKind = INTERVENTIONS[self.kind] if about is None else about
         self.on_image = self.about.on_image(self._how)
+        self.picture: int | None = self._how.get("image")
         self._blocks = blocks
 
     def everywhere(self) -> "Intervention":
-        """The same kind in all blocks: it keeps the whole image out.
+        """The same kind in all blocks: it keeps the whole image out, or the picture that the entry names.
 
         Raises:
             ValueError: for a kind that does not touch the image.
         """
         if self.about.everywhere is None:
             raise ValueError(f"{self.kind} does not touch the image")
-        return Intervention({self.kind: self.about.everywhere(len(self._blocks))}, self._blocks)
+        everywhere = dict(self.about.everywhere(len(self._blocks)))
+        if self.picture is not None:
+            everywhere["image"] = self.picture
+        return Intervention({self.kind: everywhere}, self._blocks)
 
     def applied(self, tokens: Tokens) -> AbstractContextManager[None]:
         """Intervene while the block runs; see :class:`layerwise.models.interventions.kind.Apply`."""

@@ -15,6 +15,7 @@ from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
+from layerwise.models.site_names import ALL_PICTURES, picture_position
 from layerwise.planning import route_grid, shortcut_grid, used_grid
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -24,6 +25,10 @@ from layerwise.stimuli.relations import RELATIONS
 
 # The code that decides a concept at the last token. Its program also scores probes on what is left, which decides none.
 FITTED_BY = tuple(f"layerwise/used/concepts/{module}.py" for module in ("labelled", "erasers", "steering"))
+
+
+# Stands for the positions of single pictures in `states.positions`.
+EACH_PICTURE = "each-image-mean"
 
 
 class StatesCell(NamedTuple):
@@ -306,6 +311,59 @@ class Grid:
             return []
         return [site for site in states.sites if site != "block"]
 
+    def pictures(self, stimuli: str) -> int:
+        """How many pictures each item of a stimulus set shows."""
+        entry = self.config.stimuli[stimuli]
+        return KINDS[entry.kind].pictures(entry)
+
+    def picture_positions(self, stimuli: str, prompt: str) -> list[str]:
+        """The positions of single pictures that are kept for a cell: none where items have one picture.
+
+        They count the pictures that the prompt shows.
+        """
+        n_pictures = self.pictures(stimuli)
+        if EACH_PICTURE not in self.config.states.positions or n_pictures == 1:
+            return []
+        return [picture_position(number + 1) for number in range(self.prompt(stimuli, prompt).shows(n_pictures))]
+
+    def positions(self, stimuli: str, prompt: str) -> list[str]:
+        """The token positions that are kept for a cell; probes read the first. A prompt without images has no token of
+        one."""
+        kept = [position for position in self.config.states.positions if position != EACH_PICTURE]
+        if self.is_text_only(stimuli, prompt):
+            return [position for position in kept if position != ALL_PICTURES]
+        return kept + self.picture_positions(stimuli, prompt)
+
+    def position_cells(self) -> list[ProbeCell]:
+        """The probe cells in which the positions of single pictures are probed, too: those of models without
+        intervention whose prompt shows an item's own pictures. Draws of random weights have none."""
+        return [
+            cell
+            for cell in self.probe_cells()
+            if cell.model in self._base_models
+            and self.config.models[cell.model].draw_of is None
+            and self.prompt(self.config.tasks[cell.task].stimuli, cell.prompt).is_own
+            and self.picture_positions(self.config.tasks[cell.task].stimuli, cell.prompt)
+        ]
+
+    def picture_controls(self) -> list[ProbeCell]:
+        """The probe cells that are compared with the same words and other pictures than an item's own, or none.
+
+        Items have several pictures there. Models have no intervention, and are nobody's untrained twin.
+        """
+        own_twins = {twin for of_model in self.twins().values() for twin in of_model}
+        wordings: dict[tuple[str, str, str], set[bool]] = {}
+        found = []
+        for cell in self.probe_cells():
+            stimuli = self.config.tasks[cell.task].stimuli
+            if self.pictures(stimuli) > 1 and cell.model in self._base_models and cell.model not in own_twins:
+                prompt = self.prompt(stimuli, cell.prompt)
+                wordings.setdefault((cell.model, cell.task, prompt.text), set()).add(prompt.is_own)
+                found.append((cell, prompt))
+        return [
+            cell for cell, prompt in found if prompt.is_own and len(wordings[cell.model, cell.task, prompt.text]) == 2
+        ]
+
     def planned(self, model: str, stimuli: str, prompt: str) -> dict[str, Any]:
         """What decides the hidden states of a cell, besides its model and stimuli.
 
@@ -323,7 +381,7 @@ class Grid:
                 "prompt": prompt,
                 "prompt_entry": self.prompt(stimuli, prompt).shown(),
                 # Sorted, because states do not depend on the order. Only probes do: they read the first position.
-                "positions": sorted(self.config.states.positions),
+                "positions": sorted(self.positions(stimuli, prompt)),
                 "dtype": self.config.states.dtype,
                 "code": code_digest("extract_states.py", *model_files(self.config, model)),
             }

@@ -19,7 +19,9 @@ from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.planning.grid import Grid, StatesCell
+from layerwise.models.picture_checks import one_picture_by_adapter
+from layerwise.models.site_names import ALL_PICTURES
+from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
@@ -56,6 +58,7 @@ def check_study(grid: Grid, data: Locations) -> None:
             _check_intervention(grid, name)
         if model.made_from is not None:
             _check_made_from(grid, name, model.made_from)
+    _check_positions(config)
     _check_sites(grid)
     _check_kinds(grid)
     _check_specifications(grid)
@@ -92,8 +95,11 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
         of_prompt = f"prompts.{entry.kind}.{prompt}"
         kind.check_prompt(of_prompt, wording, entry)
         _check_answers(config, name, of_prompt, wording)
-        if wording.image == "none" and "image-mean" in config.states.positions:
-            raise InputError(f"{of_prompt}: without an image (`image: none`) there is no position image-mean to keep")
+        if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
+            raise InputError(
+                f"{of_prompt}: without an image (`image: none`) there is no position {ALL_PICTURES}, and probes read the "
+                "first of `states.positions`; name last before it"
+            )
 
 
 def _check_answers(config: StudyConfig, stimuli: str, where: str, wording: Prompt) -> None:
@@ -332,6 +338,14 @@ def _check_intervention(grid: Grid, name: str) -> None:
         )
 
 
+def _check_positions(config: StudyConfig) -> None:
+    if config.states.positions[0] == EACH_PICTURE:
+        raise InputError(
+            f"states.positions: probes read the first position, and {EACH_PICTURE} stands for one of each picture; "
+            "name last or image-mean before it"
+        )
+
+
 def _check_sites(grid: Grid) -> None:
     only = grid.config.states.sites_of
     for name in only.models or []:
@@ -360,7 +374,9 @@ def _check_reach(config: StudyConfig, model: str, where: str) -> None:
 
 def _check_cell(grid: Grid, cell: StatesCell) -> None:
     model = grid.config.models[cell.model]
-    if grid.prompt(cell.stimuli, cell.prompt).image != "none":
+    pictures = grid.prompt(cell.stimuli, cell.prompt).shows(grid.pictures(cell.stimuli))
+    if pictures:
+        _check_pictures(grid, cell, pictures)
         return
     if model.intervention is not None and _is_on_image(model.intervention):
         raise InputError(
@@ -372,6 +388,27 @@ def _check_cell(grid: Grid, cell: StatesCell) -> None:
         raise InputError(
             f"stimuli.{cell.stimuli}.prompts: {cell.prompt} shows no image, but the adapter {model.adapter} of "
             f"models.{cell.model} reads no text without one; use `image: blank`, or a study without this model"
+        )
+
+
+def _check_pictures(grid: Grid, cell: StatesCell, pictures: int) -> None:
+    """The model takes so many pictures in a text, and has the one that its intervention is about."""
+    model = grid.config.models[cell.model]
+    prompt = f"the prompt {cell.prompt} of stimuli.{cell.stimuli}"
+    if pictures > 1 and (why := one_picture_by_adapter(model.adapter)):
+        raise InputError(
+            f"models.{cell.model}: {prompt} shows {pictures} pictures, and models with the adapter {model.adapter} "
+            f"take one: {why}; leave the model out of these tasks (models.{cell.model}.tasks), or name the prompts "
+            f"that show one picture in models.{cell.model}.prompts"
+        )
+    if model.intervention is None:
+        return
+    number = model.intervention.how.entry().get("image")
+    if number is not None and number > pictures:
+        shows = "one picture" if pictures == 1 else f"{pictures} pictures"
+        raise InputError(
+            f"models.{cell.model}.intervention.{model.intervention.kind}.image: {prompt} shows {shows}, so that there "
+            f"is no picture {number} to change; name the other prompts in models.{cell.model}.prompts"
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.several_pictures import each
 
 # With more labels the probe of a label reads the items of so many others, evenly spread over the list.
 MOST_OTHER_LABELS = 10
@@ -127,9 +128,11 @@ def groups_seen(
 
     Args:
         target, source: labels of the two tasks: ``item_id``, ``group``, ``split``.
-        target_pictures, source_pictures: checksums of the items' pictures, by item id.
+        target_pictures, source_pictures: checksums of the items' pictures, by item id; of several pictures one a line.
     """
     fitted = source.loc[source["split"] != "test", "item_id"].unique()
     # Items without a picture have an empty checksum.
-    seen = set(source_pictures.loc[fitted].dropna()) - {""}
-    return set(target.loc[target["item_id"].map(target_pictures).isin(seen), "group"])
+    seen = set(source_pictures.loc[fitted].dropna().map(each).explode()) - {""}
+    of_target = target_pictures.dropna().map(each).explode()
+    items = set(of_target.index[of_target.isin(seen)])
+    return set(target.loc[target["item_id"].isin(items), "group"])

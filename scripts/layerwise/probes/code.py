@@ -30,6 +30,14 @@ def site_probe_code(engine: str, metric: str) -> str:
     return code_digest("fit_site_probes.py", ENGINES.file(engine), METRICS.file(metric))
 
 
+def position_probe_code(engine: str, metric: str) -> str:
+    """The code that fits and scores the probes of the positions of single pictures, scored by the metric alone.
+
+    Arguments are those of :func:`probe_code`.
+    """
+    return code_digest("fit_position_probes.py", ENGINES.file(engine), METRICS.file(metric))
+
+
 def shortcut_code(engine: str, metric: str) -> str:
     """The code that fits and scores a task's probes on simple features.
 

@@ -14,6 +14,7 @@ from layerwise.models.explained import explained
 from layerwise.models.frozen import FrozenModel, layer_names
 from layerwise.models.memory import Room
 from layerwise.models.site_names import AT_SITE, layers_at
+from layerwise.several_pictures import each
 from layerwise.states.named import prepare_group, prepare_rows, run_groups, run_rows
 from layerwise.states.plan import Unit
 from layerwise.states.shape_checks import shapes
@@ -46,9 +47,9 @@ def check_prompts(model: FrozenModel, inputs: pd.DataFrame) -> None:
     Raises:
         InputError: naming the item whose prompt cannot be shown to this model.
     """
-    for item_id, prompt in zip(inputs["item_id"], inputs["prompt"], strict=True):
+    for item_id, image, prompt in inputs[["item_id", "image", "prompt"]].itertuples(index=False):
         try:
-            model.render(prompt)
+            model.render(prompt, len(each(image)) if isinstance(image, str) else 0)
         except InputError as error:
             raise InputError(f"item {item_id}: {error}") from error
     prepare_rows(model, inputs.iloc[[int(inputs["prompt"].str.len().argmax())]])
@@ -185,7 +186,7 @@ def varied(rows: pd.DataFrame, most: int) -> list[int]:
 def check_sharing(
     model: FrozenModel, inputs: pd.DataFrame, parts: Sequence[Sequence[Unit]], positions: Sequence[str]
 ) -> None:
-    """Compare states over a shared prefix with those of the same inputs run alone.
+    """Compare states over a shared prefix, of one picture or of several, with those of the same inputs run alone.
 
     It uses the shortest and the longest prompt of the first two images that share, which run together if images do, and
     does nothing if none shares.

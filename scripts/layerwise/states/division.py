@@ -3,6 +3,7 @@
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.states.plan import prefixes
 
 
 def divide(inputs: pd.DataFrame, shards: int) -> list[int]:
@@ -21,7 +22,7 @@ def divide(inputs: pd.DataFrame, shards: int) -> list[int]:
     if len(inputs) < shards:
         raise InputError(f"shards: {shards} are more than the {len(inputs)} distinct inputs; ask for fewer")
     most = len(inputs) // shards
-    image = inputs["image"]
+    image = prefixes(inputs)
     if image.isna().all():
         # Nothing to keep together.
         units = pd.Series(range(len(inputs)), index=inputs.index)

@@ -1,38 +1,40 @@
 """The pictures that models are shown."""
 
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from layerwise.datasets.pictures import upright_rgb
 from layerwise.errors import InputError
+from layerwise.several_pictures import each
 from layerwise.stimuli.modalities import BLANK
+
+if TYPE_CHECKING:
+    from layerwise.models.frozen import Shown
 
 # Medium grey tells a vision tower least. All of them can scale from this size.
 BLANK_IMAGE = Image.new("RGB", (448, 448), (128, 128, 128))
 
 
-@overload
-def read_image(path: str | Path) -> Image.Image: ...
+def read_images(cell: str | None) -> "Shown":
+    """What a cell of the column ``image`` shows: a picture, several in order, or None for None.
+
+    Raises:
+        InputError: when a file cannot be decoded.
+    """
+    if cell is None:
+        return None
+    pictures = tuple(map(read_image, each(cell)))
+    return pictures if len(pictures) > 1 else pictures[0]
 
 
-@overload
-def read_image(path: None) -> None: ...
-
-
-@overload
-def read_image(path: str | Path | None) -> Image.Image | None: ...
-
-
-def read_image(path: str | Path | None) -> Image.Image | None:
-    """A picture, upright and in RGB; a grey one for ``BLANK``, None for None.
+def read_image(path: str | Path) -> Image.Image:
+    """A picture, upright and in RGB; a grey one for ``BLANK``.
 
     Raises:
         InputError: when the file cannot be decoded.
     """
-    if path is None:
-        return None
     if path == BLANK:
         return BLANK_IMAGE
     try:

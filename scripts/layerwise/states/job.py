@@ -12,7 +12,9 @@ from layerwise.descriptions import read_description
 from layerwise.jobs.kept import KeptFiles
 from layerwise.jobs.options import Options
 from layerwise.models.interventions.fitted import digest_of, with_file
+from layerwise.models.picture_checks import check_pictures
 from layerwise.models.versions import library_versions
+from layerwise.several_pictures import each
 from layerwise.states.cells import content_of, holds, made_from
 from layerwise.states.division import divide
 from layerwise.states.plan import Unit, plan_parts, running_order
@@ -76,6 +78,8 @@ class Job:
         self.kept = KeptFiles(options.kept, self.content, [options.out])
         # Seeded by the items, so that every model sees the same shuffled images.
         shown = with_images(items, prompt, seed=int(stimuli["digest"][:8], 16))
+        most = max(len(each(cell)) if isinstance(cell, str) else 0 for cell in shown["image"].unique())
+        check_pictures(f"models.{self.description['model']}", self.description["model_type"], most)
         self.inputs, self._row_of_item = unique_inputs(shown, render_prompts(prompt, items, stimuli["categories"]))
         self._item_ids = list(items["item_id"])
         self._mine = [row for row, its in enumerate(divide(self.inputs, n_shards)) if its == number - 1]

@@ -11,7 +11,8 @@ from layerwise.errors import InputError
 from layerwise.models.explained import said_by
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import lacking_memory
-from layerwise.states.images import read_image
+from layerwise.several_pictures import each, joined
+from layerwise.states.images import read_images
 from layerwise.stimuli.modalities import BLANK
 
 log = logging.getLogger(__name__)
@@ -32,20 +33,20 @@ def prepare_rows(model: FrozenModel, rows: pd.DataFrame) -> Any:
     """
 
     def prepare(some: pd.DataFrame) -> Any:
-        return model.prepare([read_image(path) for path in some["image"]], list(some["prompt"]))
+        return model.prepare(list(map(read_images, some["image"])), list(some["prompt"]))
 
     return naming(model, "prepare", prepare, rows)
 
 
 def prepare_group(model: FrozenModel, rows: pd.DataFrame) -> Any:
-    """Inputs of prompts about one image; see :meth:`FrozenModel.prepare_shared`.
+    """Inputs of prompts about the same pictures; see :meth:`FrozenModel.prepare_shared`.
 
     Raises:
         InputError: as :func:`prepare_rows`.
     """
 
     def prepare(some: pd.DataFrame) -> Any:
-        return model.prepare_shared(read_image(some["image"].iat[0]), list(some["prompt"]))
+        return model.prepare_shared(read_images(some["image"].iat[0]), list(some["prompt"]))
 
     return naming(model, "prepare", prepare, rows)
 
@@ -165,20 +166,25 @@ def _error(
 
 
 def _fix(make: Callable[[pd.DataFrame], Any], rows: pd.DataFrame) -> str:
-    """The advice at the end of the message: whether a plain grey picture would work in place of this one."""
+    """The advice at the end of the message: whether plain grey pictures would work in place of these."""
     try:
         if _has_file(rows.iloc[0]):
-            make(rows.assign(image=BLANK))
-            return "replace the picture, or take it out of the stimuli"
+            several = len(each(rows["image"].iat[0]))
+            make(rows.assign(image=joined([BLANK] * several)))
+            what = "the picture, or take it" if several == 1 else "one of the pictures, or take the item"
+            return f"replace {what} out of the stimuli"
     except Exception as error:
         log.info("a plain grey picture fails too: %s", said_by(error))
     return "no picture is to blame: this family, or the files of its processor, cannot be used as they are"
 
 
 def _items(rows: pd.DataFrame) -> str:
-    shown = [f"{row.item_id} ({row.image})" if _has_file(row) else str(row.item_id) for row in rows.itertuples()]
+    shown = [
+        f"{row.item_id} ({', '.join(each(row.image))})" if _has_file(row) else str(row.item_id)
+        for row in rows.itertuples()
+    ]
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
 
 
 def _has_file(row: Any) -> bool:
-    return row.image is not None and row.image != BLANK
+    return row.image is not None and set(each(row.image)) != {BLANK}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from layerwise.several_pictures import before_last
+
 BATCHES_PER_PART = 16
 # More texts than this about one image are run over a second prefix. It bounds the memory for states not yet written.
 TEXTS_PER_PREFIX = 1024
@@ -14,22 +16,40 @@ SHARED, PLAIN = "shared prefix", "plain batches"
 
 @dataclass(frozen=True)
 class Unit:
-    """Consecutive rows that are run together: a batch, or prompts about one image over their shared prefix."""
+    """Consecutive rows that are run together: a batch, or prompts about the same pictures over their shared prefix."""
 
     start: int
     stop: int
     shared: bool
 
 
+def prefixes(inputs: pd.DataFrame) -> pd.Series:
+    """What inputs must have in common to share a prefix: their pictures, and the text up to the last of them.
+
+    Args:
+        inputs: ``image``, ``prompt``.
+
+    Returns:
+        A string per row; missing where no picture is shown.
+    """
+    # The pictures alone where no prompt says where they stand, as for most stimuli.
+    heads = inputs["prompt"].map(before_last)
+    if (heads == "").all():
+        return inputs["image"]
+    joined = [f"{image}\n\n{head}" for image, head in zip(inputs["image"], heads, strict=True)]
+    return inputs["image"].where(inputs["image"].isna() | (heads == ""), joined)
+
+
 def running_order(inputs: pd.DataFrame, least_texts: int) -> list[int]:
     """Positions of ``inputs`` in the order in which they are run.
 
-    The prompts of an image share a prefix if there are at least ``least_texts`` of them; 0 means never. All other
-    inputs come first, by length, so that batches hold little padding. The images that share follow in their old order,
-    each with its prompts by length. Ties keep their old order.
+    The prompts of an image (or of the same pictures, with the same text before the last of them) share a prefix if
+    there are at least ``least_texts`` of them; 0 means never. All other inputs come first, by length, so that batches
+    hold little padding. The images that share follow in their old order, each with its prompts by length. Ties keep
+    their old order.
     """
     length = inputs["prompt"].str.len().tolist()
-    image = pd.factorize(inputs["image"])[0].tolist()
+    image = pd.factorize(prefixes(inputs))[0].tolist()
     grouped = _in_groups(inputs, least_texts)
     return sorted(range(len(inputs)), key=lambda i: (grouped[i], image[i] if grouped[i] else 0, length[i]))
 
@@ -49,7 +69,8 @@ def plan_parts(inputs: pd.DataFrame, least_texts: int, batch_size: int) -> list[
     alone = grouped.count(False)
     units = [Unit(i, min(i + batch_size, alone), shared=False) for i in range(0, alone, batch_size)]
     row = alone
-    for size in inputs["image"].iloc[alone:].groupby(inputs["image"].iloc[alone:], sort=False).size():
+    shared = prefixes(inputs.iloc[alone:])
+    for size in shared.groupby(shared, sort=False).size():
         units += [
             Unit(row + i, row + min(i + TEXTS_PER_PREFIX, size), shared=True) for i in range(0, size, TEXTS_PER_PREFIX)
         ]
@@ -80,4 +101,5 @@ def _in_groups(inputs: pd.DataFrame, least_texts: int) -> list[bool]:
     # Texts without an image have no image prefix to share.
     if least_texts == 0 or inputs["image"].isna().all():
         return [False] * len(inputs)
-    return (inputs.groupby("image")["image"].transform("size") >= max(least_texts, 2)).tolist()
+    shared = prefixes(inputs)
+    return (shared.groupby(shared).transform("size") >= max(least_texts, 2)).tolist()

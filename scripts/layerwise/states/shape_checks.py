@@ -12,6 +12,7 @@ from layerwise.errors import InputError
 from layerwise.models.explained import explained
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.memory import Room
+from layerwise.several_pictures import each, without_places
 from layerwise.states.images import read_image
 from layerwise.states.named import run_rows
 from layerwise.stimuli.modalities import BLANK
@@ -34,22 +35,27 @@ def check_pictures(model: FrozenModel, inputs: pd.DataFrame) -> None:
     Raises:
         InputError: naming the item whose picture the model or its processor refuses.
     """
-    shown = inputs[inputs["image"].notna() & (inputs["image"] != BLANK)].drop_duplicates("image")
-    if shown.empty:
+    shown = inputs[inputs["image"].notna()].drop_duplicates("image")
+    # A row per picture; those of one item have its label.
+    files = shown["image"].map(each).explode()
+    files = files[files != BLANK].drop_duplicates()
+    if files.empty:
         return
-    sizes = pd.DataFrame([_size(path) for path in shown["image"]], columns=["width", "height"], index=shown.index)
-    for row in extremes(sizes):
+    sizes = pd.DataFrame(list(map(_size, files)), columns=["width", "height"], index=files.index)
+    sizes, items = sizes.reset_index(drop=True), files.index
+    for row in dict.fromkeys(items[place] for place in extremes(sizes)):
         one = shown.loc[[row]]
         Room(1, "inputs").over(1, lambda *_, one=one: run_rows(model, one, ["last"]))
     checked = set()
-    for row in sizes.index[sizes.isin(LIKE_CHANNELS).any(axis=1)]:
+    for place in sizes.index[sizes.isin(LIKE_CHANNELS).any(axis=1)]:
+        path, row = files.iat[place], items[place]
         # The size as shown: an EXIF tag may turn the picture.
-        size = read_image(shown.at[row, "image"]).size
+        size = read_image(path).size
         if size not in checked:
             checked.add(size)
-            if not _keeps_colour(model, size, shown.at[row, "prompt"]):
+            if not _keeps_colour(model, size, without_places(shown.at[row, "prompt"])):
                 raise InputError(
-                    f"item {shown.at[row, 'item_id']} ({shown.at[row, 'image']}): the processor of a model of type "
+                    f"item {shown.at[row, 'item_id']} ({path}): the processor of a model of type "
                     f"{model.model_type} mistakes the rows of a picture of {size[0]} x {size[1]} pixels for colours; "
                     "replace the picture, or take it out of the stimuli"
                 )
@@ -66,9 +72,14 @@ def extremes(sizes: pd.DataFrame) -> list:
     return list(dict.fromkeys([*rows, area.idxmin(), area.idxmax()]))
 
 
-def shapes(paths: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Width and height of pictures; (0, 0) for no picture and for the grey one."""
-    return [(0, 0) if path is None or path == BLANK else _size(path) for path in paths]
+def shapes(cells: Sequence[str | None]) -> list[tuple[int, ...]]:
+    """Width and height of what each cell of ``image`` shows, of several pictures one after the other; (0, 0) for no
+    picture and for a grey one."""
+    return [sum((_shape(path) for path in each(cell)), ()) if cell is not None else (0, 0) for cell in cells]
+
+
+def _shape(path: str) -> tuple[int, ...]:
+    return (0, 0) if path == BLANK else _size(path)
 
 
 @cache

@@ -7,6 +7,7 @@ import pandas as pd
 from layerwise.jobs.options import Sharing
 from layerwise.models.frozen import FrozenModel
 from layerwise.states.named import prepare_group
+from layerwise.states.plan import prefixes
 
 # The overhead of sharing: an image and its texts take extra forward passes, and each block of a pass costs time however
 # few tokens it has. In operations that the device could do in that time: half a millisecond at 30 GFLOP/s, measured on
@@ -22,18 +23,20 @@ def least_texts(model: FrozenModel, inputs: pd.DataFrame, sharing: Sharing, devi
         model: the model.
         inputs: ``item_id``, ``image``, ``prompt``.
         sharing: ``auto`` compares the saving, estimated from the first image with several texts, with the overhead.
+            Texts that differ before the last of several pictures have nothing to share.
         device: ``cpu`` or ``cuda``.
 
     Raises:
         InputError: naming the item whose picture or prompt the model's processor does not take.
     """
     # Texts without an image have no prefix to share.
-    several = inputs[inputs["image"].notna() & inputs["image"].duplicated(keep=False)]
+    shared = prefixes(inputs)
+    several = shared[shared.notna() & shared.duplicated(keep=False)]
     if sharing == "never" or not model.shares_prefix or several.empty:
         return 0
     if sharing == "always":
         return 2
-    first = several[several["image"] == several["image"].iat[0]]
+    first = inputs.loc[several.index[several == several.iat[0]]]
     return worth_from(model.spared_flop(prepare_group(model, first)), device)
 
 

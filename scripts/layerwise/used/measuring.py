@@ -23,6 +23,7 @@ from layerwise.models.frozen import AnsweringModel, FrozenModel
 from layerwise.models.host import HostSide
 from layerwise.models.interventions.concept_file import ConceptFile
 from layerwise.probes.kept import KeptProbes
+from layerwise.several_pictures import before_last
 from layerwise.states.image_checks import check_sight
 from layerwise.states.named import prepare_rows
 from layerwise.states.shape_checks import check_pictures
@@ -152,9 +153,11 @@ class Measuring:
         return range(1, self.model.n_layers + 1)
 
     def _free(self, rows: pd.DataFrame) -> Iterator[tuple[Any, FreeRun, Any]]:
-        """Each item with its free run and its inputs. Items that are shown one image share its run."""
+        """Each item with its free run and its inputs. Items share a run if they are shown the same pictures, and read
+        the same before the last of them."""
         places = range(len(rows))
-        for _, of_image in groupby(places, key=lambda i: rows["image_sha256"].iat[i]):
+        heads = list(map(before_last, rows["prompt"]))
+        for _, of_image in groupby(places, key=lambda i: (rows["image_sha256"].iat[i], heads[i])):
             shown = rows.iloc[list(of_image)]
             prepared = [prepare_rows(self.model, shown.iloc[[i]]) for i in range(len(shown))]
             lasts = [inputs["input_ids"].shape[1] - 1 for inputs in prepared]

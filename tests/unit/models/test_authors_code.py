@@ -120,7 +120,7 @@ def test_a_picture_has_its_own_seed():
 class Rows(LlamaDecoderModel):
     """A decoder that is given embeddings as they are."""
 
-    def render(self, prompt):
+    def render(self, prompt, pictures=1):
         return prompt
 
     def prepare(self, images, prompts):

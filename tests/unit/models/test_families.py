@@ -20,7 +20,7 @@ from layerwise.models.site_names import SITES
 from tests import families
 from tests.families import FAMILIES, NOT_SERVED, Family, of_each_way
 from tests.families.comparing import Refusal, or_refusal, unlike
-from tests.families.family import NO_BATCH
+from tests.families.family import NO_BATCH, WINDOWS
 from tests.families.intervened import ENTRIES
 from tests.families.measure import POSITIONS, PROMPTS, measure, one_at_a_time, pictures, relative
 from tests.families.registered import registered
@@ -33,6 +33,8 @@ EXACT = 2e-6
 # token another embedding than its table of words does; in ERNIE 4.5 VL the experts of images read it.
 GO_ON_OTHERWISE = ("Ovis2", "ERNIE 4.5 VL")
 
+# Several pictures are tried each time in these: one run each, rows and columns, runs with text between, no runs at all.
+QUICK = (families.llava, families.qwen2_vl, families.idefics3, families.mllama)
 # All tests of one family in a row, so that its model is built once.
 each_family = pytest.mark.parametrize("family", of_each_way(FAMILIES), scope="module")
 
@@ -68,6 +70,33 @@ def test_several_images_at_once_are_exact_or_not_used(family):
     elif measured.declared and not family_of(measured.model_type).joins_images:
         # Rightly so: forced to run together, they are far off.
         assert measured.several > 1e-4
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(one, id=one.build.__name__, marks=[] if one.build in QUICK else pytest.mark.whole)
+        for one in FAMILIES
+    ],
+    scope="module",
+)
+def test_several_pictures_in_a_text_are_exact_or_refused(family):
+    measured = measure(family)
+    found, row = measured.pictures, family_of(measured.model_type)
+    assert bool(row.one_picture) is family.one_picture is isinstance(found, Refusal)
+    if isinstance(found, Refusal):
+        assert row.one_picture in found
+        return
+    assert found.exact <= EXACT
+    # Or equality would say nothing.
+    assert found.seen > 1e-4
+    for one in (found.cut, found.emptied):
+        if isinstance(one, Refusal):
+            assert row.cut_leaks or row.image_out_of_reach or "blocks: attention between" in one
+        else:
+            assert one.leak <= EXACT
+            # Within a window, what is known of the first picture reaches the last token through the second's tokens.
+            assert one.left > 1e-4 or family.enters == WINDOWS
 
 
 @each_family
@@ -169,6 +198,9 @@ def test_at_least_75_types_are_served():
     type_of = {family: family.build()[0].config.model_type for family in FAMILIES}
     shared = {type_of[family] for family in FAMILIES if not family.not_shared}
     assert shared == {model_type for model_type, row in ROWS.items() if row.shares_prefix}
+    one_picture = {type_of[family] for family in FAMILIES if family.one_picture}
+    assert one_picture == {model_type for model_type, row in ROWS.items() if row.one_picture and row.measured}
+    assert len(set(type_of.values()) - one_picture) >= 70
     alone = {type_of[family] for family in FAMILIES if family.alone}
     assert alone >= {model_type for model_type, row in ROWS.items() if row.runs_alone}
     assert not any(family_of(model_type).refused for model_type in type_of.values())

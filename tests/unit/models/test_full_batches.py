@@ -84,7 +84,7 @@ class Constant(FrozenModel):
     def __init__(self, error=0.0, more=0):
         self.error, self.more = error, more
 
-    def render(self, prompt):
+    def render(self, prompt, pictures=1):
         return prompt
 
     def prepare(self, images, prompts):

@@ -54,7 +54,7 @@ class CountingModel(FrozenModel):
     def run_out(self):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
 
-    def render(self, prompt):
+    def render(self, prompt, pictures=1):
         if "bad" in prompt:
             raise InputError("no such prompt")
         return prompt

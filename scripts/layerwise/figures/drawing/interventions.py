@@ -110,7 +110,7 @@ def _draw_by_layer(
                 shown[in_words(model.intervention or {})] = of_prompt[of_prompt["model"] == name]
         asked = words[task.stimuli, facet.prompt]["text"] if words else None
         for (stimuli, name), prompt in words.items():
-            if stimuli == task.stimuli and prompt["text"] == asked and prompt["image"] != "shown":
+            if stimuli == task.stimuli and prompt["text"] == asked and prompt["image"] in WITHOUT_IMAGE:
                 of_base = rows[(rows["prompt"] == name) & (rows["model"] == facet.base)]
                 shown[WITHOUT_IMAGE[prompt["image"]]] = of_base
         for line, of_line in shown.items():

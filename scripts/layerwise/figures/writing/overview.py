@@ -1,12 +1,14 @@
 """Table 1: what was probed. The tasks and their data, whose these are, the models, the prompts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from layerwise.compare.inputs import Model, Task
-from layerwise.compare.intervened import in_words
+from layerwise.compare.intervened import in_words as intervention_in_words
 from layerwise.compare.rows import majority_scores
+from layerwise.compare.shown_pictures import in_words
 from layerwise.figures.names import metric_name
 from layerwise.figures.writing.sections import Section, number
 
@@ -22,7 +24,7 @@ def overview_sections(
     scores: pd.DataFrame,
     tasks: Mapping[str, Task],
     models: Mapping[str, Model],
-    prompts: Sequence[Mapping[str, str]],
+    prompts: Sequence[Mapping[str, Any]],
     position: str,
     numbers: Mapping[str, Task] | None = None,
 ) -> list[Section]:
@@ -133,7 +135,7 @@ def _models(models: Iterable[Model]) -> Section:
         {
             "Model": model.model,
             "Weights": model.weights + (f", {model.draws} draws" if model.draws > 1 else ""),
-            "Intervention": in_words(model.intervention) if model.intervention else "",
+            "Intervention": intervention_in_words(model.intervention) if model.intervention else "",
             "Layers": model.n_layers,
             "Width": model.width,
             "Precision": model.dtype or "",
@@ -148,9 +150,21 @@ def _models(models: Iterable[Model]) -> Section:
     return Section("Models", pd.DataFrame(rows), note, ("Layers", "Width"), (("Model", 0.2), ("Source", 0.3)))
 
 
-def _prompts(prompts: Sequence[Mapping[str, str]], probed: str) -> Section:
+def _prompts(prompts: Sequence[Mapping[str, Any]], probed: str) -> Section:
     rows = [{"Stimuli": p["stimuli"], "Prompt": p["prompt"], "Text": p["text"]} for p in prompts]
     frame = pd.DataFrame(rows, columns=["Stimuli", "Prompt", "Text"])
     note = f"The probed vector is {probed}."
-    texts = (("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58))
-    return Section("Prompts", frame, note, texts=texts, row_names=2)
+    texts = [("Stimuli", 0.14), ("Prompt", 0.18), ("Text", 0.58)]
+    if any(p.get("pictures", 1) > 1 for p in prompts):
+        frame.insert(2, "Pictures", list(map(_pictures, prompts)))
+        note += (
+            " Pictures: how many an item has, and which of them the prompt shows. {image 1} is the place of the first."
+        )
+        texts = [("Stimuli", 0.12), ("Prompt", 0.14), ("Pictures", 0.2), ("Text", 0.44)]
+    return Section("Prompts", frame, note, texts=tuple(texts), row_names=2)
+
+
+def _pictures(prompt: Mapping[str, Any]) -> str:
+    """How many pictures an item has, and of several which of them are shown."""
+    n_pictures = prompt.get("pictures", 1)
+    return f"{n_pictures}: {in_words(prompt)}" if n_pictures > 1 else str(n_pictures)

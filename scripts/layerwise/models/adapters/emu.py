@@ -32,7 +32,9 @@ from layerwise.models.authors.code import (
 )
 from layerwise.models.authors.configs import is_instructed
 from layerwise.models.begin_checks import check_begin
+from layerwise.models.frozen import Shown
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
+from layerwise.models.picture_checks import check_pictures, check_placed
 
 # The published sizes of T5 base. The authors' code downloads them from the hub.
 T5_BASE = {"d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12, "num_heads": 12}
@@ -140,18 +142,22 @@ class EmuModel(LlamaDecoderModel):
         self.image_id = self.words.convert_tokens_to_ids("<image>")
         self.conversation = conversation
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, pictures: int = 1) -> str:
         """See :meth:`FrozenModel.render`."""
+        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
+        check_placed(self.model_type, prompt)
         if held := [token for token in self.special if token in prompt]:
             raise InputError(f"the prompt {prompt!r} holds the model's own token {held[0]}; reword the text")
         return self.conversation.replace("<image>", self.emu.image_placeholder).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         ids = [self.words(self.render(prompt))["input_ids"] for prompt in prompts]
         for one in map(torch.tensor, ids):
             check_begin(self.words, one[None], torch.ones_like(one[None]))
-        return Inputs(torch.stack([pixels(image) for image in shown(images)]), ids=[[one] for one in ids])
+        return Inputs(
+            torch.stack([pixels(image) for image in shown(self.model_type, images)]), ids=[[one] for one in ids]
+        )
 
     def rows(self, prepared: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """See :meth:`LlamaDecoderModel.rows`."""

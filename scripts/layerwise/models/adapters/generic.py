@@ -10,7 +10,7 @@ from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
 from layerwise.models.explained import said_by
-from layerwise.models.frozen import LayerReadings, Select, last_token, mean_over, read_layers
+from layerwise.models.frozen import PICTURES, LayerReadings, Select, last_token, over_pictures, read_layers
 from layerwise.models.host import HostSide
 from layerwise.models.intervening import Intervention
 from layerwise.models.interventions.kind import Tokens
@@ -21,6 +21,7 @@ from layerwise.models.prefix.decoder import SharedDecoder
 from layerwise.models.prefix.packing import PackedTexts, can_pack, chunk_room
 from layerwise.models.prefix.split import PromptGroup
 from layerwise.models.prefix.together import PromptGroups, batches_of, joined
+from layerwise.models.site_names import AT_SITE
 
 Served = TypeVar("Served", bound="GenericModel")
 
@@ -97,6 +98,7 @@ class GenericModel(HostSide):
             InputError: when the family cannot be read, or the conversation has no place for the image.
         """
         super().__init__(model, processor, conversation)
+        model.register_forward_pre_hook(_without_pictures, with_kwargs=True)
         self.decoder = find_decoder(model)
         self.blocks, self.final_norm = find_blocks(self.decoder), find_final_norm(self.decoder)
         self.n_layers = len(self.blocks)
@@ -190,6 +192,7 @@ class GenericModel(HostSide):
 
     def forward(self, **inputs: Any) -> Any:
         """Run the base model, which ends at the final norm."""
+        inputs.pop(PICTURES, None)
         return self.model.base_model(**inputs)
 
     def continue_texts(self, packed: PackedTexts, prefix: Cache) -> None:
@@ -220,20 +223,32 @@ class GenericModel(HostSide):
         image, present = self.image_tokens_if_any(inputs), inputs["attention_mask"].bool()
         # Whichever side is padded.
         last = present & (present.flip(1).cumsum(1).flip(1) == 1)
-        return Tokens(image, None, last, present if image is None else present & ~image)
+        text = present if image is None else present & ~image
+        return Tokens(image, None, last, text, picture=inputs.get(PICTURES))
 
     def _select(self, inputs: Mapping[str, Tensor], position: str) -> Select:
-        if position == "image-mean":
-            return mean_over(self.image_tokens(inputs))
-        return last_token(inputs["attention_mask"])
+        if position == "last" or position in AT_SITE:
+            return last_token(inputs["attention_mask"])
+        mean = over_pictures(self.picture_tokens(inputs), position)
+        if mean is None:
+            raise ValueError(f"{position} is no position")
+        return mean
+
+
+def _without_pictures(_model: nn.Module, args: tuple, inputs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Whose tokens they are is for this project to know: no family takes it."""
+    return args, {key: value for key, value in inputs.items() if key != PICTURES}
 
 
 def _in_prefix(groups: PromptGroups) -> Tokens:
     """The tokens of the prefix: every text goes on behind it (:func:`layerwise.models.prefix.split.split_prefix`)."""
     image = groups.image_tokens
-    return Tokens(image, None, torch.zeros_like(image), ~image)
+    return Tokens(image, None, torch.zeros_like(image), ~image, picture=groups.pictures)
 
 
 def _in_rests(packed: PackedTexts, groups: PromptGroups) -> Tokens:
-    """The tokens of texts behind the prefix, which holds the whole image."""
-    return Tokens(torch.zeros_like(packed.present), groups.image_tokens, packed.last, packed.present)
+    """The tokens of texts behind the prefix, which holds all images."""
+    none = torch.zeros_like(packed.present)
+    return Tokens(
+        none, groups.image_tokens, packed.last, packed.present, picture=none.long(), picture_before=groups.pictures
+    )

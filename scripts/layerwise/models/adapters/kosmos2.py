@@ -39,7 +39,7 @@ class Kosmos2Model(GenericModel):
         """The processor says where they are: their ids belong to other words."""
         return inputs["image_embeds_position_mask"].bool()
 
-    def token_ids(self, first: Sequence[int], prompts: Sequence[str]) -> None:
+    def token_ids(self, first: Sequence[int], prompts: Sequence[str], pictures: int = 1) -> None:
         """None: only the processor can tell, because it writes the image into the text."""
         return
 

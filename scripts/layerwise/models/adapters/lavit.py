@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
 
@@ -28,7 +27,9 @@ from layerwise.models.authors.code import (
     tell_unused,
     weight_files,
 )
+from layerwise.models.frozen import Shown
 from layerwise.models.llama_decoder import Inputs, LlamaDecoderModel
+from layerwise.models.picture_checks import check_pictures, check_placed
 
 # The ids before and after an image's tokens. The authors' code has no names for them.
 IMAGE_BEGIN, IMAGE_END = 32000, 32001
@@ -109,16 +110,18 @@ class LavitModel(LlamaDecoderModel):
         self.processor = processor
         self.conversation = conversation
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, pictures: int = 1) -> str:
         """See :meth:`FrozenModel.render`. The image has no token in the text: ``<image>`` shows where it goes."""
+        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
+        check_placed(self.model_type, prompt)
         return self.conversation.replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         return Inputs(
-            torch.stack([self.processor(image) for image in shown(images)]),
+            torch.stack([self.processor(image) for image in shown(self.model_type, images)]),
             [self.token_ids(prompt) for prompt in prompts],
-            [seed_of(image) for image in shown(images)],
+            [seed_of(image) for image in shown(self.model_type, images)],
         )
 
     def token_ids(self, prompt: str) -> list[list[int]]:

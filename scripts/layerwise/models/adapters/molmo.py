@@ -30,7 +30,8 @@ from layerwise.models.authors.code import (
     weight_files,
 )
 from layerwise.models.authors.configs import read_json
-from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
+from layerwise.models.frozen import FrozenModel, Select, Shown, last_token, mean_over, pictures_of, read_layers
+from layerwise.models.picture_checks import check_pictures, check_placed
 
 # In the order in which the processor looks them up.
 SPECIAL = {"start": "<im_start>", "end": "<im_end>", "patch": "<im_patch>", "column": "<im_col>", "image": "<|image|>"}
@@ -193,22 +194,24 @@ class MolmoModel(FrozenModel):
         weights = next(self.blocks.parameters())
         self.dtype, self.device = weights.dtype, weights.device
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, pictures: int = 1) -> str:
         """See :meth:`FrozenModel.render`."""
+        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
+        check_placed(self.model_type, prompt)
         special = {*SPECIAL.values(), *self.words.all_special_tokens}
         if held := sorted(token for token in special if token in prompt):
             raise InputError(f"the prompt {prompt!r} holds the model's own token {held[0]}; reword the text")
         return self.conversation.replace("<image>", SPECIAL["image"]).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
-        rows = [self._row(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
+        rows = [self._row(pictures_of(image), prompt) for image, prompt in zip(images, prompts, strict=True)]
         ids = [torch.from_numpy(row["input_ids"]).long() for row in rows]
         if (longest := max(map(len, ids))) > self.longest:
             raise InputError(f"an input of this model has {longest} tokens, and its longest may have {self.longest}")
         mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
         padded = pad_sequence(ids, batch_first=True)
-        if all(image is None for image in images):
+        if not any(map(pictures_of, images)):
             return Inputs(padded, mask)
         return Inputs(
             padded,
@@ -219,15 +222,15 @@ class MolmoModel(FrozenModel):
             ),
         )
 
-    def _row(self, image: Image.Image | None, prompt: str) -> dict[str, np.ndarray]:
-        before, after = self.render(prompt).split(SPECIAL["image"])
+    def _row(self, pictures: Sequence[Image.Image], prompt: str) -> dict[str, np.ndarray]:
+        before, after = self.render(prompt, len(pictures)).split(SPECIAL["image"])
         before_ids, after_ids = (self.words.encode(text, add_special_tokens=False) for text in (before, after))
         before_ids = [*self.begin, *before_ids]
-        if image is None:
+        if not pictures:
             return {"input_ids": np.array([*before_ids, *after_ids])}
         with replaced(self.imaging, resize_and_pad=resized_and_padded):
             made = self.processor.multimodal_preprocess(
-                images=[np.array(image.convert("RGB"))],
+                images=[np.array(image.convert("RGB")) for image in pictures],
                 image_idx=[-1],
                 tokens=np.array([], dtype=np.int64),
                 sequence_length=self.longest,

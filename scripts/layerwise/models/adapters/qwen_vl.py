@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
@@ -30,7 +29,8 @@ from layerwise.models.authors.code import (
     tell_unused,
     weight_files,
 )
-from layerwise.models.frozen import FrozenModel, Select, last_token, mean_over, read_layers
+from layerwise.models.frozen import FrozenModel, Select, Shown, last_token, mean_over, read_layers
+from layerwise.models.picture_checks import check_pictures, check_placed
 
 # What stands for the image's path.
 NAME = "image"
@@ -124,17 +124,19 @@ class QwenVLModel(FrozenModel):
         self.dtype = self.decoder.wte.weight.dtype
         self.device = self.decoder.wte.weight.device
 
-    def render(self, prompt: str) -> str:
+    def render(self, prompt: str, pictures: int = 1) -> str:
         """See :meth:`FrozenModel.render`."""
+        check_pictures(f"a model of type {self.model_type}", self.model_type, pictures)
+        check_placed(self.model_type, prompt)
         if held := [token for token in self.special if token in prompt]:
             raise InputError(f"the prompt {prompt!r} holds the model's own token {held[0]}; reword the text")
         image = f"{self.words.image_start_tag}{NAME}{self.words.image_end_tag}"
         return self.conversation.replace("<image>", image).replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Inputs:
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Inputs:
         """See :meth:`FrozenModel.prepare`."""
         return Inputs(
-            torch.stack([self.visual.image_transform(image) for image in shown(images)]),
+            torch.stack([self.visual.image_transform(image) for image in shown(self.model_type, images)]),
             [torch.tensor(self.words(self.render(prompt))["input_ids"]) for prompt in prompts],
         )
 

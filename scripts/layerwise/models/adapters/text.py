@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel, load_as
+from layerwise.models.frozen import Shown, pictures_of
+from layerwise.several_pictures import check_places
 
 
 def load(description: dict[str, Any], device: str) -> "TextModel":
@@ -55,8 +56,9 @@ class TextModel(GenericModel):
         """No: there is none that prompts could share."""
         return False
 
-    def render(self, prompt: str, with_image: bool = False) -> str:
+    def render(self, prompt: str, pictures: int = 0) -> str:
         """See :meth:`FrozenModel.render`; there is never an image."""
+        check_places(prompt, 0)
         if self.conversation == "chat":
             turn = {"role": "user", "content": prompt}
             return self.processor.tokenizer.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
@@ -66,13 +68,13 @@ class TextModel(GenericModel):
             written = written.lstrip()
         return written.replace("{prompt}", prompt)
 
-    def prepare(self, images: Sequence[Image.Image | None], prompts: Sequence[str]) -> Any:
+    def prepare(self, images: Sequence[Shown], prompts: Sequence[str]) -> Any:
         """The tokenizer's tensors for a batch, padded and never truncated.
 
         Raises:
             InputError: when there is an image, or a text is longer than the model was made for.
         """
-        if any(image is not None for image in images):
+        if any(pictures_of(image) for image in images):
             raise InputError(
                 f"a model of type {self.model_type} is a language model, which sees no picture; give it prompts with "
                 "`image: none`"

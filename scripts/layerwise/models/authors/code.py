@@ -20,6 +20,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from layerwise.errors import InputError
+from layerwise.models.frozen import Shown, pictures_of
+from layerwise.models.picture_checks import check_pictures
 
 log = logging.getLogger(__name__)
 
@@ -160,15 +162,18 @@ def check_whole(description: dict[str, Any]) -> None:
             )
 
 
-def shown(images: Sequence[Image.Image | None]) -> list[Image.Image]:
-    """The pictures of a batch. These families read no text without one.
+def shown(model_type: str, images: Sequence[Shown]) -> list[Image.Image]:
+    """The pictures of a batch, one for each text. These families read no text without one.
 
     Raises:
-        InputError: when a text comes without a picture.
+        InputError: when a text comes without a picture, or with several.
     """
-    pictures = [image for image in images if image is not None]
-    if len(pictures) < len(images):
-        raise InputError("this model reads no text without an image: use `image: blank` in place of `image: none`")
+    pictures = []
+    for own in map(pictures_of, images):
+        check_pictures(f"a model of type {model_type}", model_type, len(own))
+        if not own:
+            raise InputError("this model reads no text without an image: use `image: blank` in place of `image: none`")
+        pictures += own
     return pictures
 
 

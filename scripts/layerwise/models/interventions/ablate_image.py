@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.config.base import Section, whole
+from layerwise.config.base import Maybe, Section, whole
 from layerwise.models.interventions.entry_checks import check_blocks
 from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Block = Annotated[int, whole(1)]
+Picture = Annotated[int, whole(1)]
 
 
 class Entry(Section):
@@ -22,7 +23,10 @@ class Entry(Section):
     from_: Block = Field(alias="from")
     """The first block that sees the replacement."""
     with_: Literal["mean", "zero"] = Field("mean", alias="with")
-    """mean: the mean over the image's own tokens, so that all are alike. zero: zeros."""
+    """mean: the mean over the image's own tokens, so that all are alike; of several pictures, each has its own. zero:
+    zeros."""
+    image: Maybe[Picture] = None
+    """The number of the picture whose tokens are replaced. Default: every picture."""
 
 
 def _check(where: str, how: How, n_layers: int | None) -> None:
@@ -31,9 +35,9 @@ def _check(where: str, how: How, n_layers: int | None) -> None:
 
 @contextmanager
 def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[None]:
-    if tokens.image is None:
-        raise ValueError("ablate-image needs to know where the image's tokens are")
-    with image_ablated(blocks[how["from"] - 1 :], tokens.image, how["with"]):
+    with ExitStack() as ablated:
+        for image, _ in tokens.of_pictures(how.get("image")):
+            ablated.enter_context(image_ablated(blocks[how["from"] - 1 :], image, how["with"]))
         yield
 
 

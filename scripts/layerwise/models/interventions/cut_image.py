@@ -4,10 +4,10 @@ Attention knockout as in Geva et al. 2023 (arXiv 2304.14767, section 3); see :mo
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from layerwise.config.base import Either, Exactly, Section, whole
+from layerwise.config.base import Either, Exactly, Maybe, Section, whole
 from layerwise.errors import InputError
 from layerwise.models.interventions.kind import How, InterventionKind, Tokens
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 THIRDS = ("lower", "middle", "upper")
 
 Block = Annotated[int, whole(1)]
+Picture = Annotated[int, whole(1)]
 CutBlocks = Annotated[
     Literal["lower", "middle", "upper"] | Annotated[list[Block], Exactly(2)],
     Either("one of lower, middle, upper, or [first, last]"),
@@ -29,6 +30,9 @@ class Entry(Section):
 
     blocks: CutBlocks
     """A third of the decoder, or [first, last]."""
+    image: Maybe[Picture] = None
+    """The number of the picture whose tokens are cut off, also from the tokens of later pictures. Default: every
+    picture."""
 
 
 def _check(where: str, how: How, n_layers: int | None) -> None:
@@ -69,14 +73,13 @@ def _apply(how: How, blocks: "Sequence[nn.Module]", tokens: Tokens) -> Iterator[
 
     from layerwise.models.attention_mask import attention_cut
 
-    image = tokens.image
-    if image is None:
-        raise ValueError("cut-image needs to know where the image's tokens are")
     cut = [blocks[number - 1] for number in _blocks(how, len(blocks))]
-    seen = image if tokens.before is None else torch.cat([tokens.before, image], dim=1)
-    # Tokens before the image do not see it anyway; padding there may see nothing else that could be left.
-    behind = seen.cumsum(1)[:, -image.shape[1] :] > 0
-    with attention_cut(cut, behind & ~image, seen):
+    with ExitStack() as cuts:
+        for image, before in tokens.of_pictures(how.get("image")):
+            seen = image if before is None else torch.cat([before, image], dim=1)
+            # Tokens before the image do not see it anyway; padding there may see nothing else that could be left.
+            behind = seen.cumsum(1)[:, -image.shape[1] :] > 0
+            cuts.enter_context(attention_cut(cut, behind & ~image, seen))
         yield
 
 

@@ -1,6 +1,6 @@
 """What a kind of intervention says of itself. Imports no torch: models are registered without it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -27,12 +27,38 @@ class Tokens:
             tokens); None where there are none.
         last: true at the last token of each text.
         text: true at all tokens that are neither the image's nor padding.
+        picture: the number of the picture whose token it is, 0 at all others; None where no input shows several.
+        picture_before: ``picture`` of the tokens of ``before``.
     """
 
     image: "Tensor | None"
     before: "Tensor | None"
     last: "Tensor"
     text: "Tensor"
+    picture: "Tensor | None" = None
+    picture_before: "Tensor | None" = None
+
+    def of_pictures(self, number: int | None = None) -> "Iterator[tuple[Tensor, Tensor | None]]":
+        """What ``image`` and ``before`` are of each picture by itself.
+
+        Args:
+            number: of one picture; None for all of them.
+
+        Raises:
+            ValueError: where it is not known which tokens are the image's.
+        """
+        if self.image is None:
+            raise ValueError("an intervention on the image needs to know where its tokens are")
+        here, earlier = self.picture, self.picture_before
+        if here is None and earlier is None:
+            if number in (None, 1):
+                yield self.image, self.before
+            return
+        here = self.image.long() if here is None else here
+        earlier = earlier if earlier is not None or self.before is None else self.before.long()
+        most = max(int(part.max()) for part in (here, earlier) if part is not None)
+        for one in range(1, most + 1) if number is None else (number,):
+            yield here == one, None if earlier is None else earlier == one
 
 
 class Apply(Protocol):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import Cache, DynamicCache
 
-from layerwise.models.frozen import Select, mean_over, read_layers
+from layerwise.models.frozen import Select, over_pictures, read_layers
 from layerwise.models.memory import Room
 from layerwise.models.prefix.cache import prefix_cache, prefix_length
 from layerwise.models.prefix.packing import PackedTexts, chunks_of
@@ -82,8 +82,9 @@ class SharedDecoder:
         Returns:
             The states of each image's texts.
         """
-        # The image is in the prefix, so its mean is the same for all texts.
-        select = {p: mean_over(groups.image_tokens) for p in positions if p == "image-mean"}
+        # The images are in the prefix, so their means are the same for all texts.
+        means_over = {position: over_pictures(groups.pictures, position) for position in positions}
+        select = {position: mean for position, mean in means_over.items() if mean is not None}
         in_prefix = DecoderPositions()
         # A plain cache keeps the whole prefix even for layers that see a window of it; the mask holds the window.
         cache = DynamicCache()
@@ -98,7 +99,7 @@ class SharedDecoder:
             start = groups.prefix["input_ids"].shape[1] if in_prefix.next is None else in_prefix.next
             # The image is in the prefix, so every later token sees as much of it as the prefix's last token.
             across = groups.prefix.get("cross_attention_mask")
-            device = groups.image_tokens.device
+            device = groups.pictures.device
             behind = _Behind(start, across if across is None else across[:, -1:], at_last, device)
             if len(groups.rests) == 1:
                 last = [self._in_chunks(groups.rests[0], cache, behind, room)]

@@ -25,20 +25,25 @@ class PromptGroups:
 
     Attributes:
         prefix: the model's inputs for the prefixes, as its own processor makes them for a batch.
-        image_tokens: true where the prefixes hold image tokens, shape (images, P).
+        pictures: whose tokens those of the prefixes are: a picture's number, or 0; shape (images, P).
         rests: per image and prompt the token ids after the prefix, at least one, on the host.
     """
 
     prefix: dict[str, Any]
-    image_tokens: Tensor
+    pictures: Tensor
     rests: list[list[Tensor]]
+
+    @property
+    def image_tokens(self) -> Tensor:
+        """True where the prefixes hold tokens of an image, shape (images, P)."""
+        return self.pictures > 0
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "PromptGroups":
         """The groups with their prefixes on a device, and floating-point inputs in the model's precision.
 
         The rests stay: those that run together are copied together.
         """
-        return replace(self, prefix=inputs_to(self.prefix, device, dtype), image_tokens=self.image_tokens.to(device))
+        return replace(self, prefix=inputs_to(self.prefix, device, dtype), pictures=self.pictures.to(device))
 
 
 def joined(groups: Sequence[PromptGroup]) -> PromptGroups:
@@ -47,7 +52,7 @@ def joined(groups: Sequence[PromptGroup]) -> PromptGroups:
     cut = [_cut(group, length) for group in groups]
     return PromptGroups(
         prefix={key: _joined([group.prefix[key] for group in cut]) for key in cut[0].prefix},
-        image_tokens=torch.cat([group.image_tokens for group in cut]),
+        pictures=torch.cat([group.pictures for group in cut]),
         rests=[group.rests for group in cut],
     )
 
@@ -100,11 +105,11 @@ def _kind(group: PromptGroup) -> tuple | None:
         else (key, len(value))
         for key, value in group.prefix.items()
     )
-    return shapes, tuple(group.image_tokens[0].nonzero()[:, 0].tolist())
+    return shapes, tuple((i, number) for i, number in enumerate(group.pictures[0].tolist()) if number)
 
 
 def _length(group: PromptGroup) -> int:
-    return group.image_tokens.shape[1]
+    return group.pictures.shape[1]
 
 
 def _tokens(group: PromptGroup) -> int:
@@ -120,7 +125,7 @@ def _cut(group: PromptGroup, length: int) -> PromptGroup:
     return replace(
         group,
         prefix={key: value[:, :length] if key in PER_TOKEN else value for key, value in group.prefix.items()},
-        image_tokens=group.image_tokens[:, :length],
+        pictures=group.pictures[:, :length],
         rests=[torch.cat([moved, rest]) for rest in group.rests],
     )
 

@@ -14,7 +14,7 @@ from layerwise.jobs.options import Options
 from layerwise.models.interventions.concept_file import Concept, write_concept
 from layerwise.states.device import start_torch
 from layerwise.states.job import Job
-from layerwise.states.plan import plan_parts, running_order
+from layerwise.states.plan import plan_parts, prefixes, running_order
 from layerwise.tasks.labels import read_task
 from layerwise.used.concepts.erasers import Covariance
 from layerwise.used.concepts.labelled import Labelled, concept_cell
@@ -121,7 +121,7 @@ def _check_tells_apart(model: "FrozenModel", inputs: pd.DataFrame, classes: np.n
     """Tokens of an image that come before the text are the same for all its texts, whatever their classes."""
     if not model.shares_prefix:
         return
-    shares = pd.DataFrame(classes).groupby(inputs["image"].to_numpy()).mean().to_numpy()
+    shares = pd.DataFrame(classes).groupby(prefixes(inputs).to_numpy()).mean().to_numpy()
     mixed = int((shares.max(axis=1) < 1).sum())
     if np.ptp(shares, axis=0).max() == 0:
         raise InputError(

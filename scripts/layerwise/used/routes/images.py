@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from layerwise.models.frozen import AnsweringModel, hidden_out
 from layerwise.states.named import prepare_rows
+from layerwise.states.plan import prefixes
 
 
 def read_image_tokens(
@@ -17,7 +18,8 @@ def read_image_tokens(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The output of a block at the image's tokens.
 
-    Where texts about an image share its prefix, the image's states are the same for all of them, and it is run once.
+    Where texts about an image (or about the same pictures) share its prefix, the image's states are the same for all of
+    them, and it is run once.
 
     Args:
         model: the model, without an intervention.
@@ -33,8 +35,9 @@ def read_image_tokens(
         InputError: when the model does not say which tokens are the image's, or cannot run an input.
     """
     if model.shares_prefix:
-        numbers, _ = pd.factorize(inputs["image"])
-        run = inputs[~inputs["image"].duplicated()]
+        shared = prefixes(inputs)
+        numbers, _ = pd.factorize(shared)
+        run = inputs[~shared.duplicated()]
     else:
         numbers, run = range(len(inputs)), inputs
     found: list[Tensor] = []
