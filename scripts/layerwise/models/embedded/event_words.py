@@ -17,7 +17,6 @@ from layerwise.datasets.frame_events import MOVED
 from layerwise.datasets.world.frames.ring import WAYS
 from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.scenes import COLOUR_NAMES, GRID, SHAPES, SceneObject
-from layerwise.models.embedded.architecture import IMAGE_TOKENS
 from layerwise.models.embedded.batches import Batch
 from layerwise.models.embedded.warm_up import word_vectors
 
@@ -49,32 +48,30 @@ class EventWords:
                     added[p, patch] += self._word[word]
         return added, torch.from_numpy(kinds)
 
-    def loss(self, sequences: Sequence[FrameSequence], before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Mean squared error over the targets' variance, where empty, unchanged and changed patches weigh equally.
+    def loss(self, model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
+        """Mean squared error of what the first block adds, over the targets' variance.
 
-        ``before`` and ``after`` (pictures, 16, width): the image tokens before and after the first block.
+        Empty, unchanged and changed patches weigh equally, and so does the text, to which it is to add nothing.
         """
-        wanted, kinds = self.targets(sequences)
-        error = (after - before - wanted).square().mean(-1) / wanted[kinds != EMPTY].var()
-        return torch.stack([error[kinds == kind].mean() for kind in (EMPTY, SAME, NEW)]).nansum()
+        decoder = model.model.language_model
+        with torch.no_grad():
+            states = model.get_input_embeddings()(batch.ids)
+            there = batch.ids == model.config.image_token_id
+            features = model.model.get_image_features(batch.pixels, return_dict=True).pooler_output
+            states[there] = torch.cat(list(features))
+            rotary = decoder.rotary_emb(states, batch.positions)
+        after = first_block(model)(states, attention_mask=batch.mask, position_embeddings=rotary)
+        wanted, kinds = self.targets(batch.sequences)
+        added = after - states
+        error = (added[there] - wanted.flatten(0, 1)).square().mean(-1)
+        parts = [error[kinds.flatten() == kind].mean() for kind in (EMPTY, SAME, NEW)]
+        parts.append(added[~there & (batch.ids != model.config.text_config.pad_token_id)].square().mean())
+        return torch.stack(parts).sum() / wanted[kinds != EMPTY].var()
 
 
 def first_block(model: LlavaForConditionalGeneration) -> torch.nn.Module:
     """The decoder's first block."""
     return model.model.language_model.layers[0]
-
-
-def around_first_block(model: LlavaForConditionalGeneration, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """The image tokens (P, 16, width) before and after the first block, without running the others."""
-    decoder = model.model.language_model
-    with torch.no_grad():
-        states = model.get_input_embeddings()(batch.ids)
-        there = batch.ids == model.config.image_token_id
-        features = model.model.get_image_features(batch.pixels, return_dict=True).pooler_output
-        states[there] = torch.cat(list(features))
-        rotary = decoder.rotary_emb(states, batch.positions)
-    after = first_block(model)(states, attention_mask=batch.mask, position_embeddings=rotary)
-    return states[there].unflatten(0, (-1, IMAGE_TOKENS)), after[there].unflatten(0, (-1, IMAGE_TOKENS))
 
 
 def _told(sequence: FrameSequence) -> list[tuple[int, dict[int, tuple[str, ...]]]]:

@@ -1,14 +1,12 @@
 """Run the model on a batch: the losses of its answers, and how many are right."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration
 
 from layerwise.datasets.frame_events import QUESTIONS
-from layerwise.models.embedded.architecture import IMAGE_TOKENS
 from layerwise.models.embedded.batches import Batch
 from layerwise.models.embedded.frame_lessons import FRAME_LESSONS
 from layerwise.models.embedded.lessons import LESSONS
@@ -19,24 +17,14 @@ NAMES = (*LESSONS, *QUESTIONS, *FRAME_LESSONS)
 
 def answer_logits(model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
     """Logits (T, vocabulary) only where answer tokens are predicted."""
-    return logits_and_states(model, batch, ())[0]
-
-
-def logits_and_states(
-    model: LlavaForConditionalGeneration, batch: Batch, blocks: Sequence[int]
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """As :func:`answer_logits`; and the image tokens' states (P, 16, width) after some blocks (0: before all)."""
-    run = model.model(
+    states = model.model(
         input_ids=batch.ids,
         pixel_values=batch.pixels,
         attention_mask=batch.mask,
         position_ids=batch.positions,
         use_cache=False,
-        output_hidden_states=bool(blocks),
-    )
-    logits = model.lm_head(run.last_hidden_state.flatten(0, 1)[batch.at])
-    there = batch.ids == model.config.image_token_id
-    return logits, [run.hidden_states[block][there].unflatten(0, (-1, IMAGE_TOKENS)) for block in blocks]
+    ).last_hidden_state
+    return model.lm_head(states.flatten(0, 1)[batch.at])
 
 
 def question_losses(logits: torch.Tensor, targets: torch.Tensor, question: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from layerwise.datasets.frame_events import MOVED, Event
+from layerwise.datasets.frame_events import MOVED
+from layerwise.datasets.world.captions import reading_order
 from layerwise.datasets.world.frames.pairs import Pair, draw_sequence
 from layerwise.datasets.world.frames.sequences import FrameSequence
-from layerwise.datasets.world.scenes import GRID
 from layerwise.models.embedded.lessons import Question
 
 STATEMENT = (
@@ -19,7 +19,7 @@ STATEMENT = (
     'Is this statement true of the frames? "{text}"',
     'Did this happen? "{text}"',
 )
-CHANGE = "change"
+NOTHING, BOTH = "nothing", "both"
 VERBS = {
     MOVED: "move",
     "grew": "grow",
@@ -49,43 +49,77 @@ def happened(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Gen
     return Question(asked, _yes(told[text])), Question(asked, _yes(not told[text]))
 
 
-def event(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
-    """Whether an object changed, or changed in a certain way, from one picture to the next.
+def who(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
+    """Which object did something, or changed first."""
+    first = len(sequence.events) > 1 and rng.random() < 0.5
+    did = _pick(_pick((sequence, partner), rng).events, rng).what
+    asked = "What changed first?" if first else f"What {did}?"
+    answers = []
+    for shown in (sequence, partner):
+        names = [event.who for event in shown.events if event.what == did]
+        answers.append(shown.events[0].who if first else BOTH if len(names) > 1 else names[0] if names else NOTHING)
+    return Question(asked, answers[0]), Question(asked, answers[1])
 
-    What happens in one of the two is asked about, of either object and any picture but the first.
+
+def how(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
+    """What an object did, or which way it moved."""
+    moved = [event.who for shown in (sequence, partner) for event in shown.events if event.way]
+    way = bool(moved) and rng.random() < 0.5
+    shape = _pick(moved if way else shapes(sequence), rng)
+    asked = f"Which way did the {shape} move?" if way else f"What did the {shape} do?"
+    answers = []
+    for shown in (sequence, partner):
+        found = [event for event in shown.events if event.who == shape]
+        told = [event.way if way else event.what for event in found]
+        answers.append(told[0] or NOTHING if told else NOTHING)
+    return Question(asked, answers[0]), Question(asked, answers[1])
+
+
+def whether(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
+    """Whether an object did something; half of the time, whether any did.
+
+    What happens in one of the two is asked about, or anything else.
     """
-    found = _pick(_pick((sequence, partner), rng).events, rng)
-    verb = _pick((CHANGE, VERBS[found.what]), rng)
+    any_ = rng.random() < 0.5
+    did = _pick(_pick((sequence, partner), rng).events, rng).what if rng.random() < 0.7 else _pick(list(VERBS), rng)
     shape = _pick(shapes(sequence), rng)
-    picture = 2 + int(rng.integers(len(sequence.frames) - 1))
-    asked = f"Did the {shape} {verb} in picture {picture}?"
+    asked = f"Did {'something' if any_ else f'the {shape}'} {VERBS[did]}?"
     one, other = (
-        Question(asked, _yes(any(_is(event, shape, verb, picture) for event in shown.events)))
+        Question(asked, _yes(any(event.what == did and (any_ or event.who == shape) for event in shown.events)))
         for shown in (sequence, partner)
     )
     return one, other
 
 
-def _is(event: Event, shape: str, verb: str, picture: int) -> bool:
-    return event.who == shape and event.after == picture - 1 and verb in (CHANGE, VERBS[event.what])
-
-
-def side(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
-    """On which side an object is in one of the pictures."""
-    shape, number = _pick(shapes(sequence), rng), int(rng.integers(len(sequence.frames)))
-    asked = f"On which side is the {shape} in picture {number + 1}?"
-    one, other = (Question(asked, _side(shown, shape, number)) for shown in (sequence, partner))
+def tell(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
+    """All that happened, in order."""
+    one, other = (Question("What happened?", _told(shown)) for shown in (sequence, partner))
     return one, other
 
 
-def _side(sequence: FrameSequence, shape: str, number: int) -> str:
-    found = [item for item in sequence.frames[number].objects if item.shape == shape]
-    return "neither" if not found else "left" if found[0].column < GRID // 2 else "right"
+def _told(sequence: FrameSequence) -> str:
+    told = (" ".join(filter(None, ("the", event.who, event.what, event.way))) for event in sequence.events)
+    return f"{', then '.join(told).capitalize()}."
+
+
+def picture(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
+    """What is in one of the pictures."""
+    number = int(rng.integers(len(sequence.frames)))
+    asked = f"What is in picture {number + 1}?"
+    one, other = (Question(asked, reading_order(shown.frames[number]).text) for shown in (sequence, partner))
+    return one, other
 
 
 # What may be asked about a sequence, whatever its kind.
 HAPPENED = "happened"
-FRAME_LESSONS: dict[str, FrameLesson] = {HAPPENED: happened, "event": event, "side": side}
+FRAME_LESSONS: dict[str, FrameLesson] = {
+    HAPPENED: happened,
+    "who": who,
+    "how": how,
+    "whether": whether,
+    "tell": tell,
+    "picture": picture,
+}
 
 
 def shapes(sequence: FrameSequence) -> list[str]:

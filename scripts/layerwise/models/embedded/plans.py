@@ -26,10 +26,10 @@ class Plan:
     phases: tuple[Phase, ...] = (Phase("objects", 220, 0.0), Phase("lessons", 300, 0.3))
     pictures: int = 24
     tokens: int = 120
-    # The second warm-up, and the weight of its loss afterwards, beside that of the answers.
+    # The second warm-up.
     event_steps: int = 0
-    event_sequences: int = 48
-    event_weight: float = 0.0
+    event_rows: int = 48
+    event_tokens: int = 80
     report_every: int = 50
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2
@@ -49,10 +49,9 @@ class Plan:
 PLANS = {
     "frames": Plan(
         objective="frames",
-        phases=(Phase("objects", 200, 0.0), Phase("moved", 150, 0.0), Phase("frames", 350, 0.0)),
+        phases=(Phase("objects", 200, 0.0), Phase("events", 150, 0.0), Phase("frames", 350, 0.0)),
         tokens=128,
         event_steps=250,
-        event_weight=1.0,
     )
 }
 

@@ -17,11 +17,10 @@ from layerwise.datasets.world.scenes import draw_crowded_scene, draw_scene
 from layerwise.models.embedded import frame_batches
 from layerwise.models.embedded.architecture import PROMPT, make_model, make_processor
 from layerwise.models.embedded.batches import Batch, Packer, noisy
-from layerwise.models.embedded.event_words import WORDS, EventWords, around_first_block, first_block
+from layerwise.models.embedded.event_words import WORDS, EventWords, first_block
 from layerwise.models.embedded.forward import (
     answer_logits,
     by_lesson,
-    logits_and_states,
     packed_accuracy,
     question_losses,
 )
@@ -54,8 +53,11 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
     warm_up(model, packer, rng, plan, record)
     # Training it further would take half of the lessons' time for nothing.
     model.model.vision_tower.requires_grad_(False)
-    events = warm_up_events(model, packer, rng, plan, record) if plan.objective in FRAMES else None
-    teach(model, packer, rng, plan, record, events)
+    if plan.objective in FRAMES:
+        warm_up_events(model, packer, rng, plan, record)
+        # Lessons would make it forget, in noise, what is hard to learn again.
+        first_block(model).requires_grad_(False)
+    teach(model, packer, rng, plan, record)
     model.requires_grad_(True)
     model.eval()
     return model, processor
@@ -110,34 +112,23 @@ def warm_up(
 
 def warm_up_events(
     model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
-) -> EventWords:
-    """Teach the first block to say at each patch what happened there since the picture before; returns its targets."""
+) -> None:
+    """Teach the first block to say at each patch what happened there since the picture before."""
     events = EventWords(model, packer.tokenizer)
-    kinds = list(FRAMES[plan.objective][plan.phases[-1].name].kinds)
+    frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
     optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.matrix_rate, plan.other_rate)
     for step in range(plan.event_steps):
-        drawn = [draw_frames(kinds[i % len(kinds)], rng)[0] for i in range(plan.event_sequences)]
-        pictures = noisy([frame for sequence in drawn for frame in sequence.frames], rng, PIXEL_NOISE)
-        batch = packer.pack(packer.pixels(pictures), [[] for _ in drawn], drawn)
-        loss = events.loss(drawn, *around_first_block(model, batch))
+        batch = frame_batches.draw(packer, rng, plan.event_rows, plan.event_tokens, {}, frames, PIXEL_NOISE)
+        loss = events.loss(model, batch)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.event_steps:
             record(step + 1, "events", "patches", "loss", loss.item())
-    return events
 
 
 def teach(
-    model: LlavaForConditionalGeneration,
-    packer: Packer,
-    rng: np.random.Generator,
-    plan: Plan,
-    record: Record,
-    events: EventWords | None = None,
+    model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
 ) -> None:
-    """Teach the lessons phase by phase. Every question has the same weight, however long its answer.
-
-    ``events``: what the first block goes on to say at each patch, where there are sequences.
-    """
+    """Teach the lessons phase by phase. Every question has the same weight, however long its answer."""
     held_out = _held_out(packer, plan)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
@@ -147,13 +138,8 @@ def teach(
         for _ in range(phase.steps):
             step += 1
             batch = _draw(packer, rng, plan, phase)
-            if events is None:
-                losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
-                optimizers.step(losses.mean())
-            else:
-                logits, around = logits_and_states(model, batch, (0, 1))
-                losses = question_losses(logits, batch.targets, batch.question)
-                optimizers.step(losses.mean() + plan.event_weight * events.loss(batch.sequences, *around))
+            losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
+            optimizers.step(losses.mean())
             if step % plan.report_every == 0 or step == steps:
                 for lesson, value in by_lesson(batch, losses.detach()).items():
                     record(step, phase.name, lesson, "loss", value)
