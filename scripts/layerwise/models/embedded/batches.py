@@ -145,16 +145,23 @@ class Packer:
         in the same proportions.
         ``noise``: the largest change of a pixel's value (of 255); it stands for the effect of JPEG on a saved picture.
         """
-        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
-        unlit_pictures = round(pictures * dark) if unlit else 0
-        scenes, rows = [], []
-        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
-            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
-            rows += self.questions(drawn, tokens, lessons, rng)
-            scenes += drawn
+        scenes, rows = self.draw_rows(rng, pictures, tokens, mixture, dark)
         return self.pack(self.pixels(noisy(scenes, rng, noise)), rows)
 
-    def questions(
+    def draw_rows(
+        self, rng: np.random.Generator, pictures: int, tokens: int, mixture: Mapping[str, float], dark: float
+    ) -> tuple[list[Scene], list[list[tuple[str, Question]]]]:
+        """Scenes and the questions about each, as for :meth:`draw`."""
+        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
+        unlit_pictures = round(pictures * dark) if unlit else 0
+        scenes, rows = [], []  # type: list, list
+        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
+            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
+            rows += self._questions(drawn, tokens, lessons, rng)
+            scenes += drawn
+        return scenes, rows
+
+    def _questions(
         self, scenes: list[Scene], tokens: int, mixture: Mapping[str, float], rng: np.random.Generator
     ) -> list[list[tuple[str, Question]]]:
         """For each scene as many questions as fit, at least one: full rows waste no work on padding."""

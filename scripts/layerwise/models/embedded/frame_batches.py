@@ -6,7 +6,6 @@ import numpy as np
 
 from layerwise.datasets.world.frames.pairs import Pair
 from layerwise.datasets.world.frames.sequences import FrameSequence
-from layerwise.datasets.world.scenes import draw_scene
 from layerwise.models.embedded.batches import Batch, Packer, noisy
 from layerwise.models.embedded.frame_lessons import FRAME_LESSONS, HAPPENED, draw_frames
 from layerwise.models.embedded.lessons import Question
@@ -22,6 +21,7 @@ def draw(
     tokens: int,
     lessons: Mapping[str, float],
     frames: Frames,
+    dark: float = 0.0,
     noise: int = 0,
 ) -> Batch:
     """Draw rows of up to ``tokens`` tokens. A sequence and its partner are in one batch, with the same questions.
@@ -33,10 +33,9 @@ def draw(
         tokens: of a row, its pictures' included.
         lessons: the chances of lessons about a single picture.
         frames: the share of rows about sequences, and what they are.
-        noise: the largest change of a pixel's value (of 255).
+        dark, noise: see :meth:`layerwise.models.embedded.batches.Packer.draw`.
     """
-    scenes = [draw_scene(rng) for _ in range(rows - round(rows * frames.share))]
-    packed = packer.questions(scenes, tokens, lessons, rng) if scenes else []
+    scenes, packed = packer.draw_rows(rng, rows - round(rows * frames.share), tokens, lessons, dark)
     # A single picture is a sequence without events.
     sequences = [FrameSequence("scene", (scene,)) for scene in scenes]
     while len(packed) < rows:

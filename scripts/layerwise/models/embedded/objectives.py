@@ -21,7 +21,8 @@ QUESTIONS = {
     },
 }
 
-STILL_ASKED = {"describe": 1.5, "object": 2.0, "statement": 2.0, "ChooseRel": 0.5, "QueryAttr": 1.0}
+# What is asked about single pictures beside sequences.
+SINGLE = {"describe": 1.0, "object": 1.5, "statement": 3.0, "ChooseRel": 1.2, "QueryAttr": 1.0}
 
 # By objective and phase, the chance of each lesson about a single picture. The first three objectives have as many
 # steps, and rows of as many tokens.
@@ -37,8 +38,8 @@ MIXTURES: dict[str, dict[str, dict[str, float]]] = {
     # It is taught what happens in sequences of frames, besides objects and statements about a single picture.
     "frames": {
         "objects": {"describe": 1.0, **QUESTIONS["objects"]},
-        "events": STILL_ASKED,
-        "frames": STILL_ASKED,
+        "events": SINGLE,
+        "frames": SINGLE,
     },
 }
 
@@ -56,12 +57,12 @@ FRAMES: dict[str, dict[str, Frames]] = {
     "frames": {
         "objects": Frames(0.0, {}, {}),
         "events": Frames(
-            0.7,
+            0.6,
             {"moved": 1.0, "first": 1.0, "direction": 1.0, "cause": 1.0},
             {"tell": 1.0, "picture": 0.5, "whether": 1.5, "who": 1.0, "how": 1.5, "happened": 0.5},
         ),
         "frames": Frames(
-            0.8,
+            0.5,
             {"moved": 1.0, "first": 1.5, "direction": 1.0, "cause": 1.5},
             {"happened": 4.0, "tell": 0.3, "picture": 0.2, "whether": 0.5, "who": 0.5, "how": 0.5},
         ),

@@ -34,6 +34,8 @@ class Plan:
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2
     other_rate: float = 4e-3
+    # Of all that Muon does not update, word vectors above all, once the vision tower is trained.
+    word_rate: float = 4e-3
 
     def scaled(self, scale: float) -> "Plan":
         """The plan with all numbers of steps multiplied; each stays at least 1."""
@@ -49,9 +51,11 @@ class Plan:
 PLANS = {
     "frames": Plan(
         objective="frames",
-        phases=(Phase("objects", 200, 0.0), Phase("events", 150, 0.0), Phase("frames", 350, 0.0)),
+        phases=(Phase("objects", 220, 0.0), Phase("events", 220, 0.0), Phase("frames", 640, 0.3)),
         tokens=128,
         event_steps=250,
+        # Patches are told in the word vectors of the beginning, and what tells them is trained no further.
+        word_rate=1e-3,
     )
 }
 

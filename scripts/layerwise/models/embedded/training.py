@@ -55,7 +55,8 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
     model.model.vision_tower.requires_grad_(False)
     if plan.objective in FRAMES:
         warm_up_events(model, packer, rng, plan, record)
-        # Lessons would make it forget, in noise, what is hard to learn again.
+        # Otherwise lessons blur within fifty steps what the first block says, and the others learn nothing from it.
+        model.model.multi_modal_projector.requires_grad_(False)
         first_block(model).requires_grad_(False)
     teach(model, packer, rng, plan, record)
     model.requires_grad_(True)
@@ -116,9 +117,9 @@ def warm_up_events(
     """Teach the first block to say at each patch what happened there since the picture before."""
     events = EventWords(model, packer.tokenizer)
     frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
-    optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.matrix_rate, plan.other_rate)
+    optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.matrix_rate, plan.word_rate)
     for step in range(plan.event_steps):
-        batch = frame_batches.draw(packer, rng, plan.event_rows, plan.event_tokens, {}, frames, PIXEL_NOISE)
+        batch = frame_batches.draw(packer, rng, plan.event_rows, plan.event_tokens, {}, frames, noise=PIXEL_NOISE)
         loss = events.loss(model, batch)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.event_steps:
@@ -132,7 +133,7 @@ def teach(
     held_out = _held_out(packer, plan)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
-    optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.other_rate, shared=_word_vectors(model))
+    optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.word_rate, shared=_word_vectors(model))
     step = 0
     for phase in plan.phases:
         for _ in range(phase.steps):
@@ -153,7 +154,7 @@ def _draw(packer: Packer, rng: np.random.Generator, plan: Plan, phase: Phase) ->
     if plan.objective not in FRAMES:
         return packer.draw(rng, plan.pictures, plan.tokens, mixture, phase.dark, PIXEL_NOISE)
     frames = FRAMES[plan.objective][phase.name]
-    return frame_batches.draw(packer, rng, plan.pictures, plan.tokens, mixture, frames, PIXEL_NOISE)
+    return frame_batches.draw(packer, rng, plan.pictures, plan.tokens, mixture, frames, phase.dark, PIXEL_NOISE)
 
 
 def _held_out(packer: Packer, plan: Plan) -> list[Batch]:
@@ -162,7 +163,7 @@ def _held_out(packer: Packer, plan: Plan) -> list[Batch]:
     held_out = [packer.draw(rng, 48, 240, dict.fromkeys(LESSONS, 1.0), 1 / 3, PIXEL_NOISE)]
     if plan.objective in FRAMES:
         frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
-        held_out.append(frame_batches.draw(packer, rng, 64, 160, {}, frames, PIXEL_NOISE))
+        held_out.append(frame_batches.draw(packer, rng, 64, 160, {}, frames, noise=PIXEL_NOISE))
     return held_out
 
 
