@@ -206,7 +206,8 @@ def test_a_short_run_says_how_often_it_is_right_with_frames_and_without_their_or
         "one frame": set(QUESTIONS),
     }
     phases = {line.split(",")[2] for line in (tmp_path / "curve.csv").read_text().splitlines()[1:]}
-    assert phases == {"warm-up", "events", *(phase.name for phase in plan_for("frames").phases)}
+    # Of so short a run, the last step of each warm-up and of the lessons.
+    assert phases == {"warm-up", "event warm-up", "frames"}
     # A seed decides the weights.
     again, _ = training.train(3, plan_for("frames").scaled(0.005), lambda *_: None)
     saved = AutoModelForImageTextToText.from_pretrained(tmp_path / "model").state_dict()

@@ -123,7 +123,7 @@ def warm_up_events(
         loss = events.loss(model, batch)
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.event_steps:
-            record(step + 1, "events", "patches", "loss", loss.item())
+            record(step + 1, "event warm-up", "patches", "loss", loss.item())
 
 
 def teach(
