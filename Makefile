@@ -21,13 +21,14 @@ help: ## list the targets
 demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (about 7 minutes on 2 fast idle cores)
 	$(BIN)/snakemake --cores $(CORES)
 
-evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives (after the demo, hours on 2 cores; not timed since it grew)
+evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives and sequences of frames (after the demo, hours on 2 cores; not timed since it grew)
 	$(BIN)/snakemake --cores $(CORES) --configfile config/evidence.yaml
 	$(BIN)/snakemake probes said --cores $(CORES) --configfile config/objectives.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/objectives.yaml \
 		--template report/findings/objectives-alone.md.j2 \
 		--csv results-findings/tables/objectives.csv --out results-findings/tables/objectives.md
-	@echo "Open results-findings/tables/objectives.md to compare the objectives"
+	$(BIN)/snakemake --cores $(CORES) --configfile config/frames.yaml
+	@echo "Open results-findings/tables/objectives.md to compare the objectives, results-frames/figures for sequences"
 
 # Gathers the scores again, because `make evidence` leaves the scores of fewer models in the same root.
 findings: $(VENV)/run.stamp ## train, probe and block attention over five seeds; writes docs/findings.csv and docs/findings.md (about an hour on 2 cores)

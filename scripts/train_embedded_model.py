@@ -10,10 +10,11 @@ import torch
 
 from layerwise.errors import InputError
 from layerwise.jobs.command import finished_file, run
-from layerwise.models.embedded.evaluation import evaluate
-from layerwise.models.embedded.objectives import MIXTURES
+from layerwise.models.embedded.evaluation import evaluate, evaluate_frames
+from layerwise.models.embedded.objectives import FRAMES, MIXTURES
+from layerwise.models.embedded.plans import plan_for
 from layerwise.models.embedded.saving import save_model
-from layerwise.models.embedded.training import Plan, Stopwatch, log_measurements, train
+from layerwise.models.embedded.training import Stopwatch, log_measurements, train
 
 COLUMNS = ("seconds", "step", "phase", "lesson", "metric", "value")
 
@@ -44,18 +45,26 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rows: list[dict[str, object]] = []
     watch = Stopwatch()
-    plan = Plan(objective=options.objective).scaled(options.steps_scale)
+    plan = plan_for(options.objective).scaled(options.steps_scale)
     model, processor = train(options.seed, plan, log_measurements(rows, watch))
     training = {"wall_seconds": round(watch.wall(), 1), "cpu_seconds": round(watch.cpu(), 1)}
     accuracies = evaluate(model, processor, options.seed, options.questions)
+    by_frames = {}
+    if options.objective in FRAMES:
+        by_frames = evaluate_frames(model, processor, options.seed, options.questions)
+        accuracies |= by_frames.pop("in order")
     for lesson, accuracy in accuracies.items():
         logging.info("held-out accuracy, %s: %.3f", lesson, accuracy)
+    for shown, by_kind in by_frames.items():
+        for kind, accuracy in by_kind.items():
+            logging.info("held-out accuracy, %s, %s: %.3f", kind, shown, accuracy)
     save_model(
         options.out,
         model,
         processor,
         {
             "held_out_accuracy": accuracies,
+            **({"accuracy_by_frames": by_frames} if by_frames else {}),
             "questions": options.questions,
             "training": {
                 **training,

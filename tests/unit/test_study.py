@@ -174,7 +174,7 @@ def test_a_model_is_a_folder_beside_the_study_or_a_name(project):
 
 
 def test_programs_and_the_snakefile_read_the_shipped_studies_alike():
-    for file in ("config", "evidence", "findings", "objectives", "paper", "modern", "flow-paper"):
+    for file in ("config", "evidence", "findings", "objectives", "paper", "modern", "flow-paper", "frames"):
         study = Study.load(REPOSITORY / f"config/{file}.yaml")
         assert study.notes == []
         assert study.grid.states_cells() or study.grid.flow_cells()

@@ -46,9 +46,9 @@ class EmbeddedModel(Section):
 
     seed: Maybe[Seed] = None
     """Decides the first weights and the scenes that it is trained on. Default: the study's seed."""
-    objective: Literal["captions", "questions", "both"] = "both"
-    """What it is trained for: to write captions, to answer questions, or both. All have as many steps, and as much text
-    in each."""
+    objective: Literal["captions", "questions", "both", "frames"] = "both"
+    """What it is trained for. captions: to write captions; questions: to answer questions; both. These have as many
+    steps, and as much text in each. frames: also to read sequences of two to four frames, in a longer training."""
     steps_scale: Positive = 1.0
     """Multiplies the number of training steps; 1 takes about two minutes on two cores."""
 

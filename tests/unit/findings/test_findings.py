@@ -213,6 +213,42 @@ def test_a_rehearsal_is_called_one(text):
     assert "rehearsal" not in text
 
 
+def with_sequences(random_order: float = 50.0) -> pd.DataFrame:
+    """The planted table with models that read sequences; they know the order from the fourth block on."""
+    table, rows = planted(), []
+    table = pd.concat([table, pd.DataFrame([("chance", "", "", 0, "first", "", 0, 50.0)], columns=COLUMNS)])
+    for seed in SEEDS:
+        rows.append(("held-out", "trained", "frames", seed, "first", "", 0, 96.0 + seed))
+        for layer in range(7):
+            known = {
+                ("first", "happened"): 95.0 if layer > 3 else 50.0,
+                ("objects", "category"): 90.0 if layer > 1 else 50.0,
+            }
+            known[("first", "happened-random-order")] = random_order
+            for (task, prompt), value in known.items():
+                for what in ("test", "validation"):
+                    rows.append(
+                        (what, "trained", "frames", seed, task, prompt, layer, value + 0.1 * seed * (value != 50))
+                    )
+    return pd.concat([table, pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
+
+
+def test_it_says_where_sequences_are_known_and_what_their_order_tells(text):
+    assert "## Pictures in time" not in text
+    told = document(with_sequences())
+    assert "| first | 98.0 ± 1.6 |" in told
+    assert "*which of two changed first* reaches nine tenths of its best score above chance in layer 4.0 ± 0.0." in told
+    assert "Beside *objects in one picture, with the category* (layer 2.0 ± 0.0): later (+2.0 layers" in told
+    begins = "- *which of two changed first, frames in random order.* At the top "
+    assert f"{begins}not distinguishable from chance" in told
+    assert f"{begins}above chance (+10" in document(with_sequences(60.0))
+    # The rest of the document is about the other models.
+    kept = [
+        line for line in text.splitlines() if "comparisons were made" not in line and not line.startswith("Chance:")
+    ]
+    assert set(kept) <= set(told.splitlines())
+
+
 def test_a_claim_needs_every_seed_and_its_interval():
     def difference(*values):
         return Difference(pd.Series(values, dtype=float))
@@ -279,7 +315,8 @@ def test_the_findings_contain_the_objectives():
     narrower, wider = less.grid, more.grid
     assert less.results == more.results
     assert less.config.probes == more.config.probes
-    assert less.config.embedded_models == more.config.embedded_models
+    # Besides, it has those that read sequences.
+    assert less.config.embedded_models.items() < more.config.embedded_models.items()
     assert set(narrower.probe_cells()) < set(wider.probe_cells())
     for cell in narrower.states_cells():
         assert less.model_folder(cell.model) == more.model_folder(cell.model)
@@ -297,9 +334,8 @@ def test_each_objective_and_each_change_has_five_seeds():
         groups.setdefault(f"{group} {objective}".strip(), []).append(seed)
     cuts = [f"cut-image {third} both" for third in ("lower", "middle", "upper")]
     assert groups == {
-        name: list(SEEDS)
-        for name in ("trained both", "trained captions", "trained questions", "untrained", *cuts)
-    }  # fmt: skip
+        name: list(SEEDS) for name in ("trained both", "trained captions", "trained questions", "trained frames", *cuts)
+    } | {"untrained": 2 * list(SEEDS)}  # of the model that reads sequences, too
 
 
 def test_the_program_says_what_is_wrong_with_a_table(tmp_path):

@@ -33,6 +33,12 @@ CHAT_TEMPLATE = (
 )
 
 
+def prompt(text: str, pictures: int) -> str:
+    """What the model is asked about so many pictures."""
+    before, after = PROMPT.split(IMAGE + "\n")
+    return (before + (IMAGE + "\n") * pictures + after).replace("{text}", text)
+
+
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """A processor that turns one ``<image>`` into 16 tokens and any picture into 64 x 64 pixels.
 

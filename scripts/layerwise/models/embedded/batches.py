@@ -1,17 +1,18 @@
-"""Batches of lessons: each row has one picture, and after it several questions that cannot see each other.
+"""Batches of lessons: each row has its pictures, and after them several questions that cannot see each other.
 
-In a causal model whose picture comes first, questions about one picture share its hidden states. Packed in one row
-(positions restart after the picture, a mask separates the questions), each question has exactly the states that it has
-alone, for about half of the work.
+In a causal model whose pictures come first, questions about the same pictures share their hidden states. Packed in one
+row (positions restart after the pictures, a mask separates the questions), each question has exactly the states that it
+has alone, for about half of the work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import LlavaProcessor
 
+from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.hypotheses import draw_dark_scene
 from layerwise.datasets.world.render import render
 from layerwise.datasets.world.scenes import Scene, draw_scene
@@ -22,12 +23,12 @@ from layerwise.models.embedded.tokenizer import IMAGE
 
 @dataclass(frozen=True)
 class Batch:
-    """R rows of L tokens, among them T answer tokens of Q questions.
+    """R rows of L tokens about P pictures, with T answer tokens of Q questions.
 
-    ``pixels`` (R, 3, 64, 64) float32; ``ids`` and ``positions`` (R, L) int64; ``mask`` (R, 1, L, L) bool, true where a
-    token may attend. ``at`` (T,) is the place in the flattened rows at which each answer token is predicted;
-    ``targets`` (T,) the answer tokens; ``question`` (T,) the question of each; ``lessons`` (Q names) the lesson of each
-    question.
+    ``pixels`` (P, 3, 64, 64) float32, row by row; ``ids`` and ``positions`` (R, L) int64; ``mask`` (R, 1, L, L) bool,
+    true where a token may attend. ``at`` (T,) is the place in the flattened rows at which each answer token is
+    predicted; ``targets`` (T,) the answer tokens; ``question`` (T,) the question of each; ``lessons`` (Q names) the
+    lesson of each question. ``sequences``: for lessons about sequences, the one that each row shows.
     """
 
     pixels: torch.Tensor
@@ -38,6 +39,7 @@ class Batch:
     targets: torch.Tensor
     question: torch.Tensor
     lessons: tuple[str, ...]
+    sequences: tuple[FrameSequence, ...] = ()
 
 
 class Packer:
@@ -49,7 +51,9 @@ class Packer:
         self._encode = lambda texts: [
             e.ids for e in tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
         ]
-        self._prefix = [tokenizer.bos_token_id, *self._encode([before.replace(IMAGE, IMAGE * IMAGE_TOKENS)])[0]]
+        start, after_image = before.split(IMAGE)
+        self._start = [tokenizer.bos_token_id, *self._encode([start])[0]]
+        self._image = self._encode([IMAGE * IMAGE_TOKENS + after_image])[0]
         self._after = after
         self._pad, self._eos = tokenizer.pad_token_id, tokenizer.eos_token_id
         image = processor.image_processor
@@ -62,23 +66,45 @@ class Packer:
         values = (pictures.astype(np.float32) * self._factor - self._mean) / self._std
         return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
 
-    def pack(self, pixels: torch.Tensor, rows: list[list[tuple[str, Question]]]) -> Batch:
-        """A batch of pictures (R, 3, 64, 64) and, for each, its questions with their lessons' names."""
+    def prefix(self, pictures: int) -> list[int]:
+        """The tokens before the text when there are so many pictures."""
+        return self._start + self._image * pictures
+
+    def length(self, question: Question) -> int:
+        """Number of tokens of a question with its answer and the end of that."""
+        return sum(len(ids) for ids in self._encode([question.text + self._after, question.answer])) + 1
+
+    def pack(
+        self,
+        pixels: torch.Tensor,
+        rows: list[list[tuple[str, Question]]],
+        sequences: Sequence[FrameSequence] = (),
+    ) -> Batch:
+        """A batch of rows: the questions of each, with their lessons' names.
+
+        Args:
+            pixels: of all pictures, row by row: (P, 3, 64, 64).
+            rows: name of the lesson and question, of each question.
+            sequences: what each row shows; without them, each shows one picture.
+        """
+        prefixes = [self.prefix(len(s.frames)) for s in sequences] or [self.prefix(1)] * len(rows)
         flat = [question for row in rows for _, question in row]
         asked = iter(self._encode([question.text + self._after for question in flat]))
         answers = iter(self._encode([question.answer for question in flat]))
         built = [[(next(asked), [*next(answers), self._eos]) for _ in row] for row in rows]
-        start = len(self._prefix)
         # The last answer token is never an input.
-        length = start + max(sum(len(ask) + len(answer) - 1 for ask, answer in row) for row in built)
+        length = max(
+            len(prefix) + sum(len(ask) + len(answer) - 1 for ask, answer in row)
+            for prefix, row in zip(prefixes, built, strict=True)
+        )
         ids = np.full((len(rows), length), self._pad, dtype=np.int64)
         positions = np.zeros((len(rows), length), dtype=np.int64)
         segment = np.full((len(rows), length), -1, dtype=np.int64)
-        ids[:, :start], positions[:, :start], segment[:, :start] = self._prefix, np.arange(start), 0
         at, targets, question = [], [], []  # type: list, list, list
         number = 0
-        for r, row in enumerate(built):
-            where = start
+        for r, (prefix, row) in enumerate(zip(prefixes, built, strict=True)):
+            where = start = len(prefix)
+            ids[r, :start], positions[r, :start], segment[r, :start] = prefix, np.arange(start), 0
             for s, (ask, answer) in enumerate(row, start=1):
                 tokens = [*ask, *answer[:-1]]
                 end = where + len(tokens)
@@ -101,6 +127,7 @@ class Packer:
             torch.tensor(targets),
             torch.tensor(question),
             tuple(lesson for row in rows for lesson, _ in row),
+            tuple(sequences),
         )
 
     def draw(
@@ -118,19 +145,27 @@ class Packer:
         in the same proportions.
         ``noise``: the largest change of a pixel's value (of 255); it stands for the effect of JPEG on a saved picture.
         """
-        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
-        unlit_pictures = round(pictures * dark) if unlit else 0
-        scenes, rows = [], []
-        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
-            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
-            rows += self._questions(drawn, tokens - len(self._prefix), lessons, rng)
-            scenes += drawn
+        scenes, rows = self.draw_rows(rng, pictures, tokens, mixture, dark)
         return self.pack(self.pixels(noisy(scenes, rng, noise)), rows)
 
+    def draw_rows(
+        self, rng: np.random.Generator, pictures: int, tokens: int, mixture: Mapping[str, float], dark: float
+    ) -> tuple[list[Scene], list[list[tuple[str, Question]]]]:
+        """Scenes and the questions about each, as for :meth:`draw`."""
+        unlit = {name: chance for name, chance in mixture.items() if name in IN_THE_DARK}
+        unlit_pictures = round(pictures * dark) if unlit else 0
+        scenes, rows = [], []  # type: list, list
+        for number, lessons in ((unlit_pictures, unlit), (pictures - unlit_pictures, mixture)):
+            drawn = [draw_dark_scene("train", rng) if lessons is unlit else draw_scene(rng) for _ in range(number)]
+            rows += self._questions(drawn, tokens, lessons, rng)
+            scenes += drawn
+        return scenes, rows
+
     def _questions(
-        self, scenes: list[Scene], room: int, mixture: Mapping[str, float], rng: np.random.Generator
+        self, scenes: list[Scene], tokens: int, mixture: Mapping[str, float], rng: np.random.Generator
     ) -> list[list[tuple[str, Question]]]:
         """For each scene as many questions as fit, at least one: full rows waste no work on padding."""
+        room = tokens - len(self.prefix(1))
         names, chances = list(mixture), np.array(list(mixture.values()))
         limits = np.cumsum(chances / chances.sum())[:-1]
         rows, lesson = [], None

@@ -1,15 +1,19 @@
 """Measure how often the trained model is right in ordinary use: saved pictures, the processor, greedy answers."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
+from layerwise.datasets.frame_events import QUESTIONS
+from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.render import render, save_jpeg
 from layerwise.datasets.world.scenes import Scene
-from layerwise.models.embedded.architecture import PROMPT
+from layerwise.models.embedded.architecture import prompt
+from layerwise.models.embedded.frame_lessons import draw_frames, happened
 from layerwise.models.embedded.lessons import LESSONS, Question, draw_scene_for
 
 # The first word of the seed sequence for scenes that no model was trained on.
@@ -29,27 +33,72 @@ def evaluate(
         rng = np.random.default_rng(np.random.SeedSequence([EVALUATION_STREAM, seed, number]))
         scenes = [draw_scene_for(name, rng) for _ in range(questions)]
         asked = [lesson(scene, rng, scenes[i - 1]) for i, scene in enumerate(scenes)]
-        right = [
-            answer
-            for start in range(0, questions, BATCH)
-            for answer in answered(model, processor, scenes[start : start + BATCH], asked[start : start + BATCH])
-        ]
-        accuracies[name] = sum(right) / len(right)
+        accuracies[name] = _share_right(model, processor, scenes, asked)
     return accuracies
+
+
+def evaluate_frames(
+    model: LlavaForConditionalGeneration, processor: LlavaProcessor, seed: int, questions: int
+) -> dict[str, dict[str, float]]:
+    """By what is shown, the held-out accuracy on statements about each kind of sequence, as :func:`evaluate` has it.
+
+    Half of the questions are about sequences and half about their partners. Shown are all frames in order, the same in
+    random order, and one frame, any of them.
+    """
+    accuracies: dict[str, dict[str, float]] = {}
+    for number, kind in enumerate(QUESTIONS, start=len(LESSONS)):
+        rng = np.random.default_rng(np.random.SeedSequence([EVALUATION_STREAM, seed, number]))
+        asked: list[Question] = []
+        sequences: list[FrameSequence] = []
+        while len(asked) < questions:
+            pair = draw_frames(kind, rng)
+            sequences += pair
+            asked += happened(*pair, rng)
+        frames = [sequence.frames for sequence in sequences]
+        orders = [rng.permutation(len(shown)) for shown in frames]
+        for name, shown in (
+            ("in order", frames),
+            ("random order", [[all_[i] for i in order] for all_, order in zip(frames, orders, strict=True)]),
+            ("one frame", [[all_[order[0]]] for all_, order in zip(frames, orders, strict=True)]),
+        ):
+            accuracies.setdefault(name, {})[kind] = _share_right(model, processor, shown, asked)
+    return accuracies
+
+
+def _share_right(
+    model: LlavaForConditionalGeneration,
+    processor: LlavaProcessor,
+    scenes: Sequence[Scene | Sequence[Scene]],
+    asked: Sequence[Question],
+) -> float:
+    right = [
+        answer
+        for start in range(0, len(asked), BATCH)
+        for answer in answered(model, processor, scenes[start : start + BATCH], asked[start : start + BATCH])
+    ]
+    return sum(right) / len(right)
 
 
 @torch.no_grad()
 def answered(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[Scene], asked: list[Question]
+    model: LlavaForConditionalGeneration,
+    processor: LlavaProcessor,
+    scenes: Sequence[Scene | Sequence[Scene]],
+    asked: Sequence[Question],
 ) -> list[bool]:
-    """Whether greedy decoding answers each question about its scene correctly.
+    """Whether greedy decoding answers each question correctly, which is about a scene or about several in order.
 
     It does if and only if each token of the right answer is the likeliest after the tokens before it, including the
     token that ends the answer.
     """
     tokenizer = processor.tokenizer
-    texts = [PROMPT.format(text=question.text) + question.answer + tokenizer.eos_token for question in asked]
-    inputs = processor(images=[as_jpeg(scene) for scene in scenes], text=texts, padding=True, return_tensors="pt")
+    shown = [[scene] if isinstance(scene, Scene) else scene for scene in scenes]
+    texts = [
+        prompt(question.text, len(pictures)) + question.answer + tokenizer.eos_token
+        for question, pictures in zip(asked, shown, strict=True)
+    ]
+    images = [as_jpeg(scene) for pictures in shown for scene in pictures]
+    inputs = processor(images=images, text=texts, padding=True, return_tensors="pt")
     lengths = [len(tokenizer.encode(question.answer, add_special_tokens=False)) + 1 for question in asked]
     # Padding is on the left, so the answers are at the end.
     longest = max(lengths)

@@ -1,5 +1,8 @@
 """The objectives of the embedded model: for each, the mixture of lessons in each phase of training."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 CAPTIONS = {"objects": {"describe": 1.0}, "lessons": {"describe": 1.0}}
 # Questions about one object come first: all others need the model to see which colour belongs to which shape. Without
 # the types that name an object's colour or side, some seeds never learn that.
@@ -18,7 +21,11 @@ QUESTIONS = {
     },
 }
 
-# By objective and phase, the chance of each lesson. All objectives have as many steps, and rows of as many tokens.
+# What is asked about single pictures beside sequences.
+SINGLE = {"describe": 1.0, "object": 1.5, "statement": 3.0, "ChooseRel": 1.2, "QueryAttr": 1.0}
+
+# By objective and phase, the chance of each lesson about a single picture. The first three objectives have as many
+# steps, and rows of as many tokens.
 MIXTURES: dict[str, dict[str, dict[str, float]]] = {
     # A captioner: it is only trained to describe the picture.
     "captions": CAPTIONS,
@@ -28,4 +35,36 @@ MIXTURES: dict[str, dict[str, dict[str, float]]] = {
         "objects": {"describe": 1.0, **QUESTIONS["objects"]},
         "lessons": {"describe": 2.0, **QUESTIONS["lessons"]},
     },
+    # It is taught what happens in sequences of frames, besides objects and statements about a single picture.
+    "frames": {
+        "objects": {"describe": 1.0, **QUESTIONS["objects"]},
+        "events": SINGLE,
+        "frames": SINGLE,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The sequences of a phase: their share of the rows, and the chances of their kinds and of lessons about them."""
+
+    share: float
+    kinds: Mapping[str, float]
+    lessons: Mapping[str, float]
+
+
+FRAMES: dict[str, dict[str, Frames]] = {
+    "frames": {
+        "objects": Frames(0.0, {}, {}),
+        "events": Frames(
+            0.6,
+            {"moved": 1.0, "first": 1.0, "direction": 1.0, "cause": 1.0},
+            {"tell": 1.0, "picture": 0.5, "whether": 1.5, "who": 1.0, "how": 1.5, "happened": 0.5},
+        ),
+        "frames": Frames(
+            0.5,
+            {"moved": 1.0, "first": 1.5, "direction": 1.0, "cause": 1.5},
+            {"happened": 4.0, "tell": 0.3, "picture": 0.2, "whether": 0.5, "who": 0.5, "how": 0.5},
+        ),
+    }
 }
