@@ -317,6 +317,28 @@ def test_another_items_pictures_are_all_used_and_none_stays():
         shown(images=[1, 2, "shuffled"])
 
 
+def several(rows: list[tuple[str, ...]]) -> pd.DataFrame:
+    """Items of pictures whose names are their checksums."""
+    cells = ["\n".join(row) for row in rows]
+    checksums = [joined_checksum(row) for row in rows]
+    return pd.DataFrame({"image": cells, "image_sha256": checksums, "picture_sha256": cells})
+
+
+@pytest.mark.parametrize("prompt", [{"image": "shuffled"}, {"images": [1, "shuffled"]}])
+def test_no_item_gets_a_picture_of_its_own_back(prompt):
+    # The same two pictures in both orders, which are two items with opposite labels.
+    pairs = [pair for i in range(20) for pair in ((f"{i}a", f"{i}b"), (f"{i}b", f"{i}a"))]
+    for seed in range(50):
+        drawn = with_images(several(pairs), prompt, seed)["image"].map(each)
+        taken = [pictures if "image" in prompt else pictures[1:] for pictures in drawn]
+        assert all(set(mine).isdisjoint(other) for mine, other in zip(pairs, taken, strict=True))
+        # Each is taken still.
+        assert len(set(map(tuple, taken))) == 40
+    # All items share a picture, so that the others alone can be kept apart.
+    compared = with_images(several([("r", f"{i}") for i in range(9)]), prompt, SEED)["image"].map(each)
+    assert all(pictures[1] != f"{i}" for i, pictures in enumerate(compared))
+
+
 def test_each_order_is_equally_likely_and_the_same_for_items_about_the_same_pictures():
     orders = shown(image="random-order")
     assert all(sorted(mine) == sorted(other) for mine, other in zip(OWN, orders, strict=True))
