@@ -137,6 +137,11 @@ def test_items_of_each_may_show_the_pictures_in_another_order(make):
             {"image_column": "both", "pictures": 2},
             "row 3: the column 'both' holds 1 picture, and items show 2 .`pictures`.; .*`without_image: leave-out`",
         ),
+        (
+            [{"both": '["0.png", "1.png"]', "wet": "no"}],
+            {"image_column": "both"},
+            "row 2: the column 'both' holds 2 pictures, and an item shows one; .*`pictures: 2`",
+        ),
         ([{"both": "0.png", "wet": "no"}], {"image_column": "both", "pictures": 2}, "row 2: .* holds 1 picture, and"),
         ([{"both": None, "wet": "no"}], {"image_column": "both", "pictures": 2}, "row 2: .* holds 0 pictures, and"),
         (
@@ -229,6 +234,27 @@ def test_items_that_are_all_joined_are_told(make, folder, monkeypatch, caplog):
         command = ["python", str(REPOSITORY / "scripts" / made[0]), *made[1:], "--out", str(folder / "s")]
         run_here(command, monkeypatch)
         assert ("stimuli.s: 2 of 3 items share pictures, directly or through other items" in caplog.text) == told
+
+
+def test_two_groups_that_leave_no_test_item_are_told(make, folder, monkeypatch):
+    make(rows_of(*PAIRS), image_column=["left", "right"])
+    entry = {"kind": "table", "file": str(folder / "t.parquet"), "image_column": ["left", "right"], "labels": ["wet"]}
+    task = {"stimuli": "s", "question": "global", "metric": "accuracy", "min_per_class": 0}
+    task |= {"split": {"by": "random", "val": 0.2, "test": 0.2}}
+    made = ["make_stimuli.py", "--entry", json.dumps(entry), "--threads", "1", "--out", str(folder / "s")]
+    tasked = [
+        "make_task.py",
+        "--entry",
+        json.dumps(task),
+        "--stimuli",
+        str(folder / "s"),
+        "--out",
+        str(folder / "task"),
+    ]
+    named = ["--name", "s", "--seed", "0"]
+    run_here(["python", str(REPOSITORY / "scripts" / made[0]), *made[1:], *named], monkeypatch)
+    with pytest.raises(InputError, match=r"tasks\.s: there is no test item: 2 groups are too few to divide"):
+        run_here(["python", str(REPOSITORY / "scripts" / tasked[0]), *tasked[1:], *named], monkeypatch)
 
 
 def test_a_table_that_was_changed_by_hand_is_refused(make, folder):
@@ -425,6 +451,10 @@ def test_items_that_look_the_same_are_run_once():
         ({"images": [1, 2]}, "p.images: this is what an item shows anyway; leave it out"),
         ({"images": ["none", "none"]}, "p.images: write `image: none`, which says this of all pictures"),
         ({"images": ["blank", "blank"]}, "p.images: write `image: blank`"),
+        (
+            {"text": "What?", "images": ["blank", "none"]},
+            "p.images: without a picture every item would be shown the same",
+        ),
     ],
 )
 def test_a_prompt_that_does_not_fit_the_pictures_is_refused(prompt, complaint):
