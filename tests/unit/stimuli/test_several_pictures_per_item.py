@@ -236,6 +236,24 @@ def test_items_that_are_all_joined_are_told(make, folder, monkeypatch, caplog):
         assert ("stimuli.s: 2 of 3 items share pictures, directly or through other items" in caplog.text) == told
 
 
+def test_items_that_lead_from_one_official_part_to_another_are_told(make, folder, monkeypatch, caplog):
+    """2 and 3 are joined with the test by their pictures' content, 3 through 2 alone."""
+    (folder / "copy of 1.png").write_bytes((folder / "1.png").read_bytes())
+    parts = {
+        "test": [("0.png", "1.png")],
+        "train": [("copy of 1.png", "2.png"), ("2.png", "3.png"), ("5.png", "6.png")],
+    }
+    for name, pairs in parts.items():
+        make(rows_of(*pairs), image_column=["left", "right"])
+        (folder / "t.parquet").rename(folder / f"{name}.parquet")
+    files = {name: str(folder / f"{name}.parquet") for name in parts}
+    entry = {"kind": "table", "file": files, "image_column": ["left", "right"], "labels": ["wet"]}
+    made = ["--name", "s", "--entry", json.dumps(entry), "--seed", "0", "--threads", "1", "--out", str(folder / "s")]
+    run_here(["python", str(REPOSITORY / "scripts/make_stimuli.py"), *made], monkeypatch)
+    assert "stimuli.s: 2 of 4 items are left out: they share a picture, directly or through" in caplog.text
+    assert pd.read_parquet(folder / "s/provenance.parquet")["part"].value_counts().to_dict() == {"test": 1, "train": 1}
+
+
 def test_two_groups_that_leave_no_test_item_are_told(make, folder, monkeypatch):
     make(rows_of(*PAIRS), image_column=["left", "right"])
     entry = {"kind": "table", "file": str(folder / "t.parquet"), "image_column": ["left", "right"], "labels": ["wet"]}
