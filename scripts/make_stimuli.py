@@ -51,6 +51,12 @@ def main() -> None:
             *(args.name, largest, len(provenance)),
         )
     dropped = int((~kept).sum())
+    if pictures > 1 and dropped:
+        log.warning(
+            "stimuli.%s: %d of %d items are left out: they share a picture, directly or through other items, with an "
+            "official part nearer to the test",
+            *(args.name, dropped, len(kept)),
+        )
     items, provenance = items[kept].reset_index(drop=True), provenance[kept].reset_index(drop=True)
     with finished_file(args.out / "items.parquet") as file:
         items.to_parquet(file, index=False)

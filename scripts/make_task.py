@@ -72,6 +72,11 @@ def main() -> None:
         raise InputError(f"tasks.{args.name}: {error}{alike if joined['joined_groups'] else ''}") from error
     if not description.get("test_parts", {}).get(SEEN, {"items": 1})["items"]:
         log.warning("tasks.%s: split.unseen_texts: every test item reads a text that no other item reads", args.name)
+    if not (labels["split"] == "test").any():
+        raise InputError(
+            f"tasks.{args.name}: there is no test item: {labels['group'].nunique()} groups are too few to divide; "
+            "sample more images, or raise split.test and min_per_class"
+        )
     told: dict[str, Any] = {}
     if description["classes"]:
         check_suits(args.entry["metric"], description["kind"], f"tasks.{args.name}.metric")

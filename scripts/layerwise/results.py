@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from PIL import Image
 
 from layerwise import several_pictures
 from layerwise.answers.table import read_answers as read_said
@@ -23,6 +24,7 @@ from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.planning.grid import KindCell
 from layerwise.planning.shortcut_grid import ShortcutCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
+from layerwise.states.images import read_image
 from layerwise.states.shards import open_states
 from layerwise.stimuli.items import further_columns, read_items
 from layerwise.stimuli.prompts import render_prompts
@@ -34,6 +36,8 @@ SPLITS = ("val", "test")
 RECIPE = re.compile("[0-9a-f]{8}")
 # The first columns of the gathered tables of probes.
 CELL_COLUMNS = ["model", "task", "prompt"]
+# Between pictures that are shown side by side, a gap of this share of their height.
+GAP = 0.05
 
 
 @dataclass(frozen=True)
@@ -480,6 +484,22 @@ def check_there(files: Iterable[Path], made_by: str) -> None:
 def _class_names(y: pd.Series, classes: Sequence[str]) -> np.ndarray:
     """The name of each class index."""
     return np.asarray(classes, dtype=object)[y.to_numpy()]
+
+
+def picture(image: str) -> Image.Image:
+    """What a cell of the column ``image`` shows, to look at; see :meth:`layerwise.study.Study.picture`."""
+    shown = [read_image(path) for path in several_pictures.each(image)]
+    if len(shown) == 1:
+        return shown[0]
+    height = max(one.height for one in shown)
+    scaled = [one.resize((max(1, round(one.width * height / one.height)), height)) for one in shown]
+    gap = max(1, round(GAP * height))
+    found = Image.new("RGB", (sum(one.width + gap for one in scaled) - gap, height), "white")
+    left = 0
+    for one in scaled:
+        found.paste(one, (left, 0))
+        left += one.width + gap
+    return found
 
 
 def _from_root(images: pd.Series, root: Path) -> pd.Series:

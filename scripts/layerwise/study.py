@@ -34,6 +34,7 @@ from layerwise.stimuli.catalogue import KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
 
     from layerwise.probes.kept import LayerProbe
     from layerwise.results import FlowTables, ItemStates, UsedTables
@@ -451,6 +452,21 @@ class Study:
         prompts = {name: entry.shown() for name, entry in self.grid.prompts(stimuli).items()}
         folder = Path(self.stimuli_folder(stimuli))
         return results.items(folder, self.directory, prompts, made_by=self.command("states"))
+
+    @staticmethod
+    def picture(image: str) -> Image.Image:
+        """What a cell of the column ``image`` shows, to look at: its picture, or several side by side at one height.
+
+        Example::
+
+            study.picture(study.items("captions")["image"].iat[0]).show()
+
+        Raises:
+            InputError: when a file cannot be read.
+        """
+        from layerwise import results
+
+        return results.picture(image)
 
     def labels(self, task: str) -> pd.DataFrame:
         """The labels of a task, with their splits and groups.

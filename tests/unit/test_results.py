@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from layerwise import results
 from layerwise.errors import InputError
@@ -16,6 +17,7 @@ from layerwise.probes.problems import Standardisation
 from layerwise.several_pictures import joined_checksum
 from layerwise.states.writing import new_states, write_rows
 from layerwise.stimuli.items import items_digest
+from layerwise.study import Study
 from layerwise.used.results import Above, Sweep, Told, write_above, write_sweep
 
 LAYERS = ["embeddings", "block 1", "block 2", "final norm"]
@@ -51,6 +53,23 @@ def files(request, tmp_path) -> list[Path]:
     return [
         write_states(tmp_path / "p.1-of-2.h5", [1, 3, 4], [0, 1, 0], STATES[1:], shard=[1, 2]),
         write_states(tmp_path / "p.2-of-2.h5", [0, 2], [0, 0], STATES[:1], shard=[2, 2]),
+    ]
+
+
+def test_several_pictures_of_an_item_are_shown_side_by_side(tmp_path):
+    for name, colour, size in (("red", (255, 0, 0), (20, 10)), ("blue", (0, 0, 255), (40, 80))):
+        Image.new("RGB", size, colour).save(tmp_path / f"{name}.png")
+    red, blue = str(tmp_path / "red.png"), str(tmp_path / "blue.png")
+    assert Study.picture(red).size == (20, 10)
+    both = Study.picture(f"{red}\n{blue}")
+    # As high as the higher one, and a gap of a twentieth between them.
+    assert both.size == (160 + 4 + 40, 80)
+    assert [both.getpixel((x, 40)) for x in (0, 159, 162, 164, 203)] == [
+        (255, 0, 0),
+        (255, 0, 0),
+        (255, 255, 255),
+        (0, 0, 255),
+        (0, 0, 255),
     ]
 
 

@@ -42,11 +42,14 @@ def in_words(prompt: Mapping[str, Any]) -> str:
         return f"pictures in the order {_listed(own)}"
     if len(images) > 2 and len(own) == 1 and images[own[0] - 1] == own[0] and images.count("none") == len(images) - 1:
         return f"picture {own[0]} alone"
-    said = [f"picture {images[place]} in place of {place + 1}" for place in _moved(images)]
+    moved = _moved(images)
+    said = [f"picture {images[place]} in place of {place + 1}" for place in moved]
+    # Where a picture has moved, its old place is not the picture.
+    what = "place" if moved else "picture"
     for entry, words in IN_PLACE.items():
         places = [place + 1 for place, other in enumerate(images) if other == entry]
         if places:
-            said.append(f"picture{'s' if len(places) > 1 else ''} {_listed(places)} {words}")
+            said.append(f"{what}{'s' if len(places) > 1 else ''} {_listed(places)} {words}")
     return ", ".join(said)
 
 

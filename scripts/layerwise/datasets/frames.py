@@ -51,6 +51,8 @@ def read_part(annotations: str | Path, part: str) -> dict[str, AnnotatedSequence
     records = read_json(file, WHAT).get("sequences")
     if not isinstance(records, list):
         raise InputError(f"{file}: there is no list 'sequences'; it should be {WHAT}")
+    if not records:
+        raise InputError(f"{file}: 'sequences' is empty; add sequences, or leave the part {part!r} out of `images`")
     found: dict[str, AnnotatedSequence] = {}
     for position, record in enumerate(records):
         sequence = _sequence(file, position, record)

@@ -223,6 +223,8 @@ class StimulusKind(ABC, Generic[EntryT]):
             raise InputError(f"{where}: `categories` is given, but the prompt has no {{categories}}")
         if prompt.image == "none" and not found - {LIST}:
             raise InputError(f"{where}: without an image (`image: none`) every item would read the same")
+        if prompt.images and set(prompt.images) <= {"none", "blank"} and not found - {LIST}:
+            raise InputError(f"{where}.images: without a picture every item would be shown the same; give {{text}}")
 
     def check_task(self, where: str, task: Task, entry: EntryT, stimuli: str) -> None:
         """Refuse a task that the items have no labels for.

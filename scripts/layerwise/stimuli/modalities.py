@@ -12,6 +12,8 @@ from layerwise.stimuli.items import EACH_SHA256
 
 # In place of a path: a plain grey picture.
 BLANK = "<blank>"
+# How many exchanges are tried to keep an item's own pictures from coming back to it.
+TRIES = 100
 
 
 def with_images(inputs: pd.DataFrame, prompt: Mapping[str, Any], seed: int) -> pd.DataFrame:
@@ -21,10 +23,11 @@ def with_images(inputs: pd.DataFrame, prompt: Mapping[str, Any], seed: int) -> p
         inputs: ``image``, ``image_sha256``, of several pictures :data:`layerwise.stimuli.items.EACH_SHA256`, and
             other columns.
         prompt: its entry. Of ``image``: shown - their own; blank - grey pictures; shuffled - each image (all pictures
-            of an item as one) is replaced by another one of the set, in all its items, and each replaces one; none - no
-            image at all; random-order - an item's own pictures in an order that is drawn for them, each order equally
-            likely. Or of ``images``, what stands in each place: the number of an own picture, blank, shuffled (another
-            item's picture of this number, drawn for each place on its own), or none.
+            of an item as one) is replaced by another one of the set, in all its items, and each replaces one, so that
+            no item gets a picture of its own back (unless most items share one); none - no image at all; random-order -
+            an item's own pictures in an order that is drawn for them, each order equally likely. Or of ``images``, what
+            stands in each place: the number of an own picture, blank, shuffled (another item's picture of this number,
+            drawn for each place on its own), or none.
         seed: of the shuffling and of the order.
 
     Returns:
@@ -39,7 +42,8 @@ def with_images(inputs: pd.DataFrame, prompt: Mapping[str, Any], seed: int) -> p
     if image == "shown":
         return inputs.copy()
     if image == "shuffled":
-        taken = inputs.iloc[_others(inputs["image_sha256"], seed, "the image")].set_axis(inputs.index)
+        rows = _others(inputs["image_sha256"], _each(inputs["image_sha256"], inputs), seed, "the image")
+        taken = inputs.iloc[rows].set_axis(inputs.index)
         return inputs.assign(**{column: taken[column] for column in _columns(inputs)})
     if image == "random-order":
         return _in_random_order(inputs, seed)
@@ -68,7 +72,9 @@ def _chosen(inputs: pd.DataFrame, images: Sequence[int | str], seed: int) -> pd.
         rows = np.arange(len(inputs))
         if shown == "shuffled":
             # Each place has a stream of its own, so that its pictures do not depend on what stands in the others.
-            rows = _others(checksums[own - 1], [seed, number], f"{{image {number}}}")
+            at_place = checksums[own - 1]
+            alone = {checksum: {checksum} for checksum in at_place}
+            rows = _others(at_place, alone, [seed, number], f"{{image {number}}}", _each(at_place, inputs))
         of_paths.append(paths[own - 1].iloc[rows].tolist())
         of_checksums.append(checksums[own - 1].iloc[rows].tolist())
     return _joined(inputs, list(zip(*of_paths, strict=True)), list(zip(*of_checksums, strict=True)))
@@ -84,19 +90,74 @@ def _in_random_order(inputs: pd.DataFrame, seed: int) -> pd.DataFrame:
     return _joined(inputs, *shown)
 
 
-def _others(checksums: pd.Series, seed: int | Sequence[int], what: str) -> np.ndarray:
+def _others(
+    checksums: pd.Series,
+    shown: Mapping[str, set[str]],
+    seed: int | Sequence[int],
+    what: str,
+    own: Mapping[str, set[str]] | None = None,
+) -> np.ndarray:
     """For each row the place of one with another image: a cycle through all of them in random order, so that none
-    stays in its place."""
+    stays in its place.
+
+    Args:
+        checksums: of the images that are exchanged, by row.
+        shown: the pictures of each of them, by checksum.
+        seed: of the order.
+        what: the image, for messages.
+        own: by checksum the pictures of the items that have it, none of which is to come in its place. Default - those
+            of the image itself.
+    """
     code, distinct = pd.factorize(checksums)
     if len(distinct) < 2:
         raise InputError(
             f"{what} cannot be `shuffled`, because it is the same in all items: there is only one; make more items, or "
             "show another image"
         )
-    order = np.random.default_rng(seed).permutation(len(distinct))
+    rng = np.random.default_rng(seed)
+    kept = own or shown
+    order = _apart(
+        rng.permutation(len(distinct)), [shown[one] for one in distinct], [kept[one] for one in distinct], rng
+    )
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
     return np.flatnonzero(~checksums.duplicated().to_numpy())[other[code]]
+
+
+def _apart(
+    order: np.ndarray, shown: Sequence[set[str]], own: Sequence[set[str]], rng: np.random.Generator
+) -> np.ndarray:
+    """A cycle in which none takes the place of one with a picture of its own, as far as that can be.
+
+    Such are the same pictures in another order, which may belong to an item with the opposite label. Of items with one
+    picture there are none, and the order stays.
+    """
+
+    def clashes(place: int) -> bool:
+        return not own[order[place]].isdisjoint(shown[order[place - 1]])
+
+    n = len(order)
+    clashing = [place for place in range(n) if clashes(place)]
+    # Where most items share a picture, such as one that all others are compared with, there is no such cycle.
+    for place in clashing if len(clashing) <= n // 2 else ():
+        for with_place in rng.integers(n, size=TRIES).tolist():
+            if not clashes(place):
+                break
+            touched = {one % n for at in (place, with_place) for one in (at, at + 1)}
+            before = sum(map(clashes, touched))
+            order[[place, with_place]] = order[[with_place, place]]
+            if sum(map(clashes, touched)) >= before:
+                order[[place, with_place]] = order[[with_place, place]]
+    return order
+
+
+def _each(checksums: pd.Series, inputs: pd.DataFrame) -> dict[str, set[str]]:
+    """By checksum of an image, all pictures of the items that have it."""
+    found: dict[str, set[str]] = {}
+    of_items = inputs[EACH_SHA256] if EACH_SHA256 in inputs else inputs["image_sha256"]
+    for checksum, pictures in set(zip(checksums, of_items, strict=True)):
+        found.setdefault(checksum, set()).update(each(pictures))
+    return found
 
 
 def _columns(inputs: pd.DataFrame) -> list[str]:

@@ -248,10 +248,12 @@ def cell_path(spec: Spec, cells: Mapping[str, Any], where: str) -> str | None:
     cell = _held(cells[spec.column], spec.place)
     if isinstance(cell, Picture):
         return None if cell.content else cell.path
-    if isinstance(cell, list) and spec.place is None:
+    # A list may be written as text, as in a CSV.
+    listed = as_list(cell) if spec.place is None else None
+    if listed is not None and len(listed) > 1:
         raise InputError(
-            f"{where}: the column {spec.column!r} holds {len(cell)} pictures, and an item shows one; to show all of "
-            f"them, write `pictures: {len(cell)}`, or give each a column of its own"
+            f"{where}: the column {spec.column!r} holds {len(listed)} pictures, and an item shows one; to show all of "
+            f"them, write `pictures: {len(listed)}`, or give each a column of its own"
         )
     return as_text(cell, spec.column, where)
 

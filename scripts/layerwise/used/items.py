@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.errors import InputError
+from layerwise.stimuli.items import EACH_SHA256
 from layerwise.stimuli.modalities import with_images
 from layerwise.stimuli.prompts import render_prompts
 
@@ -20,8 +21,9 @@ class Items:
     """The items of a cell in running order: those that are shown one image come together.
 
     Attributes:
-        rows: ``item_id``, ``label``, ``y``, ``own_image`` (SHA-256 of the item's picture), and what the model is shown:
-            ``image`` (path), ``image_sha256``, ``prompt``.
+        rows: ``item_id``, ``label``, ``y``, ``own_image`` (SHA-256 of the item's picture; of several pictures that of
+            the first item of its group), and what the model is shown: ``image`` (path),
+            ``image_sha256``, ``prompt``.
         classes: of the task.
         all: of the stimulus set, for the tokens of answers.
         categories: of the stimulus set.
@@ -84,13 +86,14 @@ def cell_items(
         own_image=items["image_sha256"], prompt=render_prompts(dict(prompt), items, stimuli["categories"])
     )
     columns = ["item_id", "image", "image_sha256", "own_image", "prompt"]
-    rows = test[["item_id", "label", "y"]].merge(shown[columns], on="item_id", validate="one_to_one")
+    rows = test[["item_id", "label", "y", "group"]].merge(shown[columns], on="item_id", validate="one_to_one")
     if len(rows) < len(test):
         lost = test.loc[~test["item_id"].isin(rows["item_id"]), "item_id"].iloc[0]
         raise InputError(f"used.tasks: the stimuli have no item {lost}, which {name} labels; make the task again")
     if rows.empty:
         raise InputError(f"used.tasks: {name} has no test items")
-    rows = _sampled(rows, cell["items"], cell["seed"])
+    sample = _sampled_groups if EACH_SHA256 in items else _sampled
+    rows = sample(rows, cell["items"], cell["seed"]).drop(columns="group")
     rows = rows.sort_values(["image_sha256", "item_id"], kind="stable", ignore_index=True)
     return Items(rows, classes, items, list(stimuli["categories"]))
 
@@ -101,3 +104,15 @@ def _sampled(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     order = sizes.iloc[np.random.default_rng(seed).permutation(len(sizes))]
     fit = max(1, int((order.cumsum() <= most).sum()))
     return rows[rows["own_image"].isin(order.index[:fit])]
+
+
+def _sampled_groups(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """The same where items show several pictures. What counts as one image there is a group: in it, items share
+    pictures, such as two frames in both orders, so that they are not independent, and none is balanced without the
+    others. Of a group with too many items a sample is taken.
+    """
+    units = rows.groupby("group")["own_image"].transform("min")
+    chosen = _sampled(rows.assign(own_image=units), most, seed)
+    if len(chosen) > most:
+        chosen = _sampled(rows.loc[chosen.index], most, seed)
+    return chosen.assign(own_image=units)

@@ -2,7 +2,8 @@
 
 ``{prompt}.parquet`` has a row per item and run:
 
-- ``item_id``; ``image``, the SHA-256 of the item's picture; ``y``, the index of its class
+- ``item_id``; ``image``, the SHA-256 of the item's picture (of several, the same for all items that share one); ``y``,
+  the index of its class
 - ``block``: behind which the state was changed, from 1; 0 for the free run
 - ``change``: ``free``, ``erase`` or ``steer``
 - ``strength``: of steering, in standard deviations; 0 for other changes

@@ -204,6 +204,7 @@ FRAME = {"file": "a.png"}
     ("sequences", "expected"),
     [
         ({}, "there is no list 'sequences'"),
+        ([], "'sequences' is empty; add sequences, or leave the part 'train' out"),
         ([{}], "record 0 of 'sequences' has no text as 'id'"),
         (changed({"id": "two"}), "sequence 'two': two sequences have this id"),
         (changed({"kind": "why"}), "sequence 'one' has the kind 'why'; kinds are first, moved"),

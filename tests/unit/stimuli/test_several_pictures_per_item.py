@@ -137,6 +137,11 @@ def test_items_of_each_may_show_the_pictures_in_another_order(make):
             {"image_column": "both", "pictures": 2},
             "row 3: the column 'both' holds 1 picture, and items show 2 .`pictures`.; .*`without_image: leave-out`",
         ),
+        (
+            [{"both": '["0.png", "1.png"]', "wet": "no"}],
+            {"image_column": "both"},
+            "row 2: the column 'both' holds 2 pictures, and an item shows one; .*`pictures: 2`",
+        ),
         ([{"both": "0.png", "wet": "no"}], {"image_column": "both", "pictures": 2}, "row 2: .* holds 1 picture, and"),
         ([{"both": None, "wet": "no"}], {"image_column": "both", "pictures": 2}, "row 2: .* holds 0 pictures, and"),
         (
@@ -231,6 +236,45 @@ def test_items_that_are_all_joined_are_told(make, folder, monkeypatch, caplog):
         assert ("stimuli.s: 2 of 3 items share pictures, directly or through other items" in caplog.text) == told
 
 
+def test_items_that_lead_from_one_official_part_to_another_are_told(make, folder, monkeypatch, caplog):
+    """2 and 3 are joined with the test by their pictures' content, 3 through 2 alone."""
+    (folder / "copy of 1.png").write_bytes((folder / "1.png").read_bytes())
+    parts = {
+        "test": [("0.png", "1.png")],
+        "train": [("copy of 1.png", "2.png"), ("2.png", "3.png"), ("5.png", "6.png")],
+    }
+    for name, pairs in parts.items():
+        make(rows_of(*pairs), image_column=["left", "right"])
+        (folder / "t.parquet").rename(folder / f"{name}.parquet")
+    files = {name: str(folder / f"{name}.parquet") for name in parts}
+    entry = {"kind": "table", "file": files, "image_column": ["left", "right"], "labels": ["wet"]}
+    made = ["--name", "s", "--entry", json.dumps(entry), "--seed", "0", "--threads", "1", "--out", str(folder / "s")]
+    run_here(["python", str(REPOSITORY / "scripts/make_stimuli.py"), *made], monkeypatch)
+    assert "stimuli.s: 2 of 4 items are left out: they share a picture, directly or through" in caplog.text
+    assert pd.read_parquet(folder / "s/provenance.parquet")["part"].value_counts().to_dict() == {"test": 1, "train": 1}
+
+
+def test_two_groups_that_leave_no_test_item_are_told(make, folder, monkeypatch):
+    make(rows_of(*PAIRS), image_column=["left", "right"])
+    entry = {"kind": "table", "file": str(folder / "t.parquet"), "image_column": ["left", "right"], "labels": ["wet"]}
+    task = {"stimuli": "s", "question": "global", "metric": "accuracy", "min_per_class": 0}
+    task |= {"split": {"by": "random", "val": 0.2, "test": 0.2}}
+    made = ["make_stimuli.py", "--entry", json.dumps(entry), "--threads", "1", "--out", str(folder / "s")]
+    tasked = [
+        "make_task.py",
+        "--entry",
+        json.dumps(task),
+        "--stimuli",
+        str(folder / "s"),
+        "--out",
+        str(folder / "task"),
+    ]
+    named = ["--name", "s", "--seed", "0"]
+    run_here(["python", str(REPOSITORY / "scripts" / made[0]), *made[1:], *named], monkeypatch)
+    with pytest.raises(InputError, match=r"tasks\.s: there is no test item: 2 groups are too few to divide"):
+        run_here(["python", str(REPOSITORY / "scripts" / tasked[0]), *tasked[1:], *named], monkeypatch)
+
+
 def test_a_table_that_was_changed_by_hand_is_refused(make, folder):
     items = finished(make(rows_of(*PAIRS), image_column=["left", "right"]))
     items.assign(picture_sha256=items["picture_sha256"].to_numpy()[::-1]).to_parquet(folder / "items.parquet")
@@ -315,6 +359,28 @@ def test_another_items_pictures_are_all_used_and_none_stays():
     assert any(a[0] != b[0] for a, b, _ in both)
     with pytest.raises(InputError, match=r"{image 3} cannot be `shuffled`, because it is the same in all items"):
         shown(images=[1, 2, "shuffled"])
+
+
+def several(rows: list[tuple[str, ...]]) -> pd.DataFrame:
+    """Items of pictures whose names are their checksums."""
+    cells = ["\n".join(row) for row in rows]
+    checksums = [joined_checksum(row) for row in rows]
+    return pd.DataFrame({"image": cells, "image_sha256": checksums, "picture_sha256": cells})
+
+
+@pytest.mark.parametrize("prompt", [{"image": "shuffled"}, {"images": [1, "shuffled"]}])
+def test_no_item_gets_a_picture_of_its_own_back(prompt):
+    # The same two pictures in both orders, which are two items with opposite labels.
+    pairs = [pair for i in range(20) for pair in ((f"{i}a", f"{i}b"), (f"{i}b", f"{i}a"))]
+    for seed in range(50):
+        drawn = with_images(several(pairs), prompt, seed)["image"].map(each)
+        taken = [pictures if "image" in prompt else pictures[1:] for pictures in drawn]
+        assert all(set(mine).isdisjoint(other) for mine, other in zip(pairs, taken, strict=True))
+        # Each is taken still.
+        assert len(set(map(tuple, taken))) == 40
+    # All items share a picture, so that the others alone can be kept apart.
+    compared = with_images(several([("r", f"{i}") for i in range(9)]), prompt, SEED)["image"].map(each)
+    assert all(pictures[1] != f"{i}" for i, pictures in enumerate(compared))
 
 
 def test_each_order_is_equally_likely_and_the_same_for_items_about_the_same_pictures():
@@ -403,6 +469,10 @@ def test_items_that_look_the_same_are_run_once():
         ({"images": [1, 2]}, "p.images: this is what an item shows anyway; leave it out"),
         ({"images": ["none", "none"]}, "p.images: write `image: none`, which says this of all pictures"),
         ({"images": ["blank", "blank"]}, "p.images: write `image: blank`"),
+        (
+            {"text": "What?", "images": ["blank", "none"]},
+            "p.images: without a picture every item would be shown the same",
+        ),
     ],
 )
 def test_a_prompt_that_does_not_fit_the_pictures_is_refused(prompt, complaint):

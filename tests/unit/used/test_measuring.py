@@ -380,6 +380,22 @@ def test_tasks_without_one_label_per_test_item_are_refused(given, change, compla
         cell_items(items, stimuli, change(labels), task, CELL)
 
 
+def test_items_that_share_pictures_are_one_image():
+    """Two pictures in both orders: two items with opposite labels, which are sampled and resampled together."""
+    orders = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"), ("e", "f"), ("f", "e")]
+    cells = ["\n".join(order) for order in orders]
+    named = {"item_id": list("012345"), "image": cells, "image_sha256": cells, "picture_sha256": cells, "text": "so?"}
+    items = pd.DataFrame(named).assign(category=None)
+    labels = pd.DataFrame({"item_id": list("012345"), "group": [0, 0, 1, 1, 2, 2], "label": "agrees", "y": [0, 1] * 3})
+    stimuli, task = {"categories": [], "digest": "0" * 8}, {"classes": CLASSES}
+    chosen = cell_items(items, stimuli, labels.assign(split="test"), task, CELL | {"items": 4})
+    assert chosen.rows.groupby("own_image")["y"].agg(sorted).tolist() == [[0, 1], [0, 1]]
+    # A group with more items than are asked for is not taken whole.
+    all_joined = labels.assign(split="test", group=0)
+    some = cell_items(items, stimuli, all_joined, task, CELL | {"items": 4}).rows
+    assert (len(some), some["own_image"].nunique()) == (4, 1)
+
+
 def test_images_stay_whole_and_parts_are_small(given):
     items, stimuli = read_items(given)
     labels, task = read_task(given)
