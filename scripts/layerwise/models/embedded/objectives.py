@@ -63,7 +63,7 @@ FRAMES: dict[str, dict[str, Frames]] = {
         ),
         "frames": Frames(
             0.5,
-            {"moved": 1.0, "first": 1.5, "direction": 1.0, "cause": 1.5},
+            {"moved": 1.0, "first": 1.5, "direction": 1.5, "cause": 1.5},
             {"happened": 4.0, "tell": 0.3, "picture": 0.2, "whether": 0.5, "who": 0.5, "how": 0.5},
         ),
     }
