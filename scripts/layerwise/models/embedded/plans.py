@@ -30,6 +30,7 @@ class Plan:
     event_steps: int = 0
     event_rows: int = 48
     event_tokens: int = 80
+    event_rate: float = 1e-2
     report_every: int = 50
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2

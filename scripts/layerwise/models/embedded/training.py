@@ -117,7 +117,7 @@ def warm_up_events(
     """Teach the first block to say at each patch what happened there since the picture before."""
     events = EventWords(model, packer.tokenizer)
     frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
-    optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.matrix_rate, plan.word_rate)
+    optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.event_rate, plan.word_rate)
     for step in range(plan.event_steps):
         batch = frame_batches.draw(packer, rng, plan.event_rows, plan.event_tokens, {}, frames, noise=PIXEL_NOISE)
         loss = events.loss(model, batch)
