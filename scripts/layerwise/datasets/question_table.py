@@ -293,10 +293,15 @@ def _spans(entry: QuestionTable, row: Row, text: str) -> dict[str, str]:
             continue
         times = len(places_of(words, text))
         if times != 1:
-            fix = "copy them from the question" if times == 0 else "write more of the words around them"
+            span = f"the words {shown(words)} of the span {name}"
+            if times == 0:
+                raise InputError(
+                    f"{row.where}: the question {shown(text)} does not hold {span}; copy them from the question, letter "
+                    "by letter"
+                )
             raise InputError(
-                f"{row.where}: the question {shown(text)} holds the words {shown(words)} of the span {name} "
-                f"{'not at all' if times == 0 else f'{times} times'}, not once; {fix}"
+                f"{row.where}: the question {shown(text)} holds {span} {times} times; write more of the words around "
+                "them, so that they occur once"
             )
         found[name] = words
     return found
