@@ -100,7 +100,11 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
     for prompt in entry.prompts:
         wording = find(prompts, prompt, f"{where}.prompts", f"prompts.{entry.kind}")
         of_prompt = f"prompts.{entry.kind}.{prompt}"
-        kind.check_prompt(of_prompt, wording, entry)
+        try:
+            kind.check_prompt(of_prompt, wording, entry)
+        except InputError as error:
+            # Several sets may name the prompt, and it may fit the others.
+            raise InputError(f"{error} ({where} names this prompt)") from error
         _check_answers(config, name, of_prompt, wording)
         if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
             raise InputError(
