@@ -296,8 +296,8 @@ def _spans(entry: QuestionTable, row: Row, text: str) -> dict[str, str]:
             span = f"the words {shown(words)} of the span {name}"
             if times == 0:
                 raise InputError(
-                    f"{row.where}: the question {shown(text)} does not hold {span}; copy them from the question, letter "
-                    "by letter"
+                    f"{row.where}: the question {shown(text)} does not hold {span}; copy them from the question, with "
+                    "its capitals"
                 )
             raise InputError(
                 f"{row.where}: the question {shown(text)} holds {span} {times} times; write more of the words around "

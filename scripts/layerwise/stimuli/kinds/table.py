@@ -108,8 +108,8 @@ class _Table(StimulusKind[Entry]):
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
         if self.pictures(entry) == 1 and (far := [number for number in IMAGE.findall(prompt.text) if number != "1"]):
             raise InputError(
-                f"{where}: the prompt has a place for {{image {far[0]}}}, but items of its stimulus set show one picture; "
-                "name a column for each picture (`image_column: [left, right]`), or say how many a cell lists "
+                f"{where}: the prompt has a place for {{image {far[0]}}}, but items of its stimulus set show one "
+                "picture; name a column for each picture (`image_column: [left, right]`), or say how many a cell lists "
                 "(`pictures: 3`)"
             )
         super().check_prompt(where, prompt, entry)
