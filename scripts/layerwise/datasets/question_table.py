@@ -293,15 +293,10 @@ def _spans(entry: QuestionTable, row: Row, text: str) -> dict[str, str]:
             continue
         times = len(places_of(words, text))
         if times != 1:
-            span = f"the words {shown(words)} of the span {name}"
-            if times == 0:
-                raise InputError(
-                    f"{row.where}: the question {shown(text)} does not hold {span}; copy them from the question, with "
-                    "its capitals"
-                )
+            fix = "copy them from the question" if times == 0 else "write more of the words around them"
             raise InputError(
-                f"{row.where}: the question {shown(text)} holds {span} {times} times; write more of the words around "
-                "them, so that they occur once"
+                f"{row.where}: the question {shown(text)} {'does not hold' if times == 0 else 'holds'} the words "
+                f"{shown(words)} of the span {name}{'' if times == 0 else f' {times} times'}; {fix}"
             )
         found[name] = words
     return found

@@ -24,7 +24,6 @@ from layerwise.stimuli.label_columns import (
     others_told,
 )
 from layerwise.stimuli.picture_files import bytes_missing, write_picture
-from layerwise.stimuli.picture_places import IMAGE
 from layerwise.stimuli.table_entry import Entry, item_classes, item_columns
 from layerwise.stimuli.table_files import downloaded_parts, files_of, own_parts, roots_of, table_mark
 from layerwise.stimuli.table_items import table_items
@@ -106,12 +105,6 @@ class _Table(StimulusKind[Entry]):
             raise InputError(f"{where}.{'file' if entry.dataset is None else 'dataset'}: {error}") from error
 
     def check_prompt(self, where: str, prompt: Prompt, entry: Entry) -> None:
-        if self.pictures(entry) == 1 and (far := [number for number in IMAGE.findall(prompt.text) if number != "1"]):
-            raise InputError(
-                f"{where}: the prompt has a place for {{image {far[0]}}}, but items of its stimulus set show one "
-                "picture; name a column for each picture (`image_column: [left, right]`), or say how many a cell lists "
-                "(`pictures: 3`)"
-            )
         super().check_prompt(where, prompt, entry)
         found = placeholders(prompt)
         if "text" in found and (lacking := [item for item in entry.made if item.text_spec is None]):
