@@ -295,8 +295,8 @@ def _spans(entry: QuestionTable, row: Row, text: str) -> dict[str, str]:
         if times != 1:
             fix = "copy them from the question" if times == 0 else "write more of the words around them"
             raise InputError(
-                f"{row.where}: the question {shown(text)} holds the words {shown(words)} of the span {name} "
-                f"{'not at all' if times == 0 else f'{times} times'}, not once; {fix}"
+                f"{row.where}: the question {shown(text)} {'does not hold' if times == 0 else 'holds'} the words "
+                f"{shown(words)} of the span {name}{'' if times == 0 else f' {times} times'}; {fix}"
             )
         found[name] = words
     return found

@@ -11,6 +11,7 @@ from layerwise.config.data import FolderEntry
 from layerwise.config.flow import TABLE_PROMPTS, TableQuestions
 from layerwise.config.models import Intervention, Model
 from layerwise.config.prompts import Prompt
+from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import R2, Task
 from layerwise.datasets.catalogue import QUESTIONS
@@ -27,7 +28,7 @@ from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell, had_by_quest
 from layerwise.probes.metrics.catalogue import METRICS
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.kind import LIST, PLACEHOLDER
-from layerwise.stimuli.picture_places import check_places
+from layerwise.stimuli.picture_places import IMAGE, check_places
 from layerwise.stimuli.question_prompts import check_behind_pictures, check_wording
 
 Found = TypeVar("Found")
@@ -100,7 +101,12 @@ def _check_stimuli(config: StudyConfig, data: Locations, name: str) -> None:
     for prompt in entry.prompts:
         wording = find(prompts, prompt, f"{where}.prompts", f"prompts.{entry.kind}")
         of_prompt = f"prompts.{entry.kind}.{prompt}"
-        kind.check_prompt(of_prompt, wording, entry)
+        try:
+            _check_number_of_pictures(of_prompt, wording, entry)
+            kind.check_prompt(of_prompt, wording, entry)
+        except InputError as error:
+            # Several sets may name the prompt, and it may fit the others.
+            raise InputError(f"{error} ({where} names this prompt)") from error
         _check_answers(config, name, of_prompt, wording)
         if wording.image == "none" and config.states.positions[0] == ALL_PICTURES:
             raise InputError(
@@ -149,6 +155,18 @@ def _check_looked_for(
         raise InputError(
             f"{where}: {'a class without words' if rest else 'words with placeholders'} can only be found in what the "
             "model writes; add `generate`, the number of tokens that it may write"
+        )
+
+
+def _check_number_of_pictures(where: str, prompt: Prompt, entry: StimuliEntry) -> None:
+    """A place of a second picture, where a table shows one: a key is missing rather than a place too many."""
+    if entry.kind != "table" or KINDS["table"].pictures(entry) > 1:
+        return
+    if far := [number for number in IMAGE.findall(prompt.text) if number != "1"]:
+        raise InputError(
+            f"{where}: the prompt has a place for {{image {far[0]}}}, but items of its stimulus set show one picture; "
+            "name a column for each picture (`image_column: [left, right]`), or say how many a cell lists "
+            "(`pictures: 3`)"
         )
 
 

@@ -123,12 +123,12 @@ OPTIONS = {"options_column": "options"}
         (
             {"what": "blue cup"},
             SPAN,
-            "'blue cup' of the span subject not at all, not once; copy them from the question",
+            "does not hold the words 'blue cup' of the span subject; copy them from the question",
         ),
         (
             {"question": "A cup or a cup?", "what": "cup"},
             SPAN,
-            "span subject 2 times, not once; write more of the words",
+            "span subject 2 times; write more of the words",
         ),
         ({"boxes": "[[70, 2, 5, 5]]"}, BOXES, r"row 2: the box \[70, 2, 5, 5\] has no part in the picture of 60 x 40 "),
         ({"boxes": "[[1, 2, 0, 5]]"}, BOXES, "whose width and height must be above 0"),

@@ -181,7 +181,12 @@ def test_what_fits_is_planned(plan, entry, more):
             "in `each`, all items must show the same number of pictures, but one shows 1 and one 2",
         ),
         (TWO, {"text": "{image 1} {text}"}, "prompts.table.asked: .* none for {image 2}; give each of the 2 pictures"),
-        (TINT, {"text": "{image 2} {text}"}, "{image 2} is the place of no picture, as items have one picture"),
+        (
+            TINT,
+            {"text": "{image 1} {image 2} {text}"},
+            "a place for {image 2}, but items of its stimulus set show one picture; .* or say how many a cell lists "
+            r"\(`pictures: 3`\) \(stimuli.t names this prompt\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(plan, entry, more, complaint):

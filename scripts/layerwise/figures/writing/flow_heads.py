@@ -16,7 +16,8 @@ STRONGEST = (
 OTHERS = (
     "Groups of heads, blocked at once, and the single heads that lower the answer's probability most. Each interval is "
     "that of its row alone: it allows neither for picking these heads nor for how many were tried, and of many "
-    "intervals about one in twenty misses the truth."
+    f"intervals about one in twenty misses the truth. For fewer than {FEWEST_IMAGES} images it is Student's, which is "
+    "too short where changes are skewed."
 )
 # So many single heads follow the groups.
 FIRST = 5
