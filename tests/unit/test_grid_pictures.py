@@ -48,8 +48,19 @@ def test_a_model_that_takes_one_picture_is_refused_where_two_are_shown(pairs):
     )
     assert "adapter kosmos2 take one: its processor puts one picture before every text; leave the model out" in said
     plan(pairs, adapter="kosmos2", source="lab/kosmos", prompts=["one"])
-    # The type of a model behind the generic adapter is known when it is registered.
+    # The type of a model of the hub is known when it is registered.
     plan(pairs, source="lab/any")
+
+
+def test_a_model_in_a_local_folder_is_refused_by_its_type(pairs, tmp_path):
+    for model_type in ("blip-2", "llava"):
+        (tmp_path / model_type).mkdir()
+        (tmp_path / model_type / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    said = refusal(pairs, source=str(tmp_path / "blip-2"))
+    assert f"shows 2 pictures, and the model in {tmp_path / 'blip-2'} takes one: its processor puts one" in said
+    assert "(models.other.tasks), or name the prompts that show one picture in models.other.prompts" in said
+    plan(pairs, source=str(tmp_path / "blip-2"), prompts=["one"])
+    plan(pairs, source=str(tmp_path / "llava"))
 
 
 def test_an_intervention_is_about_a_picture_that_is_shown(pairs):

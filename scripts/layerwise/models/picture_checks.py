@@ -1,7 +1,10 @@
 """What a model allows of several pictures per text, checked before its weights are needed and without torch."""
 
+import json
+from pathlib import Path
+
 from layerwise.errors import InputError
-from layerwise.models.families import DEFAULT, FAMILIES, family_of
+from layerwise.models.families import ARCHITECTURES, DEFAULT, FAMILIES, family_of
 from layerwise.several_pictures import places, shown
 
 
@@ -49,3 +52,17 @@ def one_picture_by_adapter(adapter: str) -> str:
     """Why all families that run on an adapter take one picture; empty where some take several."""
     reasons = [row.one_picture for row in (DEFAULT, *FAMILIES.values()) if row.adapter == adapter and not row.refused]
     return reasons[0] if reasons and all(reasons) else ""
+
+
+def one_picture_by_folder(source: str) -> str:
+    """Why the model in a local folder takes one picture; empty if it takes several, or if there is no such folder.
+
+    A model of the hub is known once its files are here: its jobs refuse it then.
+    """
+    try:
+        config = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
+        named = [ARCHITECTURES[each] for each in config.get("architectures") or [] if each in ARCHITECTURES]
+        return family_of(str((*named, config.get("model_type"))[0])).one_picture
+    except (OSError, ValueError, AttributeError, TypeError):
+        # Whoever registers the model says what is wrong with the file.
+        return ""

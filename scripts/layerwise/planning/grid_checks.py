@@ -22,7 +22,7 @@ from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
-from layerwise.models.picture_checks import one_picture_by_adapter
+from layerwise.models.picture_checks import one_picture_by_adapter, one_picture_by_folder
 from layerwise.models.site_names import ALL_PICTURES
 from layerwise.planning.grid import EACH_PICTURE, Grid, StatesCell, had_by_questions
 from layerwise.probes.metrics.catalogue import METRICS
@@ -426,6 +426,12 @@ def _check_pictures(grid: Grid, cell: StatesCell, pictures: int) -> None:
             f"take one: {why}; leave the model out of these tasks (models.{cell.model}.tasks), or name the prompts "
             f"that show one picture in models.{cell.model}.prompts"
         )
+    if pictures > 1 and (why := one_picture_by_folder(model.source)):
+        raise InputError(
+            f"models.{cell.model}: {prompt} shows {pictures} pictures, and the model in {model.source} takes one: "
+            f"{why}; leave it out of these tasks (models.{cell.model}.tasks), or name the prompts that show one "
+            f"picture in models.{cell.model}.prompts"
+        )
     if model.intervention is None:
         return
     number = model.intervention.how.entry().get("image")
@@ -501,6 +507,11 @@ def _check_flow(config: StudyConfig, data: Locations) -> None:
             raise InputError(
                 f"{where}: flow.questions.{several[0]} shows several pictures, and models with the adapter "
                 f"{model.adapter} take one: {why}; leave the model out, or ask about one picture"
+            )
+        if several and (why := one_picture_by_folder(model.source)):
+            raise InputError(
+                f"{where}: flow.questions.{several[0]} shows several pictures, and the model in {model.source} takes "
+                f"one: {why}; leave the model out, or ask about one picture"
             )
 
 
