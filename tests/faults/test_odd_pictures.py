@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
+from layerwise.flow.asking import Asking
 from layerwise.flow.measuring import measure_parts
 from layerwise.states.checks import check_batches
 from layerwise.states.named import prepare_group, prepare_rows, run_rows
@@ -97,9 +98,9 @@ def test_inputs_that_go_alone_but_not_together_are_named(shown):
 
 
 def test_a_question_about_such_a_picture_is_named(emu3, shown, tmp_path):
-    asked = shown((1000, 1)).rename(columns={"item_id": "question_id"}).assign(question="Is it red?")
+    asked = shown((1000, 1)).rename(columns={"item_id": "question_id"}).assign(question="Is it red?", options="")
     with pytest.raises(InputError, match=r"item item-2 \(.*2.png\): .* type emu3 cannot prepare it"):
-        measure_parts(emu3, asked, "{text}", 3, "text", 2, WorkFolder(tmp_path))
+        measure_parts(emu3, asked, Asking("{question}", 3, "text"), 2, WorkFolder(tmp_path))
 
 
 def test_the_shapes_that_are_run_first():
