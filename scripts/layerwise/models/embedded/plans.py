@@ -55,8 +55,8 @@ PLANS = {
         phases=(Phase("objects", 220, 0.0), Phase("events", 220, 0.0), Phase("frames", 640, 0.3)),
         tokens=128,
         event_steps=250,
-        # Which way something moved is hardest: at 1e-2 seed 0 learned it and seed 2 did not; at this rate seed 0 did, and
-        # seed 1 did not.
+        # Which way something moved is the hardest: at 1e-2 seed 0 learned it, and seed 2 did not. At this rate seed 0
+        # learned it, and seed 1 did not.
         matrix_rate=4e-3,
         # Patches are told in the word vectors of the beginning, and what tells them is trained no further.
         word_rate=1e-3,
