@@ -263,6 +263,12 @@ def family_of(model_type: str) -> Family:
     return FAMILIES.get(model_type, DEFAULT)
 
 
+def stated_type(config: Mapping[str, Any]) -> Any:
+    """The model type that the content of a ``config.json`` states; None where it states none."""
+    named = [ARCHITECTURES[each] for each in config.get("architectures") or [] if each in ARCHITECTURES]
+    return (*named, config.get("model_type"))[0]
+
+
 def is_text(adapter: str) -> bool:
     """Whether an adapter serves language models, which see no picture."""
     return adapter == TEXT

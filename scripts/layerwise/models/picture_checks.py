@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from layerwise.errors import InputError
-from layerwise.models.families import ARCHITECTURES, DEFAULT, FAMILIES, family_of
+from layerwise.models.families import DEFAULT, FAMILIES, family_of, stated_type
 from layerwise.several_pictures import places, shown
 
 
@@ -61,8 +61,7 @@ def one_picture_by_folder(source: str) -> str:
     """
     try:
         config = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
-        named = [ARCHITECTURES[each] for each in config.get("architectures") or [] if each in ARCHITECTURES]
-        return family_of(str((*named, config.get("model_type"))[0])).one_picture
+        return family_of(stated_type(config)).one_picture
     except (OSError, ValueError, AttributeError, TypeError):
         # Whoever registers the model says what is wrong with the file.
         return ""

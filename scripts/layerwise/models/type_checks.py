@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from layerwise.errors import InputError
-from layerwise.models.families import ARCHITECTURES, DEFAULT, FAMILIES, TEXT, family_of
+from layerwise.models.families import DEFAULT, FAMILIES, TEXT, family_of, stated_type
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ def check_served(name: str, adapter: str, folder: Path, trust: bool) -> None:
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        named = [ARCHITECTURES[each] for each in config.get("architectures") or [] if each in ARCHITECTURES]
-        model_type, own_code = (*named, config.get("model_type"))[0], "auto_map" in config
+        model_type, own_code = stated_type(config), "auto_map" in config
     except (OSError, ValueError, AttributeError, TypeError):
         return
     if not isinstance(model_type, str):

@@ -3,7 +3,7 @@
 The patches of a picture are already the words of what they show. The first block is to add the number of the picture,
 and whether the object in the patch changed since the picture before, and how; where an object has gone, "gone" and what
 it was. A question about the frames is then no harder to learn than one about colours, and blocks above the first
-learn from questions alone. Without it the model learns nothing of the frames in ten times as many steps.
+learn from questions alone. One training of 1,050 steps without it was at chance in all four lessons about frames.
 """
 
 from collections.abc import Sequence
