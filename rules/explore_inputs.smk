@@ -1,0 +1,27 @@
+# What the page one plays with is made from.
+from layerwise.explore.catalogue import PARTS, VIEWS
+from layerwise.explore.planning import parts, read_by_page, views
+
+PAGE = "<shown>/explore/index.html"
+PAGE_PARTS, PAGE_VIEWS = parts(contents), views(contents)
+PAGE_ASSETS = Path(workflow.basedir, "report", "page")
+
+
+def page_files():
+    """What the page is made from, by name."""
+    return {name: files_of(name) for name in read_by_page(contents)}
+
+
+def page_code():
+    """The digest of the code of the page, its parts and its views."""
+    modules = [*map(PARTS.file, PAGE_PARTS), *map(VIEWS.file, PAGE_VIEWS)]
+    return code_digest("make_page.py", *modules)
+
+
+@cache
+def assets_digest():
+    """The digest of templates, styles and scripts."""
+    digest = hashlib.sha256()
+    for file in sorted(PAGE_ASSETS.iterdir()):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]

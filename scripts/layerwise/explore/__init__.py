@@ -1,0 +1,2 @@
+"""The page one plays with, ``results/explore/index.html``: the answers first, then charts, pictures and tables that follow
+one choice. One file that needs neither a server nor a network."""

@@ -1,0 +1,10 @@
+"""The parts of the page and its charts, by name.
+
+To add a chart, write its module in ``views`` and name it here. Nothing else changes: not the page, nor its scripts.
+"""
+
+from layerwise.catalogue import Catalogue
+from layerwise.explore.entry import Part, View
+
+PARTS: Catalogue[Part] = Catalogue("PART", {"charts": "layerwise.explore.parts.charts"})
+VIEWS: Catalogue[View] = Catalogue("VIEW", {"curves": "layerwise.explore.views.curves"})
