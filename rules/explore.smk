@@ -21,6 +21,8 @@ rule make_page:
         views=PAGE_VIEWS,
         inputs=as_options,
         title="Where in the model does the image's meaning live?",
+        facts=page_facts(),
+        left_out=left_out_option,
         assets=not_compared(str(PAGE_ASSETS)),
         text=assets_digest(),
         code=page_code(),
@@ -32,6 +34,8 @@ rule make_page:
         "--views {params.views:q} "
         "--inputs {params.inputs:q} "
         "--title {params.title:q} "
+        "--facts {params.facts:q} "
+        "{params.left_out} "
         "--assets {params.assets:q} "
         "--out {output:q} "
         "> {log:q} 2>&1"

@@ -1,4 +1,6 @@
 # What the page one plays with is made from.
+import tomllib
+
 from layerwise.explore.catalogue import PARTS, VIEWS
 from layerwise.explore.planning import parts, read_by_page, views
 
@@ -10,6 +12,21 @@ PAGE_ASSETS = Path(workflow.basedir, "report", "page")
 def page_files():
     """What the page is made from, by name."""
     return {name: files_of(name) for name in read_by_page(contents)}
+
+
+def page_facts():
+    """What the page says of the study below its title, as JSON. No date, so that the same results give the same page."""
+    with Path(workflow.basedir, "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    named = {
+        "Study": ", ".join(file.name for file in study_files),
+        "Models": ", ".join(study.config.models),
+        "Tasks": ", ".join(study.config.tasks),
+        "Questions": ", ".join(study.config.flow.questions),
+        "Seed": str(study.config.seed),
+        "Made with": f"layerwise {version}",
+    }
+    return as_json({name: fact for name, fact in named.items() if fact})
 
 
 def page_code():

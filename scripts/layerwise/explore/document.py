@@ -11,17 +11,26 @@ from markupsafe import Markup
 from layerwise.explore.entry import Content
 
 # Scripts of the whole page. Those of its parts run after them.
-SCRIPTS = ("rows.js", "choice.js")
+SCRIPTS = ("rows.js", "theme.js", "contents.js", "choice.js")
 
 
-def page(folder: Path, title: str, contents: Mapping[str, Content], titles: Mapping[str, str]) -> str:
+def page(
+    folder: Path,
+    title: str,
+    contents: Mapping[str, Content],
+    titles: Mapping[str, str],
+    facts: Mapping[str, str],
+    without: str = "",
+) -> str:
     """The page.
 
     Args:
         folder: of templates, styles and scripts.
         title: of the page.
         contents: of its parts, by name, from top to bottom.
-        titles: of these parts.
+        titles: of these parts; headings within a part begin at h3.
+        facts: what the page says of the study below its title, by name.
+        without: what the page says of models that the study lacks.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -40,6 +49,8 @@ def page(folder: Path, title: str, contents: Mapping[str, Content], titles: Mapp
     libraries = dict.fromkeys(code for content in contents.values() for code in content.libraries)
     return environment.get_template("index.html.j2").render(
         title=title,
+        facts=facts,
+        without=without,
         parts=parts,
         titles=titles,
         styles=[Markup(file.read_text(encoding="utf-8")) for file in styles],
