@@ -1,29 +1,60 @@
 "use strict";
 // Tables of the page: columns, see layerwise/explore/columns.py. `layerwise` holds all that the scripts share.
-const layerwise = {};
+const layerwise = { blocks: {} };
 
-layerwise.data = (name) => JSON.parse(document.getElementById(`data-${name}`).textContent);
-
-// The values of a column that occur, in the order of the table.
-layerwise.values = (table, name) => {
-  const column = table.columns[name];
-  return column.values ?? [...new Set(column)];
+// A block of JSON, each of its tables with whole columns; null if the page has none of that name.
+layerwise.data = (name) => {
+  if (!(name in layerwise.blocks)) {
+    const block = document.getElementById(`data-${name}`);
+    layerwise.blocks[name] = block && layerwise.unpack(JSON.parse(block.textContent));
+  }
+  return layerwise.blocks[name];
 };
 
-// The rows that have these values, as objects.
-layerwise.rowsWhere = (table, wanted) => {
+layerwise.unpack = (value) => {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  if (typeof value.rows === "number" && value.columns) {
+    for (const [name, column] of Object.entries(value.columns)) value.columns[name] = layerwise.unpackColumn(column);
+  } else for (const part of Object.values(value)) layerwise.unpack(part);
+  return value;
+};
+
+// As columns.py packs them: text has {values, codes}, repeated numbers {numbers, codes}; runs may stand for codes.
+layerwise.unpackColumn = (column) => {
+  if (Array.isArray(column)) return column;
+  const { values, numbers, runs } = column;
+  let codes = column.codes;
+  if (runs) {
+    codes = [];
+    for (let at = 0; at < runs.length; at += 2) for (let n = runs[at + 1]; n > 0; n--) codes.push(runs[at]);
+  }
+  return numbers ? codes.map((code) => numbers[code] ?? null) : { values, codes };
+};
+
+// Numbers of the rows that have these values; all of them without any.
+layerwise.find = (table, wanted = {}) => {
   const tests = Object.entries(wanted).map(([name, value]) => {
     const column = table.columns[name];
-    if (!column.values) return (row) => column[row] === value;
-    const code = column.values.indexOf(value);
-    return (row) => column.codes[row] === code;
+    return column.values ? [column.codes, column.values.indexOf(value)] : [column, value];
   });
   const found = [];
   for (let row = 0; row < table.rows; row++) {
-    if (tests.every((test) => test(row))) found.push(layerwise.row(table, row));
+    if (tests.every(([column, value]) => column[row] === value)) found.push(row);
   }
   return found;
 };
+
+// The values of a column that occur, in the order of the table, in the rows that have the wanted values.
+layerwise.values = (table, name, wanted = {}) => {
+  const column = table.columns[name];
+  const found = new Set();
+  for (const row of layerwise.find(table, wanted)) found.add(column.values ? column.codes[row] : column[row]);
+  found.delete(column.values ? -1 : null);
+  return [...found].map((value) => (column.values ? column.values[value] : value));
+};
+
+// The rows that have these values, as objects.
+layerwise.rowsWhere = (table, wanted) => layerwise.find(table, wanted).map((row) => layerwise.row(table, row));
 
 layerwise.row = (table, row) => Object.fromEntries(Object.entries(table.columns).map(
   ([name, column]) => [name, column.values ? column.values[column.codes[row]] ?? null : column[row]]));
