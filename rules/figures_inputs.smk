@@ -31,6 +31,7 @@ contents = Contents(
     interventions=frozenset(
         model.intervention.kind for model in study.config.models.values() if model.intervention is not None
     ),
+    twins=any(grid.twins().values()),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
     flow_heads=bool(grid.flow_cells()) and study.config.flow.heads is not None,

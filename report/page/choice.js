@@ -12,8 +12,12 @@ layerwise.offers = {};
   const initial = new URLSearchParams(location.hash.slice(1));
   let asked = location.hash.includes("=") ? Object.fromEntries(initial) : {};
 
-  // What a value is called where people read it.
+  // What a choice, and a value of it, are called where people read them.
+  layerwise.word = (key) => given.words[key] ?? key.replaceAll("_", " ");
   layerwise.named = (key, value) => given.names[key]?.[value] ?? String(value);
+
+  // Whether the page has a control of its own for a choice.
+  layerwise.isOffered = (key) => keys.includes(key) || key in layerwise.offers;
 
   // The values of a choice that exist together with what is chosen before it.
   layerwise.possible = (key) => {
@@ -24,12 +28,14 @@ layerwise.offers = {};
   // Sets the choice to what is asked for, as far as it exists. Returns a line for each thing that does not.
   const settle = () => {
     const notes = [];
-    const take = (key, possible, first) => {
+    const take = (key, possible, first, several) => {
       const wanted = asked[key];
-      const found = possible.includes(wanted) ? wanted : first;
+      const exists = several ? wanted?.split(",").every((part) => !part || possible.includes(part))
+        : possible.includes(wanted);
+      const found = exists ? wanted : first;
       layerwise.choice[key] = found;
       if (wanted === undefined || wanted === found) return;
-      notes.push(`There is no ${given.words[key] ?? key} “${layerwise.named(key, wanted)}” for this choice: ` +
+      notes.push(`There is no ${layerwise.word(key)} “${layerwise.named(key, wanted)}” for this choice: ` +
         `“${layerwise.named(key, found)}” is shown instead.`);
     };
     for (const key of Object.keys(layerwise.choice)) delete layerwise.choice[key];
@@ -43,7 +49,7 @@ layerwise.offers = {};
       if (asked.layer !== undefined) asked.layer = asked.layer === "" ? NaN : Number(asked.layer);
       take("layer", Array.from({ length: cell.last_layer + 1 }, (_, layer) => layer), cell.best_layer);
     } else if (asked.layer !== undefined) layerwise.choice.layer = Number(asked.layer);
-    for (const [key, { values, first }] of Object.entries(layerwise.offers)) take(key, values, first);
+    for (const [key, { values, first, several }] of Object.entries(layerwise.offers)) take(key, values, first, several);
     return notes;
   };
 
@@ -77,9 +83,9 @@ layerwise.offers = {};
     history[write](null, "", layerwise.address());
   };
 
-  // Offers a choice that is not about rows. `values` are strings, `first` one of them.
-  layerwise.offer = (key, values, first) => {
-    layerwise.offers[key] = { values, first };
+  // Offers a choice that is not about rows. `values` are strings, `first` one of them; or several, joined by commas.
+  layerwise.offer = (key, values, first, several = false) => {
+    layerwise.offers[key] = { values, first, several };
     show();
   };
 

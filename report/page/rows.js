@@ -31,30 +31,31 @@ layerwise.unpackColumn = (column) => {
   return numbers ? codes.map((code) => numbers[code] ?? null) : { values, codes };
 };
 
-// Numbers of the rows that have these values; all of them without any.
-layerwise.find = (table, wanted = {}) => {
-  const tests = Object.entries(wanted).map(([name, value]) => {
-    const column = table.columns[name];
-    return column.values ? [column.codes, column.values.indexOf(value)] : [column, value];
-  });
-  const found = [];
-  for (let row = 0; row < table.rows; row++) {
-    if (tests.every(([column, value]) => column[row] === value)) found.push(row);
+// Numbers of the rows, among some or all, that have these values. Of a list, a row has one of its values.
+layerwise.find = (table, wanted = {}, among = null) => {
+  let found = among ?? Array.from({ length: table.rows }, (_, row) => row);
+  for (const [name, value] of Object.entries(wanted)) {
+    const { values, codes } = table.columns[name];
+    const column = values ? codes : table.columns[name];
+    const these = new Set([value].flat().map((one) => (values ? values.indexOf(one) : one)));
+    found = found.filter((row) => these.has(column[row]));
   }
   return found;
 };
 
-// The values of a column that occur, in the order of the table, in the rows that have the wanted values.
-layerwise.values = (table, name, wanted = {}) => {
+// The values of a column that occur in these rows, in the order of the table.
+layerwise.values = (table, name, wanted = {}, among = null) => {
   const column = table.columns[name];
+  if (column.values && !among && !Object.keys(wanted).length) return column.values;
   const found = new Set();
-  for (const row of layerwise.find(table, wanted)) found.add(column.values ? column.codes[row] : column[row]);
+  for (const row of layerwise.find(table, wanted, among)) found.add(column.values ? column.codes[row] : column[row]);
   found.delete(column.values ? -1 : null);
   return [...found].map((value) => (column.values ? column.values[value] : value));
 };
 
-// The rows that have these values, as objects.
-layerwise.rowsWhere = (table, wanted) => layerwise.find(table, wanted).map((row) => layerwise.row(table, row));
+// These rows as objects.
+layerwise.rowsWhere = (table, wanted, among) =>
+  layerwise.find(table, wanted, among).map((row) => layerwise.row(table, row));
 
 layerwise.row = (table, row) => Object.fromEntries(Object.entries(table.columns).map(
   ([name, column]) => [name, column.values ? column.values[column.codes[row]] ?? null : column[row]]));

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from layerwise.compare.inputs import Given
     from layerwise.figures.entry import Contents
 
-# What a reader of the page chooses, once for all of its parts. `kind` is that of probes; `layer` is an index.
-CHOICES = ("task", "prompt", "label", "model", "metric", "split", "position", "kind", "layer")
-
 
 @dataclass(frozen=True)
 class View:
@@ -34,9 +31,13 @@ class View:
         exists: whether a study has it.
         rows: makes the rows. Numbers are those of the tables that they come from, unrounded: the page rounds.
         chart: makes the chart, given the rows. Its data are named "rows" (``alt.Chart(alt.NamedData("rows"))``), so
-            every encoding says its type.
-        follows: choices that the rows are filtered by, each a column of the rows. A choice that no row has, say a
-            prompt that this table was not made for, is not filtered by, and the page says so.
+            every encoding says its type. The page sets parameters of the chart that are named as a choice (``layer``,
+            ``model``, ``axis``), and those named ``CHOICE_name`` to what the page calls what is chosen.
+        follows: choices that the rows are filtered by, each a column of the rows. If no row has what is chosen, say a
+            prompt that this table was not made for, the chart shows another, and says so. The names are those of
+            :data:`layerwise.explore.parts.controls.WORDS`, or of columns that the view alone has.
+        legend: a column whose values can be shown and hidden, with a colour and a shape each; empty for none. The
+            scales of the chart say which, so the chart needs no legend of its own for it.
         picks: by field of a mark, the choice that a click on it makes.
     """
 
@@ -48,6 +49,7 @@ class View:
     rows: Callable[[Given], pd.DataFrame]
     chart: Callable[[pd.DataFrame], alt.TopLevelMixin]
     follows: tuple[str, ...] = ("task", "prompt", "model")
+    legend: str = ""
     picks: Mapping[str, str] = field(default_factory=dict)
     reads_too: Callable[[Contents], tuple[str, ...]] = lambda study: ()
 

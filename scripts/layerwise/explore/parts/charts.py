@@ -26,6 +26,7 @@ def make(given: Given, names: Sequence[str]) -> Content:
             "rows": as_columns(rows),
             "chart": view.chart(rows).to_dict(),
             "follows": view.follows,
+            "legend": view.legend,
             "picks": dict(view.picks),
         }
     return Content({"views": shown}, {"charts": charts}, [vl_convert.javascript_bundle()])
