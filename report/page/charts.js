@@ -11,7 +11,6 @@
       this.name = name;
       this.view = view;
       this.section = document.querySelector(`[data-view="${name}"]`);
-      this.params = (view.chart.params ?? []).map(({ name: param }) => param);
       this.hidden = new Set();
       this.numbers = this.section.querySelector(".numbers");
       this.numbers.addEventListener("toggle", () => this.tell());
@@ -21,13 +20,20 @@
 
     // Draws it, or draws it anew, as on a change of theme.
     async draw() {
-      const config = { aria: false, ...layerwise.vegaConfig?.() };
-      const spec = { width: "container", autosize: { type: "fit", contains: "padding" }, ...this.view.chart };
-      const { view } = await vegaEmbed(this.part("chart"), spec, { actions: false, renderer: "svg", config });
+      this.fit();
+      this.stale = false;
+      const fit = { width: "container", autosize: { type: "fit", contains: "padding" } };
+      const spec = { ...fit, ...this.view.chart, datasets: { ...this.view.chart.datasets, rows: this.shownRows() } };
+      const values = this.values();
+      spec.params = spec.params?.map((param) => (param.name in values ? { ...param, value: values[param.name] } : param));
+      const options = { actions: false, renderer: "svg", config: layerwise.vegaConfig() };
+      const { view } = await vegaEmbed(this.part("chart"), spec, options);
       this.drawn = layerwise.views[this.name] = view;
+      // The element around it has the words for it.
+      this.part("chart").querySelector("svg").setAttribute("aria-hidden", "true");
       view.addEventListener("click", (event, mark) => this.pick(mark));
-      this.show();
-      await this.shown;
+      if (this.stale) await this.show();
+      else this.describe();
     }
 
     pick(mark) {
@@ -63,19 +69,33 @@
       this.rows = layerwise.rowsWhere(table, {}, among);
     }
 
+    shownRows() { return this.rows.filter((row) => !this.hidden.has(row[this.view.legend])); }
+
+    // What the parameters of the chart are set to.
+    values() {
+      const found = {};
+      for (const { name } of this.view.chart.params ?? []) {
+        const key = name.replace(/_name$/, "");
+        const value = this.wanted[key] ?? layerwise.choice[key];
+        if (value !== undefined) found[name] = key === name ? value : layerwise.named(key, value);
+      }
+      return found;
+    }
+
     show() {
+      this.stale = true;
       if (!this.drawn) return;
       this.fit();
-      const shown = this.rows.filter((row) => !this.hidden.has(row[this.view.legend]));
-      for (const param of this.params) {
-        const key = param.replace(/_name$/, "");
-        const value = this.wanted[key] ?? layerwise.choice[key];
-        if (value !== undefined) this.drawn.signal(param, key === param ? value : layerwise.named(key, value));
-      }
-      this.shown = this.drawn.data("rows", shown).runAsync();
+      for (const [name, value] of Object.entries(this.values())) this.drawn.signal(name, value);
+      this.shown = this.drawn.data("rows", this.shownRows()).runAsync();
+      this.describe();
+      return this.shown;
+    }
+
+    describe() {
       if (this.view.legend) this.showLegend();
       this.showControls();
-      this.say(shown);
+      this.say();
       this.tell();
     }
 
@@ -98,7 +118,8 @@
       if (had) controls.querySelector(`[data-choice="${focused}"]`)?.focus();
     }
 
-    say(shown) {
+    say() {
+      const shown = this.shownRows();
       const chosen = Object.entries(this.wanted).filter(([key, value]) => value !== undefined && !Array.isArray(value)
         && layerwise.values(this.view.rows, key).length > 1);
       const what = chosen.map(([key, value]) => `${layerwise.word(key)} ${layerwise.named(key, value)}`).join(", ");
@@ -179,6 +200,6 @@
     for (const { section } of charts) near.observe(section);
   });
   layerwise.onChoice(() => charts.forEach((chart) => chart.show()));
-  layerwise.onTheme?.(() => { for (const chart of charts) if (chart.drawn) chart.drawing = chart.draw(); });
+  layerwise.onTheme(() => { for (const chart of charts) if (chart.drawn) chart.drawing = chart.draw(); });
   addEventListener("beforeprint", layerwise.drawAll);
 }

@@ -35,10 +35,11 @@ layerwise.unpackColumn = (column) => {
 layerwise.find = (table, wanted = {}, among = null) => {
   let found = among ?? Array.from({ length: table.rows }, (_, row) => row);
   for (const [name, value] of Object.entries(wanted)) {
-    const { values, codes } = table.columns[name];
-    const column = values ? codes : table.columns[name];
-    const these = new Set([value].flat().map((one) => (values ? values.indexOf(one) : one)));
-    found = found.filter((row) => these.has(column[row]));
+    const column = table.columns[name];
+    const isText = !Array.isArray(column);
+    const codes = isText ? column.codes : column;
+    const these = new Set([value].flat().map((one) => (isText ? column.values.indexOf(one) : one)));
+    found = found.filter((row) => these.has(codes[row]));
   }
   return found;
 };
@@ -46,11 +47,12 @@ layerwise.find = (table, wanted = {}, among = null) => {
 // The values of a column that occur in these rows, in the order of the table.
 layerwise.values = (table, name, wanted = {}, among = null) => {
   const column = table.columns[name];
-  if (column.values && !among && !Object.keys(wanted).length) return column.values;
+  const isText = !Array.isArray(column);
+  if (isText && !among && !Object.keys(wanted).length) return column.values;
   const found = new Set();
-  for (const row of layerwise.find(table, wanted, among)) found.add(column.values ? column.codes[row] : column[row]);
-  found.delete(column.values ? -1 : null);
-  return [...found].map((value) => (column.values ? column.values[value] : value));
+  for (const row of layerwise.find(table, wanted, among)) found.add(isText ? column.codes[row] : column[row]);
+  found.delete(isText ? -1 : null);
+  return [...found].map((value) => (isText ? column.values[value] : value));
 };
 
 // These rows as objects.
@@ -58,4 +60,4 @@ layerwise.rowsWhere = (table, wanted, among) =>
   layerwise.find(table, wanted, among).map((row) => layerwise.row(table, row));
 
 layerwise.row = (table, row) => Object.fromEntries(Object.entries(table.columns).map(
-  ([name, column]) => [name, column.values ? column.values[column.codes[row]] ?? null : column[row]]));
+  ([name, column]) => [name, Array.isArray(column) ? column[row] : column.values[column.codes[row]] ?? null]));

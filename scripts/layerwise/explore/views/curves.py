@@ -21,20 +21,29 @@ def reads(study: Contents) -> tuple[str, ...]:
 
 
 def rows(given: Given) -> pd.DataFrame:
+    import pandas as pd
+
+    from layerwise.compare.inputs import as_they_are
     from layerwise.explore.scores_by_layer import scores_by_layer
 
-    return scores_by_layer(given)
+    table = scores_by_layer(given)
+    # In the order of the study, which decides their colours. A model of several draws stands where it first appears.
+    _, described = as_they_are(table, given.models)
+    there = table["model"].unique()
+    order = [name for name in described if name in there] + [name for name in there if name not in described]
+    return table.assign(model=pd.Categorical(table["model"], categories=order))
 
 
 def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     import altair as alt
 
-    from layerwise.explore.looks import DASHES, model_looks
-    from layerwise.explore.scores_by_layer import MAJORITY, PROBE, TWIN, WHAT
+    from layerwise.explore.looks import model_looks
+    from layerwise.explore.scores_by_layer import DASHES, MAJORITY, PROBE, TWIN, WHAT
 
-    looks = model_looks(rows["model"].unique(), random=rows.loc[rows["what"] == TWIN, "model"].unique())
-    colour = alt.Color("model:N").scale(domain=list(looks), range=[look.colour for look in looks.values()]).legend(None)
-    shape = alt.Shape("model:N").scale(domain=list(looks), range=[look.shape for look in looks.values()]).legend(None)
+    looks = model_looks(rows["model"].cat.categories, random=set(rows.loc[rows["what"] == TWIN, "model"]))
+    colours, shapes = zip(*looks.values(), strict=True)
+    colour = alt.Color("model:N").scale(domain=list(looks), range=list(colours)).legend(None)
+    shape = alt.Shape("model:N").scale(domain=list(looks), range=list(shapes)).legend(None)
     dash = alt.StrokeDash("what:N").scale(domain=list(DASHES), range=list(DASHES.values())).legend(None)
     x = alt.X("x:Q").scale(nice=False).axis(title=None, tickMinStep=alt.expr("axis == 'depth' ? 0.1 : 1"))
     y = alt.Y("value:Q").scale(zero=False).axis(title=None)
@@ -100,7 +109,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     params = [alt.param(name=name, value="") for name in ("model", "axis", "split_name", "metric_name")]
     params.append(alt.param(name="layer", value=0))
     drawn = alt.layer(band, places, majority, all_layers, at_layer, line, bars, dots, *titles)
-    return drawn.add_params(*params).properties(height=340)
+    return drawn.add_params(*params).properties(height=340, padding={"left": 5, "right": 5, "top": 22, "bottom": 40})
 
 
 VIEW = View(
