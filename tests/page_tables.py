@@ -1,5 +1,6 @@
 """Tables of the page, read back from its JSON as its scripts do."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ def as_table(packed: dict[str, Any]) -> pd.DataFrame:
 def _column(column: Any) -> list[Any]:
     if isinstance(column, list):
         return column
+    if "floats" in column:
+        return np.frombuffer(base64.b64decode(column["floats"]), "<f8").tolist()
     runs = column.get("runs", [])
     codes = column["codes"] if "codes" in column else np.repeat(runs[::2], runs[1::2])
     values = column["values"] if "values" in column else column["numbers"]

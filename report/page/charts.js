@@ -26,7 +26,7 @@
       const spec = { ...fit, ...this.view.chart, datasets: { ...this.view.chart.datasets, rows: this.shownRows() } };
       const values = this.values();
       spec.params = spec.params?.map((param) => (param.name in values ? { ...param, value: values[param.name] } : param));
-      const options = { actions: false, renderer: "svg", config: layerwise.vegaConfig() };
+      const options = { actions: false, renderer: "svg", config: layerwise.vegaConfig(), logLevel: 1 };
       const { view } = await vegaEmbed(this.part("chart"), spec, options);
       this.drawn = layerwise.views[this.name] = view;
       // The element around it has the words for it.

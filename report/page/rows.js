@@ -19,10 +19,14 @@ layerwise.unpack = (value) => {
   return value;
 };
 
-// As columns.py packs them: text has {values, codes}, repeated numbers {numbers, codes}; runs may stand for codes.
+// As columns.py packs them. Text stays {values, codes}; numbers become a list.
 layerwise.unpackColumn = (column) => {
   if (Array.isArray(column)) return column;
-  const { values, numbers, runs } = column;
+  const { values, numbers, floats, runs } = column;
+  if (floats !== undefined) {
+    const bytes = Uint8Array.from(atob(floats), (letter) => letter.charCodeAt(0));
+    return Array.from(new Float64Array(bytes.buffer), (number) => (Number.isFinite(number) ? number : null));
+  }
   let codes = column.codes;
   if (runs) {
     codes = [];

@@ -98,9 +98,10 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     all_layers = level.transform_filter(f"datum.what != '{MAJORITY}'").encode(y=y, strokeDash=dash, tooltip=told)
     y_title = alt.Chart(alt.NamedData("rows")).transform_aggregate(n="count()")
     titles = (
-        y_title.mark_text(align="left", x=0, y=-10, text=alt.expr("split_name + ' ' + metric_name")),
+        y_title.mark_text(align="left", fontSize=12, x=0, y=-10, text=alt.expr("split_name + ' ' + metric_name")),
         y_title.mark_text(
             align="right",
+            fontSize=12,
             x=alt.expr("width"),
             y=alt.expr("height + 32"),
             text=alt.expr("axis == 'depth' ? 'layer / number of blocks' : 'layer (0 = embeddings)'"),
@@ -109,12 +110,12 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     params = [alt.param(name=name, value="") for name in ("model", "axis", "split_name", "metric_name")]
     params.append(alt.param(name="layer", value=0))
     drawn = alt.layer(band, places, majority, all_layers, at_layer, line, bars, dots, *titles)
-    return drawn.add_params(*params).properties(height=340, padding={"left": 5, "right": 5, "top": 22, "bottom": 40})
+    return drawn.add_params(*params).properties(height=340, padding={"left": 5, "right": 5, "top": 24, "bottom": 5})
 
 
 VIEW = View(
     place=0,
-    title="Which layer knows it?",
+    title="Scores by layer",
     reading="Each colour is a model, each dash another thing that is shown. Bands are 95 % intervals over images. The "
     "mark to the right of a line is the output of the final norm. Click a layer to choose it for the whole page.",
     reads=(),
