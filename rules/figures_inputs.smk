@@ -112,9 +112,26 @@ def files_of(name, question=None, variant=None):
         return [stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()]
     if name == "description":
         return [f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()]
+    # What the page one plays with shows of them is on their own pages.
+    if name == "figures":
+        return expand("<shown>/figures/{picture}.html", picture=PICTURES)
+    if name == "flow-figures":
+        return flow_figure_files(["html"])
+    if name == "tables":
+        return expand("<shown>/tables/{table}.html", table=tables(contents))
     if name == "training":
         return f"<results>/embedded_models/{variant}/curve.csv"
     raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")
+
+
+def flow_figure_files(formats):
+    """The figures of information flow, of each model and its sets of questions."""
+    return [
+        f"{FLOW_FIGURE}.{format}".format(flow_figure=figure, **cell._asdict())
+        for cell in grid.flow_cells()
+        for figure in flow_figures(contents, cell.questions)
+        for format in formats
+    ]
 
 
 def files_of_flow(name, wildcards):
