@@ -189,16 +189,3 @@ def caption_params(axis="", window=None, figure=None):
     named |= {"made_from": True} if contents.made_from else {}
     named |= {"shortcuts": True} if figure and "shortcuts" in FIGURES[figure].reads_too(contents) else {}
     return as_json(named | ({"training_draws": draws} if draws else {}))
-
-
-def what_to_open():
-    """A line that says what to open when a run has ended; empty after a run that makes no figures."""
-    pages = [page for page in ("tables/table2.html", "tables/flow.html") if Path(shown, page).exists()]
-    if not pages:
-        return ""
-    whole = ""
-    # The command for the report of a run without some models, or with several configs, is longer.
-    if not left_out and len(workflow.overwrite_configfiles) < 2:
-        option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
-        whole = f", or make one page of all with: make report{option}"
-    return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"
