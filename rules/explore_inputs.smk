@@ -42,3 +42,15 @@ def assets_digest():
     for file in sorted(PAGE_ASSETS.iterdir()):
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def what_to_open():
+    """What to open when a run has ended; empty after a run that makes nothing to look at."""
+    if not Path(shown, "explore/index.html").exists():
+        return ""
+    whole = ""
+    # The command for the report of a run without some models, or with several configs, is longer.
+    if not left_out and len(workflow.overwrite_configfiles) < 2:
+        option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
+        whole = f"; for a report of all in one file: make report{option}"
+    return f"Open {shown}/explore/index.html in a browser. Figures and tables for a paper: {shown}/figures, {shown}/tables{whole}"

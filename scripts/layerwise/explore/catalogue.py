@@ -12,6 +12,13 @@ PARTS: Catalogue[Part] = Catalogue(
         "answers": "layerwise.explore.parts.answers",
         "controls": "layerwise.explore.parts.controls",
         "charts": "layerwise.explore.parts.charts",
+        "tables": "layerwise.explore.parts.tables",
+        "gallery": "layerwise.explore.parts.gallery",
     },
 )
-VIEWS: Catalogue[View] = Catalogue("VIEW", {"curves": "layerwise.explore.views.curves"})
+VIEWS: Catalogue[View] = Catalogue(
+    "VIEW",
+    {
+        "curves": "layerwise.explore.views.curves",
+    },
+)
