@@ -112,6 +112,8 @@ def files_of(name, question=None, variant=None):
         return [stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()]
     if name == "description":
         return [f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()]
+    if name == "sampled-items":
+        return SAMPLED
     if name == "training":
         return f"<results>/embedded_models/{variant}/curve.csv"
     raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")

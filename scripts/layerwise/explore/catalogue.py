@@ -6,5 +6,7 @@ To add a chart, write its module in ``views`` and name it here. Nothing else cha
 from layerwise.catalogue import Catalogue
 from layerwise.explore.entry import Part, View
 
-PARTS: Catalogue[Part] = Catalogue("PART", {"charts": "layerwise.explore.parts.charts"})
+PARTS: Catalogue[Part] = Catalogue(
+    "PART", {"charts": "layerwise.explore.parts.charts", "items": "layerwise.explore.parts.items"}
+)
 VIEWS: Catalogue[View] = Catalogue("VIEW", {"curves": "layerwise.explore.views.curves"})
