@@ -26,9 +26,9 @@ rule sample_items:
         cells=as_patterns(SAMPLED_CELLS),
         says=as_patterns([cell for cell in SAID_CELLS if cell in SAMPLED_CELLS]),
         writes=as_patterns([cell for cell in WRITTEN_CELLS if cell in SAMPLED_CELLS]),
-        shown_as=as_json(FIRST_DRAWS),
-        prompts=prompts_of_tasks(),
-        items=study.config.explore.items,
+        shown_as=lambda wildcards: as_json(FIRST_DRAWS),
+        prompts=prompts_of_tasks,
+        wanted=study.config.explore.items,
         seed=study.config.seed,
         pictures=study.config.explore.pictures,
         linked=[name for name in grid.used_stimuli() if not study.allows_copies(name)],
@@ -46,7 +46,7 @@ rule sample_items:
         "--writes {params.writes:q} "
         "--shown-as {params.shown_as:q} "
         "--prompts {params.prompts:q} "
-        "--items {params.items} "
+        "--items {params.wanted} "
         "--seed {params.seed} "
         "--pictures {params.pictures} "
         "--linked {params.linked:q} "

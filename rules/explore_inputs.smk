@@ -51,7 +51,7 @@ def sampled_files():
     return {name: files_of(name) for name in names} | {"stimuli": shown}
 
 
-def prompts_of_tasks():
+def prompts_of_tasks(wildcards):
     """The prompts of the stimulus sets, as JSON."""
     sets = {cell.task: study.config.tasks[cell.task].stimuli for cell in SAMPLED_CELLS}
     return as_json(

@@ -180,7 +180,7 @@
     }
     if (cell.said) {
       add("Model says", task.classes[cell.said[row]], verdict(cell.said[row] === y),
-        element("span", { className: "quiet" }, ` p ${item.p.toFixed(2)}`));
+        element("span", { className: "quiet" }, ` probability ${item.p.toFixed(2)}`));
     }
     if (cell.written) {
       const said = cell.writtenClass[row];

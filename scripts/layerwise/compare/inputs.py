@@ -371,7 +371,8 @@ class Given:
     (their folders), ``transfers`` (of carried probes),
     ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
     ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), and those of the tables of comparisons.
+    folder, that of ``predictions``), ``stimuli`` (of sampled items: descriptions), ``sampled-items`` (of the page), and
+    those of the tables of comparisons.
 
     Args:
         files: by name, one or more.
