@@ -120,6 +120,8 @@ def files_of(name, question=None, variant=None):
         return flow_figure_files(["html"])
     if name == "tables":
         return expand("<shown>/tables/{table}.html", table=tables(contents))
+    if name == "sampled-items":
+        return SAMPLED
     if name == "training":
         return f"<results>/embedded_models/{variant}/curve.csv"
     raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")

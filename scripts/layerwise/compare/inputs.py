@@ -371,8 +371,8 @@ class Given:
     (their folders), ``transfers`` (of carried probes),
     ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
     ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), those of the tables of comparisons, and ``figures``, ``flow-figures`` and
-    ``tables`` (their pages).
+    folder, that of ``predictions``), those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
+    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.

@@ -12,6 +12,7 @@ PARTS: Catalogue[Part] = Catalogue(
         "answers": "layerwise.explore.parts.answers",
         "controls": "layerwise.explore.parts.controls",
         "charts": "layerwise.explore.parts.charts",
+        "items": "layerwise.explore.parts.items",
         "tables": "layerwise.explore.parts.tables",
         "gallery": "layerwise.explore.parts.gallery",
     },
