@@ -7,4 +7,28 @@ from layerwise.catalogue import Catalogue
 from layerwise.explore.entry import Part, View
 
 PARTS: Catalogue[Part] = Catalogue("PART", {"charts": "layerwise.explore.parts.charts"})
-VIEWS: Catalogue[View] = Catalogue("VIEW", {"curves": "layerwise.explore.views.curves"})
+VIEWS: Catalogue[View] = Catalogue(
+    "VIEW",
+    {
+        "curves": "layerwise.explore.views.curves",
+        "strips": "layerwise.explore.views.strips",
+        "heads": "layerwise.explore.views.heads",
+        "sites": "layerwise.explore.views.sites",
+        "knockout": "layerwise.explore.views.knockout",
+        "objects": "layerwise.explore.views.objects",
+        "flow-pictures": "layerwise.explore.views.flow_pictures",
+        "flow-spans": "layerwise.explore.views.flow_spans",
+        "logit-difference": "layerwise.explore.views.logit_difference",
+        "tracing": "layerwise.explore.views.tracing",
+        "flow-heads": "layerwise.explore.views.flow_heads",
+        "transfer": "layerwise.explore.views.transfer",
+        "used": "layerwise.explore.views.used",
+        "used-between": "layerwise.explore.views.used_between",
+        "used-above": "layerwise.explore.views.used_above",
+        "known-said": "layerwise.explore.views.known_said",
+        "complexity": "layerwise.explore.views.complexity",
+        "learning": "layerwise.explore.views.learning",
+        "test-parts": "layerwise.explore.views.test_parts",
+        "pictures": "layerwise.explore.views.pictures",
+    },
+)
