@@ -6,7 +6,6 @@ To add a chart, write its module in ``views`` and name it here. Nothing else cha
 from layerwise.catalogue import Catalogue
 from layerwise.explore.entry import Part, View
 
-<<<<<<< HEAD
 PARTS: Catalogue[Part] = Catalogue(
     "PART",
     {
