@@ -18,6 +18,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "carried": "layerwise.compare.carried",
         "within-blocks": "layerwise.compare.within_blocks",
         "picture-controls": "layerwise.compare.picture_controls",
+        "consistency": "layerwise.compare.consistency",
         "picture-positions": "layerwise.compare.picture_positions",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",

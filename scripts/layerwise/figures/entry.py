@@ -46,6 +46,7 @@ class Contents:
         positions: whether the positions of single pictures are probed in some cell.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
+        consistency: whether items of some task may belong together, see :mod:`layerwise.compare.consistency`.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
     """
@@ -74,6 +75,7 @@ class Contents:
     shortcuts: bool = False
     positions: bool = False
     picture_controls: bool = False
+    consistency: bool = False
 
     @property
     def probes(self) -> bool:
