@@ -30,6 +30,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "flow-strongest": "layerwise.compare.flow_strongest",
         "flow-heads": "layerwise.compare.flow_heads",
         "flow-strongest-heads": "layerwise.compare.flow_strongest_heads",
+        "flow-head-differences": "layerwise.compare.flow_head_differences",
+        "flow-strongest-head-differences": "layerwise.compare.flow_strongest_head_differences",
         "flow-differences": "layerwise.compare.flow_differences",
         "flow-strongest-differences": "layerwise.compare.flow_strongest_differences",
         "said": "layerwise.compare.said",

@@ -43,6 +43,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "logit-difference": "layerwise.figures.logit_difference",
         "tracing": "layerwise.figures.tracing",
         "heads": "layerwise.figures.heads",
+        "heads-logit-difference": "layerwise.figures.heads_logit_difference",
     },
 )
 TABLES: Catalogue[Table] = Catalogue(

@@ -30,7 +30,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         flow_heads: whether it is also blocked head by head.
         question_sets: by set of questions what all its questions have: "boxes", "pictures" (several), "spans" and
-            "distractors".
+            "distractors"; "heads" if flows are blocked head by head, and "head differences" with distractors, too.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
         parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.

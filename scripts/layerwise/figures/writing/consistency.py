@@ -6,8 +6,8 @@ from layerwise.compare.readings import SAID, WRITTEN
 from layerwise.figures.writing.sections import Section, number, with_interval
 
 NOTE = (
-    "Shares × 100 with 95 % intervals over images. All right: of the sets of items that belong together, those with all "
-    "items right. If independent: what that share would be if each item were right with the accuracy of the row, "
+    "Shares × 100 with 95 % intervals over images. All right: of the sets of items that belong together, those with "
+    "all items right. If independent: what that share would be if each item were right with the accuracy of the row, "
     "whatever its partners are. The difference is above 0 where partners are right together, and below 0 where a right "
     "item tends to cost its partner, as when all items of a set get the same answer."
 )
