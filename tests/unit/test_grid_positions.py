@@ -77,6 +77,18 @@ def test_a_prompt_is_compared_with_the_same_words_and_other_pictures(pairs):
     assert grid_of(pairs).picture_controls() == []
 
 
+def test_a_plan_says_that_numbers_are_not_probed_at_single_pictures(pairs):
+    assert not [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+    for name in ("pairs", "single"):
+        pairs["stimuli"][name]["labels"] = {"answer": {"column": "answer"}, "much": {"column": "said", "as": "number"}}
+        pairs["tasks"][f"much-{name}"] = {"stimuli": name, "question": "global", "labels": ["much"], "metric": "r2"}
+        pairs["tasks"][name]["labels"] = ["answer"]
+    (note,) = [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+    assert "is kept but not probed in tasks about numbers (much-pairs);" in note
+    pairs["states"]["positions"].remove("each-image-mean")
+    assert not [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+
+
 def test_items_belong_together_where_the_same_words_are_asked_of_several_pictures(pairs):
     # Each row of these tables is an item with words of its own.
     assert grid_of(pairs).consistency_tasks() == []

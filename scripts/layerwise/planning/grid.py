@@ -571,6 +571,16 @@ class Grid:
                     f"stimuli.{name}.prompts: how probable the answers to {', '.join(asked)} are is read at the last "
                     "token, which is not kept; add last to states.positions to read them"
                 )
+        numbers = [
+            name
+            for name in self.number_tasks()
+            if EACH_PICTURE in self.config.states.positions and self.pictures(self.config.tasks[name].stimuli) > 1
+        ]
+        if numbers:
+            said.append(
+                f"states.positions: {EACH_PICTURE} is kept but not probed in tasks about numbers "
+                f"({', '.join(numbers)}); single pictures have probes in tasks about classes alone"
+            )
         compared = {cell.model for cell in self.made_from_cells()}
         for name, base in self.made_from().items():
             if name not in compared:
