@@ -55,6 +55,7 @@ contents = Contents(
     shortcuts=bool(SHORTCUT_CELLS),
     positions=bool(POSITION_CELLS),
     picture_controls=bool(grid.picture_controls()),
+    consistency=bool(grid.consistency_tasks()),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -101,6 +102,8 @@ def files_of(name, question=None, variant=None):
         return expand("<results>/tasks/{task}/task.json", task=tasks)
     if name == "labels":
         return expand("<results>/tasks/{task}/labels.parquet", task=grid.unseen_text_tasks())
+    if name == "set-labels":
+        return expand("<results>/tasks/{task}/labels.parquet", task=grid.consistency_tasks())
     if name == "number-scores":
         return "<shown>/probes/numbers.parquet"
     if name == "estimates":

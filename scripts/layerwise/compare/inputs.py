@@ -365,14 +365,14 @@ class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
     The names are ``scores``, ``curves``, ``kinds``, ``sites`` and ``positions`` (of all cells), ``predictions`` (their
-    folder), ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts), ``changes``,
-    ``tracing`` and ``description`` (of information flow), ``training`` (of a model that the workflow trains),
-    ``number-scores``, ``number-tasks`` and ``estimates`` (of tasks about numbers), ``answers`` and ``generated``
-    (their folders), ``transfers`` (of carried probes),
-    ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
-    ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
-    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
+    folder), ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts),
+    ``set-labels`` (of tasks whose items belong together), ``changes``, ``tracing`` and ``description`` (of information
+    flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of
+    tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``
+    (their folder: concepts erased and steered), ``route-controls`` (of trained routes), ``specification-effects`` and
+    ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their folder, that of ``predictions``),
+    those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions), and what the page shows:
+    ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.
