@@ -29,7 +29,7 @@ def main() -> None:
     given = Given.of(args.inputs)
     contents = {name: PARTS[name].make(given, args.views) for name in args.parts}
     titles = {name: PARTS[name].title for name in args.parts}
-    text = page(args.assets, args.title, contents, titles, args.facts, said_of(args.left_out))
+    text = page(args.assets, args.title, contents, titles, args.facts, said_of(args.left_out), args.out)
     with finished_file(args.out) as partial:
         partial.write_text(text, encoding="utf-8")
 

@@ -196,6 +196,12 @@ class Study:
         """A file of a stimulus set."""
         return f"{self.stimuli_folder(stimuli)}/{file}"
 
+    def allows_copies(self, stimuli: str) -> bool:
+        """Whether small copies of a stimulus set's pictures may be shown to others."""
+        entry = self.config.stimuli[stimuli]
+        read = KINDS[entry.kind].reads(entry)
+        return stimuli not in self.config.explore.linked and (read is None or self.data.allows_copies(read.dataset))
+
     def questions_folder(self, questions: str) -> str:
         """The folder of a set of questions."""
         return self._folder("questions", questions)
@@ -312,10 +318,12 @@ class Study:
         )
 
     def had_by_questions(self, questions: str) -> frozenset[str]:
-        """What a set of questions has: see :meth:`layerwise.planning.grid.Grid.had_by_questions`, and "heads" if flows
-        of theirs are blocked head by head."""
-        heads = frozenset({"heads"} if head_flows(self.grid, questions) else ())
-        return self.grid.had_by_questions(questions) | heads
+        """What a set of questions has: see :meth:`layerwise.planning.grid.Grid.had_by_questions`, "heads" if flows of
+        theirs are blocked head by head, and "head differences" if they also have distractors."""
+        had = self.grid.had_by_questions(questions)
+        if not head_flows(self.grid, questions):
+            return had
+        return had | {"heads"} | ({"head differences"} if "distractors" in had else set())
 
     def concept_file(self, cell: ProbeCell) -> str:
         """How a task's classes are erased and steered, block by block; only for

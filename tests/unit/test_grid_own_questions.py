@@ -98,7 +98,10 @@ def test_heads_are_part_of_the_cells_and_of_nothing_else(own):
     before = Study.from_config(own).grid.planned_flow("llava", "own")
     own["flow"]["heads"] = {"flows": ["image 1->image 2", "span:subject->last"], "groups": {"two": [[1, 1], [2, 3]]}}
     study = Study.from_config(own)
-    assert study.had_by_questions("own") >= {"heads"}
+    assert study.had_by_questions("own") >= {"heads", "head differences"}
+    own["flow"]["questions"]["own"].pop("distractor_column")
+    assert "head differences" not in Study.from_config(own).had_by_questions("own")
+    own["flow"]["questions"]["own"]["distractor_column"] = "wrong"
     heads = {"flows": ["image 1->image 2", "span:subject->last"], "groups": {"two": [[1, 1], [2, 3]]}}
     assert study.grid.planned_flow("llava", "own") == before | {"heads": heads}
     assert "heads" not in before
@@ -115,6 +118,12 @@ def test_heads_are_part_of_the_cells_and_of_nothing_else(own):
         ({"groups": {"two": [[1, 1], [2, 2], [1, 1]]}}, r"flow\.heads\.groups\.two: \[1, 1\] is there twice"),
         ({"groups": {"two": [[1]]}}, r"flow\.heads\.groups\.two"),
         ({"groups": {"two": [[0, 1]]}}, r"flow\.heads\.groups\.two"),
+        (
+            {"groups": [[5, 3]]},
+            r"flow\.heads\.groups: must be names of groups, each with its pairs of block and head, such as "
+            r"`\{mine: \[\[5, 3\]\]\}`, not \[\[5, 3\]\]",
+        ),
+        ({"groups": {"two": [5, 3]}}, r"flow\.heads\.groups: must be .*, such as `\{two: \[\[5, 3\]\]\}`, not .*two"),
     ],
 )
 def test_heads_that_no_question_or_model_can_have_are_refused_when_planned(own, heads, said):

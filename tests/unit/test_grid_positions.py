@@ -77,6 +77,40 @@ def test_a_prompt_is_compared_with_the_same_words_and_other_pictures(pairs):
     assert grid_of(pairs).picture_controls() == []
 
 
+def test_a_plan_says_that_numbers_are_not_probed_at_single_pictures(pairs):
+    assert not [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+    for name in ("pairs", "single"):
+        pairs["stimuli"][name]["labels"] = {"answer": {"column": "answer"}, "much": {"column": "said", "as": "number"}}
+        pairs["tasks"][f"much-{name}"] = {"stimuli": name, "question": "global", "labels": ["much"], "metric": "r2"}
+        pairs["tasks"][name]["labels"] = ["answer"]
+    (note,) = [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+    assert "is kept but not probed in tasks about numbers (much-pairs);" in note
+    pairs["states"]["positions"].remove("each-image-mean")
+    assert not [note for note in Study.from_config(pairs).notes if "each-image-mean" in note]
+
+
+def test_items_belong_together_where_the_same_words_are_asked_of_several_pictures(pairs):
+    # Each row of these tables is an item with words of its own.
+    assert grid_of(pairs).consistency_tasks() == []
+    pairs["stimuli"]["pairs"]["group_column"] = "said"
+    assert grid_of(pairs).consistency_tasks() == ["pairs"]
+    each = [{"image_column": "left", "text_column": "said"}, {"image_column": "right", "text_column": "said"}]
+    pairs["stimuli"]["single"] |= {"each": each}
+    for key in ("image_column", "text_column"):
+        pairs["stimuli"]["single"].pop(key)
+    assert grid_of(pairs).consistency_tasks() == ["pairs", "single"]
+    # Other words in each item of a row.
+    each[1] = {"image_column": "right", "text_column": "answer"}
+    assert grid_of(pairs).consistency_tasks() == ["pairs"]
+
+
+def test_minimal_pairs_belong_together(study):
+    kind_of = {name: study["stimuli"][task["stimuli"]]["kind"] for name, task in study["tasks"].items()}
+    found = grid_of(study).consistency_tasks()
+    assert found == [name for name, kind in kind_of.items() if kind == "coco-entailment"]
+    assert 0 < len(found) < len(kind_of)
+
+
 def test_probes_need_one_position(pairs):
     pairs["states"]["positions"] = ["each-image-mean", "last"]
     with pytest.raises(InputError, match="each-image-mean stands for one of each picture; name last or image-mean"):

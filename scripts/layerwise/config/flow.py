@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
 
 from layerwise.config.base import (
     Checked,
@@ -159,6 +160,20 @@ class Heads(Section):
     groups: dict[Name, Annotated[list[HeadPair], Each(1)]] = {}
     """Groups of heads that are blocked at once, by name: pairs of block and head, both counted from 1, such as `[[12,
     3], [14, 7]]`. Every model under `flow.models` must have them."""
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _has_names(cls, value: Any) -> Any:
+        """Say what is meant where pairs have no name, or one pair stands in place of a list of pairs."""
+        unnamed = isinstance(value, list)
+        entries: dict[Any, Any] = {"mine": value} if unnamed else value if isinstance(value, dict) else {}
+        for name, pairs in entries.items():
+            one_pair = isinstance(pairs, list) and len(pairs) == 2 and all(type(number) is int for number in pairs)
+            if unnamed or one_pair:
+                meant = f"`{{{name}: {[pairs] if one_pair else pairs or [[5, 3]]}}}`"
+                must = f"names of groups, each with its pairs of block and head, such as {meant}"
+                raise PydanticCustomError("unfit", "must be {must}", {"must": must})
+        return value
 
 
 class FlowModel(Section):

@@ -1,9 +1,11 @@
 """Assemble the page: one file of HTML with its styles, scripts and data within."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -21,6 +23,7 @@ def page(
     titles: Mapping[str, str],
     facts: Mapping[str, str],
     without: str = "",
+    out: Path = Path("index.html"),
 ) -> str:
     """The page.
 
@@ -31,6 +34,7 @@ def page(
         titles: of these parts; headings within a part begin at h3.
         facts: what the page says of the study below its title, by name.
         without: what the page says of models that the study lacks.
+        out: where the page will lie. In templates, ``{{ path | address }}`` is the address of a file from there.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -39,6 +43,7 @@ def page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["address"] = lambda path: quote(os.path.relpath(path, out.parent))
     parts = {
         name: Markup(environment.get_template(f"{name}.html.j2").render(content.context))
         for name, content in contents.items()

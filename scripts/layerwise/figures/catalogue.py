@@ -43,6 +43,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "logit-difference": "layerwise.figures.logit_difference",
         "tracing": "layerwise.figures.tracing",
         "heads": "layerwise.figures.heads",
+        "heads-logit-difference": "layerwise.figures.heads_logit_difference",
     },
 )
 TABLES: Catalogue[Table] = Catalogue(
@@ -59,6 +60,7 @@ TABLES: Catalogue[Table] = Catalogue(
         "table-known-said": "layerwise.figures.table_known_said",
         "table-test-parts": "layerwise.figures.test_parts_table",
         "table-picture-controls": "layerwise.figures.picture_controls_table",
+        "table-consistency": "layerwise.figures.consistency_table",
         "number-layers": "layerwise.figures.number_layers",
         "specifications": "layerwise.figures.specifications_table",
         "flow": "layerwise.figures.flow_table",

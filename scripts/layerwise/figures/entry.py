@@ -31,7 +31,7 @@ class Contents:
         flow: whether attention is blocked in some model.
         flow_heads: whether it is also blocked head by head.
         question_sets: by set of questions what all its questions have: "boxes", "pictures" (several), "spans" and
-            "distractors".
+            "distractors"; "heads" if flows are blocked head by head, and "head differences" with distractors, too.
         numbers: whether some task is about numbers.
         premise: whether some prompt shows the premise as text.
         parts: names of the tasks whose test items are scored in parts, see :mod:`layerwise.compare.test_parts`.
@@ -47,6 +47,7 @@ class Contents:
         positions: whether the positions of single pictures are probed in some cell.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
+        consistency: whether items of some task may belong together, see :mod:`layerwise.compare.consistency`.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
     """
@@ -76,6 +77,7 @@ class Contents:
     shortcuts: bool = False
     positions: bool = False
     picture_controls: bool = False
+    consistency: bool = False
 
     @property
     def probes(self) -> bool:

@@ -18,7 +18,7 @@ from layerwise.models.block_kinds import CHOOSING
 from layerwise.models.families import PUTS_FIRST, family_of
 from layerwise.models.frozen import PICTURES, AnsweringModel, Shown, pictures_of
 from layerwise.models.padding import scaled_from, settle_padding
-from layerwise.models.picture_checks import check_placed, refuse_several
+from layerwise.models.picture_checks import check_placed, prepared_together, refuse_several
 from layerwise.models.pictures import (
     WORDS,
     counted_between,
@@ -268,13 +268,14 @@ class HostSide(AnsweringModel):
 
     def processed(self, texts: Sequence[str], images: Sequence[Sequence[Any]], special: bool) -> BatchFeature:
         """What the processor makes of texts with an image each; ``special``: whether it adds special tokens."""
-        return self.processor(
-            text=texts,
-            images=list(chain.from_iterable(images)) if self.family.flat_images else [list(own) for own in images],
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=special,
-        )
+        with prepared_together(self.model_type, images, self.processed, texts, special):
+            return self.processor(
+                text=texts,
+                images=list(chain.from_iterable(images)) if self.family.flat_images else [list(own) for own in images],
+                padding=True,
+                return_tensors="pt",
+                add_special_tokens=special,
+            )
 
     def check_length(self, tokens: int) -> None:
         """Refuse more tokens than the decoder was made for: most decoders would silently compute nonsense.

@@ -1,7 +1,10 @@
 """What a model allows of several pictures per text, checked before its weights are needed and without torch."""
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from layerwise.errors import InputError
 from layerwise.models.families import DEFAULT, FAMILIES, family_of, stated_type
@@ -33,6 +36,50 @@ def refuse_several(where: str, pictures: int, why: str) -> None:
             f"{where} is to be shown {pictures} pictures in a text, and takes one: {why}; leave it out of these tasks "
             "(its `tasks`), or name in its `prompts` those that show one"
         )
+
+
+@contextmanager
+def prepared_together(
+    model_type: str, images: Sequence[Sequence[Any]], processed: Callable[..., Any], texts: Sequence[str], special: bool
+) -> Iterator[None]:
+    """Say what to do where a processor takes each of a text's pictures, but not all of them in one text.
+
+    Some stack what they make of the pictures of a text, such as their tiles, and pictures of unlike sizes give unlike
+    numbers of them.
+
+    Args:
+        model_type: as transformers names it.
+        images: by text its pictures.
+        processed: what is tried, and is tried again with one of the pictures in place of all.
+        texts, special: its other arguments.
+
+    Raises:
+        InputError: in place of what the processor raises for one text, if it takes the text with each of its pictures
+            in all places.
+    """
+    try:
+        yield
+    except Exception as error:
+        from layerwise.models.explained import said_by
+
+        unlike = len(images) == 1 and len({picture.size for picture in images[0]}) > 1
+        if isinstance(error, InputError) or not unlike or not _takes_each(images[0], processed, texts, special):
+            raise
+        sizes = ", ".join(f"{width} x {height}" for width, height in (picture.size for picture in images[0]))
+        raise InputError(
+            f"a model of type {model_type} takes each of its {len(images[0])} pictures ({sizes} pixels), but not all "
+            f"in one text: {said_by(error)}; give the pictures of an item one size, or leave the model out of these "
+            "tasks (its `tasks`)"
+        ) from error
+
+
+def _takes_each(pictures: Sequence[Any], processed: Callable[..., Any], texts: Sequence[str], special: bool) -> bool:
+    try:
+        for picture in pictures:
+            processed(texts, [[picture] * len(pictures)], special)
+    except Exception:
+        return False
+    return True
 
 
 def check_placed(model_type: str, prompt: str) -> None:

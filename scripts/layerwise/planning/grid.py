@@ -17,7 +17,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
-from layerwise.planning import route_grid, shortcut_grid, used_grid
+from layerwise.planning import consistency_grid, route_grid, shortcut_grid, used_grid
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
@@ -279,6 +279,10 @@ class Grid:
     def planned_route(self, name: str) -> dict[str, Any]:
         """What decides a trained route, besides its states, labels and model; see :meth:`planned`."""
         return route_grid.planned_route(self, name)
+
+    def consistency_tasks(self) -> list[str]:
+        """Names of the tasks whose items may belong together: the same words about several pictures."""
+        return consistency_grid.consistency_tasks(self)
 
     def shortcut_cells(self) -> list[ShortcutCell]:
         """Every model x task that is compared with simple features; see ``probes.shortcuts``."""
@@ -567,6 +571,16 @@ class Grid:
                     f"stimuli.{name}.prompts: how probable the answers to {', '.join(asked)} are is read at the last "
                     "token, which is not kept; add last to states.positions to read them"
                 )
+        numbers = [
+            name
+            for name in self.number_tasks()
+            if EACH_PICTURE in self.config.states.positions and self.pictures(self.config.tasks[name].stimuli) > 1
+        ]
+        if numbers:
+            said.append(
+                f"states.positions: {EACH_PICTURE} is kept but not probed in tasks about numbers "
+                f"({', '.join(numbers)}); single pictures have probes in tasks about classes alone"
+            )
         compared = {cell.model for cell in self.made_from_cells()}
         for name, base in self.made_from().items():
             if name not in compared:

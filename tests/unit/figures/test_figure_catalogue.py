@@ -15,7 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
-GIVEN |= {"labels", "positions", "heads"}
+GIVEN |= {"labels", "set-labels", "positions", "heads"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}

@@ -100,6 +100,32 @@ def test_the_long_tables_hold_every_value_at_its_place(tables):
     assert mean[False, "lower", 2] == pytest.approx(0.22, abs=0.002)
 
 
+def test_a_type_that_was_never_answered_rightly_is_named(tables):
+    never = {"asked": 50, "kept": 0, "kept_share": 0.0, "left_out": {"answered wrongly": 50}}
+    # Nor are questions named that were left out before the model was asked.
+    types = {"LogicalObj": never, **DESCRIPTION["types"], "CompareAttr": never | {"asked": 0, "kept_share": None}}
+    description = DESCRIPTION | {"types": types}
+    for figure in ("knockout", "objects", "tracing"):
+        drawn = facets(draw(figure, tables, description))
+        assert list(drawn) == ["LogicalObj", *TYPES]
+        assert drawn["LogicalObj"].get_title() == "LogicalObj (0 of 50 questions)"
+        assert [text.get_text() for text in drawn["LogicalObj"].texts] == ["0 of 50 answered rightly"]
+        assert not drawn["LogicalObj"].get_lines()
+        assert drawn["LogicalObj"].get_xlim() == pytest.approx((min(drawn_x(drawn)), max(drawn_x(drawn))))
+    logits = np.random.default_rng(0).normal(3, 1, len(tables[0]))
+    changes = tables[0].assign(**dict(zip(DIFFERENCE_COLUMNS, (logits, logits - 1), strict=True)))
+    drawing = draw(
+        "logit-difference", (changes, tables[1]), description | {"without_logit_difference": {}, "flows": FLOWS}
+    )
+    (below,) = [text.get_text() for text in drawing.subfigs[0].texts if "not drawn" in text.get_text()] or [""]
+    assert below.endswith("not drawn: LogicalObj (0 of 50 answered rightly)")
+
+
+def drawn_x(drawn):
+    """Where the points of the first line of a facet are."""
+    return drawn[TYPES[0]].get_lines()[-1].get_xdata()
+
+
 @pytest.mark.parametrize("figure", ["knockout", "objects"])
 def test_a_facet_per_type_and_a_line_per_flow_through_the_means(tables, figure):
     drawn = facets(draw(figure, tables))
@@ -135,8 +161,8 @@ def test_titles_say_how_many_questions_there_are_and_the_heading_how_wide_a_wind
     assert facets(draw("objects", tables))["ChooseCat"].get_title() == f"ChooseCat ({PER_TYPE} of 20 questions)"
 
 
-def test_types_stand_in_the_order_of_the_description_and_without_those_that_kept_nothing(tables):
-    types = {"LogicalObj": {"asked": 5, "kept": 0}} | {kind: DESCRIPTION["types"][kind] for kind in reversed(TYPES)}
+def test_types_stand_in_the_order_of_the_description(tables):
+    types = {"LogicalObj": {"asked": 0, "kept": 0}} | {kind: DESCRIPTION["types"][kind] for kind in reversed(TYPES)}
     assert list(facets(draw("knockout", tables, DESCRIPTION | {"types": types}))) == TYPES[::-1]
 
 

@@ -133,3 +133,63 @@ def test_a_table_with_a_block_that_is_not_there_is_refused(percent, tmp_path):
     table.to_parquet(tmp_path / "some.heads.parquet")
     with pytest.raises(InputError, match="row 7 is neither of a head in the model's blocks nor of a group"):
         read_heads(tmp_path / "some.heads.parquet")
+
+
+DIFFERENCES = ["flow-head-differences", "flow-strongest-head-differences"]
+
+
+@pytest.fixture(scope="module")
+def with_distractors(percent):
+    """Logits with a change of a tenth of that of the probability, but the other way round in one head."""
+    table, rng = measured(percent), np.random.default_rng(1)
+    n_places = len(PLACES) * len(FLOWS)
+    free = np.repeat(rng.normal(3, 0.5, len(table) // n_places), n_places)
+    moved = percent.copy()
+    moved[:, 0, 2] = 20
+    mean = np.repeat(moved, len(table) // n_places // len(TYPES), axis=0).reshape(-1) / 10
+    table["logit_difference"] = free
+    table["logit_difference_blocked"] = free + mean + 0.1 * rng.normal(size=len(table))
+    # The last question's distractor begins with the answer's token.
+    table.loc[table["question_id"] == "159", ["logit_difference", "logit_difference_blocked"]] = np.nan
+    return table
+
+
+def test_the_logit_difference_has_means_and_a_strongest_head_of_its_own(with_distractors, tmp_path):
+    description = DESCRIPTION | {"without_logit_difference": {"same first token": 1}}
+    shown = given(tmp_path, DIFFERENCES, description=description, heads=with_distractors)
+    found = shown.comparison("flow-head-differences")
+    assert set(found["n"][found["type"] == ALL]) == {159}
+    row = found[(found["type"] == "QueryAttr") & (found["flow"] == "image->last")].set_index(["layer", "head", "group"])
+    np.testing.assert_allclose(row["mean"], [-0.1, 0.2, 2, 0, -0.4, -2], atol=0.05)
+    own = with_distractors[with_distractors["type"] == "QueryAttr"].drop_duplicates("question_id")
+    np.testing.assert_allclose(row["free"], own["logit_difference"].mean())
+    assert ((row["low"] < row["mean"]) & (row["mean"] < row["high"])).all()
+    strongest = shown.comparison("flow-strongest-head-differences").set_index(["type", "flow"])
+    assert strongest.loc[("QueryAttr", "image->last"), ["layer", "head"]].tolist() == [2, 2]
+    with style.figure_style():
+        drawing = FIGURES["heads-logit-difference"].draw(shown, "")
+    first = next(axes for axes in drawing.axes if axes.get_images())
+    assert first.get_title().startswith("image → last (unblocked: ")
+    assert "strongest: block 2, head 2: −0.7" in first.get_title()
+    assert "%" not in first.get_title()
+    assert "159 questions" in drawing.subfigs[0].get_suptitle()
+    # Two decimals: a logit is a few units.
+    assert [text.get_text()[-3] for text in first.texts] == ["."] * 5
+
+
+def test_a_change_of_logits_has_no_bound(with_distractors, tmp_path):
+    # That of a probability stops at -100 %.
+    far = with_distractors.assign(logit_difference_blocked=with_distractors["logit_difference_blocked"] - 150)
+    found = given(tmp_path, DIFFERENCES, description=DESCRIPTION, heads=far).comparison("flow-head-differences")
+    assert (found["low"] < -140).all()
+
+
+def test_without_a_logit_difference_there_is_no_map(with_distractors, percent, tmp_path):
+    none = with_distractors.assign(logit_difference=np.nan, logit_difference_blocked=np.nan)
+    description = DESCRIPTION | {"without_logit_difference": {"same first token": 160}}
+    made = given(tmp_path, DIFFERENCES, description=description, heads=none)
+    with style.figure_style():
+        drawing = FIGURES["heads-logit-difference"].draw(made, "")
+    assert "could be measured (same first token)" in drawing.texts[0].get_text().replace("\n", " ")
+    with pytest.raises(InputError, match=r"lacks the columns logit_difference, .*; its questions have no distractors"):
+        given(tmp_path, DIFFERENCES, description=description, heads=measured(percent))

@@ -7,6 +7,8 @@ from PIL import Image
 
 from layerwise.errors import InputError
 from layerwise.models.frozen import FrozenModel
+from layerwise.models.picture_checks import prepared_together
+from layerwise.several_pictures import joined
 from layerwise.states.checks import (
     BATCH_TOLERANCE,
     check_batches,
@@ -16,6 +18,7 @@ from layerwise.states.checks import (
     relative_difference,
     varied,
 )
+from layerwise.states.named import prepare_rows
 from layerwise.states.plan import plan_parts, running_order
 from tests import families
 from tests.families.alone import hunyuan_vl, perception_lm
@@ -68,6 +71,38 @@ def test_a_model_that_takes_no_batch_is_stopped(tmp_path):
     # A type that is known runs its inputs one by one.
     model.runs_alone = True
     check(model, rows, 6)
+
+
+def test_pictures_that_a_processor_takes_alone_but_not_in_one_text_are_to_have_one_size(tmp_path):
+    model = families.frozen(perception_lm)
+    # Three tiles in a row, and four in a square.
+    wide, square = (Image.effect_noise(size, 60).convert("RGB") for size in ((120, 40), (64, 64)))
+    files = [str(tmp_path / f"{name}.png") for name in ("wide", "square", "other")]
+    for picture, file in zip((wide, square, wide.rotate(180)), files, strict=True):
+        picture.save(file)
+    rows = pd.DataFrame({"item_id": ["same", "unlike"], "image": [joined(files[::2]), joined(files[:2])]})
+    rows = rows.assign(prompt="Which is it?")
+    # Of one size there are as many tiles.
+    assert len(prepare_rows(model, rows[:1])["input_ids"]) == 1
+    sizes = ", ".join(f"{width} x {height}" for width, height in (wide.size, square.size))
+    said = (
+        rf"item unlike: a model of type perception_lm takes each of its 2 pictures \({sizes} pixels\), but not all in "
+    )
+    with pytest.raises(InputError, match=rf"{said}one text: .*give the pictures of an item one size"):
+        prepare_rows(model, rows)
+
+
+def test_other_errors_about_several_pictures_come_through():
+    sizes = [(8, 8), (8, 16)]
+    pictures = [Image.new("RGB", size) for size in sizes]
+
+    def refuses(*_):
+        raise ValueError("whatever it is shown")
+
+    # Each picture by itself is refused, too; one size; two texts, of which each may be taken.
+    for images in ([pictures], [pictures[:1] * 2], [pictures, pictures]):
+        with pytest.raises(ValueError, match="first"), prepared_together("m", images, refuses, ["text"], False):
+            raise ValueError("first")
 
 
 def test_a_family_that_writes_inputs_of_its_own_is_refused_by_name(tmp_path):

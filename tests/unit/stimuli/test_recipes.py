@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from layerwise.compare.statistics.consistency import set_numbers
 from layerwise.datasets.catalogue import FORMATS
 from layerwise.errors import InputError
 from layerwise.stimuli.catalogue import KINDS
@@ -46,6 +47,8 @@ CONTROLS = {
     "blink": {"first-alone": [1, "none"], "second-alone": ["none", 2], "swapped": [2, 1]},
     "temporal-vqa": {"first-alone": [1, "none"], "random-order": "random-order"},
 }
+# Whose items come in pairs: the same words about other pictures, or the same pictures in another order.
+IN_SETS = {"winoground", "mmvp", "nlvr2", "temporal-vqa"}
 # All items have the same text, so that there is no prompt with the text alone, and no shortcut through words.
 NO_WORDS = {"temporal-vqa"}
 
@@ -142,6 +145,18 @@ def made(folder: Path, name: str, stimuli: list[str]) -> None:
             # No group is in two splits.
             assert labels.groupby("group")["split"].nunique().max() == 1
             assert set(labels["split"]) == {"train", "val", "test"}
+            # Where items belong together, all of them do.
+            if name in IN_SETS:
+                assert Counter(Counter(sets_of(items, labels)).values()) == {2: len(labels) // 2}
+            assert (task in study.grid.consistency_tasks()) == (name in IN_SETS)
+
+
+def sets_of(items: pd.DataFrame, labels: pd.DataFrame) -> list[int]:
+    """The number of the set of each item that is in one; a prompt shows all words that items have."""
+    shown = items.set_index("item_id").reindex(columns=["text", "choice", "choices"]).astype(object)
+    words = shown.fillna("").agg("|".join, axis=1)
+    read = labels.assign(text=labels["item_id"].map(words).astype("category").cat.codes)
+    return [number for number in set_numbers(read, labels) if number >= 0]
 
 
 def load(folder: Path, *names: str) -> Study:

@@ -2,18 +2,25 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from layerwise.compare.statistics.flow_means import TIED, lowest, means
-from layerwise.flow.head_results import ALL
+from layerwise.compare.statistics.flow_means import TIED, lowest, means, with_logit_changes
+from layerwise.errors import InputError
+from layerwise.flow.head_results import ALL, read_heads
+from layerwise.flow.results import DIFFERENCE_COLUMNS
 
 PLACE = ["layer", "head", "group"]
 
 
 def head_means(
-    heads: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], resamples: int, seed: int
+    heads: pd.DataFrame,
+    description: Mapping[str, Mapping[str, Any]],
+    resamples: int,
+    seed: int,
+    value: str = "change",
 ) -> pd.DataFrame:
     """Mean over questions for every head and group, with an interval for it alone.
 
@@ -21,20 +28,25 @@ def head_means(
         heads: see :mod:`layerwise.flow.head_results`.
         description: of the same cell; it names model and questions, and the types in order.
         resamples, seed: of the bootstrap.
+        value: the column to average.
 
     Returns:
         A row per type, flow and head or group; :mod:`layerwise.compare.flow_heads` lists the columns. Types are also
         taken together.
     """
     numbered, places = _numbered(_with_all(heads))
-    found = means(numbered, ["flow"], "place", "change", resamples, seed)
+    found = means(numbered, ["flow"], "place", value, resamples, seed)
     return _named(found.join(places, on="place"), description, heads, ["place"]).drop(columns="place")
 
 
 def strongest_heads(
-    heads: pd.DataFrame, description: Mapping[str, Mapping[str, Any]], resamples: int, seed: int
+    heads: pd.DataFrame,
+    description: Mapping[str, Mapping[str, Any]],
+    resamples: int,
+    seed: int,
+    value: str = "change",
 ) -> pd.DataFrame:
-    """Per type and flow the single head whose blocking lowers the answer's probability most.
+    """Per type and flow the single head whose blocking lowers the answer's probability most, or another value.
 
     Each resample picks its own head, so that the interval allows for the picking; see
     :func:`layerwise.compare.statistics.flow_means.lowest`.
@@ -43,6 +55,7 @@ def strongest_heads(
         heads: not empty; see :mod:`layerwise.flow.head_results`.
         description: of the same cell; it names model and questions, and the types in order.
         resamples, seed: of the bootstrap.
+        value: the column whose mean is lowest.
 
     Returns:
         A row per type and flow; :mod:`layerwise.compare.flow_strongest_heads` lists the columns.
@@ -51,9 +64,35 @@ def strongest_heads(
     numbered, places = _numbered(_with_all(single))
     # The lowest of many equal means lies so many standard errors below them.
     tied = max(TIED, math.sqrt(2 * math.log(len(places))))
-    found = lowest(numbered, ["flow"], "place", "change", resamples, seed, tied).rename(columns={"mean": "change"})
+    found = lowest(numbered, ["flow"], "place", value, resamples, seed, tied).rename(columns={"mean": "change"})
     found = found.join(places, on="place").assign(n_layers=int(heads["n_layers"].iloc[0]), n_heads=len(places))
     return _named(found, description, heads, [])
+
+
+def head_logit_changes(path: str | Path) -> pd.DataFrame:
+    """The blocked runs of heads whose questions have a logit difference, with its change.
+
+    Args:
+        path: of the table, see :mod:`layerwise.flow.head_results`.
+
+    Raises:
+        InputError: when the file is no such table, or its questions have no distractors.
+    """
+    heads = read_heads(path)
+    if missing := [column for column in DIFFERENCE_COLUMNS if column not in heads]:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; its questions have no distractors")
+    return with_logit_changes(heads)
+
+
+def mean_free(heads: pd.DataFrame) -> pd.DataFrame:
+    """``free`` per ``type`` and ``flow``: the mean logit difference of the same questions with nothing blocked.
+
+    Args:
+        heads: of questions with distractors, see :func:`head_logit_changes`.
+    """
+    # Every head has a row of each question.
+    free = _with_all(heads).astype({"flow": str}).groupby(["type", "flow"], sort=False)[DIFFERENCE_COLUMNS[0]].mean()
+    return free.rename("free").reset_index()
 
 
 def _named(

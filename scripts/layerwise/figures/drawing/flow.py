@@ -1,6 +1,6 @@
 """Figures of information flow: what blocked attention does to the answer, and in which layer the answer appears."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -59,7 +59,8 @@ def draw_changes(given: Given, flows: Mapping[str, str]) -> Figure:
         baseline="no change",
     )
     rows = shown.assign(line=shown["flow"], facet=shown["type"])
-    return _draw(rows, lines, description, _types(rows, description), _windows(description))
+    titles, empty = _types(rows, description), _never_right(description)
+    return _draw(rows, lines, description, titles, _windows(description), empty)
 
 
 def draw_by_flow(given: Given, shows: Callable[[str], bool]) -> Figure:
@@ -87,9 +88,7 @@ def draw_differences(given: Given) -> Figure:
     """
     description, changes = read_flow_description(given.path("description")), given.comparison("flow-differences")
     if changes.empty:
-        if reasons := "; ".join(description["without_logit_difference"]):
-            return _nothing(description, f"no logit difference could be measured ({reasons})")
-        return draw_unanswered(description)
+        return draw_undiffering(description)
     return _draw_facets_of_flows(changes, description, flows_of_cell(description), "change in the\nlogit difference")
 
 
@@ -98,7 +97,10 @@ def _draw_facets_of_flows(
 ) -> Figure:
     types = [kind for kind in description["types"] if kind in set(changes["type"])]
     facets = {flow: f"{arrow(flow)} ({_number(changes[changes['flow'] == flow])})" for flow in flows}
-    lines = _Lines({kind: kind for kind in types}, line_styles(types), WINDOW, y, "no change")
+    # A line has no place for them.
+    never = ", ".join(f"{kind} ({said})" for kind, said in _never_right(description).items())
+    x = f"{WINDOW}\nnot drawn: {never}" if never else WINDOW
+    lines = _Lines({kind: kind for kind in types}, line_styles(types), x, y, "no change")
     rows = changes.rename(columns={"window": "x"}).assign(line=changes["type"], facet=changes["flow"])
     return _draw(rows, lines, description, facets, _windows(description))
 
@@ -126,20 +128,36 @@ def draw_tracing(given: Given, lines: Mapping[tuple[bool, str], str]) -> Figure:
         return draw_unanswered(description)
     shown = tracing.rename(columns={"layer": "x"})
     shown["line"] = list(zip(shown["norm"], shown["casing"], strict=True))
+    x, y = "layer (0: embedding output)", "probability of the\nanswer's first token"
+    rows = shown.assign(facet=shown["type"])
+    titles, empty = _types(rows, description), _never_right(description)
+    return _draw(rows, _Lines(lines, tracing_styles(lines), x, y), description, titles, empty=empty)
+
+
+def tracing_styles(lines: Iterable[tuple[bool, str]]) -> dict[tuple[bool, str], LineStyle]:
+    """A colour for each way to write the answer; dashed without the final norm. By ``norm`` and ``casing``."""
+    lines = list(lines)
     colours = line_styles(dict.fromkeys(casing for _, casing in lines))
-    styles = {
+    return {
         (norm, casing): LineStyle(colours[casing].colour, colours[casing].marker, "-" if norm else (0, (2, 1.5)))
         for norm, casing in lines
     }
-    x, y = "layer (0: embedding output)", "probability of the\nanswer's first token"
-    rows = shown.assign(facet=shown["type"])
-    return _draw(rows, _Lines(lines, styles, x, y), description, _types(rows, description))
 
 
 def _types(rows: pd.DataFrame, description: Mapping[str, Any]) -> dict[str, str]:
-    """The types of the questions in some rows, each with the title of its facet."""
-    types = [kind for kind in description["types"] if kind in set(rows["type"])]
-    return {kind: _title(kind, rows[rows["type"] == kind], description["types"][kind]) for kind in types}
+    """The types of the questions in some rows, and those never answered rightly, each with the title of its facet."""
+    shown, never = set(rows["type"]), _never_right(description)
+    return {
+        kind: _title(kind, rows[rows["type"] == kind], counts)
+        for kind, counts in description["types"].items()
+        if kind in shown or kind in never
+    }
+
+
+def _never_right(description: Mapping[str, Any]) -> dict[str, str]:
+    """The types of which the model answered no question rightly, and how many it was asked, in words."""
+    types = description["types"].items()
+    return {kind: f"0 of {n['asked']} answered rightly" for kind, n in types if n["asked"] and not n["kept"]}
 
 
 def _windows(description: Mapping[str, Any]) -> str:
@@ -148,10 +166,16 @@ def _windows(description: Mapping[str, Any]) -> str:
 
 
 def _draw(
-    rows: pd.DataFrame, lines: _Lines, description: Mapping[str, Any], titles: Mapping[str, str], windows: str = ""
+    rows: pd.DataFrame,
+    lines: _Lines,
+    description: Mapping[str, Any],
+    titles: Mapping[str, str],
+    windows: str = "",
+    empty: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw a facet for each value of ``facet`` in the rows, by their titles."""
-    facets = [facet for facet in titles if facet in set(rows["facet"])]
+    """Draw a facet for each value of ``facet`` in the rows, by their titles, and ``empty`` ones that only say why."""
+    empty = empty or {}
+    facets = [facet for facet in titles if facet in set(rows["facet"]) or facet in empty]
     columns = grid_columns(max(len(facets), 1)) if len(facets) != 6 else 3
     n_rows = ceil(len(facets) / columns)
     drawing = Figure(layout="constrained")
@@ -166,6 +190,10 @@ def _draw(
     for axes, facet in zip(grid.flat, facets, strict=False):
         of_facet = rows[rows["facet"] == facet]
         axes.set_title(titles[facet])
+        if of_facet.empty:
+            axes.set_xlim(rows["x"].min(), rows["x"].max())
+            axes.text(0.5, 0.5, empty[facet], transform=axes.transAxes, ha="center", va="center", fontsize=8)
+            continue
         if lines.baseline:
             axes.axhline(0, color=CHANCE_COLOUR, linestyle=":", linewidth=1, zorder=1)
         for key, style in lines.styles.items():
@@ -183,6 +211,13 @@ def draw_unanswered(description: Mapping[str, Any]) -> Figure:
     return _nothing(description, "it answered no question rightly, and nothing was measured")
 
 
+def draw_undiffering(description: Mapping[str, Any]) -> Figure:
+    """A figure that says why no question has a logit difference."""
+    if reasons := "; ".join(description["without_logit_difference"]):
+        return _nothing(description, f"no logit difference could be measured ({reasons})")
+    return draw_unanswered(description)
+
+
 def _nothing(description: Mapping[str, Any], reason: str) -> Figure:
     """A figure that only gives the reason why there is nothing to show."""
     cell = description["cell"]
@@ -190,7 +225,7 @@ def _nothing(description: Mapping[str, Any], reason: str) -> Figure:
 
 
 def _title(kind: str, rows: pd.DataFrame, counts: Mapping[str, int]) -> str:
-    n = int(rows["n"].max())
+    n = 0 if rows.empty else int(rows["n"].max())
     return f"{kind} ({n} of {counts['asked']} questions)"
 
 
