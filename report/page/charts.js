@@ -2,6 +2,8 @@
 // Charts follow the choice: each shows the rows that fit it, and says in words where it cannot.
 {
   const MOST_ROWS = 200;
+  // Columns that say how a row is drawn.
+  const LOOKS = ["colour", "marker", "dash"];
   const SHAPES = { circle: "●", square: "■", "triangle-up": "▲", diamond: "◆", "triangle-down": "▼", cross: "✚",
     "triangle-left": "◀", "triangle-right": "▶" };
   const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value);
@@ -173,7 +175,8 @@
       if (!this.numbers.open || !this.rows) return;
       const of_layer = this.rows.filter((row) => row.layer === layerwise.choice.layer || row.layer === -1);
       const rows = of_layer.length ? of_layer : this.rows;
-      const columns = Object.keys(rows[0] ?? {}).filter((name) => !(name in this.wanted) || Array.isArray(this.wanted[name]));
+      const columns = Object.keys(rows[0] ?? {}).filter(
+        (name) => !LOOKS.includes(name) && (!(name in this.wanted) || Array.isArray(this.wanted[name])));
       const line = (tag, cells) => {
         const row = document.createElement("tr");
         for (const cell of cells) row.append(Object.assign(document.createElement(tag), { textContent: cell ?? "" }));

@@ -11,9 +11,10 @@ def with_styles(rows: pd.DataFrame, given: Given) -> pd.DataFrame:
 
     Args:
         rows: with a column ``model``.
-        given: the models and the headline scores. Colours are chosen over all models.
+        given: the models and the headline scores, also of numbers. Colours are chosen over all models.
     """
-    headline = given.comparison("headline")
+    tables = [name for name in ("headline", "number-headline") if name in given.files]
+    headline = pd.concat([given.comparison(name) for name in tables], ignore_index=True)
     _, models = as_they_are(headline, with_draws(given.models, headline))
     random = [name for name, model in models.items() if model.is_random]
     found, _ = paired_styles(line_styles(list(models), random), language_models(headline), {})

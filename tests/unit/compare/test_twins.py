@@ -60,7 +60,9 @@ def test_several_draws_of_a_twin_are_one_row_of_their_mean(study):
 def test_scores_of_another_run_are_an_input_error(study):
     scores, root = study
     scores = scores.assign(value=scores["value"].mask(scores["model"] == "twin", 0.7))
-    with pytest.raises(InputError, match=r"twin/agree/plain\.predictions\.parquet: .* run the probes of this cell again"):
+    with pytest.raises(
+        InputError, match=r"twin/agree/plain\.predictions\.parquet: .* run the probes of this cell again"
+    ):
         differences((scores, root), {"own": ["twin"]})
 
 

@@ -1,4 +1,4 @@
-"""The curves: scores by layer of all models, for one task, prompt, label, metric and split, with what they are beside."""
+"""The curves: scores by layer of all models, for one task, prompt and metric, beside what they are compared with."""
 
 from __future__ import annotations
 
@@ -21,29 +21,24 @@ def reads(study: Contents) -> tuple[str, ...]:
 
 
 def rows(given: Given) -> pd.DataFrame:
-    import pandas as pd
-
-    from layerwise.compare.inputs import as_they_are
+    from layerwise.explore.models import with_styles
     from layerwise.explore.scores_by_layer import scores_by_layer
 
-    table = scores_by_layer(given)
-    # In the order of the study, which decides their colours. A model of several draws stands where it first appears.
-    _, described = as_they_are(table, given.models)
-    there = table["model"].unique()
-    order = [name for name in described if name in there] + [name for name in there if name not in described]
-    return table.assign(model=pd.Categorical(table["model"], categories=order))
+    return with_styles(scores_by_layer(given), given)
 
 
 def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     import altair as alt
 
-    from layerwise.explore.looks import model_looks
-    from layerwise.explore.scores_by_layer import DASHES, MAJORITY, PROBE, TWIN, WHAT
+    from layerwise.explore.drawing import CHOSEN, FAINT, ROWS, SHAPES, interval, themed
+    from layerwise.explore.models import styles
+    from layerwise.explore.scores_by_layer import DASHES, MAJORITY, PROBE, WHAT
 
-    looks = model_looks(rows["model"].cat.categories, random=set(rows.loc[rows["what"] == TWIN, "model"]))
-    colours, shapes = zip(*looks.values(), strict=True)
-    colour = alt.Color("model:N").scale(domain=list(looks), range=list(colours)).legend(None)
-    shape = alt.Shape("model:N").scale(domain=list(looks), range=list(shapes)).legend(None)
+    looks = styles(rows)
+    colours = [themed(look.colour) for look in looks.values()]
+    colour = alt.Color("model:N").scale(domain=list(looks), range=colours).legend(None)
+    markers = [SHAPES[look.marker] for look in looks.values()]
+    shape = alt.Shape("model:N").scale(domain=list(looks), range=markers).legend(None)
     dash = alt.StrokeDash("what:N").scale(domain=list(DASHES), range=list(DASHES.values())).legend(None)
     x = alt.X("x:Q").scale(nice=False).axis(title=None, tickMinStep=alt.expr("axis == 'depth' ? 0.1 : 1"))
     y = alt.Y("value:Q").scale(zero=False).axis(title=None)
@@ -59,11 +54,11 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         alt.Tooltip("C:Q", format=".3g", title="C, or penalty"),
     ]
     given = (
-        alt.Chart(alt.NamedData("rows"))
+        alt.Chart(ROWS)
         .transform_calculate(
             x="axis == 'depth' ? datum.layer / datum.n_layers : datum.layer",
             name=f"({WHAT})[datum.what]",
-            interval="isValid(datum.low) ? format(datum.low, '.4f') + ' to ' + format(datum.high, '.4f') : 'none'",
+            interval=interval(form=".4f"),
         )
         .encode(color=colour)
     )
@@ -88,15 +83,15 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         layers.transform_filter(f"datum.layer == layer && datum.what == '{PROBE}' && {chosen}")
         .transform_aggregate(n="count()", groupby=["x"])
         .mark_rule(strokeWidth=1.5, strokeDash=[2, 2])
-        .encode(x=x, color=alt.value("var(--text)"))
+        .encode(x=x, color=alt.value(CHOSEN))
     )
     # What has no layer: the majority, and a probe that reads all layers.
     level = given.transform_filter("datum.layer < 0").mark_rule(strokeWidth=1.5)
     majority = level.transform_filter(f"datum.what == '{MAJORITY}'").encode(
-        y=y, strokeDash=dash, color=alt.value("var(--quiet)"), tooltip=told
+        y=y, strokeDash=dash, color=alt.value(FAINT), tooltip=told
     )
     all_layers = level.transform_filter(f"datum.what != '{MAJORITY}'").encode(y=y, strokeDash=dash, tooltip=told)
-    y_title = alt.Chart(alt.NamedData("rows")).transform_aggregate(n="count()")
+    y_title = alt.Chart(ROWS).transform_aggregate(n="count()")
     titles = (
         y_title.mark_text(align="left", fontSize=12, x=0, y=-10, text=alt.expr("split_name + ' ' + metric_name")),
         y_title.mark_text(
