@@ -18,7 +18,7 @@ def make(given: Given, views: Sequence[str]) -> Content:
     from layerwise.explore.libraries import datatables
     from layerwise.explore.pages import read_table_page
 
-    # 0.6 MB that the browser runs when a table is opened. With 2,000 rows and 16 columns, pages of 50 rows are sorted in
+    # 0.6 MB that the browser runs when a table is opened. With 2,000 rows of 16 columns, pages of 50 rows are sorted in
     # half the time that all rows take; its fixed columns would take twice as long as `sticky` in tables.css does.
     shown: dict[str, Any] = {}
     data: dict[str, Any] = {"datatables": datatables()}
