@@ -81,6 +81,7 @@ def line_chart(
     high: str = "high",
     baseline: str | None = None,
     dashed: str | None = None,
+    below: Sequence[alt.Chart] = (),
     by_layer: bool = True,
     form: str = ".3f",
     height: int = 300,
@@ -95,6 +96,7 @@ def line_chart(
         low, high: columns of the interval.
         baseline: a column that is drawn as a dotted line across.
         dashed: a column that is drawn as thin dashes in the colour of its line.
+        below: what is drawn first.
         by_layer: whether x is a layer, so that the chosen one is marked.
         form: of the numbers of the interval.
         height: in pixels.
@@ -110,7 +112,7 @@ def line_chart(
         domain=names, range=[SHAPES.get(style.marker, "circle") for style in styles.values()]
     )
     base = alt.Chart(ROWS).encode(x=x)
-    layers = [base.mark_area(opacity=0.15, clip=True).encode(y=y.field(low), y2=alt.Y2(high), color=colour)]
+    layers = [*below, base.mark_area(opacity=0.15, clip=True).encode(y=y.field(low), y2=alt.Y2(high), color=colour)]
     if baseline:
         across = alt.Chart(ROWS).transform_aggregate(groupby=[baseline])
         layers.append(across.mark_rule(strokeDash=[1, 3], color=FAINT, size=1.5).encode(y=y.field(baseline)))

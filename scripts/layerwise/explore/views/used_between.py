@@ -30,7 +30,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
 
     base = (
         alt.Chart(drawing.ROWS)
-        .transform_filter("datum.block === (layer < 1 ? datum.peak : layer)")
+        .transform_filter("datum.block === (layer < 1 || layer > datum.n_layers ? datum.peak : layer)")
         .transform_calculate(
             interval=drawing.interval("effect_low", "effect_high"),
             whose="datum.own ? 'its own task' : 'another task'",
