@@ -51,20 +51,6 @@ def interval(low: str = "low", high: str = "high", form: str = ".3f") -> str:
 INTERVAL = said("interval", "95 % interval")
 
 
-def legend(names: Sequence[str], title: str | None = None) -> alt.Legend:
-    """A legend below the chart, in as many columns as the page is wide enough for."""
-    column = 7 * max(map(len, names), default=1) + 45
-    columns = alt.ExprRef(f"max(1, floor(width / {column}))")
-    return alt.Legend(
-        orient="bottom",
-        title=title,
-        columns=columns,
-        labelLimit=alt.ExprRef("width - 60"),
-        symbolLimit=0,
-        symbolOpacity=1,
-    )
-
-
 def gradient() -> alt.Legend:
     """A legend below a map."""
     return alt.Legend(orient="bottom", gradientLength=200, titleLimit=340)
@@ -90,7 +76,7 @@ def line_chart(
 
     Args:
         x, y: the axes, with fields and titles.
-        styles: by value of the column ``by``; the legend has them in this order.
+        styles: by value of the column ``by``, which is to be the view's ``legend``: the page writes it.
         tooltip: what hovering shows before the interval.
         by: the column whose values are lines.
         low, high: columns of the interval.
@@ -102,13 +88,13 @@ def line_chart(
         height: in pixels.
     """
     names = list(styles)
-    colour = alt.Color(field=by, type="nominal", legend=legend(names)).scale(
+    colour = alt.Color(field=by, type="nominal", legend=None).scale(
         domain=names, range=[themed(style.colour) for style in styles.values()]
     )
-    dash = alt.StrokeDash(field=by, type="nominal", legend=legend(names)).scale(
+    dash = alt.StrokeDash(field=by, type="nominal", legend=None).scale(
         domain=names, range=[_dash(style) for style in styles.values()]
     )
-    shape = alt.Shape(field=by, type="nominal", legend=legend(names)).scale(
+    shape = alt.Shape(field=by, type="nominal", legend=None).scale(
         domain=names, range=[SHAPES.get(style.marker, "circle") for style in styles.values()]
     )
     base = alt.Chart(ROWS).encode(x=x)

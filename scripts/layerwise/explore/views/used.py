@@ -87,5 +87,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model", "change"),
+    legend="line",
     picks={"block": "layer"},
 )
