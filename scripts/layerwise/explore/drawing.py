@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from layerwise.explore.looks import SHAPES, themed
 from layerwise.figures.drawing.layers import AXES
-from layerwise.figures.drawing.style import PALETTE, LineStyle
+from layerwise.figures.drawing.style import LineStyle
 
 ROWS = alt.NamedData("rows")
 MARKS = "marks"
@@ -17,22 +18,9 @@ LAYER = AXES["layer"]
 BLOCK = "block"
 # A map of no more cells shows its numbers, where the page is not narrower.
 MOST_NUMBERS, LEAST_WIDTH = 96, 400
-# Vega's symbols for matplotlib's markers, and its dashes.
-SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-SHAPES |= {"X": "wedge", "<": "triangle-left", ">": "triangle-right", "*": "arrow"}
+# Vega's dashes for matplotlib's.
 DASHES = {"-": [1, 0], "-.": [6, 2, 1, 2], ":": [1, 2]}
-
-
-def themed(colour: str) -> str:
-    """A colour of the figures as CSS: the page's variable for it, and the colour itself where there is none."""
-    if colour in PALETTE:
-        return f"var(--c{PALETTE.index(colour) + 1}, {colour})"
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    # Greys are for what stands back: untrained twins, all items together.
-    return f"var(--quiet, {colour})" if red == green == blue else colour
-
-
-CHOSEN, FAINT, EDGE = "var(--accent, #B00020)", "var(--quiet, #444444)", "var(--page, #FFFFFF)"
+CHOSEN, FAINT, EDGE = "var(--accent)", "var(--quiet)", "var(--panel)"
 
 
 def said(field: str, title: str, form: str = "") -> alt.Tooltip:
