@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from layerwise.explore.looks import SHAPES, themed
 from layerwise.figures.drawing.layers import AXES
-from layerwise.figures.drawing.style import LineStyle
+from layerwise.figures.drawing.style import PALETTE, LineStyle
 
 ROWS = alt.NamedData("rows")
 MARKS = "marks"
@@ -18,9 +17,16 @@ LAYER = AXES["layer"]
 BLOCK = "block"
 # A map of no more cells shows its numbers, where the page is not narrower.
 MOST_NUMBERS, LEAST_WIDTH = 96, 400
-# Vega's dashes for matplotlib's.
+# Vega's symbols and dashes for matplotlib's.
+SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
+SHAPES |= {"X": "wedge", "<": "triangle-left", ">": "triangle-right", "*": "arrow"}
 DASHES = {"-": [1, 0], "-.": [6, 2, 1, 2], ":": [1, 2]}
 CHOSEN, FAINT, EDGE = "var(--accent)", "var(--quiet)", "var(--panel)"
+
+
+def themed(colour: str) -> str:
+    """A colour of the figures as CSS: the page's variable for it. Greys are for what stands back."""
+    return f"var(--c{PALETTE.index(colour) + 1})" if colour in PALETTE else "var(--quiet)"
 
 
 def said(field: str, title: str, form: str = "") -> alt.Tooltip:
