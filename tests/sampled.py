@@ -48,7 +48,9 @@ TASKS = {
 }
 
 
-def write_study(folder: Path, items: int = 60, tasks: Sequence[str] = tuple(TASKS), side: int = 40) -> Given:
+def write_study(
+    folder: Path, items: int = 60, tasks: Sequence[str] = tuple(TASKS), side: int = 40, noise: int = 0
+) -> Given:
     """Write a study's stimuli, predictions, estimates and answers.
 
     Args:
@@ -56,10 +58,11 @@ def write_study(folder: Path, items: int = 60, tasks: Sequence[str] = tuple(TASK
         items: of each stimulus set; the first third is for validation.
         tasks: names of :data:`TASKS`.
         side: of the pictures, in pixels.
+        noise: in their pixels, so that copies take many bytes.
     """
     files: dict[str, list[Path]] = {"stimuli": []}
     for name in dict.fromkeys(TASKS[task].stimuli for task in tasks):
-        _write_stimuli(folder, name, items, side)
+        _write_stimuli(folder, name, items, side, noise)
         files["stimuli"].append(folder / f"stimuli/{name}/0123abcd/stimuli.json")
     for number, name in enumerate(tasks):
         task = TASKS[name]
@@ -82,8 +85,8 @@ def cells_of(task: Task) -> list[tuple[str, str]]:
     return [(model, prompt) for model in MODELS for prompt in PROMPTS[task.stimuli]]
 
 
-def plan(folder: Path, tasks: Sequence[str] = tuple(TASKS), **changed) -> Plan:
-    """What to sample of it: five items drawn and five of the worst; the page lies in ``folder/explore``."""
+def plan(results: Path, tasks: Sequence[str] = tuple(TASKS), **changed) -> Plan:
+    """What to sample of it: five items drawn and five of the worst; the page lies in ``results/explore``."""
     made = Plan(
         cells=[(model, task, prompt) for task in tasks for model, prompt in cells_of(TASKS[task])],
         says=[("llava", "agree", "plain")] if "agree" in tasks else [],
@@ -96,7 +99,7 @@ def plan(folder: Path, tasks: Sequence[str] = tuple(TASKS), **changed) -> Plan:
         linked=[],
         side=32,
         megabytes=20,
-        folder=folder / "explore",
+        folder=results / "explore",
     )
     return replace(made, **changed)
 
@@ -105,7 +108,7 @@ def item_ids(items: int) -> list[str]:
     return [f"item {number:04d}" for number in range(items)]
 
 
-def _write_stimuli(folder: Path, name: str, items: int, side: int) -> None:
+def _write_stimuli(folder: Path, name: str, items: int, side: int, noise: int) -> None:
     rng = np.random.default_rng(len(name))
     made = folder / f"stimuli/{name}/0123abcd"
     made.mkdir(parents=True)
@@ -117,7 +120,10 @@ def _write_stimuli(folder: Path, name: str, items: int, side: int) -> None:
         paths, sums = [], []
         for place in range(PICTURES[name]):
             path = pictures / f"{name} {number}.{place}.png"
-            Image.fromarray(rng.integers(0, 255, (side, side + 8, 3), dtype=np.uint8)).save(path)
+            # A few soft spots of colour.
+            spots = Image.fromarray(rng.integers(0, 255, (3, 3, 3), dtype=np.uint8)).resize((side + 8, side))
+            pixels = np.asarray(spots, int) + rng.integers(-noise, noise + 1, (side, side + 8, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
             paths.append(str(path))
             sums.append(hashlib.sha256(path.read_bytes()).hexdigest())
         row = {"item_id": item, "image": joined(paths), "image_sha256": joined_checksum(sums)}

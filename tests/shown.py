@@ -3,6 +3,7 @@
 Comparisons are computed from planted numbers where that takes no model; the rest are tables of the same columns.
 """
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def carried(rng) -> pd.DataFrame:
 
 def flow(folder: Path, model: str, questions: str, rng) -> dict[str, Path]:
     """The comparisons of one model and set of questions, by name."""
-    n = 160
+    n = 80
     asked = pd.DataFrame({"question_id": map(str, range(n)), "image_id": map(str, range(n)), "type": TYPES * (n // 2)})
     p = rng.uniform(0.5, 0.9, n)
     percent = -8 * rng.random((len(FLOWS), L)) * np.arange(len(FLOWS))[:, None] + rng.normal(size=(n, len(FLOWS), L))
@@ -213,6 +214,7 @@ def everything(folder: Path) -> Given:
         for name, path in flow(folder, model, questions, rng).items():
             made.files.setdefault(name, []).append(path)
     (folder / "sweeps").mkdir()
-    swept = sweeps.made(folder / "sweeps", sweeps.study(), options={"resamples": 50, "permutations": 99, "seed": 0})
+    used, *_, twin = (replace(planted, n_images=40) for planted in sweeps.study())
+    swept = sweeps.made(folder / "sweeps", [used, twin], options={"resamples": 50, "permutations": 99, "seed": 0})
     made.files |= {name: swept.files[name] for name in sweeps.COMPARED}
     return made

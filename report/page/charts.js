@@ -137,7 +137,7 @@
 
     // The highest and the lowest value in words.
     extremes(rows) {
-      const column = ["value", "difference", "score", "change"].find((name) => rows.some((row) => row[name] !== undefined));
+      const column = ["value", "difference", "score", "mean", "effect"].find((name) => rows.some((row) => row[name] !== undefined));
       if (!column) return `${rows.length} marks.`;
       const sorted = rows.filter((row) => row[column] !== null).sort((a, b) => a[column] - b[column]);
       const where = (row) => Object.keys(this.view.picks).filter((field) => row[field] !== undefined)

@@ -14,10 +14,15 @@
   };
   const compare = (way) => (a, b) => a[0] - b[0] || way * (a[1] - b[1] || words.compare(a[2], b[2]));
   const types = { words: false, numbers: true };
-  for (const [type, numeric] of Object.entries(types)) {
-    const text = (cell) => key(String(cell).replace(/<[^>]*>/g, "").trim(), numeric);
-    jQuery.fn.dataTable.type(type, "order", { pre: text, asc: compare(1), desc: compare(-1) });
-  }
+  // DataTables is run when the first table is opened: the page needs it for nothing else.
+  const loadLibrary = () => {
+    if (window.jQuery) return;
+    document.head.append(Object.assign(document.createElement("script"), { textContent: layerwise.data("datatables") }));
+    for (const [type, numeric] of Object.entries(types)) {
+      const text = (cell) => key(String(cell).replace(/<[^>]*>/g, "").trim(), numeric);
+      jQuery.fn.dataTable.type(type, "order", { pre: text, asc: compare(1), desc: compare(-1) });
+    }
+  };
 
   const makeSortable = (table, title) => {
     const rows = table.tBodies[0].rows.length;
@@ -61,11 +66,16 @@
     const made = [];
     details.addEventListener("toggle", () => {
       if (!details.open || made.length) return;
+      loadLibrary();
       const sections = details.querySelector(".sections");
       sections.innerHTML = content().html;
-      for (const table of sections.querySelectorAll("table")) {
-        const title = table.closest(".scroll").previousElementSibling?.textContent ?? "";
-        table.closest(".scroll").classList.remove("scroll");
+      let title = "";
+      for (const part of [...sections.children]) {
+        if (part.matches("h3")) title = part.textContent;
+        const table = part.querySelector("table");
+        if (!table) continue;
+        // It scrolls within what DataTables puts around it.
+        part.classList.remove("scroll");
         made.push(makeSortable(table, title));
       }
     });

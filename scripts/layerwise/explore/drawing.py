@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from layerwise.explore.looks import SHAPES, themed
 from layerwise.figures.drawing.layers import AXES
-from layerwise.figures.drawing.style import PALETTE, LineStyle
+from layerwise.figures.drawing.style import LineStyle
 
 ROWS = alt.NamedData("rows")
 MARKS = "marks"
@@ -17,22 +18,9 @@ LAYER = AXES["layer"]
 BLOCK = "block"
 # A map of no more cells shows its numbers, where the page is not narrower.
 MOST_NUMBERS, LEAST_WIDTH = 96, 400
-# Vega's symbols for matplotlib's markers, and its dashes.
-SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-SHAPES |= {"X": "wedge", "<": "triangle-left", ">": "triangle-right", "*": "arrow"}
+# Vega's dashes for matplotlib's.
 DASHES = {"-": [1, 0], "-.": [6, 2, 1, 2], ":": [1, 2]}
-
-
-def themed(colour: str) -> str:
-    """A colour of the figures as CSS: the page's variable for it, and the colour itself where there is none."""
-    if colour in PALETTE:
-        return f"var(--c{PALETTE.index(colour) + 1}, {colour})"
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    # Greys are for what stands back: untrained twins, all items together.
-    return f"var(--quiet, {colour})" if red == green == blue else colour
-
-
-CHOSEN, FAINT, EDGE = "var(--accent, #B00020)", "var(--quiet, #444444)", "var(--page, #FFFFFF)"
+CHOSEN, FAINT, EDGE = "var(--accent)", "var(--quiet)", "var(--panel)"
 
 
 def said(field: str, title: str, form: str = "") -> alt.Tooltip:
@@ -51,20 +39,6 @@ def interval(low: str = "low", high: str = "high", form: str = ".3f") -> str:
 INTERVAL = said("interval", "95 % interval")
 
 
-def legend(names: Sequence[str], title: str | None = None) -> alt.Legend:
-    """A legend below the chart, in as many columns as the page is wide enough for."""
-    column = 7 * max(map(len, names), default=1) + 45
-    columns = alt.ExprRef(f"max(1, floor(width / {column}))")
-    return alt.Legend(
-        orient="bottom",
-        title=title,
-        columns=columns,
-        labelLimit=alt.ExprRef("width - 60"),
-        symbolLimit=0,
-        symbolOpacity=1,
-    )
-
-
 def gradient() -> alt.Legend:
     """A legend below a map."""
     return alt.Legend(orient="bottom", gradientLength=200, titleLimit=340)
@@ -81,6 +55,7 @@ def line_chart(
     high: str = "high",
     baseline: str | None = None,
     dashed: str | None = None,
+    below: Sequence[alt.Chart] = (),
     by_layer: bool = True,
     form: str = ".3f",
     height: int = 300,
@@ -89,28 +64,29 @@ def line_chart(
 
     Args:
         x, y: the axes, with fields and titles.
-        styles: by value of the column ``by``; the legend has them in this order.
+        styles: by value of the column ``by``, which is to be the view's ``legend``: the page writes it.
         tooltip: what hovering shows before the interval.
         by: the column whose values are lines.
         low, high: columns of the interval.
         baseline: a column that is drawn as a dotted line across.
         dashed: a column that is drawn as thin dashes in the colour of its line.
+        below: what is drawn first.
         by_layer: whether x is a layer, so that the chosen one is marked.
         form: of the numbers of the interval.
         height: in pixels.
     """
     names = list(styles)
-    colour = alt.Color(field=by, type="nominal", legend=legend(names)).scale(
+    colour = alt.Color(field=by, type="nominal", legend=None).scale(
         domain=names, range=[themed(style.colour) for style in styles.values()]
     )
-    dash = alt.StrokeDash(field=by, type="nominal", legend=legend(names)).scale(
+    dash = alt.StrokeDash(field=by, type="nominal", legend=None).scale(
         domain=names, range=[_dash(style) for style in styles.values()]
     )
-    shape = alt.Shape(field=by, type="nominal", legend=legend(names)).scale(
+    shape = alt.Shape(field=by, type="nominal", legend=None).scale(
         domain=names, range=[SHAPES.get(style.marker, "circle") for style in styles.values()]
     )
     base = alt.Chart(ROWS).encode(x=x)
-    layers = [base.mark_area(opacity=0.15, clip=True).encode(y=y.field(low), y2=alt.Y2(high), color=colour)]
+    layers = [*below, base.mark_area(opacity=0.15, clip=True).encode(y=y.field(low), y2=alt.Y2(high), color=colour)]
     if baseline:
         across = alt.Chart(ROWS).transform_aggregate(groupby=[baseline])
         layers.append(across.mark_rule(strokeDash=[1, 3], color=FAINT, size=1.5).encode(y=y.field(baseline)))

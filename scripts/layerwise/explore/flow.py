@@ -65,5 +65,5 @@ def by_window(
         drawing.said("questions", "set of questions"),
     ]
     x = drawing.layer_axis("window", "block at the centre of the window that is blocked")
-    lines = drawing.line_chart(x, drawing.score_axis("mean", y_title), styles, tooltip, form=form)
-    return drawing.no_change() + lines
+    y = drawing.score_axis("mean", y_title)
+    return drawing.line_chart(x, y, styles, tooltip, below=[drawing.no_change()], form=form)

@@ -58,14 +58,14 @@ def test_margins_are_those_of_the_predictions(study, sampled, task, tmp_path):
     for (model, prompt), rows in of_task.groupby(["model", "prompt"]):
         file = folder / f"probes/{model}/{task}/{prompt}.predictions.parquet"
         found = results.predictions(file, folder / f"tasks/{task}", shown, split="test", made_by="")
-        found = found.set_index(["layer", "label", "item_id"])
+        by_key = {(row.layer, row.label, row.item_id): row for row in found.itertuples()}
         for row in rows.itertuples():
             assert len(row.by_layer) == LAYERS
             for layer, (margin, k) in enumerate(zip(row.by_layer, row.predicted, strict=True)):
-                expected = found.loc[(layer, row.label, row.item_id)]
-                scores, y = np.asarray(expected["scores"], np.float32), int(expected["y"])
-                assert k == expected["pred"]
-                assert TASKS[task].classes[k] == expected["predicted"]
+                expected = by_key[layer, row.label, row.item_id]
+                scores, y = np.asarray(expected.scores, np.float32), expected.y
+                assert k == expected.pred
+                assert TASKS[task].classes[k] == expected.predicted
                 if len(scores) == 1:
                     assert margin == (scores[0] if y == 1 else -scores[0])
                 else:
@@ -103,16 +103,15 @@ def wrong_by(folder: Path, task: str, model: str, prompt: str) -> pd.Series:
 def test_the_worst_of_every_cell_are_there_in_turns(study, sampled, task):
     folder, _ = study
     items = sampled.items[sampled.items["task"] == task]
+    wrong = [wrong_by(folder, task, *cell) for cell in cells_of(TASKS[task])]
     for label, rows in items.groupby("label"):
         wanted = 5 if len(TASKS[task].labels) == 1 else 2
         worst = rows[rows["worst"] > 0].sort_values("worst")["item_id"].tolist()
         assert len(worst) == wanted
-        expected = []
-        for rank in range(ITEMS):
-            for model, prompt in cells_of(TASKS[task]):
-                of_cell = wrong_by(folder, task, model, prompt)[label].sort_values(ascending=False, kind="stable")
-                if rank < len(of_cell) and of_cell.iloc[rank] > 0 and of_cell.index[rank] not in expected:
-                    expected.append(of_cell.index[rank])
+        in_order = [of_cell[label].sort_values(ascending=False, kind="stable") for of_cell in wrong]
+        in_order = [of_cell[of_cell > 0].index for of_cell in in_order]
+        turns = [of_cell[rank] for rank in range(ITEMS) for of_cell in in_order if rank < len(of_cell)]
+        expected = list(dict.fromkeys(turns))
         assert worst == expected[:wanted]
         drawn = rows[rows["drawn"] > 0]
         assert sorted(drawn["drawn"]) == list(range(1, wanted + 1))
@@ -186,7 +185,7 @@ def test_copies_are_small_and_show_the_picture(study, sampled):
         (folder / "copy").write_bytes(row["content"])
         with Image.open(folder / "copy") as copy:
             assert Image.MIME[copy.format] == row["media_type"]
-            assert np.abs(np.asarray(copy.convert("RGB"), float) - wanted).mean() < 25
+            assert np.abs(np.asarray(copy.convert("RGB"), float) - wanted).mean() < 6
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_a_page_without_pictures_has_none(study):
 
 
 def test_pictures_shrink_before_items_are_left_out(tmp_path):
-    given = write_study(tmp_path, 30, ["agree"], side=120)
+    given = write_study(tmp_path, 30, ["agree"], side=120, noise=90)
     whole = sample(plan(tmp_path, ["agree"], side=96), given)
     sizes = {}
     for share in (0.9, 0.35, 0.1):

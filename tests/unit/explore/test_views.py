@@ -47,7 +47,7 @@ OF = {
     "test-parts": ("test-parts", [*CELL, "part", "layer"], lambda rows: to_top(rows)),
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
 }
-CHOSEN = "var(--accent, #B00020)"
+CHOSEN = "var(--accent)"
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
 
@@ -198,7 +198,7 @@ def test_a_chart_without_rows_is_drawn(rows, name):
 def test_flows_and_models_have_the_colours_of_the_figures(rows):
     text = drawn("knockout", fitting("knockout", rows["knockout"]), rows["knockout"])
     for place in range(4):
-        assert f"var(--c{place + 1}, {style.PALETTE[place]})" in text
+        assert f"var(--c{place + 1})" in text
     learning = rows["learning"].drop_duplicates("model").set_index("model")
     assert learning["colour"].to_dict() == {
         shown.TRAINED: style.PALETTE[0],

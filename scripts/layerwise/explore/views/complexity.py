@@ -18,7 +18,7 @@ def rows(given: Given) -> pd.DataFrame:
     # Every cell has logistic regression. Alone it has nothing to be compared with.
     several = found["kind"].ne("logistic").groupby([found[name] for name in ("model", "task", "prompt")])
     found = found[several.transform("any") & (found["layer"] <= found["n_layers"])].reset_index(drop=True)
-    return found.assign(line=found["kind"])
+    return found.assign(line=found["kind"].str.replace("-", " "))
 
 
 def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
@@ -27,13 +27,14 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     from layerwise.probes.kinds.catalogue import PROBE_KINDS
 
     # Chosen over all kinds, so that a kind looks the same in every study.
-    styles = {kind: style for kind, style in line_styles(PROBE_KINDS).items() if kind in set(rows["kind"])}
+    there = set(rows["kind"])
+    styles = {kind.replace("-", " "): style for kind, style in line_styles(PROBE_KINDS).items() if kind in there}
     return drawing.line_chart(
         drawing.layer_axis(title=f"{drawing.LAYER};  −1: all layers at once"),
         drawing.score_axis("score", "test score"),
         styles,
         [
-            drawing.said("kind", "kind of probe"),
+            drawing.said("line", "kind of probe"),
             drawing.said("layer", "layer (−1: all)"),
             drawing.said("score", "test score", ".3f"),
             drawing.said("metric", "metric"),
@@ -58,5 +59,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model"),
+    legend="line",
     picks={"layer": "layer"},
 )

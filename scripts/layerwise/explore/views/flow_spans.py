@@ -32,5 +32,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=FOLLOWS,
+    legend="line",
     picks={"window": "layer"},
 )

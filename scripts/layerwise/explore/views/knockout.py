@@ -38,5 +38,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=FOLLOWS,
+    legend="line",
     picks={"window": "layer"},
 )

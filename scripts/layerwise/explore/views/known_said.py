@@ -29,9 +29,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         interval=drawing.interval(form=".1%"), place=f"indexof({names}, datum.share)"
     )
     x = alt.X("layer:O", title=drawing.LAYER).axis(labelAngle=0, labelOverlap=True)
-    colour = alt.Color("share:N", legend=drawing.legend(names), sort=names).scale(
-        domain=names, range=list(COLOURS.values())
-    )
+    colour = alt.Color("share:N", legend=None, sort=names).scale(domain=names, range=list(COLOURS.values()))
     bars = base.mark_bar(stroke=drawing.EDGE, strokeWidth=0.5).encode(
         x=x,
         y=alt.Y("value:Q", title="share of test items").axis(format="%").scale(domain=[0, 1]),
@@ -69,5 +67,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model", "label", "answer"),
+    legend="share",
     picks={"layer": "layer"},
 )

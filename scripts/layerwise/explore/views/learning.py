@@ -50,5 +50,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt"),
+    legend="model",
     picks={"model": "model", "layer": "layer"},
 )

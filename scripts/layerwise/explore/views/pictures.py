@@ -51,5 +51,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model"),
+    legend="line",
     picks={"layer": "layer"},
 )

@@ -59,5 +59,6 @@ VIEW = View(
     exists=lambda study: bool(study.sites),
     rows=rows,
     chart=chart,
+    legend="line",
     picks={"layer": "layer"},
 )

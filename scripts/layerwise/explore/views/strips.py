@@ -50,7 +50,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     base = alt.Chart(drawing.ROWS).transform_calculate(interval=drawing.interval("best_low", "best_high"))
     x = alt.X("layer:O", title=drawing.LAYER).axis(labelAngle=0, labelOverlap=True)
     y = alt.Y("strip:N", title=None, sort=None).axis(labelLimit=180)
-    colour = alt.Color("verdict:N", legend=drawing.legend(shades)).scale(
+    colour = alt.Color("verdict:N", legend=None).scale(
         domain=shades, range=[drawing.EDGE if shade == UNTESTED else SHADES[shade] for shade in shades]
     )
     tooltip = [
@@ -94,5 +94,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task",),
+    legend="verdict",
     picks={"model": "model", "prompt": "prompt", "layer": "layer"},
 )

@@ -52,5 +52,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model", "label"),
+    legend="part",
     picks={"layer": "layer"},
 )

@@ -58,5 +58,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=FOLLOWS,
+    legend="line",
     picks={"layer": "layer"},
 )

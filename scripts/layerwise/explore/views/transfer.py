@@ -85,8 +85,7 @@ VIEW = View(
     place=30,
     title="Is it the same knowledge?",
     reading="Probes of one prompt, task or model (rows) read the states of another (columns), without being fitted "
-    "again. White is chance, blue above it, red below. It shows the chosen layer; without one, the best layer of each "
-    "column.",
+    "again. White is chance, blue above it, red below. All are read in the chosen layer.",
     reads=("carried", "scores", "tasks"),
     exists=lambda study: bool(study.carried),
     rows=rows,

@@ -37,20 +37,21 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     import altair as alt
 
     from layerwise.explore import drawing
-    from layerwise.figures.drawing.used import CONTROL_COLOUR, OWN, signed, strength_styles
+    from layerwise.figures.drawing.style import line_styles
+    from layerwise.figures.drawing.used import CONTROL_COLOUR, OWN, signed
 
     strengths = sorted(rows.loc[rows["change"] == CHANGES["steer"], "strength"].unique())
-    styles = {ERASED: OWN}
-    if strengths:
-        styles |= {signed(strength): style for strength, style in strength_styles(strengths).items()}
+    # Not the shades of the figure, whose ends cannot be told from one of the two pages.
+    styles = {ERASED: OWN} | line_styles(map(signed, strengths))
     x, y = drawing.layer_axis("block", "block whose output is changed"), drawing.score_axis("drawn_effect", "log odds")
     # The controls of the greatest strength stand for those of smaller ones.
     most = max(map(abs, strengths), default=0)
     controls = alt.Chart(drawing.ROWS).transform_filter(f"!datum.strength || abs(datum.strength) === {most:g}")
     controls = controls.encode(x=x, detail="line:N")
     band = controls.mark_area(color=CONTROL_COLOUR, opacity=0.2)
+    band = band.encode(y=y.field("drawn_control_least"), y2=alt.Y2("drawn_control_greatest"))
     mean = controls.mark_line(color=CONTROL_COLOUR, size=1).encode(y=y.field("drawn_control"))
-    lines = drawing.line_chart(
+    return drawing.line_chart(
         x,
         y,
         styles,
@@ -72,9 +73,8 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         ],
         low="drawn_effect_low",
         high="drawn_effect_high",
+        below=[drawing.no_change(), band, mean],
     )
-    least = y.field("drawn_control_least")
-    return drawing.no_change() + band.encode(y=least, y2=alt.Y2("drawn_control_greatest")) + mean + lines
 
 
 VIEW = View(
@@ -87,5 +87,6 @@ VIEW = View(
     rows=rows,
     chart=chart,
     follows=("task", "prompt", "model", "change"),
+    legend="line",
     picks={"block": "layer"},
 )

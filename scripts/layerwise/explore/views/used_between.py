@@ -30,7 +30,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
 
     base = (
         alt.Chart(drawing.ROWS)
-        .transform_filter("datum.block === (layer < 1 ? datum.peak : layer)")
+        .transform_filter("datum.block === (layer < 1 || layer > datum.n_layers ? datum.peak : layer)")
         .transform_calculate(
             interval=drawing.interval("effect_low", "effect_high"),
             whose="datum.own ? 'its own task' : 'another task'",
@@ -63,8 +63,8 @@ VIEW = View(
     place=41,
     title="Is it the concept alone?",
     reading="How much of each task's answer (columns) is lost when a concept (rows) is erased. Framed: its own task. "
-    "It shows the chosen block; without one, the block where erasing takes most of the concept's own answer. – says "
-    "that the model does not answer.",
+    "It is erased in the chosen layer, or, where that is no block, where it takes most of its own answer. – says that "
+    "the model does not answer.",
     reads=("used", "used-across"),
     exists=lambda study: bool(study.used),
     rows=rows,
