@@ -49,6 +49,7 @@
     // Its rows: those of what is chosen or, where there are none, of the first that there is.
     fit() {
       const { rows: table, follows } = this.view;
+      this.followed = this.follows();
       this.wanted = {};
       this.ignored = [];
       this.own = {};
@@ -84,12 +85,18 @@
       return found;
     }
 
+    // What decides its rows.
+    follows() { return JSON.stringify([this.view.follows.map((key) => layerwise.choice[key]), ...this.hidden]); }
+
     show() {
       this.stale = true;
       if (!this.drawn) return;
-      this.fit();
+      if (this.follows() !== this.followed) {
+        this.fit();
+        this.drawn.data("rows", this.shownRows());
+      }
       for (const [name, value] of Object.entries(this.values())) this.drawn.signal(name, value);
-      this.shown = this.drawn.data("rows", this.shownRows()).runAsync();
+      this.shown = this.drawn.runAsync();
       this.describe();
       return this.shown;
     }

@@ -20,18 +20,20 @@ layerwise.offers = {};
   layerwise.isOffered = (key) => keys.includes(key) || key in layerwise.offers;
 
   // The values of a choice that exist together with what is chosen before it.
-  layerwise.possible = (key) => {
-    const before = keys.slice(0, keys.indexOf(key)).map((name) => [name, layerwise.choice[name]]);
-    return layerwise.values(given.cells, key, Object.fromEntries(before));
-  };
+  const possible = {};
+  layerwise.possible = (key) => possible[key];
+
+  // The chosen combination, with its `best_layer` (on validation) and `last_layer`.
+  let chosen = [];
+  layerwise.cell = () => layerwise.row(given.cells, chosen[0]);
 
   // Sets the choice to what is asked for, as far as it exists. Returns a line for each thing that does not.
   const settle = () => {
     const notes = [];
-    const take = (key, possible, first, several) => {
+    const take = (key, values, first, several) => {
       const wanted = asked[key];
-      const exists = several ? wanted?.split(",").every((part) => !part || possible.includes(part))
-        : possible.includes(wanted);
+      const exists = several ? wanted?.split(",").every((part) => !part || values.includes(part))
+        : values.includes(wanted);
       const found = exists ? wanted : first;
       layerwise.choice[key] = found;
       if (wanted === undefined || wanted === found) return;
@@ -40,22 +42,20 @@ layerwise.offers = {};
     };
     for (const key of Object.keys(layerwise.choice)) delete layerwise.choice[key];
     for (const [key, value] of Object.entries(asked)) layerwise.choice[key] = value;
+    chosen = null;
     for (const key of keys) {
-      const possible = layerwise.possible(key);
-      take(key, possible, possible[0]);
+      possible[key] = layerwise.values(given.cells, key, {}, chosen);
+      take(key, possible[key], possible[key][0]);
+      chosen = layerwise.find(given.cells, { [key]: layerwise.choice[key] }, chosen);
     }
     if (keys.length) {
       const cell = layerwise.cell();
-      if (asked.layer !== undefined) asked.layer = asked.layer === "" ? NaN : Number(asked.layer);
+      if (/^\d+$/.test(asked.layer)) asked.layer = Number(asked.layer);
       take("layer", Array.from({ length: cell.last_layer + 1 }, (_, layer) => layer), cell.best_layer);
     } else if (asked.layer !== undefined) layerwise.choice.layer = Number(asked.layer);
     for (const [key, { values, first, several }] of Object.entries(layerwise.offers)) take(key, values, first, several);
     return notes;
   };
-
-  // The chosen combination, with its `best_layer` (on validation) and `last_layer`.
-  layerwise.cell = () => layerwise.rowsWhere(given.cells,
-    Object.fromEntries(keys.map((key) => [key, layerwise.choice[key]])))[0];
 
   // What the address says: all choices of more than one value.
   layerwise.address = () => {

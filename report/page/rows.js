@@ -19,13 +19,17 @@ layerwise.unpack = (value) => {
   return value;
 };
 
-// As columns.py packs them. Text stays {values, codes}; numbers become a list.
+// As columns.py packs them. Text stays {values, codes}; numbers become a list. Plain loops: there may be millions.
 layerwise.unpackColumn = (column) => {
   if (Array.isArray(column)) return column;
   const { values, numbers, floats, runs } = column;
   if (floats !== undefined) {
-    const bytes = Uint8Array.from(atob(floats), (letter) => letter.charCodeAt(0));
-    return Array.from(new Float64Array(bytes.buffer), (number) => (Number.isFinite(number) ? number : null));
+    const letters = atob(floats);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
+    const found = [...new Float64Array(bytes.buffer)];
+    for (let row = 0; row < found.length; row++) if (!Number.isFinite(found[row])) found[row] = null;
+    return found;
   }
   let codes = column.codes;
   if (runs) {
@@ -37,15 +41,18 @@ layerwise.unpackColumn = (column) => {
 
 // Numbers of the rows, among some or all, that have these values. Of a list, a row has one of its values.
 layerwise.find = (table, wanted = {}, among = null) => {
-  let found = among ?? Array.from({ length: table.rows }, (_, row) => row);
+  let found = among;
   for (const [name, value] of Object.entries(wanted)) {
     const column = table.columns[name];
     const isText = !Array.isArray(column);
     const codes = isText ? column.codes : column;
     const these = new Set([value].flat().map((one) => (isText ? column.values.indexOf(one) : one)));
-    found = found.filter((row) => these.has(codes[row]));
+    const rows = [];
+    if (found) for (const row of found) if (these.has(codes[row])) rows.push(row);
+    if (!found) for (let row = 0; row < table.rows; row++) if (these.has(codes[row])) rows.push(row);
+    found = rows;
   }
-  return found;
+  return found ?? Array.from({ length: table.rows }, (_, row) => row);
 };
 
 // The values of a column that occur in these rows, in the order of the table.
