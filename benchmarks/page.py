@@ -1,14 +1,14 @@
 """How fast the page one plays with opens and follows a choice, in Chromium without a window.
 
-Measured are the demo's page, if `make demo` has been run, and that of a made-up study of 12 models x 3 tasks x 6 prompts
-x 41 layers. *First paint* and *curves drawn* count from the navigation. A choice is made in the page's own controls; it
-counts until the charts in view have been painted with the new rows. Numbers are medians, of each choice on its own.
+Measured are the demo's page, if `make demo` has been run, and that of a made-up study of 12 models x 3 tasks x
+6 prompts x 41 layers. *First paint* and *curves drawn* count from the navigation. A choice is made in the page's own
+controls; it counts until the charts in view have been painted with the new rows. Numbers are medians, of each choice
+on its own.
 
     python benchmarks/page.py --quick
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from statistics import median
 
 from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from tests.browser.made_up.page import page_command
-from tests.browser.made_up.study import LARGE, Size
 from tests.browser.chromium import chromium
+from tests.browser.made_up.page import make_page
+from tests.browser.made_up.study import LARGE
 from tests.browser.watching import SCREENS, watch
 
+ROOT = Path(__file__).resolve().parents[1]
 # Seconds to the curves of the demo, and to the first paint of the large study; milliseconds of a choice; megabytes.
 DEMO_SECONDS, LARGE_SECONDS, CHOICE_MS, MEGABYTES = 2.0, 3.0, 300.0, 20.0
 # Runs in the page before its own scripts.
@@ -71,7 +72,7 @@ OFFERED = """() => {
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one page: bytes, seconds to the first paint and to the curves, and by choice the milliseconds that it takes."""
+    """Of one page: bytes, seconds to the first paint and to the curves, and milliseconds of each choice."""
 
     size: int
     first_paint: float
@@ -126,13 +127,6 @@ def time_choices(page: Page, rounds: int) -> dict[str, float]:
     return found
 
 
-def make_large(folder: Path, size: Size) -> Path:
-    """The page of the made-up study."""
-    command, _ = page_command(folder, size)
-    subprocess.run(command, check=True)
-    return folder / "index.html"
-
-
 def row(name: str, found: Measured) -> str:
     """A row of the table."""
     slowest = f"{found.choices[found.slowest]:.0f} ({found.slowest})"
@@ -144,7 +138,10 @@ def goals(pages: dict[str, Measured]) -> list[str]:
     """A line for each goal: whether it was met."""
     demo, large = pages.get("demo"), pages["made-up study"]
     asked = [("first paint of the made-up study", large.first_paint, LARGE_SECONDS, "s")]
-    asked += [(f"choices in the page of the {name}", page.choices[page.slowest], CHOICE_MS, "ms") for name, page in pages.items()]
+    asked += [
+        (f"choices in the page of the {name}", page.choices[page.slowest], CHOICE_MS, "ms")
+        for name, page in pages.items()
+    ]
     if demo:
         asked += [("curves of the demo drawn", demo.drawn, DEMO_SECONDS, "s")]
         asked += [("size of the demo's page", demo.size / 1e6, MEGABYTES, "MB")]
@@ -170,7 +167,7 @@ def main() -> None:
             pages["demo"] = measure(browser, demo, rounds)
         else:
             print("The demo's page is not measured: `make demo` has not been run in this folder.\n")
-        pages["made-up study"] = measure(browser, make_large(Path(folder), LARGE), rounds)
+        pages["made-up study"] = measure(browser, make_page(Path(folder), LARGE)[0], rounds)
     print(f"Medians of {rounds} rounds, Chromium {version}, 1366 x 768.\n")
     print("| page | MB | first paint, s | curves drawn, s | a choice, ms | the slowest, ms |")
     print("|---|---:|---:|---:|---:|---|")

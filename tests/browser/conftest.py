@@ -9,11 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from layerwise.compare.inputs import Given
-from tests.browser.made_up.page import page_command
-from tests.browser.made_up.study import SMALL
 from tests.browser.chromium import chromium
-from tests.browser.watching import opened
-from tests.cells import run_here
+from tests.browser.made_up.page import make_page
+from tests.browser.made_up.study import SMALL
+from tests.browser.watching import opened, watch
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> MadePage:
-    folder = tmp_path_factory.mktemp("made-up")
-    command, given = page_command(folder, SMALL)
-    with pytest.MonkeyPatch.context() as patch:
-        run_here(command, patch)
-    return MadePage(folder / "index.html", given)
+    return MadePage(*make_page(tmp_path_factory.mktemp("made-up"), SMALL))
 
 
 # Not for the whole session: Playwright keeps an event loop, beside which other tests cannot start one.
@@ -48,13 +43,26 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser, made) -> Iterator[Callable[..., Page]]:
-    """Opens the page, see :func:`tests.browser.watching.opened`. What goes wrong in it fails the test."""
+    """Opens a page of its own, see :func:`tests.browser.watching.opened`. What goes wrong in it fails the test."""
     with ExitStack() as stack:
         yield lambda screen="laptop", choice="", **options: stack.enter_context(
             opened(browser, made.file, screen, choice, **options)
         )
 
 
+@pytest.fixture(scope="module")
+def shared(browser, made) -> Iterator[tuple[Page, list[str]]]:
+    """One page for the tests of a file, and the list of what goes wrong in it."""
+    with opened(browser, made.file) as page:
+        yield page, watch(page)
+
+
 @pytest.fixture
-def page(open_page) -> Page:
-    return open_page()
+def page(shared) -> Iterator[Page]:
+    """The shared page with the choice that it begins with. What goes wrong in it fails the test."""
+    found, faults = shared
+    del faults[:]
+    found.evaluate("history.replaceState(null, '', '#'); dispatchEvent(new HashChangeEvent('hashchange'));")
+    found.evaluate("layerwise.settled()")
+    yield found
+    assert not faults, "\n".join(faults)

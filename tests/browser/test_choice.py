@@ -6,7 +6,6 @@ from tests.browser.expected import assert_drawn, curve
 from tests.browser.reading import choose, control, dots, drawn, eventually, show_lines, slide, tooltip
 
 
-
 def shows(page, given, **choice):
     found = curve(given, **choice)
     eventually(lambda: assert_drawn(drawn(page, "curves"), found))
@@ -152,7 +151,9 @@ def test_back_and_forward_go_through_the_choices(page, made):
     shows(page, made.given, prompt="caption", metric="roc_auc")
 
 
-@pytest.mark.parametrize("address", ["task=nothing", "task=objects&prompt=never", "layer=99", "%E0%A4%A", "what=x&axis=y"])
+@pytest.mark.parametrize(
+    "address", ["task=nothing", "task=objects&prompt=never", "layer=99", "%E0%A4%A", "what=x&axis=y"]
+)
 def test_an_address_that_names_nothing_is_a_page_all_the_same(open_page, made, address):
     page = open_page(choice=address)
     assert drawn(page, "curves")

@@ -10,12 +10,14 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 # Width and height in pixels: two common screens and a phone.
 SCREENS = {"laptop": (1366, 768), "desktop": (1920, 1080), "phone": (390, 844)}
+# A machine may be busy with other tests.
+TIMEOUT_MS = 60_000
 LOCAL = ("file:", "data:", "blob:", "about:")
 
 
 @contextmanager
 def opened(browser: Browser, file: Path, screen: str = "laptop", choice: str = "", **options: Any) -> Iterator[Page]:
-    """A page of a file, once its charts are drawn. Fails at the end if anything went wrong meanwhile.
+    """A page of a file, once the charts in view are drawn. Fails at the end if anything went wrong meanwhile.
 
     Args:
         browser: that opens it.
@@ -25,10 +27,10 @@ def opened(browser: Browser, file: Path, screen: str = "laptop", choice: str = "
         options: of the browser's context, such as ``color_scheme``.
     """
     width, height = SCREENS[screen]
-    # A browser never grants a page of a file the clipboard by itself, but asks its reader.
+    # The page writes to the clipboard at a click; only a test reads it.
     options = {"permissions": ["clipboard-read", "clipboard-write"], **options}
     with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(TIMEOUT_MS)
         page = context.new_page()
         faults = watch(page)
         page.goto(f"{file.resolve().as_uri()}#{choice}")
@@ -58,7 +60,8 @@ def watch(page: Page) -> list[str]:
 
 
 def wait_until_drawn(page: Page) -> None:
-    page.wait_for_function("[...document.querySelectorAll('.view:not([hidden]) .chart')].every(c => c.querySelector('svg, canvas'))")
+    """Wait for the charts in view, and near it."""
+    page.evaluate("layerwise.ready")
 
 
 def sideways(page: Page) -> int:

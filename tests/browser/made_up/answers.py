@@ -48,7 +48,8 @@ def used(size: Size) -> pd.DataFrame:
     rows = ends(ends(rows, 2.0, "free", "free_", 0.2), 0.2, "flips", "flips_")
     rows = rows.assign(
         n_images=size.items // 2, draws=10, answers=True, free_accuracy=0.8, chance=0.5, control_own=0.1,
-        control_own_greatest=0.2, p_value=0.01, p_fixed=0.001, beyond=height > 0.5, used=height > 0.5, control_flips=0.02,
+        control_own_greatest=0.2, p_value=0.01, p_fixed=0.001, beyond=height > 0.5, used=height > 0.5,
+        control_flips=0.02,
         peak=(rows["block"] == round(0.6 * size.n_layers)) & (rows["change"] == "erase"), accuracy=0.6,
         control_accuracy=0.8, completeness=0.7, selectivity=0.9, product=0.63, others="", twins="", missing="",
     )  # fmt: skip

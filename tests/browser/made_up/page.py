@@ -1,19 +1,23 @@
-"""Write a made-up study's files, and the command that makes its page."""
+"""Write a made-up study's files, and make its page."""
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.explore.planning import parts, read_by_page, views
 from layerwise.figures.entry import Contents
 from tests.browser.made_up import answers, probes
+from tests.browser.made_up.items import sampled_items
+from tests.browser.made_up.printed import figures, inputs, tables
+from tests.browser.made_up.programs import run
 from tests.browser.made_up.study import TASKS, Size
+from tests.conftest import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[3]
 # By name what makes a table. Of those of information flow, each model has its own.
 TABLES = {
     "scores": probes.scores,
@@ -38,6 +42,7 @@ TABLES = {
     "used-across": answers.used_across,
     "used-above": answers.used_above,
 }
+PRINTED = {"tables": tables, "figures": figures}
 QUESTIONS = "own-questions"
 
 
@@ -63,15 +68,31 @@ def contents(size: Size) -> Contents:
     )
 
 
-def page_command(folder: Path, size: Size) -> tuple[list[str], Given]:
-    """The command that makes ``folder/index.html``, and what it is made from."""
+def make_page(folder: Path, size: Size) -> tuple[Path, Given]:
+    """Make the page of such a study.
+
+    Args:
+        folder: of its results.
+        size: of the study.
+
+    Returns:
+        The page, and what it is made from.
+    """
     study = contents(size)
-    given = write(folder / "results", read_by_page(study), size)
-    command = [sys.executable, ROOT / "scripts/make_page.py", "--title", "A made-up study"]
-    command += ["--parts", *parts(study), "--views", *views(study)]
-    command += ["--inputs", *(f"{name}={file}" for name, files in given.files.items() for file in files)]
-    command += ["--assets", ROOT / "report/page", "--out", folder / "index.html"]
-    return list(map(str, command)), given
+    # Figures of information flow need more than the page shows of it.
+    given = write(folder, [name for name in read_by_page(study) if name != "flow-figures"], size)
+    page = folder / "explore/index.html"
+    page.parent.mkdir(exist_ok=True)
+    run(
+        "make_page",
+        parts=parts(study),
+        views=views(study),
+        inputs=inputs(given, tuple(given.files)),
+        title="A made-up study",
+        assets=REPOSITORY / "report/page",
+        out=page,
+    )
+    return page, given
 
 
 def write(folder: Path, names: Iterable[str], size: Size) -> Given:
@@ -82,18 +103,26 @@ def write(folder: Path, names: Iterable[str], size: Size) -> Given:
     """
     folder.mkdir(parents=True, exist_ok=True)
     given = Given({})
-    for name in sorted(names, key=lambda name: name == "headline"):
+    # These are made from the others.
+    last = ("headline", *PRINTED)
+    for name in sorted(names, key=lambda name: last.index(name) if name in last else -1):
         if name in ("models", "tasks"):
             described = models(size) if name == "models" else {task.task: vars(task) for task in TASKS[: size.tasks]}
             given.files[name] = [folder / f"{name}-{entry}.json" for entry in described]
             for file, content in zip(given.files[name], described.values(), strict=True):
                 file.write_text(json.dumps(content), encoding="utf-8")
+        elif name == "sampled-items":
+            given.files[name] = sampled_items(folder, size)
+        elif name in PRINTED:
+            given.files[name] = PRINTED[name](folder, given)
         elif name in COMPARISONS and COMPARISONS[name].per_flow:
             given.files[name] = [folder / model / f"{QUESTIONS}.{name}.parquet" for model in size.trained]
             table = TABLES[name](size)
             for model, file in zip(size.trained, given.files[name], strict=True):
                 file.parent.mkdir(exist_ok=True)
-                own = {column: value for column, value in (("model", model), ("questions", QUESTIONS)) if column in table}
+                own = {
+                    column: value for column, value in (("model", model), ("questions", QUESTIONS)) if column in table
+                }
                 table.assign(**own).to_parquet(file, index=False)
         else:
             # It takes no resamples, so it is computed as in a study.
@@ -103,7 +132,7 @@ def write(folder: Path, names: Iterable[str], size: Size) -> Given:
     return given
 
 
-def headline(given: Given) -> Any:
+def headline(given: Given) -> pd.DataFrame:
     comparison = COMPARISONS["headline"]
     return comparison.compute(given, {})[list(comparison.columns)]
 

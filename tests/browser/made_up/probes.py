@@ -71,7 +71,9 @@ def one_per_cell(size: Size, seed: int = 10) -> pd.DataFrame:
     """What tables of comparisons say of each cell of a trained model."""
     rows = cells(size, size.trained)
     best = np.random.default_rng(seed).integers(size.n_layers // 2, size.n_layers + 1, len(rows))
-    rows = rows.assign(metric=of_task(rows, "metric"), label=of_task(rows, "headline_label"), best_layer=best, chance=0.5)
+    rows = rows.assign(
+        metric=of_task(rows, "metric"), label=of_task(rows, "headline_label"), best_layer=best, chance=0.5
+    )
     rows = ends(rows, risen(rows, "best_layer", seed), "best", "best_")
     rows = rows.assign(top_layer=size.n_layers)
     rows = ends(rows, risen(rows, "top_layer", seed), "top", "top_")
@@ -102,7 +104,12 @@ def which_layer(size: Size) -> pd.DataFrame:
 
 def best_layers(size: Size) -> pd.DataFrame:
     rows = one_per_cell(size)
-    rows = ends(rows.assign(weights="pretrained", draw_of="", n_splits=1), rows["top"], "norm", "norm_")
+    rows = ends(
+        rows.assign(weights="pretrained", draw_of="", n_splits=1, split_layers="", within_margin=""),
+        rows["top"],
+        "norm",
+        "norm_",
+    )
     return as_compared("best-layers", ends(rows, rows["best"] - 0.5, "selectivity", "selectivity_"))
 
 

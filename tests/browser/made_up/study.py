@@ -63,7 +63,7 @@ class Size:
 
 
 SMALL = Size()
-LARGE = Size(models=12, tasks=3, prompts=6, layers=41, heads=16, items=1000)
+LARGE = Size(models=12, tasks=3, prompts=6, layers=41, heads=16, items=200)
 
 
 def twin(model: str) -> str:
