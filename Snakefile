@@ -91,6 +91,8 @@ include: "rules/routes.smk"
 include: "rules/figures_inputs.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
+include: "rules/explore_inputs.smk"
+include: "rules/explore.smk"
 
 
 rule all:
@@ -99,6 +101,7 @@ rule all:
         rules.figures.input,
         rules.tables.input,
         rules.flow.input,
+        rules.explore.input,
     localrule: True
 
 

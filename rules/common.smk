@@ -1,4 +1,5 @@
 # Shared by all rules: the study, paths of its cells, and what makes a result stale.
+import hashlib
 import json
 import os
 import shutil

@@ -179,12 +179,7 @@ rule tables:
 
 rule flow:
     input:
-        [
-            f"{FLOW_FIGURE}.{format}".format(flow_figure=figure, **cell._asdict())
-            for cell in grid.flow_cells()
-            for figure in flow_figures(contents, cell.questions)
-            for format in FORMATS
-        ],
+        flow_figure_files(FORMATS),
         [
             f"<shown>/tables/{table}.{format}"
             for table in tables(contents)

@@ -31,6 +31,7 @@ contents = Contents(
     interventions=frozenset(
         model.intervention.kind for model in study.config.models.values() if model.intervention is not None
     ),
+    twins=any(grid.twins().values()),
     embedded=tuple(study.config.embedded_models),
     flow=bool(grid.flow_cells()),
     flow_heads=bool(grid.flow_cells()) and study.config.flow.heads is not None,
@@ -112,9 +113,28 @@ def files_of(name, question=None, variant=None):
         return [stimuli_file(stimuli, "prompts.json") for stimuli in grid.used_stimuli()]
     if name == "description":
         return [f"{FLOW}.json".format(**cell._asdict()) for cell in grid.flow_cells()]
+    # What the page one plays with shows of them is on their own pages.
+    if name == "figures":
+        return expand("<shown>/figures/{picture}.html", picture=PICTURES)
+    if name == "flow-figures":
+        return flow_figure_files(["html"])
+    if name == "tables":
+        return expand("<shown>/tables/{table}.html", table=tables(contents))
+    if name == "sampled-items":
+        return SAMPLED
     if name == "training":
         return f"<results>/embedded_models/{variant}/curve.csv"
     raise ValueError(f"no rule makes {name!r}; see files_of in rules/figures_inputs.smk")
+
+
+def flow_figure_files(formats):
+    """The figures of information flow, of each model and its sets of questions."""
+    return [
+        f"{FLOW_FIGURE}.{format}".format(flow_figure=figure, **cell._asdict())
+        for cell in grid.flow_cells()
+        for figure in flow_figures(contents, cell.questions)
+        for format in formats
+    ]
 
 
 def files_of_flow(name, wildcards):
@@ -172,16 +192,3 @@ def caption_params(axis="", window=None, figure=None):
     named |= {"made_from": True} if contents.made_from else {}
     named |= {"shortcuts": True} if figure and "shortcuts" in FIGURES[figure].reads_too(contents) else {}
     return as_json(named | ({"training_draws": draws} if draws else {}))
-
-
-def what_to_open():
-    """A line that says what to open when a run has ended; empty after a run that makes no figures."""
-    pages = [page for page in ("tables/table2.html", "tables/flow.html") if Path(shown, page).exists()]
-    if not pages:
-        return ""
-    whole = ""
-    # The command for the report of a run without some models, or with several configs, is longer.
-    if not left_out and len(workflow.overwrite_configfiles) < 2:
-        option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
-        whole = f", or make one page of all with: make report{option}"
-    return f"Open {shown}/{pages[0]} and the pages in {shown}/figures{whole}"

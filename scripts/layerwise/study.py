@@ -196,6 +196,12 @@ class Study:
         """A file of a stimulus set."""
         return f"{self.stimuli_folder(stimuli)}/{file}"
 
+    def allows_copies(self, stimuli: str) -> bool:
+        """Whether small copies of a stimulus set's pictures may be shown to others."""
+        entry = self.config.stimuli[stimuli]
+        read = KINDS[entry.kind].reads(entry)
+        return stimuli not in self.config.explore.linked and (read is None or self.data.allows_copies(read.dataset))
+
     def questions_folder(self, questions: str) -> str:
         """The folder of a set of questions."""
         return self._folder("questions", questions)

@@ -59,7 +59,7 @@ def known_keys() -> set[str]:
         f"{name}.NAME.{key}" for name, classes in entries.items() for entry in classes for key in entry.model_fields
     }
     keys |= {f"prompts.KIND.NAME.{key}" for key in Prompt.model_fields}
-    for name in ("pathvars", "states", "probes", "carry"):
+    for name in ("pathvars", "states", "probes", "carry", "explore"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
@@ -222,6 +222,7 @@ def test_keys_of_stimuli(study, key):
         ("probes.controls", {"random_labels": 0}),
         ("flow.resamples", 200),
         ("flow.question_tokens", "words"),
+        ("explore", {"items": 5, "megabytes": 1.5, "pictures": "linked", "side": 64, "linked": ["own"]}),
         ("leave_out", ["hub"]),
         ("include", []),
         ("extends", []),

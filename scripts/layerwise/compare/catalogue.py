@@ -9,6 +9,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "headline": "layerwise.compare.headline",
         "best-layers": "layerwise.compare.best_layers",
         "which-layer": "layerwise.compare.which_layer",
+        "twin-differences": "layerwise.compare.twin_differences",
         "test-parts": "layerwise.compare.test_parts",
         "interventions": "layerwise.compare.interventions",
         "routes": "layerwise.compare.routes",

@@ -371,7 +371,8 @@ class Given:
     (their folders), ``transfers`` (of carried probes),
     ``sweeps`` (their folder: concepts erased and steered), ``route-controls`` (of trained routes),
     ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), and those of the tables of comparisons.
+    folder, that of ``predictions``), those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
+    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.
@@ -412,6 +413,22 @@ class Given:
     def comparison(self, name: str) -> pd.DataFrame:
         """A table of comparisons, see :func:`read_comparison`."""
         return read_comparison(name, self.paths(name))
+
+    def flow_comparison(self, name: str) -> pd.DataFrame:
+        """A table of comparisons of information flow, of all models and sets of questions.
+
+        Returns:
+            The rows with the columns ``model`` and ``questions`` first. They are the names of the file's folder and of
+            the file, where the table does not have them itself.
+        """
+        tables = []
+        for path in self.paths(name):
+            table = read_comparison(name, [path])
+            found = {"model": path.parent.name, "questions": path.name.removesuffix(f".{name}.parquet")}
+            tables.append(table.assign(**{column: found[column] for column in found if column not in table}))
+        filled = [table for table in tables if not table.empty]
+        every = pd.concat(filled, ignore_index=True) if filled else tables[0]
+        return every[["model", "questions", *every.columns.drop(["model", "questions"])]]
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -106,6 +106,9 @@ class DatasetEntry(Section):
 
     format: str
     """How images and annotations are laid out."""
+    copies: Maybe[bool] = None
+    """Whether its licence allows that the page one plays with holds small copies of its pictures. If not, the page
+    links them where they lie. Default: false for Flickr30k's pictures (snli-ve), true for all others."""
 
 
 class FolderEntry(DatasetEntry):

@@ -7,6 +7,7 @@ from pydantic import Field
 from layerwise.config.base import Each, Filled, Maybe, Name, OneOf, Section, Seed, among
 from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
+from layerwise.config.explore import Explore
 from layerwise.config.flow import TABLE_PROMPTS, Flow
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
@@ -85,3 +86,6 @@ class StudyConfig(Section):
     """Whether a model uses what a probe finds: the class of a task is erased from the last token's state behind each
     block, or the state is steered along it, and the model's answers are compared with those of the free run. Absent:
     nothing is erased."""
+    explore: Explore = Explore()
+    """The page one plays with: how many test items it shows, how large it may be, and whether it holds copies of
+    pictures. Changes no result."""

@@ -124,6 +124,10 @@ class DataFormat(ABC, Generic[EntryT]):
         """What else the programs that read this format are told, by option, as JSON."""
         return {}
 
+    def allows_copies(self, entry: EntryT) -> bool:
+        """Whether small copies of its pictures may be shown to others, where its entry does not say."""
+        return True
+
     def shown(self, entry: EntryT, parts: Sequence[str]) -> dict[str, Any]:
         """What else of an entry decides what is shown of some parts, for the recipe of stimuli."""
         return {}

@@ -55,6 +55,11 @@ class Locations:
         world = entry.world if isinstance(entry, FolderEntry) else None
         return self.format(name).size(None if world is None else self.worlds[world])
 
+    def allows_copies(self, name: str) -> bool:
+        """Whether small copies of a data set's pictures may be shown to others."""
+        said = self.datasets[name].copies
+        return self.format(name).allows_copies(self.datasets[name]) if said is None else said
+
     def own_download(self, name: str, parts: Sequence[str]) -> OwnDownload | None:
         """How the format of a data set downloads ``parts``; None for formats that lie in folders."""
         own = self.format(name).own_download(self.datasets[name], parts)

@@ -26,6 +26,7 @@ class Contents:
         random_labels, description_length: whether these controls are fitted.
         sites: within blocks, of all cells.
         interventions: kinds.
+        twins: whether some model without intervention has an untrained twin.
         embedded: names of the models that the workflow trains.
         flow: whether attention is blocked in some model.
         flow_heads: whether it is also blocked head by head.
@@ -55,6 +56,7 @@ class Contents:
     description_length: bool = False
     sites: frozenset[str] = frozenset()
     interventions: frozenset[str] = frozenset()
+    twins: bool = False
     embedded: tuple[str, ...] = ()
     flow: bool = False
     flow_heads: bool = False

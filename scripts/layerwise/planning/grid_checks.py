@@ -74,6 +74,8 @@ def check_study(grid: Grid, data: Locations) -> None:
         _check_cell(grid, cell)
     _check_carry(grid)
     _check_flow(config, data)
+    for name in config.explore.linked:
+        find(config.stimuli, name, "explore.linked", "`stimuli`")
 
 
 def find(entries: dict[str, Found], name: str, where: str, section: str | None = None) -> Found:

@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from layerwise.compare.catalogue import COMPARISONS
-from layerwise.compare.inputs import Model, Task
 from layerwise.compare.statistics.draws import merge_draws
 from layerwise.compare.statistics.firsts import first_layers, first_of
 from layerwise.compare.statistics.layers import compare_layers
@@ -14,6 +13,7 @@ from layerwise.compare.statistics.paired import better_than, less_worse_than, pa
 from layerwise.compare.statistics.student import Difference, greater_than
 from layerwise.errors import InputError
 from tests.given import given
+from tests.known_layers import MODELS, PROMPTS, TASKS, write_cells
 from tests.predictions import predictions, some_right
 
 N, GROUP = 200, np.arange(200) // 2
@@ -146,42 +146,10 @@ def test_merged_draws_have_means_and_intervals_over_images_and_draws():
     pd.testing.assert_frame_equal(alone.drop(columns="draws"), pd.DataFrame(rows))
 
 
-TASKS = {"agree": Task("agree", "pairs", "global", "binary", ["agrees"], ["no", "yes"], "accuracy")}
-MODELS = {name: Model(name, "hub", "random" if "twin" in name else "pretrained", 4, 8) for name in ("own", "twin")}
-# By model and prompt the test scores of layers 0 to 4: knowledge begins at 2, and the text alone gives some from 1 on.
-RATES = {
-    ("own", "plain"): (0.5, 0.64, 0.8, 0.9, 0.66),
-    ("own", "words"): (0.5, 0.64, 0.64, 0.64, 0.64),
-    ("own", "asked"): (0.5, 0.5, 0.51, 0.5, 0.5),
-    ("twin", "plain"): (0.5, 0.5, 0.55, 0.5, 0.52),
-}
-PROMPTS = [
-    {"stimuli": "pairs", "prompt": "plain", "text": "Is it so?", "image": "shown"},
-    {"stimuli": "pairs", "prompt": "words", "text": "Is it so?", "image": "none"},
-    {"stimuli": "pairs", "prompt": "asked", "text": "Really?", "image": "shown"},
-]
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    root, n = tmp_path_factory.mktemp("probes"), 400
-    y, group, rows = np.arange(n) % 2, np.arange(n) // 2, []
-    for (model, prompt), rates in RATES.items():
-        parts = []
-        for place, rate in enumerate(rates):
-            right = np.random.default_rng([place, *f"{model} {prompt}".encode()]).permutation(n) < round(rate * n)
-            parts.append(predictions(right, y, group).assign(layer=place, split="test", pred=0))
-            cell = {"model": model, "task": "agree", "prompt": prompt, "n_layers": 4, "label": "agrees", "C": 1.0}
-            cell |= {"metric": "accuracy", "n": n, "n_groups": n // 2, "at_boundary": False, "layer_name": ""}
-            for split in ("val", "test"):
-                score = {"value": right.mean(), "low": rate - 0.05, "high": rate + 0.05, "split": split}
-                rows.append(cell | score | {"layer": place, "probe": "logistic"})
-                if place == 0:
-                    rows.append(cell | score | {"layer": -1, "probe": "majority", "value": 0.5})
-        path = root / model / "agree" / f"{prompt}.predictions.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pd.concat(parts).to_parquet(path)
-    scores = pd.DataFrame(rows)
+    root = tmp_path_factory.mktemp("probes")
+    scores = write_cells(root)
     return scores, root, compare_layers(scores, TASKS, MODELS, root, 100, 199, 0)
 
 

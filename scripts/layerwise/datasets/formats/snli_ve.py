@@ -89,6 +89,10 @@ class _SnliVe(FolderFormat[Entry]):
     def image_source(self, entry: Entry) -> str | None:
         return entry.download_images
 
+    def allows_copies(self, entry: Entry) -> bool:
+        # Flickr30k's pictures are given out on request, for non-commercial research. Drawn ones are anybody's.
+        return entry.world is not None
+
     def check(self, where: str, entry: Entry, data: "Locations") -> None:
         if entry.images is not None and entry.download_images is not None:
             raise InputError(f"{where}: give `images` or `download_images`, not both")

@@ -66,8 +66,8 @@ def draw_matrix(
     Raises:
         InputError: Nothing is carried to or from the model.
     """
-    carried = _of_metric(carried, tasks)
-    carried = carried.assign(row=_row_names(carried), column=carried["task"] + ": " + carried["prompt"])
+    carried = of_metric(carried, tasks)
+    carried = carried.assign(row=row_names(carried), column=carried["task"] + ": " + carried["prompt"])
     maps = _maps(carried, tasks, models, model)
     if not maps:
         raise InputError(f"no kept probe is carried to or from {model}; leave the figure out, or set `carry`")
@@ -112,14 +112,14 @@ def draw_losses(carried: pd.DataFrame, tasks: Mapping[str, Task], models: Mappin
     Raises:
         InputError: Nothing is carried to or from the model.
     """
-    rows = _of_metric(carried, tasks)
+    rows = of_metric(carried, tasks)
     rows = rows[~rows["flipped"] & rows["layer"].between(0, rows["n_layers"])]
     of_model = rows[rows["model"] == model]
     if of_model.empty:
         of_model = rows[rows["source_model"] == model]
     if of_model.empty:
         raise InputError(f"no kept probe is carried to or from {model}; leave the figure out, or set `carry`")
-    of_model = of_model.assign(row=_row_names(of_model))
+    of_model = of_model.assign(row=row_names(of_model))
     targets = list(dict.fromkeys(zip(of_model["model"], of_model["task"], of_model["prompt"], strict=True)))
     styles = line_styles(list(of_model["row"].unique()), [f"{name} (same prompt)" for name in _random(models)])
     styles = {name: replace(style, marker="none") for name, style in styles.items()}
@@ -177,7 +177,7 @@ def _draw_loss(axes: Axes, rows: pd.DataFrame, target: Target, styles: Mapping, 
     )
 
 
-def _of_metric(carried: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+def of_metric(carried: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """The rows in the tasks' own metrics."""
     return carried[carried["metric"] == carried["task"].map({name: task.metric for name, task in tasks.items()})]
 
@@ -186,7 +186,7 @@ def _random(models: Mapping[str, Model]) -> list[str]:
     return [name for name, model in models.items() if model.is_random]
 
 
-def _row_names(rows: pd.DataFrame) -> pd.Series:
+def row_names(rows: pd.DataFrame) -> pd.Series:
     """What the probes of each row were fitted on, in words."""
     names = rows["source_task"] + ": " + rows["source_prompt"]
     names = names.where(rows["kind"] != "versions", rows["source_model"] + " (same prompt)")

@@ -1,6 +1,6 @@
 """Figures of information flow: what blocked attention does to the answer, and in which layer the answer appears."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -126,14 +126,19 @@ def draw_tracing(given: Given, lines: Mapping[tuple[bool, str], str]) -> Figure:
         return draw_unanswered(description)
     shown = tracing.rename(columns={"layer": "x"})
     shown["line"] = list(zip(shown["norm"], shown["casing"], strict=True))
+    x, y = "layer (0: embedding output)", "probability of the\nanswer's first token"
+    rows = shown.assign(facet=shown["type"])
+    return _draw(rows, _Lines(lines, tracing_styles(lines), x, y), description, _types(rows, description))
+
+
+def tracing_styles(lines: Iterable[tuple[bool, str]]) -> dict[tuple[bool, str], LineStyle]:
+    """A colour for each way to write the answer; dashed without the final norm. By ``norm`` and ``casing``."""
+    lines = list(lines)
     colours = line_styles(dict.fromkeys(casing for _, casing in lines))
-    styles = {
+    return {
         (norm, casing): LineStyle(colours[casing].colour, colours[casing].marker, "-" if norm else (0, (2, 1.5)))
         for norm, casing in lines
     }
-    x, y = "layer (0: embedding output)", "probability of the\nanswer's first token"
-    rows = shown.assign(facet=shown["type"])
-    return _draw(rows, _Lines(lines, styles, x, y), description, _types(rows, description))
 
 
 def _types(rows: pd.DataFrame, description: Mapping[str, Any]) -> dict[str, str]:

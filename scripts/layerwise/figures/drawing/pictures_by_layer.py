@@ -1,6 +1,6 @@
 """Scores by layer of each picture's tokens beside the token that probes read: a facet per task, prompt and model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -39,8 +39,8 @@ def draw_pictures(table: pd.DataFrame, tasks: Mapping[str, Task], models: Mappin
     if table.empty:
         raise InputError("no picture was probed by itself; add each-image-mean to `states.positions`")
     table = table[table["layer"] <= table["n_layers"]]
-    positions = sorted(table["position"].unique(), key=lambda position: picture_of(position) or 0)
-    names = {position: _name(position) for position in positions}
+    positions = position_order(table["position"].unique())
+    names = {position: position_name(position) for position in positions}
     styles = line_styles(names.values())
     of_others = names[positions[0]]
     styles[of_others] = replace(styles[of_others], width=3)
@@ -65,7 +65,12 @@ def draw_pictures(table: pd.DataFrame, tasks: Mapping[str, Task], models: Mappin
     return drawing
 
 
-def _name(position: str) -> str:
+def position_order(positions: Iterable[str]) -> list[str]:
+    """Positions as legends have them: that of all other scores, then the pictures by their numbers."""
+    return sorted(positions, key=lambda position: picture_of(position) or 0)
+
+
+def position_name(position: str) -> str:
     """A position as the legend writes it."""
     number = picture_of(position)
     return NAMES[position] if number is None else f"picture {number}'s tokens, mean"

@@ -1,5 +1,6 @@
 """A strip of layers for every cell: where knowledge begins, which layer is best, and which are as good."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -63,18 +64,12 @@ def draw_strips(table: pd.DataFrame) -> Figure:
 
 
 def _draw_strip(axes: Axes, place: int, row: dict[str, Any]) -> None:
-    tested = "too few images" not in row["missing"]
-    above_chance, above_all, as_good = (
-        set(map(int, row[column].split())) for column in ("above_chance", "above_all", "not_worse")
-    )
+    as_good = set(map(int, row["not_worse"].split()))
     for layer in range(int(row["n_layers"]) + 1):
-        shade = "above all" if layer in above_all else "not above chance"
-        if layer in above_chance - above_all:
-            shade = "above chance, but not above all"
-        shade = shade if tested else "not tested"
-        box = Rectangle((layer - 0.5, place - 0.36), 1, 0.72, facecolor=SHADES[shade], edgecolor=EDGE, linewidth=0.5)
+        of_layer = shade(row, layer)
+        box = Rectangle((layer - 0.5, place - 0.36), 1, 0.72, facecolor=SHADES[of_layer], edgecolor=EDGE, linewidth=0.5)
         axes.add_patch(box)
-        ink = "white" if shade == "above all" else INK
+        ink = "white" if of_layer == "above all" else INK
         if layer == row["best_layer"]:
             axes.plot(layer, place, "*", color=ink, markersize=7, linestyle="none")
         elif layer in as_good:
@@ -83,10 +78,20 @@ def _draw_strip(axes: Axes, place: int, row: dict[str, Any]) -> None:
         axes.plot(int(row["first_above_all"]) - 0.5, place, ">", color=FIRST, markersize=5, clip_on=False, zorder=4)
 
 
+def shade(row: Mapping[str, Any], layer: int) -> str:
+    """What a layer of a row is above: a key of :data:`SHADES`."""
+    if "too few images" in row["missing"]:
+        return "not tested"
+    for column, found in (("above_all", "above all"), ("above_chance", "above chance, but not above all")):
+        if layer in map(int, row[column].split()):
+            return found
+    return "not above chance"
+
+
 def _draw_legend(drawing: Figure, table: pd.DataFrame) -> None:
     untested = table["missing"].str.contains("too few images").any()
-    shades = [shade for shade in SHADES if shade != "not tested" or untested]
-    handles: list[Any] = [Patch(facecolor=SHADES[shade], edgecolor=EDGE, linewidth=0.5) for shade in shades]
+    shades = [name for name in SHADES if name != "not tested" or untested]
+    handles: list[Any] = [Patch(facecolor=SHADES[name], edgecolor=EDGE, linewidth=0.5) for name in shades]
     marks = {
         "known from here on": (">", FIRST, 5.0),
         "best layer": ("*", INK, 7.0),

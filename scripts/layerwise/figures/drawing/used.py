@@ -113,7 +113,7 @@ def draw_steered(used: pd.DataFrame, model: str) -> Figure:
         return drawing
     styles = _strength_styles(sorted(rows["strength"].unique()))
     most = max(styles, key=abs)
-    handles: dict[str, Any] = {_signed(strength): _line(style) for strength, style in styles.items()}
+    handles: dict[str, Any] = {signed(strength): _line(style) for strength, style in styles.items()}
     handles |= {"followed here": Line2D([], [], color="#444444", marker="o", linestyle="none", markersize=6)}
     handles |= {f"random directions at ±{abs(most):g}": _band(CONTROL_COLOUR), "95 % interval": _band("#B0A0C8")}
     drawing, facets = _facets(rows, handles, X_LABEL)
@@ -369,7 +369,7 @@ def _strength_styles(strengths: Sequence[float]) -> dict[float, LineStyle]:
     return styles
 
 
-def _signed(strength: float) -> str:
+def signed(strength: float) -> str:
     return f"steered by {strength:+g} SD".replace("-", "−")
 
 

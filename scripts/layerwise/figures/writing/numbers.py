@@ -1,5 +1,8 @@
 """The table of numbers for reading: the best layer of each cell beside the topmost block."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from layerwise.figures.names import metric_name
@@ -49,6 +52,23 @@ def number_sections(table: pd.DataFrame) -> list[Section]:
         title = f"{task}: {metric_name('r2')}{mean}"
         sections.append(Section(title, shown, note, tuple(shown.columns[2:]), names, row_names=2))
     return sections
+
+
+def number_sentence(row: Mapping[str, Any]) -> str:
+    """One row as a plain sentence, such as "count (prompt short): llava reads it best in block 3 (R² 0.81 [...])...".
+
+    Args:
+        row: of the table.
+    """
+    score, low, high, top, mean = (
+        number(row[name], ".2f") for name in ("best", "best_low", "best_high", "top", "training_mean")
+    )
+    best = int(row["best_layer"])
+    where = "the topmost block" if best == row["top_layer"] else f"block {best}" if best else "the embeddings"
+    said = f"{row['task']} (prompt {row['prompt']}): {row['model']} reads it best in {where} "
+    said += f"({metric_name('r2')} {score} [{low}, {high}])"
+    said += f", in the topmost block {top}" if best != row["top_layer"] else ""
+    return f"{said}; always giving the mean of the training items gives {mean}."
 
 
 def _errors(rows: pd.DataFrame) -> list[str]:

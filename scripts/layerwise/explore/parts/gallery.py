@@ -1,0 +1,68 @@
+"""The gallery: every figure of the study as the paper has it, with its caption and its files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerwise.explore.entry import Content, Part
+from layerwise.figures.entry import Contents
+from layerwise.figures.planning import flow_figures, pictures
+
+if TYPE_CHECKING:
+    from layerwise.compare.inputs import Given
+
+
+def read(study: Contents) -> list[str]:
+    """What the gallery shows: figures of the whole study, and those of information flow in single models."""
+    return [name for name, found in (("figures", pictures(study)), ("flow-figures", flow_figures(study))) if found]
+
+
+def make(given: Given, views: Sequence[str]) -> Content:
+    groups = {
+        title: [_figure(path) for path in given.paths(name)]
+        for name, title in (("figures", "Of the whole study"), ("flow-figures", "Information flow, by model"))
+        if given.files.get(name)
+    }
+    for figures in groups.values():
+        # The report's titles begin with the places of the figures.
+        figures.sort(key=lambda figure: figure["place"])
+    return Content({"groups": groups})
+
+
+def _figure(path: Path) -> dict[str, Any]:
+    """What the template shows of the figure of a page."""
+    from markupsafe import Markup
+
+    from layerwise.explore.pages import read_figure_page
+
+    page = read_figure_page(path)
+    place, title = re.fullmatch(r"((?:\d+ )?)(.*)", page.title, re.DOTALL).groups()  # type: ignore[union-attr]
+    return {
+        "place": place,
+        "title": Markup(title),
+        "caption": Markup(page.caption),
+        "picture": _data_url(page.picture, path.with_suffix(".svg")),
+        "files": [path.with_suffix(f".{suffix}") for suffix in ("png", "svg", "pdf")],
+    }
+
+
+def _data_url(png: bytes, svg: Path) -> str:
+    """The picture within the page: the smaller of the drawing (SVG) and its dots (as lossless WebP).
+
+    Lines are smaller as drawings, maps with thousands of marks as dots.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, format="WEBP", lossless=True, quality=50, method=4)
+    dots, drawing = buffer.getvalue(), svg.read_bytes()
+    content, kind = (drawing, "svg+xml") if len(drawing) <= len(dots) else (dots, "webp")
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+PART = Part(place=50, title="All figures", reads=read, exists=lambda study: bool(read(study)), make=make)
