@@ -16,6 +16,7 @@ from transformers import AutoModelForImageTextToText
 
 from layerwise.datasets.frame_events import QUESTIONS
 from layerwise.datasets.world.captions import reading_order
+from layerwise.datasets.world.frames.ring import WAYS
 from layerwise.datasets.world.frames.sequences import FrameSequence
 from layerwise.datasets.world.render import render
 from layerwise.models.embedded import frame_batches, frame_lessons, training
@@ -24,7 +25,7 @@ from layerwise.models.embedded.batches import Packer
 from layerwise.models.embedded.event_words import EventWords, first_block
 from layerwise.models.embedded.forward import answer_logits
 from layerwise.models.embedded.objectives import Frames
-from layerwise.models.embedded.plans import plan_for
+from layerwise.models.embedded.plans import Phase, plan_for
 from layerwise.models.embedded.tokenizer import train_tokenizer
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
@@ -90,12 +91,10 @@ def answer_by_words(text: str, sequence: FrameSequence) -> str:
         told = [f"the {e.who} {e.what}" + (f" {e.way}" if e.way else "") for e in events]
         return ", then ".join(told).replace("the", "The", 1) + "."
     if words[0] == "Did":
-        did = next(what for what, verb in frame_lessons.VERBS.items() if text.endswith(f" {verb}?"))
-        return (
-            "yes"
-            if any(e.what == did and words[1:3] in (["the", e.who], ["something", words[2]]) for e in events)
-            else "no"
-        )
+        way = words.pop() if words[-1] in WAYS.values() else None
+        did = next(what for what, verb in frame_lessons.VERBS.items() if words[-len(verb.split()) :] == verb.split())
+        fitting = [e for e in events if e.what == did and words[1:3] in (["the", e.who], ["something", words[2]])]
+        return "yes" if any(way in (None, e.way) for e in fitting) else "no"
     if words[0] == "Which":
         return next((e.way for e in events if e.who == words[4]), None) or "nothing"
     if words[1] == "did":
@@ -167,7 +166,10 @@ def _nearest(vector: torch.Tensor, words: EventWords, number: str) -> set[str]:
     names = list(words._word)
     matrix = torch.stack([words._word[name] for name in names]).T
     parts = torch.linalg.lstsq(matrix, vector[:, None]).solution[:, 0]
-    told = {name for name, part in zip(names, parts.tolist(), strict=True) if round(part) == 1}
+    said = {name: round(part) for name, part in zip(names, parts.tolist(), strict=True) if round(part)}
+    # Which way something moved is said twice as loudly.
+    assert all(loudness == (2 if name in WAYS.values() else 1) for name, loudness in said.items())
+    told = set(said)
     assert number in told
     return told - {number}
 
@@ -176,7 +178,9 @@ def test_the_second_warm_up_trains_the_first_block_alone(processor):
     student = make_model(processor.tokenizer, seed=0)
     before = {name: value.clone() for name, value in student.state_dict().items()}
     plan = replace(plan_for("frames"), event_steps=8, event_rows=8)
-    training.warm_up_events(student, Packer(processor), np.random.default_rng(0), plan, lambda *_: None)
+    packer = Packer(processor)
+    words = EventWords(student, processor.tokenizer)
+    training.warm_up_events(student, words, packer, np.random.default_rng(0), plan, lambda *_: None)
     changed = {name for name, value in student.state_dict().items() if not torch.equal(value, before[name])}
     first = {f"model.language_model.layers.0.{name}" for name, _ in first_block(student).named_parameters()}
     assert changed == first
@@ -187,6 +191,46 @@ def test_the_second_warm_up_trains_the_first_block_alone(processor):
         copy.load_state_dict(weights)
         losses.append(EventWords(copy, processor.tokenizer).loss(copy, batch).item())
     assert losses[1] < losses[0]
+
+
+def test_questions_about_the_way_tell_partners_apart():
+    """Of sequences that differ in the way alone, nothing else could."""
+    apart = [one.answer != other.answer for _, (one, other) in asked("whether", "direction")]
+    assert sum(apart) > 60
+
+
+def test_text_counts_only_if_it_is_asked_for(processor, model):
+    batch = frame_batches.draw(Packer(processor), np.random.default_rng(1), 8, 80, {}, ALL)
+    words = EventWords(model, processor.tokenizer)
+    assert words.loss(model, batch, text=False) < words.loss(model, batch)
+
+
+def test_a_lesson_is_learned_when_nine_of_ten_are_right_of_late():
+    learned = training.Learned("moved")
+    assert not any(learned.after({"moved": 0.5, "who": 1.0}) for _ in range(50))
+    assert not any(learned.after({"who": 1.0}) for _ in range(50))
+    needed = next(number for number in range(1, 100) if learned.after({"moved": 1.0}))
+    # 1 - 0.5 * 0.9 ** n is 0.9 after 16 batches.
+    assert needed == 16
+    assert not training.Learned("").after({"moved": 1.0})
+
+
+def test_steps_that_a_lesson_does_not_need_are_spent_on_the_next_phase_without_one(processor, monkeypatch):
+    monkeypatch.setattr(training.Learned, "after", lambda self, right: self._lesson == "moved")
+    phases = (Phase("which", 5, 0.0, until="moved"), Phase("way", 3, 0.0, until="direction"), Phase("frames", 2, 0.0))
+    plan = replace(plan_for("frames"), phases=phases, pictures=4, event_sequences=2, report_every=1)
+    packer, seen = Packer(processor), []
+    student = make_model(processor.tokenizer, seed=0)
+    words = EventWords(student, processor.tokenizer)
+    monkeypatch.setattr(training, "_held_out", lambda packer, plan: [])
+    training.teach(student, words, packer, np.random.default_rng(0), plan, lambda *row: seen.append(row[:2]))
+    assert sorted(set(seen)) == [
+        (1, "which"),
+        (2, "way"),
+        (3, "way"),
+        (4, "way"),
+        *((n, "frames") for n in range(5, 11)),
+    ]
 
 
 def test_prompts_name_as_many_pictures_as_there_are():
@@ -207,7 +251,7 @@ def test_a_short_run_says_how_often_it_is_right_with_frames_and_without_their_or
     }
     phases = {line.split(",")[2] for line in (tmp_path / "curve.csv").read_text().splitlines()[1:]}
     # Of so short a run, the last step of each warm-up and of the lessons.
-    assert phases == {"warm-up", "event warm-up", "frames"}
+    assert phases == {"warm-up", "event warm-up", "together"}
     # A seed decides the weights.
     again, _ = training.train(3, plan_for("frames").scaled(0.005), lambda *_: None)
     saved = AutoModelForImageTextToText.from_pretrained(tmp_path / "model").state_dict()

@@ -25,6 +25,8 @@ STILL, CHANGED, GONE = "still", "changed", "gone"
 # "changed colour" is not among them: it is no word, and what else could have changed is.
 HOW = (MOVED, "grew", "shrank", "appeared")
 WORDS = (*NUMBERS, STILL, CHANGED, GONE, *HOW, *WAYS.values(), *SHAPES, *COLOUR_NAMES)
+# Which way something moved is the hardest to find among all that is said at a patch, so it is said loudly.
+LOUDNESS = dict.fromkeys(WAYS.values(), 2.0)
 # What the patches of a picture are: without an object, with one that is as it was, or changed.
 EMPTY, SAME, NEW = range(3)
 
@@ -45,13 +47,14 @@ class EventWords:
             for patch, words in patches.items():
                 kinds[p, patch] = SAME if words == (STILL,) else NEW
                 for word in words:
-                    added[p, patch] += self._word[word]
+                    added[p, patch] += LOUDNESS.get(word, 1.0) * self._word[word]
         return added, torch.from_numpy(kinds)
 
-    def loss(self, model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
+    def loss(self, model: LlavaForConditionalGeneration, batch: Batch, text: bool = True) -> torch.Tensor:
         """Mean squared error of what the first block adds, over the targets' variance.
 
-        Empty, unchanged and changed patches weigh equally, and so does the text, to which it is to add nothing.
+        Empty, unchanged and changed patches weigh equally, and so does the text (if ``text``), to which it is to add
+        nothing.
         """
         decoder = model.model.language_model
         with torch.no_grad():
@@ -65,7 +68,8 @@ class EventWords:
         added = after - states
         error = (added[there] - wanted.flatten(0, 1)).square().mean(-1)
         parts = [error[kinds.flatten() == kind].mean() for kind in (EMPTY, SAME, NEW)]
-        parts.append(added[~there & (batch.ids != model.config.text_config.pad_token_id)].square().mean())
+        if text:
+            parts.append(added[~there & (batch.ids != model.config.text_config.pad_token_id)].square().mean())
         return torch.stack(parts).sum() / wanted[kinds != EMPTY].var()
 
 

@@ -42,10 +42,16 @@ def question_losses(logits: torch.Tensor, targets: torch.Tensor, question: torch
 def packed_accuracy(model: LlavaForConditionalGeneration, batch: Batch) -> dict[str, float]:
     """By lesson, the share of questions whose answer tokens are all the likeliest: greedy decoding's exact match."""
     model.eval()
-    right = (answer_logits(model, batch).argmax(-1) == batch.targets).float()
+    logits = answer_logits(model, batch)
     model.train()
-    whole = torch.ones(len(batch.lessons)).scatter_reduce(0, batch.question, right, "amin")
-    return by_lesson(batch, whole)
+    return by_lesson(batch, answered_rightly(logits, batch))
+
+
+@torch.no_grad()
+def answered_rightly(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """1 for each question (Q,) whose answer tokens are all the likeliest, else 0."""
+    right = (logits.argmax(-1) == batch.targets).float()
+    return torch.ones(len(batch.lessons)).scatter_reduce(0, batch.question, right, "amin")
 
 
 def by_lesson(batch: Batch, values: torch.Tensor) -> dict[str, float]:

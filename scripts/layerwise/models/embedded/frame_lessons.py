@@ -30,6 +30,8 @@ VERBS = {
 }
 # How often a sequence of three frames has a pause.
 PAUSED = 0.25
+# How often a question about something that moves is about the way.
+WAY_ASKED = 0.7
 
 Asked = tuple[Question, Question]
 FrameLesson = Callable[[FrameSequence, FrameSequence, np.random.Generator], Asked]
@@ -64,7 +66,7 @@ def who(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generato
 def how(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
     """What an object did, or which way it moved."""
     moved = [event.who for shown in (sequence, partner) for event in shown.events if event.way]
-    way = bool(moved) and rng.random() < 0.5
+    way = bool(moved) and rng.random() < WAY_ASKED
     shape = _pick(moved if way else shapes(sequence), rng)
     asked = f"Which way did the {shape} move?" if way else f"What did the {shape} do?"
     answers = []
@@ -76,16 +78,29 @@ def how(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generato
 
 
 def whether(sequence: FrameSequence, partner: FrameSequence, rng: np.random.Generator) -> Asked:
-    """Whether an object did something; half of the time, whether any did.
+    """Whether an object did something, and which way; half of the time, whether any did.
 
     What happens in one of the two is asked about, or anything else.
     """
     any_ = rng.random() < 0.5
-    did = _pick(_pick((sequence, partner), rng).events, rng).what if rng.random() < 0.7 else _pick(list(VERBS), rng)
-    shape = _pick(shapes(sequence), rng)
-    asked = f"Did {'something' if any_ else f'the {shape}'} {VERBS[did]}?"
+    event = _pick(_pick((sequence, partner), rng).events, rng)
+    did, way = event.what, event.way
+    if rng.random() < 0.3:
+        did, way = _pick(list(VERBS), rng), None
+    if way is not None and rng.random() > WAY_ASKED:
+        way = None
+    shape = event.who if way else _pick(shapes(sequence), rng)
+    asked = " ".join(filter(None, ("Did", "something" if any_ else f"the {shape}", VERBS[did], way))) + "?"
     one, other = (
-        Question(asked, _yes(any(event.what == did and (any_ or event.who == shape) for event in shown.events)))
+        Question(
+            asked,
+            _yes(
+                any(
+                    event.what == did and (any_ or event.who == shape) and way in (None, event.way)
+                    for event in shown.events
+                )
+            ),
+        )
         for shown in (sequence, partner)
     )
     return one, other

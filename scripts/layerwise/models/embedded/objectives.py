@@ -21,8 +21,9 @@ QUESTIONS = {
     },
 }
 
-# What is asked about single pictures beside sequences.
-SINGLE = {"describe": 1.0, "object": 1.5, "statement": 3.0, "ChooseRel": 1.2, "QueryAttr": 1.0}
+# What is asked about single pictures beside sequences, while those are learned and afterwards.
+BESIDE = {"object": 3.0, "statement": 1.0, "ChooseAttr": 0.4, "QueryAttr": 1.0, "ChooseRel": 0.6}
+SINGLE = {"describe": 0.5, "object": 1.5, "statement": 4.0, "ChooseRel": 1.0, "QueryAttr": 1.0}
 
 # By objective and phase, the chance of each lesson about a single picture. The first three objectives have as many
 # steps, and rows of as many tokens.
@@ -37,9 +38,11 @@ MIXTURES: dict[str, dict[str, dict[str, float]]] = {
     },
     # It is taught what happens in sequences of frames, besides objects and statements about a single picture.
     "frames": {
-        "objects": {"describe": 1.0, **QUESTIONS["objects"]},
-        "events": SINGLE,
-        "frames": SINGLE,
+        "objects": QUESTIONS["objects"],
+        "which": BESIDE,
+        "way": BESIDE,
+        "frames": BESIDE,
+        "together": SINGLE,
     },
 }
 
@@ -55,16 +58,30 @@ class Frames:
 
 FRAMES: dict[str, dict[str, Frames]] = {
     "frames": {
-        "objects": Frames(0.0, {}, {}),
-        "events": Frames(
-            0.6,
+        "objects": Frames(
+            0.5,
             {"moved": 1.0, "first": 1.0, "direction": 1.0, "cause": 1.0},
-            {"tell": 1.0, "picture": 0.5, "whether": 1.5, "who": 1.0, "how": 1.5, "happened": 0.5},
+            {"who": 1.0, "whether": 1.0, "picture": 1.0},
+        ),
+        "which": Frames(
+            0.8,
+            {"moved": 3.0, "direction": 0.5, "first": 0.3, "cause": 0.3},
+            {"who": 2.0, "how": 1.0, "whether": 1.0, "happened": 6.0},
+        ),
+        "way": Frames(
+            0.8,
+            {"direction": 2.5, "moved": 1.0, "first": 0.3, "cause": 0.3},
+            {"who": 0.5, "how": 2.0, "whether": 3.0, "happened": 4.0},
         ),
         "frames": Frames(
+            0.8,
+            {"moved": 1.3, "first": 2.3, "direction": 1.8, "cause": 1.3},
+            {"happened": 6.0, "tell": 0.3, "whether": 1.5, "who": 1.0, "how": 2.0},
+        ),
+        "together": Frames(
             0.5,
-            {"moved": 1.0, "first": 1.5, "direction": 1.5, "cause": 1.5},
-            {"happened": 4.0, "tell": 0.3, "picture": 0.2, "whether": 0.5, "who": 0.5, "how": 0.5},
+            {"moved": 1.0, "first": 1.3, "direction": 1.3, "cause": 1.3},
+            {"happened": 6.0, "tell": 0.3, "whether": 0.5, "who": 0.5, "how": 1.0},
         ),
     }
 }

@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Phase:
-    """A number of steps, and the share of pictures with an object in the dark. The objective decides the lessons."""
+    """A number of steps, and the share of pictures with an object in the dark. The objective decides the lessons.
+
+    A phase with ``until`` ends as soon as that lesson is learned; the phase after the last such one gets the steps that
+    are left over.
+    """
 
     name: str
     steps: int
     dark: float
+    until: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class Plan:
     event_rows: int = 48
     event_tokens: int = 80
     event_rate: float = 1e-2
+    # Beside the answers' loss, the weight of what the first block says, and the sequences that it is measured on.
+    event_weight: float = 0.0
+    event_sequences: int = 12
     report_every: int = 50
     warm_up_rate: float = 2e-2
     matrix_rate: float = 1e-2
@@ -52,14 +60,19 @@ class Plan:
 PLANS = {
     "frames": Plan(
         objective="frames",
-        phases=(Phase("objects", 220, 0.0), Phase("events", 220, 0.0), Phase("frames", 640, 0.3)),
-        tokens=128,
+        phases=(
+            Phase("objects", 200, 0.0),
+            Phase("which", 400, 0.0, until="moved"),
+            Phase("way", 400, 0.0, until="direction"),
+            Phase("frames", 100, 0.0),
+            Phase("together", 250, 0.3),
+        ),
+        pictures=16,
+        tokens=140,
         event_steps=250,
-        # Which way something moved is the hardest: at 1e-2 seed 0 learned it, and seed 2 did not. At this rate seed 0
-        # learned it, and seed 1 did not.
-        matrix_rate=4e-3,
-        # Patches are told in the word vectors of the beginning, and what tells them is trained no further.
-        word_rate=1e-3,
+        event_weight=0.3,
+        matrix_rate=3e-3,
+        word_rate=2e-3,
     )
 }
 

@@ -20,6 +20,7 @@ from layerwise.models.embedded.batches import Batch, Packer, noisy
 from layerwise.models.embedded.event_words import WORDS, EventWords, first_block
 from layerwise.models.embedded.forward import (
     answer_logits,
+    answered_rightly,
     by_lesson,
     packed_accuracy,
     question_losses,
@@ -53,12 +54,11 @@ def train(seed: int, plan: Plan, record: Record) -> tuple[LlavaForConditionalGen
     warm_up(model, packer, rng, plan, record)
     # Training it further would take half of the lessons' time for nothing.
     model.model.vision_tower.requires_grad_(False)
+    events = None
     if plan.objective in FRAMES:
-        warm_up_events(model, packer, rng, plan, record)
-        # Otherwise lessons blur within fifty steps what the first block says, and the others learn nothing from it.
-        model.model.multi_modal_projector.requires_grad_(False)
-        first_block(model).requires_grad_(False)
-    teach(model, packer, rng, plan, record)
+        events = EventWords(model, packer.tokenizer)
+        warm_up_events(model, events, packer, rng, plan, record)
+    teach(model, events, packer, rng, plan, record)
     model.requires_grad_(True)
     model.eval()
     return model, processor
@@ -112,41 +112,82 @@ def warm_up(
 
 
 def warm_up_events(
-    model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
+    model: LlavaForConditionalGeneration,
+    events: EventWords,
+    packer: Packer,
+    rng: np.random.Generator,
+    plan: Plan,
+    record: Record,
 ) -> None:
     """Teach the first block to say at each patch what happened there since the picture before."""
-    events = EventWords(model, packer.tokenizer)
-    frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
     optimizers = Optimizers([*first_block(model).parameters()], plan.event_steps, plan.event_rate, plan.word_rate)
     for step in range(plan.event_steps):
-        batch = frame_batches.draw(packer, rng, plan.event_rows, plan.event_tokens, {}, frames, noise=PIXEL_NOISE)
-        loss = events.loss(model, batch)
+        loss = events.loss(model, _draw_events(packer, rng, plan, plan.event_rows))
         optimizers.step(loss)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.event_steps:
             record(step + 1, "event warm-up", "patches", "loss", loss.item())
 
 
 def teach(
-    model: LlavaForConditionalGeneration, packer: Packer, rng: np.random.Generator, plan: Plan, record: Record
+    model: LlavaForConditionalGeneration,
+    events: EventWords | None,
+    packer: Packer,
+    rng: np.random.Generator,
+    plan: Plan,
+    record: Record,
 ) -> None:
-    """Teach the lessons phase by phase. Every question has the same weight, however long its answer."""
+    """Teach the lessons phase by phase. Every question has the same weight, however long its answer.
+
+    A model that sees sequences is told all the while what happens at each patch. Otherwise lessons blur within fifty
+    steps what its first block says, and the other blocks learn nothing from it.
+    """
     held_out = _held_out(packer, plan)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = sum(phase.steps for phase in plan.phases)
     optimizers = Optimizers(parameters, steps, plan.matrix_rate, plan.word_rate, shared=_word_vectors(model))
-    step = 0
+    step, left = 0, 0
     for phase in plan.phases:
-        for _ in range(phase.steps):
+        learned = Learned(phase.until)
+        more = 0 if phase.until else left
+        left -= more
+        for number in range(phase.steps + more):
             step += 1
             batch = _draw(packer, rng, plan, phase)
-            losses = question_losses(answer_logits(model, batch), batch.targets, batch.question)
-            optimizers.step(losses.mean())
+            logits = answer_logits(model, batch)
+            losses = question_losses(logits, batch.targets, batch.question)
+            loss = losses.mean()
+            if events is not None:
+                shown = _draw_events(packer, rng, plan, plan.event_sequences)
+                loss = loss + plan.event_weight * events.loss(model, shown, text=False)
+            optimizers.step(loss)
             if step % plan.report_every == 0 or step == steps:
                 for lesson, value in by_lesson(batch, losses.detach()).items():
                     record(step, phase.name, lesson, "loss", value)
                 for part in held_out:
                     for lesson, value in packed_accuracy(model, part).items():
                         record(step, phase.name, lesson, "accuracy", value)
+            if learned.after(by_lesson(batch, answered_rightly(logits, batch))):
+                left += phase.steps - number - 1
+                break
+
+
+class Learned:
+    """Whether a lesson is learned: of late, nine of ten questions of it in training were answered rightly.
+
+    Args:
+        lesson: its name; empty for none, which is never learned.
+    """
+
+    ENOUGH, WEIGHT = 0.9, 0.1
+
+    def __init__(self, lesson: str) -> None:
+        self._lesson, self._mean = lesson, 0.0
+
+    def after(self, right: Mapping[str, float]) -> bool:
+        """Take the shares of right answers in one more batch, by lesson."""
+        if self._lesson in right:
+            self._mean += self.WEIGHT * (right[self._lesson] - self._mean)
+        return self._mean >= self.ENOUGH
 
 
 def _draw(packer: Packer, rng: np.random.Generator, plan: Plan, phase: Phase) -> Batch:
@@ -155,6 +196,12 @@ def _draw(packer: Packer, rng: np.random.Generator, plan: Plan, phase: Phase) ->
         return packer.draw(rng, plan.pictures, plan.tokens, mixture, phase.dark, PIXEL_NOISE)
     frames = FRAMES[plan.objective][phase.name]
     return frame_batches.draw(packer, rng, plan.pictures, plan.tokens, mixture, frames, phase.dark, PIXEL_NOISE)
+
+
+def _draw_events(packer: Packer, rng: np.random.Generator, plan: Plan, rows: int) -> Batch:
+    """Sequences of all kinds, alike often."""
+    frames = Frames(1.0, dict.fromkeys(QUESTIONS, 1.0), dict.fromkeys(FRAME_LESSONS, 1.0))
+    return frame_batches.draw(packer, rng, rows, plan.event_tokens, {}, frames, noise=PIXEL_NOISE)
 
 
 def _held_out(packer: Packer, plan: Plan) -> list[Batch]:
