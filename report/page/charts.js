@@ -200,7 +200,7 @@
   layerwise.views = {}; // Drawn Vega views, by name.
   layerwise.drawAll = () => Promise.all(charts.map(draw));
   // Fulfilled when the charts drawn so far show the choice.
-  layerwise.settled = () => Promise.all(charts.map((chart) => chart.drawing?.then(() => chart.shown)));
+  layerwise.settled = () => Promise.all(charts.map((chart) => chart.drawing?.then(() => chart.shown))).then(() => {});
   layerwise.ready = new Promise((ready) => {
     const near = new IntersectionObserver((entries) => {
       const found = entries.filter((entry) => entry.isIntersecting)
