@@ -55,7 +55,7 @@ test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (at most 20
 test-all: test test-slow ## run every test: also all model families, the whole demo, and more random kills
 	$(BIN)/python -m pytest -m "whole and not gpu" -n $(CORES) --dist loadscope
 
-bench: $(VENV)/run.stamp ## time extraction, attention knockout, erasing and steering, probes and storage against alternatives; writes docs/benchmarks.md
+bench: $(VENV)/dev.stamp ## time extraction, attention knockout, erasing and steering, probes, storage and the page; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 bench-gpu: $(VENV)/run.stamp ## measure on a GPU with 80 GB, in 9 minutes; writes results-gpu/, whose tables belong into docs/benchmarks-gpu.md

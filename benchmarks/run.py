@@ -23,6 +23,7 @@ SECTIONS = {
     "memory.py": "Peak memory as items double",
     "planning.py": "Planning large studies",
     "training.py": "The optimiser of the embedded model",
+    "page.py": "The page one plays with",
     "cost.py": "The cost model compared with the demo",
     "ground_truth.py": "Planted signals: layers, intervals and tests compared with the truth",
     "used_truth.py": "Planted use: a decoder whose use of what it knows is known",

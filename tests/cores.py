@@ -18,7 +18,7 @@ LONGEST = [
     # They share the finished tiny grid.
     [
         f"tests/workflow/test_{name}.py"
-        for name in ("whole_run", "staleness", "clock", "shards_and_partial", "extending", "used")
+        for name in ("whole_run", "page", "staleness", "clock", "shards_and_partial", "extending", "used")
     ],
     ["tests/slurm/test_slurm.py"],
     ["tests/workflow/test_flow.py"],

@@ -147,10 +147,16 @@
       const column = ["value", "difference", "score", "mean", "effect"].find((name) => rows.some((row) => row[name] !== undefined));
       if (!column) return `${rows.length} marks.`;
       const sorted = rows.filter((row) => row[column] !== null).sort((a, b) => a[column] - b[column]);
-      const where = (row) => Object.keys(this.view.picks).filter((field) => row[field] !== undefined)
-        .map((field) => `${field} ${row[field]}`).join(", ");
+      const fields = [...new Set([this.view.legend, ...Object.keys(this.view.picks)])];
+      const where = (row) => fields.filter((field) => row[field] !== undefined)
+        .map((field) => `${layerwise.word(field)} ${row[field]}`).join(", ");
       return [["Highest", sorted.at(-1)], ["lowest", sorted[0]]].filter(([, row]) => row)
         .map(([end, row]) => `${end}: ${short(row[column])} (${where(row)})`).join("; ");
+    }
+
+    // A scale of the chart, if it has one of this name: bars and boxes have no shapes.
+    scale(name) {
+      try { return this.drawn.scale(name); } catch { return undefined; }
     }
 
     showLegend() {
@@ -158,7 +164,7 @@
       const legend = this.part("legend");
       const focused = document.activeElement?.dataset.value;
       const values = [...new Set(this.rows.map((row) => row[field]))];
-      const [colour, shape] = ["color", "shape"].map((name) => this.drawn.scale(name));
+      const [colour, shape] = ["color", "shape"].map((name) => this.scale(name));
       legend.replaceChildren(...values.map((value) => {
         const button = document.createElement("button");
         const mark = document.createElement("span");

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.browser.chromium import chromium
+from tests.browser.watching import inaccessible, opened, sideways
 from tests.conftest import REPOSITORY
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
@@ -93,3 +95,15 @@ def test_the_notebook_runs_from_start_to_end(demo, monkeypatch):
     accuracy = scores.query("probe == 'logistic' and metric == 'accuracy'")["value"].item()
     assert misread == round(n * (1 - accuracy)) > 0
     assert float(re.search(r"the workflow's own probe .*: ([\d.]+)", printed)[1]) == pytest.approx(accuracy, abs=6e-4)
+
+
+@pytest.mark.parametrize("demo", [pytest.param("all", marks=pytest.mark.whole)], indirect=True)
+@pytest.mark.parametrize("screen", ["laptop", "phone"])
+def test_the_page_opens_and_can_be_sent(demo, screen):
+    file = demo / "explore/index.html"
+    assert file.stat().st_size <= 20_000_000
+    with chromium() as browser, opened(browser, file, screen) as page:
+        page.evaluate("layerwise.drawAll()")
+        assert page.locator(".view .chart svg").count() == page.locator(".view").count()
+        assert sideways(page) <= 0
+        assert inaccessible(page) == []

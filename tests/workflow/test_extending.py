@@ -112,8 +112,8 @@ def results(extended, planned) -> Path:
 
 
 def test_new_code_makes_nothing_stale(planned):
-    """It adds the figure alone, which a study need not name."""
-    assert planned["code"] == {"plot_figure": 1, "show_figure": 1}
+    """It adds the figure and the chart, which a study need not name."""
+    assert planned["code"] == {"plot_figure": 1, "show_figure": 1, "make_page": 1}
 
 
 def test_only_what_the_study_names_is_planned(planned):
@@ -123,7 +123,7 @@ def test_only_what_the_study_names_is_planned(planned):
     # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them, and one with
     # prompts about some of several pictures those.
     tables = {"make_table3": 1, "make_table-picture-controls": 1}
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": 9 + 1 + 2 + 1} | tables | NEW
+    assert planned["study"] == AFTER_PROBES | figures | {"compare": AFTER_PROBES["compare"] + 1 + 2 + 1} | tables | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:
@@ -281,6 +281,14 @@ def test_figure_is_drawn_with_its_caption(results):
     for colour in ("#0072B2", "#7A7A7A"):
         assert (pixels == ImageColor.getrgb(colour)).all(axis=2).sum() > 100
     assert "the layer with the highest validation score" in (results / "figures/best-layer.html").read_text()
+
+
+@pytest.mark.whole
+def test_figure_and_chart_are_on_the_page(extended, results):
+    extended.snakemake("explore")
+    page = (results / "explore/index.html").read_text()
+    assert "the layer with the highest validation score" in page
+    assert "Where is the best layer?" in page
 
 
 def test_comparison_is_over_prompts(results):

@@ -88,6 +88,7 @@ def test_a_study_of_flows_alone_makes_all_its_figures_and_nothing_is_left_to_do(
 def test_what_an_edit_makes_stale(project):
     config = STUDY
     drawn = {"compare_flow": 5, "plot_flow_figure": 4, "show_flow_figure": 4, "make_flow": 1, "make_flow-heads": 1}
+    drawn["make_page"] = 1
 
     def planned(**changed):
         project.configure(config | {"flow": config["flow"] | changed})

@@ -19,9 +19,12 @@ FIGURES = {"plot_figure": 19, "show_figure": 19}
 FACETS = {"plot_figure": 18, "show_figure": 18}
 TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
 TABLES = {
-    f"make_{table}": 1 for table in ("table1", "table2", "table-which-layer", "table-known-said", "table-shortcuts")
+    f"make_{table}": 1
+    for table in ("table1", "table2", "table-which-layer", "table-known-said", "table-shortcuts", "table-consistency")
 }
-AFTER_PROBES = FIGURES | TABLES | {"gather_scores": 1, "compare": 9}
+# It shows all figures and tables.
+PAGE = {"make_page": 1}
+AFTER_PROBES = FIGURES | TABLES | PAGE | {"gather_scores": 1, "compare": 11, "sample_items": 1}
 
 
 # Of the trained model's two stimulus sets with texts.
@@ -94,22 +97,23 @@ def test_what_is_said_of_the_work_makes_nothing_stale(finished):
 
 def test_an_edited_plot_redraws_figures_only(finished):
     with edited(finished, "scripts/layerwise/figures/drawing/facets.py", "\nimport", "\nEDITED = 1\nimport"):
-        assert finished.planned() == FACETS
+        assert finished.planned() == FACETS | PAGE
 
 
 def test_an_edited_figure_redraws_itself(finished):
     with edited(finished, "scripts/layerwise/figures/selectivity.py", "above random labels", "beyond random labels"):
-        assert finished.planned() == {"plot_figure": 2, "show_figure": 2}
+        assert finished.planned() == {"plot_figure": 2, "show_figure": 2} | PAGE
     with edited(finished, "report/selectivity.rst", "How much better", "By how much better"):
-        assert finished.planned() == {"show_figure": 2}
+        assert finished.planned() == {"show_figure": 2} | PAGE
 
 
 def test_an_edited_comparison_is_made_again_with_what_shows_it(finished):
     with edited(finished, "scripts/layerwise/compare/statistics/swaps.py", "\nimport", "\nEDITED = 1\nimport"):
         planned = finished.planned()
     # Tests of carried probes and of what is known and said swap too.
-    tables = TABLES.keys() - {"make_table1"}
-    assert planned == dict.fromkeys(tables, 1) | {"compare": 6, "carry_probes": 6, "plot_figure": 9, "show_figure": 9}
+    tables = TABLES.keys() - {"make_table1", "make_table-consistency"}
+    jobs = {"compare": 7, "carry_probes": 6, "plot_figure": 9, "show_figure": 9}
+    assert planned == dict.fromkeys(tables, 1) | jobs | PAGE
 
 
 def test_a_new_figure_is_a_module_a_line_and_a_caption_and_redraws_no_other(finished):
@@ -120,7 +124,7 @@ def test_a_new_figure_is_a_module_a_line_and_a_caption_and_redraws_no_other(fini
     line = '        "tallest": "layerwise.figures.tallest",\n        "entailment"'
     try:
         with edited(finished, "scripts/layerwise/figures/catalogue.py", '        "entailment"', line):
-            assert finished.planned() == {"plot_figure": 1, "show_figure": 1}
+            assert finished.planned() == {"plot_figure": 1, "show_figure": 1} | PAGE
             finished.snakemake("results/figures/tallest.html")
             assert "The highest score of each task" in (finished.folder / "results/figures/tallest.html").read_text()
             assert finished.planned("results/figures/tallest.html") == {}

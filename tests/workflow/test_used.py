@@ -19,7 +19,7 @@ from tests.workflow.test_staleness import edited
 
 USED = {"tasks": ["entailment", "objects"], "prompts": ["agree", "category"], "items": 12, "draws": 2}
 # What shows the sweeps is made after them.
-SHOWN = {"compare", "plot_figure", "show_figure", "make_table4"}
+SHOWN = {"compare", "plot_figure", "show_figure", "make_table4", "sample_items", "make_page"}
 
 
 def with_used(change=lambda config: None) -> dict:

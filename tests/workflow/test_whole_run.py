@@ -182,7 +182,13 @@ def test_study_reads_what_the_workflow_wrote(finished, monkeypatch):
 def test_report(finished):
     finished.snakemake("--report", "report.html")
     text = (finished.folder / "report.html").read_text()
-    for word in ("explore/index.html", "entailment-by-layer.html", "code-length-by-depth.html", "table2.html", "learning-curve.html"):
+    for word in (
+        "explore/index.html",
+        "entailment-by-layer.html",
+        "code-length-by-depth.html",
+        "table2.html",
+        "learning-curve.html",
+    ):
         assert word in text
     (finished.folder / "report.html").unlink()
 
@@ -190,5 +196,6 @@ def test_report(finished):
 def test_jobs_say_what_they_do(finished):
     logs = [file.read_text() for file in (finished.folder / ".snakemake/log").glob("*.log")]
     assert any("Run llava over captions with the prompt agree" in log for log in logs)
-    opened = "Open results/explore/index.html in a browser. Figures and tables for a paper: results/figures, results/tables"
+    opened = "Open results/explore/index.html in a browser. "
+    opened += "Figures and tables for a paper: results/figures, results/tables"
     assert any(f"{opened}; for a report of all in one file: make report CONFIG=tiny.yaml" in log for log in logs)

@@ -7,10 +7,10 @@ which is -1 while none is chosen. The marks that stand for one row each are name
 from collections.abc import Mapping, Sequence
 
 import altair as alt
+import pandas as pd
 
-from layerwise.explore.looks import SHAPES, themed
 from layerwise.figures.drawing.layers import AXES
-from layerwise.figures.drawing.style import LineStyle
+from layerwise.figures.drawing.style import PALETTE, LineStyle
 
 ROWS = alt.NamedData("rows")
 MARKS = "marks"
@@ -18,9 +18,18 @@ LAYER = AXES["layer"]
 BLOCK = "block"
 # A map of no more cells shows its numbers, where the page is not narrower.
 MOST_NUMBERS, LEAST_WIDTH = 96, 400
-# Vega's dashes for matplotlib's.
+# Vega's symbols and dashes for matplotlib's.
+SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
+SHAPES |= {"X": "wedge", "<": "triangle-left", ">": "triangle-right", "*": "arrow"}
 DASHES = {"-": [1, 0], "-.": [6, 2, 1, 2], ":": [1, 2]}
+# For charts whose height is that of their rows, without axes.
+IN_WIDTH = alt.AutoSizeParams(type="fit-x", contains="padding")
 CHOSEN, FAINT, EDGE = "var(--accent)", "var(--quiet)", "var(--panel)"
+
+
+def themed(colour: str) -> str:
+    """A colour of the figures as CSS: the page's variable for it. Greys are for what stands back."""
+    return f"var(--c{PALETTE.index(colour) + 1})" if colour in PALETTE else "var(--quiet)"
 
 
 def said(field: str, title: str, form: str = "") -> alt.Tooltip:
@@ -153,7 +162,7 @@ def map_chart(
     number: str,
     dark: str,
     frame: str = "false",
-    step: int = 24,
+    height: int,
 ) -> alt.LayerChart:
     """A map of cells, one for each row, with its number where there are few.
 
@@ -165,7 +174,7 @@ def map_chart(
         number: a Vega expression that writes the number of a cell.
         dark: a Vega expression that tells whether a cell is so dark that its number is white.
         frame: a Vega expression that tells which cells are framed.
-        step: height of a row, in pixels.
+        height: of the map without its axes, in pixels, see :func:`height_of`.
     """
     cells = base.mark_rect(stroke=EDGE, strokeWidth=1).encode(x=x, y=y, color=colour, tooltip=tooltip)
     few = base.transform_joinaggregate(cells="count()").transform_filter(
@@ -179,7 +188,7 @@ def map_chart(
             cells.properties(name=MARKS),
             numbers.encode(x=x, y=y, text="number:N", color=ink, tooltip=tooltip),
             framed.encode(x=x, y=y, tooltip=tooltip),
-        ).properties(width="container", height=alt.Step(step))
+        ).properties(width="container", height=height, autosize=IN_WIDTH)
     )
 
 
@@ -188,9 +197,19 @@ def blocks_upwards(field: str, title: str = BLOCK) -> alt.Y:
     return alt.Y(field=field, type="ordinal", title=title, sort="descending").axis(labelOverlap=True)
 
 
-def step_of(n: int) -> int:
-    """Height of a row where there are n, in pixels: deep models have flat rows."""
-    return max(10, min(26, 420 // max(n, 1)))
+def height_of(rows: pd.DataFrame, column: str, follows: Sequence[str], most: int = 26) -> int:
+    """Height of a map, in pixels: rows of deep models are flat.
+
+    Not a step for each row: Vega-Lite warns of that where the width is the page's.
+
+    Args:
+        rows: of all choices.
+        column: whose values are the map's rows.
+        follows: the choices that the rows are filtered by.
+        most: pixels of a row.
+    """
+    n = int(rows.groupby(list(follows), observed=True)[column].nunique().max()) if len(rows) else 1
+    return n * max(10, min(most, 420 // n))
 
 
 def _dash(style: LineStyle) -> list[float]:

@@ -45,7 +45,7 @@ def sampled(study):
 def page_of(folder: Path) -> str:
     """The page of a sample, with this part alone."""
     content = PARTS["items"].make(Given({"sampled-items": [folder / "items.json"]}), [])
-    return page(REPOSITORY / "report/page", "Title", {"items": content}, {"items": "Test items"})
+    return page(REPOSITORY / "report/page", "Title", {"items": content}, {"items": "Test items"}, facts={})
 
 
 @pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.classes])

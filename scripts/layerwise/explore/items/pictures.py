@@ -56,8 +56,8 @@ def opened(path: str, side: int) -> Image.Image | None:
     """A picture, no larger than ``side``; None, with a warning, if its file is gone, as results do not need it."""
     try:
         picture = read_image(path)
-    except InputError as error:
-        log.warning("%s; the page shows an empty place for it", error)
+    except InputError:
+        log.warning("%s: gone, or no picture any more; the page shows an empty place for it", path)
         return None
     return smaller(picture, side)
 

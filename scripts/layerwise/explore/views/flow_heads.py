@@ -55,7 +55,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         number="format(datum.mean, '.1f')",
         dark="abs(datum.share) > 0.65",
         frame="datum.layer === layer",
-        step=drawing.step_of(rows["layer"].nunique()),
+        height=drawing.height_of(rows, "layer", VIEW.follows),
     )
 
 

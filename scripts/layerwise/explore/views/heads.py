@@ -49,7 +49,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         number="format(100 * datum.value, '.0f') + (datum.above_chance ? '' : ' ×')",
         dark="datum.above > 0.5",
         frame="datum.layer === layer",
-        step=drawing.step_of(rows["layer"].nunique()),
+        height=drawing.height_of(rows, "layer", VIEW.follows),
     )
 
 

@@ -81,7 +81,11 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     )
     layers = (boxes.properties(name=drawing.MARKS), chosen.encode(x=x, y=y, tooltip=tooltip))
     marks = (marked(BEST, "★"), marked(AS_GOOD, "•"), marked(FIRST, "▸"))
-    return drawing.with_layer(alt.layer(*layers, *marks).properties(width="container", height=alt.Step(26)))
+    return drawing.with_layer(
+        alt.layer(*layers, *marks).properties(
+            width="container", height=drawing.height_of(rows, "strip", VIEW.follows), autosize=drawing.IN_WIDTH
+        )
+    )
 
 
 VIEW = View(

@@ -78,6 +78,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         ],
         number="isValid(datum.value) ? format(100 * datum.value, '.0f') : 'few'",
         dark="abs(datum.above) > 0.65",
+        height=drawing.height_of(rows, "probe", VIEW.follows),
     )
 
 

@@ -53,7 +53,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         number="isValid(datum.share) ? format(100 * datum.erased, '.0f') : '–'",
         dark="datum.share < 0.55",
         frame="datum.above === layer",
-        step=drawing.step_of(rows["block"].nunique()),
+        height=drawing.height_of(rows, "block", VIEW.follows),
     )
 
 

@@ -55,7 +55,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         number="isValid(datum.completeness) ? format(100 * datum.completeness, '.0f') : '–'",
         dark="datum.completeness > 0.55",
         frame="datum.own",
-        step=30,
+        height=drawing.height_of(rows, "concept", VIEW.follows, 30),
     )
 
 
