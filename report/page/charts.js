@@ -6,6 +6,7 @@
   const LOOKS = ["colour", "marker", "dash"];
   const SHAPES = { circle: "●", square: "■", "triangle-up": "▲", diamond: "◆", "triangle-down": "▼", cross: "✚",
     "triangle-left": "◀", "triangle-right": "▶" };
+  // Rounded to four digits.
   const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value);
 
   class Chart {
@@ -196,7 +197,7 @@
         return row;
       };
       const table = this.numbers.querySelector("table");
-      table.replaceChildren(line("th", columns), ...rows.slice(0, MOST_ROWS).map(
+      table.replaceChildren(line("th", columns.map(layerwise.word)), ...rows.slice(0, MOST_ROWS).map(
         (row) => line("td", columns.map((name) => short(typeof row[name] === "string" ? layerwise.named(name, row[name]) : row[name])))));
     }
   }
@@ -206,7 +207,7 @@
   layerwise.views = {}; // Drawn Vega views, by name.
   layerwise.drawAll = () => Promise.all(charts.map(draw));
   // Fulfilled when the charts drawn so far show the choice.
-  layerwise.settled = () => Promise.all(charts.map((chart) => chart.drawing?.then(() => chart.shown)));
+  layerwise.settled = () => Promise.all(charts.map((chart) => chart.drawing?.then(() => chart.shown))).then(() => {});
   layerwise.ready = new Promise((ready) => {
     const near = new IntersectionObserver((entries) => {
       const found = entries.filter((entry) => entry.isIntersecting)

@@ -111,8 +111,9 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
 VIEW = View(
     place=0,
     title="Scores by layer",
-    reading="Each colour is a model, each dash another thing that is shown. Bands are 95 % intervals over images. The "
-    "mark to the right of a line is the output of the final norm. Click a layer to choose it for the whole page.",
+    reading="Each colour is a model, which its button shows or hides; each dash is another of the lines ticked above. "
+    "Bands are 95 % intervals over images. The mark to the right of a line is the output of the final norm. The vertical "
+    "line is the chosen layer: click another to choose it for the whole page.",
     reads=(),
     reads_too=reads,
     exists=lambda study: study.probes or study.numbers,
