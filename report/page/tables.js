@@ -25,15 +25,18 @@
   };
 
   const makeSortable = (table, title) => {
-    const rows = table.tBodies[0].rows.length;
+    const long = table.tBodies[0].rows.length > ROWS || null;
     const made = jQuery(table).DataTable({
       autoWidth: false,
       order: [],
       columnDefs: [{ targets: "number", type: "numbers" }, { targets: "_all", type: "words" }],
-      layout: { topStart: null, topEnd: null, bottomStart: rows > ROWS ? "info" : null, bottomEnd: rows > ROWS ? "paging" : null },
-      paging: rows > ROWS,
+      layout: { topStart: null, topEnd: null, bottomStart: long && "info", bottomEnd: long && "paging" },
+      paging: long,
       pageLength: ROWS,
-      language: { zeroRecords: "No row holds these words.", info: "Rows _START_ to _END_ of _TOTAL_", infoEmpty: "", infoFiltered: "(_MAX_ without the filter)" },
+      language: {
+        paginate: { first: "First", previous: "Previous", next: "Next", last: "Last" },
+        zeroRecords: "No row holds these words.", info: "Rows _START_ to _END_ of _TOTAL_", infoEmpty: "", infoFiltered: "(_MAX_ without the filter)",
+      },
     });
     makeReachable(table.parentElement, title);
     return made;
@@ -68,6 +71,8 @@
       if (!details.open || made.length) return;
       loadLibrary();
       const sections = details.querySelector(".sections");
+      // Hidden until a page of rows is left, so that the browser lays out no more than that.
+      sections.hidden = true;
       sections.innerHTML = content().html;
       let title = "";
       for (const part of [...sections.children]) {
@@ -78,6 +83,7 @@
         part.classList.remove("scroll");
         made.push(makeSortable(table, title));
       }
+      sections.hidden = false;
     });
     search.addEventListener("input", () => {
       let left = 0;
