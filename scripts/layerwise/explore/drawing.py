@@ -1,7 +1,8 @@
 """What the charts of the page are made of: lines, maps, and the colours of the figures in the page's theme.
 
 Every chart reads data named "rows" and, where it has an axis of layers, the chosen layer from a parameter ``layer``,
-which is -1 while none is chosen. The marks that stand for one row each are named :data:`MARKS`.
+which is -1 while none is chosen. The marks that stand for one row each are named :data:`MARKS`, those of the chosen
+layer :data:`IS_CHOSEN`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,11 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from layerwise.figures.drawing.layers import AXES
 from layerwise.figures.drawing.style import PALETTE, LineStyle
 
 ROWS = alt.NamedData("rows")
-MARKS = "marks"
-LAYER = AXES["layer"]
+MARKS, IS_CHOSEN = "marks", "chosen"
+LAYER = "layer (0 = embeddings)"
 BLOCK = "block"
 # A map of no more cells shows its numbers, where the page is not narrower.
 MOST_NUMBERS, LEAST_WIDTH = 96, 400
@@ -24,7 +24,9 @@ SHAPES |= {"X": "wedge", "<": "triangle-left", ">": "triangle-right", "*": "arro
 DASHES = {"-": [1, 0], "-.": [6, 2, 1, 2], ":": [1, 2]}
 # For charts whose height is that of their rows, without axes.
 IN_WIDTH = alt.AutoSizeParams(type="fit-x", contains="padding")
-CHOSEN, FAINT, EDGE = "var(--accent)", "var(--quiet)", "var(--panel)"
+CHOSEN, FAINT, EDGE = "var(--text)", "var(--quiet)", "var(--panel)"
+# Of cells of maps, which may be as blue as the accent and as dark or light as the text.
+FRAME = "var(--c2)"
 
 
 def themed(colour: str) -> str:
@@ -50,7 +52,9 @@ INTERVAL = said("interval", "95 % interval")
 
 def gradient() -> alt.Legend:
     """A legend below a map."""
-    return alt.Legend(orient="bottom", gradientLength=200, titleLimit=340)
+    return alt.Legend(
+        orient="bottom", gradientLength=alt.ExprRef("min(200, width - 15)"), titleLimit=alt.ExprRef("width")
+    )
 
 
 def line_chart(
@@ -127,6 +131,7 @@ def chosen_rule(x: alt.X) -> alt.Chart:
         .transform_filter(f"layer >= 0 && datum.{x['field']} === layer")
         .transform_aggregate(groupby=[x["field"]])
     )
+    at_it = at_it.properties(name=IS_CHOSEN)
     return at_it.mark_rule(color=CHOSEN, strokeDash=[5, 3], size=1.5).encode(x=x)
 
 
@@ -182,12 +187,12 @@ def map_chart(
     )
     numbers = few.transform_calculate(number=number).mark_text(fontSize=10)
     ink = alt.condition(dark, alt.value("#FFFFFF"), alt.value("#222222"))
-    framed = base.transform_filter(frame).mark_rect(fillOpacity=0, stroke=CHOSEN, strokeWidth=2)
+    framed = base.transform_filter(frame).mark_rect(fillOpacity=0, stroke=FRAME, strokeWidth=2)
     return with_layer(
         alt.layer(
             cells.properties(name=MARKS),
             numbers.encode(x=x, y=y, text="number:N", color=ink, tooltip=tooltip),
-            framed.encode(x=x, y=y, tooltip=tooltip),
+            framed.properties(name=IS_CHOSEN).encode(x=x, y=y, tooltip=tooltip),
         ).properties(width="container", height=height, autosize=IN_WIDTH)
     )
 

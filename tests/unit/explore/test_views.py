@@ -47,7 +47,6 @@ OF = {
     "test-parts": ("test-parts", [*CELL, "part", "layer"], lambda rows: to_top(rows)),
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
 }
-CHOSEN = "var(--accent)"
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
 
@@ -83,9 +82,9 @@ def drawn(name, rows, every, layer=-1):
     return vl_convert.vegalite_to_svg(spec)
 
 
-def marks(text):
-    """How many marks of a chart stand for a row."""
-    (group,) = [each for each in ET.fromstring(text).iter() if each.get("class", "").endswith(" marks_marks")]
+def marks(text, name="marks"):
+    """How many marks of a chart stand for a row, or for what is chosen."""
+    (group,) = [each for each in ET.fromstring(text).iter() if each.get("class", "").endswith(f" {name}_marks")]
     return len(group)
 
 
@@ -186,8 +185,8 @@ def test_the_chosen_layer_is_marked_or_shown(rows, name):
     if name in OF_ONE_LAYER:
         assert marks(text) == found[OF_ONE_LAYER[name][0]].isin([3, -1]).sum()
     else:
-        assert CHOSEN in text
-        assert CHOSEN not in drawn(name, found, rows[name])
+        assert marks(text, "chosen") > 0
+        assert marks(drawn(name, found, rows[name]), "chosen") == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

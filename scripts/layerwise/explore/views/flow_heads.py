@@ -34,7 +34,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_joinaggregate(most="max(size)")
         .transform_calculate(share="datum.most > 0 ? datum.mean / datum.most : 0")
     )
-    colour = alt.Color("share:Q", title="change, as a share of the greatest shown (−: less probable)").scale(
+    colour = alt.Color("share:Q", title="share of the greatest change").scale(
         scheme="redblue", reverse=True, domain=[-1, 1]
     )
     return drawing.map_chart(

@@ -29,7 +29,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         verdict="datum.above_chance ? 'yes, at 5 %' : 'not shown'",
         chosen="datum.best ? 'yes' : 'no'",
     )
-    colour = alt.Color("above:Q", title="score: from chance (0) to all right (1)").scale(
+    colour = alt.Color("above:Q", title="0: chance, 1: all right").scale(
         scheme="yellowgreenblue", domain=[0, 1], clamp=True
     )
     return drawing.map_chart(

@@ -53,7 +53,11 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     chosen = both.transform_filter("datum.layer === layer").mark_bar(
         fillOpacity=0, stroke=drawing.CHOSEN, strokeWidth=2
     )
-    layers = bars.properties(name=drawing.MARKS), if_independent, chosen.encode(x=x, y=alt.datum(1))
+    layers = (
+        bars.properties(name=drawing.MARKS),
+        if_independent,
+        chosen.properties(name=drawing.IS_CHOSEN).encode(x=x, y=alt.datum(1)),
+    )
     return drawing.with_layer(alt.layer(*layers).properties(width="container", height=260))
 
 

@@ -77,9 +77,12 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         return at_it.mark_text(text=symbol, fontSize=14).encode(y=y, color=ink, tooltip=tooltip, **place)
 
     chosen = base.transform_filter("datum.layer === layer").mark_rect(
-        fillOpacity=0, stroke=drawing.CHOSEN, strokeWidth=2
+        fillOpacity=0, stroke=drawing.FRAME, strokeWidth=2
     )
-    layers = (boxes.properties(name=drawing.MARKS), chosen.encode(x=x, y=y, tooltip=tooltip))
+    layers = (
+        boxes.properties(name=drawing.MARKS),
+        chosen.properties(name=drawing.IS_CHOSEN).encode(x=x, y=y, tooltip=tooltip),
+    )
     marks = (marked(BEST, "★"), marked(AS_GOOD, "•"), marked(FIRST, "▸"))
     return drawing.with_layer(
         alt.layer(*layers, *marks).properties(

@@ -53,9 +53,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_calculate(chance="isValid(datum.chance) ? datum.chance : datum.level")
         .transform_calculate(above=above, interval=drawing.interval("loss_low", "loss_high"))
     )
-    colour = alt.Color("above:Q", title="all wrong (−1), chance (0), all right (1)").scale(
-        scheme="redblue", domain=[-1, 1], clamp=True
-    )
+    colour = alt.Color("above:Q", title="0: chance, 1: all right").scale(scheme="redblue", domain=[-1, 1], clamp=True)
     return drawing.map_chart(
         base,
         alt.X("target:N", title="states that are read", sort=targets).axis(labelLimit=140, labelAngle=-60),

@@ -43,7 +43,10 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     strengths = sorted(rows.loc[rows["change"] == CHANGES["steer"], "strength"].unique())
     # Not the shades of the figure, whose ends cannot be told from one of the two pages.
     styles = {ERASED: OWN} | line_styles(map(signed, strengths))
-    x, y = drawing.layer_axis("block", "block whose output is changed"), drawing.score_axis("drawn_effect", "log odds")
+    x, y = (
+        drawing.layer_axis("block", "block whose output is changed"),
+        drawing.score_axis("drawn_effect", "effect (log odds)"),
+    )
     # The controls of the greatest strength stand for those of smaller ones.
     most = max(map(abs, strengths), default=0)
     controls = alt.Chart(drawing.ROWS).transform_filter(f"!datum.strength || abs(datum.strength) === {most:g}")
