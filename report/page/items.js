@@ -22,7 +22,8 @@
     }
     return decoded.get(cell);
   };
-  const rounded = (value) => value.toFixed(2).replace("-", "\u2212");
+  const rounded = (value) =>
+    (value !== 0 && Math.abs(value) < 0.005 ? value.toExponential(1) : value.toFixed(2)).replaceAll("-", "\u2212");
   const layerName = (layer, layers) =>
     layer === 0 ? "embeddings" : layer === layers - 1 ? "final norm" : `block ${layer}`;
 
@@ -122,14 +123,18 @@
     const shown = prompt.pictures[row];
     const numbered = (places, alt, said, unseen) => places.map((place, number) => {
       const which = places.length > 1 ? ` ${number + 1}` : "";
-      return pictureOf(place, `${alt}${which} of test item ${id}`, [which.trim(), said].filter(Boolean).join(". "), unseen);
+      const caption = [which.trim(), said].filter(Boolean).join(". ");
+      return pictureOf(place, `${alt}${which} of test item ${id}`, caption, unseen);
     });
-    const same = JSON.stringify(own) === JSON.stringify(shown);
-    if (same) return numbered(own, "Picture", prompt.shown === "random-order" ? SEEN[prompt.shown] : "", false);
-    const seenOnes = numbered(shown, "Picture shown in place of that", SEEN[prompt.shown], false);
+    const { shown: how } = prompt;
+    if (JSON.stringify(own) === JSON.stringify(shown)) {
+      return numbered(own, "Picture", how === "random-order" ? SEEN[how] : "", false);
+    }
+    const seenOnes = numbered(shown, "Picture shown", SEEN[how], false);
+    if (how === "random-order") return seenOnes;
     // The label is about the item's own pictures, so they stand beside what was shown.
-    if (["random-order"].includes(prompt.shown)) return seenOnes;
-    return [...seenOnes, ...numbered(own, "Picture", "Its own, not shown as it is", true)];
+    const said = { none: "Not shown with this prompt", chosen: "Its own, for comparison" }[how] ?? "Its own, not shown";
+    return [...seenOnes, ...numbered(own, "Picture", said, true)];
   };
 
   // Heights on a scale that all cards share: margins reach far, and their sign matters most.
@@ -138,7 +143,7 @@
     const x = (place) => (cell.layers > 1 ? 4 + (232 * place) / (cell.layers - 1) : 120);
     const scaled = task.number
       ? (value) => (value - extent.low) / (extent.high - extent.low || 1)
-      : (value) => (Math.asinh(value) - Math.asinh(extent.low)) / (Math.asinh(extent.high) - Math.asinh(extent.low) || 1);
+      : (value) => (Math.asinh(value) - Math.asinh(extent.low)) / (Math.asinh(extent.high) - Math.asinh(extent.low));
     const y = (value) => 60 - 56 * scaled(value);
     const level = y(task.number ? item.y : 0).toFixed(1);
     const points = Array.from(item.values, (value, place) => `${x(place).toFixed(1)},${y(value).toFixed(1)}`);
@@ -151,13 +156,14 @@
       + `<polyline points="${points.join(" ")}"/>`
       + `<line class="dot ${side}" x1="${here[0]}" x2="${here[0]}" y1="${here[1]}" y2="${here[1]}"/>`;
     const many = item.classes.filter((found) => found === item.y).length;
+    const there = `${rounded(item.values[layer])} in ${layerName(layer, cell.layers)}`;
     svg.setAttribute("aria-label", task.number
-      ? `Estimates by layer, dashed: the number itself. ${rounded(item.values[layer])} in ${layerName(layer, cell.layers)}.`
-      : `Margin by layer. Right in ${many} of ${cell.layers} layers; ${rounded(item.values[layer])} in ${
-        layerName(layer, cell.layers)}.`);
+      ? `Estimates by layer, and the number itself as a dashed line: ${there}.`
+      : `Margin by layer. Right in ${many} of ${cell.layers} layers; ${there}.`);
   };
 
-  const verdict = (right) => element("span", { className: right ? "right" : "wrong" }, right ? " \u2713 right" : " \u2717 wrong");
+  const verdict = (right) =>
+    element("span", { className: right ? "right" : "wrong" }, right ? " \u2713 right" : " \u2717 wrong");
 
   const saysOf = (seen, item) => {
     const { task, cell } = seen;
@@ -203,7 +209,8 @@
       ? element("details", {}, element("summary", {}, `${text.slice(0, 160)}\u2026`), text) : text);
     lineOf(card.querySelector("svg"), seen, item, extent);
     card.querySelector("dl").append(...saysOf(seen, item));
-    const why = [task.rows.drawn[row] ? "drawn" : "", task.rows.worst[row] ? "among the worst" : "", task.rows.part[row]];
+    const { drawn, worst, part: ofTest } = task.rows;
+    const why = [drawn[row] ? "drawn" : "", worst[row] ? "among the worst" : "", ofTest[row]];
     card.querySelector(".about").textContent = `${task.rows.item[row]} (${why.filter(Boolean).join(", ")})`;
     return card;
   };
@@ -211,14 +218,15 @@
   const extentOf = (task, found) => {
     const largest = (values) => values.reduce((most, value) => Math.max(most, value), -Infinity);
     const every = found.flatMap((item) => [largest(item.values), -largest(item.values.map((value) => -value))]);
-    // With the line that says which side is right.
-    const all = [...every, ...(task.number ? found.map((item) => item.y) : [0])];
+    // With some room on either side of the line that says which is right: margins near 0 are to look like that.
+    const all = [...every, ...(task.number ? found.map((item) => item.y) : [-1, 1])];
     return { high: largest(all), low: -largest(all.map((value) => -value)) };
   };
 
   const optionsOf = (select, layers, value) => {
     if (select.options.length !== layers) {
-      select.replaceChildren(...Array.from({ length: layers }, (_, layer) => new Option(layerName(layer, layers), layer)));
+      const names = Array.from({ length: layers }, (_, layer) => layerName(layer, layers));
+      select.replaceChildren(...names.map((name, layer) => new Option(name, layer)));
     }
     select.value = value;
   };
@@ -249,9 +257,10 @@
     const tested = Object.entries(task.tested).filter(([label]) => seen.label === null || label === seen.label)
       .reduce((sum, [, n]) => sum + n, 0);
     const where = [cell.model, seen.name, seen.label, `prompt ${cell.prompt}`, layerName(seen.layer, cell.layers)];
-    return `${where.filter(Boolean).join(", ")}: ${kept.length} of ${found.length} sampled items${NAMES[seen.show]}. The sample `
-      + `has ${count("drawn")} items drawn at random and ${count("worst")} of the worst, out of `
-      + `${tested.toLocaleString("en")} test items, so its shares are not those of the test set.`;
+    const shown = `${kept.length} of ${found.length} sampled items${NAMES[seen.show]}`;
+    return `${where.filter(Boolean).join(", ")}: ${shown}. The sample has ${count("drawn")} items drawn at random and `
+      + `${count("worst")} of the worst, out of ${tested.toLocaleString("en")} test items, so its shares are not those `
+      + "of the test set.";
   };
 
   const show = () => {
