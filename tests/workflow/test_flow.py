@@ -208,6 +208,7 @@ def test_the_papers_study_is_planned(project):
         "plot_flow_figure": 12,
         "show_flow_figure": 12,
         "make_flow": 1,
+        "make_page": 1,
     }
 
 

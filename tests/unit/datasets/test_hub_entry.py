@@ -39,7 +39,7 @@ def locations(study: dict, **datasets: dict) -> Locations:
         ({"pictures": ["/etc/*"]}, r"own.pictures: must be a path in the repository"),
         (
             {"world": "shapes"},
-            r"own: unknown key 'world'; known keys of the kind hub: format, repository, revision, conf",
+            r"own: unknown key 'world'; known keys of the kind hub: format, copies, repository, revision, conf",
         ),
     ],
 )
