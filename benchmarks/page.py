@@ -31,7 +31,7 @@ DEMO_SECONDS, LARGE_SECONDS, CHOICE_MS, MEGABYTES = 2.0, 3.0, 300.0, 20.0
 # Runs in the page before its own scripts.
 NOTE_WHEN_DRAWN = """
 const look = () => {
-  if (document.querySelector("#charts .chart svg .mark-symbol path")) window.curvesDrawn = performance.now();
+  if (document.querySelector("#charts .chart svg .mark-symbol.role-mark path")) window.curvesDrawn = performance.now();
   else requestAnimationFrame(look);
 };
 requestAnimationFrame(look);

@@ -12,7 +12,7 @@ from layerwise.compare.inputs import Given
 from tests.browser.chromium import chromium
 from tests.browser.made_up.page import make_page
 from tests.browser.made_up.study import SMALL
-from tests.browser.watching import opened, watch
+from tests.browser.watching import opened, wait_for, watch
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,6 @@ def page(shared) -> Iterator[Page]:
     found, faults = shared
     del faults[:]
     found.evaluate("history.replaceState(null, '', '#'); dispatchEvent(new HashChangeEvent('hashchange'));")
-    found.evaluate("layerwise.settled()")
+    wait_for(found, "layerwise.settled()")
     yield found
     assert not faults, "\n".join(faults)

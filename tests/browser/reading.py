@@ -9,7 +9,8 @@ from playwright.sync_api import Locator, Page
 # Vega keeps at each mark the row that it was drawn from.
 ROWS = """([view, marks]) => [...document.querySelectorAll(`[data-view="${view}"] .chart svg ${marks}`)]
   .map((mark) => ({ ...mark.__data__.datum }))"""
-DOTS = ".mark-symbol path"
+# Not those of axes and legends.
+DOTS = ".mark-symbol.role-mark path"
 
 
 def drawn(page: Page, view: str, marks: str = DOTS) -> list[dict[str, Any]]:
@@ -27,8 +28,14 @@ def dots(page: Page, view: str, marks: str = DOTS) -> Locator:
     return page.locator(f'[data-view="{view}"] .chart svg {marks}')
 
 
-def control(page: Page, choice: str) -> Locator:
+def controls(page: Page, choice: str) -> Locator:
+    """The page's controls of a choice; a layer can be chosen in two places, and lines have a box each."""
     return page.locator(f'[data-choice="{choice}"]')
+
+
+def control(page: Page, choice: str) -> Locator:
+    """The first of them."""
+    return controls(page, choice).first
 
 
 def choose(page: Page, choice: str, value: str) -> None:
@@ -42,7 +49,7 @@ def slide(page: Page, layer: int) -> None:
 
 def show_lines(page: Page, *whats: str) -> None:
     """Tick the boxes of these lines, and no others."""
-    for box in control(page, "what").all():
+    for box in controls(page, "what").all():
         box.set_checked(box.get_attribute("value") in whats)
 
 
@@ -53,7 +60,7 @@ def tooltip(page: Page) -> str:
     return told.inner_text()
 
 
-def eventually(check: Callable[[], None], seconds: float = 10) -> None:
+def eventually(check: Callable[[], None], seconds: float = 30) -> None:
     """Wait until a check no longer fails: pages draw in their own time."""
     end = time.monotonic() + seconds
     while True:

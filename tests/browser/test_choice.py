@@ -26,8 +26,7 @@ def test_a_choice_shows_its_rows(page, made, choice, value):
     show_lines(page, "probe")
     shows(page, made.given)
     choose(page, choice, value)
-    metric = {"metric": "balanced_accuracy"} if choice == "task" else {}
-    shows(page, made.given, **{choice: value}, **metric)
+    shows(page, made.given, **{choice: value})
 
 
 def test_single_labels_have_curves_of_their_own(page, made):
@@ -48,7 +47,7 @@ def test_the_majority_is_a_level(page, made):
     found = set(curve(made.given, what="majority"))
 
     def check():
-        levels = [row for row in drawn(page, "curves", ".mark-rule line") if row.get("what") == "majority"]
+        levels = [row for row in drawn(page, "curves", ".mark-rule.role-mark line") if row.get("what") == "majority"]
         assert {(row["model"], row["layer"]) for row in levels} == found
         assert {row["value"] for row in levels} == {0.5}
 
@@ -59,7 +58,7 @@ def test_the_chosen_model_stands_out(page):
     choose(page, "model", "model-b")
 
     def widths():
-        lines = page.locator('[data-view="curves"] .mark-line path').evaluate_all(
+        lines = page.locator('[data-view="curves"] .mark-line.role-mark path').evaluate_all(
             "(lines) => lines.map((line) => [line.__data__.datum.model, Number(line.getAttribute('stroke-width'))])"
         )
         width = dict(lines)
@@ -75,7 +74,7 @@ def test_relative_depth_ends_at_1(page):
     def check():
         rows = drawn(page, "curves")
         assert {row["x"] for row in rows if row["layer"] == row["n_layers"]} == {1}
-        assert "number of blocks" in page.locator('[data-view="curves"] svg').inner_text()
+        assert "number of blocks" in page.locator('[data-view="curves"] .chart svg').text_content()
 
     eventually(check)
 
@@ -86,7 +85,7 @@ def test_hovering_tells_value_interval_items_and_penalty(page, made):
     found = curve(made.given)
     value, low, high, n, groups, penalty = found["model-a", 3]
     place = next(i for i, row in enumerate(drawn(page, "curves")) if (row["model"], row["layer"]) == ("model-a", 3))
-    dots(page, "curves").nth(place).hover()
+    dots(page, "curves").nth(place).hover(force=True)
     said = tooltip(page)
     for number in (f"{value:.4f}", f"{low:.4f} to {high:.4f}", str(n), str(groups), f"{penalty:g}"):
         assert number in said
@@ -111,7 +110,7 @@ def test_a_click_on_a_layer_chooses_it(page, made):
     show_lines(page, "probe")
     shows(page, made.given)
     rows = drawn(page, "curves")
-    dots(page, "curves").nth(rows.index(next(row for row in rows if row["layer"] == 2))).click()
+    dots(page, "curves").nth(rows.index(next(row for row in rows if row["layer"] == 2))).click(force=True)
     eventually(lambda: _layer(page, "2"))
     assert "layer=2" in page.url
 

@@ -6,7 +6,7 @@ from layerwise.explore.planning import views
 from tests.browser.made_up.page import contents
 from tests.browser.made_up.study import SMALL
 from tests.browser.reading import drawn, eventually
-from tests.browser.watching import inaccessible
+from tests.browser.watching import inaccessible, wait_for
 
 # What a reader may press, as far as it can be seen. Of radio buttons the keyboard stops at one.
 PRESSED = """() => {
@@ -27,7 +27,7 @@ def focus(page, selector, presses=400):
 
 
 def test_tab_comes_to_everything(page):
-    page.evaluate("layerwise.drawAll()")
+    wait_for(page, "layerwise.drawAll()")
     for details in page.locator("details").all():
         details.evaluate("(one) => { one.open = true; }")
     count = page.evaluate(PRESSED)
@@ -101,7 +101,7 @@ def test_the_button_turns_the_page_dark_and_light(open_page):
     eventually(lambda: _same(page, before))
     assert inaccessible(page) == []
     page.reload()
-    page.evaluate("layerwise.ready")
+    wait_for(page, "layerwise.ready")
     assert page.evaluate("layerwise.theme()") == "dark"
 
 

@@ -31,7 +31,7 @@ def test_an_answer_leads_to_its_curves(page, rows):
 
     def check():
         assert control(page, "task").input_value() == "objects"
-        assert control(page, "layer").first.input_value() == str(rows.loc["objects", "best_layer"])
+        assert control(page, "layer").input_value() == str(rows.loc["objects", "best_layer"])
 
     eventually(check)
     assert "task=objects" in page.url

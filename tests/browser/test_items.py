@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from layerwise.answers.table import read_answers
-from tests.browser.reading import choose, control, eventually, slide
+from tests.browser.reading import choose, controls, eventually, slide
 
 MODEL, TASK, STIMULI, PROMPT = "model-a", "entailment", "captions", "agree"
 
@@ -154,5 +154,5 @@ def test_the_layer_is_the_same_above_and_here(page):
 
 
 def _same(page):
-    assert {one.input_value() for one in control(page, "layer").all()} == {"2"}
+    assert {one.input_value() for one in controls(page, "layer").all()} == {"2"}
     assert "block 2" in page.locator("#items-cards").inner_text()

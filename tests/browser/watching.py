@@ -34,7 +34,7 @@ def opened(browser: Browser, file: Path, screen: str = "laptop", choice: str = "
         page = context.new_page()
         faults = watch(page)
         page.goto(f"{file.resolve().as_uri()}#{choice}")
-        wait_until_drawn(page)
+        wait_for(page, "layerwise.ready")
         yield page
         assert not faults, "\n".join(faults)
 
@@ -59,9 +59,15 @@ def watch(page: Page) -> list[str]:
     return faults
 
 
-def wait_until_drawn(page: Page) -> None:
-    """Wait for the charts in view, and near it."""
-    page.evaluate("layerwise.ready")
+def wait_for(page: Page, promise: str) -> None:
+    """Wait for a promise of the page's scripts, whatever it holds.
+
+    Args:
+        page: the page.
+        promise: layerwise.ready (the charts near the window are drawn), layerwise.settled() (those that are drawn show
+            the choice) or layerwise.drawAll() (all are drawn).
+    """
+    page.evaluate(f"Promise.resolve({promise}).then(() => null)")
 
 
 def sideways(page: Page) -> int:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.browser.chromium import chromium
-from tests.browser.watching import inaccessible, opened, sideways
+from tests.browser.watching import inaccessible, opened, sideways, wait_for
 from tests.conftest import REPOSITORY
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
@@ -103,7 +103,7 @@ def test_the_page_opens_and_can_be_sent(demo, screen):
     file = demo / "explore/index.html"
     assert file.stat().st_size <= 20_000_000
     with chromium() as browser, opened(browser, file, screen) as page:
-        page.evaluate("layerwise.drawAll()")
+        wait_for(page, "layerwise.drawAll()")
         assert page.locator(".view .chart svg").count() == page.locator(".view").count()
         assert sideways(page) <= 0
         assert inaccessible(page) == []

@@ -5,7 +5,7 @@ import pytest
 
 from tests.browser.chromium import chromium
 from tests.browser.reading import choose, drawn, eventually, show_lines
-from tests.browser.watching import inaccessible, opened, sideways
+from tests.browser.watching import inaccessible, opened, sideways, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ def page(finished):
 
 
 def test_everything_is_drawn_and_accessible(page):
-    page.evaluate("layerwise.drawAll()")
+    wait_for(page, "layerwise.drawAll()")
     assert page.locator(".view .chart svg").count() == page.locator(".view").count() > 2
     assert sideways(page) <= 0
     assert inaccessible(page) == []
