@@ -37,13 +37,13 @@ NUMBERS = pd.DataFrame({"model": ["<b>a</b>", "b & c"], "value": [1 / 3, float("
 
 
 def drawn(given, variant) -> Drawing:
-    """A figure of a line, or with the variant "lines" one of many, or with "map" one of many marks."""
-    drawing = Drawing(figsize=(10, 8) if variant == "lines" else (4, 3))
-    axes, rng = drawing.subplots(), np.random.default_rng(0)
+    """A figure of a line, or with the variant "map" one of many marks."""
+    drawing = Drawing(figsize=(4, 3))
+    axes = drawing.subplots()
     if variant == "map":
-        axes.scatter(*rng.normal(size=(2, 5000)), s=1)
+        axes.scatter(*np.random.default_rng(0).normal(size=(2, 5000)), s=1)
     else:
-        axes.plot(rng.normal(size=(12, 40 if variant else 1)))
+        axes.plot([1, 3, 2])
     return drawing
 
 
@@ -178,21 +178,25 @@ def test_figures_have_their_captions_and_come_in_the_order_of_the_report(tmp_pat
     assert text.count("Training of the small model.") == 2
 
 
-@pytest.mark.parametrize(("variant", "kind"), [("lines", "svg+xml"), ("map", "webp")])
-def test_a_picture_is_the_smaller_of_drawing_and_dots(tmp_path, write, variant, kind):
-    file = write("picture", "00 Picture", variant)
+def test_pictures_are_within_the_page_dot_by_dot(tmp_path, write):
+    file = write("picture", "00 Picture", "map")
     (address,) = Read(made(tmp_path, figures=[file])).loaded
     head, _, content = address.partition(",")
-    assert head == f"data:image/{kind};base64"
-    content = base64.b64decode(content)
-    assert len(content) <= file.with_suffix(".svg").stat().st_size
-    if kind == "svg+xml":
-        assert content == file.with_suffix(".svg").read_bytes()
-    else:
-        pictures = [
-            np.asarray(Image.open(source).convert("RGB")) for source in (io.BytesIO(content), file.with_suffix(".png"))
-        ]
-        assert np.array_equal(*pictures)
+    assert head == "data:image/webp;base64"
+    shown = [
+        Image.open(source).convert("RGB")
+        for source in (io.BytesIO(base64.b64decode(content)), file.with_suffix(".png"))
+    ]
+    assert np.array_equal(*map(np.asarray, shown))
+
+
+def test_pictures_that_are_too_many_stay_beside_the_page(tmp_path, write, monkeypatch):
+    monkeypatch.setattr("layerwise.explore.parts.gallery.WITHIN", 100)
+    text = made(tmp_path, figures=[write("b", "01 Later"), write("a", "00 First")])
+    within, beside = Read(text).loaded
+    assert within.startswith("data:image/")
+    assert (tmp_path / "results/explore" / beside).resolve() == tmp_path / "results/figures/b.png"
+    assert "those at the end are not in this file" in text
 
 
 def test_a_new_figure_of_the_catalogue_appears(tmp_path, write, monkeypatch):
