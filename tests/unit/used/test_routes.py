@@ -275,9 +275,9 @@ def test_a_route_teaches_a_model_to_say_what_it_knows(kind, cell, tmp_path, monk
     accuracy = []
     for model, added in ((plain, None), (changed, route)):
         said = said_by_whole_passes(model, test, ids)
-        # Standardising magnifies the rounding of dimensions that hardly vary. If each number of the states is rounded once
-        # more, one of these items moves by 1.3e-5, the others by 1e-6. Passes differ by many roundings: without AVX-512
-        # that item is 3.1e-4 off.
+        # Standardising magnifies the rounding of dimensions that hardly vary. If each number of the states is rounded
+        # once more, one of these items moves by 1.3e-5, the others by 1e-6. Passes differ by many roundings: without
+        # AVX-512 that item is 3.1e-4 off.
         torch.testing.assert_close(said_by_states(plain, folder, test, added, fast), said, atol=1e-3, rtol=1e-3)
         accuracy.append((said.argmax(1).numpy() == y).mean())
     assert accuracy[0] < 0.6
