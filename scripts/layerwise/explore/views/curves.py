@@ -112,8 +112,8 @@ VIEW = View(
     place=0,
     title="Scores by layer",
     reading="Each colour is a model, which its button shows or hides; each dash is another of the lines ticked above. "
-    "Bands are 95 % intervals over images. The mark to the right of a line is the output of the final norm. The vertical "
-    "line is the chosen layer: click another to choose it for the whole page.",
+    "Bands are 95 % intervals over images. The mark to the right of a line is the output of the final norm. The "
+    "vertical line is the chosen layer: click another to choose it for the whole page.",
     reads=(),
     reads_too=reads,
     exists=lambda study: study.probes or study.numbers,
