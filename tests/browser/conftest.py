@@ -1,4 +1,4 @@
-"""The page of a small made-up study in Chromium. Its tests take minutes on a busy machine: `make test-slow`."""
+"""The page of a small made-up study in Chromium. On a busy machine some of its tests hang: `make test-all`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ class MadePage:
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.whole)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from tests.browser.chromium import chromium
 from tests.browser.reading import choose, drawn, eventually, show_lines
 from tests.browser.watching import inaccessible, opened, sideways, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 
 @pytest.fixture(scope="module")
