@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from layerwise.compare.entry import Comparison
+from layerwise.compare.flow_strongest_heads import COMPARISON as OF_PROBABILITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,21 +48,7 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
 COMPARISON = Comparison(
     reads=("heads", "description"),
     options=("resamples", "seed"),
-    columns=(
-        "model",
-        "questions",
-        "type",
-        "flow",
-        "layer",
-        "head",
-        "n_layers",
-        "n_heads",
-        "change",
-        "low",
-        "high",
-        "n",
-        "n_images",
-    ),
+    columns=OF_PROBABILITY.columns,
     compute=compute,
     per_flow=True,
     only_with="head differences",

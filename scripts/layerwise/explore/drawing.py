@@ -13,6 +13,8 @@ import pandas as pd
 from layerwise.figures.drawing.style import PALETTE, LineStyle
 
 ROWS = alt.NamedData("rows")
+# What altair may make of layers.
+Drawn = alt.LayerChart | alt.FacetChart
 MARKS, IS_CHOSEN = "marks", "chosen"
 LAYER = "layer (0 = embeddings)"
 BLOCK = "block"
@@ -72,7 +74,7 @@ def line_chart(
     by_layer: bool = True,
     form: str = ".3f",
     height: int = 300,
-) -> alt.LayerChart:
+) -> Drawn:
     """A line with its band of intervals for each value of a column, and a mark for every row.
 
     Args:
@@ -119,7 +121,7 @@ def line_chart(
     return with_layer(drawn) if by_layer else drawn
 
 
-def with_layer(chart: alt.LayerChart) -> alt.LayerChart:
+def with_layer(chart: Drawn) -> Drawn:
     """The chart with the parameter that the page sets to the chosen layer."""
     return chart.add_params(alt.param(name="layer", value=-1))
 
@@ -168,7 +170,7 @@ def map_chart(
     dark: str,
     frame: str = "false",
     height: int,
-) -> alt.LayerChart:
+) -> Drawn:
     """A map of cells, one for each row, with its number where there are few.
 
     Args:
@@ -218,4 +220,4 @@ def height_of(rows: pd.DataFrame, column: str, follows: Sequence[str], most: int
 
 
 def _dash(style: LineStyle) -> list[float]:
-    return DASHES[style.dash] if isinstance(style.dash, str) else list(style.dash[1])
+    return [*(DASHES[style.dash] if isinstance(style.dash, str) else style.dash[1])]

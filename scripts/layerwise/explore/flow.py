@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 
     from layerwise.compare.inputs import Given
+    from layerwise.explore.drawing import Drawn
     from layerwise.figures.drawing.style import LineStyle
 
 FOLLOWS = ("model", "questions", "type")
@@ -41,7 +41,7 @@ def by_place(rows: pd.DataFrame) -> dict[str, LineStyle]:
 
 def by_window(
     rows: pd.DataFrame, styles: Mapping[str, LineStyle], y_title: str = CHANGE, form: str = ".1f", free: bool = False
-) -> alt.LayerChart:
+) -> Drawn:
     """A line for each flow: the mean change by window.
 
     Args:

@@ -1,9 +1,10 @@
 """How models look: the colours that they have in the figures, whatever a chart shows of them."""
 
 import pandas as pd
+from matplotlib.typing import LineStyleType
 
 from layerwise.compare.inputs import Given, as_they_are, language_models, with_draws
-from layerwise.figures.drawing.style import LineStyle, line_styles, paired_styles
+from layerwise.figures.drawing.style import PAIRED, LineStyle, line_styles, paired_styles
 
 
 def with_styles(rows: pd.DataFrame, given: Given) -> pd.DataFrame:
@@ -28,5 +29,5 @@ def with_styles(rows: pd.DataFrame, given: Given) -> pd.DataFrame:
 def styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
     """The styles of the models of such rows."""
     looks = rows.drop_duplicates("model")
-    dashes = {"-": "-", "- -": (0, (4, 2))}
+    dashes: dict[str, LineStyleType] = {"-": "-", "- -": PAIRED}
     return {row.model: LineStyle(row.colour, row.marker, dashes[row.dash]) for row in looks.itertuples()}

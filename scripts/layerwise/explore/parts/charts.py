@@ -29,7 +29,8 @@ def make(given: Given, names: Sequence[str]) -> Content:
             "legend": view.legend,
             "picks": dict(view.picks),
         }
-    return Content({"views": shown}, {"charts": charts}, [vl_convert.javascript_bundle()])
+    libraries = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its types lack the default
+    return Content({"views": shown}, {"charts": charts}, [libraries])
 
 
 PART = Part(place=20, title="Charts", reads=read_by_views, exists=lambda study: bool(views(study)), make=make)

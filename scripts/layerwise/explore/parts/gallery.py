@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +47,9 @@ def _figure(path: Path) -> dict[str, Any]:
     from layerwise.explore.pages import read_figure_page
 
     page = read_figure_page(path)
-    place, title = re.fullmatch(r"((?:\d+ )?)(.*)", page.title, re.DOTALL).groups()  # type: ignore[union-attr]
+    place, _, title = page.title.partition(" ")
+    if not place.isdigit():
+        place, title = "", page.title
     return {
         "place": place,
         "title": Markup(title),
