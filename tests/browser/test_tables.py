@@ -1,5 +1,7 @@
 """Tables sort, filter, keep their first columns in view, and can be copied; they hold the numbers of the files."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -26,7 +28,7 @@ def rows(table):
 
 def with_prompts(details):
     """Its first section with a row for each prompt."""
-    return details.locator("table", has=details.page.locator("th", has_text="Prompt")).first
+    return details.locator("table", has=details.page.locator("th", has_text=re.compile("^Prompt$"))).first
 
 
 def test_its_numbers_are_those_of_the_file(made, table):
@@ -42,7 +44,7 @@ def test_a_column_sorts_its_rows(table):
     section = with_prompts(table)
     before = rows(section)
     heads = section.locator("thead th")
-    column = next(place for place, name in enumerate(heads.all_inner_texts()) if "Prompt" in name)
+    column = next(place for place, name in enumerate(heads.all_text_contents()) if name == "Prompt")
     for _ in range(2):
         heads.nth(column).locator("[role=button], .dt-column-order").first.click()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import pandas as pd
 
-from layerwise.compare.inputs import CELL, Given, Task, as_they_are
+from layerwise.compare.inputs import CELL, Given, Model, Task, as_they_are
 from layerwise.compare.readings import SAID, THRESHOLD, WRITTEN
 from layerwise.figures.entry import Contents
 
@@ -87,8 +87,8 @@ def scores_by_layer(given: Given) -> pd.DataFrame:
         parts.append(_said(given.comparison("said"), parts[0], tasks))
     if "kinds" in given.files:
         kinds = given.kinds[given.kinds["probe"].isin(["task", "control", "selectivity"])]
-        kinds = as_they_are(kinds, given.models)[0]
-        parts.append(_of_labels(kinds.assign(what=kinds["probe"].replace(_PROBES)), tasks))
+        kinds, models = as_they_are(kinds, given.models)
+        parts.append(_of_labels(_with_twins(kinds.assign(what=kinds["probe"].replace(_PROBES)), models), tasks))
     if "twin-differences" in given.files:
         parts.append(_differences(given.comparison("twin-differences")))
     rows = pd.concat([part for part in parts if not part.empty], ignore_index=True).assign(position="")
@@ -120,16 +120,26 @@ def _scores(given: Given, scores: pd.DataFrame, headline: str, tasks: Mapping[st
     merged = merged[merged["draws"] != ""]
     drawn = {name for names in merged["draws"].unique() for name in names.split()}
     rows = pd.concat([rows[~rows["model"].isin(drawn)], merged], ignore_index=True)
-    random = {name for name, model in models.items() if model.is_random} | set(merged["model"])
-    if not random.issuperset(models):
-        # Only an untrained model beside trained ones is anybody's twin.
-        rows = rows[~(rows["model"].isin(random) & ~rows["probe"].isin(["logistic", "ridge"]))]
-        twin = rows["model"].isin(random)
-    else:
-        twin = pd.Series(False, index=rows.index)
-    what = rows["probe"].replace(_PROBES).mask(twin, TWIN)
-    rows = rows.assign(what=what)
-    return _of_labels(rows[rows["what"].isin(WHAT)], tasks)
+    rows = rows.assign(what=rows["probe"].replace(_PROBES))
+    return _of_labels(_with_twins(rows[rows["what"].isin(WHAT)], models, set(merged["model"])), tasks)
+
+
+def _with_twins(rows: pd.DataFrame, models: Mapping[str, Model], merged: Collection[str] = frozenset()) -> pd.DataFrame:
+    """The rows, with those of untrained models' probes as twins'. Of these nothing else is shown.
+
+    Only an untrained model beside trained ones is anybody's twin.
+
+    Args:
+        rows: with a column ``what``.
+        models: all models.
+        merged: the means of several untrained ones.
+    """
+    random = {name for name, model in models.items() if model.is_random} | set(merged)
+    if random.issuperset(models):
+        return rows
+    untrained = rows["model"].isin(random)
+    rows = rows[~untrained | (rows["what"] == PROBE)]
+    return rows.assign(what=rows["what"].mask(untrained, TWIN))
 
 
 def _of_labels(rows: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
@@ -163,7 +173,8 @@ def _differences(table: pd.DataFrame) -> pd.DataFrame:
 
 def _with_positions(rows: pd.DataFrame, given: Given, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """With the rows of each picture's position, and the name of the position that all others are of."""
-    of_pictures = as_they_are(given.positions, given.models)[0].assign(kind="logistic", what=PROBE)
+    of_pictures, models = as_they_are(given.positions, given.models)
+    of_pictures = _with_twins(of_pictures.assign(kind="logistic", what=PROBE), models)
     named = set(given.comparison("picture-positions")["position"]) - set(of_pictures["position"])
     own = rows.assign(position=named.pop() if named else "")
     return pd.concat([own, _of_labels(of_pictures, tasks)], ignore_index=True)

@@ -86,7 +86,7 @@ def _cell(folder: Path, task: Task, model: str, prompt: str, size: Size, seed: i
         right = 2 * y[:, None] - 1 if task.n_classes == 2 else np.eye(task.n_classes)[y]
         margins = (strength * right + steps).astype(np.float32)
         parts.append(table.assign(layer=layer, scores=list(margins)))
-        whole = margins if task.n_classes > 2 else np.concatenate([np.zeros_like(margins), margins - 1], axis=1)
+        whole = margins if task.n_classes > 2 else np.concatenate([np.zeros_like(margins), margins - 2], axis=1)
         scores = whole - np.log(np.exp(whole).sum(axis=1, keepdims=True))
         said.append(pd.DataFrame({"layer": layer, "item_id": items, "scores": list(scores), "mass": 0.8}))
     file = folder / "probes" / model / task.task / f"{prompt}.predictions.parquet"

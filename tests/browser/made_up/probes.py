@@ -154,7 +154,7 @@ def complexity(size: Size) -> pd.DataFrame:
 
 
 def learning(size: Size) -> pd.DataFrame:
-    rows = cells(size, size.all_models, train_groups=[50, 100, 200, 400]).assign(layer=size.n_layers)
+    rows = cells(size, size.all_models, train_groups=[50, 100, 200, 400]).assign(layer=size.n_layers - 1)
     return as_compared("learning", ends(rows, risen(rows, "layer", 26) - 6 / rows["train_groups"]))
 
 

@@ -66,8 +66,9 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     # The output of the final norm is no block: a mark of its own, not joined to the line.
     blocks, norm = (layers.transform_filter(f"datum.layer {than} datum.n_layers") for than in ("<=", ">"))
     band = blocks.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", detail="what:N")
+    # The size of a line is its width: Vega-Lite takes no strokeWidth here.
     line = blocks.mark_line().encode(
-        x=x, y=y, strokeDash=dash, strokeWidth=alt.when(chosen).then(alt.value(2.6)).otherwise(alt.value(1.4))
+        x=x, y=y, strokeDash=dash, size=alt.when(chosen).then(alt.value(2.6)).otherwise(alt.value(1.4))
     )
     bars = norm.mark_rule().encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
     dots = layers.mark_point(filled=True, size=36, opacity=1, cursor="pointer").encode(

@@ -32,7 +32,10 @@ def rows(given: Given) -> pd.DataFrame:
     own = own.drop(columns="probe").merge(targets, on=CELL).assign(probe=OWN, loss_low=None, loss_high=None)
     own = pd.concat([own.assign(centre=centre) for centre in CENTRES], ignore_index=True)
     found = pd.concat([carried, own[[column for column in carried if column in own]]], ignore_index=True)
-    return found.assign(target=found["task"] + ": " + found["prompt"], centre=found["centre"].map(CENTRES)).astype(
+    # Scores of the targets' own probes do not say it.
+    chance = found["chance"].fillna(found.groupby([*CELL, "centre"])["chance"].transform("max"))
+    target = found["task"] + ": " + found["prompt"]
+    return found.assign(chance=chance, target=target, centre=found["centre"].map(CENTRES)).astype(
         {"loss_low": float, "loss_high": float}
     )
 
@@ -49,8 +52,6 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
     base = (
         alt.Chart(drawing.ROWS)
         .transform_filter("datum.layer < 0 || datum.layer === (layer < 0 ? datum.best_layer : layer)")
-        .transform_joinaggregate(level="max(chance)", groupby=["target"])
-        .transform_calculate(chance="isValid(datum.chance) ? datum.chance : datum.level")
         .transform_calculate(above=above, interval=drawing.interval("loss_low", "loss_high"))
     )
     colour = alt.Color("above:Q", title="0: chance, 1: all right").scale(scheme="redblue", domain=[-1, 1], clamp=True)
