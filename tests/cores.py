@@ -21,6 +21,11 @@ LONGEST = [
         for name in ("whole_run", "page", "staleness", "clock", "shards_and_partial", "extending", "used")
     ],
     ["tests/slurm/test_slurm.py"],
+    # They share a made-up study and its page.
+    [
+        f"tests/browser/test_{name}.py"
+        for name in ("choice", "everyone", "first_screen", "items", "opening", "tables", "views")
+    ],
     ["tests/workflow/test_flow.py"],
     ["tests/workflow/test_downloads.py"],
     ["tests/workflow/test_sites_and_interventions.py"],
