@@ -91,6 +91,7 @@
 
     show() {
       this.stale = true;
+      this.late = false;
       if (!this.drawn) return;
       if (this.follows() !== this.followed) {
         this.fit();
@@ -204,19 +205,31 @@
 
   const charts = Object.entries(layerwise.data("charts")).map(([name, view]) => new Chart(name, view));
   const draw = (chart) => (chart.drawing ??= chart.draw());
+  // What is out of sight follows the choice when it comes near: a large study has dozens of charts.
+  const near = new Set();
+  const catchUp = (chart) => chart.drawing?.then(() => (chart.late ? chart.show() : chart.shown));
   layerwise.views = {}; // Drawn Vega views, by name.
-  layerwise.drawAll = () => Promise.all(charts.map(draw));
+  layerwise.drawAll = () => Promise.all(charts.map((chart) => draw(chart).then(() => catchUp(chart))));
   // Fulfilled when the charts drawn so far show the choice.
-  layerwise.settled = () => Promise.all(charts.map((chart) => chart.drawing?.then(() => chart.shown))).then(() => {});
+  layerwise.settled = () => Promise.all(charts.map(catchUp)).then(() => {});
   layerwise.ready = new Promise((ready) => {
-    const near = new IntersectionObserver((entries) => {
-      const found = entries.filter((entry) => entry.isIntersecting)
-        .map((entry) => charts.find(({ section }) => section === entry.target));
-      Promise.all(found.map(draw)).then(ready);
+    const look = new IntersectionObserver((entries) => {
+      const found = [];
+      for (const { target, isIntersecting } of entries) {
+        const chart = charts.find(({ section }) => section === target);
+        if (isIntersecting) found.push(chart);
+        near[isIntersecting ? "add" : "delete"](chart);
+      }
+      Promise.all(found.map((chart) => draw(chart).then(() => catchUp(chart)))).then(ready);
     }, { rootMargin: "400px" });
-    for (const { section } of charts) near.observe(section);
+    for (const { section } of charts) look.observe(section);
   });
-  layerwise.onChoice(() => charts.forEach((chart) => chart.show()));
+  layerwise.onChoice(() => {
+    for (const chart of charts) {
+      if (near.has(chart)) chart.show();
+      else chart.late = true;
+    }
+  });
   layerwise.onTheme(() => { for (const chart of charts) if (chart.drawn) chart.drawing = chart.draw(); });
   addEventListener("beforeprint", layerwise.drawAll);
 }

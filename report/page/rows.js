@@ -66,9 +66,15 @@ layerwise.values = (table, name, wanted = {}, among = null) => {
   return [...found].map((value) => (isText ? column.values[value] : value));
 };
 
-// These rows as objects.
-layerwise.rowsWhere = (table, wanted, among) =>
-  layerwise.find(table, wanted, among).map((row) => layerwise.row(table, row));
+// These rows as objects. A choice makes thousands.
+layerwise.rowsWhere = (table, wanted, among) => {
+  const columns = Object.entries(table.columns)
+    .map(([name, column]) => (Array.isArray(column) ? [name, column] : [name, column.codes, column.values]));
+  return layerwise.find(table, wanted, among).map((row) => {
+    const found = {};
+    for (const [name, codes, values] of columns) found[name] = values ? values[codes[row]] ?? null : codes[row];
+    return found;
+  });
+};
 
-layerwise.row = (table, row) => Object.fromEntries(Object.entries(table.columns).map(
-  ([name, column]) => [name, Array.isArray(column) ? column[row] : column.values[column.codes[row]] ?? null]));
+layerwise.row = (table, row) => layerwise.rowsWhere(table, {}, [row])[0];
