@@ -99,6 +99,12 @@ class Findings:
     def __init__(self, table: pd.DataFrame):
         keys = ["task", "prompt", "model", "objective"]
         self.table = table.assign(**table[keys].fillna("").astype(str))
+        # A document asks thousands of times: numbers are compared faster than words.
+        coded = {column: pd.factorize(self.table[column]) for column in self.table.columns.drop("value")}
+        self._codes = {
+            column: (codes, {value: code for code, value in enumerate(values)})
+            for column, (codes, values) in coded.items()
+        }
         self.comparisons = 0
 
     def has(self, **where: str | int) -> bool:
@@ -209,7 +215,8 @@ class Findings:
     def _rows(self, where: Mapping[str, str | int]) -> pd.DataFrame:
         found = np.ones(len(self.table), dtype=bool)
         for column, value in where.items():
-            found &= (self.table[column] == value).to_numpy()
+            codes, code_of = self._codes[column]
+            found &= codes == code_of.get(value, -1)
         return self.table[found]
 
     def _by_layer(self, where: Mapping[str, str | int]) -> pd.DataFrame:
