@@ -46,13 +46,13 @@ report: $(VENV)/run.stamp ## put the figures and tables of a finished run into o
 
 # Tests run on $(CORES) cores; the tests of a class or module share one process.
 test: $(VENV)/dev.stamp ## set up, then run the tests (at most 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope \
-		--cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope $(COVERAGE)
 
 test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (at most 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "slow and not whole and not gpu" -n $(CORES) --dist loadscope
 
-test-all: test test-slow ## run every test: also all model families, the whole demo, and more random kills
+test-all: COVERAGE = --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+test-all: test test-slow ## run every test, and see that most lines are run: also all model families, the whole demo, and more random kills
 	$(BIN)/python -m pytest -m "whole and not gpu" -n $(CORES) --dist loadscope
 
 bench: $(VENV)/dev.stamp ## time extraction, attention knockout, erasing and steering, probes, storage and the page; writes docs/benchmarks.md

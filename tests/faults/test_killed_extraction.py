@@ -67,7 +67,7 @@ def parts(project: Project) -> list[Path]:
     sees="the job fails, or Snakemake leaves a lock; run `--unlock`, then the same command",
     kept="all finished parts: only the others are made again, and the states come out the same",
 )
-@pytest.mark.parametrize("victim", ["job", "snakemake"])
+@pytest.mark.parametrize("victim", [pytest.param("job", marks=pytest.mark.whole), "snakemake"])
 def test_a_killed_extraction_is_taken_up_again(project, victim):
     undisturbed = states(project)
     forget(project)

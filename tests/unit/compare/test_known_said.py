@@ -62,6 +62,7 @@ def test_answers_are_scored_as_scikit_learn_scores_them(several):
                 assert row["value"] == pytest.approx(np.mean([values[metric] for values in of_labels]), abs=1e-6)
 
 
+@pytest.mark.whole
 def test_intervals_of_areas_are_as_wide_as_those_of_drawn_images(several):
     """Drawn images, with scikit-learn's areas of the items that are drawn with them."""
     table, _, said, found, _ = several

@@ -128,6 +128,7 @@ def test_the_table_is_small_sorted_and_tidy():
     assert np.isfinite(table["value"]).all()
 
 
+@pytest.mark.whole
 def test_any_changed_number_of_the_models_changes_the_text():
     """Of the committed table, some numbers of each kind that the document shows."""
     table = read_findings(TABLE)

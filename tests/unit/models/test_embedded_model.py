@@ -279,7 +279,9 @@ def test_a_seed_decides_the_weights(trained):
     assert all(torch.equal(value, saved[name]) for name, value in again.state_dict().items())
 
 
-@pytest.mark.parametrize("objective", ["captions", "questions", "both"])
+@pytest.mark.parametrize(
+    "objective", [*(pytest.param(name, marks=pytest.mark.whole) for name in ("captions", "questions")), "both"]
+)
 def test_an_objective_decides_what_is_taught(objective):
     measured = []
     plan = replace(training.Plan(objective=objective, report_every=1, pictures=24), warm_up_steps=1).scaled(0.01)

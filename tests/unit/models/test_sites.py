@@ -82,7 +82,7 @@ def test_blocks_without_such_parts_are_named():
         model.states(pictures()[:1], PROMPTS[:1], ["last", "last-attention"])
 
 
-@pytest.mark.parametrize("sharing", ["never", "always"])
+@pytest.mark.parametrize("sharing", [pytest.param("never", marks=pytest.mark.whole), "always"])
 def test_sites_are_in_the_file(tiny_llava, tmp_path, sharing):
     shown = []
     for i, image in enumerate(pictures()):
