@@ -8,7 +8,7 @@ from layerwise.figures.catalogue import FIGURES, TABLES
 from layerwise.figures.entry import Contents
 from layerwise.figures.first_page import quoted
 from layerwise.figures.planning import flow_figures, pictures, tables
-from layerwise.planning.grid import as_patterns
+from layerwise.planning.grid import ProbeCell, as_patterns
 
 COMPARED = "<shown>/compare/{comparison}.parquet"
 COMPARED_FLOW = "<results>/compare/flow/{model}/{questions}.{comparison}.parquet"
@@ -56,6 +56,7 @@ contents = Contents(
     positions=bool(POSITION_CELLS),
     picture_controls=bool(grid.picture_controls()),
     consistency=bool(grid.consistency_tasks()),
+    likeness=tuple(dict.fromkeys(cell.stimuli for cell in LIKENESS_CELLS)),
 )
 # The report's first page quotes the finished table.
 config["which_layer"] = quoted(f"{shown}/tables/table-which-layer.csv")
@@ -85,6 +86,8 @@ def files_of(name, question=None, variant=None):
         return list(dict.fromkeys(file.format(stimuli=stimuli_of(cell.task), **cell._asdict()) for cell in cells))
     if name == "sweeps":
         return [file for cell in USED_CELLS for file in study.used_files(cell)]
+    if name == "likeness":
+        return [file for cell in LIKENESS_CELLS for file in study.likeness_files(cell)]
     if name == "shortcut-scores":
         return "<shown>/probes/shortcuts.parquet"
     if name == "shortcut-predictions":
@@ -150,7 +153,7 @@ def files_of_flow(name, wildcards):
 def as_options(wildcards, input):
     """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    for name in ("predictions", "shortcut-predictions", "estimates", "answers", "generated", "sweeps"):
+    for name in ("predictions", "shortcut-predictions", "estimates", "answers", "generated", "sweeps", "likeness"):
         if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
@@ -169,6 +172,7 @@ def options_of(comparison):
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
     known["position"] = study.config.states.positions[0]
     known["shortcuts"] = grid.shortcut_prompts()
+    known["likeness"] = as_patterns([ProbeCell(*cell) for cell in LIKENESS_CELLS])
     known |= {"made_from": grid.made_from(), "used": as_patterns(USED_CELLS)}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.
     return as_json({name: known[name] for name in COMPARISONS[comparison].options if known[name] != {}})

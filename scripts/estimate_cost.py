@@ -14,6 +14,7 @@ import pandas as pd
 from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
+from layerwise.cost.likeness import likeness_cost
 from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
 from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
@@ -79,6 +80,12 @@ def main() -> None:
         print(
             f"Answers are read in {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
             "of tables."
+        )
+    if study.grid.likeness_cells():
+        flop, stored = likeness_cost(study, states)
+        print(
+            f"What layers are like takes {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, and "
+            f"{stored / 1e9:.2g} GB."
         )
     if study.grid.concept_cells():
         print(

@@ -14,6 +14,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given, Model, Task
 from layerwise.compare.parts import PARTS
 from layerwise.compare.readings import SAID, SHARES, THRESHOLD
+from layerwise.figures.drawing.likeness import MEASURES
 from layerwise.figures.entry import Contents
 from layerwise.flow.head_results import heads_table
 from layerwise.flow.results import changes_table, tracing_table, with_differences
@@ -43,6 +44,7 @@ EVERYTHING = Contents(
     kinds=(TRAINED,),
     used=("m",),
     positions=True,
+    likeness=("pairs",),
 )
 FLOWS = ["question->last", "image->last", "image->question", "last->last", "object->question", "other->question"]
 FLOWS += ["image 1->question", "image 2->last", "span:subject->last", "image->span:colour"]
@@ -113,6 +115,27 @@ def picture_positions(rng) -> pd.DataFrame:
     for cell, position, layer in product(cells(), ("image-2-mean", "last", "image-1-mean"), range(L + 2)):
         row = cell | {"position": position, "metric": TASKS[cell["task"]].metric, "layer": layer, "majority": 0.5}
         rows.append(row | ends(0.5 + 0.05 * layer * rng.random()))
+    return pd.DataFrame(rows)
+
+
+def layer_measures(rng) -> pd.DataFrame:
+    rows = []
+    for model, prompt, position, measure in product(MODELS, PROMPTS, ("last", "image-mean"), MEASURES):
+        row = {"stimuli": "pairs", "prompt": prompt, "position": position, "model": model, "draw_of": "", "width": 8}
+        row |= {"weights": MODELS[model].weights, "measure": measure, "n_layers": L, "n": 300, "dimensions": "3 7"}
+        rows += [row | {"layer": layer} | ends(0.1 + layer * rng.random()) for layer in range(L + 2)]
+    return pd.DataFrame(rows)
+
+
+def layer_likeness(rng) -> pd.DataFrame:
+    rows, pairs = [], {(TRAINED, TRAINED): "itself", (TRAINED, UNTRAINED): "twin", (UNTRAINED, UNTRAINED): "itself"}
+    for (model, other), prompt, scaling in product(pairs, PROMPTS, ("as they are", "standardised")):
+        row = {"stimuli": "pairs", "prompt": prompt, "position": "last", "scaling": scaling, "model": model}
+        row |= {"other": other, "kind": pairs[model, other], "draw": False, "n": 300}
+        row |= {"n_layers": L, "other_n_layers": L}
+        for layer, other_layer in product(range(L + 2), repeat=2):
+            value = 1 - 0.1 * abs(layer - other_layer) - 0.05 * rng.random()
+            rows.append(row | {"layer": layer, "other_layer": other_layer} | ends(value))
     return pd.DataFrame(rows)
 
 
@@ -205,7 +228,12 @@ def everything(folder: Path) -> Given:
     compared = ("headline", "within-blocks", "complexity")
     tables = {"scores": scores(rng), "sites": sites(rng), "kinds": kinds(rng)}
     made = given(folder, compared, tasks=TASKS, models=MODELS, **tables)
-    tables = {"learning": learning(rng), "picture-positions": picture_positions(rng), "carried": carried(rng)}
+    likeness = {"layer-measures": layer_measures(rng), "layer-likeness": layer_likeness(rng)}
+    tables = likeness | {
+        "learning": learning(rng),
+        "picture-positions": picture_positions(rng),
+        "carried": carried(rng),
+    }
     tables |= {"known-said": known_said(rng), "test-parts": test_parts(rng), "which-layer": which_layer()}
     for name, table in tables.items():
         made.files[name] = [folder / f"compared-{name}.parquet"]

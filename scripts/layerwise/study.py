@@ -27,6 +27,7 @@ from layerwise.planning.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCel
 from layerwise.planning.grid_checks import check_study
 from layerwise.planning.input_paths import InputPaths
 from layerwise.planning.leaving_out import leave_out as leave_out_of
+from layerwise.planning.likeness_checks import check_likeness
 from layerwise.planning.route_checks import check_routes
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.planning.used_checks import check_used
@@ -70,6 +71,13 @@ class UsedFiles(NamedTuple):
 
     answers: str
     above: str
+
+
+class LikenessFiles(NamedTuple):
+    """The files of what the layers of a cell are like: their measures, and the products of its items."""
+
+    measures: str
+    grams: str
 
 
 class RouteFiles(NamedTuple):
@@ -128,6 +136,7 @@ class Study:
         check_routes(self.grid)
         check_fitted(self.grid)
         check_heads(self.grid)
+        check_likeness(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -257,6 +266,11 @@ class Study:
     def generated_file(self, cell: StatesCell) -> str:
         """What the model wrote, and the class that it says; see :meth:`written_file`."""
         return f"{self.results}/generated/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
+
+    def likeness_files(self, cell: StatesCell) -> LikenessFiles:
+        """What the layers of a cell are like; only for :meth:`layerwise.planning.grid.Grid.likeness_cells`."""
+        stem = f"{self.results}/likeness/{cell.model}/{cell.stimuli}/{cell.prompt}"
+        return LikenessFiles(f"{stem}.parquet", f"{stem}.grams.safetensors")
 
     def task_folder(self, task: str) -> str:
         """The folder of a task: ``task.json`` and ``labels.parquet``."""

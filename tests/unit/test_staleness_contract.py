@@ -59,7 +59,7 @@ def known_keys() -> set[str]:
         f"{name}.NAME.{key}" for name, classes in entries.items() for entry in classes for key in entry.model_fields
     }
     keys |= {f"prompts.KIND.NAME.{key}" for key in Prompt.model_fields}
-    for name in ("pathvars", "states", "probes", "carry", "explore"):
+    for name in ("pathvars", "states", "probes", "carry", "likeness", "explore"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}

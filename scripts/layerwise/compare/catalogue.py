@@ -41,5 +41,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "used": "layerwise.compare.used",
         "used-across": "layerwise.compare.used_across",
         "used-above": "layerwise.compare.used_above",
+        "layer-measures": "layerwise.compare.layer_measures",
+        "layer-likeness": "layerwise.compare.layer_likeness",
     },
 )

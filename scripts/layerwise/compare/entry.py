@@ -24,7 +24,7 @@ class Comparison:
             task the prompts that are compared with its shortcuts, ``shown``, and those of the ``text`` alone) and
             "position" (the one that probes read); and lists of cells, as MODEL/TASK/PROMPT: "said", those in which
             answers are scored, "generated", those with written ones, and "used", those in which a concept is erased
-            and steered.
+            and steered; and, as MODEL/STIMULI/PROMPT, "likeness", those whose layers are measured.
         columns: of the table. The docstring of the module says what each holds; no digest covers it there.
         compute: makes the table from its inputs and the values of its options.
         per_flow: whether there is a table for each model and set of questions of information flow, rather than one

@@ -9,6 +9,7 @@ from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.explore import Explore
 from layerwise.config.flow import TABLE_PROMPTS, Flow
+from layerwise.config.likeness import Likeness
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
 from layerwise.config.prompts import Prompt
@@ -71,6 +72,8 @@ class StudyConfig(Section):
     results/partial/without-NAMES and say what they lack."""
     states: States = States()
     """What is kept of a forward pass."""
+    likeness: Likeness = Likeness()
+    """What layers are like: norms, outlier dimensions, anisotropy, and how alike layers and models are."""
     flow: Flow = Flow()
     """Information flow (arXiv 2411.18620): which attention an answer needs, and where in the stack it appears. Every
     model is asked all questions."""

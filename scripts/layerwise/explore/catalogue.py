@@ -40,5 +40,7 @@ VIEWS: Catalogue[View] = Catalogue(
         "learning": "layerwise.explore.views.learning",
         "test-parts": "layerwise.explore.views.test_parts",
         "pictures": "layerwise.explore.views.pictures",
+        "layer-measures": "layerwise.explore.views.layer_measures",
+        "layer-likeness": "layerwise.explore.views.layer_likeness",
     },
 )

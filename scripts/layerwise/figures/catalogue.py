@@ -36,6 +36,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "used-by-layer": "layerwise.figures.used_by_layer",
         "used-between-tasks": "layerwise.figures.used_between_tasks",
         "used-above-block": "layerwise.figures.used_above_block",
+        "likeness": "layerwise.figures.likeness",
         "knockout": "layerwise.figures.knockout",
         "objects": "layerwise.figures.objects",
         "pictures": "layerwise.figures.flow_pictures",

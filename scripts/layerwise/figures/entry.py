@@ -47,6 +47,8 @@ class Contents:
         positions: whether the positions of single pictures are probed in some cell.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
+        likeness: names of the stimulus sets over which layers are measured and compared, see
+            :mod:`layerwise.compare.layer_likeness`.
         consistency: whether items of some task may belong together, see :mod:`layerwise.compare.consistency`.
         used: names of the models in which concepts are erased and steered, see :mod:`layerwise.compare.used`; without
             untrained twins of others, which stand in their figures.
@@ -78,6 +80,7 @@ class Contents:
     positions: bool = False
     picture_controls: bool = False
     consistency: bool = False
+    likeness: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:

@@ -17,7 +17,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
-from layerwise.planning import consistency_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning import consistency_grid, likeness_grid, route_grid, shortcut_grid, used_grid
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
@@ -283,6 +283,10 @@ class Grid:
     def consistency_tasks(self) -> list[str]:
         """Names of the tasks whose items may belong together: the same words about several pictures."""
         return consistency_grid.consistency_tasks(self)
+
+    def likeness_cells(self) -> list[StatesCell]:
+        """The states cells whose layers are measured; see :class:`layerwise.config.likeness.Likeness`."""
+        return likeness_grid.likeness_cells(self)
 
     def shortcut_cells(self) -> list[ShortcutCell]:
         """Every model x task that is compared with simple features; see ``probes.shortcuts``."""

@@ -8,6 +8,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
+    from layerwise.config.likeness import Likeness
     from layerwise.config.models import Model
     from layerwise.config.probes import KindsOf
     from layerwise.config.specifications import Specifications
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from layerwise.config.used import Used
 
 # Sections that may name the models that they are about.
-Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Specifications", "Used")
+Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Likeness", "Specifications", "Used")
 
 
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
@@ -58,6 +59,7 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
         "flow": config.flow.model_copy(update={"models": asked, "questions": questions}),
         "states": config.states.model_copy(update={"sites_of": _without(config.states.sites_of, named)}),
         "probes": config.probes.model_copy(update={"kinds_of": _without(config.probes.kinds_of, named)}),
+        "likeness": _without(config.likeness, named),
         "specifications": None if config.specifications is None else _without(config.specifications, named),
         "used": None if config.used is None else _without_routes(_without(config.used, named), named),
     }

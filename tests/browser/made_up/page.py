@@ -11,7 +11,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.explore.planning import parts, read_by_page, views
 from layerwise.figures.entry import Contents
-from tests.browser.made_up import answers, probes
+from tests.browser.made_up import answers, likeness, probes
 from tests.browser.made_up.items import sampled_items
 from tests.browser.made_up.printed import figures, inputs, tables
 from tests.browser.made_up.programs import run
@@ -34,6 +34,8 @@ TABLES = {
     "carried": probes.carried,
     "test-parts": probes.test_parts,
     "picture-positions": probes.picture_positions,
+    "layer-measures": likeness.layer_measures,
+    "layer-likeness": likeness.layer_likeness,
     "flow-changes": answers.flow_changes,
     "flow-differences": answers.flow_differences,
     "flow-tracing": answers.flow_tracing,
@@ -65,6 +67,7 @@ def contents(size: Size) -> Contents:
         kinds=trained,
         used=trained,
         positions=True,
+        likeness=("captions",),
     )
 
 

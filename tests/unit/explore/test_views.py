@@ -13,6 +13,7 @@ from layerwise.errors import InputError
 from layerwise.explore.catalogue import VIEWS
 from layerwise.explore.planning import views
 from layerwise.figures.drawing import style
+from layerwise.figures.drawing.likeness import MEASURES
 from layerwise.figures.entry import Contents
 from tests import shown
 
@@ -20,6 +21,7 @@ from tests import shown
 NAMES = [name for name in VIEWS if name != "curves"]
 # By view the comparison that its rows are of, what tells its rows apart, and how many rows of the table it shows.
 FLOW, CELL = ["model", "questions", "type"], ["model", "task", "prompt"]
+SHOWN = ["stimuli", "prompt", "position"]
 PATTERNS = {"objects": "^(?:object|other)->", "flow-pictures": r"image \d", "flow-spans": "span:"}
 PATTERNS |= {"knockout": "^(?:image->question|(?:question|image|last)->last)$"}
 OF = {
@@ -45,10 +47,17 @@ OF = {
     "complexity": ("complexity", [*CELL, "kind", "layer"], lambda rows: to_top(rows) & rows["model"].eq(shown.TRAINED)),
     "learning": ("learning", [*CELL, "train_groups"], None),
     "test-parts": ("test-parts", [*CELL, "part", "layer"], lambda rows: to_top(rows)),
+    "layer-measures": ("layer-measures", [*SHOWN, "model", "measure", "layer"], lambda rows: to_top(rows)),
+    "layer-likeness": (
+        "layer-likeness",
+        [*SHOWN, "scaling", "model", "other", "layer", "other_layer"],
+        lambda rows: to_top(rows) & (rows["other_layer"] <= rows["other_n_layers"]),
+    ),
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
 }
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
+WORDS |= {"measure": {title: measure for measure, (title, _) in MEASURES.items()}}
 
 
 def to_top(rows):

@@ -19,7 +19,7 @@ GIVEN |= {"labels", "set-labels", "positions", "heads"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
-GIVEN |= {"sweeps", "shortcut-scores", "shortcut-predictions"}
+GIVEN |= {"likeness", "sweeps", "shortcut-scores", "shortcut-predictions"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -32,7 +32,7 @@ def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
-        known |= {"used", "shortcuts", "position"}
+        known |= {"used", "shortcuts", "position", "likeness"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         too = entry.reads_too(Contents(shortcuts=True, question_sets={"own": frozenset({"distractors"})}))
