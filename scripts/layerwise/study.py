@@ -272,6 +272,15 @@ class Study:
         stem = f"{self.results}/likeness/{cell.model}/{cell.stimuli}/{cell.prompt}"
         return LikenessFiles(f"{stem}.parquet", f"{stem}.grams.safetensors")
 
+    def has_lost_states(self, cell: StatesCell) -> bool:
+        """Whether probes have read the states of a cell that are no longer there, so that the model would run again."""
+        if any(Path(file).exists() for file in [*self.states_files(*cell), self.likeness_files(cell).grams]):
+            return False
+        tasks = [task for task, entry in self.config.tasks.items() if entry.stimuli == cell.stimuli]
+        probed = [ProbeCell(cell.model, task, cell.prompt) for task in tasks]
+        files = (file(each) for each in probed for file in (self.scores_file, self.regression_file))
+        return any(Path(file).exists() for file in files)
+
     def task_folder(self, task: str) -> str:
         """The folder of a task: ``task.json`` and ``labels.parquet``."""
         return f"{self.results}/tasks/{task}"

@@ -369,10 +369,10 @@ class Given:
     ``set-labels`` (of tasks whose items belong together), ``changes``, ``tracing`` and ``description`` (of information
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of
     tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``
-    (their folder: concepts erased and steered), ``likeness`` (its folder), ``route-controls`` (of trained routes), ``specification-effects`` and
-    ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their folder, that of ``predictions``),
-    those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions), and what the page shows:
-    ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
+    (their folder: concepts erased and steered), ``likeness`` (its folder), ``route-controls`` (of trained routes),
+    ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
+    folder, that of ``predictions``), those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
+    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.

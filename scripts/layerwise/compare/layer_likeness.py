@@ -15,8 +15,8 @@ Columns:
 - ``other_layer``: of the other
 - ``n_layers``: blocks of the model
 - ``other_n_layers``: blocks of the other
-- ``value``: debiased CKA, see :mod:`layerwise.likeness.cka`; NaN where it is not defined: of fewer than 8 items, or of a
-  layer whose states are all equal, such as the embedding of one and the same last token
+- ``value``: debiased CKA, see :mod:`layerwise.likeness.cka`; NaN where it is not defined: of fewer than 8 items, or of
+  a layer whose states are all equal, such as the embedding of one and the same last token
 - ``low``: lower end of its 95 % interval over images (jackknife)
 - ``high``: upper end
 - ``n``: number of items, no two of which share a picture

@@ -10,8 +10,8 @@ class Likeness(Section):
     model and between models. It is read off finished hidden states in seconds and runs no model."""
 
     measured: Maybe[bool] = None
-    """Whether it is measured. Default: whether states are kept (`states.keep`), because models would have to be run
-    again where they are not."""
+    """Whether it is measured. Default: where states are there or are kept (`states.keep`). true: also where that means
+    running models again."""
     items: Annotated[int, whole(8)] = 300
     """How many items of each set are read, drawn by seed. No two of them share an input or, where pictures are
     shown, a picture: such items resemble each other in every layer."""

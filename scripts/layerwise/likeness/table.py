@@ -1,7 +1,8 @@
-"""The measures of a cell: ``results/likeness/{model}/{stimuli}/{prompt}.parquet``, a row per position, layer and measure.
+"""The measures of a cell: ``results/likeness/{model}/{stimuli}/{prompt}.parquet``.
 
-Columns: ``position``; ``layer`` (0 for the embedding output), ``layer_name``, ``n_layers`` (blocks of the model);
-``width``; ``n_items``; and those of :class:`layerwise.likeness.measures.Measured`.
+It has a row per position, layer and measure. Columns: ``position``; ``layer`` (0 for the embedding output),
+``layer_name``, ``n_layers`` (blocks of the model); ``width``; ``n_items``; and those of
+:class:`layerwise.likeness.measures.Measured`.
 """
 
 from pathlib import Path

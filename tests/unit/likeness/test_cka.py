@@ -18,7 +18,7 @@ def squares(layers, scaling="as they are"):
 
 
 def hsic_by_quadruples(left, right):
-    """HSIC as a mean over all quadruples of different items (Gretton et al. 2005): slow, and without any sum of rows."""
+    """HSIC as a mean over all quadruples of different items (Gretton et al. 2005), without any sum of rows."""
     K, L = left @ left.T, right @ right.T
     of_quadruples = [K[i, j] * (L[i, j] + L[q, r] - 2 * L[i, q]) for i, j, q, r in permutations(range(len(K)), 4)]
     return np.mean(of_quadruples)

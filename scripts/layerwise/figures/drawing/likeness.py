@@ -98,7 +98,7 @@ def _maps(likeness: pd.DataFrame, measures: pd.DataFrame) -> dict[tuple[str, str
     rows = rows[(rows["layer"] <= rows["n_layers"]) & (rows["other_layer"] <= rows["other_n_layers"])]
     order = {"itself": 0, "twin": 1, "model": 2}
     rows = rows.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable")
-    return {pair: of_pair for pair, of_pair in rows.groupby(["model", "other"], sort=False)}
+    return dict(list(rows.groupby(["model", "other"], sort=False)))
 
 
 def _draw_measure(axes: Axes, rows: pd.DataFrame, measure: str, styles: dict) -> None:
