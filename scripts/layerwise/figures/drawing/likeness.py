@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from layerwise.errors import InputError
 from layerwise.figures.drawing.facets import FACET_INCHES, draw_legend
@@ -21,7 +21,7 @@ MEASURES = {
     "outliers": ("entries beyond 6 sd, per state", False),
     "variance-share": ("variance in 1 % of dimensions", False),
     "cosine": ("mean cosine of two items", False),
-    "cosine-rest": ("the same without 1 % of dimensions", False),
+    "cosine-rest": ("mean cosine without the largest 1 % of dimensions", False),
 }
 SHARES = {"variance-share", "cosine", "cosine-rest"}
 COLUMNS = 3
@@ -60,7 +60,7 @@ def draw_likeness(measures: pd.DataFrame, likeness: pd.DataFrame, stimuli: str) 
     drawing.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
     upper, lower = drawing.subfigures(2, 1, height_ratios=heights)
     shown = measures.iloc[0]
-    what = f"{stimuli}: {shown['prompt']}, {shown['position']}, {shown['n']} items"
+    what = f"{stimuli}: {shown['prompt']} (position {shown['position']}, {shown['n']} items)"
     upper.suptitle(wrap_name(what, 80), x=0.01, ha="left", fontsize=9, fontweight="bold")
     for axes, measure in zip(upper.subplots(rows, COLUMNS).flat, MEASURES, strict=True):
         _draw_measure(axes, measures[measures["measure"] == measure], measure, styles)
@@ -103,13 +103,18 @@ def _maps(likeness: pd.DataFrame, measures: pd.DataFrame) -> dict[tuple[str, str
 
 def _draw_measure(axes: Axes, rows: pd.DataFrame, measure: str, styles: dict) -> None:
     title, logarithmic = MEASURES[measure]
-    axes.set_title(title)
+    axes.set_title(wrap_name(title, 26))
     for place, (model, style) in enumerate(styles.items()):
         draw_line(axes, rows[rows["model"] == model], style, "layer", place, model)
     if logarithmic and (rows["value"] > 0).any():
         axes.set_yscale("log")
-    if measure in SHARES:
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    elif measure in SHARES:
         axes.set_ylim(min(-0.05, rows["low"].min()), 1.05)
+    else:
+        axes.set_ylim(0, max(1, 1.05 * rows["value"].max()))
+    axes.set_xlim(-0.3, rows["n_layers"].max() + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
 
 
