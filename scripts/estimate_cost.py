@@ -81,7 +81,7 @@ def main() -> None:
             f"Answers are read in {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
             "of tables."
         )
-    if study.grid.likeness_cells():
+    if study.likeness_cells():
         flop, stored = likeness_cost(study, states)
         print(
             f"What layers are like takes {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours, and "

@@ -268,18 +268,29 @@ class Study:
         return f"{self.results}/generated/{cell.model}/{cell.stimuli}/{cell.prompt}.parquet"
 
     def likeness_files(self, cell: StatesCell) -> LikenessFiles:
-        """What the layers of a cell are like; only for :meth:`layerwise.planning.grid.Grid.likeness_cells`."""
+        """What the layers of a cell are like; only for :meth:`likeness_cells`."""
         stem = f"{self.results}/likeness/{cell.model}/{cell.stimuli}/{cell.prompt}"
         return LikenessFiles(f"{stem}.parquet", f"{stem}.grams.safetensors")
 
-    def has_lost_states(self, cell: StatesCell) -> bool:
-        """Whether probes have read the states of a cell that are no longer there, so that the model would run again."""
-        if any(Path(file).exists() for file in [*self.states_files(*cell), self.likeness_files(cell).grams]):
-            return False
+    def likeness_cells(self) -> list[StatesCell]:
+        """The cells whose layers are measured: of those that the config names, none for which a model would run again.
+
+        That is so where states are not kept, or were deleted after probes had read them. `likeness.measured: true`
+        asks for these too.
+        """
+        cells = self.grid.likeness_cells()
+        return cells if self.config.likeness.measured else [cell for cell in cells if self._has_states(cell)]
+
+    def _has_states(self, cell: StatesCell) -> bool:
+        """Whether the layers of a cell were measured already, or its states are there or are made for its probes."""
+        measured = Path(self.likeness_files(cell).grams).exists()
+        if measured or not self.config.states.keep:
+            return measured
         tasks = [task for task, entry in self.config.tasks.items() if entry.stimuli == cell.stimuli]
         probed = [ProbeCell(cell.model, task, cell.prompt) for task in tasks]
-        files = (file(each) for each in probed for file in (self.scores_file, self.regression_file))
-        return any(Path(file).exists() for file in files)
+        scores = [file(each) for each in probed for file in (self.scores_file, self.regression_file)]
+        there = any(Path(file).exists() for file in self.states_files(*cell))
+        return there or not any(Path(file).exists() for file in scores)
 
     def task_folder(self, task: str) -> str:
         """The folder of a task: ``task.json`` and ``labels.parquet``."""

@@ -41,11 +41,11 @@ def test_changed_models_have_none_and_states_that_are_not_kept_are_left_alone(st
     }
     assert {model for model, _, _ in cells_of(study)} == {"shapes-llava", "shapes-llava-untrained"}
     study["states"] = {"keep": False}
-    assert cells_of(study) == []
+    assert Study.from_config(study).likeness_cells() == []
     study["likeness"] = {"measured": True}
-    assert cells_of(study)
+    assert Study.from_config(study).likeness_cells() == Study.from_config(study).grid.likeness_cells() != []
     study["states"], study["likeness"] = {"keep": True}, {"measured": False}
-    assert cells_of(study) == []
+    assert Study.from_config(study).likeness_cells() == []
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ def test_a_model_that_is_left_out_is_not_asked_for(study):
 def test_states_that_were_deleted_are_not_made_again(study, tmp_path):
     study["pathvars"] = {"results": str(tmp_path)}
     made = Study.from_config(study)
-    cell = made.grid.likeness_cells()[0]
-    assert not made.has_lost_states(cell)
+    cell, *others = made.likeness_cells()
     scores = Path(made.scores_file(made.grid.probe_cells()[0]))
     scores.parent.mkdir(parents=True)
     scores.touch()
-    assert made.has_lost_states(cell)
-    # Other cells were never run.
-    assert not any(made.has_lost_states(other) for other in made.grid.likeness_cells()[1:])
+    # The others were never run.
+    assert made.likeness_cells() == others
     for there in (*made.states_files(*cell), made.likeness_files(cell).grams):
         Path(there).parent.mkdir(parents=True, exist_ok=True)
         Path(there).touch()
-        assert not made.has_lost_states(cell)
+        assert made.likeness_cells() == [cell, *others]
         Path(there).unlink()
+    study["likeness"] = {"measured": True}
+    assert Study.from_config(study).likeness_cells() == [cell, *others]
 
 
 def test_it_costs_the_products_of_items_and_layers(study, tmp_path):

@@ -16,7 +16,8 @@ from tests.workflow.conftest import TINY, Project, copy_project
 
 FIGURES = {"plot_figure": 19, "show_figure": 19}
 # The strips of "Which layer knows it?" have no facets.
-FACETS = {"plot_figure": 18, "show_figure": 18}
+# Figures of what layers are like have some, and follow from no probe.
+FACETS = {"plot_figure": 18 + 4, "show_figure": 18 + 4}
 TINY_SIZE = {"layers": 6, "width": 128, "parameters": 0.0013, "image_tokens": 16}
 TABLES = {
     f"make_{table}": 1
@@ -25,6 +26,13 @@ TABLES = {
 # It shows all figures and tables.
 PAGE = {"make_page": 1}
 AFTER_PROBES = FIGURES | TABLES | PAGE | {"gather_scores": 1, "compare": 11, "sample_items": 1}
+
+
+def likeness_of(cells: int) -> dict[str, int]:
+    """What is made again if the layers of so many cells are measured, with figures and comparisons of probes."""
+    # Each of the four stimulus sets has a figure.
+    shown = {rule: number + 4 for rule, number in FIGURES.items()}
+    return {"measure_likeness": cells, "compare": AFTER_PROBES["compare"] + 2} | shown
 
 
 # Of the trained model's two stimulus sets with texts.
@@ -155,15 +163,15 @@ def test_an_edited_prompt_reruns_its_own_cells(finished):
     with edited(finished, "config/prompts.yaml", "Does this text agree with the image?", "Do they agree?"):
         # Two models, one prompt; the prompt's check and the tables that list it.
         cells = {"check_prompts": 1, "extract_states": 2, "fit_probes": 2, "read_answers": 1, "carry_probes": 2}
-        assert finished.planned() == AFTER_PROBES | cells
+        assert finished.planned() == AFTER_PROBES | cells | likeness_of(2)
 
 
 def test_a_new_model_runs_its_own_cells(finished):
     with configured(finished, lambda c: c["models"].update(third={"source": "embedded", "dtype": "bfloat16"})):
         cells = {"register_model": 1, "extract_states": 6, "fit_probes": 6, "read_head": 1, "read_answers": 4}
         # It has five figures of its own.
-        shown = {"plot_figure": 24, "show_figure": 24}
-        assert finished.planned() == AFTER_PROBES | cells | shown | {"carry_probes": 4} | PICTURES | shortcuts_of(2)
+        shown = {"plot_figure": 28, "show_figure": 28, "carry_probes": 4} | PICTURES | shortcuts_of(2)
+        assert finished.planned() == AFTER_PROBES | cells | likeness_of(4) | shown
 
 
 @pytest.mark.slow
@@ -263,7 +271,7 @@ def test_a_new_adapter_makes_nothing_stale_and_an_edited_one_its_models(finished
         (adapters / "other.py").unlink()
     with edited(finished, "scripts/layerwise/models/adapters/generic.py", "import torch", "import torch\n\nEDITED = 1"):
         cells = {"extract_states": 12, "fit_probes": 12, "read_head": 1, "read_answers": 4, "carry_probes": 6}
-        assert finished.planned() == AFTER_PROBES | cells | PICTURES | shortcuts_of(2)
+        assert finished.planned() == AFTER_PROBES | cells | likeness_of(8) | PICTURES | shortcuts_of(2)
 
 
 def test_a_second_study_in_the_root_is_refused_when_planned(finished):

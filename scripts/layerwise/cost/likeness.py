@@ -22,7 +22,7 @@ def likeness_cost(study: Study, cells: pd.DataFrame) -> tuple[float, float]:
     flop = stored = 0.0
     of_cell, twins = cells.set_index(["model", "stimuli", "prompt"]), study.grid.twins()
     layers: dict[tuple[str, str], dict[str, int]] = {}
-    for cell in study.grid.likeness_cells():
+    for cell in study.likeness_cells():
         n, found = min(study.config.likeness.items, of_cell.loc[cell, "inputs"]), of_cell.loc[cell]
         positions = len(study.grid.positions(cell.stimuli, cell.prompt))
         layers.setdefault(cell[1:], {})[cell.model] = int(found["layers"]) + 2

@@ -285,7 +285,7 @@ class Grid:
         return consistency_grid.consistency_tasks(self)
 
     def likeness_cells(self) -> list[StatesCell]:
-        """The states cells whose layers are measured; see :class:`layerwise.config.likeness.Likeness`."""
+        """The states cells whose layers are to be measured; see :class:`layerwise.config.likeness.Likeness`."""
         return likeness_grid.likeness_cells(self)
 
     def shortcut_cells(self) -> list[ShortcutCell]:

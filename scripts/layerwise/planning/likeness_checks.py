@@ -19,6 +19,5 @@ def check_likeness(grid: Grid) -> None:
     # A run without the models that are named measures none.
     if named and asked.measured is not False and not grid.likeness_cells() and not config.leave_out:
         raise InputError(
-            "likeness: no model is asked such a prompt, or states are not kept and `measured` is not true; name others "
-            "(`models`, `prompts`), or leave the section out"
+            "likeness: no model is asked such a prompt; name others (`models`, `prompts`), or leave the section out"
         )

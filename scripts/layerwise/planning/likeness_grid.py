@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def likeness_cells(grid: Grid) -> list[StatesCell]:
-    """The states cells whose layers are measured."""
+    """The states cells whose layers a study wants measured; see :meth:`layerwise.study.Study.likeness_cells`."""
     asked = grid.config.likeness
-    if not (grid.config.states.keep if asked.measured is None else asked.measured):
+    if asked.measured is False:
         return []
     models = grid.base_models() if asked.models is None else asked.models
     cells = [cell for cell in grid.states_cells() if cell.model in grid.base_models()]
