@@ -7,31 +7,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
-from layerwise.compare.statistics.answered import named_cells
 from layerwise.errors import InputError
 from layerwise.likeness.cka import cka
 from layerwise.likeness.grams import SCALINGS, Grams, read_grams
-from layerwise.likeness.pairs import compared
+from layerwise.likeness.pairs import compared, models_shown
 from layerwise.likeness.table import read_measures
 
 
 def all_measures(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     """See :mod:`layerwise.compare.layer_measures`."""
     draws, tables = options.get("draws", {}), []
-    for (stimuli, prompt), models in _by_shown(options).items():
+    for (stimuli, prompt), models in models_shown(options["likeness"]).items():
+        found = []
         for model in models:
             table = read_measures(_file(given, model, stimuli, prompt, "parquet")).rename(columns={"n_items": "n"})
-            known = {"model": model, "draw_of": draws.get(model, ""), "weights": given.models[model].weights}
-            tables.append(table.assign(stimuli=stimuli, prompt=prompt, **known))
-    every = pd.concat(tables, ignore_index=True)
-    order = _positions(every["position"].unique(), options["position"])
-    # Models of one set and prompt stand together, as do the layers of each.
-    cells = every[["stimuli", "prompt"]].agg(tuple, axis=1)
-    place = cells.map({cell: number for number, cell in enumerate(_by_shown(options))})
-    at = every["position"].map(order.index)
-    return every.assign(cell=place, at=at).sort_values(["cell", "at"], kind="stable", ignore_index=True)
+            found.append(table.assign(model=model, draw_of=draws.get(model, ""), weights=given.models[model].weights))
+        every = pd.concat(found, ignore_index=True).assign(stimuli=stimuli, prompt=prompt)
+        order = _positions(every["position"].unique(), options["position"])
+        tables.append(
+            every.sort_values("position", key=lambda column, order=order: column.map(order.index), kind="stable")
+        )
+    return pd.concat(tables, ignore_index=True)
 
 
 def all_likeness(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
@@ -40,7 +37,7 @@ def all_likeness(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     first = dict(reversed([(entry, name) for name, entry in draws.items()]))
     further = {name for name, entry in draws.items() if first[entry] != name}
     tables = []
-    for (stimuli, prompt), models in _by_shown(options).items():
+    for (stimuli, prompt), models in models_shown(options["likeness"]).items():
         cells: dict[str, Grams] = {}
         for model in models:
             cells[model] = read_grams(_file(given, model, stimuli, prompt, "grams.safetensors"))
@@ -49,17 +46,7 @@ def all_likeness(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
             known = {"stimuli": stimuli, "prompt": prompt, "model": model, "other": other, "kind": kind}
             known |= {"draw": not further.isdisjoint((model, other))}
             tables += [table.assign(**known) for table in _pair(cells[model], cells[other], options["position"])]
-    if not tables:
-        return pd.DataFrame(columns=list(COMPARISONS["layer-likeness"].columns))
     return pd.concat(tables, ignore_index=True)
-
-
-def _by_shown(options: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
-    """The models of each stimulus set and prompt, prompt by prompt."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for model, stimuli, prompt in named_cells(options["likeness"]):
-        found.setdefault((stimuli, prompt), []).append(model)
-    return found
 
 
 def _file(given: Given, model: str, stimuli: str, prompt: str, suffix: str) -> Path:
