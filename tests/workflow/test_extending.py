@@ -39,6 +39,8 @@ NEW = {
     # Of the new kind in the twelve old cells too, but none of the intervention.
     "fit_probe_kind": 12 + 4 + 2 * (1 + 2 * 3 + 2 + 2),
     "gather_kinds": 1,
+    # Of the new twin in two stimulus sets, and of two models in three new sets. None of the intervention.
+    "measure_likeness": 2 + 2 * 3,
     # Four tasks of the trained model, whose prompts read each other. Six of its twin and four of each new model,
     # whose states its probes read.
     "carry_probes": 4 + 6 + 2 * 4,
@@ -117,13 +119,14 @@ def test_new_code_makes_nothing_stale(planned):
 
 
 def test_only_what_the_study_names_is_planned(planned):
-    # The figure, one of kinds of probes for each of three models, one of probes carried to the new twin, and one of
-    # pictures left out.
-    figures = {rule: number + 1 + 3 + 1 + 1 for rule, number in FIGURES.items()}
+    # The figure, one of kinds of probes for each of three models, one of probes carried to the new twin, one of
+    # pictures left out, and one of what layers are like for each of seven stimulus sets.
+    figures = {rule: number + 1 + 3 + 1 + 1 + 7 for rule, number in FIGURES.items()}
     # A study with an intervention has Table 3 and what it shows; one with kinds of probes compares them, and one with
     # prompts about some of several pictures those.
     tables = {"make_table3": 1, "make_table-picture-controls": 1}
-    assert planned["study"] == AFTER_PROBES | figures | {"compare": AFTER_PROBES["compare"] + 1 + 2 + 1} | tables | NEW
+    compared = {"compare": AFTER_PROBES["compare"] + 1 + 2 + 1 + 2}
+    assert planned["study"] == AFTER_PROBES | figures | compared | tables | NEW
 
 
 def items_of(results: Path, stimuli: str) -> pd.DataFrame:
