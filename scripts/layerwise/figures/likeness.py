@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=40,
+    place=27,
     title="What layers are like: {variant}",
     reads=("layer-measures", "layer-likeness"),
     draw=draw,

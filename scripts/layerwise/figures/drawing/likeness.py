@@ -59,8 +59,8 @@ def draw_likeness(measures: pd.DataFrame, likeness: pd.DataFrame, stimuli: str) 
     drawing.set_figheight(sum(heights) + 0.2 * legend_rows)
     drawing.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
     upper, lower = drawing.subfigures(2, 1, height_ratios=heights)
-    shown = measures.iloc[0]
-    what = f"{stimuli}: {shown['prompt']} (position {shown['position']}, {shown['n']} items)"
+    first = measures.iloc[0]
+    what = f"{stimuli}: {first['prompt']} (position {first['position']}, {first['n']} items)"
     upper.suptitle(wrap_name(what, 80), x=0.01, ha="left", fontsize=9, fontweight="bold")
     for axes, measure in zip(upper.subplots(rows, COLUMNS).flat, MEASURES, strict=True):
         _draw_measure(axes, measures[measures["measure"] == measure], measure, styles)
@@ -71,7 +71,8 @@ def draw_likeness(measures: pd.DataFrame, likeness: pd.DataFrame, stimuli: str) 
         _draw_map(axes, *names, rows_of)
     for axes in grid.flat[len(maps) :]:
         axes.remove()
-    bar = lower.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), ax=grid, extend="min", aspect=30, pad=0.02)
+    shown = list(grid.flat[: len(maps)])
+    bar = lower.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), ax=shown, extend="min", aspect=30, pad=0.02)
     bar.ax.tick_params(labelsize=6.5)
     bar.outline.set_visible(False)
     return drawing
