@@ -1,7 +1,7 @@
 """Intervals from leaving out one item at a time (Efron and Stein 1981, doi:10.1214/aos/1176345462)."""
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -18,7 +18,7 @@ def interval(value: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     n = len(left_out)
     error = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean(0)).sum(0))
-    reach = t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
+    reach = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * error
     return value - reach, value + reach
 
 
