@@ -50,8 +50,9 @@ def draw_likeness(measures: pd.DataFrame, likeness: pd.DataFrame, stimuli: str) 
     maps = _maps(likeness, measures)
     models = list(measures["model"].unique())
     styles = line_styles(models, measures.loc[measures["weights"] == "random", "model"].unique())
-    rows, across = ceil(len(MEASURES) / COLUMNS), min(4, len(maps)) or 1
-    down = ceil(len(maps) / across)
+    # A single map is no wider than others.
+    rows, across = ceil(len(MEASURES) / COLUMNS), 4 if len(maps) > COLUMNS else COLUMNS
+    down = max(1, ceil(len(maps) / across))
     drawing = Figure(layout="constrained")
     drawing.set_figwidth(COLUMNS * (FACET_INCHES[0] + 0.2))
     legend_rows = draw_legend(drawing, styles, {}, None, norm=False)
