@@ -34,7 +34,8 @@ def test_one_prompt_with_pictures_and_one_without_stand_for_a_set(study):
     assert {model for model, _, _ in cells_of(study)} == {untrained}
 
 
-def test_changed_models_have_none_and_states_that_are_not_kept_are_left_alone(study):
+def test_changed_models_have_none_and_states_that_are_not_kept_are_left_alone(study, tmp_path):
+    study["pathvars"] = {"results": str(tmp_path)}
     study["models"]["changed"] = {
         "source": "embedded",
         "intervention": {"bypass": {"from": 2, "into": 4, "scale": 1.0}},
