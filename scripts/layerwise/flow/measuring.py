@@ -22,7 +22,7 @@ from layerwise.flow.flows import Flow, windows
 from layerwise.flow.free import check_served, free_runs, row_room
 from layerwise.flow.head_runs import HEAD_DIFFERENCES, HEADS, HeadRuns
 from layerwise.flow.knockout import blocked_runs, first_target
-from layerwise.flow.patches import Unmapped, object_tokens
+from layerwise.models.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, position_sets
 from layerwise.flow.questions import objects_of, spans_of
 from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
