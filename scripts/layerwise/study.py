@@ -418,8 +418,8 @@ class Study:
 
         Args:
             model, stimuli, prompt: names that the config gives.
-            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, or a site
-                that was kept, such as ``last-attention``.
+            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, one that a
+                task names, such as ``question-last``, or a site that was kept, such as ``last-attention``.
             layer: its index (0 is the embedding output), its name (``block 12``, ``final norm``), or None for all.
                 One layer is read contiguously.
 
@@ -435,11 +435,15 @@ class Study:
 
         cell = _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
         made_by = self.command("states")
+        at, planned = PositionStates(*cell, position), self.grid.planned(*cell)
+        files = self.states_files(*cell)
+        if at in self.grid.position_states():
+            files, planned = self.position_states_files(at), self.grid.planned_position(at)
         return results.states(
-            [Path(file) for file in self.states_files(model, stimuli, prompt)],
+            [Path(file) for file in files],
             position,
             layer,
-            cell=self._content(cell, made_by),
+            cell=self._content(cell, made_by, planned),
             made_by=made_by,
         )
 
@@ -861,15 +865,16 @@ class Study:
         study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
         return " ".join(["snakemake", target, "--cores 2", *study])
 
-    def _content(self, cell: StatesCell, made_by: str) -> dict[str, Any]:
-        """The content that the states of a cell must have. Finished ones can be read even if the code has changed."""
+    def _content(self, cell: StatesCell, made_by: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The content that the states of a cell must have, of its main file or as they are planned. Finished ones can be
+        read even if the code has changed."""
         from layerwise import results
         from layerwise.states.cells import planned_content
 
         folder, described = Path(self.stimuli_folder(cell.stimuli)), Path(self.model_file(cell.model))
         results.check_there([described, folder / "stimuli.json"], made_by)
-        planned = {key: value for key, value in self.grid.planned(*cell).items() if key != "code"}
-        return planned_content(planned, folder, described)
+        asked = {key: value for key, value in (planned or self.grid.planned(*cell)).items() if key != "code"}
+        return planned_content(asked, folder, described)
 
     def _gathered(self, cells: Sequence[ProbeCell], file: Callable[[ProbeCell], str]) -> pd.DataFrame:
         from layerwise import results

@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache
 
 from layerwise.errors import InputError
 from layerwise.models.adapters.generic import GenericModel
-from layerwise.models.frozen import FrozenModel, Select, Shown, read_layers
+from layerwise.models.frozen import FrozenModel, Select, Shown, pictures_of, read_layers
 from layerwise.models.marked.prompts import marks_of
 from layerwise.models.marked.tokens import MarkedInput
 from layerwise.models.memory import Room
@@ -69,21 +69,17 @@ class ReadingModel(GenericModel):
     ) -> list[Tokens]:
         if not any(map(marks_of, prompts)):
             return [{} for _ in prompts]
-        pictures = self._whose(prepared)
+        whole = prepared["input_ids"]
+        # All inputs of a batch show a picture, or none does.
+        pictures = self.picture_tokens(prepared) if pictures_of(images[0]) else torch.zeros_like(whole)
         counts = (pictures > 0).sum(1).tolist()
         found = []
         for row, (shown, prompt) in enumerate(zip(images, prompts, strict=True)):
             present = prepared["attention_mask"][row].nonzero()[:, 0]
-            one = MarkedInput(self, prepared["input_ids"][row, present], pictures[row, present], prompt, shown)
+            one = MarkedInput(self, whole[row, present], pictures[row, present], prompt, shown)
             tokens = one.tokens(prepared, counts, row)
             found.append({position: present[indices] for position, indices in tokens.items()})
         return found
-
-    def _whose(self, prepared: Mapping[str, Any]) -> Tensor:
-        """Whose tokens those of a batch are, of a language model nobody's; shape (batch, tokens)."""
-        if self.image_tokens_if_any({"input_ids": prepared["input_ids"]}) is None:
-            return torch.zeros_like(prepared["input_ids"])
-        return self.picture_tokens(prepared)
 
     def prepare_shared(self, image: Shown, prompts: Sequence[str]) -> PromptGroup:
         """See :meth:`FrozenModel.prepare_shared`."""

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from layerwise.errors import InputError
 from layerwise.jobs.beside import beside
 from layerwise.jobs.locks import Taken
 from layerwise.models.frozen import FrozenModel
@@ -92,7 +91,7 @@ def waiting_beside(lead: Job, device: str) -> Iterator[list[tuple[PositionJob, W
                 work = stack.enter_context(work_folder(options.work, job.fingerprint(device), wait=False))
             except Taken:
                 continue
-            except InputError as error:
+            except Exception as error:
                 log.warning("%s is left to its own job: %s", options.out, error)
                 continue
             if not work.finished():
