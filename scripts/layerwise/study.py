@@ -866,8 +866,8 @@ class Study:
         return " ".join(["snakemake", target, "--cores 2", *study])
 
     def _content(self, cell: StatesCell, made_by: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The content that the states of a cell must have, of its main file or as they are planned. Finished ones can be
-        read even if the code has changed."""
+        """The content that the states of a cell must have, of its main file or as they are planned. Finished ones can
+        be read even if the code has changed."""
         from layerwise import results
         from layerwise.states.cells import planned_content
 

@@ -108,11 +108,11 @@ def test_captions_name_no_object_and_numbers_have_no_positions(study):
     study["tasks"]["entailment"].pop("positions")
     centre = {"stimuli": "objects", "question": "local", "knowledge": {"about": "asked-centre"}, "metric": "r2"}
     study["tasks"]["centre"] = centre | {"positions": ["image-mean"]}
-    with pytest.raises(InputError, match="tasks.centre.positions: numbers are read at the first"):
+    with pytest.raises(InputError, match=r"tasks.centre.positions: numbers are read at the first"):
         Study.from_config(study)
 
 
 def test_models_on_their_authors_code_are_refused(coloured):
     coloured["models"]["twin"] = {"source": "org/name", "adapter": "molmo", "trust_remote_code": True}
-    with pytest.raises(InputError, match="the adapter molmo of models.twin runs its authors' code"):
+    with pytest.raises(InputError, match=r"the adapter molmo of models.twin runs its authors' code"):
         at(coloured, "question-last")

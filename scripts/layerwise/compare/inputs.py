@@ -373,8 +373,9 @@ def _from_json(path: str | Path, kind: type[T]) -> T:
 class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
-    The names are ``scores``, ``curves``, ``kinds``, ``sites``, ``positions``, ``task-positions`` (of all cells), ``predictions`` (their
-    folder), ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts),
+    The names are ``scores``, ``curves``, ``kinds``, ``sites``, ``positions`` and ``task-positions`` (of all cells),
+    ``predictions`` (their folder), ``tasks``, ``models`` and ``prompts`` (descriptions),
+    ``labels`` (of tasks with unseen texts),
     ``set-labels`` (of tasks whose items belong together), ``changes``, ``tracing`` and ``description`` (of information
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of
     tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``

@@ -15,8 +15,8 @@ Columns:
 - ``majority``: test score of the majority baseline on the same items
 - ``n``: test items; fewer where items lack a word or an object
 - ``lacking``: items of the task without this position, in all splits
-- ``best``: whether validation prefers this position and layer to all others of the model, task and prompt, the final norm
-  left out
+- ``best``: whether validation prefers this position and layer to all others of the model, task and prompt, the final
+  norm left out
 """
 
 from __future__ import annotations

@@ -158,9 +158,9 @@ class Task(Section):
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
     positions: Annotated[list[Position], Each()] = []
-    """Further positions in the text at which this task is probed, beside the first of `states.positions`. last: the last
-    token. question-last: the last token of the prompt's own words, before what the model's conversation puts behind
-    them. text-mean: the mean over the tokens of these words. image-last, image-mean: the last token of the images, and
+    """Further positions in the text at which this task is probed, beside the first of `states.positions`. last: the
+    last token. question-last: the last token of the prompt's own words, before what the model's conversation puts
+    behind them. text-mean: the mean over the tokens of these words. image-last, image-mean: the last token of the images, and
     the mean over them. object-mean: the mean over the image tokens that show the object that an item asks for
     ({category}); object-first-mean, object-second-mean: the same of {first} and {second}. word-category, word-first,
     word-second: the last token of the words that stand for the placeholder. word-WORD: the last token of that word of

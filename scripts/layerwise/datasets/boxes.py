@@ -32,7 +32,7 @@ def _box(file: str, records: list[Any], record: int) -> Box:
     box = records[record].get("bbox") if record < len(records) and isinstance(records[record], dict) else None
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(number, int | float) for number in box):
         raise InputError(
-            f"{file}: record {record} of 'annotations' has no usable 'bbox' (x, y, width, height in pixels); correct it, "
-            "or leave out positions of objects"
+            f"{file}: record {record} of 'annotations' has no usable 'bbox' (x, y, width, height in pixels); correct "
+            "it, or leave out positions of objects"
         )
     return box[0], box[1], box[2], box[3]

@@ -31,7 +31,9 @@ def write_beside(work: Path, jobs: Mapping[str, Sequence[dict[str, Any]]]) -> No
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(others))
     except OSError as error:
-        log.warning("%s: %s; positions that are not listed there take a pass of their own", work / FOLDER, error.strerror)
+        log.warning(
+            "%s: %s; positions that are not listed there take a pass of their own", work / FOLDER, error.strerror
+        )
 
 
 def forget_beside(work: Path) -> None:

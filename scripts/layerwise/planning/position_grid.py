@@ -80,7 +80,7 @@ def positions_of(grid: Grid, task: str, prompt: str) -> list[str]:
 def has_position(grid: Grid, stimuli: str, prompt: str, position: str) -> bool:
     """Whether a prompt of a stimulus set has a position, as far as the config tells.
 
-    A word may stand in what fills a placeholder: only the items tell. An object is looked for in the item's own picture.
+    A word may stand in what fills a placeholder: only the items tell. An object is one of the item's own picture.
     """
     wording = grid.prompt(stimuli, prompt)
     if is_about_image(position) and grid.is_text_only(stimuli, prompt):
@@ -133,8 +133,9 @@ def check_task_positions(grid: Grid) -> None:
         adapter = grid.config.models[cell.model].adapter
         if adapter in OWN_CODE or adapter in grid.config.adapters:
             raise InputError(
-                f"tasks.{cell.task}.positions: the adapter {adapter} of models.{cell.model} runs its authors' code, and "
-                f"reads no states at {cell.position}; name in the model's `tasks` others, or leave the position out"
+                f"tasks.{cell.task}.positions: the adapter {adapter} of models.{cell.model} runs its authors' code, "
+                f"and reads no states at {cell.position}; leave the task out of the model's `tasks`, or leave "
+                "the position out"
             )
 
 

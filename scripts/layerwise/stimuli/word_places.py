@@ -44,12 +44,10 @@ def _between(text: str) -> Span | None:
 def spans_of_word(word: str, prompts: Sequence[str]) -> list[Span | None]:
     """Where a word stands in each prompt, for the last time; capitals do not matter. None where it does not."""
     pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-    found = []
+    found: list[Span | None] = []
     for prompt in prompts:
         # The numbers of pictures' places are no words.
         text = PLACE.sub(lambda place: " " * len(place[0]), prompt)
-        last = None
-        for last in pattern.finditer(text):
-            pass
-        found.append(last.span() if last else None)
+        places = [match.span() for match in pattern.finditer(text)]
+        found.append(places[-1] if places else None)
     return found

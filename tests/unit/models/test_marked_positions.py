@@ -61,7 +61,9 @@ def expected(model, image, prompt) -> dict[str, torch.Tensor]:
     last = first_holding(model, ids, prompt)
     # The first token after which something of the prompt is there.
     behind_image = int(whose.nonzero()[-1]) + 1
-    said = [i for i in range(behind_image, last + 1) if written(model, ids[behind_image:], i + 1 - behind_image).strip()]
+    said = [
+        i for i in range(behind_image, last + 1) if written(model, ids[behind_image:], i + 1 - behind_image).strip()
+    ]
     whole = "".join(written(model, ids[behind_image:], last + 1 - behind_image).split())
     own = prompt.replace(" ", "")
     skipped = len(whole) - len(own)

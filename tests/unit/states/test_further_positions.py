@@ -49,16 +49,16 @@ class Cell:
             command += ["--work", str(self.folder / folder / "work")]
         return command
 
-    def options(self, position: str) -> dict:
+    def options(self, position: str, sharing: str) -> dict:
         command = self.command(position)
         cell = json.loads(command[command.index("--cell") + 1])
         found = {"model": str(self.folder / "model.json"), "stimuli": str(self.folder), "cell": cell, "batch_size": 2}
-        found |= {"sharing": "auto", "device_map": None, "shard": [1, 1], "kept": None, "fitted": None}
+        found |= {"sharing": sharing, "device_map": None, "shard": [1, 1], "kept": None, "fitted": None}
         return found | {"out": str(self.out(position))}
 
-    def plan(self, *positions: str) -> None:
+    def plan(self, *positions: str, sharing: str = "auto") -> None:
         """As a run does that lacks the states of some positions."""
-        further = {position: self.options(position) for position in positions if position != "main"}
+        further = {position: self.options(position, sharing) for position in positions if position != "main"}
         names = {position: [one for other, one in further.items() if other != position] for position in positions}
         write_beside(self.folder / "work", {str(self.out(name)): others for name, others in names.items() if others})
 
@@ -87,7 +87,7 @@ def test_the_main_job_reads_all_positions_in_its_pass_and_its_own_states_stay_as
     cell.extract("main", "alone", sharing=sharing)
     for position in FURTHER:
         cell.extract(position, "alone", sharing=sharing)
-    cell.plan("main", *FURTHER)
+    cell.plan("main", *FURTHER, sharing=sharing)
     cell.extract("main", sharing=sharing)
     assert f"reading {', '.join(FURTHER)} in the same pass" in caplog.text
     assert "left to" not in caplog.text
@@ -100,8 +100,9 @@ def test_the_main_job_reads_all_positions_in_its_pass_and_its_own_states_stay_as
         cell.extract(position, sharing=sharing)
         assert f"its parts were made by the job of {cell.out('main')}, whose log says how" in caplog.text
         assert np.array_equal(cell.states(position)[position], cell.states(position, "alone")[position])
-    # At the end of this tokenizer's texts stands what the conversation writes.
-    assert not np.allclose(cell.states("question-last")["question-last"], alone["last"])
+    # This model's conversation writes nothing behind a prompt.
+    assert np.array_equal(cell.states("question-last")["question-last"], alone["last"])
+    assert not np.allclose(cell.states("text-mean")["text-mean"], alone["last"])
 
 
 def test_positions_that_a_finished_cell_lacks_take_one_pass(cell, caplog):

@@ -37,8 +37,8 @@ def reading_marks(model: FrozenModel) -> "ReadingModel":
     """
     if not isinstance(model, GenericModel):
         raise InputError(
-            f"the adapter of this model of type {model.model_type} reads states at the last token and the mean over the "
-            "image alone; leave the model out of tasks with `positions`"
+            f"the adapter of this model of type {model.model_type} reads states at the last token and the mean over "
+            "the image alone; leave the model out of tasks with `positions`"
         )
     kind = type(f"Reading{type(model).__name__}", (ReadingModel, type(model)), {})
     other = kind.__new__(kind)

@@ -79,7 +79,9 @@ class MarkedInput:
         try:
             patches = object_tokens(objects, config, processor, self.shown[0].size, inputs, counts, place)
         except Unmapped as error:
-            raise InputError(f"there are no states at {position}: {error}; leave the position or the model out") from error
+            raise InputError(
+                f"there are no states at {position}: {error}; leave the position or the model out"
+            ) from error
         return self._image[torch.from_numpy(patches)]
 
     @cached_property
@@ -110,8 +112,8 @@ class MarkedInput:
         tokenizer = self.model.processor.tokenizer
         if not tokenizer.is_fast:
             raise InputError(
-                f"{type(tokenizer).__name__} does not say where its tokens are in a text, so that no word is found among "
-                "them; name positions of the image in tasks.NAME.positions, or leave the model out"
+                f"{type(tokenizer).__name__} does not say where its tokens are in a text, so that no word is found "
+                "among them; name positions of the image in tasks.NAME.positions, or leave the model out"
             )
         plain = tokenizer(self._text, add_special_tokens=False, return_offsets_mapping=True)
         return list(plain["input_ids"]), [tuple(offset) for offset in plain["offset_mapping"]]
@@ -143,9 +145,9 @@ class MarkedInput:
         # What reaches to the end of the text stands where it is said last.
         if not run or not places or (len(places) > 1 and behind < len(ids)):
             raise InputError(
-                f"the words {self._text[first:stop]!r} are not found among the model's tokens: its processor writes the "
-                "text differently from its tokenizer; name positions of the image in tasks.NAME.positions, or leave the "
-                "model out"
+                f"the words {self._text[first:stop]!r} are not found among the model's tokens: its processor writes "
+                "the text differently from its tokenizer; name positions of the image in tasks.NAME.positions, or "
+                "leave the model out"
             )
         return torch.tensor(held) - held[0] + places[-1]
 

@@ -32,7 +32,9 @@ class PositionJob(Job):
         rows = pd.Series(list(zip(self._row_of_item, marks, strict=True)), dtype=object)
         codes, found = pd.factorize(rows)
         inputs = self.inputs.iloc[[row for row, _ in found]].reset_index(drop=True)
-        prompts = [MarkedPrompt(text, {self.position: mark}) for text, (_, mark) in zip(inputs["prompt"], found, strict=True)]
+        prompts = [
+            MarkedPrompt(text, {self.position: mark}) for text, (_, mark) in zip(inputs["prompt"], found, strict=True)
+        ]
         self.inputs = inputs.assign(prompt=pd.Series(prompts, dtype=object))
         self._row_of_item = codes.tolist()
         number, n_shards = options.shard

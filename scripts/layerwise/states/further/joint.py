@@ -55,7 +55,12 @@ class SharedOut(WorkFolder):
 
 
 def run_joint(
-    model: FrozenModel, lead: Job, work: WorkFolder, others: Sequence[tuple[PositionJob, WorkFolder]], device: str, by: Path
+    model: FrozenModel,
+    lead: Job,
+    work: WorkFolder,
+    others: Sequence[tuple[PositionJob, WorkFolder]],
+    device: str,
+    by: Path,
 ) -> None:
     """Run a job and others with the same inputs together; see :func:`layerwise.states.running.run_job`.
 
@@ -68,7 +73,9 @@ def run_joint(
     """
     jobs = [lead, *(job for job, _ in others)]
     marked = [
-        MarkedPrompt(str(prompts[0]), {position: mark for prompt in prompts for position, mark in marks_of(prompt).items()})
+        MarkedPrompt(
+            str(prompts[0]), {position: mark for prompt in prompts for position, mark in marks_of(prompt).items()}
+        )
         for prompts in zip(*(job.inputs["prompt"] for job in jobs), strict=True)
     ]
     joint = copy.copy(lead)

@@ -37,7 +37,7 @@ def labels_with_states(
     kept = labels[labels["item_id"].isin(with_state)]
     lacking = labels["item_id"].nunique() - kept["item_id"].nunique()
     seen = kept.groupby(["label", "split"])["y"].nunique().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
-    full = seen.index[(seen >= len(task["classes"])).all(1)]
+    full = seen.index[(seen >= len(task["classes"])).all(axis=1)]
     names = [name for name in task["labels"] if name in full]
     if not names:
         raise InputError(

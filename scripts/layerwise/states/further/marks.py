@@ -38,7 +38,9 @@ def marks_at(
     else:
         return [Mark()] * len(items)
     if not any(found):
-        raise InputError(f"{folder}: no item has the position {position} with the prompt {prompt['text']!r}; leave it out")
+        raise InputError(
+            f"{folder}: no item has the position {position} with the prompt {prompt['text']!r}; leave it out"
+        )
     return found
 
 
