@@ -160,13 +160,13 @@ class Task(Section):
     positions: Annotated[list[Position], Each()] = []
     """Further positions in the text at which this task is probed, beside the first of `states.positions`. last: the
     last token. question-last: the last token of the prompt's own words, before what the model's conversation puts
-    behind them. text-mean: the mean over the tokens of these words. image-last, image-mean: the last token of the images, and
-    the mean over them. object-mean: the mean over the image tokens that show the object that an item asks for
-    ({category}); object-first-mean, object-second-mean: the same of {first} and {second}. word-category, word-first,
-    word-second: the last token of the words that stand for the placeholder. word-WORD: the last token of that word of
-    the prompt. Their order means nothing. A prompt that has no such position has no such probe, and an item without the
-    word or the object is left out there. What `states.positions` lacks is kept in files of its own, so that a further
-    position makes nothing stale. Not for tasks about numbers, nor in models with an intervention."""
+    behind them. text-mean: the mean over the tokens of these words. image-last, image-mean: the last token of the
+    images, and the mean over them. object-mean: the mean over the image tokens that show the object that an item asks
+    for ({category}); object-first-mean, object-second-mean: the same of {first} and {second}. word-category, word-
+    first, word-second: the last token of the words that stand for the placeholder. word-WORD: the last token of that
+    word of the prompt. Their order means nothing. A prompt that has no such position has no such probe, and an item
+    without the word or the object is left out there. What `states.positions` lacks is kept in files of its own, so that
+    a further position makes nothing stale. Not for tasks about numbers, nor in models with an intervention."""
 
     def entry(self) -> dict[str, Any]:
         """See :meth:`Section.entry`. Without the positions, which decide neither labels nor splits."""
