@@ -113,6 +113,7 @@ def test_captions_name_no_object_and_numbers_have_no_positions(study):
 
 
 def test_models_on_their_authors_code_are_refused(coloured):
-    coloured["models"]["twin"] = {"source": "org/name", "adapter": "molmo", "trust_remote_code": True}
+    pinned = {"revision": "0" * 40, "trust_remote_code": True}
+    coloured["models"]["twin"] = {"source": "org/name", "adapter": "molmo"} | pinned
     with pytest.raises(InputError, match=r"the adapter molmo of models.twin runs its authors' code"):
         at(coloured, "question-last")
