@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=27,
+    place=28,
     title="Position in the text by layer",
     reads=("positions-by-layer", "tasks", "models"),
     draw=draw,
