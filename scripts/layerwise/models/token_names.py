@@ -9,6 +9,8 @@ from collections.abc import Iterable
 # By position of an object's tokens the placeholder that names the object.
 OF_OBJECT = {"object-mean": "category", "object-first-mean": "first", "object-second-mean": "second"}
 OF_IMAGE = ("image-last", "image-mean")
+# What every adapter reads, without knowing which tokens these are.
+READ_ANYWAY = ("last", "image-mean")
 # Over the prompt's own words.
 QUESTION_LAST, TEXT_MEAN, IMAGE_LAST = "question-last", "text-mean", "image-last"
 # Placeholders whose words `word-` may name.

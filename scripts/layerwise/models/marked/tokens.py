@@ -14,7 +14,7 @@ from layerwise.models.frozen import Shown, pictures_of
 from layerwise.models.host import HostSide
 from layerwise.models.marked.prompts import Mark, marks_of
 from layerwise.models.patches import Unmapped, object_tokens
-from layerwise.models.token_names import IMAGE_LAST, QUESTION_LAST, TEXT_MEAN
+from layerwise.models.token_names import IMAGE_LAST, QUESTION_LAST, READ_ANYWAY, TEXT_MEAN
 from layerwise.several_pictures import PLACE
 
 NONE = torch.empty(0, dtype=torch.long)
@@ -36,7 +36,8 @@ class MarkedInput:
         self.shown = pictures_of(shown)
 
     def tokens(self, inputs: Mapping[str, Any], counts: Sequence[int], place: int) -> dict[str, Tensor]:
-        """By position the indices of its tokens, in rising order; empty where this input has no such position.
+        """By position the indices of its tokens, in rising order; empty where this input has no such position. Those that
+        every adapter reads are left out.
 
         Args:
             inputs: what the processor made of all inputs that were prepared together.
@@ -48,6 +49,8 @@ class MarkedInput:
         """
         found = {}
         for position, mark in marks_of(self.prompt).items():
+            if position in READ_ANYWAY:
+                continue
             if mark is None:
                 found[position] = NONE
             elif mark.boxes:
