@@ -36,8 +36,9 @@ class MarkedInput:
         self.shown = pictures_of(shown)
 
     def tokens(self, inputs: Mapping[str, Any], counts: Sequence[int], place: int) -> dict[str, Tensor]:
-        """By position the indices of its tokens, in rising order; empty where this input has no such position. Those that
-        every adapter reads are left out.
+        """By position the indices of its tokens, in rising order; empty where this input has no such position.
+
+        Positions that every adapter reads are left out.
 
         Args:
             inputs: what the processor made of all inputs that were prepared together.
