@@ -65,7 +65,7 @@ def draw_positions(table: pd.DataFrame, tasks: Mapping[str, Task], models: Mappi
     scale = Normalize(0, 1)
     shown = list(grid.flat[: len(facets)])
     for axes, ((model, task, prompt), rows) in zip(shown, facets.items(), strict=True):
-        axes.set_title(wrap_name(f"{task}: {prompt}, {model}" if several else f"{task}: {prompt}", 2 * NAME_WIDTH))
+        axes.set_title(wrap_name(f"{task}: {prompt}, {model}" if several else f"{task}: {prompt}", NAME_WIDTH + 14))
         _draw_map(axes, rows, scale)
     bar = band.colorbar(ScalarMappable(scale, COLOURS), ax=shown, extend="min", aspect=30, pad=0.02)
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["majority", "", "half-way", "", "all right"])
