@@ -673,9 +673,10 @@ class Study:
 
         from layerwise import results
 
-        files = {"": {cell: Path(self.positions_file(cell)) for cell in self.grid.position_cells()}}
-        for cell in self.grid.position_probes():
-            files.setdefault(cell.position, {})[ProbeCell(*cell[:3])] = Path(self.position_probes_file(cell))
+        files: dict[str, dict[tuple[str, str, str], Path]] = {}
+        files[""] = {cell: Path(self.positions_file(cell)) for cell in self.grid.position_cells()}
+        for at in self.grid.position_probes():
+            files.setdefault(at.position, {})[ProbeCell(*at[:3])] = Path(self.position_probes_file(at))
         if not any(files.values()):
             raise InputError(
                 "the study probes one position alone; name further ones in tasks.NAME.positions, or for stimuli with "

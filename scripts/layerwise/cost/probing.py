@@ -39,7 +39,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     for further in study.grid.kind_cells():
         kinds.setdefault(further[:3], []).append(PROBE_KINDS[further.kind])
     beside = set(study.grid.position_cells())
-    further = Counter(ProbeCell(*at[:3]) for at in study.grid.position_probes())
+    at_positions = Counter(ProbeCell(*at[:3]) for at in study.grid.position_probes())
     for probed in study.grid.probe_cells():
         model, task, prompt = probed
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
@@ -49,7 +49,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         if probed in beside:
             positions = study.grid.picture_positions(study.config.tasks[task].stimuli, prompt)
             layers += (cell["layers"] + 2) * len(positions)
-        layers += (cell["layers"] + 2) * further[probed]
+        layers += (cell["layers"] + 2) * at_positions[probed]
         pairs = PROBE_KINDS["logistic"].products(layers, len(C))
         # Further kinds have no other splits.
         fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())

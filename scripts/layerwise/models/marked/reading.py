@@ -40,8 +40,8 @@ def reading_marks(model: FrozenModel) -> "ReadingModel":
             f"the adapter of this model of type {model.model_type} reads states at the last token and the mean over "
             "the image alone; leave the model out of tasks with `positions`"
         )
-    kind = type(f"Reading{type(model).__name__}", (ReadingModel, type(model)), {})
-    other = kind.__new__(kind)
+    kind: type[ReadingModel] = type(f"Reading{type(model).__name__}", (ReadingModel, type(model)), {})
+    other = object.__new__(kind)
     other.__dict__.update(model.__dict__)
     return other
 
@@ -73,7 +73,7 @@ class ReadingModel(GenericModel):
         # All inputs of a batch show a picture, or none does.
         pictures = self.picture_tokens(prepared) if pictures_of(images[0]) else torch.zeros_like(whole)
         counts = (pictures > 0).sum(1).tolist()
-        found = []
+        found: list[Tokens] = []
         for row, (shown, prompt) in enumerate(zip(images, prompts, strict=True)):
             present = prepared["attention_mask"][row].nonzero()[:, 0]
             one = MarkedInput(self, whole[row, present], pictures[row, present], prompt, shown)
