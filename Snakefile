@@ -42,6 +42,7 @@ onstart:
     claim_root(Path(study.results), study_files, study.config.extends)
     warn_of_small_tests()
     write_planned(Path(study.results) / "work", os.getpid(), planned_extractions())
+    write_beside(Path(study.results) / "work", positions_beside())
     forget_when_stopped(Path(study.results) / "work")
     # The plugin is loaded by now. It forgets its jobs when Slurm does not answer.
     if workflow.executor_plugin.name == "slurm":
@@ -52,6 +53,7 @@ onsuccess:
     # Forget kept states that no cell of this study uses any more.
     drop_unused(Path(study.results) / "kept")
     forget_planned(Path(study.results) / "work")
+    forget_beside(Path(study.results) / "work")
     warn_of_small_tests()
     if pages := what_to_open():
         logger.info(pages)
@@ -76,6 +78,8 @@ include: "rules/answers_inputs.smk"
 include: "rules/answers.smk"
 include: "rules/probes_inputs.smk"
 include: "rules/probes.smk"
+include: "rules/positions_inputs.smk"
+include: "rules/positions.smk"
 include: "rules/shortcuts_inputs.smk"
 include: "rules/shortcuts.smk"
 include: "rules/numbers_inputs.smk"
@@ -131,6 +135,7 @@ rule stimuli:
 rule states:
     input:
         [file for cell in grid.states_cells() for file in states_files(*cell)],
+        [file for cell in grid.position_states() for file in study.position_states_files(cell)],
     localrule: True
 
 
@@ -145,6 +150,7 @@ rule probes:
     input:
         ["<shown>/probes/scores.parquet"] if CELLS else [],
         ["<shown>/probes/numbers.parquet"] if NUMBER_CELLS else [],
+        ["<shown>/probes/task-positions.parquet"] if TASK_POSITION_CELLS else [],
     localrule: True
 
 

@@ -54,6 +54,7 @@ contents = Contents(
     routes=bool(USED_ROUTES),
     shortcuts=bool(SHORTCUT_CELLS),
     positions=bool(POSITION_CELLS),
+    task_positions=bool(TASK_POSITION_CELLS),
     picture_controls=bool(grid.picture_controls()),
     consistency=bool(grid.consistency_tasks()),
     likeness=tuple(dict.fromkeys(cell.stimuli for cell in LIKENESS_CELLS)),
@@ -76,7 +77,7 @@ def files_of(name, question=None, variant=None):
         return [COMPARED_FLOW.format(comparison=name, **cell._asdict()) for cell in cells]
     if name in COMPARISONS:
         return COMPARED.format(comparison=name)
-    if name in ("scores", "curves", "sites", "positions", "kinds"):
+    if name in ("scores", "curves", "sites", "positions", "task-positions", "kinds"):
         return f"<shown>/probes/{name}.parquet"
     if name == "predictions":
         return [PREDICTIONS.format(**cell._asdict()) for cell in grid.probe_cells()]

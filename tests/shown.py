@@ -45,6 +45,7 @@ EVERYTHING = Contents(
     used=("m",),
     positions=True,
     likeness=("pairs",),
+    task_positions=True,
 )
 FLOWS = ["question->last", "image->last", "image->question", "last->last", "object->question", "other->question"]
 FLOWS += ["image 1->question", "image 2->last", "span:subject->last", "image->span:colour"]
@@ -136,6 +137,15 @@ def layer_likeness(rng) -> pd.DataFrame:
         for layer, other_layer in product(range(L + 2), repeat=2):
             value = 1 - 0.1 * abs(layer - other_layer) - 0.05 * rng.random()
             rows.append(row | {"layer": layer, "other_layer": other_layer} | ends(value))
+    return pd.DataFrame(rows)
+
+
+def positions_by_layer(rng) -> pd.DataFrame:
+    rows = []
+    for cell, position, layer in product(cells(), ("image-mean", "word-category", "last"), range(L + 2)):
+        row = cell | {"position": position, "metric": TASKS[cell["task"]].metric, "layer": layer, "majority": 0.5}
+        row |= {"n": 90, "lacking": 10 * (position == "word-category"), "best": (position, layer) == ("last", L)}
+        rows.append(row | ends(0.5 + 0.05 * layer * rng.random()))
     return pd.DataFrame(rows)
 
 
@@ -232,6 +242,7 @@ def everything(folder: Path) -> Given:
     tables = likeness | {
         "learning": learning(rng),
         "picture-positions": picture_positions(rng),
+        "positions-by-layer": positions_by_layer(rng),
         "carried": carried(rng),
     }
     tables |= {"known-said": known_said(rng), "test-parts": test_parts(rng), "which-layer": which_layer()}

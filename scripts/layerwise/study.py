@@ -28,6 +28,7 @@ from layerwise.planning.grid_checks import check_study
 from layerwise.planning.input_paths import InputPaths
 from layerwise.planning.leaving_out import leave_out as leave_out_of
 from layerwise.planning.likeness_checks import check_likeness
+from layerwise.planning.position_grid import PositionProbes, PositionStates, check_task_positions
 from layerwise.planning.route_checks import check_routes
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.planning.used_checks import check_used
@@ -137,6 +138,7 @@ class Study:
         check_fitted(self.grid)
         check_heads(self.grid)
         check_likeness(self.grid)
+        check_task_positions(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -241,6 +243,16 @@ class Study:
     def states_files(self, model: str, stimuli: str, prompt: str) -> list[str]:
         """The files of a cell's hidden states, one per shard. A cell that was finished with another number of shards
         keeps its files."""
+        return self._states_files(model, stimuli, prompt)
+
+    def position_states_files(self, cell: PositionStates) -> list[str]:
+        """The files of a cell's states at a further position, one per shard; those of :meth:`states_files` where these
+        hold it."""
+        held = cell.position in self.grid.positions(cell.stimuli, cell.prompt)
+        name = cell.prompt if held else f"{cell.prompt}.at-{cell.position}"
+        return self._states_files(cell.model, cell.stimuli, name)
+
+    def _states_files(self, model: str, stimuli: str, prompt: str) -> list[str]:
         folder, wanted = f"{self.results}/states/{model}/{stimuli}", self.config.models[model].shards
         found = _names_in(folder)
         for shards in (wanted, *_other_shards(found, prompt)):
@@ -336,8 +348,13 @@ class Study:
         """Scores of each picture's tokens; only for :meth:`layerwise.planning.grid.Grid.position_cells`."""
         return self._probe_file(cell, "positions")
 
+    def position_probes_file(self, cell: PositionProbes) -> str:
+        """Scores at a further position; only for :meth:`layerwise.planning.grid.Grid.position_probes`."""
+        return self._probe_file(ProbeCell(*cell[:3]), f"at-{cell.position}")
+
     def gathered_file(self, table: str) -> str:
-        """A table of all cells: ``scores``, ``curves``, ``kinds``, ``sites``, ``positions`` or ``numbers``."""
+        """A table of all cells: ``scores``, ``curves``, ``kinds``, ``sites``, ``positions``, ``task-positions`` or
+        ``numbers``."""
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:
@@ -401,8 +418,8 @@ class Study:
 
         Args:
             model, stimuli, prompt: names that the config gives.
-            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, or a site
-                that was kept, such as ``last-attention``.
+            position: ``last``, ``image-mean``, of items with several pictures ``image-1-mean`` and so on, one that a
+                task names, such as ``question-last``, or a site that was kept, such as ``last-attention``.
             layer: its index (0 is the embedding output), its name (``block 12``, ``final norm``), or None for all.
                 One layer is read contiguously.
 
@@ -418,11 +435,15 @@ class Study:
 
         cell = _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
         made_by = self.command("states")
+        at, planned = PositionStates(*cell, position), self.grid.planned(*cell)
+        files = self.states_files(*cell)
+        if at in self.grid.position_states():
+            files, planned = self.position_states_files(at), self.grid.planned_position(at)
         return results.states(
-            [Path(file) for file in self.states_files(model, stimuli, prompt)],
+            [Path(file) for file in files],
             position,
             layer,
-            cell=self._content(cell, made_by),
+            cell=self._content(cell, made_by, planned),
             made_by=made_by,
         )
 
@@ -635,11 +656,11 @@ class Study:
         return self._gathered(self.grid.site_cells(), self.sites_file)
 
     def positions(self) -> pd.DataFrame:
-        """The scores of probes of the mean over each picture's tokens, of items with several pictures.
+        """The scores of probes at further positions: those that tasks name, and the tokens of each of several pictures.
 
         Example::
 
-            study.positions().query("position == 'image-2-mean' and split == 'test'").nlargest(10, "value")
+            study.positions().query("position == 'image-mean' and split == 'test'").nlargest(10, "value")
 
         Returns:
             A row per ``model``, ``task``, ``prompt``, ``position``, ``layer`` (0 is the embedding output), ``label``
@@ -648,12 +669,21 @@ class Study:
         Raises:
             InputError: when the study keeps no such positions, or a cell has not been probed yet.
         """
-        if not self.grid.position_cells():
+        import pandas as pd
+
+        from layerwise import results
+
+        files: dict[str, dict[tuple[str, str, str], Path]] = {}
+        files[""] = {cell: Path(self.positions_file(cell)) for cell in self.grid.position_cells()}
+        for at in self.grid.position_probes():
+            files.setdefault(at.position, {})[ProbeCell(*at[:3])] = Path(self.position_probes_file(at))
+        if not any(files.values()):
             raise InputError(
-                "the study probes no picture by itself; add each-image-mean to states.positions, for stimuli with "
-                "several pictures"
+                "the study probes one position alone; name further ones in tasks.NAME.positions, or for stimuli with "
+                "several pictures each-image-mean in states.positions"
             )
-        return self._gathered(self.grid.position_cells(), self.positions_file)
+        tables = [results.gathered(found, made_by=self.command("probes")) for found in files.values() if found]
+        return pd.concat(tables, ignore_index=True)
 
     def numbers(self) -> pd.DataFrame:
         """The scores of ridge regression, of all tasks about numbers.
@@ -836,15 +866,16 @@ class Study:
         study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
         return " ".join(["snakemake", target, "--cores 2", *study])
 
-    def _content(self, cell: StatesCell, made_by: str) -> dict[str, Any]:
-        """The content that the states of a cell must have. Finished ones can be read even if the code has changed."""
+    def _content(self, cell: StatesCell, made_by: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The content that the states of a cell must have, of its main file or as they are planned. Finished ones can
+        be read even if the code has changed."""
         from layerwise import results
         from layerwise.states.cells import planned_content
 
         folder, described = Path(self.stimuli_folder(cell.stimuli)), Path(self.model_file(cell.model))
         results.check_there([described, folder / "stimuli.json"], made_by)
-        planned = {key: value for key, value in self.grid.planned(*cell).items() if key != "code"}
-        return planned_content(planned, folder, described)
+        asked = {key: value for key, value in (planned or self.grid.planned(*cell)).items() if key != "code"}
+        return planned_content(asked, folder, described)
 
     def _gathered(self, cells: Sequence[ProbeCell], file: Callable[[ProbeCell], str]) -> pd.DataFrame:
         from layerwise import results

@@ -16,11 +16,14 @@ FITS = TORCH | {"sklearn", "scipy.stats", "statsmodels"}
 DRAWS = FITS | {"matplotlib"}
 WITHOUT = {
     "check_prompts.py": DRAWS,
+    "extract_position.py": DRAWS,
     "extract_states.py": DRAWS,
     "fit_concept.py": DRAWS,
     "fit_position_probes.py": DRAWS,
     "fit_probes.py": DRAWS,
     "fit_site_probes.py": DRAWS,
+    "fit_task_position.py": DRAWS,
+    "gather_positions.py": DRAWS,
     "gather_scores.py": DRAWS,
     "compare.py": DRAWS,
     "make_questions.py": DRAWS,

@@ -21,6 +21,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "picture-controls": "layerwise.compare.picture_controls",
         "consistency": "layerwise.compare.consistency",
         "picture-positions": "layerwise.compare.picture_positions",
+        "positions-by-layer": "layerwise.compare.positions_by_layer",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
         "specifications": "layerwise.compare.specifications",

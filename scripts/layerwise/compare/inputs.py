@@ -150,6 +150,15 @@ def read_positions(path: str | Path) -> pd.DataFrame:
     return _read_parquet(path, POSITION_COLUMNS)
 
 
+def read_task_positions(path: str | Path) -> pd.DataFrame:
+    """Read the scores at the further positions that tasks name.
+
+    Raises:
+        InputError: The file cannot be read as Parquet, or lacks a column.
+    """
+    return _read_parquet(path, [*POSITION_COLUMNS, "n", "lacking"])
+
+
 def read_specification_effects(path: str | Path) -> pd.DataFrame:
     """Read the effects of one model and task under all specifications.
 
@@ -364,8 +373,9 @@ def _from_json(path: str | Path, kind: type[T]) -> T:
 class Given:
     """The files that a comparison, a figure or a table is made from, by name. Each is read when it is first needed.
 
-    The names are ``scores``, ``curves``, ``kinds``, ``sites`` and ``positions`` (of all cells), ``predictions`` (their
-    folder), ``tasks``, ``models`` and ``prompts`` (descriptions), ``labels`` (of tasks with unseen texts),
+    The names are ``scores``, ``curves``, ``kinds``, ``sites``, ``positions`` and ``task-positions`` (of all cells),
+    ``predictions`` (their folder), ``tasks``, ``models`` and ``prompts`` (descriptions),
+    ``labels`` (of tasks with unseen texts),
     ``set-labels`` (of tasks whose items belong together), ``changes``, ``tracing`` and ``description`` (of information
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of
     tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``
@@ -449,6 +459,10 @@ class Given:
     @cached_property
     def positions(self) -> pd.DataFrame:
         return read_positions(self.path("positions"))
+
+    @cached_property
+    def task_positions(self) -> pd.DataFrame:
+        return read_task_positions(self.path("task-positions"))
 
     @cached_property
     def tasks(self) -> dict[str, Task]:

@@ -1,11 +1,11 @@
 """Labels and splits over stimuli."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, among, number, whole
+from layerwise.config.base import Each, Either, Maybe, Section, Seed, Share, Words, among, number, text, whole
 from layerwise.config.stimuli import Margin
 from layerwise.probes.metrics.catalogue import METRICS
 
@@ -17,6 +17,16 @@ Limits = Annotated[list[NonNegative], Each(2)]
 Bins = Annotated[
     Annotated[int, whole(2)] | Limits,
     Either("a number of classes from 2 on, or two or more different lower limits"),
+]
+Position = Annotated[
+    str,
+    text(
+        "last|question-last|text-mean|image-last|image-mean|object-mean|object-first-mean|object-second-mean"
+        "|word-[A-Za-z0-9]+",
+        "last, question-last, text-mean, image-last, image-mean, object-mean, object-first-mean, object-second-mean or "
+        "word-WORD, such as word-category or word-red",
+        longest=60,
+    ),
 ]
 
 
@@ -147,6 +157,22 @@ class Task(Section):
     a task one about numbers."""
     split: Split = Split()
     """How groups (images, or pairs of images that share captions) are divided. Never items of one image."""
+    positions: Annotated[list[Position], Each()] = []
+    """Further positions in the text at which this task is probed, beside the first of `states.positions`. last: the
+    last token. question-last: the last token of the prompt's own words, before what the model's conversation puts
+    behind them. text-mean: the mean over the tokens of these words. image-last, image-mean: the last token of the
+    images, and the mean over them. object-mean: the mean over the image tokens that show the object that an item asks
+    for ({category}); object-first-mean, object-second-mean: the same of {first} and {second}. word-category, word-
+    first, word-second: the last token of the words that stand for the placeholder. word-WORD: the last token of that
+    word of the prompt. Their order means nothing. A prompt that has no such position has no such probe, and an item
+    without the word or the object is left out there. What `states.positions` lacks is kept in files of its own, so that
+    a further position makes nothing stale. Not for tasks about numbers, nor in models with an intervention."""
+
+    def entry(self) -> dict[str, Any]:
+        """See :meth:`Section.entry`. Without the positions, which decide neither labels nor splits."""
+        entry = super().entry()
+        del entry["positions"]
+        return entry
 
     @property
     def is_number(self) -> bool:

@@ -44,6 +44,7 @@ def _cost(study: Study, cell: StatesCell, inputs: Inputs, size: ModelSize) -> di
     tokens, patches = (inputs.count * mean for mean in size.per_input(inputs))
     states = study.config.states
     per_input = (size.layers + 2) * len(study.grid.positions(cell.stimuli, cell.prompt))
+    per_input += (size.layers + 2) * sum(at[:3] == cell for at in study.grid.position_states())
     # A block's heads side by side are about as wide as its output.
     per_input += size.layers * len(study.grid.sites(cell.model, cell.prompt))
     numbers = per_input * inputs.count * size.width

@@ -1,11 +1,13 @@
 """What fitting the probes costs, and keeping them."""
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
 from layerwise.cost.inputs import count_items, expected_items, size_of_data
 from layerwise.descriptions import read_description
+from layerwise.planning.grid import ProbeCell
 from layerwise.probes.kinds.catalogue import PROBE_KINDS
 from layerwise.probes.kinds.kind import ProbeKind
 from layerwise.stimuli.catalogue import KINDS
@@ -37,6 +39,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
     for further in study.grid.kind_cells():
         kinds.setdefault(further[:3], []).append(PROBE_KINDS[further.kind])
     beside = set(study.grid.position_cells())
+    at_positions = Counter(ProbeCell(*at[:3]) for at in study.grid.position_probes())
     for probed in study.grid.probe_cells():
         model, task, prompt = probed
         cell = of_cell.loc[(model, study.config.tasks[task].stimuli, prompt)]
@@ -46,6 +49,7 @@ def probe_flop(study: Study, cells: pd.DataFrame) -> float:
         if probed in beside:
             positions = study.grid.picture_positions(study.config.tasks[task].stimuli, prompt)
             layers += (cell["layers"] + 2) * len(positions)
+        layers += (cell["layers"] + 2) * at_positions[probed]
         pairs = PROBE_KINDS["logistic"].products(layers, len(C))
         # Further kinds have no other splits.
         fits = _fits_per_label(study, model, task) - len(study.config.tasks[task].split.seeds or ())

@@ -57,6 +57,7 @@ def read(study: Contents) -> tuple[str, ...]:
         ("said",): bool(study.says),
         ("kinds",): bool(study.kinds),
         ("positions", "picture-positions"): study.positions,
+        ("task-positions", "positions-by-layer"): study.task_positions,
         ("twin-differences",): study.probes and study.twins,
     }
     return tuple(name for group, has in names.items() if has for name in group)
@@ -92,7 +93,7 @@ def scores_by_layer(given: Given) -> pd.DataFrame:
     if "twin-differences" in given.files:
         parts.append(_differences(given.comparison("twin-differences")))
     rows = pd.concat([part for part in parts if not part.empty], ignore_index=True).assign(position="")
-    if "positions" in given.files:
+    if "positions" in given.files or "task-positions" in given.files:
         rows = _with_positions(rows, given, tasks)
     return _in_order(rows.dropna(subset="value").reindex(columns=COLUMNS), tasks)
 
@@ -172,12 +173,20 @@ def _differences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_positions(rows: pd.DataFrame, given: Given, tasks: Mapping[str, Task]) -> pd.DataFrame:
-    """With the rows of each picture's position, and the name of the position that all others are of."""
-    of_pictures, models = as_they_are(given.positions, given.models)
-    of_pictures = _with_twins(of_pictures.assign(kind="logistic", what=PROBE), models)
-    named = set(given.comparison("picture-positions")["position"]) - set(of_pictures["position"])
+    """With the rows of each picture's position and of those that tasks name, and the name of the position that all
+    others are of."""
+    parts, named = [], set()
+    if "positions" in given.files:
+        parts.append(given.positions)
+        named |= set(given.comparison("picture-positions")["position"])
+    if "task-positions" in given.files:
+        parts.append(given.task_positions)
+        named |= set(given.comparison("positions-by-layer")["position"])
+    further, models = as_they_are(pd.concat(parts, ignore_index=True), given.models)
+    further = _with_twins(further.assign(kind="logistic", what=PROBE), models)
+    named -= set(further["position"])
     own = rows.assign(position=named.pop() if named else "")
-    return pd.concat([own, _of_labels(of_pictures, tasks)], ignore_index=True)
+    return pd.concat([own, _of_labels(further, tasks)], ignore_index=True)
 
 
 def _in_order(rows: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "premise": "layerwise.figures.premise",
         "picture-controls": "layerwise.figures.picture_controls",
         "pictures-by-layer": "layerwise.figures.pictures_by_layer",
+        "positions-by-layer": "layerwise.figures.positions_by_layer",
         "selectivity": "layerwise.figures.selectivity",
         "code-length": "layerwise.figures.code_length",
         "learning-curve": "layerwise.figures.learning_curve",

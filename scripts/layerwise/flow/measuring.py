@@ -22,7 +22,6 @@ from layerwise.flow.flows import Flow, windows
 from layerwise.flow.free import check_served, free_runs, row_room
 from layerwise.flow.head_runs import HEAD_DIFFERENCES, HEADS, HeadRuns
 from layerwise.flow.knockout import blocked_runs, first_target
-from layerwise.flow.patches import Unmapped, object_tokens
 from layerwise.flow.positions import PositionSets, position_sets
 from layerwise.flow.questions import objects_of, spans_of
 from layerwise.flow.results import CASINGS, KEPT, NO_TOKEN, NORMS, WRONG
@@ -30,6 +29,7 @@ from layerwise.flow.tracing import trace
 from layerwise.models.answer_tokens import answer_tokens, distractor_token
 from layerwise.models.frozen import AnsweringModel, FrozenModel, Shown, pictures_of
 from layerwise.models.greedy import Answer, greedy_answers
+from layerwise.models.patches import Unmapped, object_tokens
 from layerwise.states.image_checks import check_sight
 from layerwise.states.images import read_images
 from layerwise.states.named import naming, prepare_rows

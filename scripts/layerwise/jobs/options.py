@@ -36,3 +36,15 @@ class Options:
     kept: Path | None
     out: Path
     fitted: Path | None = None
+
+    @classmethod
+    def of(cls, job: dict[str, Any], work: Path) -> "Options":
+        """The options that a run wrote down as JSON.
+
+        Args:
+            job: the options, without the folder for work.
+            work: folder for work in progress.
+        """
+        paths: dict[str, Path | None] = {key: Path(job[key]) for key in ("model", "stimuli", "out")}
+        paths |= {key: Path(job[key]) if job[key] else None for key in ("kept", "fitted")}
+        return cls(**job | paths | {"work": work, "shard": tuple(job["shard"])})

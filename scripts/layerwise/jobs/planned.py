@@ -109,6 +109,4 @@ class Planned:
                 continue
         for job in sorted(found, key=lambda job: job["out"]):
             if Path(job["model"]) == model:
-                paths: dict[str, Path | None] = {key: Path(job[key]) for key in ("model", "stimuli", "out")}
-                paths |= {key: Path(job[key]) if job[key] else None for key in ("kept", "fitted")}
-                yield Options(**job | paths | {"work": self.work, "shard": tuple(job["shard"])})
+                yield Options.of(job, self.work)

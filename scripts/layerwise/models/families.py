@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-# How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.flow.patches`.
+# How image tokens map to areas of the picture: the name of a layout in :mod:`layerwise.models.patches`.
 Patches = Literal["cropped", "tiled", "native", "stretched"]
 
 # The adapter of language models without vision.

@@ -17,7 +17,8 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
-from layerwise.planning import consistency_grid, likeness_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning import consistency_grid, likeness_grid, position_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning.position_grid import PositionProbes, PositionStates
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
@@ -355,6 +356,18 @@ class Grid:
             and self.picture_positions(self.config.tasks[cell.task].stimuli, cell.prompt)
         ]
 
+    def position_probes(self) -> list[PositionProbes]:
+        """The probe cells with each further position at which their task is probed; see ``tasks.NAME.positions``."""
+        return list(self._position_probes)
+
+    def position_states(self) -> list[PositionStates]:
+        """The states at further positions that no main file holds."""
+        return list(self._position_states)
+
+    def planned_position(self, cell: PositionStates) -> dict[str, Any]:
+        """What decides the states of a cell at a further position; see :meth:`planned`."""
+        return position_grid.planned_at(self, cell)
+
     def picture_controls(self) -> list[ProbeCell]:
         """The probe cells that are compared with the same words and other pictures than an item's own, or none.
 
@@ -611,6 +624,14 @@ class Grid:
     def shortcuts(self) -> list[ShortcutCell]:
         """See :meth:`shortcut_cells`."""
         return shortcut_grid.shortcut_cells(self)
+
+    @cached_property
+    def _position_probes(self) -> list[PositionProbes]:
+        return position_grid.probes_at(self)
+
+    @cached_property
+    def _position_states(self) -> list[PositionStates]:
+        return position_grid.states_at(self)
 
     # Cached, because planning asks for each job.
     @cached_property

@@ -38,6 +38,14 @@ def position_probe_code(engine: str, metric: str) -> str:
     return code_digest("fit_position_probes.py", ENGINES.file(engine), METRICS.file(metric))
 
 
+def task_position_code(engine: str, metric: str) -> str:
+    """The code that fits and scores the probes of further positions of a task, scored by the metric alone.
+
+    Arguments are those of :func:`probe_code`.
+    """
+    return code_digest("fit_task_position.py", ENGINES.file(engine), METRICS.file(metric))
+
+
 def shortcut_code(engine: str, metric: str) -> str:
     """The code that fits and scores a task's probes on simple features.
 

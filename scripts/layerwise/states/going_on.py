@@ -1,6 +1,7 @@
 """Go on with other cells of a loaded model, so that weights are read once and not once for each prompt.
 
-The parts go to those cells' own work folders. Their jobs find them there and only put them together.
+And read further positions of a cell in the pass that reads its own (:mod:`layerwise.states.further`). The parts go to
+those cells' own work folders. Their jobs find them there and only put them together.
 """
 
 import logging
@@ -13,9 +14,10 @@ from layerwise.jobs.locks import Taken
 from layerwise.jobs.options import Options
 from layerwise.jobs.planned import Planned
 from layerwise.models.frozen import FrozenModel
+from layerwise.states.further.joint import run_joint, waiting_beside
 from layerwise.states.job import Job
 from layerwise.states.running import run_job
-from layerwise.states.work import work_folder
+from layerwise.states.work import WorkFolder, work_folder
 
 log = logging.getLogger(__name__)
 
@@ -64,4 +66,27 @@ def _extract(model: FrozenModel, device: str, options: Options, planned: Planned
         if torch.cuda.is_available():
             # Free the memory of the previous cell. Within the caller's `try`, as a failed device fails at this too.
             torch.cuda.empty_cache()
+        read_beside(model, job, work, device, by)
         run_job(model, job, work, device, by)
+
+
+def read_beside(model: FrozenModel, job: Job, work: WorkFolder, device: str, by: Path) -> None:
+    """Run a job in one pass with the run's jobs for further positions of its inputs; nothing where there are none.
+
+    Its own parts are there afterwards. An error is logged and left to the jobs, each of which will meet its own.
+
+    Args:
+        model: the loaded model.
+        job: a cell's main job, whose parts may be missing.
+        work: where they are kept.
+        device: where the model is.
+        by: the states file of the job that does the work.
+    """
+    with waiting_beside(job, device) as others:
+        if not others:
+            return
+        log.info("reading %s in the same pass", ", ".join(other.position for other, _ in others))
+        try:
+            run_joint(model, job, work, others, device, by)
+        except Exception as error:
+            log.warning("further positions are left to their own jobs: %s", error)

@@ -54,7 +54,7 @@ def _run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
     began = time.monotonic()
     device = start_torch(threads)
     from layerwise.models.opening import open_model
-    from layerwise.states.going_on import go_on
+    from layerwise.states.going_on import go_on, read_beside
     from layerwise.states.running import run_job
 
     options = job.options
@@ -65,6 +65,8 @@ def _run_model(job: Job, planned: Planned, cards: int, threads: int) -> None:
             model = open_model(job.description, device, device_map=options.device_map)
             loaded = time.monotonic()
             log.info("loaded the model")
+            # In one pass with further positions of the same inputs. What it leaves to do is done, and checked, here.
+            read_beside(model, job, work, device, options.out)
             run_job(model, job, work, device, options.out)
             # Write this job's states last: Snakemake deletes the outputs of a killed job, but not its parts.
             go_on(model, device, options, planned, began, loaded)

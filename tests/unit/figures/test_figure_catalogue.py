@@ -15,7 +15,7 @@ from layerwise.figures.planning import flow_figures, pictures, tables
 
 GIVEN = {"scores", "curves", "kinds", "sites", "predictions", "tasks", "models", "prompts"}
 GIVEN |= {"changes", "tracing", "description", "training", "answers", "generated"}
-GIVEN |= {"labels", "set-labels", "positions", "heads"}
+GIVEN |= {"labels", "set-labels", "positions", "task-positions", "heads"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
@@ -47,6 +47,7 @@ def test_entries_read_what_there_is():
             "kinds",
             "sites",
             "positions",
+            "task-positions",
             "predictions",
             "changes",
             "tracing",

@@ -17,13 +17,13 @@ from layerwise.flow.asking import Asking
 from layerwise.flow.flows import FLOWS, windows
 from layerwise.flow.head_results import read_heads
 from layerwise.flow.knockout import naive_knockout
-from layerwise.flow.patches import object_tokens
 from layerwise.flow.positions import position_sets
 from layerwise.flow.questions import choose_questions, describe, objects_of, questions_digest, tabulate
 from layerwise.flow.results import read_answers, read_changes, read_flow_description, read_tracing
 from layerwise.models.adapters import generic
 from layerwise.models.answer_tokens import answer_tokens
 from layerwise.models.greedy import greedy_answers
+from layerwise.models.patches import object_tokens
 from layerwise.models.registration import describe_model
 from layerwise.states.images import read_image
 from layerwise.states.work import WorkFolder

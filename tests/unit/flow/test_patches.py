@@ -14,7 +14,7 @@ import transformers
 from PIL import Image, ImageDraw
 
 from layerwise.datasets.questions import AskedObject
-from layerwise.flow.patches import Unmapped, object_tokens
+from layerwise.models.patches import Unmapped, object_tokens
 from tests.families import cohere, glm, granite, llava_kin, native_dense, native_experts, omni, own_shape
 from tests.families.common import PATCH, SIDE
 from tests.families.native_resolution import glm4v, qwen2_vl
