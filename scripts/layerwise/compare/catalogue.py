@@ -21,6 +21,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "picture-controls": "layerwise.compare.picture_controls",
         "consistency": "layerwise.compare.consistency",
         "picture-positions": "layerwise.compare.picture_positions",
+        "tower": "layerwise.compare.tower",
+        "tower-differences": "layerwise.compare.tower_differences",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
         "specifications": "layerwise.compare.specifications",

@@ -45,6 +45,7 @@ class Contents:
         shortcuts: whether some task is compared with what simple features reach.
         made_from: whether some model is compared with the language model that it was made from.
         positions: whether the positions of single pictures are probed in some cell.
+        tower: whether some task is probed in the vision tower.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
         likeness: names of the stimulus sets over which layers are measured and compared, see
@@ -78,6 +79,7 @@ class Contents:
     routes: bool = False
     shortcuts: bool = False
     positions: bool = False
+    tower: bool = False
     picture_controls: bool = False
     consistency: bool = False
     likeness: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ OF = {
         lambda rows: to_top(rows) & (rows["other_layer"] <= rows["other_n_layers"]),
     ),
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
+    "tower": ("tower", ["model", "task", "pooling", "place"], None),
 }
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
