@@ -45,13 +45,15 @@ def test_the_line_goes_on_where_the_images_tokens_are_kept(study):
     study["states"] = {"positions": ["last", "image-mean"]}
     grid = grid_of(study)
     assert grid.pooled_prompt("shapes-llava", "objects") == "no-cue"
-    # Neither changes what is kept of a tower.
-    study["states"]["positions"].reverse()
+    # What is kept of a tower stays what it is; its precision is that of all states.
     (cell, *_) = grid.tower_cells()
-    assert grid.planned_tower(cell) == grid_of(study).planned_tower(cell)
+    study["states"] = {"dtype": "bfloat16"}
+    assert grid.planned_tower(cell)["dtype"] == "float32"
+    assert grid_of(study).planned_tower(cell) == grid.planned_tower(cell) | {"dtype": "bfloat16"}
 
 
 def test_a_table_is_probed_if_it_is_named(study, tmp_path):
+    (tmp_path / "t.csv").write_text("image,text,answer\na.png,a dog,yes\n")
     study["stimuli"]["own"] = {"kind": "table", "file": str(tmp_path / "t.csv"), "labels": {"answer": {}}}
     study["stimuli"]["own"] |= {"prompts": ["plain"]}
     study["prompts"]["table"] = {"plain": {"text": "{text}"}}

@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=31,
+    place=28,
     title="Vision tower, projector and decoder",
     reads=("tower", "tasks", "models"),
     draw=draw,

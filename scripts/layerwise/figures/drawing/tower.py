@@ -21,7 +21,7 @@ from layerwise.figures.drawing.layers import draw_line
 from layerwise.figures.drawing.style import line_styles, wrap_name
 from layerwise.figures.names import metric_name
 
-PICTURE, CLASS = "all of the picture's tokens, mean", "class token"
+PICTURE, CLASS = "picture's tokens, mean", "class token"
 AXIS = "vision block (0 = patches), projector (P), decoder block"
 BORDER, BAND = "#444444", "#F1F5F9"
 # Ticks of each part.
