@@ -82,6 +82,8 @@ include: "rules/positions_inputs.smk"
 include: "rules/positions.smk"
 include: "rules/shortcuts_inputs.smk"
 include: "rules/shortcuts.smk"
+include: "rules/tower_inputs.smk"
+include: "rules/tower.smk"
 include: "rules/numbers_inputs.smk"
 include: "rules/numbers.smk"
 include: "rules/carry_inputs.smk"
@@ -113,7 +115,7 @@ rule all:
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
 # models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`,
-# `shortcuts`, `said` and `flow_results` make no figure.
+# `shortcuts`, `tower`, `said` and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -157,6 +159,12 @@ rule probes:
 rule shortcuts:
     input:
         ["<shown>/probes/shortcuts.parquet"] if SHORTCUT_CELLS else [],
+    localrule: True
+
+
+rule tower:
+    input:
+        ["<shown>/probes/tower.parquet"] if TOWER_CELLS else [],
     localrule: True
 
 

@@ -55,6 +55,7 @@ contents = Contents(
     shortcuts=bool(SHORTCUT_CELLS),
     positions=bool(POSITION_CELLS),
     task_positions=bool(TASK_POSITION_CELLS),
+    tower=bool(TOWER_CELLS),
     picture_controls=bool(grid.picture_controls()),
     consistency=bool(grid.consistency_tasks()),
     likeness=tuple(dict.fromkeys(cell.stimuli for cell in LIKENESS_CELLS)),
@@ -93,6 +94,10 @@ def files_of(name, question=None, variant=None):
         return "<shown>/probes/shortcuts.parquet"
     if name == "shortcut-predictions":
         return [SHORTCUT_PREDICTIONS.format(**cell._asdict()) for cell in SHORTCUT_CELLS]
+    if name == "tower-scores":
+        return "<shown>/probes/tower.parquet"
+    if name == "tower-predictions":
+        return [TOWER_PREDICTIONS.format(**cell._asdict()) for cell in TOWER_CELLS]
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "route-controls":
@@ -154,7 +159,8 @@ def files_of_flow(name, wildcards):
 def as_options(wildcards, input):
     """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    for name in ("predictions", "shortcut-predictions", "estimates", "answers", "generated", "sweeps", "likeness"):
+    of_cells = ("predictions", "shortcut-predictions", "tower-predictions", "estimates", "answers", "generated", "sweeps")
+    for name in (*of_cells, "likeness"):
         if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]
     return [f"{name}={file}" for name, found in files.items() for file in found]
@@ -172,7 +178,7 @@ def options_of(comparison):
     known |= {"said": as_patterns(SAID_CELLS), "generated": as_patterns(WRITTEN_CELLS)}
     known |= {"twins": grid.twins(), "draws": grid.draws(), "margin": study.config.probes.margin}
     known["position"] = study.config.states.positions[0]
-    known["shortcuts"] = grid.shortcut_prompts()
+    known |= {"shortcuts": grid.shortcut_prompts(), "tower": grid.compared_with_tower()}
     known["likeness"] = as_patterns([ProbeCell(*cell) for cell in LIKENESS_CELLS])
     known |= {"made_from": grid.made_from(), "used": as_patterns(USED_CELLS)}
     # Without twins or draws there is no such key, so that studies from before there were any stay as they are.

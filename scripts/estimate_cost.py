@@ -19,6 +19,7 @@ from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
 from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.specifications import specification_flop
+from layerwise.cost.tower import tower_cost, tower_probe_flop
 from layerwise.cost.used import concept_flop, estimate_used, used_bytes
 from layerwise.jobs.command import run
 from layerwise.planning.leaving_out import said_of
@@ -71,6 +72,13 @@ def main() -> None:
         towers = _hours(pictures_flop(study, args.device), args.teraflops)
         fits = _hours(shortcut_probe_flop(study, states), args.core_gigaflops / 1e3)
         print(f"Shortcuts: {towers:.3g} hours of vision towers, and at most {fits:.3g} core hours of probes.")
+    if study.grid.tower_cells():
+        flop, stored = tower_cost(study, args.device)
+        fits = _hours(tower_probe_flop(study, states, args.device), args.core_gigaflops / 1e3)
+        print(
+            f"Vision towers as layers: {_hours(flop, args.teraflops):.3g} hours, about {stored / 1e9:.2g} GB of "
+            f"states, and {fits:.3g} core hours of probes."
+        )
     if flop := specification_flop(study, states):
         print(f"Specification curves: {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours more.")
     if study.left_out:

@@ -46,6 +46,7 @@ EVERYTHING = Contents(
     positions=True,
     likeness=("pairs",),
     task_positions=True,
+    tower=True,
 )
 FLOWS = ["question->last", "image->last", "image->question", "last->last", "object->question", "other->question"]
 FLOWS += ["image 1->question", "image 2->last", "span:subject->last", "image->span:colour"]
@@ -137,6 +138,21 @@ def layer_likeness(rng) -> pd.DataFrame:
         for layer, other_layer in product(range(L + 2), repeat=2):
             value = 1 - 0.1 * abs(layer - other_layer) - 0.05 * rng.random()
             rows.append(row | {"layer": layer, "other_layer": other_layer} | ends(value))
+
+
+def tower(rng) -> pd.DataFrame:
+    rows = []
+    lines = [("tower", "class-token", range(1, 4)), ("tower", "patch-mean", range(4)), ("projector", "image-mean", [4])]
+    lines += [("decoder", "image-mean", range(1, L + 1)), ("decoder", "last", range(1, L + 1))]
+    for model, (part, pooling, depths) in product(MODELS, lines):
+        row = {"model": model, "task": "objects", "metric": "balanced_accuracy", "label": "macro", "part": part}
+        row |= {"pooling": pooling, "prompt": "plain" if pooling == "last" else "", "n_tower": 3, "n_layers": L}
+        for depth in depths:
+            place = depth + 4 if part == "decoder" else depth
+            found = ends(0.5 + 0.05 * place * rng.random()) | ends(
+                0.1, "selectivity_low", "selectivity_high", "selectivity"
+            )
+            rows.append(row | {"depth": depth, "place": place, "majority": 0.5} | found)
     return pd.DataFrame(rows)
 
 
@@ -244,6 +260,7 @@ def everything(folder: Path) -> Given:
         "picture-positions": picture_positions(rng),
         "positions-by-layer": positions_by_layer(rng),
         "carried": carried(rng),
+        "tower": tower(rng),
     }
     tables |= {"known-said": known_said(rng), "test-parts": test_parts(rng), "which-layer": which_layer()}
     for name, table in tables.items():

@@ -31,6 +31,8 @@ from layerwise.planning.likeness_checks import check_likeness
 from layerwise.planning.position_grid import PositionProbes, PositionStates, check_task_positions
 from layerwise.planning.route_checks import check_routes
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
+from layerwise.planning.tower_checks import check_tower
+from layerwise.planning.tower_grid import TowerCell, TowerProbeCell
 from layerwise.planning.used_checks import check_used
 from layerwise.stimuli.catalogue import KINDS
 
@@ -139,6 +141,7 @@ class Study:
         check_heads(self.grid)
         check_likeness(self.grid)
         check_task_positions(self.grid)
+        check_tower(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -335,6 +338,14 @@ class Study:
     def pictures_file(self, cell: PicturesCell) -> str:
         """What a decoder gets of a stimulus set's pictures; only for :meth:`Grid.pictures_cells`."""
         return f"{self.results}/pictures/{cell.model}/{cell.stimuli}.h5"
+
+    def tower_file(self, cell: TowerCell) -> str:
+        """A vision tower's states of a stimulus set's pictures; only for :meth:`Grid.tower_cells`."""
+        return f"{self.results}/tower/{cell.model}/{cell.stimuli}.h5"
+
+    def tower_scores_file(self, cell: TowerProbeCell) -> str:
+        """Scores of probes in the vision tower; only for :meth:`layerwise.planning.grid.Grid.tower_probe_cells`."""
+        return f"{self.results}/probes/{cell.model}/{cell.task}/tower.parquet"
 
     def shortcuts_file(self, cell: ShortcutCell) -> str:
         """Scores of simple features; only for :meth:`layerwise.planning.grid.Grid.shortcut_cells`."""
@@ -635,6 +646,29 @@ class Study:
             )
         files = {cell: Path(self.shortcuts_file(cell)) for cell in cells}
         return results.gathered_shortcuts(files, made_by=self.command("shortcuts"))
+
+    def tower(self) -> pd.DataFrame:
+        """The scores of probes in the vision tower, behind the projector, and at the image's tokens in the decoder.
+
+        Example::
+
+            study.tower().query("part == 'tower' and split == 'test' and probe == 'logistic'")
+
+        Returns:
+            A row per ``model``, ``task``, ``part`` (tower, projector, decoder), ``pooling``, ``depth``, ``probe``,
+            ``label``, ``split`` and ``metric``, with ``value``, ``low`` and ``high``, and the other columns of
+            docs/formats.md.
+
+        Raises:
+            InputError: when the study does not read the tower, or a task has not been probed yet.
+        """
+        from layerwise import results
+
+        cells = self.grid.tower_probe_cells()
+        if not cells:
+            raise InputError("the study does not read the vision tower; add tower to its config")
+        files = {cell: Path(self.tower_scores_file(cell)) for cell in cells}
+        return results.gathered_shortcuts(files, made_by=self.command("tower"))
 
     def sites(self) -> pd.DataFrame:
         """The scores of probes of attention, MLPs and heads, within blocks.

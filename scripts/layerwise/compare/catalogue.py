@@ -22,6 +22,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "consistency": "layerwise.compare.consistency",
         "picture-positions": "layerwise.compare.picture_positions",
         "positions-by-layer": "layerwise.compare.positions_by_layer",
+        "tower": "layerwise.compare.tower",
+        "tower-differences": "layerwise.compare.tower_differences",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
         "specifications": "layerwise.compare.specifications",

@@ -21,8 +21,9 @@ class Comparison:
         options: what else decides its numbers: of "resamples", "permutations", "seed", "margin", "twins" (by model the
             names of its untrained twins), "draws" (by the name of a draw that of the model it is a draw of),
             "made_from" (by multimodal model the name of the language model that it was made from), "shortcuts" (by
-            task the prompts that are compared with its shortcuts, ``shown``, and those of the ``text`` alone) and
-            "position" (the one that probes read); and lists of cells, as MODEL/TASK/PROMPT: "said", those in which
+            task the prompts that are compared with its shortcuts, ``shown``, and those of the ``text`` alone),
+            "position" (the one that probes read) and "tower" (by model and task the prompts whose decoder is compared
+            with the vision tower); and lists of cells, as MODEL/TASK/PROMPT: "said", those in which
             answers are scored, "generated", those with written ones, and "used", those in which a concept is erased
             and steered; and, as MODEL/STIMULI/PROMPT, "likeness", those whose layers are measured.
         columns: of the table. The docstring of the module says what each holds; no digest covers it there.

@@ -17,6 +17,7 @@ from layerwise.config.specifications import Specifications
 from layerwise.config.states import States
 from layerwise.config.stimuli import StimuliEntry
 from layerwise.config.tasks import Task
+from layerwise.config.tower import Tower
 from layerwise.config.used import Used
 from layerwise.datasets.catalogue import FORMATS, QUESTIONS
 from layerwise.stimuli.catalogue import KINDS
@@ -89,6 +90,9 @@ class StudyConfig(Section):
     """Whether a model uses what a probe finds: the class of a task is erased from the last token's state behind each
     block, or the state is steered along it, and the model's answers are compared with those of the free run. Absent:
     nothing is erased."""
+    tower: Maybe[Tower] = None
+    """The vision tower and the projector as layers before the decoder: labels of the picture are looked for in each of
+    its blocks, too. Absent: the tower is not read."""
     explore: Explore = Explore()
     """The page one plays with: how many test items it shows, how large it may be, and whether it holds copies of
     pictures. Changes no result."""

@@ -43,5 +43,6 @@ VIEWS: Catalogue[View] = Catalogue(
         "layer-measures": "layerwise.explore.views.layer_measures",
         "layer-likeness": "layerwise.explore.views.layer_likeness",
         "positions": "layerwise.explore.views.positions",
+        "tower": "layerwise.explore.views.tower",
     },
 )

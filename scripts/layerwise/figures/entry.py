@@ -46,6 +46,7 @@ class Contents:
         made_from: whether some model is compared with the language model that it was made from.
         positions: whether the positions of single pictures are probed in some cell.
         task_positions: whether some task is probed at further positions in the text.
+        tower: whether some task is probed in the vision tower.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
         likeness: names of the stimulus sets over which layers are measured and compared, see
@@ -80,6 +81,7 @@ class Contents:
     shortcuts: bool = False
     positions: bool = False
     task_positions: bool = False
+    tower: bool = False
     picture_controls: bool = False
     consistency: bool = False
     likeness: tuple[str, ...] = ()

@@ -48,6 +48,8 @@ class Family:
         never_writes_image: whether its output head never writes image tokens.
         leaves_logits: whether it ignores the scale of logits that its decoder's configuration names.
         one_picture: why it is shown no more than one picture; empty if it takes several.
+        no_tower: why its vision tower is not read block by block; empty if it is.
+        class_token_last: whether its tower puts the class token behind the patches, not before them.
         refused: why it is not served at all; empty if it is served.
         measured: whether its cost can be estimated from its files, without its weights.
     """
@@ -67,6 +69,8 @@ class Family:
     never_writes_image: bool = field(default=False, metadata=NUMBERS)
     leaves_logits: bool = field(default=False, metadata=NUMBERS)
     one_picture: str = ""
+    no_tower: str = ""
+    class_token_last: bool = field(default=False, metadata=NUMBERS)
     refused: str = ""
     measured: bool = True
 
@@ -87,6 +91,8 @@ ENCODER = "an encoder reads the prompt, and a decoder writes what follows"
 WRITTEN_FOR = "it runs on its authors' code, written for"
 CONVOLUTIONS = "its convolutions carry states from each token to the next ones"
 INDEXER = "an indexer with keys of its own chooses what each token attends to, and no cache here holds these keys"
+CODEBOOK = "a codebook spells the picture, and no projector follows"
+NO_TOWER = "it has no vision tower: its decoder reads the patches"
 STREAMS = "its blocks carry several states of each token side by side, and none of them is the hidden state"
 
 FAMILIES: Mapping[str, Family] = {
@@ -97,7 +103,7 @@ FAMILIES: Mapping[str, Family] = {
         "there is no norm after the last block"
     ),
     "blip-2": Family(not_shared="", one_picture=PUTS_FIRST),
-    "chameleon": Family(not_shared="", never_writes_image=True),
+    "chameleon": Family(not_shared="", never_writes_image=True, no_tower=CODEBOOK),
     "cogvlm": Family(refused=f"{WRITTEN_FOR} Triton and xformers, which are in neither environment"),
     "cohere2_vision": Family(not_shared="", patches="stretched", leaves_logits=True),
     "cohere_compass": Family(not_shared="", patches="native"),
@@ -112,17 +118,17 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "dots3_note": Family(not_shared=INDEXER),
     "emu": Family(adapter="emu", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
-    "emu3": Family(not_shared="", runs_alone=True, writes_begin=True),
+    "emu3": Family(not_shared="", runs_alone=True, writes_begin=True, no_tower=CODEBOOK),
     "ernie4_5_vl_moe": Family(not_shared=""),
     "evolla": Family(refused="it reads proteins, not pictures"),
     "exaone4_5": Family(not_shared="", patches="native"),
-    "fast_vlm": Family(not_shared=""),
+    "fast_vlm": Family(not_shared="", no_tower="its stages are convolutions, not blocks over patches"),
     "florence2": Family(refused=ENCODER),
-    "fuyu": Family(not_shared="", puts_image_first=True, one_picture=PUTS_FIRST),
+    "fuyu": Family(not_shared="", puts_image_first=True, one_picture=PUTS_FIRST, no_tower=NO_TOWER),
     "gemma3": Family(not_shared=""),
     "gemma3n": Family(refused=STREAMS),
     "gemma4": Family(not_shared=""),
-    "gemma4_unified": Family(not_shared=""),
+    "gemma4_unified": Family(not_shared="", no_tower=NO_TOWER),
     "git": Family(
         refused="it adds the image's tokens inside the model, so its inputs do not show them, and there is no norm "
         "after the last block"
@@ -145,6 +151,7 @@ FAMILIES: Mapping[str, Family] = {
         needs_image="does not run without an image",
         writes_begin=True,
         image_out_of_reach=ACROSS,
+        no_tower=ACROSS,
     ),
     "idefics2": Family(not_shared=""),
     "idefics3": Family(not_shared=""),
@@ -154,7 +161,9 @@ FAMILIES: Mapping[str, Family] = {
         image_out_of_reach="its blocks also read the outputs of earlier blocks, which an intervention does not change",
         joins_blocks="its final norm reads a mixture of several blocks' outputs",
     ),
-    "inkling_mm_model": Family(not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS),
+    "inkling_mm_model": Family(
+        not_shared=CONVOLUTIONS, cut_leaks=CONVOLUTIONS, no_tower="its vision blocks keep several grids of each patch"
+    ),
     "instructblip": Family(
         not_shared="its queries read the text together with the image",
         image_out_of_reach="its image tokens are made with the text, and pass on what they read in it",
@@ -173,7 +182,7 @@ FAMILIES: Mapping[str, Family] = {
     "lfm2_vl": Family(not_shared=CONVOLUTIONS),
     "lfm3_vl": Family(not_shared=CONVOLUTIONS),
     "lighton_ocr": Family(not_shared=""),
-    "llama4": Family(not_shared=""),
+    "llama4": Family(not_shared="", class_token_last=True),
     "llava": Family(not_shared="", patches="cropped"),
     "llava_next": Family(not_shared="", patches="tiled"),
     "llava_next_video": Family(not_shared="", patches="tiled"),
@@ -193,6 +202,7 @@ FAMILIES: Mapping[str, Family] = {
         needs_image="skips its blocks of cross-attention without an image",
         writes_begin=True,
         image_out_of_reach=ACROSS,
+        no_tower=ACROSS,
     ),
     "molmo": Family(adapter="molmo", not_shared=AUTHORS_CODE, measured=False, one_picture=ONE_PER_TEXT),
     "molmo2": Family(

@@ -17,10 +17,19 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
-from layerwise.planning import consistency_grid, likeness_grid, position_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning import (
+    consistency_grid,
+    likeness_grid,
+    position_grid,
+    route_grid,
+    shortcut_grid,
+    tower_grid,
+    used_grid,
+)
 from layerwise.planning.position_grid import PositionProbes, PositionStates
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
+from layerwise.planning.tower_grid import TowerCell, TowerProbeCell
 from layerwise.stimuli.catalogue import KINDS
 from layerwise.stimuli.item_texts import shows_text
 from layerwise.stimuli.relations import RELATIONS
@@ -308,6 +317,26 @@ class Grid:
     def planned_pictures(self, cell: PicturesCell) -> dict[str, Any]:
         """What decides the features of pictures, besides the model and its stimuli; see :meth:`planned`."""
         return shortcut_grid.planned_pictures(self, cell)
+
+    def tower_probe_cells(self) -> list[TowerProbeCell]:
+        """Every model x task whose labels are looked for in the vision tower; see ``tower``."""
+        return list(self._tower)
+
+    def tower_cells(self) -> list[TowerCell]:
+        """The models whose vision tower is read block by block over the pictures of a stimulus set."""
+        return tower_grid.tower_cells(self)
+
+    def pooled_prompt(self, model: str, task: str) -> str | None:
+        """The prompt whose states at the image's tokens continue the tower's curve in the decoder; None without."""
+        return tower_grid.pooled_prompt(self, model, task)
+
+    def compared_with_tower(self) -> dict[str, dict[str, list[str]]]:
+        """By model and task the prompts whose decoder is compared with the tower."""
+        return tower_grid.compared_with_tower(self)
+
+    def planned_tower(self, cell: TowerCell) -> dict[str, Any]:
+        """What decides a tower's states, besides the model and its stimuli; see :meth:`planned`."""
+        return tower_grid.planned_tower(self, cell)
 
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
@@ -632,6 +661,11 @@ class Grid:
     @cached_property
     def _position_states(self) -> list[PositionStates]:
         return position_grid.states_at(self)
+
+    # Cached, because several rules ask.
+    @cached_property
+    def _tower(self) -> list[TowerProbeCell]:
+        return tower_grid.tower_probe_cells(self)
 
     # Cached, because planning asks for each job.
     @cached_property

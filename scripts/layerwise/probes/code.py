@@ -56,6 +56,15 @@ def shortcut_code(engine: str, metric: str) -> str:
     )
 
 
+def tower_probe_code(engine: str, metric: str) -> str:
+    """The code that fits and scores a task's probes in the vision tower.
+
+    Arguments are those of :func:`probe_code`.
+    """
+    scored = dict.fromkeys(("accuracy", metric))
+    return code_digest("fit_tower_probes.py", ENGINES.file(engine), *map(METRICS.file, scored))
+
+
 def kind_code(kind: str, metric: str) -> str:
     """The code that fits and scores a further kind of probe. It holds that of no other kind.
 

@@ -55,6 +55,7 @@ OF = {
     ),
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
     "positions": ("positions-by-layer", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
+    "tower": ("tower", ["model", "task", "pooling", "place"], None),
 }
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}

@@ -20,6 +20,7 @@ GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
 GIVEN |= {"likeness", "sweeps", "shortcut-scores", "shortcut-predictions"}
+GIVEN |= {"tower-scores", "tower-predictions"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -32,7 +33,7 @@ def test_entries_read_what_there_is():
     for comparison in COMPARISONS.values():
         assert set(comparison.reads) <= GIVEN | set(COMPARISONS)
         known = {"resamples", "permutations", "seed", "margin", "twins", "draws", "made_from", "said", "generated"}
-        known |= {"used", "shortcuts", "position", "likeness"}
+        known |= {"used", "shortcuts", "position", "likeness", "tower"}
         assert set(comparison.options) <= known
     for entry in (*FIGURES.values(), *TABLES.values()):
         too = entry.reads_too(Contents(shortcuts=True, question_sets={"own": frozenset({"distractors"})}))
