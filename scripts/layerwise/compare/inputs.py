@@ -370,9 +370,10 @@ class Given:
     flow), ``training`` (of a model that the workflow trains), ``number-scores``, ``number-tasks`` and ``estimates`` (of
     tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``
     (their folder: concepts erased and steered), ``likeness`` (its folder), ``route-controls`` (of trained routes),
-    ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
-    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
+    ``specification-effects`` and ``specification-units``, ``lens-scores`` and ``lens-maps``,
+    ``shortcut-scores`` and ``shortcut-predictions`` (their folder, that of ``predictions``), those of the tables of
+    comparisons, ``stimuli`` (of sampled items: descriptions), and what the page shows: ``sampled-items``, ``figures``,
+    ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.

@@ -9,6 +9,7 @@ from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.explore import Explore
 from layerwise.config.flow import TABLE_PROMPTS, Flow
+from layerwise.config.lens import Lens
 from layerwise.config.likeness import Likeness
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
@@ -89,6 +90,9 @@ class StudyConfig(Section):
     """Whether a model uses what a probe finds: the class of a task is erased from the last token's state behind each
     block, or the state is steered along it, and the model's answers are compared with those of the free run. Absent:
     nothing is erased."""
+    lens: Maybe[Lens] = None
+    """The patch lens: where in a picture the output head names what is there, layer by layer. Absent: no picture is
+    read."""
     explore: Explore = Explore()
     """The page one plays with: how many test items it shows, how large it may be, and whether it holds copies of
     pictures. Changes no result."""

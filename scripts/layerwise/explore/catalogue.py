@@ -42,5 +42,6 @@ VIEWS: Catalogue[View] = Catalogue(
         "pictures": "layerwise.explore.views.pictures",
         "layer-measures": "layerwise.explore.views.layer_measures",
         "layer-likeness": "layerwise.explore.views.layer_likeness",
+        "patch-lens": "layerwise.explore.views.patch_lens",
     },
 )

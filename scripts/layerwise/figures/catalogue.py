@@ -23,6 +23,8 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "premise": "layerwise.figures.premise",
         "picture-controls": "layerwise.figures.picture_controls",
         "pictures-by-layer": "layerwise.figures.pictures_by_layer",
+        "patch-lens": "layerwise.figures.patch_lens",
+        "patch-maps": "layerwise.figures.patch_maps",
         "selectivity": "layerwise.figures.selectivity",
         "code-length": "layerwise.figures.code_length",
         "learning-curve": "layerwise.figures.learning_curve",

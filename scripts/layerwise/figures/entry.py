@@ -47,6 +47,8 @@ class Contents:
         positions: whether the positions of single pictures are probed in some cell.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
+        lens: the models and stimulus sets of the patch lens.
+        patch_maps: those of them whose pictures may be copied into a figure.
         likeness: names of the stimulus sets over which layers are measured and compared, see
             :mod:`layerwise.compare.layer_likeness`.
         consistency: whether items of some task may belong together, see :mod:`layerwise.compare.consistency`.
@@ -80,6 +82,8 @@ class Contents:
     positions: bool = False
     picture_controls: bool = False
     consistency: bool = False
+    lens: tuple[tuple[str, str], ...] = ()
+    patch_maps: tuple[tuple[str, str], ...] = ()
     likeness: tuple[str, ...] = ()
 
     @property

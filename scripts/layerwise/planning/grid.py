@@ -17,7 +17,8 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.models.families import is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
-from layerwise.planning import consistency_grid, likeness_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning import consistency_grid, lens_grid, likeness_grid, route_grid, shortcut_grid, used_grid
+from layerwise.planning.lens_grid import LensCell
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
 from layerwise.stimuli.catalogue import KINDS
@@ -307,6 +308,14 @@ class Grid:
     def planned_pictures(self, cell: PicturesCell) -> dict[str, Any]:
         """What decides the features of pictures, besides the model and its stimuli; see :meth:`planned`."""
         return shortcut_grid.planned_pictures(self, cell)
+
+    def lens_cells(self) -> list[LensCell]:
+        """Every model x stimuli whose image tokens the output head reads; see :class:`layerwise.config.lens.Lens`."""
+        return lens_grid.lens_cells(self)
+
+    def planned_lens(self, cell: LensCell) -> dict[str, Any]:
+        """What decides the patch lens of a cell, besides its model and stimuli; see :meth:`planned`."""
+        return lens_grid.planned_lens(self, cell)
 
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""
