@@ -16,7 +16,7 @@ def grid_of(config):
 def test_models_as_they_are_read_the_pictures_that_are_meant_for_testing(study):
     bypass = {"from": 2, "into": 4, "scale": 1.0}
     study["models"]["changed"] = {"source": "embedded", "intervention": {"bypass": bypass}}
-    study["models"]["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4]}
+    study["models"]["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4, 5]}
     grid = grid_of(study)
     models = ["shapes-llava", "shapes-llava-untrained", "drawn-3"]
     assert [tuple(cell) for cell in grid.lens_cells()] == [(model, "objects") for model in models]
@@ -51,7 +51,7 @@ def test_what_cannot_be_read_is_refused(study, lens, said):
     models["words"] = {"source": "org/words", "adapter": "text", "revision": "a" * 40, "tasks": ["entailment"]}
     models["words"] |= {"prompts": ["agree-text-only"]}
     models["old"] = {"source": "org/old", "adapter": "emu", "revision": "a" * 40}
-    models["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4]}
+    models["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4, 5]}
     study |= yaml.safe_load((REPOSITORY / "config/adapters.yaml").read_text())
     with pytest.raises(InputError, match=said):
         grid_of(study | {"lens": lens})

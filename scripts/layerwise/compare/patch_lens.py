@@ -28,7 +28,8 @@ Columns:
 - ``above_objects_low``: lower end of its 95 % interval
 - ``above_objects_high``: upper end
 - ``is_best``: whether it is the layer that is singled out
-- ``held_out``: of that layer, the smaller of difference and above_objects in the other half of the pictures; else NaN
+- ``held_out``: of that layer, difference or above_objects in the other half of the pictures, whichever interval begins
+  lower: both controls must be exceeded; else NaN
 - ``held_out_low``: lower end of its 95 % interval
 - ``held_out_high``: upper end
 - ``n``: pairs of a picture and a word

@@ -43,14 +43,15 @@ def test_a_layer_above_both_controls_is_found_and_confirmed_on_other_pictures():
 
 
 def test_words_that_a_random_head_favours_by_chance_do_not_beat_the_controls():
-    above = 0
+    above, widths = 0, []
     for seed in range(20):
         of_word = np.random.default_rng([seed, 1]).normal(0, 0.2, 12)
         made = scores(lambda layer, place, rng, of=of_word: (0.5 + of[place] + rng.normal(0, 0.05), 0.5), seed=seed)
         row = by_layer(made[made["layer"] == 0], ["m"], 200, 0).iloc[0]
         above += row["difference_low"] > 0
-        # The same over pictures alone would be a fifth as long.
-        assert row["difference_high"] - row["difference_low"] > 0.15
+        widths.append(row["difference_high"] - row["difference_low"])
+    # Over pictures alone it would be a fifth as long.
+    assert np.mean(widths) > 0.15
     # 2.5 % are expected.
     assert above <= 3
 
@@ -83,6 +84,6 @@ def test_the_figure_has_a_facet_per_measure_and_model():
         drawing = draw_localisation(by_layer(both, list(models), 100, 0), models)
         axes = [axes for band in drawing.subfigs for axes in band.axes]
         assert [axes.get_title() for axes in axes] == ["m", "twin\n(random weights)"] * 2
-        assert {line.get_label() for line in axes[0].get_lines()} == set(LINES.values())
+        assert {line.get_label() for line in axes[0].get_lines() if line.get_label()[0] != "_"} == set(LINES.values())
         nothing = by_layer(both[:0], list(models), 100, 0)
         assert "whose place" in draw_localisation(nothing, models).texts[0].get_text()

@@ -54,7 +54,8 @@ def test_a_head_that_names_the_object_beats_both_controls():
 
 
 def test_patches_with_an_object_that_stand_out_for_any_word_do_not_beat_other_objects():
-    found = means(stand_in(PICTURES, lambda word, patch, own: np.isin(patch, list(own.values())).astype(float)))
+    alone = [own for own in PICTURES if len(own) == 1]
+    found = means(stand_in(alone, lambda word, patch, own: np.isin(patch, list(own.values())).astype(float)))
     assert (found["value"] > found["shuffled"] + 0.3).all()
     np.testing.assert_allclose(found["value"], found["other_object"])
 

@@ -68,7 +68,7 @@ def _of_cell(rows: pd.DataFrame, measure: str, resamples: int, seed: int) -> pd.
         for name, gain in gains.items():
             row |= drawn.with_interval(name, gain[layer].to_numpy())
         held = [halves[1].with_interval("held_out", gain[layer].to_numpy()[~first_half]) for gain in gains.values()]
-        row |= min(held, key=lambda found: found["held_out"]) if layer == best else dict.fromkeys(held[0], np.nan)
+        row |= min(held, key=lambda found: found["held_out_low"]) if layer == best else dict.fromkeys(held[0], np.nan)
         table.append(row)
     counts = {"n": len(index), "n_images": len(set(images)), "n_words": len(set(words))}
     first = rows.iloc[0]
