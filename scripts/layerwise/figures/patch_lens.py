@@ -19,7 +19,7 @@ def draw(given: Given, variant: str) -> Drawing:
 
 
 FIGURE = Figure(
-    place=40,
+    place=28,
     title="Where the output head names objects",
     reads=("patch-lens", "models"),
     draw=draw,

@@ -25,7 +25,7 @@ def _variants(study: Contents) -> dict[str, str]:
 
 
 FIGURE = Figure(
-    place=41,
+    place=29,
     title="Words read in pictures",
     reads=("lens-maps",),
     draw=draw,

@@ -85,5 +85,8 @@ def test_the_figure_has_a_facet_per_measure_and_model():
         axes = [axes for band in drawing.subfigs for axes in band.axes]
         assert [axes.get_title() for axes in axes] == ["m", "twin\n(random weights)"] * 2
         assert {line.get_label() for line in axes[0].get_lines() if line.get_label()[0] != "_"} == set(LINES.values())
+        marked = [line for line in axes[0].get_lines() if line.get_label() == "_above"]
+        # Every layer is above both controls by 0.2, with nothing that varies.
+        assert marked[0].get_xdata().tolist() == list(range(L + 1))
         nothing = by_layer(both[:0], list(models), 100, 0)
         assert "whose place" in draw_localisation(nothing, models).texts[0].get_text()

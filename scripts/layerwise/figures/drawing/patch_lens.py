@@ -51,7 +51,12 @@ def draw_localisation(table: pd.DataFrame, models: Mapping[str, Model]) -> Figur
             ends = ("low", "high") if column == "value" else (column, column)
             of_line = rows[["layer", "n_layers"]].assign(value=rows[column], low=rows[ends[0]], high=rows[ends[1]])
             draw_line(axes, of_line.dropna(), styles[name], "layer", place, name)
-        axes.set_ylim(_limits(table[table["measure"] == measure]))
+        low, high = _limits(table[table["measure"] == measure])
+        axes.set_ylim(low, high)
+        above = rows[
+            (rows[["difference_low", "above_objects_low"]] > 0).all(axis=1) & (rows["layer"] <= rows["n_layers"])
+        ]
+        axes.plot(above["layer"], [low] * len(above), "|", color="black", markersize=9, clip_on=False, label="_above")
     band.supxlabel(AXES["layer"], fontsize=8)
     return drawing
 

@@ -19,7 +19,7 @@ NOTHING = "There is nothing to draw: {why}."
 
 
 def draw_maps(maps: Maps) -> Figure:
-    """Draw the first pictures of a file, each with the first of its words.
+    """Draw the first pictures of a file, each with one of its words.
 
     Colours run from the least to the most probable patch of a panel: they say where, not how much.
 
@@ -57,15 +57,14 @@ def draw_maps(maps: Maps) -> Figure:
 
 
 def _shown(maps: Maps) -> list[int]:
-    """The first pictures with a word that some patches show and others do not, each with the first such word."""
-    found: dict[int, int] = {}
+    """The first pictures with words that some patches show and others do not, each with one of these, in turn."""
+    found: dict[int, list[int]] = {}
     for pair in np.flatnonzero(maps.present):
         picture = int(maps.picture[pair])
-        if picture not in found and len(found) < PICTURES:
-            own = touched(maps.places[picture], maps.boxes(picture, maps.word[pair]))
-            if own.any() and not own[np.isfinite(maps.places[picture]).all(1)].all():
-                found[picture] = int(pair)
-    return list(found.values())
+        own = touched(maps.places[picture], maps.boxes(picture, maps.word[pair]))
+        if own.any() and not own[np.isfinite(maps.places[picture]).all(1)].all():
+            found.setdefault(picture, []).append(int(pair))
+    return [pairs[place % len(pairs)] for place, pairs in enumerate(list(found.values())[:PICTURES])]
 
 
 def _layers(n_layers: int) -> list[int]:
