@@ -51,6 +51,7 @@ def test_what_cannot_be_read_is_refused(study, lens, said):
     models["words"] = {"source": "org/words", "adapter": "text", "revision": "a" * 40, "tasks": ["entailment"]}
     models["words"] |= {"prompts": ["agree-text-only"]}
     models["old"] = {"source": "org/old", "adapter": "emu", "revision": "a" * 40}
+    models["old"] |= {"tasks": ["entailment"], "prompts": ["agree"]}
     models["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4, 5]}
     study |= yaml.safe_load((REPOSITORY / "config/adapters.yaml").read_text())
     with pytest.raises(InputError, match=said):
