@@ -51,12 +51,13 @@ def draw_localisation(table: pd.DataFrame, models: Mapping[str, Model]) -> Figur
             ends = ("low", "high") if column == "value" else (column, column)
             of_line = rows[["layer", "n_layers"]].assign(value=rows[column], low=rows[ends[0]], high=rows[ends[1]])
             draw_line(axes, of_line.dropna(), styles[name], "layer", place, name)
-        low, high = _limits(table[table["measure"] == measure])
-        axes.set_ylim(low, high)
+        axes.set_ylim(_limits(table[table["measure"] == measure]))
         above = rows[
             (rows[["difference_low", "above_objects_low"]] > 0).all(axis=1) & (rows["layer"] <= rows["n_layers"])
         ]
-        axes.plot(above["layer"], [low] * len(above), "|", color="black", markersize=9, clip_on=False, label="_above")
+        # Within the axes: a mark that reached out of them would make room for itself.
+        at_foot = {"transform": axes.get_xaxis_transform(), "scalex": False, "scaley": False}
+        axes.plot(above["layer"], [0.04] * len(above), "*", color="black", markersize=5, label="_above", **at_foot)
     band.supxlabel(AXES["layer"], fontsize=8)
     return drawing
 
@@ -65,4 +66,5 @@ def _limits(rows: pd.DataFrame) -> tuple[float, float]:
     """The same for all models, so that they can be compared."""
     low, high = np.nanmin(rows[["low", *LINES]]), np.nanmax(rows[["high", *LINES]])
     room = 0.05 * max(high - low, 0.1)
-    return low - room, high + room
+    # At the foot are the stars.
+    return low - 2 * room, high + room
