@@ -90,6 +90,8 @@ include: "rules/carry_inputs.smk"
 include: "rules/carry.smk"
 include: "rules/specifications_inputs.smk"
 include: "rules/specifications.smk"
+include: "rules/lens_inputs.smk"
+include: "rules/lens.smk"
 include: "rules/flow_inputs.smk"
 include: "rules/flow.smk"
 include: "rules/used_inputs.smk"
@@ -177,6 +179,12 @@ rule said:
 rule kinds:
     input:
         ["<shown>/probes/kinds.parquet"] if KIND_CELLS else [],
+    localrule: True
+
+
+rule lens:
+    input:
+        [file for cell in LENS_CELLS for file in study.lens_files(cell)],
     localrule: True
 
 

@@ -58,6 +58,9 @@ contents = Contents(
     tower=bool(TOWER_CELLS),
     picture_controls=bool(grid.picture_controls()),
     consistency=bool(grid.consistency_tasks()),
+    lens=tuple(tuple(cell) for cell in LENS_CELLS),
+    # Its figure holds copies of pictures.
+    patch_maps=tuple(tuple(cell) for cell in LENS_CELLS if study.allows_copies(cell.stimuli)),
     likeness=tuple(dict.fromkeys(cell.stimuli for cell in LIKENESS_CELLS)),
 )
 # The report's first page quotes the finished table.
@@ -98,6 +101,10 @@ def files_of(name, question=None, variant=None):
         return "<shown>/probes/tower.parquet"
     if name == "tower-predictions":
         return [TOWER_PREDICTIONS.format(**cell._asdict()) for cell in TOWER_CELLS]
+    if name == "lens-scores":
+        return [LENS_SCORES.format(**cell._asdict()) for cell in LENS_CELLS]
+    if name == "lens-maps":
+        return [LENS_MAPS.format(**cell._asdict()) for cell in LENS_CELLS if variant in (None, ".".join(cell))]
     if name == "transfers":
         return [CARRIED.format(**cell._asdict()) for cell in grid.carried_cells()]
     if name == "route-controls":

@@ -14,6 +14,7 @@ import pandas as pd
 from layerwise.cost.answering import estimate_writing, reading_cost
 from layerwise.cost.estimate import estimate_states
 from layerwise.cost.flows import estimate_flows
+from layerwise.cost.lens import lens_cost
 from layerwise.cost.likeness import likeness_cost
 from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
@@ -78,6 +79,12 @@ def main() -> None:
         print(
             f"Vision towers as layers: {_hours(flop, args.teraflops):.3g} hours, about {stored / 1e9:.2g} GB of "
             f"states, and {fits:.3g} core hours of probes."
+        )
+    if study.grid.lens_cells():
+        lens = lens_cost(study, args.device)
+        print(
+            f"Patch lens: {_hours(lens.passes, args.teraflops):.3g} hours of forward passes and "
+            f"{_hours(lens.head, args.teraflops):.3g} hours of output heads, into {lens.stored / 1e9:.2g} GB of maps."
         )
     if flop := specification_flop(study, states):
         print(f"Specification curves: {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours more.")

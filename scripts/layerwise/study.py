@@ -27,6 +27,7 @@ from layerwise.planning.grid import FittedOn, FlowCell, Grid, KindCell, ProbeCel
 from layerwise.planning.grid_checks import check_study
 from layerwise.planning.input_paths import InputPaths
 from layerwise.planning.leaving_out import leave_out as leave_out_of
+from layerwise.planning.lens_grid import LensCell, check_lens
 from layerwise.planning.likeness_checks import check_likeness
 from layerwise.planning.position_grid import PositionProbes, PositionStates, check_task_positions
 from layerwise.planning.route_checks import check_routes
@@ -67,6 +68,13 @@ class FlowFiles(NamedTuple):
     answers: str
     description: str
     heads: str
+
+
+class LensFiles(NamedTuple):
+    """The files of a patch lens: how probable words are at image tokens, and how well that finds their objects."""
+
+    maps: str
+    scores: str
 
 
 class UsedFiles(NamedTuple):
@@ -139,6 +147,7 @@ class Study:
         check_routes(self.grid)
         check_fitted(self.grid)
         check_heads(self.grid)
+        check_lens(self.grid)
         check_likeness(self.grid)
         check_task_positions(self.grid)
         check_tower(self.grid)
@@ -346,6 +355,11 @@ class Study:
     def tower_scores_file(self, cell: TowerProbeCell) -> str:
         """Scores of probes in the vision tower; only for :meth:`layerwise.planning.grid.Grid.tower_probe_cells`."""
         return f"{self.results}/probes/{cell.model}/{cell.task}/tower.parquet"
+
+    def lens_files(self, cell: LensCell) -> LensFiles:
+        """The files of the patch lens; only for :meth:`layerwise.planning.grid.Grid.lens_cells`."""
+        stem = f"{self.results}/lens/{cell.model}/{cell.stimuli}"
+        return LensFiles(f"{stem}.maps.h5", f"{stem}.parquet")
 
     def shortcuts_file(self, cell: ShortcutCell) -> str:
         """Scores of simple features; only for :meth:`layerwise.planning.grid.Grid.shortcut_cells`."""

@@ -17,6 +17,7 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "shortcuts": "layerwise.compare.shortcuts",
         "learning": "layerwise.compare.learning",
         "carried": "layerwise.compare.carried",
+        "patch-lens": "layerwise.compare.patch_lens",
         "within-blocks": "layerwise.compare.within_blocks",
         "picture-controls": "layerwise.compare.picture_controls",
         "consistency": "layerwise.compare.consistency",

@@ -381,9 +381,9 @@ class Given:
     tasks about numbers), ``answers`` and ``generated`` (their folders), ``transfers`` (of carried probes), ``sweeps``
     (their folder: concepts erased and steered), ``likeness`` (its folder), ``route-controls`` (of trained routes),
     ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
-    folder, that of ``predictions``), ``tower-scores`` and ``tower-predictions`` (the same of vision towers), those of
-    the tables of comparisons, ``stimuli`` (of sampled items: descriptions), and what the page shows: ``sampled-items``,
-    ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
+    folder, that of ``predictions``), ``tower-scores`` and ``tower-predictions`` (the same of vision towers),
+    ``lens-scores`` and ``lens-maps``, those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
+    and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 
     Args:
         files: by name, one or more.

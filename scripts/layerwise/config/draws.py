@@ -34,12 +34,14 @@ def expand_draws(config: "StudyConfig") -> "StudyConfig":
     several = {name for name, entry in config.models.items() if entry.seeds is not None}
     curves = None if config.specifications is None else config.specifications.models
     used = None if config.used is None else config.used.models
+    lens = None if config.lens is None else config.lens.models
     named = {
         "flow.models": [*config.flow.models],
         "states.sites_of.models": config.states.sites_of.models or [],
         "probes.kinds_of.models": config.probes.kinds_of.models or [],
         "specifications.models": curves or [],
         "used.models": used or [],
+        "lens.models": lens or [],
     }
     for where, names in named.items():
         for name in names:

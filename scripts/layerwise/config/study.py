@@ -9,6 +9,7 @@ from layerwise.config.carry import Carry
 from layerwise.config.data import DatasetEntry, PathVars, Source, World
 from layerwise.config.explore import Explore
 from layerwise.config.flow import TABLE_PROMPTS, Flow
+from layerwise.config.lens import Lens
 from layerwise.config.likeness import Likeness
 from layerwise.config.models import Adapter, EmbeddedModel, Model
 from layerwise.config.probes import Probes
@@ -93,6 +94,9 @@ class StudyConfig(Section):
     tower: Maybe[Tower] = None
     """The vision tower and the projector as layers before the decoder: labels of the picture are looked for in each of
     its blocks, too. Absent: the tower is not read."""
+    lens: Maybe[Lens] = None
+    """The patch lens: where in a picture the output head names what is there, layer by layer. Absent: no picture is
+    read."""
     explore: Explore = Explore()
     """The page one plays with: how many test items it shows, how large it may be, and whether it holds copies of
     pictures. Changes no result."""

@@ -44,5 +44,6 @@ VIEWS: Catalogue[View] = Catalogue(
         "layer-likeness": "layerwise.explore.views.layer_likeness",
         "positions": "layerwise.explore.views.positions",
         "tower": "layerwise.explore.views.tower",
+        "patch-lens": "layerwise.explore.views.patch_lens",
     },
 )

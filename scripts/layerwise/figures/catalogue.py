@@ -25,6 +25,8 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "pictures-by-layer": "layerwise.figures.pictures_by_layer",
         "positions-by-layer": "layerwise.figures.positions_by_layer",
         "tower": "layerwise.figures.tower",
+        "patch-lens": "layerwise.figures.patch_lens",
+        "patch-maps": "layerwise.figures.patch_maps",
         "selectivity": "layerwise.figures.selectivity",
         "code-length": "layerwise.figures.code_length",
         "learning-curve": "layerwise.figures.learning_curve",

@@ -49,6 +49,8 @@ class Contents:
         tower: whether some task is probed in the vision tower.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
+        lens: the models and stimulus sets of the patch lens.
+        patch_maps: those of them whose pictures may be copied into a figure.
         likeness: names of the stimulus sets over which layers are measured and compared, see
             :mod:`layerwise.compare.layer_likeness`.
         consistency: whether items of some task may belong together, see :mod:`layerwise.compare.consistency`.
@@ -84,6 +86,8 @@ class Contents:
     tower: bool = False
     picture_controls: bool = False
     consistency: bool = False
+    lens: tuple[tuple[str, str], ...] = ()
+    patch_maps: tuple[tuple[str, str], ...] = ()
     likeness: tuple[str, ...] = ()
 
     @property

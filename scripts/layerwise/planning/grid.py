@@ -19,6 +19,7 @@ from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.site_names import ALL_PICTURES, picture_position
 from layerwise.planning import (
     consistency_grid,
+    lens_grid,
     likeness_grid,
     position_grid,
     route_grid,
@@ -26,6 +27,7 @@ from layerwise.planning import (
     tower_grid,
     used_grid,
 )
+from layerwise.planning.lens_grid import LensCell
 from layerwise.planning.position_grid import PositionProbes, PositionStates
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -337,6 +339,14 @@ class Grid:
     def planned_tower(self, cell: TowerCell) -> dict[str, Any]:
         """What decides a tower's states, besides the model and its stimuli; see :meth:`planned`."""
         return tower_grid.planned_tower(self, cell)
+
+    def lens_cells(self) -> list[LensCell]:
+        """Every model x stimuli whose image tokens the output head reads; see :class:`layerwise.config.lens.Lens`."""
+        return lens_grid.lens_cells(self)
+
+    def planned_lens(self, cell: LensCell) -> dict[str, Any]:
+        """What decides the patch lens of a cell, besides its model and stimuli; see :meth:`planned`."""
+        return lens_grid.planned_lens(self, cell)
 
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""

@@ -8,6 +8,7 @@ from layerwise.embedded_models import embedded_name, seed_of
 from layerwise.errors import InputError
 
 if TYPE_CHECKING:
+    from layerwise.config.lens import Lens
     from layerwise.config.likeness import Likeness
     from layerwise.config.models import Model
     from layerwise.config.probes import KindsOf
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from layerwise.config.used import Used
 
 # Sections that may name the models that they are about.
-Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Likeness", "Specifications", "Used")
+Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Likeness", "Specifications", "Used", "Lens")
 
 
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
@@ -62,6 +63,7 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
         "likeness": _without(config.likeness, named),
         "specifications": None if config.specifications is None else _without(config.specifications, named),
         "used": None if config.used is None else _without_routes(_without(config.used, named), named),
+        "lens": None if config.lens is None else _without(config.lens, named),
     }
     return config.model_copy(update=changed), sorted(named)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from layerwise.code_digest import code_digest
 from layerwise.models.families import is_measured
 from layerwise.models.site_names import ALL_PICTURES
+from layerwise.planning.position_grid import positions_of
 from layerwise.planning.recipes import adapter_file
 
 if TYPE_CHECKING:
@@ -88,9 +89,11 @@ def pooled_prompt(grid: Grid, model: str, task: str) -> str | None:
     The tokens of an image that stands before the text are the same under every prompt, in a decoder that reads from
     left to right. None where none are kept.
     """
-    stimuli = grid.config.tasks[task].stimuli
-    kept = (name for name in own_prompts(grid, model, task) if ALL_PICTURES in grid.positions(stimuli, name))
-    return next(kept, None)
+    stimuli, prompts = grid.config.tasks[task].stimuli, own_prompts(grid, model, task)
+    in_main = [name for name in prompts if ALL_PICTURES in grid.positions(stimuli, name)]
+    further = {cell.prompt for cell in grid.position_probes() if (cell.model, cell.task) == (model, task)}
+    beside = [name for name in prompts if name in further and ALL_PICTURES in positions_of(grid, task, name)]
+    return next(iter([*in_main, *beside]), None)
 
 
 def compared_with_tower(grid: Grid) -> dict[str, dict[str, list[str]]]:

@@ -19,7 +19,7 @@ GIVEN |= {"labels", "set-labels", "positions", "task-positions", "heads"}
 GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
-GIVEN |= {"likeness", "sweeps", "shortcut-scores", "shortcut-predictions"}
+GIVEN |= {"likeness", "sweeps", "shortcut-scores", "shortcut-predictions", "lens-scores", "lens-maps"}
 GIVEN |= {"tower-scores", "tower-predictions"}
 
 
