@@ -23,6 +23,7 @@ from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.planning.grid import KindCell
 from layerwise.planning.shortcut_grid import ShortcutCell
+from layerwise.planning.tower_grid import TowerProbeCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
 from layerwise.states.images import read_image
 from layerwise.states.shards import open_states
@@ -304,8 +305,10 @@ def gathered_kinds(files: Mapping[KindCell, Path], *, made_by: str) -> pd.DataFr
     return table[first + [column for column in table if column not in first]]
 
 
-def gathered_shortcuts(files: Mapping[ShortcutCell, Path], *, made_by: str) -> pd.DataFrame:
-    """What shortcuts reach as one table; docs/formats.md lists the columns.
+def gathered_by_task(
+    files: Mapping[ShortcutCell, Path] | Mapping[TowerProbeCell, Path], *, made_by: str
+) -> pd.DataFrame:
+    """What shortcuts reach, or probes in towers, as one table; docs/formats.md lists the columns.
 
     Args:
         files: the file of each model and task.
@@ -316,7 +319,8 @@ def gathered_shortcuts(files: Mapping[ShortcutCell, Path], *, made_by: str) -> p
     check_there(files.values(), made_by)
     tables = [pd.read_parquet(file).assign(**cell._asdict()) for cell, file in files.items()]
     table = pd.concat(tables, ignore_index=True)
-    return table[[*ShortcutCell._fields, *table.columns.drop(list(ShortcutCell._fields))]]
+    keys = list(ShortcutCell._fields)
+    return table[[*keys, *table.columns.drop(keys)]]
 
 
 def predictions(

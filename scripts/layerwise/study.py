@@ -659,7 +659,7 @@ class Study:
                 "or probes.shortcuts is false"
             )
         files = {cell: Path(self.shortcuts_file(cell)) for cell in cells}
-        return results.gathered_shortcuts(files, made_by=self.command("shortcuts"))
+        return results.gathered_by_task(files, made_by=self.command("shortcuts"))
 
     def tower(self) -> pd.DataFrame:
         """The scores of probes in the vision tower, behind the projector, and at the image's tokens in the decoder.
@@ -682,7 +682,7 @@ class Study:
         if not cells:
             raise InputError("the study does not read the vision tower; add tower to its config")
         files = {cell: Path(self.tower_scores_file(cell)) for cell in cells}
-        return results.gathered_shortcuts(files, made_by=self.command("tower"))
+        return results.gathered_by_task(files, made_by=self.command("tower"))
 
     def sites(self) -> pd.DataFrame:
         """The scores of probes of attention, MLPs and heads, within blocks.

@@ -79,6 +79,6 @@ def sample_pictures(stimuli: Path, parts: Sequence[str], count: int, seed: int) 
         present.append([place for place, word in enumerate(words) if word in boxed[image_id]])
         others = [place for place, word in enumerate(words) if word not in there[image_id] and pictures_with[place]]
         often = pictures_with[others] / pictures_with[others].sum()
-        drawn = rng.choice(others, min(ABSENT, len(others)), replace=False, p=often) if others else []
-        absent.append(sorted(map(int, drawn)))
+        drawn = rng.choice(others, min(ABSENT, len(others)), replace=False, p=often).tolist() if others else []
+        absent.append(sorted(drawn))
     return Sampled(shown, words, present, absent, boxes[["image_id", "category", *BOX]])

@@ -80,7 +80,7 @@ def _scored(maps: Maps, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
             continue
         others = present[pictures[present] != picture]
         alike = others[words[others] == word]
-        drawn = rng.choice(alike if len(alike) else others, DRAWS) if len(others) else []
+        drawn = rng.choice(alike if len(alike) else others, DRAWS).tolist() if len(others) else []
         shuffled = [touched(places, maps.boxes(int(pictures[other]), words[other])) for other in drawn]
         shuffled = [mask for mask in shuffled if mask.any() and not mask.all()]
         found = _both(maps.map(int(pair))[:, known], np.stack([own, *shuffled]))

@@ -23,9 +23,10 @@ def read_rows(states: States, position: str, layer: int, rows: np.ndarray) -> np
     Raises:
         InputError: when the position was not kept, or the data are damaged.
     """
-    files, starts = [states], np.array([0, states.shape(position)[0]])
     if isinstance(states, ShardedStates):
         files, starts = states._files, states._starts
+    else:
+        files, starts = [states], np.array([0, states.shape(position)[0]])
     bounds = np.searchsorted(rows, starts)
     parts = [
         _of_file(file, position, layer, rows[first:last] - start)

@@ -43,8 +43,8 @@ def all_likeness(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
             cells[model] = read_grams(_file(given, model, stimuli, prompt, "grams.safetensors"))
         for model, other, kind in compared(models, twins):
             _check_same_items(given, stimuli, prompt, {name: cells[name] for name in (model, other)})
-            known = {"stimuli": stimuli, "prompt": prompt, "model": model, "other": other, "kind": kind}
-            known |= {"draw": not further.isdisjoint((model, other))}
+            known: dict[str, Any] = {"stimuli": stimuli, "prompt": prompt, "model": model, "other": other, "kind": kind}
+            known["draw"] = not further.isdisjoint((model, other))
             tables += [table.assign(**known) for table in _pair(cells[model], cells[other], options["position"])]
     return pd.concat(tables, ignore_index=True)
 

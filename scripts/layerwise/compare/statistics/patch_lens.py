@@ -97,7 +97,9 @@ class _Resampled:
             self.units = Crossed(len(set(images)), texts, len(images), len(of_word))
             grouped += [words, np.arange(len(images))]
         rng = np.random.default_rng([seed, 2])
-        self.weights = np.concatenate([resample_weights(by, resamples, rng) for by in grouped]) if len(images) else None
+        # Nothing is drawn of no pairs.
+        some = [resample_weights(by, resamples, rng) for by in grouped] if len(images) else [np.empty((0, 0))]
+        self.weights = np.concatenate(some)
 
     def mean(self, values: np.ndarray) -> float:
         """Over the pairs that have a value."""

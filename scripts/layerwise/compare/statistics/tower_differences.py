@@ -117,9 +117,9 @@ def _key(best: _Best) -> tuple[str, str, str]:
 def _row(
     first: _Best, second: _Best, task: Task, n_resamples: int, n_permutations: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    found = [read_predictions(each.predictions, int(each.row["layer"]), "test") for each in (second, first)]
+    later, earlier = (read_predictions(each.predictions, int(each.row["layer"]), "test") for each in (second, first))
     try:
-        paired = paired_difference(*found, task.metric, task.n_classes, n_resamples, n_permutations, rng)
+        paired = paired_difference(later, earlier, task.metric, task.n_classes, n_resamples, n_permutations, rng)
     except InputError as error:
         raise InputError(f"{second.predictions} and {first.predictions}: {error}") from error
     for each, value in ((second, paired.first), (first, paired.second)):

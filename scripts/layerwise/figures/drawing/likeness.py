@@ -59,7 +59,7 @@ def draw_likeness(measures: pd.DataFrame, likeness: pd.DataFrame, stimuli: str) 
     heights = [rows * FACET_INCHES[1] + 0.5, down * (MAP_INCHES + 0.3) + 0.4]
     drawing.set_figheight(sum(heights) + 0.2 * legend_rows)
     drawing.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
-    upper, lower = drawing.subfigures(2, 1, height_ratios=heights)
+    upper, lower = drawing.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     first = measures.iloc[0]
     what = f"{stimuli}: {first['prompt']} (position {first['position']}, {first['n']} items)"
     upper.suptitle(wrap_name(what, 80), x=0.01, ha="left", fontsize=9, fontweight="bold")

@@ -1,6 +1,7 @@
 """Localisation by the patch lens: a facet per measure and model, with its two controls."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def draw_localisation(table: pd.DataFrame, models: Mapping[str, Model]) -> Figur
             (rows[["difference_low", "above_objects_low"]] > 0).all(axis=1) & (rows["layer"] <= rows["n_layers"])
         ]
         # Within the axes: a mark that reached out of them would make room for itself.
-        at_foot = {"transform": axes.get_xaxis_transform(), "scalex": False, "scaley": False}
+        at_foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "scalex": False, "scaley": False}
         axes.plot(above["layer"], [0.04] * len(above), "*", color="black", markersize=5, label="_above", **at_foot)
     band.supxlabel(AXES["layer"], fontsize=8)
     return drawing
