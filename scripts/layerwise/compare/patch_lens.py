@@ -55,7 +55,8 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
     from layerwise.lens.scores import read_scores
 
     scores = read_scores(given.paths("lens-scores"))
-    return by_layer(scores, list(given.models), options["resamples"], options["seed"])
+    table = by_layer(scores, list(given.models), options["resamples"], options["seed"])
+    return table.reindex(columns=list(COMPARISON.columns))
 
 
 COMPARISON = Comparison(

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from layerwise.compare.patch_lens import COMPARISON
 from layerwise.probes.bootstrap import (
     Crossed,
     Units,
@@ -29,15 +28,15 @@ def by_layer(scores: pd.DataFrame, models: Sequence[str], resamples: int, seed: 
         seed: of resamples, and of the half of the pictures that a layer is chosen on.
 
     Returns:
-        A row per model, stimulus set, measure and layer; :mod:`layerwise.compare.patch_lens` lists the columns.
+        A row per model, stimulus set, measure and layer; :mod:`layerwise.compare.patch_lens` lists the columns. Without
+        scores it has none.
     """
     rows = []
     cells = dict(iter(scores.groupby(["stimuli", "model", "measure"], sort=False)))
     order = {model: place for place, model in enumerate(models)}
     for stimuli, model, measure in sorted(cells, key=lambda cell: (cell[0], order[cell[1]], cell[2] != "roc_auc")):
         rows.append(_of_cell(cells[stimuli, model, measure], measure, resamples, seed))
-    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COMPARISON.columns)
-    return table[list(COMPARISON.columns)]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def _of_cell(rows: pd.DataFrame, measure: str, resamples: int, seed: int) -> pd.DataFrame:
