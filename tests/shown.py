@@ -138,6 +138,7 @@ def layer_likeness(rng) -> pd.DataFrame:
         for layer, other_layer in product(range(L + 2), repeat=2):
             value = 1 - 0.1 * abs(layer - other_layer) - 0.05 * rng.random()
             rows.append(row | {"layer": layer, "other_layer": other_layer} | ends(value))
+    return pd.DataFrame(rows)
 
 
 def tower(rng) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def test_the_line_goes_on_where_the_images_tokens_are_kept(study):
 def test_a_table_is_probed_if_it_is_named(study, tmp_path):
     (tmp_path / "t.csv").write_text("image,text,answer\na.png,a dog,yes\n")
     study["stimuli"]["own"] = {"kind": "table", "file": str(tmp_path / "t.csv"), "labels": {"answer": {}}}
-    study["stimuli"]["own"] |= {"prompts": ["plain"]}
+    study["stimuli"]["own"] |= {"prompts": ["plain"], "text_column": "text"}
     study["prompts"]["table"] = {"plain": {"text": "{text}"}}
     study["tasks"]["own"] = {"stimuli": "own", "question": "local"}
     study["tower"] = {}
