@@ -47,6 +47,7 @@ EVERYTHING = Contents(
     likeness=("pairs",),
     task_positions=True,
     tower=True,
+    lens=(("m", "pairs"),),
 )
 FLOWS = ["question->last", "image->last", "image->question", "last->last", "object->question", "other->question"]
 FLOWS += ["image 1->question", "image 2->last", "span:subject->last", "image->span:colour"]
@@ -166,6 +167,18 @@ def positions_by_layer(rng) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def patch_lens(rng) -> pd.DataFrame:
+    rows = []
+    for model, measure, layer in product(MODELS, ("pointing", "roc_auc"), range(L + 2)):
+        row = {"model": model, "stimuli": "pairs", "measure": measure, "layer": layer, "n_layers": L, "n": 90}
+        row |= {"n_images": 60, "n_words": 8, "shuffled": 0.5, "other_object": 0.5 + 0.05 * rng.random()}
+        row |= {"layer_name": f"block {layer}", "is_best": layer == L}
+        for name in ("difference", "above_objects", "held_out"):
+            row |= ends(0.1, f"{name}_low", f"{name}_high", name)
+        rows.append(row | ends(0.5 + 0.05 * layer * rng.random()))
+    return pd.DataFrame(rows)
+
+
 def known_said(rng) -> pd.DataFrame:
     rows = []
     for cell, layer, answer in product(cells([TRAINED]), range(L + 2), (SAID, THRESHOLD)):
@@ -262,6 +275,7 @@ def everything(folder: Path) -> Given:
         "positions-by-layer": positions_by_layer(rng),
         "carried": carried(rng),
         "tower": tower(rng),
+        "patch-lens": patch_lens(rng),
     }
     tables |= {"known-said": known_said(rng), "test-parts": test_parts(rng), "which-layer": which_layer()}
     for name, table in tables.items():

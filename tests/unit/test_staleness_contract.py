@@ -17,12 +17,14 @@ from PIL import Image
 from layerwise.config.base import Section
 from layerwise.config.data import World
 from layerwise.config.flow import Flow, FlowModel, Heads, Questions, TableQuestions
+from layerwise.config.lens import Lens
 from layerwise.config.models import EmbeddedModel, Model
 from layerwise.config.prompts import Prompt
 from layerwise.config.routes import Route
 from layerwise.config.specifications import Specifications
 from layerwise.config.study import StudyConfig
 from layerwise.config.tasks import Task
+from layerwise.config.tower import Tower
 from layerwise.config.used import Used
 from layerwise.datasets.tables import read_table
 from layerwise.planning import recipes
@@ -62,6 +64,7 @@ def known_keys() -> set[str]:
     for name in ("pathvars", "states", "probes", "carry", "likeness", "explore"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
+    keys |= {f"{name}.{key}" for name, section in (("lens", Lens), ("tower", Tower)) for key in section.model_fields}
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
     keys |= {f"used.routes.NAME.{field.alias or key}" for key, field in Route.model_fields.items()}
     keys |= {f"flow.heads.{key}" for key in Heads.model_fields}
@@ -96,6 +99,9 @@ def study(tmp_path, monkeypatch, tiny_llava):
         del config[section]
     for stimuli in config["stimuli"].values():
         stimuli["prompts"] = stimuli["prompts"][:1]
+    for task in config["tasks"].values():
+        # The first prompt may not have them.
+        task.pop("positions", None)
     for file in ("adapters", "prompts", "sources"):
         config |= yaml.safe_load((REPOSITORY / f"config/{file}.yaml").read_text())
     table = {"kind": "table", "file": "own/own.csv", "text_column": "text", "labels": ["warm"], "prompts": ["plain"]}

@@ -11,11 +11,11 @@ import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from layerwise.flow.patches import Unmapped
 from layerwise.lens.places import places_of
 from layerwise.lens.reading import read_words
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.memory import Room
+from layerwise.models.patches import Unmapped
 from layerwise.states.extract import ahead
 from layerwise.states.images import read_image
 from layerwise.states.named import naming, prepare_rows

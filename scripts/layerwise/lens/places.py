@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from layerwise.flow.patches import LAYOUTS, ROUNDING, Made, Unmapped
 from layerwise.models.families import family_of
+from layerwise.models.patches import LAYOUTS, ROUNDING, Made, Unmapped
 
 
 def places_of(

@@ -110,8 +110,8 @@ def why_none(model: Any, inputs: pd.DataFrame) -> str:
         model: the model.
         inputs: ``item_id``, ``image``, ``prompt``.
     """
-    from layerwise.flow.patches import Unmapped
     from layerwise.lens.parts import known_places
+    from layerwise.models.patches import Unmapped
     from layerwise.states.images import read_image
     from layerwise.states.named import prepare_rows
     from layerwise.states.pictures.embedding import has_image_tokens

@@ -11,7 +11,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.compare.inputs import Given
 from layerwise.explore.planning import parts, read_by_page, views
 from layerwise.figures.entry import Contents
-from tests.browser.made_up import answers, likeness, probes
+from tests.browser.made_up import answers, likeness, places, probes
 from tests.browser.made_up.items import sampled_items
 from tests.browser.made_up.printed import figures, inputs, tables
 from tests.browser.made_up.programs import run
@@ -36,6 +36,9 @@ TABLES = {
     "picture-positions": probes.picture_positions,
     "layer-measures": likeness.layer_measures,
     "layer-likeness": likeness.layer_likeness,
+    "positions-by-layer": places.positions_by_layer,
+    "tower": places.tower,
+    "patch-lens": places.patch_lens,
     "flow-changes": answers.flow_changes,
     "flow-differences": answers.flow_differences,
     "flow-tracing": answers.flow_tracing,
@@ -68,6 +71,9 @@ def contents(size: Size) -> Contents:
         used=trained,
         positions=True,
         likeness=("captions",),
+        task_positions=True,
+        tower=True,
+        lens=tuple((model, "captions") for model in size.all_models),
     )
 
 

@@ -12,7 +12,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.errors import InputError
 from layerwise.explore.catalogue import VIEWS
 from layerwise.explore.planning import views
-from layerwise.figures.drawing import style
+from layerwise.figures.drawing import patch_lens, style
 from layerwise.figures.drawing.likeness import MEASURES
 from layerwise.figures.entry import Contents
 from tests import shown
@@ -56,10 +56,12 @@ OF = {
     "pictures": ("picture-positions", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
     "positions": ("positions-by-layer", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
     "tower": ("tower", ["model", "task", "pooling", "place"], None),
+    "patch-lens": ("patch-lens", ["stimuli", "model", "measure", "layer"], lambda rows: to_top(rows)),
 }
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
 WORDS |= {"measure": {title: measure for measure, (title, _) in MEASURES.items()}}
+WORDS["measure"] |= {title: measure for measure, title in patch_lens.MEASURES.items()}
 
 
 def to_top(rows):
@@ -116,6 +118,9 @@ def test_rows_are_those_of_the_table(made, rows, name):
         found = found[found["site"] != "block"]
     if name == "transfer":
         found = found[found["source_model"].notna()]
+    # Two controls stand beside it.
+    if name == "patch-lens":
+        found = found[found["line"] == patch_lens.LINES["value"]]
     joined = found.merge(table, on=keys, how="outer", suffixes=("", "_there"), indicator=True, validate="m:1")
     assert (joined["_merge"] == "both").all()
     if name != "strips":

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from layerwise.flow.patches import LAYOUTS, Made, Unmapped, object_tokens
 from layerwise.lens.places import places_of, touched
 from layerwise.models.families import family_of
+from layerwise.models.patches import LAYOUTS, Made, Unmapped, object_tokens
 from tests.unit.flow.test_patches import BOXES, in_pixels, tower
 
 

@@ -24,9 +24,7 @@ def rows(given: Given) -> pd.DataFrame:
     found = []
     for column, name in LINES.items():
         ends = {"low": table["low"], "high": table["high"]} if column == "value" else {"low": None, "high": None}
-        found.append(
-            table[kept].assign(measured=table["measure"].map(MEASURES), line=name, value=table[column], **ends)
-        )
+        found.append(table[kept].assign(measure=table["measure"].map(MEASURES), line=name, value=table[column], **ends))
     return pd.concat(found, ignore_index=True).dropna(subset="value")
 
 
@@ -50,7 +48,7 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 VIEW = View(
-    place=64,
+    place=67,
     title="Where does the output head name objects?",
     reading="The output head at every image token: is the word for an object most probable where the object is? Only "
     "a score above both controls says so.",
@@ -58,7 +56,7 @@ VIEW = View(
     exists=lambda study: bool(study.lens),
     rows=rows,
     chart=chart,
-    follows=("model", "stimuli", "measured"),
+    follows=("model", "stimuli", "measure"),
     legend="line",
     picks={"layer": "layer"},
 )
