@@ -17,6 +17,7 @@ def test_models_as_they_are_read_the_pictures_that_are_meant_for_testing(study):
     bypass = {"from": 2, "into": 4, "scale": 1.0}
     study["models"]["changed"] = {"source": "embedded", "intervention": {"bypass": bypass}}
     study["models"]["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4, 5]}
+    study["lens"] = {"stimuli": ["objects"], "pictures": 200}
     grid = grid_of(study)
     models = ["shapes-llava", "shapes-llava-untrained", "drawn-3"]
     assert [tuple(cell) for cell in grid.lens_cells()] == [(model, "objects") for model in models]

@@ -11,7 +11,6 @@ def grid_of(config):
 
 
 def test_without_the_section_nothing_is_read(study):
-    study.pop("tower")
     grid = grid_of(study)
     assert grid.tower_probe_cells() == grid.tower_cells() == []
     assert grid.compared_with_tower() == {}

@@ -23,7 +23,9 @@ def rows(given: Given) -> pd.DataFrame:
     named = named.mask(found["depth"] == 0, "patch embeddings").mask(of_projector, "projector's output")
     named = named.mask(of_decoder, "decoder block " + found["depth"].astype(str))
     # Two borders: in front of the projector and behind it.
-    return found.assign(layer_name=named, before=n_tower + 0.5, behind=n_tower + 1.5)
+    # What the projector gives is the decoder's layer 0.
+    layer = found["depth"].where(of_decoder).mask(of_projector, 0)
+    return found.assign(layer_name=named, layer=layer, before=n_tower + 0.5, behind=n_tower + 1.5)
 
 
 def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
@@ -42,9 +44,17 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
         for field in ("before", "behind")
     ]
     # The axis counts on behind the tower; readers count the decoder's blocks from 1 again.
-    n_tower = "toNumber(data('rows')[0].n_tower)"
+    n_tower = "(length(data('rows')) ? data('rows')[0].n_tower : 0)"
     label = f"datum.value <= {n_tower} ? datum.value : datum.value == {n_tower} + 1 ? 'P' : datum.value - {n_tower} - 1"
-    return drawing.line_chart(
+    chosen = (
+        alt.Chart(drawing.ROWS)
+        .transform_filter("layer >= 0 && datum.layer === layer")
+        .transform_aggregate(groupby=["place"])
+        .mark_rule(color=drawing.CHOSEN, strokeDash=[5, 3], size=1.5)
+        .encode(x=x)
+        .properties(name=drawing.IS_CHOSEN)
+    )
+    drawn = drawing.line_chart(
         x.axis(labelExpr=label, tickMinStep=1, format="d"),
         drawing.score_axis("value", "test score"),
         line_styles(line_order(rows["line"])),
@@ -57,9 +67,10 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
             drawing.said("majority", "majority baseline", ".3f"),
         ],
         baseline="majority",
-        below=borders,
+        below=[*borders, chosen],
         by_layer=False,
     )
+    return drawing.with_layer(drawn)
 
 
 VIEW = View(
