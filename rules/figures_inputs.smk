@@ -166,7 +166,15 @@ def files_of_flow(name, wildcards):
 def as_options(wildcards, input):
     """All inputs of a job as NAME=PATH. Files of cells are too many for a command line: their folder stands for them."""
     files = {name: [found] if isinstance(found, str) else list(found) for name, found in input.items()}
-    of_cells = ("predictions", "shortcut-predictions", "tower-predictions", "estimates", "answers", "generated", "sweeps")
+    of_cells = (
+        "predictions",
+        "shortcut-predictions",
+        "tower-predictions",
+        "estimates",
+        "answers",
+        "generated",
+        "sweeps",
+    )
     for name in (*of_cells, "likeness"):
         if files.get(name):
             files[name] = [Path(files[name][0]).parents[2]]

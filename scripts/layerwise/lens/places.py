@@ -69,4 +69,4 @@ def touched(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         across = (boxes[None, :, 0] < right - room) & (boxes[None, :, 2] > left + room)
         down = (boxes[None, :, 1] < bottom - room) & (boxes[None, :, 3] > top + room)
-    return (across & down).any(1)
+    return np.asarray((across & down).any(1))
