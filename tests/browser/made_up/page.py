@@ -23,6 +23,7 @@ TABLES = {
     "scores": probes.scores,
     "kinds": probes.kinds,
     "positions": probes.positions,
+    "task-positions": probes.task_positions,
     "best-layers": probes.best_layers,
     "which-layer": probes.which_layer,
     "twin-differences": probes.twin_differences,

@@ -1,5 +1,7 @@
 """Made-up scores of probes, and what is compared with them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -196,9 +198,14 @@ def picture_positions(size: Size) -> pd.DataFrame:
     return as_compared("picture-positions", ends(rows, risen(rows, "layer", 31)))
 
 
-def positions(size: Size) -> pd.DataFrame:
+def positions(size: Size, names: Sequence[str] = ("image-1-mean", "image-2-mean")) -> pd.DataFrame:
     """``results/probes/positions.parquet``."""
     axes = {"layer": range(size.layers), "split": ["val", "test"]}
-    rows = cells(size, size.all_models, position=["image-1-mean", "image-2-mean"], **axes)
+    rows = cells(size, size.all_models, position=names, **axes)
     rows = rows.assign(metric=of_task(rows, "metric"), label=of_task(rows, "headline_label"), chance=0.5)
     return ends(rows, risen(rows, "layer", 31)).assign(p_value=0.01, C=0.1, at_boundary=False, n_texts=0)
+
+
+def task_positions(size: Size) -> pd.DataFrame:
+    """``results/probes/task-positions.parquet``."""
+    return positions(size, ["image-mean", "word-category"]).assign(lacking=3)
