@@ -19,7 +19,7 @@ from tests.legacy.cases import CASES, NotHad, checksums, code_of
 from tests.mirror import coco_archives, expected, serving, snli_ve_archives
 from tests.workflow.conftest import copy_project
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 # Model of the study: case of its code, and the one to fall back on.
 OLDER = {"lavit": ("lavit", "lavit-standin"), "emu": ("emu",), "qwen-vl": ("qwen_vl",)}

@@ -6,7 +6,7 @@ import pytest
 from layerwise.compare.statistics.swept import Items
 from layerwise.compare.statistics.used_tests import beyond_draws
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 BLOCKS, DRAWS, IMAGES, STUDIES = 6, 10, 100, 200
 ITEMS = Items(np.tile([0, 1], IMAGES), np.repeat(np.arange(IMAGES), 2), 2)

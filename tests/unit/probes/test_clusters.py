@@ -70,7 +70,7 @@ def test_degrees_of_freedom_are_those_of_what_the_variance_is_made_of():
     assert two_way_error([0.0, 0.0, 0.0], units) == (0.0, 79)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_intervals_by_image_and_text_cover_the_truth_where_those_by_image_do_not():
     """With 80 texts over 400 images."""
     covered = crossed_coverage(Crossing(400, 1, 80, 0.1, 0.3), [0.7], replications=200, seed=0)
