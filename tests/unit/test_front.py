@@ -170,5 +170,11 @@ def test_a_study_without_sites_has_none_to_read(tmp_path):
     study = layerwise.Study.load(REPOSITORY / "config/config.yaml", directory=tmp_path)
     with pytest.raises(InputError, match=r"name attention, mlp or heads in states\.sites"):
         study.sites()
-    with pytest.raises(InputError, match=r"add each-image-mean to states\.positions"):
+    # A task of the demo names positions.
+    with pytest.raises(InputError, match=r"at-image-mean\.parquet: not there yet"):
         study.positions()
+
+
+def test_a_study_without_further_positions_has_none_to_read(study):
+    with pytest.raises(InputError, match=r"name further ones in tasks\.NAME\.positions"):
+        layerwise.Study.from_config(study).positions()

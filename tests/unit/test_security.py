@@ -78,7 +78,18 @@ def test_the_check_finds_what_it_looks_for(code):
 
 
 # What may stand in a command without quotes: numbers, words of a fixed list, and names, which the schema restricts.
-NUMBERS = {"C", "random_labels", "permutations", "resamples", "seed", "steps_scale", "train", "val", "flickr"}
+NUMBERS = {
+    "C",
+    "n_items",
+    "random_labels",
+    "permutations",
+    "resamples",
+    "seed",
+    "steps_scale",
+    "train",
+    "val",
+    "flickr",
+}
 NUMBERS |= {"batch_size", "mem_mb"}
 NUMBERS |= {"cards", "shard", "penalties", "training_draws", "draws", "megabytes", "side", "wanted"}
 WORDS = {"kind", "permuted", "description_length", "engine", "position", "python", "sharing", "commit", "objective"}
