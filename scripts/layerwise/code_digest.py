@@ -29,7 +29,8 @@ LEFT_OUT = {
     "layerwise.models.explained": "words the errors of other libraries",
     "layerwise.models.families": "chooses between ways to the same states, or refuses one",
     "layerwise.models.hub": "downloads files, which count by their content",
-    "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run",
+    "layerwise.states.going_on": "starts other cells' extractions, with the code that their own jobs run, and reads "
+    "further positions beside a cell's states, which stay the same to the bit (tests/unit/states)",
     "layerwise.stimuli.kind": "describes what a kind of stimuli is asked for",
 }
 

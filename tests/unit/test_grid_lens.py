@@ -41,6 +41,7 @@ def test_models_as_they_are_read_the_pictures_that_are_meant_for_testing(study):
         ({"stimuli": ["objects"], "models": ["changed"]}, r"lens\.models: changed has an intervention"),
         ({"stimuli": ["objects"], "models": ["words"]}, r"lens\.models: words is a language model"),
         ({"stimuli": ["objects"], "models": ["old"]}, r"lens\.models: old runs on its authors' code"),
+        ({"stimuli": ["objects"], "models": ["code"]}, r"lens\.models: code runs on its authors' code"),
         ({"stimuli": ["objects"], "models": ["drawn"]}, r"lens\.models: drawn has `seeds`"),
         ({"stimuli": []}, r"lens\.stimuli"),
         ({"stimuli": ["objects"], "pictures": 0}, r"lens\.pictures"),
@@ -53,6 +54,7 @@ def test_what_cannot_be_read_is_refused(study, lens, said):
     models["words"] |= {"prompts": ["agree-text-only"]}
     models["old"] = {"source": "org/old", "adapter": "emu", "revision": "a" * 40}
     models["old"] |= {"tasks": ["entailment"], "prompts": ["agree"]}
+    models["code"] = {"source": "org/code", "adapter": "molmo", "revision": "a" * 40, "trust_remote_code": True}
     models["drawn"] = {"source": "embedded", "weights": "random", "seeds": [3, 4, 5]}
     study |= yaml.safe_load((REPOSITORY / "config/adapters.yaml").read_text())
     with pytest.raises(InputError, match=said):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from layerwise.datasets.coco_boxes import BOX, with_boxes
+from layerwise.datasets.boxes import BOX, with_boxes
 from layerwise.errors import InputError
 from layerwise.stimuli.items import read_items
 

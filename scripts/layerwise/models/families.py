@@ -285,7 +285,10 @@ def is_text(adapter: str) -> bool:
 
 
 def is_measured(adapter: str) -> bool:
-    """Whether the cost of models that run on an adapter can be estimated from their files."""
+    """Whether the cost of models that run on an adapter can be estimated from their files.
+
+    So it is of all adapters but those that run code of the models' authors. Planning asks it for that, too.
+    """
     return is_text(adapter) or any(
         family.measured for family in (DEFAULT, *FAMILIES.values()) if family.adapter == adapter
     )

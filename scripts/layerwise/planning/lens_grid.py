@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerwise.code_digest import code_digest
 from layerwise.errors import InputError
+from layerwise.models.families import is_measured
 from layerwise.planning.recipes import adapter_file
 from layerwise.stimuli.catalogue import KINDS
 
@@ -40,7 +41,7 @@ def lens_models(grid: Grid) -> list[str]:
         return list(asked.models)
     found: dict[str, str] = {}
     for name in grid.base_models():
-        if grid.sees(name) and not _runs_authors_code(grid, name):
+        if grid.sees(name) and is_measured(grid.config.models[name].adapter):
             found.setdefault(grid.config.models[name].draw_of or name, name)
     return list(found.values())
 
@@ -86,12 +87,7 @@ def check_lens(grid: Grid) -> None:
             raise InputError(f"lens.models: {name} has an intervention; name models that run as they are")
         if not grid.sees(name):
             raise InputError(f"lens.models: {name} is a language model and sees no picture; leave it out")
-        if _runs_authors_code(grid, name):
+        if not is_measured(grid.config.models[name].adapter):
             raise InputError(
                 f"lens.models: {name} runs on its authors' code, which does not show its output head; leave it out"
             )
-
-
-def _runs_authors_code(grid: Grid, model: str) -> bool:
-    adapter = grid.config.adapters.get(grid.config.models[model].adapter)
-    return adapter is not None and adapter.environment == "legacy"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerwise.code_digest import code_digest
 from layerwise.errors import InputError
+from layerwise.models.families import is_measured
 from layerwise.models.token_names import OF_OBJECT, is_about_image, named_by, word_of
 from layerwise.planning.recipes import model_files
 from layerwise.stimuli.catalogue import KINDS
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # The program that decides states at further positions. The model's own modules are added.
 CODE = "extract_position.py"
-# Adapters that run code of the models' authors read the last token and the mean over the image alone.
-OWN_CODE = ("molmo",)
 
 
 class PositionStates(NamedTuple):
@@ -131,7 +130,7 @@ def check_task_positions(grid: Grid) -> None:
                 raise InputError(f"{where}: {_why_not(grid, entry.stimuli, position)}")
     for cell in probes_at(grid):
         adapter = grid.config.models[cell.model].adapter
-        if adapter in OWN_CODE or adapter in grid.config.adapters:
+        if not is_measured(adapter):
             raise InputError(
                 f"tasks.{cell.task}.positions: the adapter {adapter} of models.{cell.model} runs its authors' code, "
                 f"and reads no states at {cell.position}; leave the task out of the model's `tasks`, or leave "

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from layerwise.datasets.coco_boxes import BOX, with_boxes
+from layerwise.datasets.boxes import BOX, boxes_of, with_boxes
 from layerwise.errors import InputError
 
 
@@ -40,3 +40,12 @@ def test_a_record_that_is_gone_is_named(tmp_path):
     file = write(tmp_path, [20, 10, 50, 40])
     with pytest.raises(InputError, match=r"instances_val2017\.json: its record 3 of 'annotations'"):
         with_boxes(table(file, 3))
+    with pytest.raises(InputError, match=r"instances_val2017\.json: its record 3 of 'annotations'"):
+        boxes_of(table(file, 3))
+
+
+def test_boxes_in_pixels_are_those_of_the_records_and_must_be_there(tmp_path):
+    file = write(tmp_path, [20, 10, 50, 40], [150, -10, 100, 30], [1, 2, 3])
+    assert boxes_of(table(file, 1, 0)) == [(150, -10, 100, 30), (20, 10, 50, 40)]
+    with pytest.raises(InputError, match=r"record 2 of 'annotations' has no usable 'bbox'"):
+        boxes_of(table(file, 2))
