@@ -90,6 +90,14 @@ def test_finished_parts_are_put_together_without_torch():
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
+def test_authors_code_runs_without_what_its_transformers_lacks():
+    """As in the second environment, which :mod:`tests.legacy` makes."""
+    code = "import sys; sys.modules['transformers.cache_utils'] = None\n"
+    code += "import layerwise.models.opening, layerwise.states.going_on, layerwise.states.running"
+    environment = {"PYTHONPATH": str(Path(REPOSITORY, "scripts"))}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("stage", ["states", "flow"])
 def test_stages_import_no_adapter(stage):
     """They see the abstract model, so that a new adapter needs no line there."""

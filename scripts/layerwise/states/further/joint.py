@@ -15,7 +15,6 @@ from layerwise.jobs.beside import beside
 from layerwise.jobs.locks import Taken
 from layerwise.models.frozen import FrozenModel
 from layerwise.models.marked.prompts import MarkedPrompt, marks_of
-from layerwise.models.marked.reading import reading_marks
 from layerwise.states.further.job import PositionJob
 from layerwise.states.job import Job
 from layerwise.states.running import run_job
@@ -71,6 +70,9 @@ def run_joint(
         others: the others, and where theirs are kept.
         device, by: as there.
     """
+    # Imported here, as authors' code may run with a transformers too old for it. Such models have no further positions.
+    from layerwise.models.marked.reading import reading_marks
+
     jobs = [lead, *(job for job, _ in others)]
     marked = [
         MarkedPrompt(
