@@ -36,13 +36,19 @@ const look = () => {
 };
 requestAnimationFrame(look);
 """
-# Sets a control and waits until no chart has changed for half a second. Returns the milliseconds until the last change
-# had been painted; null if no chart changed.
+# Sets a control and waits until no chart in sight has changed for half a second. Returns the milliseconds until the last
+# change had been painted; null if none changed.
 CHOOSE = """async ([name, value]) => {
   const controls = [...document.querySelectorAll(`[data-choice="${name}"]`)];
   const control = controls.find((one) => one.type === "checkbox" ? one.value === value : true);
   let painted = null;
-  const changed = () => requestAnimationFrame(() => setTimeout(() => { painted = performance.now(); }));
+  const isInSight = ({ target }) => {
+    const { top, bottom } = target.closest("[data-view]").getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  const changed = (changes) => {
+    if (changes.some(isInSight)) requestAnimationFrame(() => setTimeout(() => { painted = performance.now(); }));
+  };
   const observer = new MutationObserver(changed);
   observer.observe(document.getElementById("charts"), { subtree: true, childList: true, attributes: true });
   const start = performance.now();
@@ -109,9 +115,23 @@ def measure(browser: Browser, file: Path, rounds: int) -> Measured:
 
 
 def time_choices(page: Page, rounds: int) -> dict[str, float]:
-    """By name of each control with another value to choose: median milliseconds until the charts show it."""
-    page.locator("#charts").scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)
+    """By name of each control with another value to choose: median milliseconds until the charts show it.
+
+    Of the first chart and of the middle of all charts, what is slower.
+    """
+    found: dict[str, float] = {}
+    for block in ("start", "center"):
+        page.evaluate("block => document.getElementById('charts').scrollIntoView({ block })", block)
+        page.wait_for_timeout(1500)
+        for name, milliseconds in time_choices_here(page, rounds).items():
+            found[name] = max(milliseconds, found.get(name, 0))
+    if not found:
+        raise RuntimeError(f"no chart followed any choice of {list(page.evaluate(OFFERED))}")
+    return found
+
+
+def time_choices_here(page: Page, rounds: int) -> dict[str, float]:
+    """The same where the page has been scrolled to."""
     found = {}
     for name in page.evaluate(OFFERED):
         times = []
@@ -122,8 +142,6 @@ def time_choices(page: Page, rounds: int) -> dict[str, float]:
                 times.append(taken)
         if times:
             found[name] = median(times)
-    if not found:
-        raise RuntimeError(f"no chart followed any choice of {list(page.evaluate(OFFERED))}")
     return found
 
 

@@ -224,11 +224,17 @@
     }, { rootMargin: "400px" });
     for (const { section } of charts) look.observe(section);
   });
+  const isInSight = ({ section }) => {
+    const { top, bottom } = section.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
   layerwise.onChoice(() => {
     for (const chart of charts) {
-      if (near.has(chart)) chart.show();
+      if (near.has(chart) && isInSight(chart)) chart.show();
       else chart.late = true;
     }
+    // Once what is in sight has been painted.
+    requestAnimationFrame(() => setTimeout(() => near.forEach(catchUp), 50));
   });
   layerwise.onTheme(() => { for (const chart of charts) if (chart.drawn) chart.drawing = chart.draw(); });
   addEventListener("beforeprint", layerwise.drawAll);
