@@ -10,7 +10,8 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
   said by chance``: the share if the two were independent.
 - ``used``: 100 where the model uses the task's concept in a block (in ``layer``), else 0; ``taken``: the share of the
   right answer's margin that erasing the concept there takes, in percent. Both of trained models, where they answer.
-- ``at``: test score at a further position, which ``prompt`` names behind the prompt: ``category at word-category``.
+- ``at``: test score at each position of tasks that name further ones; ``prompt`` names it behind the prompt: ``category
+  at word-category``.
 - ``along``: test score along the whole model, by task; ``prompt`` names the part and the way of pooling, ``layer`` is
   the vision block, 0 for the projector, or the decoder's block.
 - ``lens``: how well the output head, read at the image's tokens, finds the objects of a stimulus set (in ``task``), in
@@ -30,6 +31,7 @@ from typing import Any
 import pandas as pd
 
 from layerwise.compare.inputs import Task, read_scores, read_task_positions, read_tasks
+from layerwise.compare.statistics.positions_by_layer import at_each_position
 from layerwise.compare.statistics.tower import read_tower
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of, training_of
@@ -135,11 +137,11 @@ def _used(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
 def _positions(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
     if not study.grid.position_probes():
         return []
-    table, tasks = read_task_positions(study.gathered_file("task-positions")), _tasks(study)
-    mine = _headline(table[(table["split"] == "test") & (table["layer"] <= table["n_layers"])], tasks)
+    given = read_task_positions(study.gathered_file("task-positions")), read_scores(study.gathered_file("scores"))
+    table = at_each_position(*given, _tasks(study), study.config.states.positions[0])
     return [
         ("at", *models[row.model], row.task, f"{row.prompt} at {row.position}", row.layer, 100 * row.value)
-        for row in mine.itertuples()
+        for row in table[table["layer"] <= table["n_layers"]].itertuples()
     ]
 
 

@@ -264,7 +264,10 @@ def with_places(projector: float = 99.0, lens_of_twin: float = 40.0) -> pd.DataF
                 # Even in the last place, a spread that the difference keeps.
                 rows.append(("along", *key, "objects", part, layer, value + added * (1 + layer)))
             for layer in range(7):
-                rows.append(("at", *key, "asked-colour", "category at object-mean", layer, 95.0 + added))
+                for position, value in (("object-mean", 95.0), ("last", 60.0)):
+                    rows.append(
+                        ("at", *key, "asked-colour", f"category at {position}", layer, value + added * (value > 90))
+                    )
                 reached = 80.0 if model == "trained" and layer in (2, 3) else lens_of_twin
                 for what, value in (("", reached), (", shuffled", 40.0), (", other_object", 39.0)):
                     of_seed = 0.1 * seed * (what == "")
