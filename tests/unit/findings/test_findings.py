@@ -336,7 +336,7 @@ def test_a_layer_that_rises_is_the_first_with_nine_tenths():
 
 def test_what_is_not_there_is_an_error_and_no_section(text):
     table = planted()
-    with pytest.raises(InputError, match="no single test by seed of trained both"):
+    with pytest.raises(InputError, match="no single number by seed and layer of test, trained, both, objects, other"):
         Findings(table).score("objects", "other", 1)
     less = table[(table["what"] != "flow") & (table["what"] != "kept") & (table["model"] != "cut-image lower")]
     headings = re.findall("^## (.*)$", document(less), flags=re.MULTILINE)
