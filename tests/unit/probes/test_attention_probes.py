@@ -18,17 +18,17 @@ from layerwise.probes.pooled.token_states import TokenStates, means_of
 from layerwise.probes.problems import Problem, Standardisation
 
 MOST, WIDTH = 12, 10
-C = [0.01, 0.1, 1.0]
+C = [0.01, 1.0]
 CPU = torch.device("cpu")
 
 
-def problem(y: np.ndarray, sizes=(200, 80, 120), label: str = "dog", n_classes: int = 2) -> Problem:
+def problem(y: np.ndarray, sizes=(120, 50, 70), label: str = "dog", n_classes: int = 2) -> Problem:
     ends = np.cumsum(sizes)
     rows = {split: np.arange(end - size, end) for split, size, end in zip(("train", "val", "test"), sizes, ends)}
     return Problem(label, n_classes, rows, rows, rows, {split: y[index] for split, index in rows.items()})
 
 
-def planted(n: int = 400, seed: int = 0):
+def planted(n: int = 240, seed: int = 0):
     """Tokens of pictures; in half of them one has a mark, at a place of its own. Two others cancel it in the mean.
 
     Returns:
@@ -47,13 +47,13 @@ def planted(n: int = 400, seed: int = 0):
     return tokens, counts, y, places
 
 
-def states_of(tokens, counts, train=200) -> TokenStates:
+def states_of(tokens, counts, train=120) -> TokenStates:
     return TokenStates(tokens.copy(), counts, np.arange(train))
 
 
 @pytest.fixture(scope="module")
 def engine() -> AttentionEngine:
-    return AttentionEngine(TorchEngine(1, device="cpu"), 2**20, "cpu")
+    return AttentionEngine(TorchEngine(1, device="cpu"), 1, 2**20, "cpu")
 
 
 def written_out(states: TokenStates, counts, y, shares, parameters, penalty) -> torch.Tensor:
@@ -81,11 +81,11 @@ def written_out(states: TokenStates, counts, y, shares, parameters, penalty) -> 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_the_objective_and_its_gradient_are_those_written_out(n_classes):
-    tokens, counts, _, _ = planted(30)
-    states, rng = states_of(tokens, counts, 20), np.random.default_rng(1)
+    tokens, counts, _, _ = planted(12)
+    states, rng = states_of(tokens, counts, 8), np.random.default_rng(1)
     n_margins = 1 if n_classes == 2 else n_classes
-    y = rng.integers(0, n_classes, (2, 30))
-    shares = rng.dirichlet(np.ones(30), 2)
+    y = rng.integers(0, n_classes, (2, 12))
+    shares = rng.dirichlet(np.ones(12), 2)
     shares[1, 4] = 0
     parameters = torch.tensor(rng.normal(size=(2, n_margins, 2 * WIDTH + 1)), requires_grad=True)
     penalty = torch.tensor([0.1, 0.5])
@@ -96,8 +96,8 @@ def test_the_objective_and_its_gradient_are_those_written_out(n_classes):
     one_hot = y[:, None] == 1 if n_margins == 1 else y[:, None] == np.arange(n_classes)[None, :, None]
     loss = LogLoss(torch.tensor(one_hot, dtype=torch.float32), torch.tensor(shares[:, None], dtype=torch.float32))
     # So little room that a pass has several parts.
-    objective = Objective(Tokens(states, CPU, 40000), np.arange(30), loss, penalty)
-    assert len(list(Tokens(states, CPU, 40000).parts(np.arange(30), 2 * n_margins))) > 2
+    objective = Objective(Tokens(states, CPU, 9000), np.arange(12), loss, penalty)
+    assert len(list(Tokens(states, CPU, 9000).parts(np.arange(12), 2 * n_margins))) > 2
     value, gradient = objective(parameters.detach().float())
     assert value.sum().item() == pytest.approx(found.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, parameters.grad, atol=2e-5)
@@ -118,18 +118,18 @@ def test_without_a_query_it_is_the_ordinary_probe_of_the_mean(engine, monkeypatc
     ordinary = TorchEngine(1, device="cpu").fit(means, [asked], C)[0]
     for ours, theirs in zip(held, ordinary, strict=True):
         assert not ours.queries.any()
-        np.testing.assert_allclose(ours.scores(np.arange(400)), theirs.scores(means), atol=2e-5)
+        np.testing.assert_allclose(ours.scores(np.arange(240)), theirs.scores(means), atol=2e-5)
 
 
 def test_a_fit_is_never_worse_than_the_ordinary_probe(engine):
     tokens, counts, y, _ = planted()
     states, asked = states_of(tokens, counts), problem(y)
-    rows = np.arange(200)
-    truth, shares = torch.tensor(y[None, None, :200]).float(), torch.full((1, 1, 200), 1 / 200)
+    rows = np.arange(120)
+    truth, shares = torch.tensor(y[None, None, :120]).float(), torch.full((1, 1, 120), 1 / 120)
     ordinary = engine._of_means.fit(states.means, [asked], C)[0]
     for fit, start in zip(engine.fit(states, [asked], C)[0], ordinary, strict=True):
         objective = Objective(
-            Tokens(states, CPU, 2**20), rows, LogLoss(truth, shares), torch.tensor([1 / (200 * fit.C)])
+            Tokens(states, CPU, 2**20), rows, LogLoss(truth, shares), torch.tensor([1 / (120 * fit.C)])
         )
         parts = [
             torch.tensor(np.concatenate(each, axis=1))[None].float()
@@ -142,7 +142,7 @@ def test_a_fit_is_never_worse_than_the_ordinary_probe(engine):
         assert ours < theirs
         assert fit.converged
         # Nothing is left to gain nearby.
-        assert gradient.norm() < 0.02 * objective(parts[1])[1].norm()
+        assert gradient.norm() < 0.1 * objective(parts[1])[1].norm()
 
 
 def test_a_signal_in_one_token_is_found_where_it_is(engine):
@@ -163,10 +163,10 @@ def test_a_signal_in_one_token_is_found_where_it_is(engine):
     assert 0.35 < score(found, "control") < 0.65
     (probe,) = found.fits
     test = asked.rows["test"]
-    looked = engine.attention(states, probe.queries, test)
-    assert (looked[:, 0].argmax(1) == places[test]).mean() > 0.9
-    np.testing.assert_allclose(np.exp(looked).sum(2), 1, atol=1e-5)
-    assert np.isneginf(looked[:, 0][np.arange(MOST) >= counts[test, None]]).all()
+    looked = engine.looked_at(states, probe.queries, test)[:, 0]
+    assert (np.nanargmax(looked, 1) == places[test]).mean() > 0.9
+    np.testing.assert_array_equal(np.isnan(looked), np.arange(MOST) >= counts[test, None])
+    np.testing.assert_allclose(looked[2, 0], states.tokens[test[2], 0] @ probe.queries[0], rtol=1e-4)
 
 
 def test_with_shuffled_labels_it_finds_nothing(engine):
@@ -176,7 +176,7 @@ def test_with_shuffled_labels_it_finds_nothing(engine):
     rows = asked.rows["test"]
     probe = choose(engine.fit(states, [asked], C)[0], states, asked.rows["val"], asked.y["val"])
     assert ((probe.scores(rows)[:, 0] > 0) == asked.y["test"]).mean() < 0.65
-    assert (engine.attention(states, probe.queries, rows)[:, 0].argmax(1) == places[rows]).mean() < 0.5
+    assert (np.nanargmax(engine.looked_at(states, probe.queries, rows)[:, 0], 1) == places[rows]).mean() < 0.5
 
 
 def test_labels_do_not_depend_on_each_other_and_runs_are_alike(engine):
@@ -184,7 +184,7 @@ def test_labels_do_not_depend_on_each_other_and_runs_are_alike(engine):
     states = states_of(tokens, counts)
     # One learns from the same pictures, one from fewer.
     other = np.random.default_rng(5).permutation(y)
-    asked = [problem(y), problem(other, label="cat"), problem(other, (150, 130, 120), "cow")]
+    asked = [problem(y), problem(other, label="cat"), problem(other, (90, 80, 70), "cow")]
     together, alone, again = (engine.fit(states, some, C) for some in (asked, asked[:1], asked))
     for all_three, one, second in zip(together[0], alone[0], again[0], strict=True):
         # Products of several fits at once round otherwise.
@@ -202,15 +202,15 @@ def test_items_that_share_a_picture_count_each(engine):
     )
     objective = engine._objective(Tokens(states, CPU, 2**20), [doubled], [1.0])
     shares = objective._loss.shares[0, 0]
-    np.testing.assert_allclose(shares[:50], 4 / 350)
-    np.testing.assert_allclose(shares[50:], 1 / 350)
-    assert objective._penalty.item() == pytest.approx(1 / 350)
+    np.testing.assert_allclose(shares[:50], 4 / 270)
+    np.testing.assert_allclose(shares[50:], 1 / 270)
+    assert objective._penalty.item() == pytest.approx(1 / 270)
 
 
 def test_classes_have_a_query_each(engine):
     tokens, counts, _, places = planted()
-    y = np.random.default_rng(7).integers(0, 3, 400)
-    tokens[np.arange(400), places, 1] = 3.0 * (y - 1)
+    y = np.random.default_rng(7).integers(0, 3, 240)
+    tokens[np.arange(240), places, 1] = 3.0 * (y - 1)
     states, asked = states_of(tokens, counts), problem(y, n_classes=3)
     probe = choose(engine.fit(states, [asked], C)[0], states, asked.rows["val"], asked.y["val"])
     assert probe.queries.shape == probe.weights.shape == (3, WIDTH)
@@ -239,7 +239,7 @@ def test_any_solver_of_the_mean_will_do():
     asked = problem(y)
     found = []
     for of_means in (SklearnEngine(), TorchEngine(1, device="cpu")):
-        engine = AttentionEngine(of_means, 2**20, "cpu")
+        engine = AttentionEngine(of_means, 1, 2**20, "cpu")
         (fit,) = engine.fit(states_of(tokens, counts), [asked], [0.1])[0]
         found.append(fit.margins[:, 0] > 0)
     assert (found[0] == found[1]).mean() > 0.97

@@ -9,13 +9,13 @@ from torch import Tensor
 from layerwise.probes.engine import ProbeEngine
 from layerwise.probes.fits import Fit, check_classes, choose
 from layerwise.probes.logistic.loss import LogLoss
-from layerwise.probes.pooled.objective import Objective, Tokens, log_attention, margins_of
+from layerwise.probes.pooled.objective import Objective, Tokens, margins_of
 from layerwise.probes.pooled.solver import minimise
 from layerwise.probes.pooled.token_states import TokenStates
 from layerwise.probes.problems import Problem
 
 # Relative gain of the last step.
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ class AttentionEngine:
     Results are the same for the same number of threads.
     """
 
-    def __init__(self, of_means: ProbeEngine, budget_bytes: int, device: str | None = None):
+    def __init__(self, of_means: ProbeEngine, threads: int, budget_bytes: int, device: str | None = None):
         """
         Args:
             of_means: fits the ordinary probes of the means.
+            threads: of torch in this process.
             budget_bytes: memory for tokens and what becomes of them, beside the layer itself.
             device: Default - cuda if available, else cpu.
         """
+        torch.set_num_threads(threads)
         self._of_means, self._budget = of_means, budget_bytes
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if self.device.type == "cuda":
@@ -89,8 +91,9 @@ class AttentionEngine:
                 found[place].append(AttentionProbe(*parts, margins[fit].T, each, bool(converged[fit])))
         return found
 
-    def attention(self, states: TokenStates, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Where queries look.
+    def looked_at(self, states: TokenStates, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """How much queries look at each token: what the attention is the softmax of, which tells weak queries' tokens
+        apart, too.
 
         Args:
             states: of the layer.
@@ -98,13 +101,12 @@ class AttentionEngine:
             rows: of pictures, shape (n,).
 
         Returns:
-            Logarithms of the attention, shape (n, queries, most tokens), float32; -inf for tokens that a picture does not
-            have.
+            Shape (n, queries, most tokens), float32; NaN for tokens that a picture does not have.
         """
         tokens = Tokens(states, self.device, self._budget)
         asked = torch.from_numpy(queries).to(self.device)
         parts = [
-            log_attention(some, missing, asked).transpose(1, 2).cpu().numpy()
+            (some @ asked.T).masked_fill(missing[..., None], torch.nan).transpose(1, 2).cpu().numpy()
             for _, some, missing in tokens.parts(rows, len(queries))
         ]
         return np.concatenate(parts)

@@ -68,15 +68,14 @@ def split(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return parameters[..., :width], parameters[..., width:-1], parameters[..., -1]
 
 
-def log_attention(tokens: Tensor, missing: Tensor, queries: Tensor) -> Tensor:
-    """Of tokens (B, T, D) and queries (M, D) the logarithms of the attention, shape (B, T, M); -inf where missing."""
-    scores = (tokens @ queries.T).masked_fill(missing[..., None], -torch.inf)
-    return torch.log_softmax(scores, dim=1)
-
-
 def read(tokens: Tensor, missing: Tensor, queries: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention and values, shapes (B, T, M), and the values' means under the attention, shape (B, M)."""
-    attention = log_attention(tokens, missing, queries).exp()
+    """What queries and weights (M, D) make of tokens (B, T, D).
+
+    Returns:
+        Attention and values, shapes (B, T, M), and the values' means under the attention, shape (B, M).
+    """
+    scores = (tokens @ queries.T).masked_fill_(missing[..., None], -torch.inf)
+    attention = torch.softmax(scores, dim=1)
     values = tokens @ weights.T
     return attention, values, (attention * values).sum(1)
 
