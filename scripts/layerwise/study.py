@@ -29,6 +29,8 @@ from layerwise.planning.input_paths import InputPaths
 from layerwise.planning.leaving_out import leave_out as leave_out_of
 from layerwise.planning.lens_grid import LensCell, check_lens
 from layerwise.planning.likeness_checks import check_likeness
+from layerwise.planning.pooled_checks import check_pooled
+from layerwise.planning.pooled_grid import TokensCell
 from layerwise.planning.position_grid import PositionProbes, PositionStates, check_task_positions
 from layerwise.planning.route_checks import check_routes
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -151,6 +153,7 @@ class Study:
         check_likeness(self.grid)
         check_task_positions(self.grid)
         check_tower(self.grid)
+        check_pooled(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -360,6 +363,10 @@ class Study:
         """The files of the patch lens; only for :meth:`layerwise.planning.grid.Grid.lens_cells`."""
         stem = f"{self.results}/lens/{cell.model}/{cell.stimuli}"
         return LensFiles(f"{stem}.maps.h5", f"{stem}.parquet")
+
+    def tokens_file(self, cell: TokensCell) -> str:
+        """Every image token of some pictures; only for :meth:`layerwise.planning.grid.Grid.tokens_cells`."""
+        return f"{self.results}/tokens/{cell.model}/{cell.stimuli}.h5"
 
     def shortcuts_file(self, cell: ShortcutCell) -> str:
         """Scores of simple features; only for :meth:`layerwise.planning.grid.Grid.shortcut_cells`."""
