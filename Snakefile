@@ -84,6 +84,8 @@ include: "rules/shortcuts_inputs.smk"
 include: "rules/shortcuts.smk"
 include: "rules/tower_inputs.smk"
 include: "rules/tower.smk"
+include: "rules/pooled_inputs.smk"
+include: "rules/pooled.smk"
 include: "rules/numbers_inputs.smk"
 include: "rules/numbers.smk"
 include: "rules/carry_inputs.smk"
@@ -117,7 +119,7 @@ rule all:
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
 # models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`,
-# `shortcuts`, `tower`, `said` and `flow_results` make no figure.
+# `shortcuts`, `tower`, `pooled`, `said` and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -167,6 +169,12 @@ rule shortcuts:
 rule tower:
     input:
         ["<shown>/probes/tower.parquet"] if TOWER_CELLS else [],
+    localrule: True
+
+
+rule pooled:
+    input:
+        ["<shown>/probes/pooled.parquet"] if POOLED_CELLS else [],
     localrule: True
 
 

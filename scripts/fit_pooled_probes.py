@@ -50,9 +50,9 @@ def main() -> None:
         predictions_file(predictions_partial) as keep,
     ):
         labels, task = read_task(args.task)
-        check_of_pictures(args.task, labels, dict(zip(tokens.item_ids, tokens.row_of_item, strict=True)), "pooled")
         n_classes = len(task["classes"])
         labels, names = labels_of_sample(args.task.name, labels, task["labels"], n_classes, tokens.item_ids)
+        check_of_pictures(args.task, labels, dict(zip(tokens.item_ids, tokens.row_of_item, strict=True)))
         problems = make_problems(labels, names, n_classes, tokens.item_ids, tokens.row_of_item)
         metrics = list(dict.fromkeys(("accuracy", task["metric"])))
         how = C, task["metric"], args.resamples, args.seed

@@ -20,7 +20,19 @@ def main() -> None:
         model, task = cell.split("/")
         tables.append(pd.read_parquet(args.root / cell / "pooled.parquet").assign(model=model, task=task))
     gathered = pd.concat(tables, ignore_index=True)
-    first = ["model", "task", "pooling", "depth", "layer", "layer_name", "n_layers", "probe", "label", "split", "metric"]
+    first = [
+        "model",
+        "task",
+        "pooling",
+        "depth",
+        "layer",
+        "layer_name",
+        "n_layers",
+        "probe",
+        "label",
+        "split",
+        "metric",
+    ]
     with finished_file(args.out) as file:
         gathered[first + [column for column in gathered if column not in first]].to_parquet(file, index=False)
 

@@ -96,8 +96,9 @@ def test_the_objective_and_its_gradient_are_those_written_out(n_classes):
     one_hot = y[:, None] == 1 if n_margins == 1 else y[:, None] == np.arange(n_classes)[None, :, None]
     loss = LogLoss(torch.tensor(one_hot, dtype=torch.float32), torch.tensor(shares[:, None], dtype=torch.float32))
     # So little room that a pass has several parts.
-    objective = Objective(Tokens(states, CPU, 9000), np.arange(12), loss, penalty)
-    assert len(list(Tokens(states, CPU, 9000).parts(np.arange(12), 2 * n_margins))) > 2
+    tokens = Tokens(states, CPU, 9000)
+    assert len(list(tokens.parts(2 * n_margins))) > 2
+    objective = Objective(tokens, loss, penalty)
     value, gradient = objective(parameters.detach().float())
     assert value.sum().item() == pytest.approx(found.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, parameters.grad, atol=2e-5)
@@ -124,12 +125,11 @@ def test_without_a_query_it_is_the_ordinary_probe_of_the_mean(engine, monkeypatc
 def test_a_fit_is_never_worse_than_the_ordinary_probe(engine):
     tokens, counts, y, _ = planted()
     states, asked = states_of(tokens, counts), problem(y)
-    rows = np.arange(120)
     truth, shares = torch.tensor(y[None, None, :120]).float(), torch.full((1, 1, 120), 1 / 120)
     ordinary = engine._of_means.fit(states.means, [asked], C)[0]
     for fit, start in zip(engine.fit(states, [asked], C)[0], ordinary, strict=True):
         objective = Objective(
-            Tokens(states, CPU, 2**20), rows, LogLoss(truth, shares), torch.tensor([1 / (120 * fit.C)])
+            Tokens(states, CPU, 2**20, asked.rows["train"]), LogLoss(truth, shares), torch.tensor([1 / (120 * fit.C)])
         )
         parts = [
             torch.tensor(np.concatenate(each, axis=1))[None].float()
@@ -197,10 +197,8 @@ def test_items_that_share_a_picture_count_each(engine):
     tokens, counts, y, _ = planted()
     states, asked = states_of(tokens, counts), problem(y)
     often = np.concatenate([asked.rows["train"], np.repeat(asked.rows["train"][:50], 3)])
-    doubled = Problem(
-        "dog", 2, asked.items, asked.groups, asked.rows | {"train": often}, asked.y | {"train": y[often]}
-    )
-    objective = engine._objective(Tokens(states, CPU, 2**20), [doubled], [1.0])
+    doubled = Problem("dog", 2, asked.items, asked.groups, asked.rows | {"train": often}, asked.y | {"train": y[often]})
+    objective = engine._objective(states, [doubled], [1.0])
     shares = objective._loss.shares[0, 0]
     np.testing.assert_allclose(shares[:50], 4 / 270)
     np.testing.assert_allclose(shares[50:], 1 / 270)
@@ -273,5 +271,5 @@ def test_margins_of_parts_are_those_of_all(engine):
     tokens, counts, _, _ = planted(60)
     states = states_of(tokens, counts, 40)
     parameters = torch.tensor(np.random.default_rng(0).normal(size=(3, 1, 2 * WIDTH + 1))).float()
-    whole, parts = (margins_of(Tokens(states, CPU, budget), parameters, np.arange(60)) for budget in (2**24, 30000))
+    whole, parts = (margins_of(Tokens(states, CPU, budget), parameters) for budget in (2**24, 30000))
     np.testing.assert_allclose(whole, parts, atol=1e-5)

@@ -15,7 +15,7 @@ from layerwise.probes.pooled.token_states import TokenStates
 from layerwise.probes.problems import Problem
 
 # Relative gain of the last step.
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class AttentionEngine:
         """See :meth:`layerwise.probes.engine.ProbeEngine.fit`; gives a fit for each C."""
         check_classes(problems)
         starts = self._of_means.fit(states.means, problems, C)
-        tokens = Tokens(states, self.device, self._budget)
         groups: dict[tuple[int, bytes], list[int]] = {}
         for place, problem in enumerate(problems):
             rows = np.unique(problem.rows["train"])
@@ -82,11 +81,10 @@ class AttentionEngine:
                     for each in C
                 ]
             ).to(self.device)
-            objective = self._objective(tokens, of_group, C)
-            parameters, converged = minimise(objective, start, TOLERANCE)
-            margins = margins_of(tokens, parameters, np.arange(len(states.means))).cpu().numpy()
+            parameters, converged = minimise(self._objective(states, of_group, C), start, TOLERANCE)
+            margins = margins_of(Tokens(states, self.device, self._budget), parameters).cpu().numpy()
             for fit, (place, each) in enumerate((place, each) for place in members for each in C):
-                own, width = parameters[fit].cpu().numpy(), tokens.width
+                own, width = parameters[fit].cpu().numpy(), states.shape[1]
                 parts = own[:, :width], own[:, width:-1], own[:, -1]
                 found[place].append(AttentionProbe(*parts, margins[fit].T, each, bool(converged[fit])))
         return found
@@ -103,15 +101,15 @@ class AttentionEngine:
         Returns:
             Shape (n, queries, most tokens), float32; NaN for tokens that a picture does not have.
         """
-        tokens = Tokens(states, self.device, self._budget)
+        tokens = Tokens(states, self.device, self._budget, rows)
         asked = torch.from_numpy(queries).to(self.device)
         parts = [
             (some @ asked.T).masked_fill(missing[..., None], torch.nan).transpose(1, 2).cpu().numpy()
-            for _, some, missing in tokens.parts(rows, len(queries))
+            for _, some, missing in tokens.parts(len(queries))
         ]
         return np.concatenate(parts)
 
-    def _objective(self, tokens: Tokens, problems: list[Problem], C: list[float]) -> Objective:
+    def _objective(self, states: TokenStates, problems: list[Problem], C: list[float]) -> Objective:
         """Of problems with the same training pictures, each with every C."""
         rows = np.unique(problems[0].rows["train"])
         n_margins = 1 if problems[0].n_classes == 2 else problems[0].n_classes
@@ -130,7 +128,7 @@ class AttentionEngine:
             return torch.from_numpy(np.repeat(values, len(C), axis=0)).to(self.device)
 
         flat = torch.tensor(penalty.ravel(), dtype=torch.float32, device=self.device)
-        return Objective(tokens, rows, LogLoss(each(y), each(shares)), flat)
+        return Objective(Tokens(states, self.device, self._budget, rows), LogLoss(each(y), each(shares)), flat)
 
 
 def _start_of(path: list[Fit], means: np.ndarray, problem: Problem, C: float) -> Tensor:

@@ -73,7 +73,9 @@ def pairs_to_ask(
     """
     rng = np.random.default_rng([seed, 23])
     found: list[tuple[int, str, bool]] = []
-    there = {int(picture): [word for word in words if len(boxes(int(picture), word))] for picture in np.unique(pictures)}
+    there = {
+        int(picture): [word for word in words if len(boxes(int(picture), word))] for picture in np.unique(pictures)
+    }
     somewhere = [word for word in words if any(word in own for own in there.values())]
     for picture, own in there.items():
         if not np.isfinite(places[picture]).all(1).any():

@@ -28,38 +28,44 @@ PER_SCORE = 6
 
 
 class Tokens:
-    """A layer's tokens where they are computed with: on the device if they fit there, else copied part by part."""
+    """Pictures' tokens where they are computed with: on the device if they fit there, else copied part by part."""
 
-    def __init__(self, states: TokenStates, device: torch.device, budget_bytes: int):
+    def __init__(self, states: TokenStates, device: torch.device, budget_bytes: int, rows: np.ndarray | None = None):
         """
         Args:
             states: of the layer.
             device: where to compute.
-            budget_bytes: of the device's memory.
+            budget_bytes: of the device's memory, for tokens and what becomes of them.
+            rows: the pictures. Default: all, in order.
         """
-        self.device = device
         self._tokens, self._there = torch.from_numpy(states.tokens), torch.from_numpy(states.there)
-        if device.type != "cpu" and states.tokens.nbytes <= budget_bytes // 2:
-            self._tokens = self._tokens.to(device)
-            budget_bytes -= states.tokens.nbytes
-        self._budget = budget_bytes // 2
+        self._index = torch.arange(len(states.tokens)) if rows is None else torch.from_numpy(rows)
+        self.n, (_, self._most, self.width) = len(self._index), states.tokens.shape
         self.ratio, self.offset = (torch.from_numpy(part).to(device) for part in (states.ratio, states.offset))
-        self.width = states.tokens.shape[2]
+        self._device, self._budget = device, budget_bytes // 2
+        self._held = None
+        # Where all are read on the same device, they need no copy.
+        if rows is not None or device.type != "cpu":
+            if 4 * self.n * self._most * self.width <= self._budget:
+                self._held = self._copied(slice(0, self.n))
 
-    def parts(self, rows: np.ndarray, margins: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Which of the pictures ``rows``, their tokens (B, T, D) and which of these are missing (B, T).
+    def _copied(self, part: slice) -> tuple[Tensor, Tensor]:
+        index = self._index[part]
+        return self._tokens[index].to(self._device), ~self._there[index].to(self._device)
+
+    def parts(self, margins: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Which of the pictures, their tokens (B, T, D) and which of these are missing (B, T).
 
         Args:
-            rows: of pictures.
             margins: that are computed of them at once.
         """
-        _, most, width = self._tokens.shape
-        at_once = max(1, self._budget // (4 * most * (width + PER_SCORE * margins)))
-        for start in range(0, len(rows), at_once):
-            part = slice(start, min(start + at_once, len(rows)))
-            index = torch.from_numpy(rows[part])
-            tokens = self._tokens[index.to(self._tokens.device)].to(self.device)
-            yield part, tokens, ~self._there[index].to(self.device)
+        at_once = max(1, self._budget // (4 * self._most * (self.width + PER_SCORE * margins)))
+        for start in range(0, self.n, at_once):
+            part = slice(start, min(start + at_once, self.n))
+            if self._held is None:
+                yield part, *self._copied(part)
+            else:
+                yield part, self._held[0][part], self._held[1][part]
 
 
 def split(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,13 +86,13 @@ def read(tokens: Tensor, missing: Tensor, queries: Tensor, weights: Tensor) -> t
     return attention, values, (attention * values).sum(1)
 
 
-def margins_of(tokens: Tokens, parameters: Tensor, rows: np.ndarray) -> Tensor:
-    """Margins of some pictures, shape (J, K, n)."""
+def margins_of(tokens: Tokens, parameters: Tensor) -> Tensor:
+    """Margins of pictures, shape (J, K, n)."""
     queries, weights, intercepts = split(parameters)
     intercepts = intercepts + weights @ tokens.offset
     queries, weights = queries.flatten(0, 1), (weights * tokens.ratio).flatten(0, 1)
-    found = parameters.new_empty(len(queries), len(rows))
-    for part, some, missing in tokens.parts(rows, len(queries)):
+    found = parameters.new_empty(len(queries), tokens.n)
+    for part, some, missing in tokens.parts(len(queries)):
         found[:, part] = read(some, missing, queries, weights)[2].T
     return found.unflatten(0, parameters.shape[:2]) + intercepts[..., None]
 
@@ -94,19 +100,18 @@ def margins_of(tokens: Tokens, parameters: Tensor, rows: np.ndarray) -> Tensor:
 class Objective:
     """The objective of fits that learn from the same pictures."""
 
-    def __init__(self, tokens: Tokens, rows: np.ndarray, loss: LogLoss, penalty: Tensor):
+    def __init__(self, tokens: Tokens, loss: LogLoss, penalty: Tensor):
         """
         Args:
-            tokens: of the layer.
-            rows: the pictures, shape (n,).
-            loss: of J fits on these.
+            tokens: of these pictures.
+            loss: of J fits on them.
             penalty: shape (J,).
         """
-        self._tokens, self._rows, self._loss, self._penalty = tokens, rows, loss, penalty
+        self._tokens, self._loss, self._penalty = tokens, loss, penalty
 
     def take(self, keep: Tensor) -> "Objective":
         """That of the fits ``keep``."""
-        return Objective(self._tokens, self._rows, self._loss.take(keep), self._penalty[keep])
+        return Objective(self._tokens, self._loss.take(keep), self._penalty[keep])
 
     def __call__(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Values, shape (J,), float64, and the gradient, shape (J, K, 2 D + 1), of parameters of that shape."""
@@ -118,7 +123,7 @@ class Objective:
         gradient = self._penalty[:, None, None] * parameters
         gradient[..., -1] = 0
         of_queries, of_weights, of_intercepts = split(gradient)
-        for part, some, missing in self._tokens.parts(self._rows, len(flat_queries)):
+        for part, some, missing in self._tokens.parts(len(flat_queries)):
             attention, values, pooled = read(some, missing, flat_queries, flat_weights)
             margins = pooled.T.unflatten(0, shape) + shifted[..., None]
             loss = LogLoss(self._loss.y[..., part], self._loss.shares[..., part])

@@ -9,7 +9,9 @@ from torch import Tensor
 from layerwise.probes.logistic.step_memory import StepMemory
 
 # Evaluations of the objective: each is a pass over the tokens.
-MOST_EVALUATIONS = 300
+MOST_EVALUATIONS = 200
+# Below this a value counts as so much, in nats: training items that are told apart fit ever better under a weak penalty.
+LEAST_VALUE = 0.1
 # A step's gain must be this share of what its slope promises (Armijo's condition).
 LEAST_GAIN = 1e-4
 # Steps shortened in a row before a fit ends.
@@ -33,7 +35,8 @@ class Function(Protocol):
 def minimise(function: Function, start: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
     """Minimise J objectives, from where they start downhill.
 
-    A fit has converged when the next step promises to gain at most ``tolerance`` of the value. The objectives need not
+    A fit has converged when the next step promises to gain at most ``tolerance`` of the value, or of
+    :data:`LEAST_VALUE` if that is more. The objectives need not
     be convex: what is found is a minimum nearby, and never worse than the start.
 
     Args:
@@ -54,7 +57,9 @@ def minimise(function: Function, start: Tensor, tolerance: float) -> tuple[Tenso
     for evaluation in range(MOST_EVALUATIONS + 1):
         slope = (gradient * direction).sum(1).double()
         # A first step has a length of its own choosing, which promises nothing.
-        met = (-slope / 2 <= tolerance * value) & (torch.tensor(evaluation > 0) | (gradient == 0).all(1))
+        met = (-slope / 2 <= tolerance * value.clamp_min(LEAST_VALUE)) & (
+            torch.tensor(evaluation > 0) | (gradient == 0).all(1)
+        )
         done = met | (shortened > MOST_SHORTENED)
         if evaluation == MOST_EVALUATIONS:
             done = torch.ones_like(done)
