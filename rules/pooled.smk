@@ -33,7 +33,6 @@ rule fit_pooled_probes:
         resamples=study.config.probes.resamples,
         seed=study.config.seed,
         cell=pooled_tokens_cell,
-        random_labels=lambda wildcards: controls_of(wildcards.model).random_labels,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
         code=lambda wildcards: pooled_probe_code(
@@ -48,7 +47,6 @@ rule fit_pooled_probes:
         "--model {input.model:q} "
         "--stimuli {params.stimuli:q} "
         "--task {params.task:q} "
-        "--random-labels {params.random_labels} "
         "--engine {params.engine} "
         "--C {params.C} "
         "--resamples {params.resamples} "

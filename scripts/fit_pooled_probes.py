@@ -29,7 +29,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_probe_options(parser)
     add_engine_option(parser)
-    parser.add_argument("--random-labels", type=int, default=0, help="control tasks per label")
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--places", type=Path, required=True, help="scores of where the queries look")
@@ -56,10 +55,7 @@ def main() -> None:
         problems = make_problems(labels, names, n_classes, tokens.item_ids, tokens.row_of_item)
         metrics = list(dict.fromkeys(("accuracy", task["metric"])))
         how = C, task["metric"], args.resamples, args.seed
-        mean, attended = (
-            LayerProbes(problems, engine, *how, repeats=args.random_labels, metrics=metrics)
-            for engine in (of_means, attention)
-        )
+        mean, attended = (LayerProbes(problems, engine, *how, metrics=metrics) for engine in (of_means, attention))
         words = names if n_classes == 2 else task["classes"]
         test = np.unique(np.concatenate([problem.rows["test"] for problem in problems]))
         looks = pairs_to_ask(tokens.image_id, tokens.places, tokens.boxes, test, words, args.seed)

@@ -1,7 +1,7 @@
-"""Is what a label needs in some image tokens: a probe with a query that chooses among them, against one of their mean.
+"""Is what a label needs in some image tokens? A probe with a query that chooses among them, against one of their mean.
 
-Both are fitted to the same pictures, and every layer's pair is compared on the same test items. The query's probe starts
-from the mean's, so it can be worse only by fitting what holds in training alone.
+Both are fitted to the same pictures, and every layer's pair is compared on the same test items. The query's probe
+starts from the mean's, so it can be worse only by fitting what holds in training alone.
 
 Columns:
 
@@ -25,8 +25,6 @@ Columns:
 - ``p_is_bound``: whether p is that value or less
 - ``p_holm``: p_value corrected over all rows by Holm's method
 - ``p_holm_is_bound``: whether p_holm is that value or less
-- ``mean_selectivity``: how far the mean's score exceeds that of random labels; NaN without
-- ``attention_selectivity``: the same of the probe with a query
 - ``majority``: test score of the majority baseline
 - ``n``: test items
 - ``n_groups``: groups of test items
@@ -63,7 +61,7 @@ COMPARISON = Comparison(
         *("model", "task", "metric", "label", "layer", "layer_name", "n_layers"),
         *("mean", "mean_low", "mean_high", "attention", "attention_low", "attention_high"),
         *("difference", "difference_low", "difference_high", "p_value", "p_is_bound", "p_holm", "p_holm_is_bound"),
-        *("mean_selectivity", "attention_selectivity", "majority", "n", "n_groups"),
+        *("majority", "n", "n_groups"),
     ),
     compute=compute,
 )

@@ -26,6 +26,6 @@ def check_of_pictures(task: str | Path, labels: pd.DataFrame, picture_of: Mappin
         row = known[differ].iloc[0]
         raise InputError(
             f"{Path(task).name}: {first['item_id'][row.name]!r} and {row.item_id!r} show the same picture and differ "
-            f"in {row.label!r}, so the label is not of the picture alone, and neither the vision tower nor image tokens "
-            "in front of the text have read the text; name the other tasks in tower.tasks and pooled.tasks"
+            f"in {row.label!r}, so the label is not of the picture alone, and neither the vision tower nor image "
+            "tokens in front of the text have read the text; name the other tasks in tower.tasks and pooled.tasks"
         )

@@ -12,6 +12,7 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.errors import InputError
 from layerwise.explore.catalogue import VIEWS
 from layerwise.explore.planning import views
+from layerwise.explore.views.pooled import PLACE, SCORE
 from layerwise.figures.drawing import patch_lens, pooled, style
 from layerwise.figures.drawing.likeness import MEASURES
 from layerwise.figures.entry import Contents

@@ -93,9 +93,9 @@ def compare_poolings(
             label = (
                 task.headline_label if (of_model["label"] == task.headline_label).any() else of_model["label"].iloc[0]
             )
-            scores = of_model[of_model["label"] == label].set_index(["probe", "pooling", "depth"])
+            scores = of_model[of_model["label"] == label].set_index(["probe", "pooling", "depth"]).sort_index()
             file = predictions_root / model / task.task / "pooled-predictions.parquet"
-            for depth in sorted(scores.loc["logistic", MEAN].index):
+            for depth in scores.loc["logistic", MEAN].index:
                 stream = "\0".join([model, task.task, str(depth), "pooled"])
                 rng = np.random.default_rng([seed, *hashlib.sha256(stream.encode()).digest()])
                 row = _row(scores, depth, file, task, n_resamples, n_permutations, rng)
@@ -124,8 +124,5 @@ def _row(
         row |= {pooling: scored["value"], f"{pooling}_low": scored["low"], f"{pooling}_high": scored["high"]}
     row |= {"difference": paired.difference, "difference_low": paired.low, "difference_high": paired.high}
     row |= {"p_value": paired.p_value, "p_is_bound": paired.p_is_bound}
-    for pooling in both:
-        key = "selectivity", pooling, depth
-        row[f"{pooling}_selectivity"] = scores.loc[key, "value"] if key in scores.index else np.nan
     row["majority"] = scores.loc[("majority", "", -1), "value"]
     return row | {key: int(of_mean[key]) for key in ("n", "n_groups")}

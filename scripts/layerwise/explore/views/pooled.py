@@ -58,9 +58,9 @@ def chart(rows: pd.DataFrame) -> alt.TopLevelMixin:
 VIEW = View(
     place=68,
     title="Do some image tokens hold it?",
-    reading="A probe whose query chooses among the image tokens, beside one of their mean: where it is higher, some tokens "
-    "hold what the mean loses. Choose what is shown: the test score, or how often the token that the query looks at most is "
-    "in a box of its object. That is worth what it exceeds both controls by.",
+    reading="A probe whose query chooses among the image tokens, beside one of their mean: where it is higher, some "
+    "tokens hold what the mean loses. The measure is the test score, or how often the token that the query looks at "
+    "most is in a box of its object; that is worth what it exceeds both controls by.",
     reads=("pooled-differences", "pooled-places"),
     exists=lambda study: study.pooled,
     rows=rows,

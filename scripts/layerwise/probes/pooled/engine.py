@@ -132,7 +132,8 @@ class AttentionEngine:
 
 
 def _start_of(path: list[Fit], means: np.ndarray, problem: Problem, C: float) -> Tensor:
-    """The ordinary probe as parameters, shape (K, 2 D + 1). A path may end before a C that would be worse on validation."""
+    """The ordinary probe as parameters, shape (K, 2 D + 1). Its path may end before a C that would be worse on
+    validation."""
     same = [fit for fit in path if fit.C == C]
     fit = same[0] if same else choose(path, means, problem.rows["val"], problem.y["val"])
     weights = np.asarray(fit.coefficients, np.float32)

@@ -1,13 +1,14 @@
 """What attention probes minimise, and its gradient: one pass over the tokens for all fits.
 
-Notation: J fits, K margins per fit (1 for two classes, else one per class), n pictures of T tokens, width D. A margin has
-a query q, a weight w and an intercept b::
+Notation: J fits, K margins per fit (1 for two classes, else one per class), n pictures of T tokens, width D. A margin
+has a query q, a weight w and an intercept b::
 
     margin = b + sum over t of a_t (w . v_t),    a = softmax over t of q . x_t
 
 x_t are the standardised tokens, v_t the same tokens in units of the standardised means, see
-:class:`layerwise.probes.pooled.token_states.TokenStates`. So with q = 0 a margin is that of an ordinary probe of the mean
-(attention pooling: Ilse, Tomczak and Welling 2018, arXiv 1802.04712, here without their hidden layer). A fit minimises
+:class:`layerwise.probes.pooled.token_states.TokenStates`. So with q = 0 a margin is that of an ordinary probe of the
+mean (attention pooling: Ilse, Tomczak and Welling 2018, arXiv 1802.04712, here without their hidden layer). A fit
+minimises
 
     mean over its items of the log loss + penalty / 2 * (|q|^2 + |w|^2),    penalty = 1 / (C * number of items),
 
@@ -44,10 +45,10 @@ class Tokens:
         self.ratio, self.offset = (torch.from_numpy(part).to(device) for part in (states.ratio, states.offset))
         self._device, self._budget = device, budget_bytes // 2
         self._held = None
-        # Where all are read on the same device, they need no copy.
-        if rows is not None or device.type != "cpu":
-            if 4 * self.n * self._most * self.width <= self._budget:
-                self._held = self._copied(slice(0, self.n))
+        # Where all are read, and on the same device, nothing is read twice.
+        again = rows is not None or device.type != "cpu"
+        if again and 4 * self.n * self._most * self.width <= self._budget:
+            self._held = self._copied(slice(0, self.n))
 
     def _copied(self, part: slice) -> tuple[Tensor, Tensor]:
         index = self._index[part]

@@ -10,7 +10,7 @@ from layerwise.probes.logistic.step_memory import StepMemory
 
 # Evaluations of the objective: each is a pass over the tokens.
 MOST_EVALUATIONS = 200
-# Below this a value counts as so much, in nats: training items that are told apart fit ever better under a weak penalty.
+# A lower value counts as so much, in nats: under a weak penalty, items that are told apart fit ever better.
 LEAST_VALUE = 0.1
 # A step's gain must be this share of what its slope promises (Armijo's condition).
 LEAST_GAIN = 1e-4

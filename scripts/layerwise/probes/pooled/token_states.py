@@ -36,8 +36,8 @@ class TokenStates(AllLayers):
             tokens of the training pictures; 0 beyond a picture's own tokens.
         there: which of them are a picture's own, shape (pictures, most tokens).
         means: the standardised means that an ordinary probe reads, shape (pictures, width), float32.
-        ratio, offset: shape (width,), float32: ``tokens * ratio + offset`` are the tokens in units of ``means``, so that
-            their mean over a picture is ``means``.
+        ratio, offset: shape (width,), float32: ``tokens * ratio + offset`` are the tokens in units of ``means``, so
+            that their mean over a picture is ``means``.
     """
 
     def __init__(self, tokens: np.ndarray, counts: np.ndarray, training_rows: np.ndarray):
