@@ -33,12 +33,13 @@ def pictures(rng, n):
 
 
 def tokens_of(rng, at, strength):
-    """Tokens of a layer: an object's token is far out in a dimension, and all others are pushed back by as much."""
+    """Tokens of a layer: an object's token is far out in a dimension. Pictures differ in it too, which hides the object
+    from the mean, but not from what compares a picture's tokens."""
     tokens = rng.normal(size=(len(at), ACROSS * DOWN, WIDTH)).astype(np.float32)
+    tokens += 2 * rng.normal(size=(len(at), 1, WIDTH))
     for label in range(len(LABELS)):
         there = np.flatnonzero(at[:, label] >= 0)
         tokens[there, at[there, label], label] += strength
-        tokens[there, :, label] -= strength / (ACROSS * DOWN)
     return tokens
 
 

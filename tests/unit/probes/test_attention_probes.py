@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from layerwise.errors import InputError
 from layerwise.probes.fits import choose
@@ -123,28 +124,25 @@ def test_without_a_query_it_is_the_ordinary_probe_of_the_mean(engine, monkeypatc
         np.testing.assert_allclose(ours.scores(np.arange(240)), theirs.scores(means), atol=2e-5)
 
 
-def test_a_fit_is_never_worse_than_the_ordinary_probe(engine):
+def test_a_fit_is_better_than_its_start_and_as_good_as_scipys(engine):
+    """The start is the ordinary probe, with no query."""
     tokens, counts, y, _ = planted()
     states, asked = states_of(tokens, counts), problem(y)
-    truth, shares = torch.tensor(y[None, None, :120]).float(), torch.full((1, 1, 120), 1 / 120)
-    ordinary = engine._of_means.fit(states.means, [asked], C)[0]
-    for fit, start in zip(engine.fit(states, [asked], C)[0], ordinary, strict=True):
-        objective = Objective(
-            Tokens(states, CPU, 2**20, asked.rows["train"]), LogLoss(truth, shares), torch.tensor([1 / (120 * fit.C)])
-        )
-        parts = [
-            torch.tensor(np.concatenate(each, axis=1))[None].float()
-            for each in (
-                (fit.queries, fit.weights, fit.intercepts[:, None]),
-                (np.zeros_like(start.coefficients), start.coefficients, start.intercepts[:, None]),
-            )
-        ]
-        (ours, gradient), (theirs, _) = map(objective, parts)
-        assert ours < theirs
+    for fit, of_mean in zip(
+        engine.fit(states, [asked], C)[0], engine._of_means.fit(states.means, [asked], C)[0], strict=True
+    ):
+        objective = engine._objective(states, [asked], [fit.C])
+
+        def value_and_slope(flat, objective=objective):
+            value, gradient = objective(torch.tensor(flat, dtype=torch.float32).view(1, 1, -1))
+            return value.item(), gradient.flatten().numpy().astype(np.float64)
+
+        start = np.concatenate([np.zeros(WIDTH), of_mean.coefficients[0], of_mean.intercepts])
+        ours, _ = value_and_slope(np.concatenate([fit.queries[0], fit.weights[0], fit.intercepts]))
+        theirs = minimize(value_and_slope, start, jac=True, method="L-BFGS-B").fun
         assert fit.converged
-        # Nothing is left to gain nearby.
-        (better, _), (value, _) = objective(parts[0] - 0.01 * gradient), objective(parts[0])
-        assert value - better < 1e-3 * value
+        assert ours < 1.01 * theirs
+        assert ours < value_and_slope(start)[0]
 
 
 def test_a_signal_in_one_token_is_found_where_it_is(engine):

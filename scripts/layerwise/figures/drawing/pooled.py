@@ -112,7 +112,7 @@ def _draw_lines(axes: Axes, rows: pd.DataFrame, lines: Mapping[str, str], styles
     for place, (column, name) in enumerate(lines.items()):
         ends = ("low", "high") if column == "value" else (column, column)
         of_line = rows[["layer", "n_layers"]].assign(value=rows[column], low=rows[ends[0]], high=rows[ends[1]])
-        draw_line(axes, of_line.dropna(), styles[name], "layer", place, name)
+        draw_line(axes, of_line.dropna(subset="value"), styles[name], "layer", place, name)
 
 
 def _mark_above(axes: Axes, rows: pd.DataFrame) -> None:
