@@ -58,32 +58,32 @@ def test_a_model_that_is_left_out_is_not_asked_for(study):
     [
         (
             {"tasks": ["objects"], "models": ["nobody"]},
-            r"pooled\.models: nobody is no model .* image tokens can be read",
+            r"pooled\.models: nobody .* image tokens can be read",
         ),
         ({"tasks": ["objects"], "models": ["changed"]}, r"pooled\.models: changed is no model"),
         ({"tasks": ["objects"], "models": ["words"]}, r"pooled\.models: words is no model"),
         (
             {"tasks": ["objects"], "models": ["old"]},
-            r"pooled\.models: old is no model .* there is shapes-llava, shapes",
+            r"pooled\.models: old .* there is shapes-llava, shapes",
         ),
         ({"tasks": ["nothing"]}, r"pooled\.tasks: nothing is no task .* entailment, snli-ve, snli-ve-binary, objects"),
         (
             {"tasks": ["pairs"]},
-            r"pooled\.tasks: items of pairs show several pictures, and the tokens of one are pooled",
+            r"pooled\.tasks: items of pairs show several .* of one are pooled",
         ),
-        ({"tasks": ["objects"], "layers": [3, 8]}, r"pooled\.layers: there is no layer 8 in shapes-llava, .* 6 blocks"),
+        ({"tasks": ["objects"], "layers": [3, 8]}, r"pooled\.layers: there is no layer 8 in shapes-llava, .*6 blocks"),
         (
             {"tasks": ["objects"], "layers": [-1]},
-            r"pooled\.layers\[0\] is -1, but must be a whole number of at least 0",
+            r"pooled\.layers\.0: must be a whole number of at least 0",
         ),
         ({"tasks": ["objects"], "layers": []}, r"pooled\.layers"),
-        ({"tasks": ["objects"], "share": 0}, r"pooled\.share is 0, but must be a number above 0, and at most 1"),
-        ({"tasks": ["objects"], "share": 1.1}, r"pooled\.share is 1\.1"),
+        ({"tasks": ["objects"], "share": 0}, r"pooled\.share: must be a number above 0, and at most 1"),
+        ({"tasks": ["objects"], "share": 1.1}, r"pooled\.share: .* not 1\.1"),
         ({"tasks": []}, r"pooled\.tasks"),
-        ({"share": 0.5}, r"pooled.* tasks"),
+        ({"share": 0.5}, r"pooled: the key 'tasks' is missing"),
         (
             {"tasks": ["entailment"], "models": ["fresh"]},
-            r"pooled: there is nothing to read: none of its tasks is asked",
+            r"pooled: there is nothing to read: none of its tasks",
         ),
     ],
 )

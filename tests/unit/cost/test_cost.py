@@ -457,7 +457,7 @@ def test_the_program_prints_totals(warm):
     assert "hours at 1 TFLOP/s" in printed
     assert "as if each question were answered rightly" in printed
     assert "hours of vision towers, and at most" in printed
-    assert "hours of forward passes over 800 pictures, into" in printed
+    assert "hours of forward passes over 1,600 pictures, into" in printed
 
 
 def test_models_that_are_left_out_cost_nothing(tmp_path, warm):
