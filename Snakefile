@@ -92,6 +92,8 @@ include: "rules/carry_inputs.smk"
 include: "rules/carry.smk"
 include: "rules/specifications_inputs.smk"
 include: "rules/specifications.smk"
+include: "rules/tokens_inputs.smk"
+include: "rules/tokens.smk"
 include: "rules/lens_inputs.smk"
 include: "rules/lens.smk"
 include: "rules/flow_inputs.smk"
@@ -187,6 +189,12 @@ rule said:
 rule kinds:
     input:
         ["<shown>/probes/kinds.parquet"] if KIND_CELLS else [],
+    localrule: True
+
+
+rule tokens:
+    input:
+        [study.tokens_file(cell) for cell in TOKENS_CELLS],
     localrule: True
 
 

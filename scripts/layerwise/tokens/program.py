@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,7 +21,10 @@ from layerwise.states.plan import plan_parts, ranges_of
 from layerwise.states.work import WorkFolder, make_once
 from layerwise.stimuli.items import described_stimuli
 from layerwise.tokens.sampling import draw_pictures
-from layerwise.tokens.store import write_tokens
+from layerwise.tokens.writing import write_tokens
+
+if TYPE_CHECKING:
+    from layerwise.models.frozen import AnsweringModel, FrozenModel
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +83,10 @@ def keep_tokens(
     from layerwise.tokens.reading import NAMES, keep_parts
 
     def make(folder: WorkFolder) -> None:
-        opened = open_model(description, device, device_map=device_map)
+        opened = check_readable(
+            open_model(description, device, device_map=device_map), drawn.inputs, description["model"]
+        )
         layers = layers_of(opened.n_layers, cell["layers"], description["model"])
-        check_readable(opened, drawn.inputs, description["model"])
         placed = are_placed(opened, drawn.inputs, description["model"])
         half = cell["dtype"] == "bfloat16"
         most, width = keep_parts(opened, drawn.inputs, list(layers), parts, folder, half=half, placed=placed)
@@ -127,8 +131,8 @@ def layers_of(n_layers: int, asked: Sequence[int] | None, model: str) -> dict[in
     return names if asked is None else {number: names[number] for number in sorted(asked)}
 
 
-def check_readable(model: Any, inputs: pd.DataFrame, name: str) -> None:
-    """Refuse a model whose decoder gets no tokens of the image.
+def check_readable(model: "FrozenModel", inputs: pd.DataFrame, name: str) -> "AnsweringModel":
+    """The same model, if its decoder gets tokens of the image, and says which they are.
 
     Args:
         model: the model.
@@ -136,18 +140,22 @@ def check_readable(model: Any, inputs: pd.DataFrame, name: str) -> None:
         name: its entry's, for the message.
 
     Raises:
-        InputError: when it has none.
+        InputError: when it has none, or runs on its authors' code.
     """
+    from layerwise.models.frozen import AnsweringModel
     from layerwise.states.pictures.embedding import has_image_tokens
 
+    if not isinstance(model, AnsweringModel):
+        raise InputError(f"models.{name} runs on its authors' code; name the other models in pooled.models")
     if not has_image_tokens(model, inputs):
         raise InputError(
             f"models.{name}: the decoder has no tokens of the image, so that there are none to keep; name the other "
             "models in pooled.models"
         )
+    return model
 
 
-def are_placed(model: Any, inputs: pd.DataFrame, name: str) -> bool:
+def are_placed(model: "AnsweringModel", inputs: pd.DataFrame, name: str) -> bool:
     """Whether it is known which place of a picture each token shows; a warning says why it is not."""
     from layerwise.lens.parts import known_places
     from layerwise.models.patches import Unmapped

@@ -2,15 +2,19 @@
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from layerwise.errors import InputError
+from layerwise.models.patches import Unmapped
 from layerwise.models.registration import describe_model
 from layerwise.states.pictures.program import PROMPT
 from layerwise.states.shards import open_states
 from layerwise.tokens import program
+from layerwise.tokens.sampling import draw_pictures
 from layerwise.tokens.store import open_tokens
 from tests.cells import extraction, run_here, write_items
 from tests.conftest import REPOSITORY
@@ -85,3 +89,86 @@ def test_the_mean_of_the_tokens_is_the_state_at_the_images_mean(folder, describe
     monkeypatch.setattr(program, "start_torch", None)
     run_here(command(folder, described, tmp_path, "again.h5"), monkeypatch)
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "tokens.h5").read_bytes()
+
+
+def test_a_share_is_drawn_of_each_part_with_all_its_items(folder, described, tmp_path, monkeypatch):
+    run_here(command(folder, described, tmp_path, "some.h5", share=0.5, seed=0, layers=[2, 0]), monkeypatch)
+    run_here(command(folder, described, tmp_path, "all.h5", dtype="bfloat16"), monkeypatch)
+    with open_tokens(tmp_path / "some.h5") as some, open_tokens(tmp_path / "all.h5") as whole:
+        drawn = draw_pictures(folder, 0.5, 0)
+        assert some.image_id == drawn.image_id
+        assert [sum(name in part for name in some.image_id) for part in ("abcdef", "gh")] == [3, 1]
+        assert some.item_ids == [f"{name}/{n}" for name in some.image_id for n in (0, 1)]
+        assert some.row_of_item.tolist() == [row for row in range(4) for _ in (0, 1)]
+        assert (some.layers, some.layer_names) == ([0, 2], ["embeddings", "block 2"])
+        at = [PICTURES.index(name) for name in some.image_id]
+        # bfloat16 has eight bits.
+        np.testing.assert_allclose(whole.layer(2)[at], some.layer(1), rtol=2**-8)
+        assert not np.array_equal(whole.layer(2)[at], some.layer(1))
+        np.testing.assert_array_equal(whole.places[at], some.places)
+        for row, name in enumerate(some.image_id):
+            word = WORDS[PICTURES.index(name) % 3]
+            np.testing.assert_array_equal(some.boxes(row, word), whole.boxes(at[row], word))
+            assert len(some.boxes(row, word)) == 1
+
+
+def test_other_seeds_draw_other_pictures_and_each_part_has_at_least_one(folder):
+    drawn = [draw_pictures(folder, 0.5, seed).image_id for seed in range(5)]
+    assert draw_pictures(folder, 0.5, 0).image_id == drawn[0]
+    assert len(set(map(tuple, drawn))) > 1
+    assert [sum(name in "gh" for name in names) for names in drawn] == [1] * 5
+    few = draw_pictures(folder, 0.01, 0)
+    assert len(few.image_id) == 2
+    assert set(few.boxes["picture"]) == {0, 1}
+
+
+def test_layers_that_a_model_has_not_are_refused(folder, described, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"pooled\.layers: there is no layer 9 in m, which has 6 blocks; .* 0 .* to 7"):
+        run_here(command(folder, described, tmp_path, "none.h5", layers=[1, 9]), monkeypatch)
+    assert not (tmp_path / "none.h5").exists()
+
+
+def test_a_decoder_without_tokens_of_the_image_is_refused(folder, described, tmp_path, monkeypatch):
+    monkeypatch.setattr("layerwise.states.pictures.embedding.has_image_tokens", lambda *_: False)
+    with pytest.raises(InputError, match=r"models\.m: the decoder has no tokens of the image.*pooled\.models"):
+        run_here(command(folder, described, tmp_path, "none.h5"), monkeypatch)
+
+
+def test_tokens_whose_places_are_unknown_are_kept_without(folder, described, tmp_path, monkeypatch, caplog):
+    def unknown(*_):
+        raise Unmapped("it is not known which tokens show which place")
+
+    monkeypatch.setattr("layerwise.lens.parts.known_places", unknown)
+    run_here(command(folder, described, tmp_path, "unplaced.h5"), monkeypatch)
+    with open_tokens(tmp_path / "unplaced.h5") as tokens:
+        assert np.isnan(tokens.places).all()
+        assert tokens.layer(1).any(axis=2).all()
+    assert caplog.text.count("it is not known which tokens show which place; tokens are kept without") == 1
+
+
+def test_stimuli_without_annotations_have_no_boxes(folder, tmp_path):
+    for name in ("items.parquet", "stimuli.json", "provenance.parquet"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert draw_pictures(tmp_path, 1, None).boxes.empty
+
+
+def test_other_and_damaged_files_are_refused(folder, described, tmp_path, monkeypatch):
+    run_here(command(folder, described, tmp_path, "tokens.h5"), monkeypatch)
+    with open_tokens(tmp_path / "tokens.h5", {"share": 1, "code": "1"}) as tokens:
+        offset = tokens.file["tokens"].id.get_chunk_info(2).byte_offset
+    other = open_tokens(tmp_path / "tokens.h5", {"share": 0.5, "code": "1"})
+    with pytest.raises(InputError, match=r"tokens\.h5: these tokens are of another cell \(share changed"), other:
+        pass
+    (tmp_path / "text.h5").write_text("none")
+    with pytest.raises(InputError, match=r"text\.h5: missing or damaged"), open_tokens(tmp_path / "text.h5"):
+        pass
+    with h5py.File(tmp_path / "else.h5", "w"):
+        pass
+    with pytest.raises(InputError, match=r"else\.h5: holds no image tokens"), open_tokens(tmp_path / "else.h5"):
+        pass
+    content = bytearray((tmp_path / "tokens.h5").read_bytes())
+    content[offset + 20] ^= 1
+    (tmp_path / "flipped.h5").write_bytes(content)
+    damaged = pytest.raises(InputError, match=r"flipped\.h5: block 2 is damaged")
+    with open_tokens(tmp_path / "flipped.h5") as tokens, damaged:
+        tokens.layer(2)
