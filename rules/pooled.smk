@@ -35,9 +35,7 @@ rule fit_pooled_probes:
         cell=pooled_tokens_cell,
         stimuli=lambda wildcards, input: Path(input.shown).parent,
         task=lambda wildcards, input: Path(input.task).parent,
-        code=lambda wildcards: pooled_probe_code(
-            study.config.probes.engine, study.config.tasks[wildcards.task].metric
-        ),
+        code=lambda wildcards: pooled_probe_code(study.config.probes.engine, study.config.tasks[wildcards.task].metric),
     message:
         "Probe the image tokens of {wildcards.model} for {wildcards.task}"
     shell:

@@ -33,7 +33,7 @@ PLACES = {
     "other_object": "other objects",
 }
 MEASURE = "pointing"
-POINTING = "looked at most in a box, share"
+POINTING = "token looked at most\nin a box, share"
 RANDOM_FACE = "#F3F3F3"
 Cell = tuple[str, str]
 
