@@ -104,8 +104,8 @@ def files_of(name, question=None, variant=None):
         return [TOWER_PREDICTIONS.format(**cell._asdict()) for cell in TOWER_CELLS]
     if name == "pooled-scores":
         return "<shown>/probes/pooled.parquet"
-    if name in ("pooled-predictions", "pooled-places"):
-        file = {"pooled-predictions": POOLED_PREDICTIONS, "pooled-places": POOLED_PLACES}[name]
+    if name in ("pooled-predictions", "pooled-place-scores"):
+        file = {"pooled-predictions": POOLED_PREDICTIONS, "pooled-place-scores": POOLED_PLACES}[name]
         return [file.format(**cell._asdict()) for cell in POOLED_CELLS]
     if name == "lens-scores":
         return [LENS_SCORES.format(**cell._asdict()) for cell in LENS_CELLS]
@@ -177,7 +177,7 @@ def as_options(wildcards, input):
         "shortcut-predictions",
         "tower-predictions",
         "pooled-predictions",
-        "pooled-places",
+        "pooled-place-scores",
         "estimates",
         "answers",
         "generated",

@@ -51,13 +51,13 @@ def compute(given: Given, options: Mapping[str, Any]) -> pd.DataFrame:
 
     cells = read_pooled(given.path("pooled-scores"))[["model", "task"]].drop_duplicates()
     # The patch lens has a row per stimulus set, this one per task.
-    looks = read_places(given.path("pooled-places"), cells).rename(columns={"task": "stimuli"})
+    looks = read_places(given.path("pooled-place-scores"), cells).rename(columns={"task": "stimuli"})
     table = by_layer(looks, list(given.models), options["resamples"], options["seed"])
     return table.rename(columns={"stimuli": "task"}).reindex(columns=list(COMPARISON.columns))
 
 
 COMPARISON = Comparison(
-    reads=("pooled-scores", "pooled-places", "models"),
+    reads=("pooled-scores", "pooled-place-scores", "models"),
     options=("resamples", "seed"),
     columns=(
         *("model", "task", "measure", "layer", "layer_name", "n_layers", "value", "low", "high"),

@@ -125,7 +125,7 @@ def probed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(probed):
     more = {"pooled-scores": pd.read_parquet(probed / "pooled.parquet"), "pooled-predictions": probed / "probes"}
-    more |= {"pooled-places": probed / "probes"}
+    more |= {"pooled-place-scores": probed / "probes"}
     return given(probed, ("pooled-differences", "pooled-places"), OPTIONS, tasks=TASKS, models=MODELS, **more)
 
 
@@ -201,7 +201,11 @@ def test_without_boxes_or_places_there_are_scores_alone(probed, tmp_path, monkey
     out = fit(tmp_path, "m", monkeypatch)
     assert pd.read_parquet(out / "pooled-places.parquet").empty
     scores = pd.read_parquet(out / "pooled.parquet").assign(model="m", task="objects")
-    more = {"pooled-scores": scores, "pooled-predictions": tmp_path / "probes", "pooled-places": tmp_path / "probes"}
+    more = {
+        "pooled-scores": scores,
+        "pooled-predictions": tmp_path / "probes",
+        "pooled-place-scores": tmp_path / "probes",
+    }
     made = given(tmp_path, ("pooled-differences", "pooled-places"), OPTIONS, tasks=TASKS, models=MODELS, **more)
     assert made.comparison("pooled-places").empty
     assert len(made.comparison("pooled-differences")) == 2
