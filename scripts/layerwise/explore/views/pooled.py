@@ -60,7 +60,7 @@ VIEW = View(
     title="Do some image tokens hold it?",
     reading="A probe whose query chooses among the image tokens, beside one of their mean: where it is higher, some "
     "tokens hold what the mean loses. The measure is the test score, or how often the token that the query looks at "
-    "most is in a box of its object; that is worth what it exceeds both controls by.",
+    "most is in a box of its object: compare that with both controls, and with the untrained twin.",
     reads=("pooled-differences", "pooled-places"),
     exists=lambda study: study.pooled,
     rows=rows,
