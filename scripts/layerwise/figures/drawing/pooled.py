@@ -102,8 +102,8 @@ def _draw_scores(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle]
         draw_line(axes, rows[kept].assign(**ends), styles[name], "layer", place, name)
     majority = rows["majority"].iloc[:1]
     draw_baseline(axes, majority, "majority")
-    ends = [rows.rename(columns={f"{column}_low": "low", f"{column}_high": "high"}) for column in POOLINGS]
-    limit_facet(axes, [one[["low", "high"]] for one in ends], majority.iloc[0])
+    shown = [rows.rename(columns={f"{column}_low": "low", f"{column}_high": "high"}) for column in POOLINGS]
+    limit_facet(axes, [of_line[["low", "high"]] for of_line in shown], majority.iloc[0])
     better = rows[(rows["p_holm"] < 0.05) & (rows["difference"] > 0) & (rows["layer"] <= rows["n_layers"])]
     _star(axes, better)
 

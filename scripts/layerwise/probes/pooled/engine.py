@@ -1,5 +1,6 @@
 """Fits attention probes: all labels that learn from the same pictures, and all penalties, together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from layerwise.probes.engine import ProbeEngine
-from layerwise.probes.fits import Fit, check_classes, choose
+from layerwise.probes.fits import Fit, Probe, check_classes, choose
 from layerwise.probes.logistic.loss import LogLoss
 from layerwise.probes.pooled.objective import Objective, Tokens, margins_of
 from layerwise.probes.pooled.solver import minimise
@@ -131,11 +132,13 @@ class AttentionEngine:
         return Objective(Tokens(states, self.device, self._budget, rows), LogLoss(each(y), each(shares)), flat)
 
 
-def _start_of(path: list[Fit], means: np.ndarray, problem: Problem, C: float) -> Tensor:
+def _start_of(path: Sequence[Probe], means: np.ndarray, problem: Problem, C: float) -> Tensor:
     """The ordinary probe as parameters, shape (K, 2 D + 1). Its path may end before a C that would be worse on
     validation."""
     same = [fit for fit in path if fit.C == C]
     fit = same[0] if same else choose(path, means, problem.rows["val"], problem.y["val"])
+    if not isinstance(fit, Fit):
+        raise TypeError(f"an ordinary probe is linear, not a {type(fit).__name__}")
     weights = np.asarray(fit.coefficients, np.float32)
     parts = [np.zeros_like(weights), weights, np.asarray(fit.intercepts, np.float32)[:, None]]
     return torch.from_numpy(np.concatenate(parts, axis=1))
