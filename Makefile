@@ -32,7 +32,8 @@ evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and int
 
 # Gathers the scores again, because `make evidence` leaves the scores of fewer models in the same root.
 findings: $(VENV)/run.stamp ## train, probe and block attention over five seeds; writes docs/findings.csv and docs/findings.md (over an hour on 2 cores)
-	$(BIN)/snakemake probes said flow_results --cores $(CORES) --configfile config/findings.yaml
+	$(BIN)/snakemake probes said flow_results tower lens results-findings/compare/used.parquet --cores $(CORES) \
+		--configfile config/findings.yaml
 	$(BIN)/python scripts/make_findings.py --configfile config/findings.yaml --csv docs/findings.csv --out docs/findings.md
 
 run: $(VENV)/run.stamp ## run your own study: make run CONFIG=my-study.yaml

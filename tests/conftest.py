@@ -98,5 +98,6 @@ def study() -> dict:
     config |= yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
     for section in ("probes", "carry", "lens", "tower", "pooled"):
         del config[section]
-    del config["tasks"]["entailment"]["positions"]
+    for task in ("entailment", "objects"):
+        del config["tasks"][task]["positions"]
     return json.loads(json.dumps(config))

@@ -41,6 +41,9 @@ def test_tasks_about_objects_are_probed_in_models_that_see(study):
 def test_the_line_goes_on_where_the_images_tokens_are_kept(study):
     study["tower"] = {}
     assert grid_of(study).pooled_prompt("shapes-llava", "objects") is None
+    study["tasks"]["objects"]["positions"] = ["image-mean"]
+    assert grid_of(study).pooled_prompt("shapes-llava", "objects") == "no-cue"
+    del study["tasks"]["objects"]["positions"]
     study["states"] = {"positions": ["last", "image-mean"]}
     grid = grid_of(study)
     assert grid.pooled_prompt("shapes-llava", "objects") == "no-cue"

@@ -98,22 +98,26 @@ class Findings:
 
     def __init__(self, table: pd.DataFrame):
         keys = ["task", "prompt", "model", "objective"]
-        self.table = table.assign(**table[keys].fillna("").astype(str))
-        # A document asks thousands of times: numbers are compared faster than words.
-        coded = {column: pd.factorize(self.table[column]) for column in self.table.columns.drop("value")}
+        table = table.assign(**table[keys].fillna("").astype(str))
+        # A document asks thousands of times: arrays are indexed faster than tables, numbers compared faster than words.
+        self._columns = {
+            column: table[column].to_numpy(object if column in (*keys, "what") else None) for column in table
+        }
+        coded = {column: pd.factorize(values) for column, values in self._columns.items() if column != "value"}
         self._codes = {
             column: (codes, {value: code for code, value in enumerate(values)})
             for column, (codes, values) in coded.items()
         }
+        self._pivoted: dict[frozenset[tuple[str, str | int]], pd.DataFrame] = {}
         self.comparisons = 0
 
     def has(self, **where: str | int) -> bool:
         """Whether the table has such rows."""
-        return len(self._rows(where)) > 0
+        return bool(self._found(where).any())
 
     def names(self, column: str, **where: str | int) -> list[str]:
         """The distinct values of a column in such rows, sorted."""
-        return sorted(self._rows(where)[column].unique())
+        return sorted(set(self._columns[column][self._found(where)].tolist()))
 
     @property
     def seeds(self) -> int:
@@ -133,11 +137,14 @@ class Findings:
     def sample(self, what: str, model: str = "trained", objective: str = "both", **where: str | int) -> Sample:
         """A quantity by seed."""
         objective = "" if model == "untrained" else objective
-        rows = self._rows({"what": what, "model": model, "objective": objective, **where})
-        if rows.empty or rows["seed"].duplicated().any():
-            said = ", ".join(f"{key} {value}" for key, value in where.items())
+        layer = where.pop("layer", None)
+        by_layer = self._by_layer({"what": what, "model": model, "objective": objective, **where})
+        if layer is None and len(by_layer.columns) == 1:
+            layer = by_layer.columns[0]
+        if layer not in by_layer:
+            said = ", ".join(f"{key} {value}" for key, value in (where | {"layer": layer}).items())
             raise InputError(f"the findings have no single {what} by seed of {model} {objective} ({said})")
-        return Sample(rows.set_index("seed")["value"])
+        return Sample(by_layer[layer].dropna())
 
     def score(self, task: str, prompt: str, layer: int, model: str = "trained", objective: str = "both") -> Sample:
         """Test score of the probe of a layer, in percent."""
@@ -209,22 +216,32 @@ class Findings:
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """Every task and prompt of the trained model."""
-        rows = self._rows({"what": "test", "model": "trained", "objective": "both"})
-        yield from sorted(set(zip(rows["task"], rows["prompt"], strict=True)))
+        found = self._found({"what": "test", "model": "trained", "objective": "both"})
+        yield from sorted(set(zip(*(self._columns[name][found] for name in ("task", "prompt")), strict=True)))
 
-    def _rows(self, where: Mapping[str, str | int]) -> pd.DataFrame:
-        found = np.ones(len(self.table), dtype=bool)
+    def _found(self, where: Mapping[str, str | int]) -> np.ndarray:
+        found = np.ones(len(self._columns["value"]), dtype=bool)
         for column, value in where.items():
             codes, code_of = self._codes[column]
             found &= codes == code_of.get(value, -1)
-        return self.table[found]
+        return found
+
+    def _rows(self, where: Mapping[str, str | int]) -> pd.DataFrame:
+        """``seed``, ``layer`` and ``value`` of such rows."""
+        found = self._found(where)
+        return pd.DataFrame({name: self._columns[name][found] for name in ("seed", "layer", "value")})
 
     def _by_layer(self, where: Mapping[str, str | int]) -> pd.DataFrame:
         """Seeds down, layers across."""
-        rows = self._rows(where)
-        if rows.empty:
-            raise InputError(f"the findings have nothing of {', '.join(map(str, where.values()))}")
-        return rows.pivot(index="seed", columns="layer", values="value")
+        key = frozenset(where.items())
+        if key not in self._pivoted:
+            rows = self._rows(where)
+            if rows.empty or rows.duplicated(["seed", "layer"]).any():
+                raise InputError(
+                    f"the findings have no single number by seed and layer of {', '.join(map(str, where.values()))}"
+                )
+            self._pivoted[key] = rows.pivot(index="seed", columns="layer", values="value")
+        return self._pivoted[key]
 
 
 def _rounded(value: float, sign: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The document of a study's findings: a template that is filled in from the table of its numbers alone."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -33,13 +34,17 @@ def render(template: Path, table: pd.DataFrame) -> str:
 
     Every claim in it depends on a condition. A name that is not defined is an error.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
+    text = _templates(template.parent).get_template(template.name).render(f=Findings(table))
+    # Remove the blank lines of sentences that were left out.
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+
+
+@cache
+def _templates(folder: Path) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    text = environment.get_template(template.name).render(f=Findings(table))
-    # Remove the blank lines of sentences that were left out.
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"

@@ -10,6 +10,12 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
   said by chance``: the share if the two were independent.
 - ``used``: 100 where the model uses the task's concept in a block (in ``layer``), else 0; ``taken``: the share of the
   right answer's margin that erasing the concept there takes, in percent. Both of trained models, where they answer.
+- ``at``: test score at each position of tasks that name further ones; ``prompt`` names it behind the prompt: ``category
+  at word-category``.
+- ``along``: test score along the whole model, by task; ``prompt`` names the part and the way of pooling, ``layer`` is
+  the vision block, 0 for the projector, or the decoder's block.
+- ``lens``: how well the output head, read at the image's tokens, finds the objects of a stimulus set (in ``task``), in
+  percent, by layer; ``prompt`` is the measure, or the measure and its control: ``pointing, shuffled``.
 - ``held-out``: questions that the model answers rightly, in percent, by lesson (in ``task``).
 - ``steps``: the length of its training, in percent of the usual number of steps.
 - ``kept``: questions for information flow that it answers rightly, in percent, by type (in ``task``).
@@ -18,15 +24,21 @@ Columns: ``what`` (below), ``model`` (trained, untrained, or trained with an int
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from layerwise.compare.inputs import read_scores, read_tasks
+from layerwise.compare.inputs import Task, read_scores, read_task_positions, read_tasks
+from layerwise.compare.statistics.positions_by_layer import at_each_position
+from layerwise.compare.statistics.tower import read_tower
 from layerwise.config.study import StudyConfig
 from layerwise.embedded_models import embedded_name, seed_of, training_of
 from layerwise.errors import InputError
 from layerwise.flow.results import read_changes, read_flow_description, read_tracing
+from layerwise.lens.scores import read_scores as read_lens_scores
+from layerwise.states.tower.layers import PROJECTOR
 from layerwise.study import Study
 
 KEYS = ["what", "model", "objective", "seed", "task", "prompt", "layer"]
@@ -43,7 +55,7 @@ def gather(study: Study) -> pd.DataFrame:
     """
     models = {model: about(study.config, model) for model in study.config.models}
     rows = [*_scores(study, models), *_said(study, models), *_used(study, models), *_held_out(study)]
-    rows += _flows(study, models)
+    rows += [*_positions(study, models), *_along(study, models), *_lens(study, models), *_flows(study, models)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = table["value"].round(2) + 0.0
     return table.sort_values(KEYS, ignore_index=True)
@@ -66,12 +78,11 @@ def about(config: StudyConfig, model: str) -> tuple[str, str, int]:
 
 
 def _scores(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
-    scores = read_scores(study.gathered_file("scores"))
-    tasks = read_tasks(f"{study.task_folder(task)}/task.json" for task in study.grid.class_tasks())
+    tasks = _tasks(study)
+    scores = _headline(read_scores(study.gathered_file("scores")), tasks)
     rows = []
-    for name, task in tasks.items():
-        mine = scores[(scores["task"] == name) & (scores["metric"] == task.metric)]
-        mine = mine[(mine["label"] == task.headline_label) & (mine["layer"] <= mine["n_layers"])]
+    for name in tasks:
+        mine = scores[(scores["task"] == name) & (scores["layer"] <= scores["n_layers"])]
         for row in mine[mine["probe"] == "logistic"].itertuples():
             group, objective, seed = models[row.model]
             if row.split == "test":
@@ -121,6 +132,57 @@ def _used(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
         rows.append(("used", *key, 100.0 * row.used))
         rows.append(("taken", *key, 100 * row.completeness))
     return rows
+
+
+def _positions(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    if not study.grid.position_probes():
+        return []
+    given = read_task_positions(study.gathered_file("task-positions")), read_scores(study.gathered_file("scores"))
+    table = at_each_position(*given, _tasks(study), study.config.states.positions[0])
+    return [
+        ("at", *models[row.model], row.task, f"{row.prompt} at {row.position}", row.layer, 100 * row.value)
+        for row in table[table["layer"] <= table["n_layers"]].itertuples()
+    ]
+
+
+def _along(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    if not study.grid.tower_probe_cells():
+        return []
+    table = read_tower(Path(study.gathered_file("tower")))
+    mine = _headline(table[(table["split"] == "test") & (table["probe"] == "logistic")], _tasks(study))
+    return [
+        ("along", *models[row.model], row.task, f"{row.part} {row.pooling}", _depth(row), 100 * row.value)
+        for row in mine.itertuples()
+    ]
+
+
+def _depth(row: Any) -> int:
+    return 0 if row.part == PROJECTOR else int(row.depth)
+
+
+def _lens(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
+    cells = study.grid.lens_cells()
+    if not cells:
+        return []
+    scores = read_lens_scores(study.lens_files(cell).scores for cell in cells)
+    scores = scores[scores["layer"] <= scores["n_layers"]].rename(columns={"value": ""})
+    means = scores.groupby(["model", "stimuli", "measure", "layer"])[["", "shuffled", "other_object"]].mean()
+    return [
+        ("lens", *models[model], stimuli, ", ".join(filter(None, (measure, control))), layer, 100 * value)
+        for (model, stimuli, measure, layer), row in means.iterrows()
+        for control, value in row.items()
+    ]
+
+
+def _tasks(study: Study) -> dict[str, Task]:
+    return read_tasks(f"{study.task_folder(task)}/task.json" for task in study.grid.class_tasks())
+
+
+def _headline(table: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """The rows of each task's own metric that stand for the whole task."""
+    label = table["task"].map({name: task.headline_label for name, task in tasks.items()})
+    metric = table["task"].map({name: task.metric for name, task in tasks.items()})
+    return table[(table["label"] == label) & (table["metric"] == metric)]
 
 
 def _held_out(study: Study) -> list[tuple]:
