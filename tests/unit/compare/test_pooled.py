@@ -12,7 +12,7 @@ from layerwise.figures.catalogue import FIGURES
 from layerwise.figures.drawing.pooled import PLACES, POOLINGS
 from layerwise.figures.drawing.style import figure_style
 from layerwise.tokens.sampling import Drawn
-from layerwise.tokens.store import write_tokens
+from layerwise.tokens.writing import write_tokens
 from tests.cells import run_here
 from tests.conftest import REPOSITORY
 from tests.given import OPTIONS, given
