@@ -84,12 +84,16 @@ include: "rules/shortcuts_inputs.smk"
 include: "rules/shortcuts.smk"
 include: "rules/tower_inputs.smk"
 include: "rules/tower.smk"
+include: "rules/pooled_inputs.smk"
+include: "rules/pooled.smk"
 include: "rules/numbers_inputs.smk"
 include: "rules/numbers.smk"
 include: "rules/carry_inputs.smk"
 include: "rules/carry.smk"
 include: "rules/specifications_inputs.smk"
 include: "rules/specifications.smk"
+include: "rules/tokens_inputs.smk"
+include: "rules/tokens.smk"
 include: "rules/lens_inputs.smk"
 include: "rules/lens.smk"
 include: "rules/flow_inputs.smk"
@@ -117,7 +121,7 @@ rule all:
 
 # Named targets: `snakemake downloads` fetches the data sets that a study needs, `snakemake models` finds (or downloads) the
 # models' files, `snakemake stimuli` makes what they are shown, `snakemake states` runs them and stops there. `probes`, `kinds`,
-# `shortcuts`, `tower`, `said` and `flow_results` make no figure.
+# `shortcuts`, `tower`, `pooled`, `said` and `flow_results` make no figure.
 rule downloads:
     input:
         study.receipts,
@@ -170,6 +174,12 @@ rule tower:
     localrule: True
 
 
+rule pooled:
+    input:
+        ["<shown>/probes/pooled.parquet"] if POOLED_CELLS else [],
+    localrule: True
+
+
 rule said:
     input:
         expand("<shown>/compare/{comparison}.parquet", comparison=["said", "known-said"]) if SAID_CELLS else [],
@@ -179,6 +189,12 @@ rule said:
 rule kinds:
     input:
         ["<shown>/probes/kinds.parquet"] if KIND_CELLS else [],
+    localrule: True
+
+
+rule tokens:
+    input:
+        [study.tokens_file(cell) for cell in TOKENS_CELLS],
     localrule: True
 
 

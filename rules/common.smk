@@ -70,6 +70,9 @@ SHORTCUT_PREDICTIONS = "<results>/probes/{model}/{task}/shortcuts-predictions.pa
 TOWER_STATES = "<results>/tower/{model}/{stimuli}.h5"
 TOWER_SCORES = "<results>/probes/{model}/{task}/tower.parquet"
 TOWER_PREDICTIONS = "<results>/probes/{model}/{task}/tower-predictions.parquet"
+POOLED_SCORES = "<results>/probes/{model}/{task}/pooled.parquet"
+POOLED_PREDICTIONS = "<results>/probes/{model}/{task}/pooled-predictions.parquet"
+POOLED_PLACES = "<results>/probes/{model}/{task}/pooled-places.parquet"
 SPECIFICATION_EFFECTS = "<results>/specifications/{model}/{task}.parquet"
 SPECIFICATION_UNITS = "<results>/specifications/{model}/{task}.units.parquet"
 

@@ -56,6 +56,7 @@ contents = Contents(
     positions=bool(POSITION_CELLS),
     task_positions=bool(TASK_POSITION_CELLS),
     tower=bool(TOWER_CELLS),
+    pooled=bool(POOLED_CELLS),
     picture_controls=bool(grid.picture_controls()),
     consistency=bool(grid.consistency_tasks()),
     lens=tuple(tuple(cell) for cell in LENS_CELLS),
@@ -101,6 +102,11 @@ def files_of(name, question=None, variant=None):
         return "<shown>/probes/tower.parquet"
     if name == "tower-predictions":
         return [TOWER_PREDICTIONS.format(**cell._asdict()) for cell in TOWER_CELLS]
+    if name == "pooled-scores":
+        return "<shown>/probes/pooled.parquet"
+    if name in ("pooled-predictions", "pooled-place-scores"):
+        file = {"pooled-predictions": POOLED_PREDICTIONS, "pooled-place-scores": POOLED_PLACES}[name]
+        return [file.format(**cell._asdict()) for cell in POOLED_CELLS]
     if name == "lens-scores":
         return [LENS_SCORES.format(**cell._asdict()) for cell in LENS_CELLS]
     if name == "lens-maps":
@@ -170,6 +176,8 @@ def as_options(wildcards, input):
         "predictions",
         "shortcut-predictions",
         "tower-predictions",
+        "pooled-predictions",
+        "pooled-place-scores",
         "estimates",
         "answers",
         "generated",

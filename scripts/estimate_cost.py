@@ -20,6 +20,7 @@ from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import CARRIED_PER_SECOND, carried_bytes, kept_probes_bytes, probe_flop
 from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.specifications import specification_flop
+from layerwise.cost.tokens import tokens_cost
 from layerwise.cost.tower import tower_cost, tower_probe_flop
 from layerwise.cost.used import concept_flop, estimate_used, used_bytes
 from layerwise.jobs.command import run
@@ -85,6 +86,13 @@ def main() -> None:
         print(
             f"Patch lens: {_hours(lens.passes, args.teraflops):.3g} hours of forward passes and "
             f"{_hours(lens.head, args.teraflops):.3g} hours of output heads, into {lens.stored / 1e9:.2g} GB of maps."
+        )
+    if study.grid.tokens_cells():
+        tokens = tokens_cost(study, args.device)
+        print(
+            f"Image tokens: {_hours(tokens.passes, args.teraflops):.3g} hours of forward passes over "
+            f"{tokens.pictures:,.0f} pictures, into {tokens.stored / 1e9:.2g} GB, and as much again while a job runs "
+            "(`pooled.share` and `pooled.layers` make it less)."
         )
     if flop := specification_flop(study, states):
         print(f"Specification curves: {_hours(flop, args.core_gigaflops / 1e3):.3g} core hours more.")

@@ -96,7 +96,7 @@ def study() -> dict:
     """The demo's config as a user writes it, to be changed by a test; without the sections that name its tasks."""
     config = yaml.safe_load((REPOSITORY / "config/prompts.yaml").read_text())
     config |= yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
-    for section in ("probes", "carry", "lens", "tower"):
+    for section in ("probes", "carry", "lens", "tower", "pooled"):
         del config[section]
     for task in ("entailment", "objects"):
         del config["tasks"][task]["positions"]

@@ -47,6 +47,7 @@ EVERYTHING = Contents(
     likeness=("pairs",),
     task_positions=True,
     tower=True,
+    pooled=True,
     lens=(("m", "pairs"),),
 )
 FLOWS = ["question->last", "image->last", "image->question", "last->last", "object->question", "other->question"]
@@ -156,6 +157,24 @@ def tower(rng) -> pd.DataFrame:
             )
             rows.append(row | {"depth": depth, "place": place, "majority": 0.5} | found)
     return pd.DataFrame(rows)
+
+
+def pooled(rng) -> dict[str, pd.DataFrame]:
+    """Scores of both poolings, and where queries look."""
+    scores, places = [], []
+    for model, layer in product(MODELS, range(L + 2)):
+        cell = {"model": model, "task": "objects", "layer": layer, "layer_name": f"block {layer}", "n_layers": L}
+        row = cell | {"metric": "balanced_accuracy", "label": "macro", "majority": 0.5, "n": 90, "p_holm": 0.01}
+        for pooling, gain in (("mean", 0.05), ("attention", 0.06)):
+            row |= ends(0.5 + gain * layer * rng.random(), f"{pooling}_low", f"{pooling}_high", pooling)
+        scores.append(row | ends(0.05, "difference_low", "difference_high", "difference"))
+        for measure in ("roc_auc", "pointing"):
+            row = cell | {"measure": measure, "n": 60, "n_images": 40, "n_words": 2, "is_best": layer == L}
+            row |= {"shuffled": 0.2, "other_object": 0.2 + 0.05 * rng.random()}
+            for name in ("difference", "above_objects", "held_out"):
+                row |= ends(0.1, f"{name}_low", f"{name}_high", name)
+            places.append(row | ends(0.3 + 0.05 * layer * rng.random()))
+    return {"pooled-differences": pd.DataFrame(scores), "pooled-places": pd.DataFrame(places)}
 
 
 def positions_by_layer(rng) -> pd.DataFrame:
@@ -277,6 +296,7 @@ def everything(folder: Path) -> Given:
         "tower": tower(rng),
         "patch-lens": patch_lens(rng),
     }
+    tables |= pooled(rng)
     tables |= {"known-said": known_said(rng), "test-parts": test_parts(rng), "which-layer": which_layer()}
     for name, table in tables.items():
         made.files[name] = [folder / f"compared-{name}.parquet"]

@@ -22,6 +22,7 @@ from layerwise.flow.head_results import read_heads
 from layerwise.flow.questions import read_questions
 from layerwise.flow.results import read_answers, read_changes, read_tracing
 from layerwise.planning.grid import KindCell
+from layerwise.planning.pooled_grid import PooledCell
 from layerwise.planning.shortcut_grid import ShortcutCell
 from layerwise.planning.tower_grid import TowerProbeCell
 from layerwise.probes.kept import KeptProbes, LayerProbe, digest_of_labels
@@ -306,9 +307,9 @@ def gathered_kinds(files: Mapping[KindCell, Path], *, made_by: str) -> pd.DataFr
 
 
 def gathered_by_task(
-    files: Mapping[ShortcutCell, Path] | Mapping[TowerProbeCell, Path], *, made_by: str
+    files: Mapping[ShortcutCell, Path] | Mapping[TowerProbeCell, Path] | Mapping[PooledCell, Path], *, made_by: str
 ) -> pd.DataFrame:
-    """What shortcuts reach, or probes in towers, as one table; docs/formats.md lists the columns.
+    """What shortcuts reach, or probes in towers or over image tokens, as one table; docs/formats.md lists the columns.
 
     Args:
         files: the file of each model and task.

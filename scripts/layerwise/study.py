@@ -29,6 +29,8 @@ from layerwise.planning.input_paths import InputPaths
 from layerwise.planning.leaving_out import leave_out as leave_out_of
 from layerwise.planning.lens_grid import LensCell, check_lens
 from layerwise.planning.likeness_checks import check_likeness
+from layerwise.planning.pooled_checks import check_pooled
+from layerwise.planning.pooled_grid import PooledCell, TokensCell
 from layerwise.planning.position_grid import PositionProbes, PositionStates, check_task_positions
 from layerwise.planning.route_checks import check_routes
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -151,6 +153,7 @@ class Study:
         check_likeness(self.grid)
         check_task_positions(self.grid)
         check_tower(self.grid)
+        check_pooled(self.grid)
         self.notes = [f"The config: {key}." for key in self.grid.unused()]
         self._folders: dict[tuple[str, str], str] = {}
 
@@ -360,6 +363,14 @@ class Study:
         """The files of the patch lens; only for :meth:`layerwise.planning.grid.Grid.lens_cells`."""
         stem = f"{self.results}/lens/{cell.model}/{cell.stimuli}"
         return LensFiles(f"{stem}.maps.h5", f"{stem}.parquet")
+
+    def tokens_file(self, cell: TokensCell) -> str:
+        """Every image token of some pictures; only for :meth:`layerwise.planning.grid.Grid.tokens_cells`."""
+        return f"{self.results}/tokens/{cell.model}/{cell.stimuli}.h5"
+
+    def pooled_scores_file(self, cell: PooledCell) -> str:
+        """Scores of probes over image tokens; only for :meth:`layerwise.planning.grid.Grid.pooled_cells`."""
+        return f"{self.results}/probes/{cell.model}/{cell.task}/pooled.parquet"
 
     def shortcuts_file(self, cell: ShortcutCell) -> str:
         """Scores of simple features; only for :meth:`layerwise.planning.grid.Grid.shortcut_cells`."""
@@ -683,6 +694,28 @@ class Study:
             raise InputError("the study does not read the vision tower; add tower to its config")
         files = {cell: Path(self.tower_scores_file(cell)) for cell in cells}
         return results.gathered_by_task(files, made_by=self.command("tower"))
+
+    def pooled(self) -> pd.DataFrame:
+        """The scores of probes over image tokens, in their mean and with a query that chooses among them.
+
+        Example::
+
+            study.pooled().query("split == 'test' and label == 'macro'").pivot_table("value", "depth", "pooling")
+
+        Returns:
+            A row per ``model``, ``task``, ``pooling`` (mean, attention), ``depth``, ``probe``, ``label``, ``split`` and
+            ``metric``, with ``value``, ``low`` and ``high``, and the other columns of docs/formats.md.
+
+        Raises:
+            InputError: when the study keeps no image tokens, or a task has not been probed yet.
+        """
+        from layerwise import results
+
+        cells = self.grid.pooled_cells()
+        if not cells:
+            raise InputError("the study keeps no image tokens; add pooled to its config")
+        files = {cell: Path(self.pooled_scores_file(cell)) for cell in cells}
+        return results.gathered_by_task(files, made_by=self.command("pooled"))
 
     def sites(self) -> pd.DataFrame:
         """The scores of probes of attention, MLPs and heads, within blocks.

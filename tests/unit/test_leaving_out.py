@@ -23,6 +23,8 @@ def made(*left_out: str, **more) -> StudyConfig:
         "probes": {"kinds_of": {"models": ["a", "b"]}},
         "specifications": {"models": ["a", "b"]},
         "used": {"tasks": ["t"], "models": ["a", "b"]},
+        "tower": {"models": ["a", "b"]},
+        "pooled": {"tasks": ["t"], "models": ["a", "b"]},
     }
     return validate(config | more)
 
@@ -34,7 +36,7 @@ def test_a_model_goes_with_its_interventions_and_flows():
     assert set(config.models) == {"b", "a-twin"}
     assert set(config.flow.models) == {"b"}
     assert config.states.sites_of.models == config.probes.kinds_of.models == config.specifications.models == ["b"]
-    assert config.used.models == ["b"]
+    assert config.used.models == config.tower.models == config.pooled.models == ["b"]
     assert set(before.models) == {"a", "a-bypassed", "b", "a-twin"}, "a config is never changed"
     assert leave_out(made("a-bypassed"))[1] == ["a-bypassed"]
 

@@ -19,6 +19,7 @@ from layerwise.config.data import World
 from layerwise.config.flow import Flow, FlowModel, Heads, Questions, TableQuestions
 from layerwise.config.lens import Lens
 from layerwise.config.models import EmbeddedModel, Model
+from layerwise.config.pooled import Pooled
 from layerwise.config.prompts import Prompt
 from layerwise.config.routes import Route
 from layerwise.config.specifications import Specifications
@@ -64,7 +65,8 @@ def known_keys() -> set[str]:
     for name in ("pathvars", "states", "probes", "carry", "likeness", "explore"):
         keys |= {f"{name}.{key}" for key in type(StudyConfig.model_fields[name].default).model_fields}
     keys |= {f"specifications.{key}" for key in Specifications.model_fields}
-    keys |= {f"{name}.{key}" for name, section in (("lens", Lens), ("tower", Tower)) for key in section.model_fields}
+    named = (("lens", Lens), ("tower", Tower), ("pooled", Pooled))
+    keys |= {f"{name}.{key}" for name, section in named for key in section.model_fields}
     keys |= {f"used.{key}" for key in Used.model_fields if key != "routes"}
     keys |= {f"used.routes.NAME.{field.alias or key}" for key, field in Route.model_fields.items()}
     keys |= {f"flow.heads.{key}" for key in Heads.model_fields}
@@ -136,7 +138,8 @@ def planned(config: dict) -> dict[tuple[str, ...], object]:
     }
     sweeps = {("sweep", *cell): (study.concept_file(cell), grid.planned_sweep(cell)) for cell in grid.used_cells()}
     routes = {("route", name): (study.route_files(name), grid.planned_route(name)) for name in grid.route_cells()}
-    return cells | flows | sweeps | routes
+    tokens = {("tokens", *cell): (study.tokens_file(cell), grid.planned_tokens(cell)) for cell in grid.tokens_cells()}
+    return cells | flows | sweeps | routes | tokens
 
 
 def stale(before: dict, after: dict) -> set[tuple[str, ...]]:
@@ -295,6 +298,29 @@ def test_keys_of_a_route(study, kind, key, value):
     study["used"]["routes"]["up"][key] = value
     assert stale(before, planned(study)) == {("route", "up")}
     assert documented()[f"used.routes.NAME.{key}"].startswith("this route")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("share", 0.5, "image tokens"),
+        ("layers", [0, 3], "image tokens"),
+        ("tasks", ["objects", "own"], "only the new"),
+        ("models", ["shapes-llava", "folder"], "only the new"),
+    ],
+)
+def test_keys_of_image_tokens(study, key, value, said):
+    without = planned(study)
+    study["pooled"] = {"tasks": ["objects"], "models": ["shapes-llava"]}
+    before = planned(study)
+    assert not stale(without, before)
+    kept = {cell for cell in before if cell[0] == "tokens"}
+    assert kept == {("tokens", "shapes-llava", "objects")}
+    study["pooled"][key] = value
+    after = planned(study)
+    assert stale(before, after) == (set() if said.startswith("only") else kept)
+    assert (len(after) > len(before)) is said.startswith("only")
+    assert documented()[f"pooled.{key}"].startswith(said)
 
 
 def test_the_order_of_positions_is_for_probes_alone(study):

@@ -25,6 +25,8 @@ COMPARISONS: Catalogue[Comparison] = Catalogue(
         "positions-by-layer": "layerwise.compare.positions_by_layer",
         "tower": "layerwise.compare.tower",
         "tower-differences": "layerwise.compare.tower_differences",
+        "pooled-differences": "layerwise.compare.pooled_differences",
+        "pooled-places": "layerwise.compare.pooled_places",
         "number-headline": "layerwise.compare.number_headline",
         "numbers": "layerwise.compare.numbers",
         "specifications": "layerwise.compare.specifications",

@@ -382,6 +382,7 @@ class Given:
     (their folder: concepts erased and steered), ``likeness`` (its folder), ``route-controls`` (of trained routes),
     ``specification-effects`` and ``specification-units``, ``shortcut-scores`` and ``shortcut-predictions`` (their
     folder, that of ``predictions``), ``tower-scores`` and ``tower-predictions`` (the same of vision towers),
+    ``pooled-scores``, ``pooled-predictions`` and ``pooled-place-scores`` (the same of image tokens; where probes look),
     ``lens-scores`` and ``lens-maps``, those of the tables of comparisons, ``stimuli`` (of sampled items: descriptions),
     and what the page shows: ``sampled-items``, ``figures``, ``flow-figures`` and ``tables`` (the latter's pages).
 

@@ -121,10 +121,10 @@ def _field_name(kind: str) -> str:
 
 
 class Expected(Section):
-    """What is known of a model before its files are here, for scripts/estimate_cost.py alone. Changes no result."""
+    """What is known of a model before its files are here, for scripts/estimate_cost.py. Changes no result."""
 
     layers: Count
-    """Decoder blocks."""
+    """Decoder blocks. `pooled.layers` may not go beyond them."""
     width: Count
     """Size of a hidden state."""
     parameters: Positive

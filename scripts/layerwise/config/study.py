@@ -12,6 +12,7 @@ from layerwise.config.flow import TABLE_PROMPTS, Flow
 from layerwise.config.lens import Lens
 from layerwise.config.likeness import Likeness
 from layerwise.config.models import Adapter, EmbeddedModel, Model
+from layerwise.config.pooled import Pooled
 from layerwise.config.probes import Probes
 from layerwise.config.prompts import Prompt
 from layerwise.config.specifications import Specifications
@@ -97,6 +98,9 @@ class StudyConfig(Section):
     lens: Maybe[Lens] = None
     """The patch lens: where in a picture the output head names what is there, layer by layer. Absent: no picture is
     read."""
+    pooled: Maybe[Pooled] = None
+    """Attention probes over image tokens, beside probes of their mean: which tokens hold what a label needs? Absent: no
+    image token is kept."""
     explore: Explore = Explore()
     """The page one plays with: how many test items it shows, how large it may be, and whether it holds copies of
     pictures. Changes no result."""

@@ -45,5 +45,6 @@ VIEWS: Catalogue[View] = Catalogue(
         "positions": "layerwise.explore.views.positions",
         "tower": "layerwise.explore.views.tower",
         "patch-lens": "layerwise.explore.views.patch_lens",
+        "pooled": "layerwise.explore.views.pooled",
     },
 )

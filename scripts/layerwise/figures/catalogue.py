@@ -27,6 +27,7 @@ FIGURES: Catalogue[Figure] = Catalogue(
         "tower": "layerwise.figures.tower",
         "patch-lens": "layerwise.figures.patch_lens",
         "patch-maps": "layerwise.figures.patch_maps",
+        "pooled": "layerwise.figures.pooled",
         "selectivity": "layerwise.figures.selectivity",
         "code-length": "layerwise.figures.code_length",
         "learning-curve": "layerwise.figures.learning_curve",

@@ -47,6 +47,7 @@ class Contents:
         positions: whether the positions of single pictures are probed in some cell.
         task_positions: whether some task is probed at further positions in the text.
         tower: whether some task is probed in the vision tower.
+        pooled: whether some task is probed over image tokens.
         picture_controls: whether items with several pictures are also shown with other pictures, or none, in the same
             words.
         lens: the models and stimulus sets of the patch lens.
@@ -84,6 +85,7 @@ class Contents:
     positions: bool = False
     task_positions: bool = False
     tower: bool = False
+    pooled: bool = False
     picture_controls: bool = False
     consistency: bool = False
     lens: tuple[tuple[str, str], ...] = ()

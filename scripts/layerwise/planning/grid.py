@@ -21,6 +21,7 @@ from layerwise.planning import (
     consistency_grid,
     lens_grid,
     likeness_grid,
+    pooled_grid,
     position_grid,
     route_grid,
     shortcut_grid,
@@ -28,6 +29,7 @@ from layerwise.planning import (
     used_grid,
 )
 from layerwise.planning.lens_grid import LensCell
+from layerwise.planning.pooled_grid import PooledCell, TokensCell
 from layerwise.planning.position_grid import PositionProbes, PositionStates
 from layerwise.planning.recipes import NOT_COMPUTED, adapter_file, as_json, model_files, without
 from layerwise.planning.shortcut_grid import PicturesCell, ShortcutCell
@@ -347,6 +349,18 @@ class Grid:
     def planned_lens(self, cell: LensCell) -> dict[str, Any]:
         """What decides the patch lens of a cell, besides its model and stimuli; see :meth:`planned`."""
         return lens_grid.planned_lens(self, cell)
+
+    def pooled_cells(self) -> list[PooledCell]:
+        """Every model x task that is probed over image tokens; see :class:`layerwise.config.pooled.Pooled`."""
+        return pooled_grid.pooled_cells(self)
+
+    def tokens_cells(self) -> list[TokensCell]:
+        """The models whose image tokens are kept, of pictures of a stimulus set."""
+        return pooled_grid.tokens_cells(self)
+
+    def planned_tokens(self, cell: TokensCell) -> dict[str, Any]:
+        """What decides the kept image tokens of a cell, besides its model and stimuli; see :meth:`planned`."""
+        return pooled_grid.planned_tokens(self, cell)
 
     def sites(self, model: str, prompt: str) -> list[str]:
         """The sites within blocks that are kept for a cell."""

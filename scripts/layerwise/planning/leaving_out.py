@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from layerwise.config.lens import Lens
     from layerwise.config.likeness import Likeness
     from layerwise.config.models import Model
+    from layerwise.config.pooled import Pooled
     from layerwise.config.probes import KindsOf
     from layerwise.config.specifications import Specifications
     from layerwise.config.states import SitesOf
     from layerwise.config.study import StudyConfig
+    from layerwise.config.tower import Tower
     from layerwise.config.used import Used
 
 # Sections that may name the models that they are about.
-Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Likeness", "Specifications", "Used", "Lens")
+Naming = TypeVar("Naming", "SitesOf", "KindsOf", "Likeness", "Specifications", "Used", "Lens", "Tower", "Pooled")
 
 
 def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
@@ -64,6 +66,8 @@ def leave_out(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
         "specifications": None if config.specifications is None else _without(config.specifications, named),
         "used": None if config.used is None else _without_routes(_without(config.used, named), named),
         "lens": None if config.lens is None else _without(config.lens, named),
+        "tower": None if config.tower is None else _without(config.tower, named),
+        "pooled": None if config.pooled is None else _without(config.pooled, named),
     }
     return config.model_copy(update=changed), sorted(named)
 

@@ -37,8 +37,11 @@ def lens_models(grid: Grid) -> list[str]:
     asked = grid.config.lens
     if asked is None:
         return []
-    if asked.models is not None:
-        return list(asked.models)
+    return readable_models(grid) if asked.models is None else list(asked.models)
+
+
+def readable_models(grid: Grid) -> list[str]:
+    """The models without an intervention that see pictures and run on transformers; of several draws the first."""
     found: dict[str, str] = {}
     for name in grid.base_models():
         if grid.sees(name) and is_measured(grid.config.models[name].adapter):

@@ -65,6 +65,15 @@ def tower_probe_code(engine: str, metric: str) -> str:
     return code_digest("fit_tower_probes.py", ENGINES.file(engine), *map(METRICS.file, scored))
 
 
+def pooled_probe_code(engine: str, metric: str) -> str:
+    """The code that fits and scores a task's probes over image tokens.
+
+    Arguments are those of :func:`probe_code`.
+    """
+    scored = dict.fromkeys(("accuracy", metric))
+    return code_digest("fit_pooled_probes.py", ENGINES.file(engine), *map(METRICS.file, scored))
+
+
 def kind_code(kind: str, metric: str) -> str:
     """The code that fits and scores a further kind of probe. It holds that of no other kind.
 

@@ -1,4 +1,4 @@
-"""Labels of the picture alone: those that a vision tower, which has not read the text, could give."""
+"""Labels of the picture alone: those that a vision tower or image tokens, which have not read the text, could give."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +26,6 @@ def check_of_pictures(task: str | Path, labels: pd.DataFrame, picture_of: Mappin
         row = known[differ].iloc[0]
         raise InputError(
             f"{Path(task).name}: {first['item_id'][row.name]!r} and {row.item_id!r} show the same picture and differ "
-            f"in {row.label!r}, so the label is not of the picture alone, and the vision tower has not read the text; "
-            "name the other tasks in tower.tasks"
+            f"in {row.label!r}, so the label is not of the picture alone, and neither the vision tower nor image "
+            "tokens in front of the text have read the text; name the other tasks in tower.tasks and pooled.tasks"
         )

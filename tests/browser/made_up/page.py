@@ -40,6 +40,8 @@ TABLES = {
     "positions-by-layer": places.positions_by_layer,
     "tower": places.tower,
     "patch-lens": places.patch_lens,
+    "pooled-differences": places.pooled_differences,
+    "pooled-places": places.pooled_places,
     "flow-changes": answers.flow_changes,
     "flow-differences": answers.flow_differences,
     "flow-tracing": answers.flow_tracing,
@@ -74,6 +76,7 @@ def contents(size: Size) -> Contents:
         likeness=("captions",),
         task_positions=True,
         tower=True,
+        pooled=True,
         lens=tuple((model, "captions") for model in size.all_models),
     )
 

@@ -1,4 +1,4 @@
-"""Made-up scores at further positions, in the vision tower, and of the patch lens."""
+"""Made-up scores at further positions, in the vision tower, of the patch lens, and over image tokens."""
 
 import numpy as np
 import pandas as pd
@@ -38,3 +38,20 @@ def patch_lens(size: Size) -> pd.DataFrame:
     rows = rows.assign(shuffled=0.5, other_object=0.52, is_best=rows["layer"] == size.n_layers - 1)
     rows = ends(ends(rows, value), value - 0.5, "difference", "difference_")
     return as_compared("patch-lens", ends(rows, value - 0.52, "above_objects", "above_objects_"))
+
+
+def pooled_differences(size: Size) -> pd.DataFrame:
+    rows = cross(model=size.all_models, task=["objects"], layer=range(size.layers)).assign(n_layers=size.n_layers)
+    rows = rows.assign(metric=of_task(rows, "metric"), label=of_task(rows, "headline_label"), n=80, n_groups=40)
+    random = rows["model"].str.endswith("-untrained")
+    gain = np.where(random, 0.02, 0.3) * rows["layer"] / size.layers
+    rows = ends(
+        ends(rows.assign(majority=0.5), 0.5 + gain, "mean", "mean_"), 0.52 + 1.2 * gain, "attention", "attention_"
+    )
+    rows = rows.assign(p_value=0.01, p_holm=0.04, p_is_bound=False, p_holm_is_bound=False)
+    return as_compared("pooled-differences", ends(rows, 0.02 + 0.2 * gain, "difference", "difference_"))
+
+
+def pooled_places(size: Size) -> pd.DataFrame:
+    places = patch_lens(size).drop(columns="stimuli").assign(task="objects")
+    return as_compared("pooled-places", places)

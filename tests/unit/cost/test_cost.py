@@ -20,6 +20,7 @@ from layerwise.cost.power import held_out_tests
 from layerwise.cost.probing import kept_probes_bytes, probe_flop, training_rows
 from layerwise.cost.shortcuts import pictures_flop, shortcut_probe_flop
 from layerwise.cost.sizes import sizes_of
+from layerwise.cost.tokens import tokens_cost
 from layerwise.cost.used import concept_flop, estimate_used, runs_per_block, used_bytes
 from layerwise.datasets.gqa_sources import QUESTION_SOURCE
 from layerwise.errors import InputError
@@ -239,6 +240,22 @@ def test_shortcuts_run_the_vision_tower_over_each_picture_once(study, tmp_path):
     assert pictures_flop(planned(study, tmp_path), "cuda") > 2 * 6.5e9 * 576 * 1600
 
 
+def test_image_tokens_cost_a_pass_over_a_share_of_the_pictures_and_space_for_each(study, tmp_path):
+    del study["embedded_models"], study["flow"]
+    study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
+    study["pooled"] = {"tasks": ["objects"], "share": 0.25}
+    cost = tokens_cost(planned(study, tmp_path), "cuda")
+    # 32 blocks of width 4096, and two more layers; the prompt adds a few tokens to the image's 576.
+    assert cost.pictures == 0.25 * 1600
+    assert cost.stored == pytest.approx(4 * 34 * 4096 * 400 * 576, rel=0.05)
+    assert cost.passes == pytest.approx(2 * 6.5e9 * 576 * 400, rel=0.1)
+    study["pooled"] = {"tasks": ["objects"], "share": 1, "layers": [0, 16]}
+    study["states"] = {"dtype": "bfloat16"}
+    fewer = tokens_cost(planned(study, tmp_path), "cuda")
+    assert fewer.stored == pytest.approx(cost.stored * 4 * 2 / 34 / 2)
+    assert fewer.passes == pytest.approx(cost.passes * 4)
+
+
 def test_every_label_and_class_of_a_task_counts(study, tmp_path):
     del study["embedded_models"], study["flow"]
     study["models"] = {"seven-billion": {"source": "some/model", "expected": EXPECTED, "batch_size": 4}}
@@ -440,6 +457,7 @@ def test_the_program_prints_totals(warm):
     assert "hours at 1 TFLOP/s" in printed
     assert "as if each question were answered rightly" in printed
     assert "hours of vision towers, and at most" in printed
+    assert "hours of forward passes over 1,600 pictures, into" in printed
 
 
 def test_models_that_are_left_out_cost_nothing(tmp_path, warm):

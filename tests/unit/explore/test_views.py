@@ -12,7 +12,8 @@ from layerwise.compare.catalogue import COMPARISONS
 from layerwise.errors import InputError
 from layerwise.explore.catalogue import VIEWS
 from layerwise.explore.planning import views
-from layerwise.figures.drawing import patch_lens, style
+from layerwise.explore.views.pooled import PLACE, SCORE
+from layerwise.figures.drawing import patch_lens, pooled, style
 from layerwise.figures.drawing.likeness import MEASURES
 from layerwise.figures.entry import Contents
 from tests import shown
@@ -57,11 +58,16 @@ OF = {
     "positions": ("positions-by-layer", [*CELL, "position", "layer"], lambda rows: to_top(rows)),
     "tower": ("tower", ["model", "task", "pooling", "place"], None),
     "patch-lens": ("patch-lens", ["stimuli", "model", "measure", "layer"], lambda rows: to_top(rows)),
+    "pooled": (
+        "pooled-places",
+        ["task", "model", "measure", "layer"],
+        lambda rows: to_top(rows) & (rows["measure"] == pooled.MEASURE),
+    ),
 }
 # What a view says otherwise than its table.
 WORDS = {"centre": {"re-centred": "own", "as fitted": "source"}, "change": {"erased": "erase", "steered": "steer"}}
 WORDS |= {"measure": {title: measure for measure, (title, _) in MEASURES.items()}}
-WORDS["measure"] |= {title: measure for measure, title in patch_lens.MEASURES.items()}
+WORDS["measure"] |= {title: measure for measure, title in patch_lens.MEASURES.items()} | {PLACE: pooled.MEASURE}
 
 
 def to_top(rows):
@@ -121,6 +127,9 @@ def test_rows_are_those_of_the_table(made, rows, name):
     # Two controls stand beside it.
     if name == "patch-lens":
         found = found[found["line"] == patch_lens.LINES["value"]]
+    # Two controls and the scores stand beside it.
+    if name == "pooled":
+        found = found[found["line"] == pooled.PLACES["value"]]
     joined = found.merge(table, on=keys, how="outer", suffixes=("", "_there"), indicator=True, validate="m:1")
     assert (joined["_merge"] == "both").all()
     if name != "strips":
@@ -130,6 +139,19 @@ def test_rows_are_those_of_the_table(made, rows, name):
     assert {"value", "low", "high", "mean", "effect", "score", "n"} & set(found) <= {*compared, *keys}
     for column in set(compared) - {"layer"} if name == "strips" else compared:
         pd.testing.assert_series_equal(joined[column], joined[f"{column}_there"], check_names=False, check_dtype=False)
+
+
+def test_scores_of_both_poolings_stand_beside_where_queries_look(made, rows):
+    table, found = made.comparison("pooled-differences"), rows["pooled"]
+    table = table[to_top(table)]
+    for column, name in pooled.POOLINGS.items():
+        own = found[found["line"] == name].reset_index(drop=True)
+        assert (own["measure"] == SCORE).all()
+        wanted = table[["model", "task", "layer", column, f"{column}_low", f"{column}_high"]]
+        np.testing.assert_array_equal(
+            own[["model", "task", "layer", "value", "low", "high"]],
+            wanted.sort_values(["model", "task"], kind="stable"),
+        )
 
 
 def test_the_output_of_blocks_stands_beside_attention_and_mlp(made, rows):

@@ -20,7 +20,7 @@ GIVEN |= {"number-scores", "number-tasks", "estimates"}
 GIVEN |= {"transfers", "route-controls"}
 GIVEN |= {"specification-effects", "specification-units"}
 GIVEN |= {"likeness", "sweeps", "shortcut-scores", "shortcut-predictions", "lens-scores", "lens-maps"}
-GIVEN |= {"tower-scores", "tower-predictions"}
+GIVEN |= {"tower-scores", "tower-predictions", "pooled-scores", "pooled-predictions", "pooled-place-scores"}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
