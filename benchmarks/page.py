@@ -2,8 +2,8 @@
 
 Measured are the demo's page, if `make demo` has been run, and that of a made-up study of 12 models x 3 tasks x
 6 prompts x 41 layers. *First paint* and *curves drawn* count from the navigation. A choice is made in the page's own
-controls; it counts until the charts in view have been painted with the new rows. Numbers are medians, of each choice
-on its own.
+controls, where the first chart is in view and in the middle of all charts; it counts until the charts in view have been
+painted with the new rows. Numbers are medians, of each choice on its own.
 
     python benchmarks/page.py --quick
 """
@@ -36,8 +36,8 @@ const look = () => {
 };
 requestAnimationFrame(look);
 """
-# Sets a control and waits until no chart in sight has changed for half a second. Returns the milliseconds until the last
-# change had been painted; null if none changed.
+# Sets a control and waits until no chart in sight has changed for half a second. Returns the milliseconds until the
+# last change had been painted; null if none changed.
 CHOOSE = """async ([name, value]) => {
   const controls = [...document.querySelectorAll(`[data-choice="${name}"]`)];
   const control = controls.find((one) => one.type === "checkbox" ? one.value === value : true);
