@@ -164,7 +164,8 @@ def pooled(rng) -> dict[str, pd.DataFrame]:
     scores, places = [], []
     for model, layer in product(MODELS, range(L + 2)):
         cell = {"model": model, "task": "objects", "layer": layer, "layer_name": f"block {layer}", "n_layers": L}
-        row = cell | {"metric": "balanced_accuracy", "label": "macro", "majority": 0.5, "n": 90, "p_holm": 0.01}
+        row = cell | {"metric": "balanced_accuracy", "label": "macro", "majority": 0.5, "n": 90, "n_groups": 45}
+        row |= {"p_value": 0.001, "p_is_bound": False, "p_holm": 0.01, "p_holm_is_bound": False}
         for pooling, gain in (("mean", 0.05), ("attention", 0.06)):
             row |= ends(0.5 + gain * layer * rng.random(), f"{pooling}_low", f"{pooling}_high", pooling)
         scores.append(row | ends(0.05, "difference_low", "difference_high", "difference"))

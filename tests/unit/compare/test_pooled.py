@@ -176,6 +176,9 @@ def test_the_figure_has_scores_above_places(compared):
     with figure_style():
         drawing = FIGURES["pooled"].draw(compared, "")
     scores, of_twin, places, _ = drawing.get_axes()
+    assert scores.get_ylim() == of_twin.get_ylim()
+    above, below = (axes.get_subplotspec().rowspan.start for axes in (scores, places))
+    assert (above, below) == (0, 1)
     lines = {line.get_label(): line for line in scores.get_lines()}
     assert list(lines[POOLINGS["attention"]].get_xdata()) == [0, 2]
     assert list(lines["_above"].get_xdata()) == [2]
