@@ -1,7 +1,7 @@
 """Read and check the config of a study. Each error is reported in one line that also says how to fix it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ MUST_BE = {
 }
 # Longest value that a message repeats.
 SHOWN = 60
+# The same mistake in more places than these is one line.
+MOST_PLACES = 3
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -78,9 +80,22 @@ def validate(config: Mapping[str, Any], context: object = None) -> StudyConfig:
     try:
         checked = StudyConfig.model_validate(dict(config), context=context, by_alias=True, by_name=False)
     except ValidationError as error:
-        lines = sorted({_explain(detail, config) for detail in error.errors(include_url=False)})
+        lines = _together({_explain(detail, config) for detail in error.errors(include_url=False)})
         raise InputError("the config cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from None
     return expand_draws(checked)
+
+
+def _together(lines: Iterable[str]) -> list[str]:
+    """One line for what is wrong in many places, as an anchor of YAML puts one mistake into many entries."""
+    places: dict[str, list[str]] = {}
+    for line in sorted(lines):
+        where, said = line.split(": ", 1)
+        places.setdefault(said, []).append(where)
+    return sorted(
+        f"{where}: {said}{f' (and in {len(found) - 1} other places)' if len(found) > MOST_PLACES else ''}"
+        for said, found in places.items()
+        for where in (found[:1] if len(found) > MOST_PLACES else found)
+    )
 
 
 def _unfit(value: Any, path: list[str]) -> Iterator[str]:

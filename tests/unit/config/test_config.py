@@ -519,3 +519,16 @@ def test_tasks_about_numbers_have_cells_of_their_own(study):
     study["tasks"] = {"area": study["tasks"]["area"]}
     alone = Study.from_config(study).grid
     assert (alone.probe_cells(), len(alone.states_cells())) == ([], 6)
+
+
+@pytest.mark.parametrize("copies", [2, 40])
+def test_one_mistake_in_many_entries_is_one_line(study, copies):
+    """As an anchor of YAML puts it into all of them."""
+    wrong = study["models"]["shapes-llava"] | {"dtyp": "float32"}
+    study["models"] |= {f"copy-{place:02}": wrong for place in range(copies)}
+    with pytest.raises(InputError) as refused:
+        Study.from_config(study)
+    _, *lines = str(refused.value).splitlines()
+    assert len(lines) == (1 if copies > 3 else copies)
+    assert lines[0].startswith("  models.copy-00: unknown key 'dtyp'; did you mean 'dtype'?")
+    assert lines[0].endswith(" (and in 39 other places)") == (copies > 3)
