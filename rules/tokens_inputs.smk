@@ -7,5 +7,4 @@ TOKENS_CELLS = grid.tokens_cells()
 
 def tokens_cell(wildcards):
     """What decides the tokens of a cell besides model and stimuli. It must not take `input`: see states_cell."""
-    stimuli = getattr(wildcards, "stimuli", None) or study.config.tasks[wildcards.task].stimuli
-    return as_json(grid.planned_tokens(TokensCell(wildcards.model, stimuli)))
+    return as_json(grid.planned_tokens(TokensCell(wildcards.model, wildcards.stimuli)))

@@ -13,6 +13,7 @@ from layerwise.jobs.command import finished_file, run
 from layerwise.lens.scores import score_maps
 from layerwise.probes.layer_probes import LayerProbes
 from layerwise.probes.options import add_engine_option, add_probe_options, start_engine
+from layerwise.probes.pooled import ATTENTION, MEAN
 from layerwise.probes.pooled.looking import Looks, pairs_to_ask
 from layerwise.probes.pooled.sample import labels_of_sample
 from layerwise.probes.problems import make_problems
@@ -21,8 +22,6 @@ from layerwise.states.cells import planned_content
 from layerwise.tasks.labels import read_task
 from layerwise.tasks.picture_labels import check_of_pictures
 from layerwise.tokens.store import Tokens, open_tokens
-
-MEAN, ATTENTION = "mean", "attention"
 
 
 def main() -> None:

@@ -165,12 +165,12 @@ def _lens(study: Study, models: dict[str, tuple[str, str, int]]) -> list[tuple]:
     if not cells:
         return []
     scores = read_lens_scores(study.lens_files(cell).scores for cell in cells)
-    scores = scores[scores["layer"] <= scores["n_layers"]].rename(columns={"value": ""})
-    means = scores.groupby(["model", "stimuli", "measure", "layer"])[["", "shuffled", "other_object"]].mean()
+    scores = scores[scores["layer"] <= scores["n_layers"]]
+    means = scores.groupby(["model", "stimuli", "measure", "layer"])[["value", "shuffled", "other_object"]].mean()
     return [
-        ("lens", *models[model], stimuli, ", ".join(filter(None, (measure, control))), layer, 100 * value)
+        ("lens", *models[model], stimuli, measure if name == "value" else f"{measure}, {name}", layer, 100 * value)
         for (model, stimuli, measure, layer), row in means.iterrows()
-        for control, value in row.items()
+        for name, value in row.items()
     ]
 
 

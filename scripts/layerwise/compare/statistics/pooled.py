@@ -14,8 +14,8 @@ from layerwise.compare.statistics.paired import paired_difference
 from layerwise.compare.statistics.significance import with_holm
 from layerwise.errors import InputError
 from layerwise.lens.scores import COLUMNS as PLACE_COLUMNS
+from layerwise.probes.pooled import ATTENTION, MEAN
 
-MEAN, ATTENTION = "mean", "attention"
 COLUMNS = ["model", "task", "pooling", "depth", "layer", "layer_name", "n_layers", "probe", "label", "split", "metric"]
 COLUMNS += ["value", "low", "high", "n", "n_groups"]
 
