@@ -98,7 +98,7 @@ def test_a_study_needs_models_alone(tmp_path):
     [
         ("vsr", r"stimuli\.vsr\.image_root.*: there is no folder 'coco/train2017', neither in the study's folder"),
         ("whatsup", r"stimuli\.whatsup-photos\.file.*'whatsup/data/controlled_images_dataset\.json'"),
-        ("sugarcrepe", r"stimuli\.sugarcrepe-swap-object\.image_root: there is no folder 'coco/val2017'"),
+        ("sugarcrepe", r"stimuli\.sugarcrepe-add-attribute\.image_root: there is no folder 'coco/val2017'"),
         ("winoground", r"stimuli\.winoground\.image_root: there is no folder 'winoground'"),
     ],
 )
