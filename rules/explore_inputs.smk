@@ -4,6 +4,7 @@ import tomllib
 from layerwise.explore.catalogue import PARTS, VIEWS
 from layerwise.explore.items.names import SAMPLE_FILES
 from layerwise.explore.planning import parts, read_by_page, views
+from layerwise.workflow_folder import IS_INSTALLED
 
 PAGE = "<shown>/explore/index.html"
 PAGE_PARTS, PAGE_VIEWS = parts(contents), views(contents)
@@ -54,6 +55,9 @@ def what_to_open():
     if not left_out and len(workflow.overwrite_configfiles) < 2:
         option = "".join(f" CONFIG={os.path.relpath(file)}" for file in workflow.overwrite_configfiles)
         whole = f"; for a report of all in one file: make report{option}"
+    # `make` is for a clone, and `layerwise` need not be installed there.
+    if IS_INSTALLED:
+        whole = f"; `layerwise open {' '.join(map(os.path.relpath, study_files))}` opens it"
     return f"Open {shown}/explore/index.html in a browser. Figures and tables for a paper: {shown}/figures, {shown}/tables{whole}"
 
 

@@ -15,7 +15,7 @@ from layerwise.counted_code import canonical, counted, is_catalogue
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerwise"
-PROGRAMS = "layerwise/programs"
+PROGRAMS = "layerwise/workflow/scripts"
 SAME_CODE = Path(__file__).parent / "same_code.json"
 # Modules and whole packages that decide no number, and why. They are called for what they do or refuse, never for a
 # number that they return.
@@ -79,7 +79,7 @@ def own_digest(*files: str) -> str:
 
 
 def _find(file: str) -> Path:
-    """A file of ``scripts/``. In an installed library, the programs have a folder of their own (setup.py)."""
+    """A file of ``scripts/``. In an installed library, the programs are in the workflow's folder (setup.py)."""
     path = SCRIPTS / file
     return path if path.exists() else SCRIPTS / PROGRAMS / file
 

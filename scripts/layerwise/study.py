@@ -38,6 +38,7 @@ from layerwise.planning.tower_checks import check_tower
 from layerwise.planning.tower_grid import TowerCell, TowerProbeCell
 from layerwise.planning.used_checks import check_used
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.workflow_folder import IS_INSTALLED, WORKFLOW, snakefile_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
 
 # Config files that every study's own config is merged over.
 DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
-CLONE = Path(__file__).resolve().parents[2]
-# Where setup.py puts these files in an installed library.
-INSTALLED = Path(__file__).parent / "shared_config"
 
 Cell = TypeVar("Cell", StatesCell, ProbeCell, FlowCell)
 
@@ -945,7 +943,7 @@ class Study:
         """The command that makes a target of the workflow."""
         files = [os.path.relpath(file, self.directory) for file in self.files]
         study = [] if files in ([], ["config/config.yaml"]) else ["--configfile", *files]
-        return " ".join(["snakemake", target, "--cores 2", *study])
+        return " ".join(["snakemake", *snakefile_option(), target, "--cores 2", *study])
 
     def _content(self, cell: StatesCell, made_by: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The content that the states of a cell must have, of its main file or as they are planned. Finished ones can
@@ -999,7 +997,7 @@ def _other_shards(names: set[str], prompt: str) -> list[int]:
 def _shared_config(files: Sequence[str | Path]) -> Path:
     """The folder of the default config files: in this code's clone, else in the study's clone, else installed."""
     above = [folder for file in files[:1] for folder in Path(file).resolve().parents]
-    folders = [*(folder / "config" for folder in (CLONE, *above)), INSTALLED]
+    folders = [folder / "config" for folder in ((*above, WORKFLOW) if IS_INSTALLED else (WORKFLOW,))]
     return next(folder for folder in folders if all((folder / name).is_file() for name in DEFAULTS))
 
 

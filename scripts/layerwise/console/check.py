@@ -1,0 +1,82 @@
+"""Read a study and all that it names, before hours are spent; no model is run."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from layerwise.console.studies import add_study, load_study, run_command
+from layerwise.console.trial_making import data_are_here, try_stimuli, try_task
+from layerwise.datasets.disk import check_writable, is_dir
+from layerwise.embedded_models import embedded_name
+from layerwise.errors import InputError
+from layerwise.study import Study
+from layerwise.study_root import check_root
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this subcommand."""
+    add_study(parser)
+    parser.add_argument("--quick", action="store_true", help="open no picture: the config, tables and models alone")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what the study holds, and what may be wrong with it.
+
+    Raises:
+        InputError: naming all that would end the run, a line each.
+    """
+    study = load_study(options)
+    wrong: list[str] = []
+
+    def say(lines: Callable[[], Iterable[str]]) -> bool:
+        try:
+            for line in lines():
+                print(line, flush=True)
+        except InputError as error:
+            wrong.append(str(error))
+            return False
+        return True
+
+    say(lambda: _grid(study))
+    for model in study.config.models:
+        say(lambda model=model: _model(study, model))
+    with tempfile.TemporaryDirectory() as folder:
+        for stimuli in study.grid.used_stimuli():
+            say(lambda stimuli=stimuli: [] if study.stimuli_folder(stimuli) else [])
+            if not data_are_here(study, stimuli):
+                print(f"stimuli {stimuli}: its data are not here yet; `snakemake stimuli` brings and checks them")
+            elif not options.quick and say(lambda stimuli=stimuli: try_stimuli(study, stimuli, Path(folder))):
+                for task, entry in study.config.tasks.items():
+                    if entry.stimuli == stimuli:
+                        say(lambda task=task: try_task(study, task, Path(folder)))
+    if wrong:
+        raise InputError("this study would not run to its end:\n" + "\n".join(f"  {line}" for line in wrong))
+    print(f"Run it: {run_command(study.files)}")
+
+
+def _grid(study: Study) -> Iterator[str]:
+    names = ", ".join(map(str, study.files))
+    cells, probed = len(study.grid.states_cells()), len(study.grid.probe_cells())
+    yield f"{names}: {len(study.config.models)} models, {cells} cells of hidden states, {probed} of probes"
+    yield from (f"  warning: {note}" for note in study.notes)
+    check_writable(study.results, "pathvars.results")
+    check_root(Path(study.results), study.files, study.config.extends)
+
+
+def _model(study: Study, model: str) -> Iterator[str]:
+    entry, embedded = study.config.models[model], embedded_name(study.config, model)
+    weights = " with random weights" if entry.weights == "random" else ""
+    if embedded is not None:
+        yield f"model {model}: {embedded}, trained by the workflow{weights}"
+    elif is_dir(entry.source):
+        # Here, and not at the top: transformers takes seconds to import.
+        from layerwise.models.authors.configs import ABOUT
+        from layerwise.models.type_checks import check_served
+
+        study.model_folder(model)
+        if entry.adapter not in ABOUT:
+            check_served(model, entry.adapter, Path(entry.source), entry.trust_remote_code)
+        yield f"model {model}: the folder {entry.source}{weights}"
+    else:
+        yield f"model {model}: {entry.source} of the Hugging Face hub{weights}; `snakemake models` finds or downloads it"
