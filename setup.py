@@ -1,8 +1,8 @@
 """What ``pip install .`` puts into ``layerwise`` beside the library; pyproject.toml has the rest.
 
-The folder ``layerwise/workflow`` is laid out as the clone and has all that a run needs, so that it runs like one. It has
-the library a second time: jobs may run in other environments (Conda's, or that of older models), whose Python does not
-see what is installed here.
+The folder ``layerwise/workflow`` is laid out as the clone and has all that a run needs, so that it runs like one. It
+has the library a second time: jobs may run in other environments (Conda's, or that of older models), whose Python does
+not see what is installed here.
 """
 
 import tempfile

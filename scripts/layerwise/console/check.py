@@ -2,7 +2,7 @@
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from layerwise.console.studies import add_study, load_study, run_command
@@ -29,27 +29,23 @@ def run(options: argparse.Namespace) -> None:
     study = load_study(options)
     wrong: list[str] = []
 
-    def say(lines: Callable[[], Iterable[str]]) -> bool:
+    def say(lines: Iterable[str]) -> bool:
         try:
-            for line in lines():
+            for line in lines:
                 print(line, flush=True)
         except InputError as error:
             wrong.append(str(error))
             return False
         return True
 
-    say(lambda: _grid(study))
+    say(_grid(study))
     for model in study.config.models:
-        say(lambda model=model: _model(study, model))
+        say(_model(study, model))
     with tempfile.TemporaryDirectory() as folder:
         for stimuli in study.grid.used_stimuli():
-            say(lambda stimuli=stimuli: [] if study.stimuli_folder(stimuli) else [])
-            if not data_are_here(study, stimuli):
-                print(f"stimuli {stimuli}: its data are not here yet; `snakemake stimuli` brings and checks them")
-            elif not options.quick and say(lambda stimuli=stimuli: try_stimuli(study, stimuli, Path(folder))):
-                for task, entry in study.config.tasks.items():
-                    if entry.stimuli == stimuli:
-                        say(lambda task=task: try_task(study, task, Path(folder)))
+            if say(_stimuli(study, stimuli, Path(folder), options.quick)) and (Path(folder) / stimuli).exists():
+                for task in (name for name, entry in study.config.tasks.items() if entry.stimuli == stimuli):
+                    say(try_task(study, task, Path(folder)))
     if wrong:
         raise InputError("this study would not run to its end:\n" + "\n".join(f"  {line}" for line in wrong))
     print(f"Run it: {run_command(study.files)}")
@@ -68,7 +64,7 @@ def _model(study: Study, model: str) -> Iterator[str]:
     entry, embedded = study.config.models[model], embedded_name(study.config, model)
     weights = " with random weights" if entry.weights == "random" else ""
     if embedded is not None:
-        yield f"model {model}: {embedded}, trained by the workflow{weights}"
+        yield f"model {model}: {embedded}, which the workflow trains{weights and f'; here{weights}'}"
     elif is_dir(entry.source):
         # Here, and not at the top: transformers takes seconds to import.
         from layerwise.models.authors.configs import ABOUT
@@ -79,4 +75,13 @@ def _model(study: Study, model: str) -> Iterator[str]:
             check_served(model, entry.adapter, Path(entry.source), entry.trust_remote_code)
         yield f"model {model}: the folder {entry.source}{weights}"
     else:
-        yield f"model {model}: {entry.source} of the Hugging Face hub{weights}; `snakemake models` finds or downloads it"
+        yield f"model {model}: {entry.source} of the hub{weights}; `snakemake models` finds or downloads it"
+
+
+def _stimuli(study: Study, stimuli: str, folder: Path, quick: bool) -> Iterator[str]:
+    # What its recipe reads is a part of every plan.
+    study.stimuli_folder(stimuli)
+    if not data_are_here(study, stimuli):
+        yield f"stimuli {stimuli}: its data are not here yet; `snakemake stimuli` brings and checks them"
+    elif not quick:
+        yield from try_stimuli(study, stimuli, folder)

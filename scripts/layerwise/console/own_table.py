@@ -23,7 +23,10 @@ FROM_FOLDERS = "pictures.csv"
 
 
 class OwnTable(NamedTuple):
-    """A table of someone's own: its file, the columns of a study, how many rows it has, and the task's `min_per_class`."""
+    """A table of someone's own: its file, the columns of a study, its rows, and what a task should say of rare classes.
+
+    ``labels`` has the classes of each column, and ``least`` is the task's ``min_per_class``.
+    """
 
     file: Path
     image: str

@@ -95,8 +95,8 @@ def print_cost(study: Study, rates: argparse.Namespace) -> None:
     if study.grid.answers_cells():
         flop, stored = reading_cost(study, states)
         print(
-            f"Answers are read in {_hours(flop, rates.core_gigaflops / 1e3):.3g} core hours, into {stored / 1e9:.2g} GB "
-            "of tables."
+            f"Answers are read in {_hours(flop, rates.core_gigaflops / 1e3):.3g} core hours, into "
+            f"{stored / 1e9:.2g} GB of tables."
         )
     if study.likeness_cells():
         flop, stored = likeness_cost(study, states)
