@@ -42,6 +42,16 @@ def warm() -> Iterator[str]:
         yield python
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Path:
+    """What `pip install .` would install, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    # The setuptools that torch requires builds it, so that nothing is downloaded.
+    command = ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(folder)]
+    subprocess.run([sys.executable, "-m", *command, str(REPOSITORY)], check=True)
+    return folder
+
+
 @pytest.fixture
 def serve_hub() -> Iterator[Callable]:
     """Serve repositories for the time of a test, as on the Hugging Face hub: see tests/hub.py."""

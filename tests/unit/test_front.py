@@ -32,16 +32,6 @@ def run(code: str, *paths: Path, cwd: Path | None = None) -> dict:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """What `pip install .` would install, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("installed")
-    # The setuptools that torch requires builds it, so that nothing is downloaded.
-    command = ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(folder)]
-    subprocess.run([sys.executable, "-m", *command, str(REPOSITORY)], check=True)
-    return folder
-
-
 def test_importing_it_imports_no_library_until_a_name_is_used():
     code = """
 import json, sys, layerwise
@@ -74,6 +64,10 @@ print(json.dumps([layerwise.__file__, made]))
     file, made = run(code, installed)
     assert Path(file).is_relative_to(installed)
     assert made == [own_digest(*files) for files in PROGRAMS]
+    # Jobs of the installed workflow import the copy that lies in it.
+    file, made = run(code, installed / "layerwise/workflow/scripts")
+    assert Path(file).is_relative_to(installed / "layerwise/workflow")
+    assert made == [own_digest(*files) for files in PROGRAMS]
 
 
 def test_an_installed_copy_loads_a_study(installed, tmp_path):
@@ -98,6 +92,17 @@ print(json.dumps([words, alone.grid.probe_cells(), alone.stimuli_folder("caption
     here = layerwise.Study.load(REPOSITORY / "config/config.yaml")
     assert [tuple(cell) for cell in cells] == here.grid.probe_cells()
     assert folder == here.stimuli_folder("captions")
+
+
+def test_an_installed_workflow_has_every_file_of_the_clone_that_a_run_reads(installed):
+    """Its folders are those of the clone, file by file."""
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    read = ("rules/", "report/", "scripts/", "profiles/", "config/")
+    wanted = {name for name in listed.splitlines() if name.startswith(read) and not name.endswith("README.md")}
+    # Templates of this project's own pages.
+    wanted = {name for name in wanted if not name.startswith("report/findings/")} | {"Snakefile", "pyproject.toml"}
+    workflow = installed / "layerwise/workflow"
+    assert not {name for name in wanted if not (workflow / name).is_file() and (REPOSITORY / name).is_file()}
 
 
 def test_installing_leaves_nothing_in_the_clone(installed):
