@@ -15,6 +15,7 @@ from layerwise.jobs.command import finished_file
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # As many rows tell what a column is.
 LOOKED_AT = 5000
+A_PICTURE = object()
 # A label has at most so many classes, and at least so many items of each.
 MOST_CLASSES, LEAST_ITEMS = 20, 10
 # With fewer items of a class, some part of a random split may have fewer than a task asks for by default.
@@ -83,8 +84,11 @@ def read_columns(file: Path, labels: Sequence[str] = ()) -> OwnTable:
     names = column_names(file)
     if unknown := [name for name in labels if name not in names]:
         raise InputError(f"{file}: there is no column {unknown[0]!r}; it has {', '.join(names)}")
-    rows = [row.cells for row in islice(read_rows([file], names), LOOKED_AT)]
-    cells = {name: [row[name] for row in rows] for name in names}
+    cells: dict[str, list[Any]] = {name: [] for name in names}
+    for row in islice(read_rows([file], names), LOOKED_AT):
+        for name, cell in row.cells.items():
+            # Of a picture, not its bytes.
+            cells[name].append(A_PICTURE if isinstance(cell, Picture) else cell)
     image = next((name for name in sorted(names, key=lambda name: name != "image") if _is_pictures(cells[name])), None)
     if image is None:
         raise InputError(
@@ -97,18 +101,18 @@ def read_columns(file: Path, labels: Sequence[str] = ()) -> OwnTable:
     found = list(labels) or [name for name in possible if name not in texts] or possible[:1]
     if not found:
         raise InputError(
-            f"{file}: no column has two to {MOST_CLASSES} classes with {LEAST_ITEMS} rows each; add rows, or a column "
-            "that says what is to be read off hidden states, or name one with --label"
+            f"{file}: no column has two to {MOST_CLASSES} classes with {LEAST_ITEMS} rows each and no empty cell; add "
+            "rows, or a column that says what is to be read off hidden states, or name one with --label"
         )
     text = max((name for name in texts if name not in found), key=lambda name: len(counts[name]), default=None)
     rarest = min(min(counts[name].values(), default=0) for name in found if name in counts)
     least = DEFAULT_LEAST if rarest >= SURE_ITEMS else LOW_LEAST
-    return OwnTable(file, image, text, {name: sorted(counts.get(name, ())) for name in found}, len(rows), least)
+    return OwnTable(file, image, text, {name: sorted(counts.get(name, ())) for name in found}, len(cells[image]), least)
 
 
 def _is_pictures(cells: Sequence[Any]) -> bool:
     return bool(cells) and all(
-        isinstance(cell, Picture) or (isinstance(cell, str) and cell.lower().endswith(PICTURES)) for cell in cells
+        cell is A_PICTURE or (isinstance(cell, str) and cell.lower().endswith(PICTURES)) for cell in cells
     )
 
 

@@ -13,6 +13,7 @@ from layerwise.datasets.disk import is_file
 from layerwise.errors import InputError
 from layerwise.planning.recipes import as_before, as_json, without
 from layerwise.stimuli.catalogue import KINDS
+from layerwise.stimuli.kinds.table import PICTURES
 from layerwise.study import Study
 from layerwise.workflow_folder import WORKFLOW
 
@@ -23,9 +24,12 @@ def data_are_here(study: Study, stimuli: str) -> bool:
     """Whether a stimulus set can be made now: nothing must be downloaded, unpacked or drawn first."""
     entry = study.config.stimuli[stimuli]
     kind = KINDS[entry.kind]
-    reads = kind.reads(entry)
-    receipts = [] if reads is None else study.data.receipts(*reads)
-    return all(is_file(file) for file in (*kind.source_files(entry, study.data), *receipts))
+    needed = list(kind.source_files(entry, study.data))
+    if (reads := kind.reads(entry)) is not None:
+        needed += study.data.receipts(*reads)
+        if study.data.image_receipts(*reads):
+            needed.append(study.stimuli_file(stimuli, "unpacked.json"))
+    return all(map(is_file, needed))
 
 
 def try_stimuli(study: Study, stimuli: str, folder: Path) -> Iterator[str]:
@@ -41,9 +45,10 @@ def try_stimuli(study: Study, stimuli: str, folder: Path) -> Iterator[str]:
     """
     entry = study.config.stimuli[stimuli]
     made = without(as_before("stimuli", entry.entry()), "prompts")
-    # Pictures inside tables are written out. Here, later options win.
-    images = [f"--images={folder}/pictures"] if KINDS[entry.kind].reads(entry) is None else []
-    options = [*KINDS[entry.kind].options(entry, study.data), *images, "--seed", str(study.config.seed)]
+    # Pictures inside tables are written out; not among the study's own.
+    kept, thrown_away = (f"--images={place}/{PICTURES}" for place in (study.data.root, folder))
+    options = [thrown_away if option == kept else option for option in KINDS[entry.kind].options(entry, study.data)]
+    options += ["--seed", str(study.config.seed)]
     out = folder / stimuli
     yield from _run("make_stimuli.py", "--name", stimuli, "--entry", as_json(made), *options, "--out", str(out))
     prompts = {name: prompt.shown() for name, prompt in study.grid.prompts(stimuli).items()}
