@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from layerwise.console.catalogue import COMMANDS
+from layerwise.console.commands import COMMANDS
 from layerwise.errors import InputError
 from layerwise.workflow_folder import version
 

@@ -12,7 +12,7 @@ from PIL import Image
 from layerwise import InputError, Study
 from layerwise.config.reading import read_config
 from layerwise.console.__main__ import main
-from layerwise.console.catalogue import COMMANDS
+from layerwise.console.commands import COMMANDS
 from layerwise.console.example import draw_example
 from layerwise.console.own_table import LEAST_ITEMS, read_columns
 from layerwise.states.writing import new_states
