@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from layerwise.config.models import Model
 from layerwise.console.studies import add_study, load_study, run_command
 from layerwise.console.trial_making import data_are_here, try_stimuli, try_task
 from layerwise.datasets.disk import check_writable, is_dir
@@ -66,16 +67,31 @@ def _model(study: Study, model: str) -> Iterator[str]:
     if embedded is not None:
         yield f"model {model}: {embedded}, which the workflow trains{weights and f'; here{weights}'}"
     elif is_dir(entry.source):
-        # Here, and not at the top: transformers takes seconds to import.
-        from layerwise.models.authors.configs import ABOUT
-        from layerwise.models.type_checks import check_served
-
         study.model_folder(model)
-        if entry.adapter not in ABOUT:
-            check_served(model, entry.adapter, Path(entry.source), entry.trust_remote_code)
+        _check_type(model, entry)
         yield f"model {model}: the folder {entry.source}{weights}"
     else:
         yield f"model {model}: {entry.source} of the hub{weights}; `snakemake models` finds or downloads it"
+
+
+def _check_type(model: str, entry: Model) -> None:
+    """Refuse a folder whose model cannot run, by its configuration. Code that comes with a model is not run here."""
+    # Here, and not at the top: transformers takes seconds to import.
+    from layerwise.models.authors.configs import ABOUT
+    from layerwise.models.configuration import read_configuration
+    from layerwise.models.type_checks import check_family, check_served
+
+    if entry.adapter in ABOUT:
+        return
+    check_served(model, entry.adapter, Path(entry.source), entry.trust_remote_code)
+    if not entry.trust_remote_code:
+        try:
+            config = read_configuration(entry.source)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"models.{model}: {entry.source} has no config.json that transformers knows ({error})"
+            ) from error
+        check_family(model, entry.adapter, config.model_type, trust=False)
 
 
 def _stimuli(study: Study, stimuli: str, folder: Path, quick: bool) -> Iterator[str]:

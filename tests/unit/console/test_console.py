@@ -195,7 +195,8 @@ def test_check_names_all_that_would_end_a_run(tmp_path, monkeypatch, capsys):
     own = yaml.safe_load(Path("study.yaml").read_text())
     (tmp_path / "llama").mkdir()
     (tmp_path / "llama/config.json").write_text(json.dumps({"model_type": "llama"}))
-    Path("study.yaml").write_text(yaml.safe_dump(own | {"models": {"mine": {"source": "llama"}}}))
+    wrong = {key: value for key, value in own.items() if key != "embedded_models"}
+    Path("study.yaml").write_text(yaml.safe_dump(wrong | {"models": {"mine": {"source": "llama"}}}))
     Path("pictures/007.jpg").rename("pictures/away.jpg")
     said = refused(capsys, "check")
     assert re.search(r"row 9.*007\.jpg", said)
