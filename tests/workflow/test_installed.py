@@ -64,7 +64,7 @@ def test_a_study_that_init_wrote_runs_to_its_page(example):
     page = Path(example.layerwise("open", "--print").strip())
     assert page == example.folder / "results/explore/index.html"
     text = page.read_text(encoding="utf-8")
-    assert "answer" in text
+    assert "colour" in text
     assert "trial-untrained" in text
-    (states,) = (example.folder / "results/states/trial/pictures").glob("as-it-is.h5")
+    (states,) = (example.folder / "results/states/trial/pictures").glob("what.h5")
     assert "160 in " in example.layerwise("describe", str(states))

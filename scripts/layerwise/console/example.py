@@ -1,33 +1,35 @@
 """A few drawn pictures and a table of them, for those who want to see a study run before they have data."""
 
 import csv
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from layerwise.datasets.world.render import render, save_jpeg
-from layerwise.datasets.world.scenes import COLOUR_NAMES, draw_scene
+from layerwise.datasets.world.scenes import arranged
 from layerwise.jobs.command import finished_file
 
-PICTURES = 160
+SHAPES = ("circle", "square", "star", "bar")
+COLOURS = ("red", "green", "blue", "yellow")
+OF_EACH = 10
 
 
 def draw_example(folder: Path) -> Path:
-    """Draw pictures of coloured shapes into ``folder/pictures``, and a table that says whether a colour is in each.
+    """Draw pictures of one shape each into ``folder/pictures``, and a table with its shape and its colour.
 
-    Half of the pictures have the colour that their question asks for.
+    Every shape has every colour equally often, so that neither tells the other.
     """
     rng = np.random.default_rng(0)
+    kinds = [kind for kind in product(SHAPES, COLOURS) for _ in range(OF_EACH)]
     rows = []
-    for number in range(PICTURES):
-        scene, name = draw_scene(rng), f"pictures/{number:03}.jpg"
-        save_jpeg(render(scene), folder / name)
-        shown = {item.colour for item in scene.objects}
-        asked = sorted(shown) if number % 2 else [colour for colour in COLOUR_NAMES if colour not in shown]
-        colour = asked[int(rng.integers(len(asked)))]
-        rows.append([name, f"Is something {colour}?", "yes" if colour in shown else "no"])
+    for number, place in enumerate(rng.permutation(len(kinds)).tolist()):
+        shape, colour = kinds[place]
+        name = f"pictures/{number:03}.jpg"
+        save_jpeg(render(arranged([(shape, colour)], rng)), folder / name)
+        rows.append([name, shape, colour])
     with finished_file(folder / "pictures.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "question", "answer"])
+        writer.writerow(["image", "shape", "colour"])
         writer.writerows(rows)
     return folder / "pictures.csv"

@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -139,17 +141,17 @@ def test_an_empty_folder_and_several_tables_are_refused_with_the_fix(tmp_path, c
     assert "the example needs a new folder" in refused(capsys, "init", str(tmp_path), "--example")
 
 
-def test_half_of_the_example_is_true(tmp_path):
+def test_neither_label_of_the_example_tells_the_other(tmp_path):
     found = read_columns(draw_example(tmp_path))
-    assert (found.text, found.labels, found.least) == ("question", {"answer": ["no", "yes"]}, 5)
+    assert (found.text, found.least, list(found.labels)) == (None, 5, ["shape", "colour"])
     with open(tmp_path / "pictures.csv") as file:
         rows = list(csv.DictReader(file))
-    assert sum(row["answer"] == "yes" for row in rows) == len(rows) / 2
-    # The question alone tells little: each colour has both answers.
-    answers = {row["question"]: set() for row in rows}
-    for row in rows:
-        answers[row["question"]].add(row["answer"])
-    assert all(found == {"yes", "no"} for found in answers.values())
+    counts = Counter((row["shape"], row["colour"]) for row in rows)
+    assert (len(counts), set(counts.values())) == (16, {10})
+    # The colour that the table names is the one that is drawn.
+    with Image.open(tmp_path / next(row["image"] for row in rows if row["colour"] == "red")) as picture:
+        red, green, blue = np.asarray(picture.convert("RGB"), int).reshape(-1, 3).T
+    assert (red - np.maximum(green, blue)).max() > 100
 
 
 def test_a_finished_page_is_found_beside_its_study_and_a_missing_one_names_the_command(tmp_path, monkeypatch, capsys):
@@ -207,5 +209,5 @@ def test_check_names_all_that_would_end_a_run(tmp_path, monkeypatch, capsys):
     main(["check"])
     printed = capsys.readouterr().out
     assert "stimuli pictures: 160 items of 160 pictures" in printed
-    assert "task answer: 88 train, 32 val, 40 test (no, yes)" in printed
+    assert re.search(r"task colour: \d+ train, \d+ val, \d+ test \(blue, green, red, yellow\)", printed)
     assert not Path("results").exists()
