@@ -15,6 +15,7 @@ from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.frozen import FrozenModel, Shown, pictures_of
 from layerwise.models.intervening import Intervention
 from layerwise.several_pictures import each
+from layerwise.states.checks import difference
 from layerwise.states.images import read_images
 from layerwise.stimuli.modalities import BLANK
 
@@ -188,6 +189,5 @@ def _last(model: FrozenModel, shown: Shown, prompt: str) -> Tensor:
 
 
 def _between(first: Tensor, second: Tensor) -> Tensor:
-    """Norm of the difference over norm of the first, per layer; shape (L + 2,)."""
-    first, second = first[0].double(), second[0].double()
-    return (first - second).norm(dim=-1) / first.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    """How far the second is from the first, per layer, see :func:`layerwise.states.checks.difference`; (L + 2,)."""
+    return difference(second, first)[0]
