@@ -15,9 +15,10 @@ from torch import nn
 from layerwise.models.embedded.tokenizer import IMAGE, train_tokenizer
 
 SIDE, PATCH, WIDTH = 56, 14, 96
-# The dimensions with large values, how large they are, and how much more blocks write into them than elsewhere. In
-# SmolLM2-135M the largest value is 36 behind block 3 and 750 behind the last one, where a vector's norm is 1000.
-OUTLIERS, LARGEST, WRITTEN = (7, 40), 500.0, 8.0
+# The dimension with large values, how large they are, and how much more blocks write into it than elsewhere. In
+# SmolLM2-135M the largest value is 36 behind block 3 and 750 behind the last one, where a vector's norm is 1000. There
+# is one, because at this width the start-up checks leave one entry out (1 %).
+OUTLIERS, LARGEST, WRITTEN = (7,), 700.0, 8.0
 # About how large the other dimensions are, root mean square.
 OTHERS = 1.0
 

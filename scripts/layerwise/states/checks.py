@@ -21,12 +21,14 @@ from layerwise.states.shape_checks import shapes
 
 log = logging.getLogger(__name__)
 
-# How far states over a shared prefix may be from those of the same inputs alone: norm of the difference over norm of
-# the vector. A prefix that is not shared exactly is off by several percent in float32.
-TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-2}
+# How far states over a shared prefix may be from those of the same inputs alone, and those that hooks read from those
+# that a model reports; see :func:`difference`. Measured by benchmarks/precision.py: in float32, rounding moves states
+# by at most 2e-6, in a real decoder of 30 blocks too, and a fault by at least 3e-3.
+TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}
 # A deep model can amplify rounding beyond that. Plain batches show by how much, as their states differ from those of
-# single inputs by rounding alone. They widen the tolerance by at most this factor.
-WIDEST = 5
+# single inputs by rounding alone; in the real decoder by half of what shared prefixes do. They widen the tolerance to
+# so many times what they show, and by at most this factor.
+AS_BATCHES, WIDEST = 4, 5
 
 # How far the states of a padded batch may be from those of its inputs alone. In any precision, rounding in a deep model
 # stays well below this; reading padding or another input's picture does not.
@@ -206,7 +208,8 @@ def check_sharing(
             alone = torch.cat([states[position] for states in single])
             relative = difference(shared[position], alone)
             rounding = difference(batch[position], alone).max()
-            allowed = TOLERANCE[model.dtype] * float((rounding * 2 / TOLERANCE[model.dtype]).clamp(1, WIDEST))
+            finest = TOLERANCE[model.dtype]
+            allowed = float((rounding * AS_BATCHES).clamp(finest, finest * WIDEST))
             if position in AT_SITE:
                 # What a block adds may be small compared with its input, so rounding weighs more there. The finer
                 # tolerance applies to the blocks' outputs, which contain all of it.

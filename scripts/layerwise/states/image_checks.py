@@ -55,8 +55,8 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
         own = _last(model, shown, row["prompt"])
         others = [_last(model, replaced(shown, [number]), row["prompt"]) for number in numbers]
     differences = [_between(own, other)[-1] for other in others]
-    for number, difference in zip(numbers, differences, strict=True):
-        log.info("another picture %d: the topmost state at the last token differs by %.1e", number, difference)
+    for number, found in zip(numbers, differences, strict=True):
+        log.info("another picture %d: the topmost state at the last token differs by %.1e", number, found)
     # NaN passes this comparison: check_finite has the better message.
     unseen = [number for number, found in zip(numbers, differences, strict=True) if found <= SAME[model.dtype]]
     if not unseen:

@@ -1,5 +1,7 @@
 """The start-up checks on a model with what trained ones have: outlier dimensions, a tied head and a chat template."""
 
+import re
+
 import pandas as pd
 import pytest
 import torch
@@ -61,8 +63,17 @@ def test_blocks_that_are_read_one_too_low_are_told(model, inputs, monkeypatch):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_prefix_that_is_shared_wrongly_is_told(model, inputs, fault):
-    with (
-        FAULTS[fault](),
-        pytest.raises(InputError, match=r"position last, differs by .* cannot share prefixes exactly"),
-    ):
+    if model.dtype == torch.bfloat16 and fault == "texts one position late":
+        pytest.skip("in bfloat16 rounding moves states as far as this fault does: docs/method.md")
+    with FAULTS[fault](), pytest.raises(InputError, match=r"position last, differs by .* cannot share prefixes"):
         check_sharing(model, inputs, plan_parts(inputs, 2, 4), ["last"])
+
+
+def test_what_is_allowed_is_far_from_rounding(model, inputs, caplog):
+    """One more picture must not be refused: float32 has ten times what rounding takes, half precision twice."""
+    caplog.set_level("INFO")
+    check_sharing(model, inputs, plan_parts(inputs, 2, 4), POSITIONS)
+    found = re.findall(r"shared prefix, .*: differs by (\S+) from .* allowed (\S+)\)", caplog.text)
+    assert len(found) == 4
+    margin = 10 if model.dtype == torch.float32 else 2
+    assert all(margin * float(differs) < float(allowed) for differs, allowed in found)
