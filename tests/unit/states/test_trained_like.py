@@ -11,12 +11,14 @@ from benchmarks.trained_like import TEXTS, save_trained_like
 from layerwise.errors import InputError
 from layerwise.models.opening import open_model
 from layerwise.models.registration import describe_model
-from layerwise.states.checks import TOLERANCE, check_batches, check_hooks, check_sharing, relative_difference
+from layerwise.states.checks import PLACE_TOLERANCE, check_batches, check_hooks, check_sharing, relative_difference
 from layerwise.states.image_checks import check_sight
 from layerwise.states.plan import plan_parts, running_order
 from tests.families.measure import POSITIONS, pictures
 
-PRECISIONS = ["float32", "bfloat16", "float16"]
+# Half precision is slow on most processors.
+PRECISIONS = ["float32", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("bfloat16", "float16"))]
+HIDDEN_IN_BFLOAT16 = {"texts one position late", "a token of the prefix unseen"}
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +44,25 @@ def inputs(tmp_path):
     return table.iloc[running_order(table, 2)].reset_index(drop=True)
 
 
-def test_a_model_that_is_read_rightly_passes(model, inputs):
-    """And the model is what its name says: large values are most of a state's norm."""
+def test_a_model_that_is_read_rightly_passes(model, inputs, caplog):
+    """With room: one more picture must not be refused."""
+    caplog.set_level("INFO")
     check_hooks(model, inputs, POSITIONS)
     check_sight(model, "trained-like", inputs, untrained=False)
     check_batches(model, inputs, plan_parts(inputs, 0, 4), POSITIONS)
     check_sharing(model, inputs, plan_parts(inputs, 2, 4), POSITIONS)
+    found = re.findall(r"shared prefix, .*: differs by (\S+) from .* allowed (\S+)\)", caplog.text)
+    assert len(found) == 4
+    assert all(4 * float(differs) < float(allowed) for differs, allowed in found)
 
 
-def test_blocks_that_are_read_one_too_low_are_told(model, inputs, monkeypatch):
+def test_blocks_that_are_read_one_too_low_are_told(description, inputs, monkeypatch):
     """Large values hide it in half precision: a block changes little of them."""
+    model = open_model(description, "cpu", dtype="bfloat16")
     own = model.run
     states = own(model.prepare([None], ["Is"]), ["last"])
     hidden = relative_difference(block_below(states)["last"], states["last"])[0, 1:-1]
-    assert (hidden < TOLERANCE[torch.bfloat16]).all()
+    assert (hidden < PLACE_TOLERANCE[model.dtype]).all()
     monkeypatch.setattr(model, "run", lambda *given: block_below(own(*given)))
     with pytest.raises(InputError, match=r"the state read at block 1, position last, differs by .* adapter of its own"):
         check_hooks(model, inputs, ["last"])
@@ -63,17 +70,7 @@ def test_blocks_that_are_read_one_too_low_are_told(model, inputs, monkeypatch):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_prefix_that_is_shared_wrongly_is_told(model, inputs, fault):
-    if model.dtype == torch.bfloat16 and fault == "texts one position late":
-        pytest.skip("in bfloat16 rounding moves states as far as this fault does: docs/method.md")
+    if model.dtype == torch.bfloat16 and fault in HIDDEN_IN_BFLOAT16:
+        pytest.skip("moves states about as far as rounding does in bfloat16: docs/method.md")
     with FAULTS[fault](), pytest.raises(InputError, match=r"position last, differs by .* cannot share prefixes"):
         check_sharing(model, inputs, plan_parts(inputs, 2, 4), ["last"])
-
-
-def test_what_is_allowed_is_far_from_rounding(model, inputs, caplog):
-    """One more picture must not be refused: float32 has ten times what rounding takes, half precision twice."""
-    caplog.set_level("INFO")
-    check_sharing(model, inputs, plan_parts(inputs, 2, 4), POSITIONS)
-    found = re.findall(r"shared prefix, .*: differs by (\S+) from .* allowed (\S+)\)", caplog.text)
-    assert len(found) == 4
-    margin = 10 if model.dtype == torch.float32 else 2
-    assert all(margin * float(differs) < float(allowed) for differs, allowed in found)
