@@ -25,6 +25,7 @@ SECTIONS = {
     "training.py": "The optimiser of the embedded model",
     "page.py": "The page one plays with",
     "cost.py": "The cost model compared with the demo",
+    "precision.py": "Rounding, and what the start-up checks allow",
     "ground_truth.py": "Planted signals: layers, intervals and tests compared with the truth",
     "used_truth.py": "Planted use: a decoder whose use of what it knows is known",
 }

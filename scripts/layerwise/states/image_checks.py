@@ -15,6 +15,7 @@ from layerwise.models.block_kinds import WITHOUT_SCORES
 from layerwise.models.frozen import FrozenModel, Shown, pictures_of
 from layerwise.models.intervening import Intervention
 from layerwise.several_pictures import each
+from layerwise.states.checks import difference
 from layerwise.states.images import read_images
 from layerwise.stimuli.modalities import BLANK
 
@@ -54,8 +55,8 @@ def check_sight(model: FrozenModel, name: str, inputs: pd.DataFrame, untrained: 
         own = _last(model, shown, row["prompt"])
         others = [_last(model, replaced(shown, [number]), row["prompt"]) for number in numbers]
     differences = [_between(own, other)[-1] for other in others]
-    for number, difference in zip(numbers, differences, strict=True):
-        log.info("another picture %d: the topmost state at the last token differs by %.1e", number, difference)
+    for number, found in zip(numbers, differences, strict=True):
+        log.info("another picture %d: the topmost state at the last token differs by %.1e", number, found)
     # NaN passes this comparison: check_finite has the better message.
     unseen = [number for number, found in zip(numbers, differences, strict=True) if found <= SAME[model.dtype]]
     if not unseen:
@@ -188,6 +189,5 @@ def _last(model: FrozenModel, shown: Shown, prompt: str) -> Tensor:
 
 
 def _between(first: Tensor, second: Tensor) -> Tensor:
-    """Norm of the difference over norm of the first, per layer; shape (L + 2,)."""
-    first, second = first[0].double(), second[0].double()
-    return (first - second).norm(dim=-1) / first.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    """How far the second is from the first, per layer, see :func:`layerwise.states.checks.difference`; (L + 2,)."""
+    return difference(second, first)[0]
