@@ -1,7 +1,7 @@
 """The code blocks of the documentation: where each is, and what says that it is not run.
 
-A comment in the line before a block marks it: ``<!-- not run: reason -->``, or ``<!-- under models -->`` where YAML is a
-part of a study and this key stands above it.
+A comment in the line before a block marks it: ``<!-- not run: reason -->``, or ``<!-- under models -->`` where YAML is
+a part of a study and this key stands above it.
 """
 
 import re
@@ -27,7 +27,7 @@ RUN_TOGETHER = {
 
 @dataclass(frozen=True)
 class CodeBlock:
-    """A fenced block: its page, line and language, its code without indentation, and what the comment before it says."""
+    """A fenced block: page, line and language, code without indentation, and what the comment before it says."""
 
     page: str
     line: int

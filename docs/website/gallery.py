@@ -1,4 +1,4 @@
-"""The gallery: every figure of the catalogue with its pictures from a finished demo, how to read it, and what asks for it.
+"""The gallery: every figure of the catalogue, with the demo's pictures, how to read it, and what asks for it.
 
 A figure says itself which contents of a study it needs. Here stands only which key of a study gives these contents.
 """
@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,16 +76,17 @@ QUESTIONS_WITH = {
 PARAMS = {"axis": "layer", "window": 1, "resamples": 1000}
 MISSING = """\
 !!! note "No pictures yet"
-    No finished demo was found when this page was built, so the figures stand here with their captions alone. `make demo`
-    makes the pictures, and `make docs` puts them here.
+    No finished demo was found when this page was built, so the figures stand here with their captions alone.
+    `make demo` makes the pictures, and `make docs` puts them here.
 
 """
 INTRODUCTION = """\
 # Gallery
 
-Every figure that the workflow can draw. Most are from [the demo](index.md#try-it): a small LLaVA, trained on drawn shapes, and its
-untrained twin. Under each stands how to read it, and the lines of the study that ask for it. The model is small and was trained
-once, so read these pictures as examples of figures. [What the demo shows](docs/findings.md) has the results of five trainings.
+Every figure that the workflow can draw. Most are from [the demo](index.md#try-it): a small LLaVA, trained on drawn
+shapes, and its untrained twin. Below each stands how to read it, and the lines of the study that ask for it. The
+model is small and was trained once, so take these pictures as examples of figures. [What the demo shows](docs/findings.md) has
+the results of five trainings.
 
 """
 
@@ -107,9 +109,8 @@ def write_gallery(folder: Path, results: Path, root: Path = ROOT) -> None:
     parts = [INTRODUCTION if made else INTRODUCTION + MISSING]
     if made:
         parts.append(
-            "[Open the demo's page to play with](demo/explore/index.html): one file, with all charts and tables.\n\n"
+            "[Open the demo's page to play with](demo/explore/index.html), which has all charts and tables.\n\n"
         )
-    parts.append(_contents(made))
     parts += [_figure(name, found[name], results, root) for name in made]
     if others:
         if made:
@@ -175,13 +176,6 @@ def excerpt(text: str, section: str) -> str:
     return found[0].strip("\n") if found else ""
 
 
-def _contents(made: list[str]) -> str:
-    if not made:
-        return ""
-    lines = "".join(f"- [{_title(name)}](#{name})\n" for name in made)
-    return f'<div class="gallery-contents" markdown>\n\n{lines}\n</div>\n\n'
-
-
 def _title(name: str) -> str:
     figure = FIGURES[name]
     title = re.sub(r"[:,]? *(of )?\{variant\}", "", figure.title)
@@ -192,7 +186,8 @@ def _figure(name: str, pages: list[Path], results: Path, root: Path, level: str 
     """The part of the gallery about one figure."""
     pages = _without_depth(pages)
     shown = "".join(_picture(path, results) for path in pages)
-    return f"{level} {_title(name)} {{ #{name} }}\n\n{shown}{_caption(name, pages, root)}\n\n{_asked(name, bool(pages), root)}\n"
+    heading = f"{level} {_title(name)} {{ #{name} }}\n\n"
+    return f"{heading}{shown}{_caption(name, pages, root)}\n\n{_asked(name, bool(pages), root)}\n"
 
 
 def _without_depth(pages: list[Path]) -> list[Path]:
@@ -208,7 +203,7 @@ def _picture(page: Path, results: Path) -> str:
 def _caption(name: str, pages: list[Path], root: Path) -> str:
     """How to read it, as HTML: the caption of its page, or of no study."""
     found: FigurePage | None = read_figure_page(pages[0]) if pages else None
-    caption = found.caption if found else caption_html(root / f"report/{name}.rst", PARAMS)
+    caption = found.caption if found else _plain_caption(root, name)
     # A blank line would end a block of HTML in Markdown.
     return '<div class="gallery-caption">\n' + re.sub(r"\n\s*\n", "\n", caption.strip()) + "\n</div>"
 
@@ -217,10 +212,9 @@ def _asked(name: str, made: bool, root: Path) -> str:
     """What asks for a figure: the key, an explanation, and the lines of a study that has it."""
     asked = asked_by(FIGURES[name])
     keys = " or ".join(f"[`{one.key}`](config/README.md#{one.section})" for one in asked)
-    for file, text in _studies(root):
+    for file, text, config in _studies(root):
         if made and file != DEMO:
             break
-        config = yaml.safe_load(text)
         if one := next((one for one in asked if has(config, one.key)), None):
             lines = excerpt(text, one.key.partition(".")[0])
             return (
@@ -231,8 +225,14 @@ def _asked(name: str, made: bool, root: Path) -> str:
     return f"**Asked for** by {keys}" + (", which the demo has by default.\n" if made else ".\n")
 
 
-def _studies(root: Path) -> Iterator[tuple[str, str]]:
-    """The studies of the project, the demo first."""
+@cache
+def _studies(root: Path) -> list[tuple[str, str, Any]]:
+    """The studies of the project, the demo first: file, text and content."""
     files = sorted((root / "config").glob("*.yaml"), key=lambda path: (path.name != Path(DEMO).name, path.name))
-    for path in [*files, *sorted((root / "config/recipes").glob("*.yaml"))]:
-        yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
+    texts = {path: path.read_text(encoding="utf-8") for path in files}
+    return [(str(path.relative_to(root)), text, yaml.safe_load(text)) for path, text in texts.items()]
+
+
+@cache
+def _plain_caption(root: Path, name: str) -> str:
+    return caption_html(root / f"report/{name}.rst", PARAMS)
