@@ -109,7 +109,7 @@ def write_gallery(folder: Path, results: Path, root: Path = ROOT) -> None:
     parts = [INTRODUCTION if made else INTRODUCTION + MISSING]
     if made:
         parts.append(
-            "[Open the demo's page to play with](demo/explore/index.html), which has all charts and tables.\n\n"
+            "[Open the demo's page to play with](demo/explore/index.html): charts, tables and single pictures.\n\n"
         )
     parts += [_figure(name, found[name], results, root) for name in made]
     if others:
@@ -218,11 +218,11 @@ def _asked(name: str, made: bool, root: Path) -> str:
         if one := next((one for one in asked if has(config, one.key)), None):
             lines = excerpt(text, one.key.partition(".")[0])
             return (
-                f"**Asked for** by {keys}; here by [{file}]({file}.md):\n\n"
+                f"**Made for** a study with {keys}, such as [{file}]({file}.md):\n\n"
                 f'??? example "The lines of {file}"\n\n'
                 + "".join(f"    {line}".rstrip() + "\n" for line in ["```yaml", *lines.splitlines(), "```"])
             )
-    return f"**Asked for** by {keys}" + (", which the demo has by default.\n" if made else ".\n")
+    return f"**Made for** a study with {keys}" + (", which the demo has by default.\n" if made else ".\n")
 
 
 @cache
