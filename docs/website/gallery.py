@@ -85,8 +85,8 @@ INTRODUCTION = """\
 
 Every figure that the workflow can draw. Most are from [the demo](index.md#try-it): a small LLaVA, trained on drawn
 shapes, and its untrained twin. Below each stands how to read it, and the lines of the study that ask for it. The
-model is small and was trained once, so take these pictures as examples of figures. [What the demo shows](docs/findings.md) has
-the results of five trainings.
+model is small and was trained once, so take these pictures as examples of figures. [What the demo
+shows](docs/findings.md) has the results of five trainings.
 
 """
 
