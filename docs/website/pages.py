@@ -45,6 +45,31 @@ def links(text: str) -> Iterator[re.Match[str]]:
             yield match
 
 
+def adapted(text: str) -> str:
+    """Markdown of a code host for the website, which asks for more: four spaces within a list, a blank line before one.
+
+    Comments are left out.
+    """
+    written: list[str] = []
+    fence, shift, before = "", 0, ""
+    for line in text.splitlines():
+        opened = re.match(r" *(```+)", line)
+        spaces = len(line) - len(line.lstrip())
+        if not fence:
+            if re.fullmatch(r" *<!-- .* -->", line):
+                continue
+            # Two spaces of a bullet and three of a number are one level.
+            shift = 4 * -(-spaces // 3) - spaces if spaces else 0
+            begins = re.match(r"([-*]|\d+\.) ", line)
+            if begins and before and not re.match(r" |#|([-*]|\d+\.) ", before):
+                written.append("")
+        written.append(" " * shift + line if line.strip() else line)
+        if opened and (not fence or line.strip() == fence):
+            fence = "" if fence else opened[1]
+        before = line
+    return "\n".join(written) + "\n"
+
+
 def write_pages(folder: Path, root: Path = ROOT) -> None:
     """Write all pages but the gallery, and what they link to.
 
@@ -67,7 +92,8 @@ def write_pages(folder: Path, root: Path = ROOT) -> None:
     wanted = {path.relative_to(root) for path in (root / "config").rglob("*.yaml")}
     for page in pages:
         text = (root / page).read_text(encoding="utf-8")
-        _write(folder / START.get(str(page), str(page)), _linked(text, page, root, set(pages), wanted))
+        text = _linked(text, page, root, set(pages), wanted)
+        _write(folder / START.get(str(page), str(page)), adapted(text))
     written: set[Path] = set()
     while left := wanted - written:
         for target in sorted(left):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from docs.website.gallery import ASKED_BY, QUESTIONS_WITH, asked_by, excerpt, has, pictures, write_gallery
 from docs.website.link_check import broken
-from docs.website.pages import LINK, OUTSIDE, SETTINGS, START, links, sources, write_pages
+from docs.website.pages import LINK, OUTSIDE, SETTINGS, START, adapted, links, sources, write_pages
 from PIL import Image
 
 from layerwise.config.study import StudyConfig
@@ -60,6 +60,17 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
 def test_links_within_code_are_not_links():
     page = "[a](b.md) `[c](d.md)` and\n```\n[e](f.md)\n```\n[`g`](h.md)\n"
     assert [match[2] for match in links(page)] == ["b.md", "h.md"]
+
+
+def test_lists_of_a_code_host_are_lists_of_the_website():
+    page = "Steps:\n1. **One**\n   more\n\n   <!-- not run: why -->\n   ```yaml\n   a:\n     - b\n   ```\n\n2. Two\n   - sub\n     more\n"
+    website = (
+        "Steps:\n\n1. **One**\n    more\n\n    ```yaml\n    a:\n      - b\n    ```\n\n2. Two\n    - sub\n        more\n"
+    )
+    assert adapted(page) == website
+    assert adapted("- a\n  b\n- c\n  - d\n    e\n") == "- a\n    b\n- c\n    - d\n        e\n"
+    code = "```\n  - a\n<!-- kept -->\n1. b\n```\n"
+    assert adapted(code) == code
 
 
 @pytest.mark.slow
