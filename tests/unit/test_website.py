@@ -63,8 +63,8 @@ def test_links_within_code_are_not_links():
 
 
 def test_lists_of_a_code_host_are_lists_of_the_website():
-    page = "Steps:\n1. **One**\n   <!-- not run: why -->\n   ```yaml\n   a:\n     - b\n   ```\n\n2. Two\n   - sub\n     c\n"
-    website = "Steps:\n\n1. **One**\n    ```yaml\n    a:\n      - b\n    ```\n\n2. Two\n    - sub\n        c\n"
+    page = "Steps:\n1. One\n   <!-- not run: why -->\n   ```yaml\n   a:\n     - b\n   ```\n\n2. Two\n   - sub\n     c\n"
+    website = "Steps:\n\n1. One\n    ```yaml\n    a:\n      - b\n    ```\n\n2. Two\n    - sub\n        c\n"
     assert adapted(page) == website
     assert adapted("- a\n  b\n- c\n  - d\n    e\n") == "- a\n    b\n- c\n    - d\n        e\n"
     code = "```\n  - a\n<!-- kept -->\n1. b\n```\n"
