@@ -162,8 +162,12 @@ def runnable() -> list:
         else:
             continue
         found.setdefault(shlex.join(words), param.id)
-    # A plan takes seconds, so all but the first ones are left to releases.
-    marks = [pytest.mark.slow if number < 2 else pytest.mark.whole for number in range(len(found))]
+    # A plan takes seconds. Two commands of README are run in `make test-slow`, the others before releases.
+    often = ("estimate_cost.py --configfile my-study.yaml", "my-study.yaml -n")
+    marks = [
+        pytest.mark.slow if name.startswith("README.md") and name.endswith(often) else pytest.mark.whole
+        for name in found.values()
+    ]
     return [
         pytest.param(shlex.split(command), id=name, marks=mark)
         for mark, (command, name) in zip(marks, found.items(), strict=True)
