@@ -1,5 +1,7 @@
 # On a fresh machine, `make demo` and `make test` set up everything that they need.
 CORES ?= 2
+# The finished demo whose figures `make docs` shows.
+DEMO := results
 # Your own study, for `run` and `report`. Default: the demo.
 CONFIG :=
 REPORT = results/$(if $(CONFIG),$(basename $(notdir $(CONFIG)))-)report.html
@@ -10,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence findings run report test test-slow test-all bench bench-gpu families reliability architecture audit lint format schema lock
+.PHONY: help demo evidence findings run report test test-slow test-all bench bench-gpu families reliability architecture audit docs lint format schema lock
 .DEFAULT_GOAL := help
 # Without this check, Snakemake would end in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
@@ -73,6 +75,13 @@ audit: ## check the pinned packages for known vulnerabilities (needs the network
 	@VENV_BIN=$(abspath $(VENV))-audit/bin envs/audit.sh
 	@rm -rf $(VENV)-audit
 
+docs: $(VENV)/run.stamp $(VENV)-docs/docs.stamp ## build the documentation as a website in site/, with the demo's figures if it has run; checks every link within
+	PYTHONPATH=scripts $(BIN)/python -m docs.website write --results $(DEMO) --out .cache/website
+	$(VENV)-docs/bin/zensical build --strict --clean --config-file .cache/website/zensical.toml
+	PYTHONPATH=scripts $(BIN)/python -m docs.website check .cache/website/html
+	rm -rf site && mv .cache/website/html site
+	@echo "Open site/index.html"
+
 architecture: $(VENV)/dev.stamp ## draw the imports of the library into docs/architecture.md
 	$(BIN)/python tests/architecture.py
 
@@ -111,4 +120,10 @@ $(VENV)/run.stamp: envs/requirements.txt
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp envs/requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
+	touch $@
+
+# In its own environment: neither the workflow nor the tests need what builds the website.
+$(VENV)-docs/docs.stamp: envs/docs.txt
+	test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check -r envs/docs.txt
 	touch $@

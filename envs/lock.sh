@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 bin=$(cd .. && cd "${VENV_BIN:?folder with pip-compile}" && pwd)
 export CUSTOM_COMPILE_COMMAND="make lock"
-for name in requirements requirements-dev legacy; do
+for name in requirements requirements-dev legacy docs; do
 	"$bin/pip-compile" --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file "$name.txt" "$name.in"
 	sed -i -E 's/^([a-z0-9._-]+==[^+ ]+)\+[a-z0-9.]+$/\1/' "$name.txt"

@@ -83,12 +83,13 @@ def test_another_python_is_looked_for_and_must_run(tmp_path, monkeypatch):
 
 def test_every_requirement_is_pinned():
     locks = {"library": "requirements", "workflow": "requirements"}
-    for name, lock in (locks | {name: name for name in ("requirements", "requirements-dev", "legacy")}).items():
+    alike = ("requirements", "requirements-dev", "legacy", "docs")
+    for name, lock in (locks | {name: name for name in alike}).items():
         assert names(f"{name}.in") <= set(pins(f"{lock}.txt"))
 
 
 def test_pins_can_be_installed_by_anyone():
-    for name in ("requirements.txt", "requirements-dev.txt", "legacy.txt", "layerwise.yaml", "legacy.yaml"):
+    for name in ("requirements.txt", "requirements-dev.txt", "legacy.txt", "docs.txt", "layerwise.yaml", "legacy.yaml"):
         text = (ROOT / "envs" / name).read_text()
         assert "://" not in text
         assert not re.search(r"==\S*\+", text), "a local version exists only in the registry that it came from"

@@ -14,6 +14,7 @@ import yaml
 
 from tests.browser.chromium import chromium
 from tests.browser.watching import inaccessible, opened, sideways, wait_for
+from tests.code_blocks import blocks
 from tests.conftest import REPOSITORY
 from tests.recompute import disagreements
 from tests.workflow.conftest import copy_project
@@ -95,6 +96,20 @@ def test_the_notebook_runs_from_start_to_end(demo, monkeypatch):
     accuracy = scores.query("probe == 'logistic' and metric == 'accuracy'")["value"].item()
     assert misread == round(n * (1 - accuracy)) > 0
     assert float(re.search(r"the workflow's own probe .*: ([\d.]+)", printed)[1]) == pytest.approx(accuracy, abs=6e-4)
+
+
+def test_the_examples_of_the_formats_run(demo, monkeypatch):
+    """docs/formats.md: read hidden states, and apply a kept probe to them."""
+    monkeypatch.chdir(demo.parent)
+    found = [block for block in blocks() if block.page == "docs/formats.md" and block.language == "python"]
+    for block in found:
+        names: dict = {}
+        exec(block.code.replace("config/config.yaml", "tiny.yaml"), names)
+        if "margins" in names:
+            assert names["margins"].shape[1] == 1
+        else:
+            assert names["states"].values.shape == (len(names["states"].item_ids), 128)
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("demo", [pytest.param("all", marks=pytest.mark.whole)], indirect=True)
