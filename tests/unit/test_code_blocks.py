@@ -13,6 +13,7 @@ import yaml
 
 from layerwise.config.including import included
 from layerwise.config.reading import merge, read_config, validate
+from layerwise.console.commands import COMMANDS as OF_LAYERWISE
 from layerwise.errors import InputError
 from tests.code_blocks import RUN_TOGETHER, SHOWN, CodeBlock, blocks, blocks_of
 from tests.conftest import REPOSITORY
@@ -129,7 +130,7 @@ def test_every_block_of_commands_has_some():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_name_what_there_is(command, made, targets, snakemake_parser):
-    """Targets of make, rules and options of Snakemake, programs, files of pytest."""
+    """Targets of make, rules and options of Snakemake, programs, subcommands, files of pytest."""
     program, *arguments = shlex.split(command)
     if program == "make":
         assert {each for each in arguments if "=" not in each} <= made
@@ -141,6 +142,8 @@ def test_commands_name_what_there_is(command, made, targets, snakemake_parser):
         files = [each.partition("::")[0] for each in arguments if each.endswith(".py") or "::" in each]
         assert files
         assert all((REPOSITORY / file).is_file() for file in files)
+    elif program == "layerwise":
+        assert arguments[0] in OF_LAYERWISE
     else:
         pytest.fail(f"nothing checks {program}; write <!-- not run: why --> in the line before the block")
 

@@ -34,8 +34,8 @@ AS_BATCHES, WIDEST = 4, 2
 # stays well below this; reading padding or another input's picture does not.
 BATCH_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 1e-1}
 # How far states may differ that are computed in the same way: between the places of a batch that repeats one input, and
-# as hooks read them and as the model reports them. In a trained decoder of 30 blocks, on a CPU, the former were equal to
-# the bit in float32 and in bfloat16; the latter in tiny models in all precisions.
+# as hooks read them and as the model reports them. In a trained decoder of 30 blocks, on a CPU, the former were equal
+# to the bit in float32 and in bfloat16; the latter in tiny models in all precisions.
 PLACE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 # The share of a vector's entries that is left out where norms are compared without the largest.
