@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor
 
-from layerwise.config import validate
+from layerwise.config.reading import validate
 from layerwise.datasets.questions import AskedObject
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
@@ -20,7 +20,7 @@ from layerwise.planning.recipes import model_folder, processor_folder
 from layerwise.study import Study
 from tests import families
 from tests.families.idefics import smolvlm
-from tests.families.measure import PROMPTS
+from tests.families.comparing import PROMPTS
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
 SIZES = [(100, 70), (64, 149)]
