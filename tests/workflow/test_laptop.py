@@ -1,4 +1,4 @@
-"""config/laptop.yaml: planned as it is, and run to figures on stand-ins of its models and data, with smaller numbers."""
+"""config/laptop.yaml: planned as it is, and run to figures on stand-ins of its models and data."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,9 @@ def project(tmp_path_factory, warm) -> Project:
     for name in ("captions", "objects"):
         study["stimuli"][name]["images"] = {"val2017": "all"}
     study["stimuli"]["pope-adversarial"]["images"] = {"test": 20}
-    study["tasks"] |= {name: study["tasks"].get(name, {}) | {"min_per_class": 1} for name in study["models"]["smolvlm-256m"]["tasks"]}
+    study["tasks"] |= {
+        name: study["tasks"].get(name, {}) | {"min_per_class": 1} for name in study["models"]["smolvlm-256m"]["tasks"]
+    }
     study["probes"] = {"C": [1.0], "resamples": 50}
     project.configure(study)
     return project
@@ -117,7 +119,12 @@ def test_it_is_planned_and_runs_to_figures(project, monkeypatch):
     assert set(scores["task"]) == {"captions", "objects", "pope-adversarial"}
     (described,) = (results / "models/smolvlm-256m").glob("*/model.json")
     assert json.loads(described.read_text())["image_processor"]["settings"]["do_image_splitting"] is False
-    for figure in ("entailment-by-layer", "recognition-by-prompt-by-layer", "which-layer", "known-and-said-smolvlm-256m"):
+    for figure in (
+        "entailment-by-layer",
+        "recognition-by-prompt-by-layer",
+        "which-layer",
+        "known-and-said-smolvlm-256m",
+    ):
         assert (results / f"figures/{figure}.png").stat().st_size > 1000
     assert (results / "explore/index.html").exists()
     assert project.planned() == {}

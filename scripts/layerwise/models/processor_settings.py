@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.errors import InputError
-from layerwise.models.explained import explained
 from layerwise.models.files import CONVERSION, SUFFIXES
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, load_processor
@@ -21,7 +20,7 @@ from layerwise.models.type_checks import check_served
 
 # Where transformers keeps an image processor's settings: by themselves, or within those of the whole processor.
 PREPROCESSOR, PROCESSOR, WITHIN = "preprocessor_config.json", "processor_config.json", "image_processor"
-CONFIG = "config.json"
+CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
 # What weights were trained for, and the form in which a processor returns pictures: no study may change these.
 FIXED = frozenset(
     (
@@ -94,11 +93,18 @@ def write_folder(name: str, folder: Path, entry: dict[str, Any], out: Path) -> N
     _edit(out / PROCESSOR, lambda content: _within(content, settings))
     # LLaVA-NeXT's model reads how its pictures were tiled in its own configuration.
     _edit(out / CONFIG, lambda content: content | {key: settings[key] for key in settings if key in content})
-    with explained(f"models.{name}.processor: {_said(settings)} cannot be set"):
-        changed = describe_image_processor(load_processor(name, out, *how))
-    before, after = describe_image_processor(plain)["settings"], changed["settings"]
-    if before == after and any(before.get(key) != value for key, value in settings.items()):
-        raise InputError(f"models.{name}.processor: {_said(settings)} changes nothing in {changed['class']}; leave it out")
+    # What a processor gives its image processor on each call goes before the settings of the latter. What is written here
+    # goes before both.
+    on_call = {key: value for key, value in settings.items() if key in _given_on_call(plain)}
+    _edit(out / TOKENIZER, lambda content: content | on_call)
+    try:
+        changed = load_processor(name, out, *how)
+    except InputError as error:
+        raise InputError(f"models.{name}.processor: {json.dumps(settings)} cannot be set: {error}") from error
+    if lost := [key for key, value in on_call.items() if _given_on_call(changed, changed.tokenizer).get(key) != value]:
+        raise InputError(
+            f"models.{name}.processor.{lost[0]}: {type(plain).__name__} sets it on every call; leave it out"
+        )
 
 
 def check_known(name: str, part: Any, settings: dict[str, Any]) -> None:
@@ -129,6 +135,14 @@ def allowed(part: Any) -> list[str]:
     return sorted((describe_image_processor(part)["settings"].keys() | families) - FIXED)
 
 
+def _given_on_call(processor: Any, tokenizer: Any = None) -> dict[str, Any]:
+    """What a processor gives to its image processor whenever it is called; with what a tokenizer's settings change."""
+    if not hasattr(processor, "_merge_kwargs"):
+        return {}
+    merged = processor._merge_kwargs(tokenizer_init_kwargs=tokenizer.init_kwargs if tokenizer is not None else None)
+    return merged["images_kwargs"]
+
+
 def _within(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     return content | {WITHIN: content[WITHIN] | settings} if WITHIN in content else content
 
@@ -139,7 +153,3 @@ def _edit(file: Path, change: Any) -> None:
         changed = change(content)
         if changed != content:
             file.write_text(json.dumps(changed, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _said(settings: dict[str, Any]) -> str:
-    return json.dumps(settings)

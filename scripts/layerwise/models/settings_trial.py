@@ -55,8 +55,8 @@ def try_settings(name: str, adapter: str, plain: Path, changed: Path, entry: Map
     except Exception as error:
         what = str(error) if isinstance(error, InputError) else said_by(error)
         raise InputError(
-            f"models.{name}.processor: the model cannot run with {json.dumps(entry['processor'])}: {what}; choose other "
-            "values, or leave the key out"
+            f"models.{name}.processor: the model cannot run with {json.dumps(entry['processor'])}: {what}; choose "
+            "other values, or leave the key out"
         ) from error
 
 
@@ -82,7 +82,12 @@ def _features(frozen: AnsweringModel) -> Any:
     """A function that gives the number of tokens that the vision tower makes of prepared inputs."""
     base: Any = frozen.model.base_model
     inner = {id(parameter) for parameter in frozen.decoder.parameters()}
-    inner |= {id(parameter) for module in (frozen.model.get_output_embeddings(),) if module for parameter in module.parameters()}
+    inner |= {
+        id(parameter)
+        for module in (frozen.model.get_output_embeddings(),)
+        if module
+        for parameter in module.parameters()
+    }
     outside = [parameter for parameter in frozen.model.parameters() if id(parameter) not in inner]
     if sum(parameter.numel() for parameter in outside) > MOST_PARAMETERS:
         raise InputError("it is large")

@@ -275,7 +275,9 @@ def _check_processor(name: str, model: Model) -> None:
     if is_text(model.adapter):
         raise InputError(f"{where}: a language model is shown no picture; leave it out")
     if not is_measured(model.adapter):
-        raise InputError(f"{where}: the adapter {model.adapter!r} makes the pixels with its authors' code; leave it out")
+        raise InputError(
+            f"{where}: the adapter {model.adapter!r} makes the pixels with its authors' code; leave it out"
+        )
     if model.source == "embedded":
         raise InputError(f"{where}: the embedded model is trained on pictures of one size; leave it out")
 
