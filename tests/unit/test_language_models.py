@@ -99,7 +99,7 @@ def change(name, **keys):
         (change("llama", image_processor="pil"), "models.llama.image_processor: a language model is shown no picture"),
         (
             change("llama", processor={"do_resize": False}),
-            "models.llama.processor: a language model is shown no picture",
+            "models.llama.processor: a language model is shown",
         ),
         (change("llava", processor={"do_resize": False}), "models.llava.processor: the embedded model is trained on"),
         (

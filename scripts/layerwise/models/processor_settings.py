@@ -93,8 +93,8 @@ def write_folder(name: str, folder: Path, entry: dict[str, Any], out: Path) -> N
     _edit(out / PROCESSOR, lambda content: _within(content, settings))
     # LLaVA-NeXT's model reads how its pictures were tiled in its own configuration.
     _edit(out / CONFIG, lambda content: content | {key: settings[key] for key in settings if key in content})
-    # What a processor gives its image processor on each call goes before the settings of the latter, and what is written
-    # here goes before both.
+    # What a processor gives on each call goes before its image processor's settings. What is written here goes before
+    # both.
     on_call = {key: value for key, value in settings.items() if key in _given_on_call(plain)}
     _edit(out / TOKENIZER, lambda content: content | on_call)
     try:
