@@ -3,12 +3,15 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor
 
 from layerwise.config.reading import validate
+from layerwise.cost.inputs import Inputs
+from layerwise.cost.sizes import size_of
 from layerwise.datasets.questions import AskedObject
 from layerwise.errors import InputError
 from layerwise.models.adapters import generic
@@ -17,6 +20,7 @@ from layerwise.models.processor_settings import set_processor
 from layerwise.models.registration import describe_model
 from layerwise.planning.recipes import model_folder, processor_folder
 from tests import families
+from tests.families.common import PATCH
 from tests.families.comparing import PROMPTS
 from tests.families.idefics import smolvlm
 
@@ -152,6 +156,22 @@ def test_what_a_model_cannot_do_is_refused(name, settings, said, saved, tmp_path
     with pytest.raises(InputError, match=said):
         set_processor("tiny", ENTRY | {"source": str(folder), "processor": settings}, None, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_cost_is_estimated_with_the_settings(saved, tmp_path):
+    folder, settings, _, out = saved("smolvlm")
+    image, prompt = picture(SIZES[0]), PROMPTS[1]
+    image.save(tmp_path / "picture.png")
+    inputs = Inputs(1, 1, 0, len(prompt), pd.DataFrame({"image": [str(tmp_path / "picture.png")], "prompt": [prompt]}))
+    model = generic.load(
+        describe_model("tiny", ENTRY | {"source": str(folder), "processor": settings}, out, seed=0), "cpu"
+    )
+    prepared = model.prepare([image], [prompt])
+    patches = prepared["pixel_values"].numel() / (3 * PATCH**2)
+    for processor, equal in ((settings, True), (None, False)):
+        entry = {"source": str(folder)} | ({"processor": processor} if processor else {})
+        size = size_of("m", validate({"models": {"m": entry}, "prompts": {}}).models["m"], None, "cpu")
+        assert (size.per_input(inputs) == (prepared["input_ids"].shape[1], patches)) is equal
 
 
 def test_only_an_entry_with_the_key_is_another_model(tiny_llava):
