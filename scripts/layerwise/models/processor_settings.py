@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.errors import InputError
+from layerwise.models.configuration import read_configuration
 from layerwise.models.files import CONVERSION, SUFFIXES
 from layerwise.models.hub import CODE, TEXT, WEIGHTS, snapshot
 from layerwise.models.image_processor import describe_image_processor, load_processor
@@ -92,7 +93,9 @@ def write_folder(name: str, folder: Path, entry: dict[str, Any], out: Path) -> N
     _edit(out / PREPROCESSOR, lambda content: content | settings)
     _edit(out / PROCESSOR, lambda content: _within(content, settings))
     # LLaVA-NeXT's model reads how its pictures were tiled in its own configuration.
-    _edit(out / CONFIG, lambda content: content | {key: settings[key] for key in settings if key in content})
+    config = read_configuration(folder, trust_remote_code=how[1])
+    both = {key: value for key, value in settings.items() if hasattr(config, key)}
+    _edit(out / CONFIG, lambda content: content | both)
     # What a processor gives on each call goes before its image processor's settings. What is written here goes before
     # both.
     on_call = {key: value for key, value in settings.items() if key in _given_on_call(plain)}

@@ -3,7 +3,7 @@
 import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,19 @@ from layerwise.models.explained import said_by
 from layerwise.models.frozen import AnsweringModel
 from layerwise.models.image_processor import load_processor
 from layerwise.models.opening import wrap_model
+from layerwise.models.vision_tower import VisionTower
 
 log = logging.getLogger(__name__)
 
 # Width and height of the pictures that are tried: one lying, one standing, one smaller than what most towers see.
 SIZES = ((640, 480), (375, 500), (90, 60))
-# A vision tower with more parameters is not run for this; the first job tells what it cannot run.
-MOST_PARAMETERS = 1e9
 
 
 def try_settings(name: str, adapter: str, plain: Path, changed: Path, entry: Mapping[str, Any]) -> None:
     """Refuse settings with which a model would fail, or read another number of tokens than its tower makes.
 
-    The vision tower is run without its weights, because only the number of tokens matters. If that is not possible even
-    with the plain settings, only the processor is tried.
+    The vision tower is run without its weights and blocks, because only the number of tokens matters. If that is not
+    possible even with the plain settings, only the processor is tried.
 
     Args:
         name: the model's name in the config.
@@ -78,35 +77,35 @@ def _try(name: str, adapter: str, folder: Path, entry: Mapping[str, Any], tower:
                 )
 
 
-def _features(frozen: AnsweringModel) -> Any:
-    """A function that gives the number of tokens that the vision tower makes of prepared inputs."""
+def _features(frozen: AnsweringModel) -> Callable[[Mapping[str, Tensor]], int]:
+    """A function that gives the number of tokens that the vision tower makes of prepared inputs.
+
+    Vision blocks pass on what they get, because they change no number of tokens.
+    """
     base: Any = frozen.model.base_model
-    inner = {id(parameter) for parameter in frozen.decoder.parameters()}
-    inner |= {
-        id(parameter)
-        for module in (frozen.model.get_output_embeddings(),)
-        if module
-        for parameter in module.parameters()
-    }
-    outside = [parameter for parameter in frozen.model.parameters() if id(parameter) not in inner]
-    if sum(parameter.numel() for parameter in outside) > MOST_PARAMETERS:
-        raise InputError("it is large")
-    _fill(frozen.model, inner)
+    blocks = [block for part in VisionTower(frozen).parts for block in part.blocks]
+    head = frozen.model.get_output_embeddings()
+    unused = [frozen.decoder, *blocks, *([head] if head is not None else [])]
+    _fill(frozen.model, {id(parameter) for module in unused for parameter in module.parameters()})
+    for block in blocks:
+        block.forward = _passed_on
     takes = inspect.signature(base.get_image_features).parameters
 
     @torch.inference_mode()
     def count(inputs: Mapping[str, Tensor]) -> int:
-        given = {key: value for key, value in inputs.items() if key in takes}
-        found = base.get_image_features(**given)
+        found = base.get_image_features(**{key: value for key, value in inputs.items() if key in takes})
         found = getattr(found, "pooler_output", found)
-        parts = [found] if torch.is_tensor(found) else list(found)
-        return sum(part[..., 0].numel() for part in parts)
+        return sum(part[..., 0].numel() for part in ([found] if torch.is_tensor(found) else found))
 
     return count
 
 
+def _passed_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return hidden_states
+
+
 def _fill(model: nn.Module, except_for: set[int]) -> None:
-    """Give the parameters outside the decoder memory, all zero: only shapes matter."""
+    """Give the other parameters memory, all zero: only shapes matter."""
     for module in model.modules():
         for key, parameter in module._parameters.items():
             if parameter is not None and id(parameter) not in except_for:
