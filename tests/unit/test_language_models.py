@@ -101,7 +101,10 @@ def change(name, **keys):
             change("llama", processor={"do_resize": False}),
             "models.llama.processor: a language model is shown",
         ),
-        (change("llava", processor={"do_resize": False}), "models.llava.processor: the embedded model is trained on"),
+        (
+            change("shapes-llava", processor={"do_resize": False}),
+            "models.shapes-llava.processor: the embedded model is trained on",
+        ),
         (
             lambda c: c["models"].update(emu={"source": ".", "adapter": "emu", "processor": {"do_resize": False}}),
             "models.emu.processor: the adapter 'emu' makes the pixels with its authors' code; leave it out",
