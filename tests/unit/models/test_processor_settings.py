@@ -23,6 +23,7 @@ from tests import families
 from tests.families.common import PATCH
 from tests.families.comparing import PROMPTS
 from tests.families.idefics import smolvlm
+from tests.hub import COMMIT, Hub, in_this_process, serve
 
 ENTRY = {"weights": "pretrained", "dtype": "float32", "adapter": "generic", "conversation": "auto"}
 SIZES = [(100, 70), (64, 149)]
@@ -108,6 +109,23 @@ def test_inputs_and_states_are_those_of_the_familys_own_code(name, saved):
             apart = model.states([image, image], PROMPTS[:2], ["last"])["last"]
             assert torch.allclose(model.states_shared(image, PROMPTS[:2], ["last"])["last"], apart, atol=1e-4)
     assert any(fewer)
+
+
+def test_the_commit_of_the_hub_is_told_and_the_settings_count(saved, tmp_path):
+    folder, settings, _, _ = saved("smolvlm")
+    entry = ENTRY | {"source": "lab/tiny", "revision": COMMIT}
+    digests = set()
+    with (
+        serve(Hub("lab/tiny", {file.name: file.read_bytes() for file in folder.iterdir()})) as hub,
+        in_this_process(hub, tmp_path),
+    ):
+        for number, chosen in enumerate((settings, {"do_resize": False})):
+            asked = entry | {"processor": chosen}
+            set_processor("tiny", asked, None, tmp_path / str(number))
+            described = describe_model("tiny", asked, tmp_path / str(number), seed=0)
+            assert described["revision"] == COMMIT
+            digests.add(described["digest"])
+    assert len(digests) == 2
 
 
 @pytest.mark.parametrize("name", MAPPED)
