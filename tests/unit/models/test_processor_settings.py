@@ -119,7 +119,7 @@ def test_the_commit_of_the_hub_is_told_and_the_settings_count(saved, tmp_path):
         serve(Hub("lab/tiny", {file.name: file.read_bytes() for file in folder.iterdir()})) as hub,
         in_this_process(hub, tmp_path),
     ):
-        for number, chosen in enumerate((settings, {"do_resize": False})):
+        for number, chosen in enumerate((settings, settings | {"resample": 0})):
             asked = entry | {"processor": chosen}
             set_processor("tiny", asked, None, tmp_path / str(number))
             described = describe_model("tiny", asked, tmp_path / str(number), seed=0)
