@@ -12,6 +12,7 @@ from layerwise.jobs.reasons import shorten_reasons
 from layerwise.planning.recipes import (
     HOW_IT_RUNS,
     NAMED_OTHERWISE,
+    PROCESSOR_CODE,
     adapter_file,
     as_before,
     as_json,

@@ -4,6 +4,7 @@
 #   <results>/embedded_models/{embedded}/weights       a small LLaVA that the workflow trains
 #   <results>/embedded_models/{embedded}/curve.csv     its training curve
 #   <results>/converted/{model}/{recipe}   safetensors of a model whose weights came in an older format
+#   <results>/processors/{model}/{recipe}  a model's files, with other settings of its image processor
 #   <results>/models/{model}/{recipe}/model.json    where a model's files lie, and a digest of what it computes
 
 
@@ -59,6 +60,33 @@ rule convert_weights:
         'python "$SCRIPTS"/convert_weights.py '
         "--name {wildcards.model} "
         "--entry {params.entry:q} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
+
+
+rule set_processor:
+    input:
+        made=lambda wildcards: made_weights(wildcards.model),
+    output:
+        "<results>/processors/{model}/{recipe}/config.json",
+    log:
+        "<logs>/processors/{model}.{recipe}.log",
+    # It may download.
+    localrule: True
+    conda:
+        "../envs/layerwise.yaml"
+    params:
+        entry=processor_entry,
+        made=lambda wildcards, input: ["--made", str(Path(input.made[0]).parent)] if input.made else [],
+        out=lambda wildcards, output: Path(output[0]).parent,
+        code=code_digest(PROCESSOR_CODE),
+    message:
+        "Set the image processor of {wildcards.model}"
+    shell:
+        'python "$SCRIPTS"/set_processor.py '
+        "--name {wildcards.model} "
+        "--entry {params.entry:q} "
+        "{params.made:q} "
         "--out {params.out:q} "
         "> {log:q} 2>&1"
 

@@ -9,6 +9,13 @@ on_path = cache(shutil.which)
 
 def made_files(model):
     """What the workflow makes of a model's source before it can be registered; empty for most."""
+    if study.config.models[model].processor is not None:
+        return [f"{study.processor_folder(model)}/config.json"]
+    return made_weights(model)
+
+
+def made_weights(model):
+    """The weights that the workflow makes for a model; empty for most."""
     folder = study.weights_folder(model)
     return [] if folder is None else [f"{folder}/model.safetensors"]
 
@@ -28,6 +35,12 @@ def converted_entry(wildcards):
     """What decides the converted weights of a model, as JSON."""
     entry = in_order(study.config.models[wildcards.model].entry())
     return as_json(only(entry, "source", "revision", "convert", "trust_remote_code"))
+
+
+def processor_entry(wildcards):
+    """What decides the files of a model with other settings of its image processor, as JSON."""
+    entry = as_before("models", in_order(study.config.models[wildcards.model].entry()))
+    return as_json(without(entry, *NAMED_OTHERWISE, *HOW_IT_RUNS, "intervention", "dtype", "quantization"))
 
 
 def cards(wildcards):

@@ -246,6 +246,10 @@ class Study:
         """The folder of a model that the workflow trains: ``weights/`` and ``curve.csv``."""
         return f"{self.results}/embedded_models/{embedded}"
 
+    def processor_folder(self, model: str) -> str:
+        """The folder of a model's files with other settings of its image processor, for an entry with `processor`."""
+        return self._folder("processor", model)
+
     def weights_folder(self, model: str) -> str | None:
         """The folder of the weights that the workflow makes for a model; None if it makes none."""
         name = embedded_name(self.config, model)
@@ -972,7 +976,12 @@ class Study:
             elif what == "questions":
                 folder = recipes.questions_folder(self.config, self.data, name)
             else:
-                folder = (recipes.model_folder if what == "model" else recipes.converted_folder)(self.config, name)
+                of_model = {
+                    "model": recipes.model_folder,
+                    "converted": recipes.converted_folder,
+                    "processor": recipes.processor_folder,
+                }
+                folder = of_model[what](self.config, name)
             self._folders[what, name] = f"{self.results}/{folder}"
         return self._folders[what, name]
 

@@ -97,6 +97,18 @@ def change(name, **keys):
             "models.again.adapter: the embedded model sees pictures",
         ),
         (change("llama", image_processor="pil"), "models.llama.image_processor: a language model is shown no picture"),
+        (
+            change("llama", processor={"do_resize": False}),
+            "models.llama.processor: a language model is shown",
+        ),
+        (
+            change("shapes-llava", processor={"do_resize": False}),
+            "models.shapes-llava.processor: the embedded model is trained on",
+        ),
+        (
+            lambda c: c["models"].update(emu={"source": ".", "adapter": "emu", "processor": {"do_resize": False}}),
+            "models.emu.processor: the adapter 'emu' makes the pixels with its authors' code; leave it out",
+        ),
         (change("llama", conversation="Hm."), r"conversation: 'Hm.' must hold \{prompt\} exactly once"),
         (change("llama", conversation="<image><image>{prompt}"), "must hold <image> exactly once"),
         (

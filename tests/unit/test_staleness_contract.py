@@ -154,6 +154,7 @@ MODELS = {
     "trust_remote_code": True, "convert": {"a.bin": "0" * 64}, "adapter": "kosmos2", "conversation": "chat",
     "batch_size": 3, "device_map": "auto", "cards": 2, "sharing": "never", "shards": 3, "mem_mb": 9,
     "expected": {"layers": 1, "width": 8, "parameters": 1, "image_tokens": 4}, "prompts": ["plain"],
+    "processor": {"do_resize": False},
 }  # fmt: skip
 STIMULI = {
     "images": ("captions", {"val2017": "all"}), "captions_per_image": ("captions", 2), "mismatch": ("captions", "hard"),

@@ -189,6 +189,10 @@ class Model(Section):
     """What makes a model's pixels. Most families have two classes, whose pixels differ a little, on Pillow (pil) and on
     torchvision. auto: torchvision's where there is one, else Pillow's; model.json says which, and the same one is used
     from then on."""
+    processor: Maybe[Annotated[dict[str, Any], Filled()]] = None
+    """Settings of the model's own image processor, by the names that transformers gives them: the size of pictures, how
+    they are tiled. They decide how many tokens a picture has, so this is another model as far as results go. Settings
+    that a model does not have are refused, with those that it has."""
     intervention: Maybe[Annotated[Intervention, ByKind()]] = None
     """What is changed in the decoder while it runs, on all inputs; one kind. Another model as far as results go, over
     the same files. It is shown in figures of its own, beside the same model without it, which must be in the study too.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from huggingface_hub import try_to_load_from_cache
@@ -89,7 +90,15 @@ def size_of(name: str, entry: Model, embedded: Path | None, device: str) -> Mode
     """
     folder = _folder(entry, embedded)
     if folder is not None and is_measured(entry.adapter):
-        return _measured(name, folder, entry, device)
+        if entry.processor is None:
+            return _measured(name, folder, entry, device)
+        # Only now, because it imports torch.
+        from layerwise.models.processor_settings import write_folder
+
+        with TemporaryDirectory() as made:
+            changed = Path(made) / "model"
+            write_folder(name, folder, entry.entry(), changed)
+            return _measured(name, changed, entry, device)
     expected = entry.expected
     if expected is None:
         raise InputError(

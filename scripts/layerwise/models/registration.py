@@ -37,7 +37,8 @@ def describe_model(
     Args:
         name: the model's name in the config.
         entry: its config entry.
-        made_folder: made by the workflow, for the source ``embedded`` and for converted weights.
+        made_folder: made by the workflow, for the source ``embedded``, for converted weights and for an image processor
+            with other settings.
         seed: draws the weights of an entry with ``weights: random``.
         upstream: ``commit`` and ``folder`` of the authors' code, for a family that runs it.
 
@@ -55,7 +56,7 @@ def describe_model(
     source, revision, trust = entry["source"], None, entry.get("trust_remote_code", False)
     if made_folder:
         folder = made_folder
-        if "convert" in entry:
+        if "convert" in entry or "processor" in entry:
             revision = json.loads((folder / CONVERSION).read_text())["revision"]
     elif Path(source).is_dir():
         folder = Path(source)
@@ -109,12 +110,11 @@ def describe_model(
     }
     if upstream:
         description["upstream"] = upstream
-    # A hub commit fixes its files. A folder can be moved, and its files can change.
+    # A hub commit fixes its files, but not changed settings. A folder can be moved, and its files can change.
     with_weights = entry["weights"] == "pretrained"
-    files = revision or {
-        str(file.relative_to(folder)): file_sha256(file) for file in deciding_files(folder, with_weights)
-    }
-    identity = {key: value for key, value in description.items() if key != "source" or revision}
+    fixed = None if "processor" in entry else revision
+    files = fixed or {str(file.relative_to(folder)): file_sha256(file) for file in deciding_files(folder, with_weights)}
+    identity = {key: value for key, value in description.items() if key != "source" or fixed}
     if upstream:
         # A commit fixes its files.
         identity["upstream"] = upstream["commit"]

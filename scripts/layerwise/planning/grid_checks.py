@@ -20,7 +20,7 @@ from layerwise.datasets.locations import Locations
 from layerwise.datasets.question_table import check_table
 from layerwise.embedded_models import embedded_name
 from layerwise.errors import InputError
-from layerwise.models.families import is_text
+from layerwise.models.families import is_measured, is_text
 from layerwise.models.interventions.catalogue import INTERVENTIONS
 from layerwise.models.picture_checks import one_picture_by_adapter, one_picture_by_folder
 from layerwise.models.site_names import ALL_PICTURES
@@ -57,6 +57,7 @@ def check_study(grid: Grid, data: Locations) -> None:
     _check_embedded(config)
     for name, model in config.models.items():
         _check_model(name, model, sees=grid.sees(name))
+        _check_processor(name, model)
         check_prompt_names(config, f"models.{name}.prompts", model.prompts or [])
         for task in model.tasks or []:
             find(config.tasks, task, f"models.{name}.tasks", "`tasks`")
@@ -264,6 +265,21 @@ def _check_model(name: str, model: Model, sees: bool) -> None:
             f"{where}.trust_remote_code: code from the hub runs only from a commit that you chose; give its 40 "
             "digits as `revision`"
         )
+
+
+def _check_processor(name: str, model: Model) -> None:
+    """A model whose image processor is given other settings has one of transformers, and was not trained here."""
+    if model.processor is None:
+        return
+    where = f"models.{name}.processor"
+    if is_text(model.adapter):
+        raise InputError(f"{where}: a language model is shown no picture; leave it out")
+    if not is_measured(model.adapter):
+        raise InputError(
+            f"{where}: the adapter {model.adapter!r} makes the pixels with its authors' code; leave it out"
+        )
+    if model.source == "embedded":
+        raise InputError(f"{where}: the embedded model is trained on pictures of one size; leave it out")
 
 
 def _check_language_model(grid: Grid, name: str) -> None:

@@ -42,6 +42,10 @@ NOT_COMPUTED = ("source", *NAMED_OTHERWISE, *HOW_IT_RUNS)
 CAME_LATER: dict[str, dict[str, Any]] = {"models": {"image_processor": "auto"}, "stimuli": {"premise": False}}
 
 
+# The program that makes the folder of an entry with `processor`.
+PROCESSOR_CODE = "set_processor.py"
+
+
 def as_json(value: Any) -> str:
     """A config entry as text, with sorted keys, so that reordering the config changes nothing."""
     return json.dumps(value, sort_keys=True)
@@ -116,6 +120,8 @@ def model_folder(config: StudyConfig, model: str) -> str:
         content = fingerprint(entry.source, weights) if Path(entry.source).is_dir() else entry.source
     adapter = config.adapters.get(entry.adapter)
     code = [] if adapter is None or adapter.upstream is None else [adapter.upstream.commit]
+    if entry.processor is not None:
+        code.append(code_digest(PROCESSOR_CODE))
     described = without(as_before("models", in_order(entry.entry())), *NOT_COMPUTED)
     computed = [described, content, seed_of(config, model) if random else None, *code, code_digest("register_model.py")]
     return f"models/{model}/{recipe_of(computed)}"
@@ -139,3 +145,12 @@ def converted_folder(config: StudyConfig, model: str) -> str:
     source = fingerprint(entry["source"], weights=False) if Path(entry["source"]).is_dir() else entry["source"]
     made_from = [source, entry.get("revision"), entry["convert"], code_digest("convert_weights.py")]
     return f"converted/{model}/{recipe_of(made_from)}"
+
+
+def processor_folder(config: StudyConfig, model: str) -> str:
+    """The folder under the results root for a model's files with other settings of its image processor."""
+    entry = in_order(config.models[model].entry())
+    weights = entry["weights"] == "pretrained" and "convert" not in entry
+    source = fingerprint(entry["source"], weights) if Path(entry["source"]).is_dir() else entry["source"]
+    made_from = without(as_before("models", entry), *NOT_COMPUTED, "intervention", "dtype", "quantization")
+    return f"processors/{model}/{recipe_of([source, made_from, code_digest(PROCESSOR_CODE)])}"
