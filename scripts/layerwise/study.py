@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from layerwise.probes.kept import LayerProbe
     from layerwise.results import FlowTables, ItemStates, UsedTables
+    from layerwise.states.shards import States
 
 # Config files that every study's own config is merged over.
 DEFAULTS = ("adapters.yaml", "prompts.yaml", "sources.yaml")
@@ -171,7 +172,7 @@ class Study:
             InputError: naming what is wrong with the config.
         """
         config: dict[str, Any] = {}
-        shared = _shared_config(files)
+        shared = shared_config(files)
         for file in [*(shared / name for name in DEFAULTS), *included(files, shared), *files]:
             merge(config, read_config(file))
         return cls.from_config(config, [Path(file) for file in files], leave_out, directory)
@@ -484,6 +485,25 @@ class Study:
             cell=self._content(cell, made_by, planned),
             made_by=made_by,
         )
+
+    def open_states(self, model: str, stimuli: str, prompt: str) -> States:
+        """The hidden states of a cell as an open file, to read layer by layer. Items with the same input share a row.
+
+        Example::
+
+            with study.open_states("llava", "objects", "category") as states:
+                rows = states.layer("last", 12)[states.row_of_item]
+
+        Raises:
+            InputError: as :meth:`states`.
+        """
+        from layerwise import results
+        from layerwise.states.shards import open_states
+
+        cell = _named(self.grid.states_cells(), model=model, stimuli=stimuli, prompt=prompt)
+        files, made_by = self.states_files(*cell), self.command("states")
+        results.check_there(map(Path, files), made_by)
+        return open_states(files, self._content(cell, made_by))
 
     def answers(self, model: str, stimuli: str, prompt: str) -> pd.DataFrame:
         """How probable a model's answers are in every layer, read off the hidden states at the last token.
@@ -1003,7 +1023,7 @@ def _other_shards(names: set[str], prompt: str) -> list[int]:
     return sorted(int(found[1] or 1) for found in counts if found)
 
 
-def _shared_config(files: Sequence[str | Path]) -> Path:
+def shared_config(files: Sequence[str | Path]) -> Path:
     """The folder of the default config files: in this code's clone, else in the study's clone, else installed."""
     above = [folder for file in files[:1] for folder in Path(file).resolve().parents]
     folders = [folder / "config" for folder in ((*above, WORKFLOW) if IS_INSTALLED else (WORKFLOW,))]

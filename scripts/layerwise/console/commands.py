@@ -10,5 +10,6 @@ COMMANDS = {
     "cost": "estimate tokens, bytes and hours of a study, before anything is run",
     "where": "print where the workflow's Snakefile lies, for snakemake --snakefile",
     "open": "open the page of a finished study",
+    "publish": "put a finished study into a folder for the Hugging Face hub or Zenodo",
     "describe": "say what a file of hidden states holds",
 }
