@@ -3,15 +3,16 @@
 import argparse
 
 import numpy as np
-import torch
-import transformers
-from nnsight import NNsight
 from prompts import batches, prepared
 from serving import Extract, Inputs, serve
 
 
 def load(args: argparse.Namespace) -> Extract:
     """The model, wrapped."""
+    import torch
+    import transformers
+    from nnsight import NNsight
+
     torch.set_num_threads(args.threads)
     processor = transformers.AutoProcessor.from_pretrained(args.model)
     model = transformers.AutoModelForImageTextToText.from_pretrained(args.model, dtype=torch.float32).eval()

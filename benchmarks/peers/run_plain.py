@@ -3,14 +3,15 @@
 import argparse
 
 import numpy as np
-import torch
-import transformers
 from prompts import batches, prepared
 from serving import Extract, Inputs, serve
 
 
 def load(args: argparse.Namespace) -> Extract:
     """The model, behind a loop."""
+    import torch
+    import transformers
+
     torch.set_num_threads(args.threads)
     processor = transformers.AutoProcessor.from_pretrained(args.model)
     model = transformers.AutoModelForImageTextToText.from_pretrained(args.model, dtype=torch.float32).eval()

@@ -3,15 +3,16 @@
 import argparse
 
 import numpy as np
-import torch
 from PIL import Image
 from prompts import prompt_of
 from serving import Extract, Inputs, serve
-from transformer_lens.model_bridge import TransformerBridge
 
 
 def load(args: argparse.Namespace) -> Extract:
     """The model, behind the bridge."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
     torch.set_num_threads(args.threads)
     bridge = TransformerBridge.boot_transformers(args.model, device="cpu", dtype=torch.float32)
     blocks = bridge.cfg.n_layers

@@ -7,7 +7,6 @@ import sqlite3
 import sys
 
 import numpy as np
-import torch
 from serving import Extract, Inputs, serve
 
 # Types of models in transformers, and what VLM-Lens calls them.
@@ -16,9 +15,11 @@ ARCHITECTURES = {"llava": "llava", "llava_next": "llavanext", "paligemma": "pali
 
 def load(args: argparse.Namespace) -> Extract:
     """The model in its own class, set up by a configuration file as its README describes."""
-    torch.set_num_threads(args.threads)
     import datasets
+    import torch
     import yaml
+
+    torch.set_num_threads(args.threads)
 
     with open(f"{args.model}/config.json") as file:
         described = json.load(file)
@@ -60,9 +61,11 @@ def load(args: argparse.Namespace) -> Extract:
 
 def read_last(database: str, ids: list[int], modules: list[str]) -> np.ndarray:
     """The last token's states; the database holds those of all tokens."""
+    import torch
+
     place = {name: layer for layer, name in enumerate(modules)}
     rows = {one: row for row, one in enumerate(ids)}
-    found: dict[tuple[int, int], torch.Tensor] = {}
+    found = {}
     with sqlite3.connect(database) as connection:
         for one, layer, stored in connection.execute("SELECT image_id, layer, tensor FROM tensors"):
             found[rows[one], place[layer]] = torch.load(io.BytesIO(stored))[0, -1]

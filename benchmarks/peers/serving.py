@@ -28,7 +28,7 @@ def serve(load: Callable[[argparse.Namespace], Extract]) -> None:
     """Run one tool until standard input ends.
 
     Args:
-        load: loads the model and returns what extracts.
+        load: imports the tool, loads the model and returns what extracts.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True, help="folder of the model")
@@ -44,6 +44,7 @@ def serve(load: Callable[[argparse.Namespace], Extract]) -> None:
     os.dup2(2, 1)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     inputs = json.loads(args.inputs.read_text())
+    mend_torchvision()
     extract = load(args)
     print(json.dumps({"cpu": time.process_time()}), file=answers)
     for _ in sys.stdin:
@@ -53,6 +54,20 @@ def serve(load: Callable[[argparse.Namespace], Extract]) -> None:
         np.save(args.states, states)
         spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak_mib": peak_mib()}
         print(json.dumps(spent), file=answers)
+
+
+def mend_torchvision() -> None:
+    """Let torchvision's default wheel, which is built for CUDA, be imported beside a torch that is not.
+
+    Declares the operators that it describes when it is imported. Transforms of pictures use none of them.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        import torch
+
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
 
 
 def reset_peak() -> None:
