@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
@@ -34,6 +34,7 @@ from layerwise.errors import InputError
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+LEAST_PICTURES = 5
 
 
 def begin(ways: list[Way], folder: Path, args: argparse.Namespace) -> dict[str, Runner]:
@@ -71,10 +72,10 @@ def extract(ways: list[Way], runners: dict[str, Runner], rounds: int) -> None:
                     way.cannot = f"failed: {error}"
     if next(way for way in ways if way.shown == REFERENCE).cannot:
         return
-    truth = np.load(runners[REFERENCE].states)
+    truth = load_file(runners[REFERENCE].states)["states"]
     for way in ways:
         if not way.cannot:
-            way.difference = difference(np.load(runners[way.shown].states), truth)
+            way.difference = difference(load_file(runners[way.shown].states)["states"], truth)
 
 
 def whole_study(folder: Path, args: argparse.Namespace, inputs: list[dict[str, Any]], states: Path) -> dict[str, Any]:
@@ -91,6 +92,14 @@ def whole_study(folder: Path, args: argparse.Namespace, inputs: list[dict[str, A
     return {"extraction": spent[0], "probes": sum(spent[1:]), "theirs": json.loads(theirs.splitlines()[-1])}
 
 
+def described(folder: Path) -> str:
+    """What a folder holds, for the page."""
+    config = json.loads((folder / "config.json").read_text())
+    text = config.get("text_config", config)
+    shape = f"{text['num_hidden_layers']} blocks of width {text['hidden_size']}"
+    return f"a model of the type {config['model_type']} with {shape}, given as a folder"
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,17 +108,29 @@ def parsed() -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="the default")
     size.add_argument("--full", action="store_true", help="four times as many inputs")
     parser.add_argument("--model", help="folder of a model in transformers' format; default: random weights")
-    parser.add_argument("--images", type=int)
+    parser.add_argument("--images", type=int, help="pictures; default: 40, with --small 8, with --full 160")
     parser.add_argument("--texts", type=int, default=5, help="questions about each image")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", help="tools: layerwise, plain, nnsight, transformer_lens, vlm_lens")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=sorted({tool for _, tool, _ in WAYS}),
+        help="tools to run beside ours and a plain loop",
+    )
     parser.add_argument("--vlm-lens", default=VLM_LENS, help="git address of VLM-Lens, or a local clone")
     parser.add_argument("--environments", type=Path, default=ROOT / ".environments/peers")
     parser.add_argument("--this-environment", action="store_true", help="run the tools in this one; for the tests")
     args = parser.parse_args()
     args.images = args.images or (8 if args.small else 160 if args.full else 40)
     args.rounds = args.rounds or (2 if args.small else 3)
+    if args.images < LEAST_PICTURES:
+        parser.error(
+            f"--images {args.images}: every fifth picture is a test picture, so give at least {LEAST_PICTURES}"
+        )
+    if args.model and not (Path(args.model) / "config.json").exists():
+        parser.error(f"--model {args.model}: there is no config.json in this folder")
+    args.model = args.model and str(Path(args.model).resolve())
     args.environments = args.environments.resolve()
     return args
 
@@ -117,14 +138,17 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, and return 1 if a tool failed or states differ."""
     args = parsed()
-    ways = [Way(shown, tool, batch) for shown, tool, batch in WAYS if not args.only or tool in args.only]
+    ways = [
+        Way(shown, tool, batch)
+        for shown, tool, batch in WAYS
+        if not args.only or tool in {*args.only, "layerwise", "plain"}
+    ]
     began = time.strftime("%Y-%m-%d")
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
         inputs = make_inputs(folder, args.images, args.texts)
-        said = f"the folder {Path(args.model).name}, given by hand" if args.model else ""
         if args.model:
-            args.model = str(Path(args.model).resolve())
+            said = described(Path(args.model))
         else:
             args.model = str(folder / "model")
             said = make_folder(folder / "model", [one["text"] for one in inputs], args.small)
@@ -132,27 +156,25 @@ def main() -> int:
         extract(ways, runners, args.rounds)
         for runner in runners.values():
             runner.end()
-        costs = []
-        if not next(way for way in ways if way.shown == REFERENCE).cannot:
-            states = runners[REFERENCE].states
-            costs = [whole_study(folder, args, inputs, states) for _ in range(min(args.rounds, 2))]
-    print(
-        f"On {began}: {said}, {args.images} pictures with {args.texts} questions each, {args.threads} thread(s), "
-        f"float32. The tools take turns; medians of {args.rounds} rounds of all inputs with the model loaded. Read "
-        "ratios of CPU time rather than seconds: other programs may have run on the machine. A state's difference is "
-        "the norm of the difference from the plain loop's, relative to that state.\n"
-    )
-    print(extraction_table(ways, len(inputs)))
-    if costs:
         print(
-            f"\n**The whole study**: embeddings, each block and the final norm at the last token, {len(LABELS)} "
-            f"labels, {len(C)} C, and 95 % intervals from {RESAMPLES} resamples of pictures. Loading libraries and the "
-            "model is counted; for ours, also its checks, its files and three processes. The others end in the same "
-            "program with scikit-learn.\n"
+            f"On {began}: {said}, {args.images} pictures with {args.texts} questions each, {args.threads} thread(s), "
+            f"float32. The tools take turns; medians of {args.rounds} rounds of all inputs with the model loaded. Read "
+            "ratios of CPU time rather than seconds: other programs may have run on the machine. A state's difference "
+            "is the norm of the difference from the plain loop's, relative to that state.\n"
         )
-        print(study_table(ways, costs))
+        print(extraction_table(ways, len(inputs)), flush=True)
+        # A tool that is left out, or whose states are wrong, has no study to compare.
+        if all(not way.cannot for way in ways if way.tool in ("layerwise", "plain")):
+            costs = whole_study(folder, args, inputs, runners[REFERENCE].states)
+            print(
+                f"\n**The whole study**: embeddings, each block and the final norm at the last token, {len(LABELS)} "
+                f"labels, {len(C)} C, and 95 % intervals from {RESAMPLES} resamples of pictures, measured once. "
+                "Loading libraries and the model is counted; for ours, also its checks, its files and three processes. "
+                "The others end in the same program with scikit-learn.\n"
+            )
+            print(study_table(ways, costs))
     print(f"\n{CAN}")
-    wrong = [way.shown for way in ways if not way.cannot and way.difference > AGREE]
+    wrong = [way.shown for way in ways if not (way.cannot or way.difference <= AGREE)]
     print(f"- states agree to {AGREE:.0e}: {'NOT those of ' + ', '.join(wrong) if wrong else 'all'}")
     failed = [f"{way.shown} {way.cannot}" for way in ways if way.cannot.startswith("failed")]
     print("\n".join(f"- {line}" for line in failed))

@@ -16,7 +16,7 @@ class Runner:
     """A tool's process, which extracts whenever it is told to."""
 
     def __init__(self, python: Path, way: Way, folder: Path, model: str, threads: int, source: Path | None):
-        self.states, self.log = folder / "states.npy", folder / "log.txt"
+        self.states, self.log = folder / "states.safetensors", folder / "log.txt"
         command = [python, HERE / f"run_{way.tool}.py", "--model", model, "--inputs", folder.parent / "inputs.json"]
         command += ["--states", self.states, "--threads", threads, "--batch", way.batch, "--work", folder]
         command += ["--source", source] if source else []

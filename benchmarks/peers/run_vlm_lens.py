@@ -68,7 +68,7 @@ def read_last(database: str, ids: list[int], modules: list[str]) -> np.ndarray:
     found = {}
     with sqlite3.connect(database) as connection:
         for one, layer, stored in connection.execute("SELECT image_id, layer, tensor FROM tensors"):
-            found[rows[one], place[layer]] = torch.load(io.BytesIO(stored))[0, -1]
+            found[rows[one], place[layer]] = torch.load(io.BytesIO(stored), weights_only=True)[0, -1]
     states = [torch.stack([found[row, layer] for layer in range(len(modules))]) for row in range(len(ids))]
     return torch.stack(states).numpy()
 

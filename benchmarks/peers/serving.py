@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 # Entries of the inputs file: ``id``, ``image`` (a path) and ``text``.
 Inputs = list[dict[str, Any]]
@@ -33,7 +34,7 @@ def serve(load: Callable[[argparse.Namespace], Extract]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True, help="folder of the model")
     parser.add_argument("--inputs", type=Path, required=True, help="JSON file of the inputs")
-    parser.add_argument("--states", type=Path, required=True, help="file to write states to, as .npy")
+    parser.add_argument("--states", type=Path, required=True, help="file to write states to")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1, help="inputs in a batch")
     parser.add_argument("--work", type=Path, required=True, help="folder for other files")
@@ -51,7 +52,7 @@ def serve(load: Callable[[argparse.Namespace], Extract]) -> None:
         reset_peak()
         wall, cpu = time.perf_counter(), time.process_time()
         states = extract(inputs)
-        np.save(args.states, states)
+        save_file({"states": np.ascontiguousarray(states)}, args.states)
         spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak_mib": peak_mib()}
         print(json.dumps(spent), file=answers)
 

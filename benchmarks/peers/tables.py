@@ -1,6 +1,5 @@
 """The page's tables."""
 
-import statistics
 from typing import Any
 
 from environments import version_of
@@ -36,17 +35,16 @@ def extraction_table(ways: list[Way], inputs: int) -> str:
     return "\n".join(lines)
 
 
-def study_table(ways: list[Way], costs: list[dict[str, Any]]) -> str:
+def study_table(ways: list[Way], costs: dict[str, Any]) -> str:
     """CPU seconds of the whole study; every tool but ours ends in the same scikit-learn program."""
-    theirs = statistics.median(cost["theirs"]["cpu"] for cost in costs)
-    ours = [statistics.median(cost[part] for cost in costs) for part in ("extraction", "probes")]
+    ours = [costs["extraction"], costs["probes"]]
     lines = [
         "| tool | extraction, from the start, CPU s | probes and intervals, CPU s | together | times ours |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for way in ways:
         if not way.cannot:
-            parts = ours if way.tool == "layerwise" else [way.start + way.median("cpu"), theirs]
+            parts = ours if way.tool == "layerwise" else [way.start + way.median("cpu"), costs["theirs"]["cpu"]]
             row = [way.shown, *(f"{part:.1f}" for part in parts), f"{sum(parts):.1f}", f"{sum(parts) / sum(ours):.1f}"]
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ class Way:
         cannot: why it could not be run; empty if it was.
         costs: of each round, see :mod:`serving`.
         start: CPU seconds until the model was loaded.
+        difference: from the plain loop's states, see :func:`difference`.
     """
 
     shown: str
@@ -28,7 +29,7 @@ class Way:
     cannot: str = ""
     costs: list[dict[str, float]] = field(default_factory=list)
     start: float = 0
-    difference: float = 0
+    difference: float = float("nan")
 
     def median(self, of: str) -> float:
         """Over the rounds."""
