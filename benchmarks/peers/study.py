@@ -4,7 +4,7 @@ For each label and layer: standardise, fit a logistic regression for each C, cho
 test items, and resample test pictures for an interval. It runs in the plain loop's environment and imports nothing of
 this project. The last line printed is JSON.
 
-    python study.py states.npy inputs.json
+    python study.py states.safetensors inputs.json
 """
 
 import json
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -23,7 +24,7 @@ RESAMPLES = 1000
 
 def main() -> None:
     """Print each label's accuracies by layer, and the time that it took."""
-    states, inputs = np.load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    states, inputs = load_file(sys.argv[1])["states"], json.loads(Path(sys.argv[2]).read_text())
     began = time.process_time()
     split = np.array([one["split"] for one in inputs])
     pictures = np.array([one["picture"] for one in inputs])
