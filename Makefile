@@ -4,6 +4,9 @@ CORES ?= 2
 DEMO := results
 # Your own study, for `run` and `report`. Default: the demo.
 CONFIG :=
+# For `bench-peers`: a model's folder, and a clone of VLM-Lens. Default: random weights, and its address.
+MODEL :=
+VLM_LENS :=
 REPORT = results/$(if $(CONFIG),$(basename $(notdir $(CONFIG)))-)report.html
 # The first working Python of a version that the pinned packages support.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo evidence findings run report test test-slow test-all bench bench-gpu families reliability architecture audit docs lint format schema lock
+.PHONY: help demo evidence findings run report test test-slow test-all bench bench-gpu bench-peers families reliability architecture audit docs lint format schema lock
 .DEFAULT_GOAL := help
 # Without this check, Snakemake would end in a traceback.
 $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no such file)))
@@ -63,6 +66,10 @@ bench: $(VENV)/dev.stamp ## time extraction, attention knockout, erasing and ste
 
 bench-gpu: $(VENV)/run.stamp ## measure on a GPU with 80 GB, in 9 minutes; writes results-gpu/, whose tables belong into docs/benchmarks-gpu.md
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh
+
+# PEERS="--small" takes a minute, once the environments are there.
+bench-peers: $(VENV)/run.stamp ## measure beside a plain loop, nnsight, TransformerLens and VLM-Lens, each in its own environment; add MODEL=FOLDER for a model of yours
+	$(BIN)/python benchmarks/peers/drive.py $(if $(MODEL),--model $(MODEL)) $(if $(VLM_LENS),--vlm-lens $(VLM_LENS)) $(PEERS)
 
 reliability: $(VENV)/dev.stamp ## write docs/reliability.md (what can go wrong) from the tests that cause these faults
 	$(BIN)/python tests/faults/table.py

@@ -13,6 +13,7 @@ import torch
 FOLDER = Path(__file__).resolve().parent
 SECTIONS = {
     "extraction.py": "Extraction by shared prefix",
+    "peers/drive.py": "Beside other tools",
     "flow.py": "Attention knockout that reuses the unblocked run",
     "used.py": "Erasing and steering at every block over one free run",
     "probes.py": "Probes: all labels and all C of one layer",
