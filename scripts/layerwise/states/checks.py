@@ -28,7 +28,7 @@ TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 # A deeper model can amplify rounding beyond that. Plain batches show by how much, as their states differ from those of
 # single inputs by rounding alone, in the real decoder by at least 0.6 of what shared prefixes do. The tolerance is so
 # many times what they show, but not more than so many times as wide.
-AS_BATCHES, WIDEST = 4, 2
+AS_BATCHES, WIDEST = 4, 4
 
 # How far the states of a padded batch may be from those of its inputs alone. In any precision, rounding in a deep model
 # stays well below this; reading padding or another input's picture does not.
