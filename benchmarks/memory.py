@@ -124,7 +124,8 @@ def probing(folder: Path, rows: int, labels: int) -> list[str]:
     table["label"] = [names[i % labels] for i in range(rows)]
     table["split"] = np.array(["train", "train", "train", "val", "test"])[np.arange(rows) // labels % 5]
     table.to_parquet(task / "labels.parquet")
-    (task / "task.json").write_text(json.dumps({"labels": names, "classes": ["no", "yes"], "metric": "accuracy"}))
+    described = {"task": "made up", "labels": names, "classes": ["no", "yes"], "metric": "accuracy"}
+    (task / "task.json").write_text(json.dumps(described))
     command = [sys.executable, ROOT / "scripts/fit_probes.py", "--states", states, "--cell", json.dumps(cell)]
     command += ["--stimuli", stimuli, "--task", task, "--position", "last", "--engine", "torch"]
     command += ["--C", 0.001, 0.1, "--resamples", 1000]

@@ -92,6 +92,24 @@ def whole_study(folder: Path, args: argparse.Namespace, inputs: list[dict[str, A
     return {"extraction": spent[0], "probes": sum(spent[1:]), "theirs": json.loads(theirs.splitlines()[-1])}
 
 
+def print_study(
+    ways: list[Way], folder: Path, args: argparse.Namespace, inputs: list[dict[str, Any]], states: Path
+) -> None:
+    """Run the whole study and print its table.
+
+    Raises:
+        InputError: when one of its programs fails.
+    """
+    costs = whole_study(folder, args, inputs, states)
+    print(
+        f"\n**The whole study**: embeddings, each block and the final norm at the last token, {len(LABELS)} labels, "
+        f"{len(C)} C, and 95 % intervals from {RESAMPLES} resamples of pictures, measured once. Loading libraries and "
+        "the model is counted; for ours, also its checks, its files and three processes. The others end in the same "
+        "program with scikit-learn.\n"
+    )
+    print(study_table(ways, costs), flush=True)
+
+
 def described(folder: Path) -> str:
     """What a folder holds, for the page."""
     config = json.loads((folder / "config.json").read_text())
@@ -165,14 +183,7 @@ def main() -> int:
         print(extraction_table(ways, len(inputs)), flush=True)
         # A tool that is left out, or whose states are wrong, has no study to compare.
         if all(not way.cannot for way in ways if way.tool in ("layerwise", "plain")):
-            costs = whole_study(folder, args, inputs, runners[REFERENCE].states)
-            print(
-                f"\n**The whole study**: embeddings, each block and the final norm at the last token, {len(LABELS)} "
-                f"labels, {len(C)} C, and 95 % intervals from {RESAMPLES} resamples of pictures, measured once. "
-                "Loading libraries and the model is counted; for ours, also its checks, its files and three processes. "
-                "The others end in the same program with scikit-learn.\n"
-            )
-            print(study_table(ways, costs))
+            print_study(ways, folder, args, inputs, runners[REFERENCE].states)
     print(f"\n{CAN}")
     wrong = [way.shown for way in ways if not (way.cannot or way.difference <= AGREE)]
     print(f"- states agree to {AGREE:.0e}: {'NOT those of ' + ', '.join(wrong) if wrong else 'all'}")
@@ -182,4 +193,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -57,7 +57,7 @@ class OurStudy:
             "split": [one["split"] for one in self.inputs],
         }
         pd.DataFrame(rows).to_parquet(task / "labels.parquet")
-        described = {"labels": [label], "classes": ["no", "yes"], "metric": "accuracy"}
+        described = {"task": label, "labels": [label], "classes": ["no", "yes"], "metric": "accuracy"}
         (task / "task.json").write_text(json.dumps(described))
         command = [sys.executable, str(SCRIPTS / "fit_probes.py"), "--states", str(self.states)]
         command += ["--cell", json.dumps(self.cell), "--stimuli", str(self.stimuli), "--task", str(task)]
