@@ -38,8 +38,9 @@ class FixedShapes:
         on_card = joined([group]).to(device, self.model.dtype)
         self.length = on_card.prefix["input_ids"].shape[1]
         self.prefix_ids, self.pixels = on_card.prefix["input_ids"], on_card.prefix["pixel_values"]
-        first = int(group.image_tokens[0].int().argmax())
-        self.image = slice(first, first + int(group.image_tokens.sum()))
+        shown = group.pictures[0] > 0
+        first = int(shown.int().argmax())
+        self.image = slice(first, first + int(shown.sum()))
         sizes = [len(rest) for rest in group.rests]
         filled = -(-sum(sizes) // BUCKET) * BUCKET - sum(sizes)
         self.ids = functional.pad(torch.cat(group.rests), (0, filled))[None].to(device)

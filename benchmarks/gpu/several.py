@@ -54,4 +54,4 @@ def at_once(model: GenericModel, images: int) -> Iterator[None]:
 def on_host(ways: Ways) -> PromptGroup:
     """The texts and their image as the project prepares them: on the host, in float32."""
     group, host = ways.group(), torch.device("cpu")
-    return replace(group, prefix=inputs_to(group.prefix, host, torch.float32), image_tokens=group.image_tokens.to(host))
+    return replace(group, prefix=inputs_to(group.prefix, host, torch.float32), pictures=group.pictures.to(host))

@@ -23,6 +23,15 @@ def run(folder: Path, used: str, *options: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("only", [("--only", "graphs"), pytest.param((), marks=pytest.mark.whole)], ids=str)
+def test_it_can_be_rehearsed(tmp_path, only):
+    environment = os.environ | {"OUT_DIR": str(tmp_path), "PYTHON": sys.executable}
+    command = ["bash", REPOSITORY / "benchmarks/gpu.sh", "--small", *only]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.slow
 def test_sections_behind_one_that_crashes_still_run(tmp_path):
     crash = "import os\ndef main_gpu(shape, device, rounds):\n    print('before', shape.width)\n    os._exit(7)\n"
     done = run(tmp_path, crash, "--only", "used", "compiled")
