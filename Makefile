@@ -23,7 +23,7 @@ $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error CONFIG=$(CONFIG): there is no
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (about 7 minutes on 2 fast idle cores)
+demo: $(VENV)/run.stamp ## set up, then run the whole workflow on a small drawn world (7 minutes on 2 fast idle cores before its latest parts; not timed since)
 	$(BIN)/snakemake --cores $(CORES)
 
 evidence: $(VENV)/run.stamp ## the demo with more tasks, controls, sites and interventions, then three objectives and sequences of frames (after the demo, hours on 2 cores; not timed since it grew)

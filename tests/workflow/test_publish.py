@@ -34,7 +34,8 @@ def test_published_probes_say_on_published_states_what_the_study_says(finished, 
     out = tmp_path / "published"
     done = publish(finished, out, "--states", "llava/objects/category", "--licence", "cc-by-4.0")
     assert done.returncode == 0, done.stderr
-    assert str(finished.folder) not in "".join(file.read_text() for file in out.glob("*.*") if file.is_file())
+    published = [file for file in out.rglob("*") if file.is_file()]
+    assert [file for file in published if str(finished.folder).encode() in file.read_bytes()] == []
     load, apply = blocks_of(out / "README.md")
     layer = apply.split('probe["weights"][')[1].split(",")[0]
     label = json.loads((out / "probes/llava/objects/category.json").read_text())["labels"][0]
