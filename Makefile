@@ -51,10 +51,10 @@ report: $(VENV)/run.stamp ## put the figures and tables of a finished run into o
 	@echo "Open $(REPORT)"
 
 # Tests run on $(CORES) cores; the tests of a class or module share one process.
-test: $(VENV)/dev.stamp ## set up, then run the tests (at most 10 minutes on 2 cores)
+test: $(VENV)/dev.stamp ## set up, then run the tests (24 minutes on 2 slow cores)
 	$(BIN)/python -m pytest -m "not slow and not whole and not gpu" -n $(CORES) --dist loadscope $(COVERAGE)
 
-test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (at most 20 minutes on 2 cores)
+test-slow: $(VENV)/dev.stamp ## run the tests that take minutes each (under an hour on 2 slow cores)
 	$(BIN)/python -m pytest -m "slow and not whole and not gpu" -n $(CORES) --dist loadscope
 
 test-all: COVERAGE = --cov --cov-report=term-missing:skip-covered --cov-fail-under=90

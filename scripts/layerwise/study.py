@@ -392,8 +392,7 @@ class Study:
         return self._probe_file(ProbeCell(*cell[:3]), f"at-{cell.position}")
 
     def gathered_file(self, table: str) -> str:
-        """A table of all cells: ``scores``, ``curves``, ``kinds``, ``sites``, ``positions``, ``task-positions`` or
-        ``numbers``."""
+        """A table of all cells, such as ``scores``, ``curves`` or ``kinds``."""
         return f"{self.shown}/probes/{table}.parquet"
 
     def flow_files(self, cell: FlowCell) -> FlowFiles:

@@ -34,6 +34,8 @@ def test_published_probes_say_on_published_states_what_the_study_says(finished, 
     out = tmp_path / "published"
     done = publish(finished, out, "--states", "llava/objects/category", "--licence", "cc-by-4.0")
     assert done.returncode == 0, done.stderr
+    gathered = {file.stem for file in (finished.folder / "results/probes").glob("*.parquet")}
+    assert gathered == {"scores", *(file.stem for file in (out / "tables").glob("*.parquet"))}
     published = [file for file in out.rglob("*") if file.is_file()]
     assert [file for file in published if str(finished.folder).encode() in file.read_bytes()] == []
     load, apply = blocks_of(out / "README.md")

@@ -51,11 +51,7 @@ def find_table(folder: Path) -> Path | None:
 
 
 def table_of_folders(folder: Path) -> Path | None:
-    """Write a table of pictures that lie in a folder for each class; None if there are no two such folders.
-
-    Raises:
-        InputError: when pictures lie in a single folder, which says nothing about them.
-    """
+    """Write a table of pictures that lie in a folder for each class; None if fewer than two folders hold pictures."""
     classes = {
         place.name: sorted(file for file in place.rglob("*") if file.suffix.lower() in PICTURES)
         for place in sorted(folder.iterdir())

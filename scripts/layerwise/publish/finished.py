@@ -1,5 +1,6 @@
 """Whether a study is finished, and whether its results are those of the config and the code as they are now."""
 
+import logging
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ from layerwise.publish.tables import estimates_file, is_probed, planned_tables
 from layerwise.results import check_there
 from layerwise.study import Study
 from layerwise.workflow_folder import WORKFLOW
+
+log = logging.getLogger(__name__)
 
 JOBS = re.compile(r"^([\w-]+) +(\d+)$", re.MULTILINE)
 # The last line of the table of jobs.
@@ -51,6 +54,7 @@ def _targets(study: Study) -> list[str]:
 def check_plan(study: Study) -> None:
     """Ask Snakemake, which knows the config and code that each result was made with."""
     if find_spec("snakemake") is None:
+        log.warning("Snakemake is not in this environment, so nothing asks whether the config or the code has changed")
         return
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile"), *_targets(study)]
     command += ["--dry-run", "--quiet", "rules", "--cores", "1"]
